@@ -1,0 +1,148 @@
+"""Errors that point into the user's own text: what is wrong, where, and what to do.
+
+One base class, few leaves. Each leaf is also the built-in error that Python code would expect, so that
+``except KeyError`` catches an unknown table as it catches an unknown key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the user's text: 1-based lines and columns, the end exclusive.
+
+    Columns count characters, as a person does, not bytes.
+    """
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+class SqlError(Exception):
+    """The base of every error that sqlmagic_xr raises on purpose.
+
+    Args:
+        what: one line that says what is wrong and names the thing.
+        hint: one line that says what to do, or None.
+        text: the user's text that ``span`` counts in (a whole cell), or None.
+        span: where in ``text`` the fault lies, or None.
+
+    The statement's place in its script (``statement = (2, 3)`` for the second of three) is set by whoever runs the
+    script, since the one who raises does not know it.
+    """
+
+    def __init__(
+        self, what: str, *, hint: str | None = None, text: str | None = None, span: Span | None = None
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+        self.text = text
+        self.span = span
+        self.statement: tuple[int, int] | None = None
+        self.before: tuple[str, ...] = ()
+
+    def locate(self, text: str, span: Span | None) -> SqlError:
+        """Say where the error lies, unless whoever raised it knew better; returns self."""
+        if self.text is None or self.span is None:
+            self.text, self.span = text, span
+        return self
+
+    def lines(self) -> list[str]:
+        """The error as a person reads it: what, the line with a caret, what to do; what was done before it."""
+        place = f"statement {self.statement[0]} of {self.statement[1]}: " if _several(self.statement) else ""
+        out = [place + self.what]
+        if self.text is not None and self.span is not None:
+            out += point(self.text, self.span)
+        if self.hint:
+            out.append(self.hint)
+        out += self.before
+        return out
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+class ParseError(SqlError, ValueError):
+    """The text is not SQL that can be read."""
+
+
+class UnknownNameError(SqlError, KeyError):
+    """A table, column, function or statement's other name that nothing has, or that more than one has."""
+
+
+class ParameterError(SqlError, KeyError):
+    """A parameter that has no value, or a value that SQL has no literal for."""
+
+
+class TypeMismatchError(SqlError, TypeError):
+    """A value or an expression of a type that does not fit."""
+
+
+class ConstraintError(SqlError, ValueError):
+    """Rows that NOT NULL, PRIMARY KEY, UNIQUE or CHECK forbids."""
+
+
+class DerivativeError(SqlError, TypeError):
+    """Something that has no derivative, or none that we know."""
+
+
+class ImmutableError(SqlError, TypeError):
+    """A statement that would change what never changes: an xarray table, a variable, a read-only context."""
+
+
+class UnsupportedError(SqlError, NotImplementedError):
+    """A statement that is understood and not offered."""
+
+
+class UsageError(SqlError, ValueError):
+    """Options or arguments that do not fit."""
+
+
+class ExecutionError(SqlError, RuntimeError):
+    """The engine failed while it ran a statement that it had accepted."""
+
+
+def suggest(name: str, names: Iterable[str]) -> str | None:
+    """The hint for a name that was not found: the nearest one, or what there is.
+
+    >>> suggest("parms", ["params", "ds"])
+    'Did you mean `params`?'
+    >>> suggest("zzz", ["params", "ds"])
+    'There are: ds, params'
+    >>> suggest("zzz", []) is None
+    True
+    """
+    names = sorted(set(names))
+    folded = {n.lower(): n for n in names}
+    near = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean `{folded[near[0]]}`?"
+    if not names:
+        return None
+    shown = ", ".join(names[:12])
+    return f"There are: {shown}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def point(text: str, span: Span) -> list[str]:
+    """The line of ``text`` that holds ``span``, and a line of carets under it."""
+    lines = text.splitlines() or [""]
+    number = min(max(span.line, 1), len(lines))
+    line = lines[number - 1]
+    start = min(max(span.column, 1), len(line) + 1)
+    end = span.end_column if span.end_line == span.line else len(line) + 1
+    width = max(1, min(end, len(line) + 1) - start)
+    label = f"line {number}: "
+    # A tab is kept as a tab, so that the caret stands under the word whatever the width of a tab is.
+    pad = "".join("\t" if c == "\t" else " " for c in label + line[: start - 1])
+    return [label + line, pad + "^" * width]
+
+
+def _several(statement: tuple[int, int] | None) -> bool:
+    return statement is not None and statement[1] > 1

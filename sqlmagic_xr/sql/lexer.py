@@ -1,0 +1,125 @@
+"""Text -> tokens: just enough to split a script and to find what stands outside quotes and comments.
+
+The parser (sqloxide) reads statements; it does not say where one ends in the text, and it refuses a text of which one
+statement is wrong. So the text is split here, by the lexical rules of sqlparser's generic dialect, the one that
+DataFusion uses: nested block comments, doubled quotes, ``E'..'`` with backslashes, backticks and dollar quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from ..errors import ParseError, Span
+
+
+class TokenKind(Enum):
+    """What a token is; SYMBOL is any single character that is nothing else."""
+
+    SPACE = "space"
+    COMMENT = "comment"
+    STRING = "string"
+    QUOTED = "quoted"
+    PARAMETER = "parameter"
+    NUMBER = "number"
+    WORD = "word"
+    SYMBOL = "symbol"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of ``text[start:end]``."""
+
+    kind: TokenKind
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+_NAME = r"[^\W\d]\w*"
+_TOKEN = re.compile(
+    rf"""
+      (?P<space>\s+)
+    | (?P<comment>--[^\n]*)
+    | (?P<string>[eE]'(?:[^'\\]|''|\\.)*' | (?:[nNxXbBrR]|[uU]&)?'(?:[^']|'')*')
+    | (?P<dollar>\$(?P<tag>(?:{_NAME})?)\$.*?\$(?P=tag)\$)
+    | (?P<quoted>"(?:[^"]|"")*" | `(?:[^`]|``)*`)
+    | (?P<cast>::)
+    | (?P<parameter>[$:](?:{_NAME}) | \$\d+)
+    | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
+    | (?P<word>{_NAME})
+    | (?P<symbol>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_KIND = {"dollar": TokenKind.STRING, "cast": TokenKind.SYMBOL}
+_OPENING = {"'": "string", '"': "quoted name", "`": "quoted name"}
+
+
+def tokens(text: str, *, strict: bool = True) -> Iterator[Token]:
+    """Every token of ``text``, none left out: joined they are the text again.
+
+    Args:
+        text: any SQL text, also unfinished.
+        strict: raise ParseError at a quote or comment that never ends; otherwise it ends where the text does.
+
+    >>> [t.text for t in tokens("SELECT ':a', :b -- :c") if t.kind is TokenKind.PARAMETER]
+    [':b']
+    """
+    place = 0
+    while place < len(text):
+        if text.startswith("/*", place):
+            end = _block_comment_end(text, place)
+            if end is None:
+                if strict:
+                    raise _unfinished(text, place, "comment")
+                end = len(text)
+            yield Token(TokenKind.COMMENT, text[place:end], place)
+            place = end
+            continue
+        match = _TOKEN.match(text, place)
+        assert match is not None and match.lastgroup is not None  # the last alternative takes any character
+        group = "dollar" if match.lastgroup == "tag" else match.lastgroup
+        found = match.group()
+        if group == "symbol" and found in _OPENING:
+            if strict:
+                raise _unfinished(text, place, _OPENING[found])
+            kind = TokenKind.STRING if found == "'" else TokenKind.QUOTED
+            yield Token(kind, text[place:], place)
+            return
+        yield Token(_KIND.get(group) or TokenKind(group), found, place)
+        place = match.end()
+
+
+def span_at(text: str, start: int, end: int) -> Span:
+    """The lines and columns of ``text[start:end]``.
+
+    >>> span_at("SELECT 1\\nFROM t", 14, 15)
+    Span(line=2, column=6, end_line=2, end_column=7)
+    """
+    return Span(*_position(text, start), *_position(text, end))
+
+
+def _position(text: str, offset: int) -> tuple[int, int]:
+    return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
+
+
+def _block_comment_end(text: str, start: int) -> int | None:
+    depth = 0
+    for match in re.compile(r"/\*|\*/").finditer(text, start):
+        depth += 1 if match.group() == "/*" else -1
+        if depth == 0:
+            return match.end()
+    return None
+
+
+def _unfinished(text: str, place: int, what: str) -> ParseError:
+    return ParseError(
+        f"a {what} is opened here and never closed", text=text, span=span_at(text, place, place + 1),
+        hint="Close it, or double the quote to write it inside a string ('it''s').",
+    )  # fmt: skip

@@ -1,0 +1,289 @@
+"""sqloxide's tree behind a small typed view: statements with their text, kind and place, and how to walk a tree.
+
+A tree is sqlparser's syntax tree as nested dictionaries and lists, as sqloxide hands it over. Only ``sql/`` and the
+rooms that rewrite whole statements look into it; calculations on expressions use :mod:`.expression`.
+
+Spans in a tree count in the whole script, not in the statement, so that an error can point into the user's cell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import sqloxide
+
+from ..errors import ParseError, Span, SqlError
+from .lexer import Token, TokenKind, span_at, tokens
+
+Tree = Any
+"""A node of sqlparser's syntax tree: a dict of one variant, a list, a string, a number, a bool or None."""
+
+_DIALECT = "generic"  # the dialect of sqlparser that DataFusion itself parses with
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a script.
+
+    Attributes:
+        text: the user's own characters, comments before it and the closing ``;`` left out.
+        script: the whole text it stands in, that every span counts in.
+        start: its offset in ``script``.
+        index, count: its place, ``2, 3`` for the second of three.
+        title: the last comment line directly above it, without its dashes, or "".
+    """
+
+    text: str
+    script: str
+    start: int = 0
+    index: int = 1
+    count: int = 1
+    title: str = ""
+
+    @cached_property
+    def parsed(self) -> tuple[Tree | None, ParseError | None]:
+        """The tree, or why sqloxide could not read the text; never raises.
+
+        Callers must not change the tree: it is shared (see :func:`transform`, which copies what it changes).
+        """
+        try:
+            return _parse(self.text, *_origin(self.script, self.start)), None
+        except ValueError as error:
+            return None, _parse_error(str(error), self)
+
+    @property
+    def tree(self) -> Tree:
+        """The syntax tree; raises ParseError where sqloxide cannot read the text."""
+        tree, error = self.parsed
+        if error is not None:
+            raise error
+        return tree
+
+    @property
+    def kind(self) -> str:
+        """sqlparser's name of the statement: "Query", "Insert", "CreateTable", ...; "" where it cannot be read."""
+        tree = self.parsed[0]
+        if tree is None:
+            return ""
+        return tree if isinstance(tree, str) else str(next(iter(tree)))
+
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens of ``text`` without white space and comments."""
+        return tuple(t for t in tokens(self.text) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT))
+
+    @property
+    def span(self) -> Span:
+        """Where the statement stands in its script."""
+        return span_at(self.script, self.start, self.start + len(self.text))
+
+    def place(self, error: SqlError, span: Span | None = None) -> SqlError:
+        """Tell an error which text and which statement it is about; returns the error."""
+        error.locate(self.script, span)
+        error.statement = error.statement or (self.index, self.count)
+        return error
+
+
+def split(script: str) -> list[Statement]:
+    """The statements of a script; one of only white space, comments and semicolons has none.
+
+    Raises:
+        ParseError: a quote or a comment that never ends.
+
+    >>> [s.text for s in split("SELECT ';' AS a; -- one; two\\n SELECT $$;$$ ;;")]
+    ["SELECT ';' AS a", 'SELECT $$;$$']
+    """
+    pieces: list[tuple[int, int, str]] = []
+    start = end = -1
+    title = ""
+    for token in tokens(script):
+        if token.kind is TokenKind.SYMBOL and token.text == ";":
+            if start >= 0:
+                pieces.append((start, end, title))
+            start, title = -1, ""
+        elif token.kind is TokenKind.COMMENT:
+            if start < 0:
+                title = re.sub(r"^-+\s*|^/\*+\s*|\s*\*+/$", "", token.text).strip()
+        elif token.kind is not TokenKind.SPACE:
+            start = token.start if start < 0 else start
+            end = token.end
+    if start >= 0:
+        pieces.append((start, end, title))
+    return [Statement(script[a:b], script, a, i, len(pieces), title) for i, (a, b, title) in enumerate(pieces, start=1)]
+
+
+def parse_one(text: str) -> Statement:
+    """The one statement of ``text``.
+
+    Raises:
+        ParseError: no statement, several, or one that cannot be read.
+    """
+    statements = split(text)
+    if len(statements) != 1:
+        raise ParseError(
+            "there is no statement to run" if not statements else f"one statement was expected, not {len(statements)}",
+            hint="Give one SQL statement; Context.script() runs several.",
+        )
+    return statements[0]
+
+
+def to_sql(tree: Tree) -> str:
+    """The SQL text of a statement's tree."""
+    return str(sqloxide.restore_ast([tree])[0])
+
+
+def walk(tree: Tree) -> Iterator[dict[str, Any]]:
+    """Every dictionary of a tree, the outer one first, in the order of the text."""
+    if isinstance(tree, dict):
+        yield tree
+        for value in tree.values():
+            if isinstance(value, (dict, list)):
+                yield from walk(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from walk(value)
+
+
+def transform(tree: Tree, change: Callable[[dict[str, Any]], Tree | None]) -> Tree:
+    """A tree in which ``change`` has replaced nodes; what is not changed is shared, and no input is altered.
+
+    Args:
+        tree: where to start.
+        change: called on every dictionary, the inner ones first, with a node whose children are changed already;
+            returns what stands in its place, or None to keep it.
+    """
+    if isinstance(tree, dict):
+        new = {key: transform(value, change) for key, value in tree.items()}
+        node = tree if all(new[key] is tree[key] for key in tree) else new
+        changed = change(node)
+        return node if changed is None else changed
+    if isinstance(tree, list):
+        items = [transform(value, change) for value in tree]
+        return tree if all(a is b for a, b in zip(items, tree, strict=True)) else items
+    return tree
+
+
+def span_of(tree: Tree) -> Span | None:
+    """The stretch of text from the first to the last span inside a node; None where nothing in it has one."""
+    spans = [s for node in walk(tree) for s in _own_spans(node)]
+    if not spans:
+        return None
+    first = min(spans, key=lambda s: (s.line, s.column))
+    last = max(spans, key=lambda s: (s.end_line, s.end_column))
+    return Span(first.line, first.column, last.end_line, last.end_column)
+
+
+def name_of(parts: list[Tree]) -> tuple[str, ...]:
+    """The parts of an object name (``[{"Identifier": ...}, ...]``), folded to lower case where they are not quoted."""
+    return tuple(identifier(p["Identifier"] if "Identifier" in p else p) for p in parts)
+
+
+def identifier(node: dict[str, Any]) -> str:
+    """The name that an identifier node means: as written where it is quoted, else in lower case, as DataFusion does."""
+    return str(node["value"]) if node.get("quote_style") else str(node["value"]).lower()
+
+
+def make_identifier(name: str) -> dict[str, Any]:
+    """An identifier node that means exactly ``name``: quoted unless it is a plain lower-case word."""
+    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None
+    return {"value": name, "quote_style": None if plain else '"', "span": _NOWHERE}
+
+
+_NOWHERE = {"start": {"line": 0, "column": 0}, "end": {"line": 0, "column": 0}}
+
+
+def _own_spans(node: dict[str, Any]) -> Iterator[Span]:
+    span = node.get("span")
+    if isinstance(span, dict) and "start" in span and span["start"]["line"] > 0:
+        start, end = span["start"], span["end"]
+        yield Span(start["line"], start["column"], end["line"], end["column"])
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str, line: int, column: int) -> Tree:
+    """The tree of one statement whose text begins at ``line``, ``column`` of its script."""
+    # Blank lines and spaces in front make the parser count where the user does.
+    padded = "\n" * (line - 1) + " " * (column - 1)
+    source, edits = _parenthesise_in(text)
+    (tree,) = sqloxide.parse_sql(padded + source, _DIALECT)
+    return _shift(tree, [span_at(padded + source, len(padded) + e, len(padded) + e) for e in edits]) if edits else tree
+
+
+def _parenthesise_in(text: str) -> tuple[str, list[int]]:
+    """``IN :ids`` as ``IN (:ids)``, which is what the parser reads; and the offsets of what was put in."""
+    significant = [t for t in tokens(text) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
+    hits = [
+        b
+        for a, b in zip(significant, significant[1:], strict=False)
+        if a.kind is TokenKind.WORD and a.text.upper() == "IN" and b.kind is TokenKind.PARAMETER
+    ]
+    edits: list[int] = []
+    for token in hits:
+        at = token.start + len(edits)
+        text = f"{text[:at]}({token.text}){text[at + len(token.text) :]}"
+        edits += [at, at + len(token.text) + 1]
+    return text, edits
+
+
+def _shift(tree: Tree, edits: list[Span]) -> Tree:
+    """A tree whose spans count without the characters that were put in at ``edits``."""
+
+    def before(place: dict[str, int]) -> dict[str, int]:
+        extra = sum(e.line == place["line"] and e.column < place["column"] for e in edits)
+        return {"line": place["line"], "column": place["column"] - extra}
+
+    def change(node: dict[str, Any]) -> Tree | None:
+        return {"start": before(node["start"]), "end": before(node["end"])} if set(node) == {"start", "end"} else None
+
+    return transform(tree, change)
+
+
+def _origin(script: str, start: int) -> tuple[int, int]:
+    span = span_at(script, start, start)
+    return span.line, span.column
+
+
+@dataclass(frozen=True)
+class _Message:
+    """A parser's message, taken apart: ``Expected: x, found: y at Line: 1, Column: 9``."""
+
+    what: str
+    line: int | None = None
+    column: int | None = None
+    found: str = field(default="")
+
+
+_PLACE = re.compile(r"\s*at Line: (\d+), Column: (\d+)")
+_FOUND = re.compile(r"found: (.*)$")
+
+
+def read_message(message: str) -> _Message:
+    """What a parser (sqloxide's or DataFusion's, they are one) says is wrong, and where."""
+    what = re.sub(r"(?s)^.*?sql parser error:\s*|^.*?ParserError\(\"|\"\)$", "", message.strip())
+    place = _PLACE.search(what)
+    what = _PLACE.sub("", what).strip()
+    found = _FOUND.search(what)
+    word = found.group(1).strip() if found else ""
+    if place is None:
+        return _Message(what, found=word)
+    return _Message(what, int(place.group(1)), int(place.group(2)), word)
+
+
+def _parse_error(message: str, statement: Statement) -> ParseError:
+    """sqloxide's message as an error that points at the word it stumbled over."""
+    read = read_message(message)
+    end = statement.start + len(statement.text)
+    if read.line is None or read.column is None:  # it came to the end of the statement
+        span = span_at(statement.script, max(end - 1, statement.start), end)
+    else:
+        width = len(read.found) if read.found and read.found != "EOF" else 1
+        span = Span(read.line, read.column, read.line, read.column + width)
+    what = read.what.replace("Expected: ", "expected ").replace(", found: EOF", ", found the end of the statement")
+    what = what.replace(", found: ", ", found ")
+    error = ParseError(what[:1].lower() + what[1:], text=statement.script, span=span)
+    error.statement = (statement.index, statement.count)
+    return error
