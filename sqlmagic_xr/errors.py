@@ -56,8 +56,8 @@ class SqlError(Exception):
 
     def lines(self) -> list[str]:
         """The error as a person reads it: what, the line with a caret, what to do; what was done before it."""
-        place = f"statement {self.statement[0]} of {self.statement[1]}: " if _several(self.statement) else ""
-        out = [place + self.what]
+        index, count = self.statement or (1, 1)
+        out = [(f"statement {index} of {count}: " if count > 1 else "") + self.what]
         if self.text is not None and self.span is not None:
             out += point(self.text, self.span)
         if self.hint:
@@ -142,7 +142,3 @@ def point(text: str, span: Span) -> list[str]:
     # A tab is kept as a tab, so that the caret stands under the word whatever the width of a tab is.
     pad = "".join("\t" if c == "\t" else " " for c in label + line[: start - 1])
     return [label + line, pad + "^" * width]
-
-
-def _several(statement: tuple[int, int] | None) -> bool:
-    return statement is not None and statement[1] > 1

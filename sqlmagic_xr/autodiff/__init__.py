@@ -1,0 +1,1 @@
+"""Expression -> expression: derivatives of SQL, before any engine sees it."""

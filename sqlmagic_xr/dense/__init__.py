@@ -1,0 +1,1 @@
+"""Gridded relations as named arrays: the fast executor beside DataFusion."""

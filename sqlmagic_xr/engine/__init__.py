@@ -1,0 +1,1 @@
+"""The only room that knows DataFusion, xarray-sql and Arrow tables."""

@@ -1,0 +1,1 @@
+"""Argument string -> frozen dataclass -> library call -> display."""

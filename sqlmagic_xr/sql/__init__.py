@@ -1,0 +1,1 @@
+"""Text <-> syntax tree. No engine in here."""

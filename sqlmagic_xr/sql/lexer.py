@@ -38,6 +38,7 @@ class Token:
 
     @property
     def end(self) -> int:
+        """The offset behind the last character."""
         return self.start + len(self.text)
 
 
@@ -83,7 +84,8 @@ def tokens(text: str, *, strict: bool = True) -> Iterator[Token]:
             place = end
             continue
         match = _TOKEN.match(text, place)
-        assert match is not None and match.lastgroup is not None  # the last alternative takes any character
+        assert match is not None  # the last alternative takes any character
+        assert match.lastgroup is not None
         group = "dollar" if match.lastgroup == "tag" else match.lastgroup
         found = match.group()
         if group == "symbol" and found in _OPENING:

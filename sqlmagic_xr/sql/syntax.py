@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import sqloxide
@@ -179,7 +180,7 @@ def span_of(tree: Tree) -> Span | None:
 
 def name_of(parts: list[Tree]) -> tuple[str, ...]:
     """The parts of an object name (``[{"Identifier": ...}, ...]``), folded to lower case where they are not quoted."""
-    return tuple(identifier(p["Identifier"] if "Identifier" in p else p) for p in parts)
+    return tuple(identifier(p.get("Identifier", p)) for p in parts)
 
 
 def identifier(node: dict[str, Any]) -> str:
@@ -218,7 +219,7 @@ def _parenthesise_in(text: str) -> tuple[str, list[int]]:
     significant = [t for t in tokens(text) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
     hits = [
         b
-        for a, b in zip(significant, significant[1:], strict=False)
+        for a, b in pairwise(significant)
         if a.kind is TokenKind.WORD and a.text.upper() == "IN" and b.kind is TokenKind.PARAMETER
     ]
     edits: list[int] = []
