@@ -1,0 +1,27 @@
+"""SQL colours in the cells of a notebook, with nothing enabled."""
+
+from __future__ import annotations
+
+from .lab import Notebook, wait_for
+
+
+def _language(notebook: Notebook, index: int) -> str:
+    return notebook.cell(index).locator(".cm-content").get_attribute("data-language") or ""
+
+
+def test_xsql_cells_are_coloured_as_sql(open_notebook):
+    notebook = open_notebook(["%%xsql\nSELECT lat FROM ds", "%%xsql_train\nSELECT 1", "print(1)", "%%xsql_other\n1"])
+    wait_for(lambda: _language(notebook, 0) == "sql", "the first cell is SQL")
+    assert [_language(notebook, i) for i in range(4)] == ["sql", "sql", "python", "python"]
+    words = notebook.cell(0).locator(".cm-line >> nth=1").locator("span").all_inner_texts()
+    assert {"SELECT", "FROM"} <= set(words), "keywords have a colour of their own"
+    notebook.screenshot("highlighting")
+
+
+def test_a_cell_changes_its_colours_as_it_is_typed(open_notebook):
+    notebook = open_notebook(["", "%%xsql\nSELECT 1"])
+    notebook.type(0, "%%xsql\nSELECT 1")
+    wait_for(lambda: _language(notebook, 0) == "sql", "the typed cell is SQL")
+    notebook.page.keyboard.press("Control+a")
+    notebook.page.keyboard.type("print(2)")
+    wait_for(lambda: _language(notebook, 0) == "python", "the cell is Python again")
