@@ -50,8 +50,8 @@ class SqlError(Exception):
 
     def locate(self, text: str, span: Span | None) -> SqlError:
         """Say where the error lies, unless whoever raised it knew better; returns self."""
-        if self.text is None or self.span is None:
-            self.text, self.span = text, span
+        self.text = text if self.text is None else self.text
+        self.span = span if self.span is None else self.span
         return self
 
     def lines(self) -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import sqloxide
 
@@ -22,6 +23,9 @@ from .lexer import Token, TokenKind, span_at, tokens
 
 Tree = Any
 """A node of sqlparser's syntax tree: a dict of one variant, a list, a string, a number, a bool or None."""
+
+NOWHERE = {"start": {"line": 0, "column": 0}, "end": {"line": 0, "column": 0}}
+"""The span of a node that stands nowhere in the user's text."""
 
 _DIALECT = "generic"  # the dialect of sqlparser that DataFusion itself parses with
 
@@ -133,8 +137,38 @@ def parse_one(text: str) -> Statement:
 
 
 def to_sql(tree: Tree) -> str:
-    """The SQL text of a statement's tree."""
-    return str(sqloxide.restore_ast([tree])[0])
+    """The SQL text of a statement's tree.
+
+    sqlparser prints a quote that follows a quote or a backslash as it stands, not doubled, so that ``a''b`` comes back
+    as another string and ``\\' OR 1=1`` as SQL. Whatever holds a quote is therefore printed here.
+    """
+    quoted: dict[str, str] = {}
+    text = str(sqloxide.restore_ast([transform(tree, lambda node: _hide_quotes(node, quoted))])[0])
+    for marker, literal in quoted.items():
+        text = text.replace(marker, literal)
+    return text
+
+
+def _hide_quotes(node: dict[str, Any], quoted: dict[str, str]) -> Tree | None:
+    """A node whose text holds its own quote, with a marker in its place."""
+    for kind in ("SingleQuotedString", "NationalStringLiteral"):
+        if isinstance(node.get(kind), str) and "'" in node[kind]:
+            return {kind: _marker(node[kind], "'", quoted)}
+    style = node.get("quote_style")
+    if style and style in node["value"]:
+        return {**node, "value": _marker(node["value"], style, quoted)}
+    return None
+
+
+def _marker(text: str, quote: str, quoted: dict[str, str]) -> str:
+    marker = f"quoted_{uuid4().hex}"
+    quoted[marker] = text.replace(quote, quote * 2)
+    return marker
+
+
+def expression_sql(tree: Tree) -> str:
+    """The SQL text of an expression's tree."""
+    return to_sql(_with_projection(tree)).removeprefix("SELECT ")
 
 
 def walk(tree: Tree) -> Iterator[dict[str, Any]]:
@@ -168,6 +202,36 @@ def transform(tree: Tree, change: Callable[[dict[str, Any]], Tree | None]) -> Tr
     return tree
 
 
+def replace(tree: Tree, change: Callable[[dict[str, Any]], Tree | None]) -> Tree:
+    """As :func:`transform`, but the outer node is asked first, and what ``change`` returns is not looked into."""
+    if isinstance(tree, dict):
+        changed = change(tree)
+        if changed is not None:
+            return changed
+        new = {key: replace(value, change) for key, value in tree.items()}
+        return tree if all(new[key] is tree[key] for key in tree) else new
+    if isinstance(tree, list):
+        items = [replace(value, change) for value in tree]
+        return tree if all(a is b for a, b in zip(items, tree, strict=True)) else items
+    return tree
+
+
+def name_columns(tree: Tree, rewritten: Callable[[Tree], bool]) -> Tree:
+    """The tree in which each unnamed column that will be rewritten has its own text for a name.
+
+    Without it the engine would name ``a - :lr`` after the value of the day, and ``grad(x * x, x)`` after its
+    derivative.
+    """
+
+    def change(node: dict[str, Any]) -> Tree | None:
+        column = node.get("UnnamedExpr")
+        if column is None or not rewritten(column):
+            return None
+        return {"ExprWithAlias": {"expr": column, "alias": make_identifier(expression_sql(column))}}
+
+    return transform(tree, change)
+
+
 def span_of(tree: Tree) -> Span | None:
     """The stretch of text from the first to the last span inside a node; None where nothing in it has one."""
     spans = [s for node in walk(tree) for s in _own_spans(node)]
@@ -191,10 +255,13 @@ def identifier(node: dict[str, Any]) -> str:
 def make_identifier(name: str) -> dict[str, Any]:
     """An identifier node that means exactly ``name``: quoted unless it is a plain lower-case word."""
     plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None
-    return {"value": name, "quote_style": None if plain else '"', "span": _NOWHERE}
+    return {"value": name, "quote_style": None if plain else '"', "span": NOWHERE}
 
 
-_NOWHERE = {"start": {"line": 0, "column": 0}, "end": {"line": 0, "column": 0}}
+def _with_projection(expression: Tree) -> Tree:
+    select = _parse("SELECT 1", 1, 1)["Query"]
+    body = {"Select": {**select["body"]["Select"], "projection": [{"UnnamedExpr": expression}]}}
+    return {"Query": {**select, "body": body}}
 
 
 def _own_spans(node: dict[str, Any]) -> Iterator[Span]:
