@@ -109,6 +109,7 @@ def literal(value: Any, span: Any = NOWHERE) -> Tree:
     Raises:
         ParameterError: SQL has no literal for it.
 
+    >>> from .syntax import expression_sql
     >>> expression_sql(literal("it's; DROP TABLE t")), expression_sql(literal(np.float32(0.5)))
     ("'it''s; DROP TABLE t'", "arrow_cast(0.5, 'Float32')")
     """
