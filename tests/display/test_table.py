@@ -121,19 +121,7 @@ def test_300_columns_show_the_first_and_the_last():
     table = Table(pa.table({f"c{i}": [i] for i in range(300)}), 1)
     lines = table.text(80).splitlines()
     assert all(len(line) <= 80 for line in lines)
-    assert lines[0].split() == [
-        "c0",
-        "│",
-        "c1",
-        "│",
-        "c2",
-        "│",
-        "c3",
-        "│",
-        "…",
-        "│",
-        *"c296 │ c297 │ c298 │ c299".split(),
-    ]
+    assert lines[0].replace(" │", "").split() == ["c0", "c1", "c2", "c3", "…", "c296", "c297", "c298", "c299"]
     assert lines[-1] == "1 row x 8 of 300 columns"
     (head, body) = Cells(table.html()).rows
     assert len(head) == len(body) == MAX_COLUMNS + 1
