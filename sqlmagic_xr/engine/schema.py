@@ -1,0 +1,187 @@
+"""How DataFusion finds scratch tables: a schema that is asked for a table whenever a statement is planned.
+
+Nothing is registered at a commit, so a commit costs the same however many chunks a table has; the first plan that
+reads a version pays for handing its chunks over (15 us and 4 us a chunk), and the version keeps what was made.
+A plan keeps the version that it was made with: a DataFrame that is run later shows what was there when it was planned.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+from datafusion import SessionContext
+from datafusion.catalog import SchemaProvider, Table
+
+from ..errors import UsageError
+from .scratch import Version
+from .transaction import Entries, Entry, View
+
+
+class ScratchSchema(SchemaProvider):
+    """The session's default schema, with the scratch tables in it before all others.
+
+    Args:
+        session: its default schema is replaced by this one, which takes over the tables that are registered there.
+        entries: the scratch tables and views as the asking thread sees them.
+    """
+
+    def __init__(self, session: SessionContext, entries: Callable[[], Entries]) -> None:
+        self._session = session
+        self._entries = entries
+        self._others: dict[str, Any] = {}
+        self._local = _Pins()
+        catalog = session.catalog()
+        default = catalog.schema("public")
+        for name in default.names():
+            self._others[name] = default.table(name)._inner
+        catalog.register_schema("public", self)
+
+    @contextmanager
+    def pinned(self, entries: Entries, names: Mapping[str, Any]) -> Iterator[None]:
+        """Within this block this thread plans with ``entries``, and with the relations ``names`` before them."""
+        before = self._local.entries, self._local.names
+        self._local.entries, self._local.names = entries, {**before[1], **names}
+        try:
+            yield
+        finally:
+            self._local.entries, self._local.names = before
+
+    @contextmanager
+    def planned(self, entries: Entries, views: Iterable[str]) -> Iterator[None]:
+        """Within this block these views read ``entries`` too.
+
+        A view is planned here and not when DataFusion asks for it, since it cannot plan while it plans.
+        """
+        plans = {name: self._plan(view, entries) for name in views if isinstance(view := entries.get(name), View)}
+        with self.pinned(entries, plans):
+            yield
+
+    def registered(self, name: str) -> bool:
+        """Whether something that is no scratch table has that name."""
+        return name in self._others
+
+    # What DataFusion asks
+
+    @property
+    def table_names(self) -> list[str]:  # type: ignore[override]
+        """Every table's name; DataFusion reads it as an attribute."""
+        return sorted({*self._others, *self._visible()})
+
+    def table(self, name: str) -> Any:
+        """The table of that name, or None."""
+        pinned = self._local.names.get(name)
+        if pinned is not None:
+            return pinned
+        entry = self._visible().get(name)
+        if isinstance(entry, Version):
+            return provider_of(entry)
+        if isinstance(entry, View):
+            return self._plan_aside(entry)
+        return self._others.get(name)
+
+    def table_exist(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+        return name in self._local.names or name in self._visible() or name in self._others
+
+    def register_table(self, name: str, table: Any) -> None:
+        """Take a table that is no scratch table: an xarray dataset, a view of DataFusion's, an Arrow table."""
+        if name in self._visible():
+            raise UsageError(f"`{name}` is a scratch table", hint=f"DROP TABLE {name} first, or take another name.")
+        self._others[name] = table
+
+    def deregister_table(self, name: str, cascade: bool = True) -> None:
+        """Forget a table that is no scratch table."""
+        if name in self._visible():
+            raise UsageError(f"`{name}` is a scratch table", hint=f"Use DROP TABLE {name}.")
+        self._others.pop(name, None)
+
+    def _visible(self) -> Entries:
+        pinned = self._local.entries
+        return pinned if pinned is not None else self._entries()
+
+    def _plan(self, view: View, entries: Entries) -> Any:
+        """The view's plan over what it reads now; what it reads is planned first."""
+        sources = [self._source(name, entries) for name in view.reads]
+        known, plan = view.plan
+        if known is None or len(known) != len(sources) or any(a is not b for a, b in zip(known, sources, strict=True)):
+            views = {name[0]: s for name, s in zip(view.reads, sources, strict=True) if name[0] in entries}
+            with self.pinned(entries, views):
+                plan = Table(SessionContext.sql(self._session, view.text))._inner
+            view.plan = (sources, plan)
+        return plan
+
+    def _plan_aside(self, view: View) -> Any:
+        """The plan of a view that nobody planned before: made by another thread, for want of a second planner."""
+        made: list[Any] = []
+        entries = self._visible()
+        worker = threading.Thread(target=lambda: made.append(self._plan(view, entries)))
+        worker.start()
+        worker.join()
+        return made[0] if made else None
+
+    def _source(self, name: tuple[str, ...], entries: Entries) -> Any:
+        entry: Entry | None = entries.get(name[-1])
+        if isinstance(entry, Version):
+            return provider_of(entry)
+        if isinstance(entry, View):
+            return self._plan(entry, entries)
+        # A table of another schema may be another one at any time.
+        return self._others.get(name[0]) if len(name) == 1 else object()
+
+
+class _Pins(threading.local):
+    entries: Entries | None = None
+    names: Mapping[str, Any] = {}
+
+
+def provider_of(version: Version) -> Any:
+    """The whole of a version as a table of DataFusion's."""
+    found = version.providers.get("whole")
+    if found is None:
+        found = provider([c.batch for c in version.chunks], version.definition.schema)
+        version.providers["whole"] = found
+    return found
+
+
+def provider(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> Any:
+    """Batches as a table of DataFusion's, without a copy."""
+    if not batches:
+        batches = [pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)]
+    with _workshop.lock:
+        _workshop.session.register_record_batches("made", [list(batches)])
+        return _workshop.made
+
+
+class _Workshop(SchemaProvider):
+    """A session that only makes tables: what is registered there is handed over by DataFusion, and taken here.
+
+    DataFusion has no plainer way to make a table while it plans (``table_provider`` waits for its own runtime).
+    """
+
+    def __init__(self) -> None:
+        self.session = SessionContext()
+        self.lock = threading.Lock()
+        self.made: Any = None
+        self.session.catalog().register_schema("public", self)
+
+    def register_table(self, name: str, table: Any) -> None:
+        self.made = table
+
+    def deregister_table(self, name: str, cascade: bool = True) -> None:
+        self.made = None
+
+    def table(self, name: str) -> Any:
+        return None
+
+    def table_names(self) -> set[str]:
+        return set()
+
+    def table_exist(self, name: str) -> bool:
+        return False
+
+
+_workshop = _Workshop()

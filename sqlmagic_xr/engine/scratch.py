@@ -1,0 +1,293 @@
+"""Scratch tables: small, mutable, versioned. A table is a tuple of Arrow chunks; a commit makes a new tuple."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..errors import UnknownNameError
+from .chunk import Chunk, append
+from .definition import Definition
+from .keys import Rows
+
+if TYPE_CHECKING:
+    from .store import ScratchStore
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One line of a table's history.
+
+    Attributes:
+        version: the version that the commit made; 0 is the table as it was created.
+        statement: the text that did it; several, joined by ``;``, where they were one transaction.
+        added, removed: rows. An updated row counts in both.
+        when: seconds since the epoch.
+    """
+
+    version: int
+    statement: str
+    added: int
+    removed: int
+    when: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of the past a table keeps, besides its newest version.
+
+    The past ends where either limit is reached; the version before the newest is always kept.
+
+    Attributes:
+        versions: how many older versions can be read and restored.
+        nbytes: how many bytes older versions may hold that the newest does not share.
+        commits: how many lines the history has.
+    """
+
+    versions: int = 64
+    nbytes: int = 256 * 2**20
+    commits: int = 10_000
+
+
+class Lineage:
+    """The past of one table, whatever its name; a handle that its versions share.
+
+    What stands in here is only the past: the present is the version that the store's state names. A version is put
+    in before its successor becomes the present, so an interrupt between two lines can lose nothing.
+    """
+
+    __slots__ = ("_held", "_log", "_past")
+
+    def __init__(self) -> None:
+        self._past: dict[int, Version] = {}
+        self._held: dict[int, int] = {}
+        self._log: deque[Commit] = deque()
+
+    def remember(self, version: Version, nbytes: int, retention: Retention) -> None:
+        """Keep a version that is about to be followed, and forget what is beyond the limits.
+
+        Args:
+            version: the present one.
+            nbytes: what it holds that its successor does not share.
+            retention: the limits.
+        """
+        self._past[version.number] = version
+        self._held[version.number] = nbytes
+        held = sum(self._held.values())
+        while len(self._past) > 1 and (len(self._past) > retention.versions or held > retention.nbytes):
+            oldest = next(iter(self._past))
+            commit = self._past[oldest].commit
+            if not self._log or self._log[-1].version < commit.version:
+                self._log.append(commit)
+            held -= self._held.pop(oldest, 0)
+            del self._past[oldest]
+        while len(self._log) > retention.commits:
+            self._log.popleft()
+
+    def past(self, before: int) -> dict[int, Version]:
+        """The kept versions older than ``before``, by number, the oldest first."""
+        return {n: v for n, v in self._past.items() if n < before}
+
+    def history(self, present: Version) -> list[Commit]:
+        """The commits up to the present version, the oldest first."""
+        kept = [v.commit for v in self.past(present.number).values()] + [present.commit]
+        return [c for c in self._log if c.version < kept[0].version] + kept
+
+
+@dataclass(frozen=True)
+class Version:
+    """A scratch table at one moment; nothing in it ever changes.
+
+    Attributes:
+        name: the table's name.
+        number: 0 when created, one more with each commit.
+        definition: columns and constraints.
+        chunks: the rows, in the order of their commits.
+        rows: how many.
+        lineage: the table's past.
+        commit: what made this version.
+    """
+
+    name: str
+    number: int
+    definition: Definition
+    chunks: tuple[Chunk, ...]
+    rows: int
+    lineage: Lineage
+    commit: Commit
+    providers: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def to_arrow(self) -> pa.Table:
+        """All rows as one Arrow table."""
+        return pa.Table.from_batches([c.batch for c in self.chunks], schema=self.definition.schema)
+
+    def appended(self, batch: pa.RecordBatch) -> Version:
+        """This table with the rows of ``batch`` added; they must satisfy the constraints already."""
+        chunks = append(self.chunks, Chunk(batch))
+        return self._next(chunks, self.rows + batch.num_rows)
+
+    def rewritten(self, removed: Rows, added: pa.RecordBatch | None = None) -> Version:
+        """This table without the rows at the positions ``removed``, and with ``added`` behind the others.
+
+        Chunks that lose nothing are shared.
+        """
+        chunks: list[Chunk] = []
+        start = 0
+        gone = np.sort(removed)
+        for chunk in self.chunks:
+            low, high = np.searchsorted(gone, (start, start + chunk.rows))
+            if low == high:
+                chunks.append(chunk)
+            elif high - low < chunk.rows:
+                keep = np.ones(chunk.rows, np.bool_)
+                keep[gone[low:high] - start] = False
+                chunks.append(Chunk(chunk.batch.filter(pa.array(keep))))
+            start += chunk.rows
+        whole = tuple(chunks)
+        if added is not None and added.num_rows:
+            whole = append(whole, Chunk(added))
+        return self._next(whole, sum(c.rows for c in whole))
+
+    def updated(self, rows: Rows, values: pa.RecordBatch) -> Version:
+        """This table with the rows at positions ``rows`` (ascending) replaced by those of ``values``, in place."""
+        chunks: list[Chunk] = []
+        start = 0
+        for chunk in self.chunks:
+            low, high = np.searchsorted(rows, (start, start + chunk.rows))
+            if low == high:
+                chunks.append(chunk)
+            else:
+                picks = np.arange(chunk.rows, dtype=np.int64)
+                picks[rows[low:high] - start] = chunk.rows + np.arange(high - low)
+                both = pa.Table.from_batches([chunk.batch, values.slice(low, high - low)], self.definition.schema)
+                chunks.append(Chunk(both.take(pa.array(picks)).combine_chunks().to_batches()[0]))
+            start += chunk.rows
+        return self._next(tuple(chunks), self.rows)
+
+    def take(self, rows: Rows) -> pa.RecordBatch:
+        """The rows at these positions, in this order."""
+        starts = np.cumsum([0] + [c.rows for c in self.chunks])
+        table = self.to_arrow() if len(self.chunks) != 1 else None
+        if table is None:
+            return self.chunks[0].batch.take(pa.array(rows - starts[0]))
+        return single_batch(table.take(pa.array(rows)))
+
+    def replaced(self, definition: Definition, chunks: Sequence[Chunk]) -> Version:
+        """This table with other rows, and perhaps another shape."""
+        new = self._next(tuple(chunks), sum(c.rows for c in chunks))
+        return replace(new, definition=definition)
+
+    def committed(self, before: Version | None, statement: str, added: int, removed: int) -> Version:
+        """This version as the one that follows ``before``, with its line of history."""
+        number = before.number + 1 if before is not None else 0
+        return replace(self, number=number, commit=Commit(number, statement, added, removed, time.time()))
+
+    def not_shared(self, other: Version) -> int:
+        """Bytes of this version's chunks that ``other`` does not hold."""
+        kept = {id(c) for c in other.chunks}
+        return sum(c.nbytes for c in self.chunks if id(c) not in kept)
+
+    def _next(self, chunks: tuple[Chunk, ...], rows: int) -> Version:
+        return replace(self, chunks=chunks, rows=rows, providers={})
+
+
+def single_batch(table: pa.Table) -> pa.RecordBatch:
+    """All rows of an Arrow table as one batch, also where it has none."""
+    batches = table.combine_chunks().to_batches()
+    if len(batches) == 1:
+        return batches[0]
+    if batches:
+        return pa.concat_batches(batches)
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in table.schema], schema=table.schema)
+
+
+class ScratchTable:
+    """A scratch table by its name: ``ctx.scratch("params")``. Always shows the newest version that this thread sees."""
+
+    def __init__(self, store: ScratchStore, name: str) -> None:
+        self._store = store
+        self.name = name
+
+    def __repr__(self) -> str:
+        current = self._current
+        columns = ", ".join(f"{c.name} {c.sql_type}" for c in current.definition.columns)
+        return f"ScratchTable({self.name!r}: {current.rows:,} rows, version {current.number}, {columns})"
+
+    def __len__(self) -> int:
+        return self._current.rows
+
+    @property
+    def _current(self) -> Version:
+        return self._store.table(self.name)
+
+    @property
+    def version(self) -> int:
+        """The number of the newest version: 0 when created, one more with each commit."""
+        return self._current.number
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema; a column is nullable exactly where its declaration says so."""
+        return self._current.definition.schema
+
+    @property
+    def definition(self) -> Definition:
+        """Columns and constraints."""
+        return self._current.definition
+
+    def history(self) -> list[Commit]:
+        """What made each version, the oldest first."""
+        current = self._current
+        return current.lineage.history(current)
+
+    def at(self, version: int) -> pa.Table:
+        """The rows of an older version, as an Arrow table.
+
+        Raises:
+            UnknownNameError: that version was never made, or is no longer kept.
+        """
+        return self._find(version).to_arrow()
+
+    def to_arrow(self) -> pa.Table:
+        """The rows of the newest version."""
+        return self._current.to_arrow()
+
+    def restore(self, version: int) -> None:
+        """Make the table what it was at ``version``: its rows and its shape, as a new version."""
+        old = self._find(version)
+        with self._store.writing(f"restore({version})") as work:
+            current = work.table(self.name)
+            work.put(self.name, current.replaced(old.definition, old.chunks), old.rows, current.rows)
+
+    def append(self, rows: Any, *, statement: str = "append()") -> int:
+        """Add rows through the same checks and the same commit as INSERT; returns how many.
+
+        Args:
+            rows: an Arrow batch or table, or a mapping of column name -> values. Columns that are left out take their
+                defaults.
+            statement: what the history shall say.
+
+        Raises:
+            ConstraintError, TypeMismatchError, UnknownNameError: and nothing is added.
+        """
+        return self._store.append(self.name, rows, statement)
+
+    def _find(self, version: int) -> Version:
+        current = self._current
+        past = current.lineage.past(current.number)
+        if version == current.number:
+            return current
+        if version in past:
+            return past[version]
+        first = min((*past, current.number))
+        gone = " any more" if 0 <= version < first else ""
+        raise UnknownNameError(
+            f"`{self.name}` has no version {version}{gone}",
+            hint=f"Versions {first} to {current.number} are kept; the store's `retention` says how many.",
+        )

@@ -1,0 +1,317 @@
+"""The scratch tables of one context: who may write, what a reader sees, and the one way a change becomes true."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+from datafusion import SessionContext
+
+from ..errors import ExecutionError, UnknownNameError, UsageError, suggest
+from .schema import ScratchSchema
+from .scratch import Retention, ScratchTable, Version
+from .transaction import Entries, Moment, Transaction, Work
+
+ABORTED = "the transaction is aborted: a statement in it has failed"
+ABORTED_HINT = "ROLLBACK ends it; nothing of it was kept."
+
+
+class ScratchStore:
+    """The scratch tables and views of a DataFusion session.
+
+    Readers never wait: they see the state that the last commit left (or their own open transaction's). Writers are
+    serialised: a statement has its turn from its first read to its commit, a transaction from BEGIN to COMMIT.
+
+    Args:
+        session: where the tables shall be readable; its default schema is wrapped (see :class:`ScratchSchema`).
+        retention: how much of the past is kept.
+        lock_timeout: how many seconds a writer waits for another thread's transaction.
+    """
+
+    def __init__(
+        self, session: SessionContext, *, retention: Retention | None = None, lock_timeout: float = 60.0
+    ) -> None:
+        self.session = session
+        self.retention = retention or Retention()
+        self.lock_timeout = lock_timeout
+        self._moment = Moment({})
+        self._turn = threading.Condition()
+        self.schema = ScratchSchema(session, self.entries)
+
+    # Reading
+
+    def entries(self) -> Entries:
+        """Every table and view by name, as this thread sees them now."""
+        transaction = self._mine()
+        return transaction.work.entries if transaction is not None else self._moment.entries
+
+    def table(self, name: str) -> Version:
+        """The newest version of a table.
+
+        Raises:
+            UnknownNameError: there is no such scratch table.
+        """
+        entries = self.entries()
+        found = entries.get(name)
+        if not isinstance(found, Version):
+            tables = [n for n, e in entries.items() if isinstance(e, Version)]
+            raise UnknownNameError(f"there is no scratch table `{name}`", hint=suggest(name, tables))
+        return found
+
+    def scratch(self, name: str) -> ScratchTable:
+        """The table's handle.
+
+        Raises:
+            UnknownNameError: there is no such scratch table.
+        """
+        return ScratchTable(self, self.table(name).name)
+
+    @contextmanager
+    def reading(self, views: Iterable[str] | None = None, names: Mapping[str, Any] | None = None) -> Iterator[None]:
+        """Within this block every plan that this thread makes sees one state of all tables.
+
+        Args:
+            views: the names among which are all views that will be read; None for every view there is.
+            names: relations to be seen besides, name -> what DataFusion takes for a table.
+
+        Raises:
+            ExecutionError: this thread's transaction is aborted.
+        """
+        self.check_usable()
+        entries = self.entries()
+        with (
+            self.schema.pinned(entries, names or {}),
+            self.schema.planned(entries, entries if views is None else views),
+        ):
+            yield
+
+    def query(self, sql: str, names: Mapping[str, Any] | None = None) -> pa.Table:
+        """Run a query of ours, not the user's, against this thread's state."""
+        with self.reading((), names):
+            frame = SessionContext.sql(self.session, sql)
+        return frame.to_arrow_table()
+
+    # Writing
+
+    @contextmanager
+    def writing(self, statement: str) -> Iterator[Work]:
+        """One statement: all of its changes are kept at the end of the block, or none.
+
+        Inside a transaction they are kept for its COMMIT; outside they are committed at once.
+
+        Args:
+            statement: what the history shall say.
+        """
+        with self._turn:
+            self._await_turn()
+            transaction = self._moment.transaction
+            if transaction is None:
+                work = Work(self._moment.entries, statement=statement)
+                yield work
+                self._commit(work)
+                return
+            self.check_usable()
+            work = transaction.work.copy(statement)
+            try:
+                yield work
+                transaction.work = work
+            except BaseException:
+                transaction.failed = True
+                raise
+
+    def append(self, name: str, rows: Any, statement: str) -> int:
+        """Add rows to a table, checked; returns how many. See :meth:`ScratchTable.append`."""
+        from .rows import arrange, check
+
+        with self.writing(statement) as work:
+            before = work.table(name)
+            batch = arrange(rows, before, self)
+            check(batch, before, self)
+            return work.append(name, batch)
+
+    # Transactions
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread has an open transaction."""
+        return self._mine() is not None
+
+    def begin(self) -> None:
+        """Open a transaction for this thread.
+
+        Raises:
+            UsageError: one is open already.
+            ExecutionError: another thread's transaction did not end in time.
+        """
+        with self._turn:
+            self._await_turn()
+            if self._moment.transaction is not None:
+                raise UsageError("a transaction is open already", hint="COMMIT or ROLLBACK it first.")
+            self._moment = Moment(self._moment.entries, Transaction(self._moment.entries))
+
+    def commit(self) -> bool:
+        """End this thread's transaction and keep what it did; an aborted one is rolled back, and False returned.
+
+        Raises:
+            UsageError: no transaction is open.
+        """
+        with self._turn:
+            transaction = self._open("COMMIT")
+            if transaction.failed:
+                self._end(self._moment.entries)
+                return False
+            self._commit(transaction.work)
+            return True
+
+    def rollback(self) -> None:
+        """End this thread's transaction and keep nothing of it.
+
+        Raises:
+            UsageError: no transaction is open.
+        """
+        with self._turn:
+            self._open("ROLLBACK")
+            self._end(self._moment.entries)
+
+    def savepoint(self, name: str) -> None:
+        """Remember this moment of the open transaction."""
+        with self._turn:
+            transaction = self._open("SAVEPOINT")
+            self.check_usable()
+            marks = {n: w for n, w in transaction.savepoints.items() if n != name}
+            transaction.savepoints = {**marks, name: transaction.work}
+
+    def rollback_to(self, name: str) -> None:
+        """Go back to a savepoint; an aborted transaction is usable again."""
+        with self._turn:
+            transaction = self._open("ROLLBACK TO SAVEPOINT")
+            marks = self._savepoints_until(transaction, name)
+            transaction.savepoints, transaction.work, transaction.failed = marks, marks[name], False
+
+    def release(self, name: str) -> None:
+        """Forget a savepoint and those after it."""
+        with self._turn:
+            transaction = self._open("RELEASE SAVEPOINT")
+            self.check_usable()
+            marks = self._savepoints_until(transaction, name)
+            marks.pop(name)
+            transaction.savepoints = marks
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that this thread does in the block is committed at its end, or nothing of it if the block fails.
+
+        Inside an open transaction the block is a part of it: if it fails, only what the block did is undone.
+        """
+        outer = self._mine()
+        if outer is not None:
+            self.check_usable()
+            before = outer.work
+            try:
+                yield
+            except BaseException:
+                outer.work, outer.failed = before, False
+                raise
+            return
+        self.begin()
+        mine = self._mine()
+        try:
+            yield
+            if self._mine() is mine and mine is not None:
+                self.commit()
+        finally:
+            self._abandon(mine)
+
+    @contextmanager
+    def script(self) -> Iterator[None]:
+        """Around the statements of one cell: if one fails, a transaction that the cell began is rolled back.
+
+        A transaction that was open before is left aborted, as a failing statement leaves it, until ROLLBACK.
+        """
+        before = self._mine()
+        try:
+            yield
+        except BaseException:
+            now = self._mine()
+            if now is not None and now is before:
+                now.failed = True
+            else:
+                self._abandon(now)
+            raise
+
+    def fail(self) -> None:
+        """A statement of this thread has failed outside of :meth:`writing`: its transaction, if any, is aborted."""
+        transaction = self._mine()
+        if transaction is not None:
+            transaction.failed = True
+
+    def check_usable(self) -> None:
+        """Refuse to go on in an aborted transaction.
+
+        Raises:
+            ExecutionError: this thread's transaction is aborted.
+        """
+        transaction = self._mine()
+        if transaction is not None and transaction.failed:
+            raise ExecutionError(ABORTED, hint=ABORTED_HINT)
+
+    # The turn, and the one way to commit
+
+    def _mine(self) -> Transaction | None:
+        transaction = self._moment.transaction
+        return transaction if transaction is not None and transaction.owner is threading.current_thread() else None
+
+    def _open(self, statement: str) -> Transaction:
+        transaction = self._mine()
+        if transaction is None:
+            raise UsageError(f"{statement}: no transaction is open", hint="BEGIN opens one.")
+        return transaction
+
+    def _await_turn(self) -> None:
+        """Wait, with the turn's lock held, until no other thread has a transaction open."""
+        waited = 0.0
+        while (transaction := self._moment.transaction) is not None and self._mine() is None:
+            if not transaction.owner.is_alive():
+                # Nobody can end it any more.
+                self._moment = Moment(self._moment.entries)
+                return
+            if waited >= self.lock_timeout:
+                raise ExecutionError(
+                    f"another thread ({transaction.owner.name}) has had a transaction open for {waited:.0f} s",
+                    hint="Wait until it has committed; the store's `lock_timeout` says how long to wait.",
+                )
+            self._turn.wait(pause := min(0.5, self.lock_timeout - waited))
+            waited += pause
+
+    def _commit(self, work: Work) -> None:
+        """Make ``work`` the state of all; the assignment in :meth:`_end` is the moment at which it becomes true."""
+        shared = self._moment.entries
+        entries = dict(work.entries)
+        present = {id(e.lineage): e for e in shared.values() if isinstance(e, Version)}
+        for name, change in work.changes.items():
+            version = entries[name]
+            assert isinstance(version, Version)
+            before = present.get(id(version.lineage))
+            if before is not None:
+                before.lineage.remember(before, before.not_shared(version), self.retention)
+            entries[name] = version.committed(before, ";\n".join(change.statements), change.added, change.removed)
+        self._end(entries)
+
+    def _end(self, entries: Entries) -> None:
+        self._moment = Moment(entries)
+        self._turn.notify_all()
+
+    def _abandon(self, transaction: Transaction | None) -> None:
+        """Roll back that transaction if it is still open."""
+        with self._turn:
+            if transaction is not None and self._moment.transaction is transaction:
+                self._end(self._moment.entries)
+
+    def _savepoints_until(self, transaction: Transaction, name: str) -> dict[str, Work]:
+        names = list(transaction.savepoints)
+        if name not in names:
+            raise UnknownNameError(f"there is no savepoint `{name}`", hint=suggest(name, names))
+        return {n: transaction.savepoints[n] for n in names[: names.index(name) + 1]}

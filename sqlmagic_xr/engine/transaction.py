@@ -1,0 +1,137 @@
+"""What a statement or a transaction has changed and not committed yet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from ..errors import UnknownNameError, suggest
+from ..sql.syntax import Tree
+from .definition import Definition
+from .scratch import Commit, Lineage, Version
+
+
+@dataclass(eq=False)
+class View:
+    """A view: its query, planned anew when what it reads has changed.
+
+    Attributes:
+        name: as the engine folds it.
+        query: the query's tree, with the view's column names already in it.
+        text: the same as SQL.
+        reads: the relations that it names.
+        plan: what it read when it was planned last, and the plan; exchanged as a whole.
+    """
+
+    name: str
+    query: Tree
+    text: str
+    reads: tuple[tuple[str, ...], ...]
+    plan: tuple[list[Any] | None, Any] = field(default=(None, None), repr=False)
+
+
+Entry = Version | View
+Entries = Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was done to one table since the last commit."""
+
+    statements: tuple[str, ...] = ()
+    added: int = 0
+    removed: int = 0
+
+
+class Work:
+    """The tables and views as a statement makes them: a copy that nobody else sees until it is committed."""
+
+    def __init__(self, entries: Entries, changes: Mapping[str, Change] | None = None, statement: str = "") -> None:
+        self.entries: dict[str, Entry] = dict(entries)
+        self.changes: dict[str, Change] = dict(changes or {})
+        self.statement = statement
+
+    def table(self, name: str) -> Version:
+        """The table of that name.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        found = self.entries.get(name)
+        if not isinstance(found, Version):
+            raise UnknownNameError(
+                f"there is no scratch table `{name}`",
+                hint=suggest(name, (n for n, e in self.entries.items() if isinstance(e, Version))),
+            )
+        return found
+
+    def create(self, name: str, definition: Definition, *, replacing: Version | None = None) -> Version:
+        """A new, empty table, or the empty successor of one that is replaced."""
+        lineage = replacing.lineage if replacing is not None else Lineage()
+        version = Version(name, 0, definition, (), 0, lineage, Commit(0, self.statement, 0, 0, 0.0))
+        self.put(name, version, 0, replacing.rows if replacing is not None else 0)
+        return version
+
+    def put(self, name: str, version: Version, added: int, removed: int) -> None:
+        """Let ``name`` be this version, of which so many rows are new and so many of the old are gone."""
+        before = self.changes.get(name, Change())
+        statements = before.statements
+        if not statements or statements[-1] != self.statement:
+            statements = (*statements, self.statement)
+        self.changes[name] = Change(statements, before.added + added, before.removed + removed)
+        self.entries[name] = version
+
+    def append(self, name: str, batch: pa.RecordBatch) -> int:
+        """Add rows that satisfy the constraints; returns how many."""
+        self.put(name, self.table(name).appended(batch), batch.num_rows, 0)
+        return int(batch.num_rows)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a table another name; its past goes with it."""
+        version = replace(self.table(old), name=new)
+        change = self.changes.pop(old, Change())
+        del self.entries[old]
+        self.changes[new] = change
+        self.put(new, version, 0, 0)
+
+    def view(self, view: View) -> None:
+        """Create or replace a view."""
+        self.entries[view.name] = view
+
+    def drop(self, name: str) -> None:
+        """Let a table or view be no more."""
+        self.entries.pop(name)
+        self.changes.pop(name, None)
+
+    def copy(self, statement: str) -> Work:
+        """What the next statement works on."""
+        return Work(self.entries, self.changes, statement)
+
+
+class Transaction:
+    """An open transaction: BEGIN to COMMIT or ROLLBACK.
+
+    Attributes:
+        owner: the thread that began it; only its statements belong to it, and other writers wait for it.
+        work: what its statements have made so far; replaced as a whole by each statement that succeeds.
+        failed: a statement has failed; only ROLLBACK is accepted.
+        savepoints: name -> work at that moment, in order.
+    """
+
+    def __init__(self, entries: Entries) -> None:
+        self.owner = threading.current_thread()
+        self.work = Work(entries)
+        self.failed = False
+        self.savepoints: dict[str, Work] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """All that the store's threads share; exchanged as a whole, so that a commit is one assignment."""
+
+    entries: Entries
+    transaction: Transaction | None = None

@@ -1,0 +1,274 @@
+"""CREATE TABLE, INSERT, DROP, views and transactions on scratch tables, through what a user writes."""
+
+from __future__ import annotations
+
+import math
+
+import pyarrow as pa
+import pytest
+
+from sqlmagic_xr.errors import (
+    ConstraintError,
+    ExecutionError,
+    ImmutableError,
+    SqlError,
+    TypeMismatchError,
+    UnknownNameError,
+    UnsupportedError,
+    UsageError,
+)
+
+PARAMS = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE NOT NULL DEFAULT 1 + 2, b DOUBLE CHECK (b > 0))"
+
+
+def test_an_insert_is_seen_by_the_next_query(db):
+    db.run(PARAMS)
+    assert db.run("INSERT INTO params VALUES (0, 1.5, 2.5), (1, DEFAULT, NULL)").tag == "params: 2 rows inserted"
+    assert db.rows("SELECT * FROM params ORDER BY step") == [(0, 1.5, 2.5), (1, 3.0, None)]
+
+
+def test_columns_left_out_take_their_defaults_row_by_row(db):
+    db.run("CREATE TABLE t (k INT, u VARCHAR DEFAULT uuid(), n INT DEFAULT 7, x DOUBLE)")
+    db.run("INSERT INTO t (k) SELECT value FROM generate_series(1, 5)")
+    rows = db.rows("SELECT u, n, x FROM t")
+    assert len({u for u, _, _ in rows}) == 5
+    assert {(n, x) for _, n, x in rows} == {(7, None)}
+    db.run("INSERT INTO t DEFAULT VALUES")
+    assert db.rows("SELECT k, n FROM t WHERE k IS NULL") == [(None, 7)]
+
+
+def test_an_insert_from_the_table_itself_reads_what_was_there(db):
+    db.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1), (2); INSERT INTO t SELECT a + 10 FROM t")
+    assert sorted(db.rows("SELECT a FROM t")) == [(1,), (2,), (11,), (12,)]
+
+
+def test_an_insert_runs_with_ctes_of_either_kind(db):
+    db.run("CREATE TABLE t (a INT)")
+    db.run("WITH q AS (SELECT 1 AS a) INSERT INTO t SELECT a FROM q")
+    db.run("INSERT INTO t WITH q AS (SELECT 2 AS a) SELECT a FROM q")
+    assert sorted(db.rows("SELECT a FROM t")) == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "says"),
+    [
+        ("INSERT INTO params VALUES (0, 1, 1)", ConstraintError, ["params_pkey", "step = 0", "already"]),
+        ("INSERT INTO params VALUES (5, 1, 1), (6, 1, 1), (5, 2, 2)", ConstraintError, ["step = 5", "twice"]),
+        (
+            "INSERT INTO params SELECT 0, 1, 1 FROM generate_series(1, 4)",
+            ConstraintError,
+            ["step = 0", "and 3 more"],
+        ),
+        ("INSERT INTO params VALUES (7, NULL, 1)", ConstraintError, ["NOT NULL", "`a`", "step = 7"]),
+        ("INSERT INTO params VALUES (NULL, 1, 1)", ConstraintError, ["NOT NULL", "`step`"]),
+        ("INSERT INTO params VALUES (7, 1, -1)", ConstraintError, ["params_b_check", "b > 0", "step = 7"]),
+        ("INSERT INTO params VALUES (7, 1)", UsageError, ["2 values for 3 columns", "step, a, b"]),
+        ("INSERT INTO params (a) SELECT 1, 2", UsageError, ["2 values for 1 column"]),
+        ("INSERT INTO params (step, step) VALUES (1, 2)", UsageError, ["`step` stands twice"]),
+        ("INSERT INTO params (stp) VALUES (1)", UnknownNameError, ["`stp`", "Did you mean `step`?"]),
+        ("INSERT INTO parms VALUES (1)", UnknownNameError, ["`parms`", "Did you mean `params`?"]),
+        ("INSERT INTO params VALUES (7, 'x1', 1)", TypeMismatchError, ["`params.a` is DOUBLE", "'x1'"]),
+        ("INSERT INTO params VALUES (7.5, 1, 1)", TypeMismatchError, ["`params.step` is BIGINT", "7.5"]),
+        ("INSERT INTO params VALUES (1e30, 1, 1)", TypeMismatchError, ["`params.step`", "1e+30"]),
+        ("CREATE TABLE params (a INT)", UsageError, ["exists already"]),
+        ("CREATE TABLE t (a INT, A INT)", UsageError, ["two columns named `a`"]),
+        ("CREATE TABLE t (a NOTYPE)", UnsupportedError, ["NOTYPE"]),
+        ("CREATE TABLE t (a INT, PRIMARY KEY (b))", UnknownNameError, ["`b`"]),
+        ("CREATE TABLE t (a INT CHECK (c > 1))", UsageError, ["CHECK (c > 1)"]),
+        ("CREATE TABLE t (a INT CHECK (a + 1))", TypeMismatchError, ["is no condition"]),
+        ("CREATE TABLE t (a INT DEFAULT 'x')", TypeMismatchError, ["`t.a` is INT"]),
+        ("CREATE TABLE t (a INT REFERENCES params(step))", UnsupportedError, ["ForeignKey"]),
+        ("CREATE TABLE other.t (a INT)", UnsupportedError, ["default schema"]),
+        ("DROP TABLE nothing", UnknownNameError, ["`nothing`"]),
+    ],
+)
+def test_what_is_refused_says_why_and_changes_nothing(db, statement, error, says):
+    db.run(PARAMS + "; INSERT INTO params VALUES (0, 1, 1)")
+    before = db.store.entries()
+    with pytest.raises(error) as caught:
+        db.run(statement)
+    message = "\n".join(caught.value.lines())
+    for part in says:
+        assert part in message
+    assert db.store.entries() is before
+
+
+def test_arrow_nullability_is_the_declared_one_whatever_the_source_says(db):
+    db.run("CREATE TABLE t (a INT NOT NULL, b INT)")
+    db.run("INSERT INTO t VALUES (1, 2)")
+    db.run("CREATE TABLE src (a INT, b INT NOT NULL); INSERT INTO src VALUES (3, 4); INSERT INTO t SELECT * FROM src")
+    table = db.store.scratch("t").to_arrow()
+    assert [f.nullable for f in table.schema] == [False, True]
+    assert table.num_rows == 2
+
+
+def test_nan_is_one_key_and_null_is_none(db):
+    db.run("CREATE TABLE t (x DOUBLE UNIQUE)")
+    db.run("INSERT INTO t VALUES (NULL), (NULL), ('NaN'), (0.0)")
+    with pytest.raises(ConstraintError, match="x = nan"):
+        db.run("INSERT INTO t VALUES ('NaN')")
+    with pytest.raises(ConstraintError, match=r"x = -0\.0"):
+        db.run("INSERT INTO t SELECT -0.0")
+    db.run("INSERT INTO t VALUES (NULL)")
+    assert len(db.store.scratch("t")) == 5
+
+
+@pytest.mark.parametrize(
+    ("declared", "arrow"),
+    [
+        ("BIGINT", pa.int64()),
+        ("SMALLINT", pa.int16()),
+        ("INT UNSIGNED", pa.uint32()),
+        ("REAL", pa.float32()),
+        ("DECIMAL(10, 2)", pa.decimal128(10, 2)),
+        ("BOOLEAN", pa.bool_()),
+        ("VARCHAR(10)", pa.string()),
+        ("TEXT", pa.string()),
+        ("BYTEA", pa.binary()),
+        ("DATE", pa.date32()),
+        ("TIME", pa.time64("ns")),
+        ("TIMESTAMP", pa.timestamp("ns")),
+        ("TIMESTAMP(3)", pa.timestamp("ms")),
+        ("INTERVAL", pa.month_day_nano_interval()),
+        ("INT[]", pa.list_(pa.int32())),
+        ("STRUCT<a INT>", pa.struct([("a", pa.int32())])),
+    ],
+)
+def test_a_declared_type_is_datafusions_and_holds_a_null(db, declared, arrow):
+    db.run(f"CREATE TABLE t (k INT, v {declared}); INSERT INTO t (k) VALUES (1)")
+    assert db.store.scratch("t").schema.field("v").type == arrow
+    assert db.rows("SELECT v FROM t") == [(None,)]
+
+
+def test_create_table_as_select_keeps_types_and_rows(db):
+    db.run("CREATE TABLE t AS SELECT 1 AS a, 'x' AS b, CAST(2.5 AS REAL) AS c")
+    assert db.store.scratch("t").schema.types == [pa.int64(), pa.string(), pa.float32()]
+    db.run("CREATE TABLE u (k BIGINT PRIMARY KEY, s VARCHAR) AS SELECT a, b FROM t")
+    with pytest.raises(ConstraintError):
+        db.run("INSERT INTO u VALUES (1, 'again')")
+
+
+def test_if_not_exists_and_or_replace(db):
+    db.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1); CREATE TABLE IF NOT EXISTS t (b INT)")
+    assert db.rows("SELECT a FROM t") == [(1,)]
+    db.run("CREATE OR REPLACE TABLE t AS SELECT a + 1 AS b FROM t")
+    assert db.rows("SELECT b FROM t") == [(2,)]
+    assert db.store.scratch("t").at(1).to_pydict() == {"a": [1]}
+    db.run("DROP TABLE IF EXISTS t, nothing; CREATE TABLE t (c INT)")
+    assert db.store.scratch("t").version == 0
+
+
+def test_a_view_follows_later_versions_also_through_a_view(db):
+    db.run(
+        "CREATE TABLE t (a INT); CREATE VIEW v (x) AS SELECT a * 2 FROM t; CREATE VIEW w AS SELECT sum(x) AS s FROM v"
+    )
+    for n in range(1, 4):
+        db.run(f"INSERT INTO t VALUES ({n})")
+        assert db.rows("SELECT s FROM w") == [(n * (n + 1),)]
+    assert db.session.sql("SELECT s FROM w").to_pydict() == {"s": [12]}
+    with pytest.raises(UsageError, match="read by the view `v`"):
+        db.run("DROP TABLE t")
+    with pytest.raises(UsageError, match="read itself"):
+        db.run("CREATE OR REPLACE VIEW v AS SELECT s AS x FROM w")
+    db.run("DROP TABLE t CASCADE")
+    assert not db.store.entries()
+
+
+def test_a_plan_keeps_the_version_it_was_made_with(db):
+    db.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)")
+    frame = db.session.sql("SELECT a FROM t")
+    db.run("INSERT INTO t VALUES (2)")
+    assert frame.to_pydict() == {"a": [1]}
+
+
+def test_what_is_not_scratch_is_refused_with_the_statement_that_copies_it(db):
+    db.session.register_record_batches("air", [[pa.record_batch({"x": [1.0]})]])
+    db.kinds["air"] = "xarray"
+    with pytest.raises(ImmutableError) as caught:
+        db.run("INSERT INTO air VALUES (1)")
+    assert "never change" in caught.value.what
+    assert caught.value.hint is not None
+    statement = caught.value.hint.split(";")[0]
+    db.run(statement)
+    db.run("INSERT INTO air_scratch VALUES (2)")
+    assert db.rows("SELECT sum(x) FROM air_scratch") == [(3.0,)]
+    with pytest.raises(UsageError, match="an xarray table already"):
+        db.run("CREATE TABLE air (a INT)")
+
+
+class TestTransactions:
+    def test_rollback_restores_every_table(self, db):
+        db.run("CREATE TABLE a (x INT); CREATE TABLE b (x INT)")
+        db.run("BEGIN; INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); CREATE TABLE c (x INT); DROP TABLE a")
+        assert db.rows("SELECT * FROM b") == [(1,)]
+        db.run("ROLLBACK")
+        assert sorted(db.store.entries()) == ["a", "b"]
+        assert db.rows("SELECT * FROM b") == []
+
+    def test_commit_makes_one_version_of_each_table(self, db):
+        db.run("CREATE TABLE a (x INT); BEGIN; INSERT INTO a VALUES (1); INSERT INTO a VALUES (2), (3); COMMIT")
+        table = db.store.scratch("a")
+        assert table.version == 1
+        assert table.history()[-1].statement == "INSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2), (3)"
+        assert (table.history()[-1].added, table.history()[-1].removed) == (3, 0)
+
+    def test_an_error_leaves_it_aborted_until_rollback(self, db):
+        db.run("CREATE TABLE a (x INT); BEGIN; INSERT INTO a VALUES (1)")
+        with pytest.raises(SqlError):
+            db.run("INSERT INTO a VALUES (1, 2)")
+        for statement in ("SELECT 1", "INSERT INTO a VALUES (2)", "SAVEPOINT s"):
+            with pytest.raises(ExecutionError, match="aborted"):
+                db.run(statement)
+        assert "rolled back" in db.run("COMMIT").tag
+        assert db.rows("SELECT * FROM a") == []
+
+    def test_a_failing_query_aborts_it_too(self, db):
+        db.run("CREATE TABLE a (x INT); BEGIN; INSERT INTO a VALUES (1)")
+        with pytest.raises(Exception, match="nowhere"):
+            db.run("SELECT * FROM nowhere")
+        with pytest.raises(ExecutionError, match="aborted"):
+            db.run("SELECT 1")
+        db.run("ROLLBACK")
+        assert db.rows("SELECT * FROM a") == []
+
+    def test_a_cell_that_fails_inside_its_own_transaction_changes_nothing(self, db):
+        db.run("CREATE TABLE a (x INT)")
+        with pytest.raises(SqlError):
+            db.run("BEGIN; INSERT INTO a VALUES (1); INSERT INTO a VALUES ('x'); COMMIT")
+        assert not db.store.in_transaction
+        assert db.rows("SELECT * FROM a") == []
+
+    def test_what_is_out_of_place_is_an_error(self, db):
+        for statement in ("COMMIT", "ROLLBACK", "BEGIN; BEGIN"):
+            with pytest.raises(UsageError):
+                db.run(statement)
+
+    def test_the_block_is_all_or_nothing(self, db):
+        db.run("CREATE TABLE a (x INT)")
+        rows = [{"x": [1]}, {"y": [1]}]
+        with pytest.raises(UnknownNameError), db.store.transaction():
+            list(map(db.store.scratch("a").append, rows))
+        with db.store.transaction():
+            db.store.scratch("a").append({"x": [2]})
+            with pytest.raises(UnknownNameError):
+                db.store.scratch("a").append({"y": [1]})
+            with pytest.raises(ExecutionError, match="aborted"):
+                db.store.scratch("a").append({"x": [3]})
+            db.store.rollback()
+        assert db.rows("SELECT * FROM a") == []
+
+
+def test_append_is_the_same_path_as_insert(db):
+    db.run(PARAMS)
+    table = db.store.scratch("params")
+    assert table.append({"step": [0, 1], "b": [1.0, math.inf]}) == 2
+    assert db.rows("SELECT * FROM params ORDER BY step") == [(0, 3.0, 1.0), (1, 3.0, math.inf)]
+    with pytest.raises(ConstraintError, match="params_b_check"):
+        table.append(pa.table({"step": [2], "b": [-1.0]}))
+    with pytest.raises(ConstraintError, match="step = 1"):
+        table.append({"step": [1]})
+    with pytest.raises(UnknownNameError):
+        table.append({"nope": [1]})
+    with pytest.raises(TypeMismatchError):
+        table.append({"step": ["x"]})
+    assert len(table) == 2
