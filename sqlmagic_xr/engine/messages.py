@@ -1,0 +1,357 @@
+"""What DataFusion's messages mean: a table of patterns, each with the words for a person.
+
+A rule says what is wrong, what to do, and which nodes of the statement it can be about; where in the text that is,
+:mod:`.failures` finds out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import (
+    ExecutionError,
+    ParameterError,
+    SqlError,
+    TypeMismatchError,
+    UnknownNameError,
+    UnsupportedError,
+    suggest,
+)
+from ..sql.syntax import identifier, name_of
+
+Suspect = Callable[[str, Any], bool]
+"""Whether a node of one variant (its name and its content) can be what the message is about."""
+
+RELATIONS = ("Table", "ExplainTable")
+"""The variants that name a relation."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a message means.
+
+    Attributes:
+        kind: the error's class.
+        what, hint: its two lines.
+        suspect: which nodes of the statement it can be about; None where any expression can be.
+        word: a word of the statement's text to point at where no node is found, or "".
+    """
+
+    kind: type[SqlError]
+    what: str
+    hint: str | None = None
+    suspect: Suspect | None = None
+    word: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The names there are, for suggestions."""
+
+    tables: Sequence[str] = ()
+    functions: Sequence[str] = ()
+
+
+def explain(message: str, known: Known) -> Finding:
+    """What an engine's message means."""
+    text = core(message)
+    for pattern, read in _RULES:
+        if match := pattern.search(text):
+            return read(match, known)
+    kind = UnsupportedError if "not implemented" in message else ExecutionError
+    return Finding(kind, _one_line(text))
+
+
+def core(message: str) -> str:
+    """A message without the names of the layers that it came through.
+
+    >>> core("DataFusion error: type_coercion\\ncaused by\\nError during planning: Invalid qualifier x")
+    'Invalid qualifier x'
+    """
+    text = message.split("\ncaused by\n")[-1]
+    while (shorter := _LAYER.sub("", text)) != text:
+        text = shorter
+    return text.strip()
+
+
+_LAYER = re.compile(
+    r"^\s*(?:DataFusion error|Error during planning|Schema error|This feature is not implemented|Execution error|"
+    r"Internal error|External error|Arrow error|Optimizer rule '\w+' failed|type_coercion|External|"
+    r"(?:Cast|Compute|Parser|Schema|Divide by zero|Invalid argument|Arithmetic overflow|Not yet implemented) error"
+    r"(?=:))(?::\s*|\n)"
+)
+
+
+# --- Rules: one for each thing that a message can say. ---
+
+
+def _unknown_column(match: re.Match[str], known: Known) -> Finding:
+    parts, valid = _parts(match["name"]), [_parts(f) for f in _fields(match["valid"] or "")]
+    shown = ".".join(parts)
+    near = _parts(match["near"] or "")
+    hint = f"Did you mean `{near[-1]}`?" if near else _column_hint(parts, valid)
+    what = f"there is no column {shown}"
+    return Finding(UnknownNameError, what, hint, lambda k, n: _names(k, n) == parts, word=parts[-1])
+
+
+def _column_hint(parts: tuple[str, ...], valid: list[tuple[str, ...]]) -> str | None:
+    name = parts[-1]
+    folded = [v for v in valid if v[-1].lower() == name and v[-1] != name]
+    if folded:
+        return f'Names with capitals are written in double quotes: "{folded[0][-1]}".'
+    relations = {v[-2] for v in valid if len(v) > 1}
+    if len(parts) > 1 and parts[-2] not in relations:
+        near = suggest(parts[-2], relations)
+        return f"{parts[-2]} is not in FROM. {near}" if near else f"{parts[-2]} is not in FROM."
+    if len(parts) > 1:
+        return suggest(name, [v[-1] for v in valid if len(v) > 1 and v[-2] == parts[-2]])
+    return suggest(name, [v[-1] for v in valid])
+
+
+def _ambiguous(match: re.Match[str], known: Known) -> Finding:
+    name = _parts(match["name"])
+    hint = f"Write which one: its table's name or alias and a dot before it (t.{name[-1]})."
+    return Finding(UnknownNameError, f"{name[-1]} is in more than one table", hint, lambda k, n: _names(k, n) == name)
+
+
+def _unknown_table(match: re.Match[str], known: Known) -> Finding:
+    parts = _parts(match["name"])
+    short = parts[2:] if parts[:2] == ("datafusion", "public") else parts[1:] if parts[0] == "datafusion" else parts
+    hint = suggest(".".join(short), known.tables) or "There are no tables yet: assign an xarray Dataset to a variable."
+    return Finding(
+        UnknownNameError, f"there is no table {'.'.join(short)}", hint, lambda k, n: k in RELATIONS
+        and _relation(n)[-len(short) :] == short[-len(_relation(n)) :],
+    )  # fmt: skip
+
+
+def _unknown_function(match: re.Match[str], known: Known) -> Finding:
+    name = match["name"]
+    if name in _WINDOW_FUNCTIONS:
+        return Finding(
+            UnknownNameError, f"{name} is a window function", f"Write {name}(...) OVER (ORDER BY ...).", _call(name)
+        )
+    near = suggest(name, known.functions)
+    hint = near if near and near.startswith("Did") else "See the functions there are with SHOW FUNCTIONS."
+    return Finding(UnknownNameError, f"there is no function {name}", hint, _call(name))
+
+
+def _wrong_arguments(match: re.Match[str], known: Known) -> Finding:
+    name, types = match["name"], _sql_types(match["types"])
+    candidates = dict.fromkeys(map(_sql_types, re.findall(r"^\s+(\w+\(.*\))$", match.string, re.MULTILINE)))
+    hint = f"It takes {' or '.join(list(candidates)[:3])}." if candidates else None
+    if re.search(r"expects \d+ arguments but received", match.string):
+        counts = sorted(set(re.findall(r"expects (\d+) arguments", match.string)), key=int)
+        hint = f"It takes {' or '.join(counts)} argument{'s' if counts != ['1'] else ''}."
+    what = f"{name} does not take ({types})" if types else f"{name} needs arguments"
+    return Finding(TypeMismatchError, what, hint, _call(name))
+
+
+def _operator_types(match: re.Match[str], known: Known) -> Finding:
+    left, operator, right = match["left"], match["op"], match["right"]
+    variant = _OPERATORS.get(operator)
+    what = f"{operator} does not go with {_sql_types(left)} and {_sql_types(right)}"
+
+    def suspect(kind: str, node: Any) -> bool:
+        if operator.endswith("LIKE"):
+            return kind in ("Like", "ILike")
+        return kind == "BinaryOp" and (variant is None or node["op"] == variant)
+
+    return Finding(TypeMismatchError, what, "Convert one side with CAST(... AS type).", suspect)
+
+
+def _bad_cast(match: re.Match[str], known: Known) -> Finding:
+    value = match["value"]
+    return Finding(
+        ExecutionError, f"{value} is not a value of type {_sql_types(match['type'])}",
+        "TRY_CAST(... AS type) gives NULL instead of an error.",
+        lambda k, n: k == "Cast" or (k == "Value" and _string(n) == value[1:-1]),
+    )  # fmt: skip
+
+
+def _not_grouped(match: re.Match[str], known: Known) -> Finding:
+    parts = _parts(match["name"])
+    return Finding(
+        TypeMismatchError, f"{parts[-1]} is neither in GROUP BY nor inside an aggregate",
+        f"Add {parts[-1]} to GROUP BY, or write an aggregate of it, such as AVG({parts[-1]}).",
+        lambda k, n: _names(k, n)[-1:] == parts[-1:],
+    )  # fmt: skip
+
+
+def _aggregate_in_where(match: re.Match[str], known: Known) -> Finding:
+    hint = "Conditions on aggregates belong into HAVING, behind GROUP BY."
+    return Finding(TypeMismatchError, "WHERE cannot hold an aggregate", hint, lambda k, n: k == "Function")
+
+
+def _nested_aggregate(match: re.Match[str], known: Known) -> Finding:
+    hint = "Compute the inner one in a subquery or a WITH."
+    return Finding(UnsupportedError, "an aggregate cannot stand here", hint, lambda k, n: k == "Function")
+
+
+def _predicate(match: re.Match[str], known: Known) -> Finding:
+    return Finding(
+        TypeMismatchError, f"a condition must be true or false, and this is {_sql_types(match['type'])}",
+        "Compare it with something.",
+    )  # fmt: skip
+
+
+def _divide(match: re.Match[str], known: Known) -> Finding:
+    return Finding(
+        ExecutionError, "division by zero", "NULLIF(divisor, 0) gives NULL instead.",
+        lambda k, n: k == "BinaryOp" and n["op"] in ("Divide", "Modulo"),
+    )  # fmt: skip
+
+
+def _placeholder(match: re.Match[str], known: Known) -> Finding:
+    name = match["name"]
+    hint = f"Give it with -p {name[1:]}=VALUE, or assign the variable {name[1:]}."
+    return Finding(ParameterError, f"{name} has no value", hint, word=name)
+
+
+def _memory(match: re.Match[str], known: Known) -> Finding:
+    return Finding(ExecutionError, "the query needs more memory than there is", "Select fewer columns, or aggregate.")
+
+
+def _python(match: re.Match[str], known: Known) -> Finding:
+    return Finding(ExecutionError, f"reading the data failed: {_one_line(match['what'])}")
+
+
+def _says(kind: type[SqlError], what: str, hint: str | None = None, suspect: Suspect | None = None) -> Any:
+    """A rule whose lines are fixed, but for groups of the match: ``{name}``."""
+
+    def read(match: re.Match[str], known: Known) -> Finding:
+        groups = {key: _sql_types(value or "") for key, value in match.groupdict().items()}
+        return Finding(kind, what.format(**groups), hint and hint.format(**groups), suspect, groups.get("word", ""))
+
+    return read
+
+
+_RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] = [
+    (re.compile(pattern, re.DOTALL), read)
+    for pattern, read in [
+        (r"^No field named (?P<name>.+?)\.(?: Did you mean '(?P<near>.+?)'\?\.?)?"
+         r"(?: Valid fields are (?P<valid>.*)\.)?$",
+         _unknown_column),
+        (r"^Ambiguous reference to (?:un)?qualified field (?P<name>\S+)", _ambiguous),
+        (r"^table function '(?P<name>[^']+)' not found", _unknown_function),
+        (r"^table '(?P<name>[^']+)' not found", _unknown_table),
+        (r"^No table named '(?P<name>[^']+)'", _unknown_table),
+        (r"^Invalid function '(?P<name>[^']+)'", _unknown_function),
+        (r"No function matches the given name and argument types '(?P<name>\w+)\((?P<types>.*?)\)'\. You",
+         _wrong_arguments),
+        (r"^Cannot coerce arithmetic expression (?P<left>.+?) (?P<op>\S+) (?P<right>.+) to valid types",
+         _operator_types),
+        (r"^Cannot infer common argument type for .*?operation (?P<left>\S+) "
+         r"(?P<op>IS DISTINCT FROM|\S+) (?P<right>.+)$",
+         _operator_types),
+        (r"^There isn't a common type to coerce (?P<left>.+?) and (?P<right>.+?) in (?P<op>\w*LIKE)", _operator_types),
+        (r"Cannot cast (?:string|value) (?P<value>'.*?') to value of (?P<type>\S+) type", _bad_cast),
+        (r'column "(?P<name>[^"]*(?:""[^"]*)*)" must appear in the GROUP BY clause', _not_grouped),
+        (r"^HAVING clause references: (?P<name>\S+)", _not_grouped),
+        (r"^Aggregate functions are not allowed in the WHERE", _aggregate_in_where),
+        (r"Physical plan does not support logical expression AggregateFunction", _nested_aggregate),
+        (r"^Cannot create filter with non-boolean predicate .* returning (?P<type>.+)$", _predicate),
+        (r"^Divide by zero", _divide),
+        (r"^Placeholder '(?P<name>[^']+)' was not provided", _placeholder),
+        (r"^Resources exhausted", _memory),
+        (r"Python exception: (?P<what>.*)$", _python),
+        (r"^Regular expression did not compile.*?error: (?P<why>[^\n]*)",
+         _says(ExecutionError, "the regular expression cannot be read: {why}", None,
+               lambda k, n: k == "Function" and name_of(n["name"])[-1].startswith("regexp"))),
+        (r"^UNION queries have different number of columns",
+         _says(TypeMismatchError, "the parts of a UNION have different numbers of columns")),
+        (r"^Too many columns! The subquery should only return one column: (?P<names>.*)$",
+         _says(TypeMismatchError, "a subquery used as a value must have one column, and this has: {names}", None,
+               lambda k, n: k in ("Subquery", "InSubquery"))),
+        (r"^Scalar subquery returned more than one row",
+         _says(ExecutionError, "a subquery used as a value returned more than one row",
+               "Add LIMIT 1, or aggregate.", lambda k, n: k == "Subquery")),
+        (r"^Invalid qualifier (?P<word>\S+)", _says(UnknownNameError, "{word} is not in FROM")),
+        (r"^The window (?P<word>\S+) is not defined", _says(UnknownNameError, "there is no WINDOW {word}")),
+        (r"^For SELECT DISTINCT, ORDER BY expressions (?P<name>\S+) must appear in select list",
+         _says(TypeMismatchError, "with DISTINCT, ORDER BY can only use what is selected; {name} is not")),
+        (r"^Unsupported SQL type (?P<word>\S+)", _says(UnknownNameError, "there is no type {word}")),
+        (r"^Negation only supports", _says(TypeMismatchError, "only numbers and intervals can be negated", None,
+                                           lambda k, n: k == "UnaryOp")),
+        (r"^'(?P<word>[^']+)' is not a variable which can be viewed",
+         _says(UnknownNameError, "there is no setting {word}")),
+        (r'^Invalid or Unsupported Configuration: .* for key "(?P<word>[^"]+)"',
+         _says(UnknownNameError, "there is no setting {word}")),
+    ]
+]  # fmt: skip
+
+_OPERATORS = {
+    "+": "Plus", "-": "Minus", "*": "Multiply", "/": "Divide", "%": "Modulo", "AND": "And", "OR": "Or", "=": "Eq",
+    "!=": "NotEq", "<>": "NotEq", "<": "Lt", "<=": "LtEq", ">": "Gt", ">=": "GtEq", "||": "StringConcat",
+}  # fmt: skip
+_WINDOW_FUNCTIONS = {
+    "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value",
+    "last_value", "nth_value",
+}  # fmt: skip
+_TYPES = {
+    "Utf8View": "VARCHAR", "LargeUtf8": "VARCHAR", "Utf8": "VARCHAR", "String": "VARCHAR", "Float64": "DOUBLE",
+    "Float32": "FLOAT", "Int64": "BIGINT", "Int32": "INT", "Int16": "SMALLINT", "Int8": "TINYINT", "Date32": "DATE",
+    "Date64": "DATE", "Boolean": "BOOLEAN",
+}  # fmt: skip
+_TYPE = re.compile(rf"\b(?:{'|'.join(_TYPES)})\b|\bTimestamp\((?:ns|us|µs|ms|s)\)|\bDecimal128(?=\()")
+
+
+def _sql_types(text: str) -> str:
+    """A text in which Arrow's names of types are SQL's."""
+    return _TYPE.sub(lambda m: _TYPES.get(m.group()) or m.group().split("(")[0].upper().replace("128", ""), text)
+
+
+def _one_line(text: str) -> str:
+    """The first line of a message, cut where an engine's debugging output begins."""
+    line = _sql_types(text.strip().split("\n")[0])
+    line = re.sub(r"\s*No function matches the given name.*|\.?\s*This issue was likely caused.*", "", line)
+    line = line if len(line) <= 200 else line[:199] + "…"
+    return line[:1].lower() + line[1:] if line[1:2].islower() else line
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """The parts of a name as the engine prints it: quoted where it must be."""
+    return tuple(
+        p[1:-1].replace('""', '"') if p.startswith('"') else p
+        for p in re.findall(r'"(?:[^"]|"")*"|[^."]+', name.replace('\\"', '"'))
+    )
+
+
+def _fields(text: str) -> list[str]:
+    return re.findall(r'(?:"(?:[^"]|"")*"|[^,"\s])+', text)
+
+
+# --- What a node is about. ---
+
+
+def _names(kind: str, node: Any) -> tuple[str, ...]:
+    """The name that an expression node is, or ()."""
+    if kind == "Identifier":
+        return (identifier(node),)
+    return tuple(identifier(p) for p in node) if kind == "CompoundIdentifier" else ()
+
+
+def _relation(node: dict[str, Any]) -> tuple[str, ...]:
+    return name_of(node.get("name") or node.get("table_name") or [])
+
+
+def _call(name: str) -> Suspect:
+    """Calls of a function, and relations made by one."""
+
+    def suspect(kind: str, node: Any) -> bool:
+        if kind in _SYNTAX_OF:
+            return _SYNTAX_OF[kind] == name.lower()
+        called = name_of(node["name"]) if kind == "Function" or (kind == "Table" and node.get("args")) else ()
+        return called[-1:] == (name.lower(),)
+
+    return suspect
+
+
+_SYNTAX_OF = {"Ceil": "ceil", "Floor": "floor", "Substring": "substr", "Position": "strpos", "Extract": "date_part"}
+
+
+def _string(node: Any) -> str | None:
+    value = node.get("value")
+    return value.get("SingleQuotedString") if isinstance(value, dict) else None

@@ -1,0 +1,165 @@
+"""What the engine refuses is said in one line, and pointed at in the user's own text."""
+
+from __future__ import annotations
+
+import datafusion
+import pytest
+
+from sqlmagic_xr import errors
+from sqlmagic_xr.engine.failures import translate
+from sqlmagic_xr.engine.messages import core
+from sqlmagic_xr.sql.syntax import Tree, parse_one, split, to_sql
+
+
+class Tables:
+    def names(self):
+        return ["params", "d"]
+
+
+@pytest.fixture(scope="module")
+def session():
+    session = datafusion.SessionContext()
+    columns = {"step": [0], "a": [1.0], "b": [2.0], "s": ["x"], "ts": [1], "Upper": [1]}
+    session.from_pydict(columns, name="params")
+    session.from_pydict({"x": [0], "y": [1.0], "a": [1]}, name="d")
+    return session
+
+
+def failure(session, query: str, script: str | None = None) -> errors.SqlError:
+    """The error of a query that is the last statement of a script."""
+    with pytest.raises(Exception, match=r"\w") as caught:  # DataFusion raises ValueError or a bare Exception
+        session.sql(query).collect()
+    statement = split(script)[-1] if script else parse_one(query)
+
+    def plan(tree: Tree) -> object:
+        return session.sql(to_sql(tree)).execution_plan()
+
+    return translate(caught.value, statement, Tables(), functions=["sum", "sin", "power"], plan=plan)
+
+
+def pointed_at(error: errors.SqlError) -> str:
+    line = error.text.splitlines()[error.span.line - 1]
+    assert error.span.end_line == error.span.line
+    return line[error.span.column - 1 : error.span.end_column - 1]
+
+
+NAMES, TYPES, RUNNING = errors.UnknownNameError, errors.TypeMismatchError, errors.ExecutionError
+
+# (query, class, what it says, the word pointed at, what to do)
+CASES = [
+    ("SELECT zzz FROM params", NAMES, "there is no column zzz", "zzz", "There are: Upper, a, b, s, step, ts"),
+    ("SELECT p.stp FROM params p", NAMES, "there is no column p.stp", "p.stp", "Did you mean `step`?"),
+    ("SELECT q.a FROM params p", NAMES, "there is no column q.a", "q.a", "q is not in FROM. There are: p"),
+    ("SELECT Upper FROM params", NAMES, "there is no column upper", "Upper",
+     'Names with capitals are written in double quotes: "Upper".'),
+    ("SELECT a AS zzz FROM params WHERE zzz > 1", NAMES, "there is no column zzz", "zzz",
+     "There are: Upper, a, b, s, step, ts"),
+    ("SELECT a FROM params ORDER BY stepp", NAMES, "there is no column stepp", "stepp", "Did you mean `step`?"),
+    ("SELECT * EXCLUDE (zz) FROM params", NAMES, "there is no column zz", "zz", "There are: Upper, a, b, s, step, ts"),
+    ("SELECT * FROM params JOIN d USING (zz)", NAMES, "there is no column zz", "zz",
+     "There are: Upper, a, b, s, step, ts"),
+    ("SELECT * FROM parms", NAMES, "there is no table parms", "parms", "Did you mean `params`?"),
+    ("SELECT * FROM era5.surface", NAMES, "there is no table era5.surface", "era5.surface", "There are: d, params"),
+    ("DESCRIBE zzz", NAMES, "there is no table zzz", "zzz", "There are: d, params"),
+    ("SELECT a FROM params, d", NAMES, "a is in more than one table", "a",
+     "Write which one: its table's name or alias and a dot before it (t.a)."),
+    ("SELECT sume(a) FROM params", NAMES, "there is no function sume", "sume", "Did you mean `sum`?"),
+    ("SELECT * FROM gen(1)", NAMES, "there is no function gen", "gen",
+     "See the functions there are with SHOW FUNCTIONS."),
+    ("SELECT lag(a) FROM params", NAMES, "lag is a window function", "lag", "Write lag(...) OVER (ORDER BY ...)."),
+    ("SELECT x.* FROM params", NAMES, "x is not in FROM", "x", None),
+    ("SELECT sum(a) OVER w FROM params", NAMES, "there is no WINDOW w", "w", None),
+    ("SELECT a::foo FROM params", NAMES, "there is no type foo", "foo", None),
+    ("SET foo = 1", NAMES, "there is no setting foo", "foo", None),
+    ("SELECT sin(s) FROM params", TYPES, "sin does not take (VARCHAR)", "sin", "It takes sin(DOUBLE/FLOAT)."),
+    ("SELECT sin(a, b) FROM params", TYPES, "sin does not take (DOUBLE, DOUBLE)", "sin", "It takes sin(DOUBLE/FLOAT)."),
+    ("SELECT sum(DISTINCT a, b) FROM params", TYPES, "sum does not take (DOUBLE, DOUBLE)", "sum",
+     "It takes 1 argument."),
+    ("SELECT a + b, a + s FROM params", TYPES, "+ does not go with DOUBLE and VARCHAR", "a + s",
+     "Convert one side with CAST(... AS type)."),
+    ("SELECT a AND b FROM params", TYPES, "AND does not go with DOUBLE and DOUBLE", "a AND b",
+     "Convert one side with CAST(... AS type)."),
+    ("SELECT s LIKE 'x', s LIKE 1 FROM params", TYPES, "LIKE does not go with VARCHAR and BIGINT", "s LIKE 1",
+     "Convert one side with CAST(... AS type)."),
+    ("SELECT -s FROM params", TYPES, "only numbers and intervals can be negated", "s", None),
+    ("SELECT a FROM params WHERE a", TYPES, "a condition must be true or false, and this is DOUBLE", "a",
+     "Compare it with something."),
+    ("SELECT step, a, SUM(b) FROM params GROUP BY step", TYPES, "a is neither in GROUP BY nor inside an aggregate", "a",
+     "Add a to GROUP BY, or write an aggregate of it, such as AVG(a)."),
+    ("SELECT a FROM params WHERE SUM(a) > 1", TYPES, "WHERE cannot hold an aggregate", "SUM",
+     "Conditions on aggregates belong into HAVING, behind GROUP BY."),
+    ("SELECT a FROM params WHERE a = (SELECT a, b FROM params)", TYPES,
+     "a subquery used as a value must have one column, and this has: params.a, params.b", "SELECT a, b FROM params",
+     None),
+    ("SELECT SUM(AVG(a)) FROM params", errors.UnsupportedError, "an aggregate cannot stand here", "SUM",
+     "Compute the inner one in a subquery or a WITH."),
+    ("SELECT CAST('abc' AS INT)", RUNNING, "'abc' is not a value of type INT", "'abc'",
+     "TRY_CAST(... AS type) gives NULL instead of an error."),
+    ("SELECT 1/0", RUNNING, "division by zero", "1/0", "NULLIF(divisor, 0) gives NULL instead."),
+    ("SELECT 2/1, 1/0", RUNNING, "division by zero", "SELECT", "NULLIF(divisor, 0) gives NULL instead."),
+    ("SELECT a FROM params LIMIT -1", RUNNING, "LIMIT must be >= 0, '-1' was provided", "1", None),
+    ("SELECT regexp_match('a', '(')", RUNNING, "the regular expression cannot be read: unclosed group", "regexp_match", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "kind", "what", "word", "hint"), CASES, ids=[c[0] for c in CASES])
+def test_a_refused_query_is_explained_and_pointed_at(session, query, kind, what, word, hint):
+    error = failure(session, query)
+    assert type(error) is kind
+    assert (error.what, pointed_at(error), error.hint) == (what, word, hint)
+    assert error.__cause__ is not None
+
+
+def test_the_faulty_one_of_several_places_is_found(session):
+    query = "WITH t AS (SELECT b AS c FROM params)\nSELECT t.c, (SELECT max(y) FROM d),\n  b FROM t"
+    error = failure(session, query)
+    assert error.what == "there is no column b"
+    assert (error.span.line, error.span.column) == (3, 3)
+
+
+def test_of_several_faults_alike_one_is_pointed_at(session):
+    assert pointed_at(failure(session, "SELECT zzz, zzz + 1, zzz FROM params")) == "zzz"
+
+
+def test_it_points_into_the_whole_cell(session):
+    query = "SELECT a,\n  zzz FROM params"
+    error = failure(session, query, f"SELECT 1; -- ünïcode\n{query}")
+    assert str(error).splitlines() == [
+        "statement 2 of 2: there is no column zzz",
+        "line 3:   zzz FROM params",
+        "          ^^^",
+        "There are: Upper, a, b, s, step, ts",
+    ]
+
+
+def test_without_a_plan_the_first_place_that_fits_is_pointed_at():
+    error = ValueError("Schema error: No field named zzz. Valid fields are params.a.")
+    translated = translate(error, parse_one("INSERT INTO params SELECT 1, zzz FROM d"))
+    assert pointed_at(translated) == "zzz"
+
+
+def test_what_no_rule_knows_keeps_its_first_line_and_points_at_the_statement():
+    error = RuntimeError("DataFusion error: Execution error: Something odd: it broke\n  at thread 3")
+    translated = translate(error, parse_one("  INSERT INTO params VALUES (1)"))
+    assert translated.what == "something odd: it broke"
+    assert pointed_at(translated) == "INSERT"
+
+
+def test_our_own_errors_keep_what_they_say():
+    own = errors.ConstraintError("params.a may not be NULL")
+    translated = translate(own, parse_one("INSERT INTO params VALUES (1)"))
+    assert translated is own
+    assert translated.text == "INSERT INTO params VALUES (1)"
+
+
+@pytest.mark.parametrize(
+    ("message", "inner"),
+    [
+        ("Error during planning: Invalid function 'foo'.\nTry", "Invalid function 'foo'.\nTry"),
+        ("DataFusion error: Arrow error: Divide by zero error", "Divide by zero error"),
+        ("DataFusion error: Optimizer rule 'a_b' failed\ncaused by\nError during planning: LIMIT", "LIMIT"),
+        ("DataFusion error: Arrow error: Cast error: Cannot cast", "Cannot cast"),
+    ],
+)  # fmt: skip
+def test_layers_are_taken_off(message, inner):
+    assert core(message) == inner
