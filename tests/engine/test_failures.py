@@ -98,7 +98,8 @@ CASES = [
     ("SELECT 1/0", RUNNING, "division by zero", "1/0", "NULLIF(divisor, 0) gives NULL instead."),
     ("SELECT 2/1, 1/0", RUNNING, "division by zero", "SELECT", "NULLIF(divisor, 0) gives NULL instead."),
     ("SELECT a FROM params LIMIT -1", RUNNING, "LIMIT must be >= 0, '-1' was provided", "1", None),
-    ("SELECT regexp_match('a', '(')", RUNNING, "the regular expression cannot be read: unclosed group", "regexp_match", None),
+    ("SELECT regexp_match('a', '(')", RUNNING, "the regular expression cannot be read: unclosed group", "regexp_match",
+     None),
 ]  # fmt: skip
 
 
