@@ -176,9 +176,9 @@ def walk(tree: Tree) -> Iterator[dict[str, Any]]:
     if isinstance(tree, dict):
         yield tree
         for value in tree.values():
-            if isinstance(value, (dict, list)):
+            if isinstance(value, (dict, list, tuple)):
                 yield from walk(value)
-    elif isinstance(tree, list):
+    elif isinstance(tree, (list, tuple)):
         for value in tree:
             yield from walk(value)
 
@@ -196,9 +196,9 @@ def transform(tree: Tree, change: Callable[[dict[str, Any]], Tree | None]) -> Tr
         node = tree if all(new[key] is tree[key] for key in tree) else new
         changed = change(node)
         return node if changed is None else changed
-    if isinstance(tree, list):
+    if isinstance(tree, (list, tuple)):
         items = [transform(value, change) for value in tree]
-        return tree if all(a is b for a, b in zip(items, tree, strict=True)) else items
+        return tree if all(a is b for a, b in zip(items, tree, strict=True)) else type(tree)(items)
     return tree
 
 
@@ -210,9 +210,9 @@ def replace(tree: Tree, change: Callable[[dict[str, Any]], Tree | None]) -> Tree
             return changed
         new = {key: replace(value, change) for key, value in tree.items()}
         return tree if all(new[key] is tree[key] for key in tree) else new
-    if isinstance(tree, list):
+    if isinstance(tree, (list, tuple)):
         items = [replace(value, change) for value in tree]
-        return tree if all(a is b for a, b in zip(items, tree, strict=True)) else items
+        return tree if all(a is b for a, b in zip(items, tree, strict=True)) else type(tree)(items)
     return tree
 
 
@@ -254,8 +254,19 @@ def identifier(node: dict[str, Any]) -> str:
 
 def make_identifier(name: str) -> dict[str, Any]:
     """An identifier node that means exactly ``name``: quoted unless it is a plain lower-case word."""
-    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None
+    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None and name not in _RESERVED
     return {"value": name, "quote_style": None if plain else '"', "span": NOWHERE}
+
+
+# Words that do not stand for a name unless they are quoted.
+_WORDS = """
+    all and any array as asc between by case cast create cross cube current_date current_time current_timestamp default
+    delete desc distinct else end except exists extract false fetch filter for from full function grant group having in
+    inner insert intersect interval into is join lateral left like limit natural not null offset on or order outer over
+    partition qualify right rollup row rows select set some substring table then to trim true unbounded union unnest
+    update using values when where window with
+"""
+_RESERVED = frozenset(_WORDS.split())
 
 
 def _with_projection(expression: Tree) -> Tree:

@@ -1,0 +1,584 @@
+"""The algebra of scalar expressions: frozen values that calculations work on, to and from the parser's tree.
+
+Operators and functions are one thing here, a :class:`Call`: ``x + 1`` is ``Call("+", (x, 1))`` and ``exp(x)`` is
+``Call("exp", (x,))``. Parentheses, letter case and spans are no part of a value: equal texts are equal
+values. What calculations have no use for (LIKE, subqueries, intervals, ...) stays a tree inside an
+:class:`Opaque` and goes back to SQL as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ..errors import ParseError, Span
+from .syntax import NOWHERE, Tree, expression_sql, identifier, make_identifier, name_of, parse_one, span_of, walk
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """What all expressions have: parts, a hash that is worked out once, and the place it was read from."""
+
+    origin: Tree = field(default=None, repr=False, kw_only=True)
+
+    @property
+    def span(self) -> Span | None:
+        """Where the user wrote it; None for an expression that was calculated."""
+        return None if self.origin is None else span_of(self.origin)
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        """The expressions directly inside this one."""
+        return ()
+
+    def rebuilt(self, parts: Iterable[Expression]) -> Expression:
+        """The same node around other parts, as many and in the same order as in ``parts``."""
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other) or hash(self) != hash(other):
+            return False
+        return self._key == other._key
+
+    def __hash__(self) -> int:
+        cached: int | None = self.__dict__.get("_hash")
+        if cached is None:
+            cached = hash((type(self).__name__, self._key))
+            object.__setattr__(self, "_hash", cached)
+        return cached
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        key: tuple[Any, ...] | None = self.__dict__.get("_fields")
+        if key is None:
+            key = tuple(getattr(self, f.name) for f in fields(self) if f.name != "origin")
+            object.__setattr__(self, "_fields", key)
+        return key
+
+
+@dataclass(frozen=True, eq=False)
+class Literal(Expression):
+    """A number, a string, a truth value or NULL (None); ``1`` and ``1.0`` differ, as their types do in SQL."""
+
+    value: int | float | str | bool | None
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return (type(self.value).__name__, repr(self.value))
+
+    @property
+    def number(self) -> int | float | None:
+        """The value if it is a number, else None (a truth value is none)."""
+        return self.value if isinstance(self.value, (int, float)) and not isinstance(self.value, bool) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Column(Expression):
+    """A column's name as written: ``("x",)``, ``("t", "x")``, ``("schema", "t", "x")``, folded where unquoted."""
+
+    path: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The column's own name."""
+        return self.path[-1]
+
+    @property
+    def qualifier(self) -> tuple[str, ...]:
+        """The relation's name in front of it, or ()."""
+        return self.path[:-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter(Expression):
+    """A placeholder such as ``:lr`` or ``$1``; a constant, whatever value it will have."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Star(Expression):
+    """The star of ``count(*)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opaque(Expression):
+    """A piece of SQL kept as the parser's tree.
+
+    Attributes:
+        tree: the piece; equal trees (spans aside) are equal pieces.
+    """
+
+    tree: Tree
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        key: tuple[Any, ...] | None = self.__dict__.get("_fields")
+        if key is None:
+            key = (_frozen(self.tree),)
+            object.__setattr__(self, "_fields", key)
+        return key
+
+
+@dataclass(frozen=True, eq=False)
+class Call(Expression):
+    """An operator or a function applied to arguments.
+
+    Attributes:
+        name: ``"+"``, ``"and"``, ``"is null"``, ``"exp"``, ...: lower case, ``schema.f`` with its schema.
+        args: the operands; one for a unary operator.
+        distinct: DISTINCT in front of an aggregate's arguments.
+        filter: the condition of an aggregate's FILTER.
+        window: what stands behind OVER, or None.
+    """
+
+    name: str
+    args: tuple[Expression, ...]
+    distinct: bool = False
+    filter: Expression | None = None
+    window: Opaque | None = None
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:  # noqa: D102
+        return self.args if self.filter is None else (*self.args, self.filter)
+
+    def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
+        new = tuple(parts)
+        if self.filter is None:
+            return replace(self, args=new)
+        return replace(self, args=new[:-1], filter=new[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Case(Expression):
+    """``CASE [operand] WHEN c THEN r ... [ELSE default] END``.
+
+    Attributes:
+        branches: the pairs (condition, result).
+        default: the ELSE, or None where there is none (NULL).
+        operand: the value that a simple CASE compares, or None.
+    """
+
+    branches: tuple[tuple[Expression, Expression], ...]
+    default: Expression | None = None
+    operand: Expression | None = None
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:  # noqa: D102 - see Expression
+        ends = tuple(e for e in (self.default, self.operand) if e is not None)
+        return tuple(e for pair in self.branches for e in pair) + ends
+
+    def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
+        new = list(parts)
+        operand = new.pop() if self.operand is not None else None
+        default = new.pop() if self.default is not None else None
+        return replace(
+            self, branches=tuple(zip(new[::2], new[1::2], strict=True)), default=default, operand=operand
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Cast(Expression):
+    """``CAST(value AS type)``, ``value::type`` or ``TRY_CAST(value AS type)``.
+
+    Attributes:
+        type: the parser's tree of the type.
+        kind: "Cast", "DoubleColon" or "TryCast": how it was written.
+    """
+
+    value: Expression
+    type: Opaque
+    kind: str = "Cast"
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:  # noqa: D102 - see Expression
+        return (self.value,)
+
+    def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
+        (value,) = parts
+        return replace(self, value=value)
+
+
+def descend(expression: Expression) -> Iterator[Expression]:
+    """The expression and all inside it, each distinct object once, the outer ones first.
+
+    >>> [e.name for e in descend(parse("exp(x) + y")) if isinstance(e, (Call, Column))]
+    ['+', 'exp', 'x', 'y']
+    """
+    seen: set[int] = set()
+    todo = [expression]
+    while todo:
+        node = todo.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            todo += reversed(node.parts)
+
+
+def columns(expression: Expression) -> frozenset[tuple[str, ...]]:
+    """The paths of all columns that an expression mentions, those inside opaque pieces too (worked out once)."""
+    cached: frozenset[tuple[str, ...]] | None = expression.__dict__.get("_columns")
+    if cached is not None:
+        return cached
+    if isinstance(expression, Column):
+        cached = frozenset((expression.path,))
+    elif isinstance(expression, Opaque):
+        cached = frozenset(tree_columns(expression.tree))
+    else:
+        inside = [columns(part) for part in expression.parts]
+        if isinstance(expression, Call) and expression.window is not None:
+            inside.append(columns(expression.window))
+        cached = inside[0] if len(inside) == 1 else frozenset().union(*inside)
+    object.__setattr__(expression, "_columns", cached)
+    return cached
+
+
+def tree_columns(tree: Tree) -> Iterator[tuple[str, ...]]:
+    """The paths of what a tree mentions as columns, subqueries' own included."""
+    for node in walk(tree):
+        if "CompoundIdentifier" in node:
+            yield tuple(identifier(part) for part in node["CompoundIdentifier"])
+        elif isinstance(node.get("Identifier"), dict):
+            yield (identifier(node["Identifier"]),)
+
+
+def replace_parts(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
+    """An expression in which ``change`` has replaced parts, the inner ones first; shared parts stay shared.
+
+    Args:
+        expression: where to start.
+        change: is given every node, its parts changed already; returns what stands in its place, or None to keep it.
+    """
+    done: dict[int, Expression] = {}
+
+    def visit(node: Expression) -> Expression:
+        if id(node) not in done:
+            parts = [visit(part) for part in node.parts]
+            same = all(a is b for a, b in zip(parts, node.parts, strict=True))
+            new = node if same else node.rebuilt(parts)
+            changed = change(new)
+            done[id(node)] = new if changed is None else changed
+        return done[id(node)]
+
+    return visit(expression)
+
+
+def parse(text: str) -> Expression:
+    """The expression of a text; its spans count in ``SELECT text``, which errors show.
+
+    >>> parse("t.x * 2")
+    Call(name='*', args=(Column(path=('t', 'x')), Literal(value=2)), distinct=False, filter=None, window=None)
+
+    Raises:
+        ParseError: the text is not one expression.
+    """
+    statement = parse_one(f"SELECT {text}")
+    query = statement.tree.get("Query", {}) if isinstance(statement.tree, dict) else {}
+    select = query.get("body", {}).get("Select", {})
+    items = select.get("projection", [])
+    if len(items) != 1 or "UnnamedExpr" not in items[0] or select["from"] or query["order_by"]:
+        raise ParseError(f"one expression was expected: {text}", hint="Give a scalar expression such as `x * exp(y)`.")
+    return from_tree(items[0]["UnnamedExpr"])
+
+
+def to_sql(expression: Expression) -> str:
+    """The SQL text of an expression, with the parentheses it needs.
+
+    >>> to_sql(parse("(a+b) * (c*d) - (e - f)"))
+    '(a + b) * (c * d) - (e - f)'
+    """
+    return expression_sql(to_tree(expression))
+
+
+# ---------------------------------------------------------------------------------------------- from and to the tree
+
+# sqlparser's name of an operator -> (SQL, how tightly it binds, as sqlparser reads it)
+_BINARY = {
+    "Or": ("or", 5), "And": ("and", 10),
+    "Eq": ("=", 20), "NotEq": ("<>", 20), "Lt": ("<", 20), "LtEq": ("<=", 20), "Gt": (">", 20), "GtEq": (">=", 20),
+    "BitwiseOr": ("|", 21), "BitwiseXor": ("^", 22), "BitwiseAnd": ("&", 23),
+    "Plus": ("+", 30), "Minus": ("-", 30),
+    "Multiply": ("*", 40), "Divide": ("/", 40), "Modulo": ("%", 40), "StringConcat": ("||", 40),
+}  # fmt: skip
+_POSTFIX = {
+    "IsNull": "is null", "IsNotNull": "is not null", "IsTrue": "is true", "IsNotTrue": "is not true",
+    "IsFalse": "is false", "IsNotFalse": "is not false", "IsUnknown": "is unknown", "IsNotUnknown": "is not unknown",
+}  # fmt: skip
+_DISTINCT = {"IsDistinctFrom": "is distinct from", "IsNotDistinctFrom": "is not distinct from"}
+_ROUNDING = {"Ceil": "ceil", "Floor": "floor"}
+
+_OPERATOR = {sql: (name, strength) for name, (sql, strength) in _BINARY.items()}
+_POSTFIX_TREE = {sql: name for name, sql in _POSTFIX.items()}
+_DISTINCT_TREE = {sql: name for name, sql in _DISTINCT.items()}
+_NOT, _IS, _UNARY, _ATOM = 15, 17, 45, 100
+_NESTED_LEFT = {20}  # a comparison of a comparison is written with parentheses on either side
+
+OPERATORS = frozenset(_OPERATOR) | frozenset(_POSTFIX_TREE) | frozenset(_DISTINCT_TREE) | {
+    "not", "between", "not between", "in", "not in",
+}  # fmt: skip
+"""The names of calls that are operators, not functions."""
+
+
+def from_tree(tree: Tree) -> Expression:
+    """The expression that a parser's tree of one means."""
+    if isinstance(tree, dict) and len(tree) == 1:
+        ((kind, body),) = tree.items()
+        reader = _READERS.get(kind)
+        found = reader(tree, body) if reader else _read_postfix(tree, kind, body)
+        if found is not None:
+            return found
+    return Opaque(tree, origin=tree)
+
+
+def _read_postfix(tree: Tree, kind: str, body: Any) -> Expression | None:
+    if kind in _POSTFIX:
+        return Call(_POSTFIX[kind], (from_tree(body),), origin=tree)
+    if kind in _DISTINCT:
+        return Call(_DISTINCT[kind], (from_tree(body[0]), from_tree(body[1])), origin=tree)
+    return None
+
+
+def _read_value(tree: Tree, body: Any) -> Expression | None:
+    value = body["value"]
+    if value == "Null":
+        return Literal(None, origin=tree)
+    ((kind, content),) = value.items()
+    if kind == "Number":
+        text = content[0]
+        return Literal(int(text) if text.isdigit() else float(text), origin=tree)
+    if kind in ("SingleQuotedString", "Boolean"):
+        return Literal(content, origin=tree)
+    return Parameter(content, origin=tree) if kind == "Placeholder" else None
+
+
+def _read_unary(tree: Tree, body: Any) -> Expression | None:
+    if body["op"] == "Plus":
+        return from_tree(body["expr"])
+    name = {"Minus": "-", "Not": "not"}.get(body["op"])
+    if name is None:
+        return None
+    inner = from_tree(body["expr"])
+    if name == "-" and isinstance(inner, Literal) and inner.number is not None and inner.number > 0:
+        return Literal(-inner.number, origin=tree)
+    return Call(name, (inner,), origin=tree)
+
+
+def _read_binary(tree: Tree, body: Any) -> Expression | None:
+    if not isinstance(body["op"], str) or body["op"] not in _BINARY:
+        return None
+    return Call(_BINARY[body["op"]][0], (from_tree(body["left"]), from_tree(body["right"])), origin=tree)
+
+
+def _read_function(tree: Tree, body: Any) -> Expression | None:
+    arguments = body["args"].get("List") if isinstance(body["args"], dict) else None
+    plain = body["parameters"] == "None" and not body["within_group"] and body["null_treatment"] is None
+    if arguments is None or arguments["clauses"] or not plain or body["uses_odbc_syntax"]:
+        return None
+    args: list[Expression] = []
+    for argument in arguments["args"]:
+        inner = argument.get("Unnamed") if isinstance(argument, dict) else None
+        if inner == "Wildcard":
+            args.append(Star(origin=tree))
+        elif isinstance(inner, dict) and "Expr" in inner:
+            args.append(from_tree(inner["Expr"]))
+        else:
+            return None
+    return Call(
+        ".".join(name_of(body["name"])).lower(), tuple(args), arguments["duplicate_treatment"] == "Distinct",
+        None if body["filter"] is None else from_tree(body["filter"]),
+        None if body["over"] is None else Opaque(body["over"], origin=body["over"]), origin=tree,
+    )  # fmt: skip
+
+
+def _read_rounding(kind: str) -> Callable[[Tree, Any], Expression | None]:
+    def read(tree: Tree, body: Any) -> Expression | None:
+        if body["field"] != {"DateTimeField": "NoDateTime"}:
+            return None
+        return Call(_ROUNDING[kind], (from_tree(body["expr"]),), origin=tree)
+
+    return read
+
+
+def _read_case(tree: Tree, body: Any) -> Expression:
+    pairs = tuple((from_tree(b["condition"]), from_tree(b["result"])) for b in body["conditions"])
+    default = None if body["else_result"] is None else from_tree(body["else_result"])
+    operand = None if body["operand"] is None else from_tree(body["operand"])
+    return Case(pairs, default, operand, origin=tree)
+
+
+def _read_cast(tree: Tree, body: Any) -> Expression | None:
+    if body["format"] is not None or body["array"]:
+        return None
+    return Cast(from_tree(body["expr"]), Opaque(body["data_type"]), body["kind"], origin=tree)
+
+
+def _read_between(tree: Tree, body: Any) -> Expression:
+    args = tuple(from_tree(body[key]) for key in ("expr", "low", "high"))
+    return Call("not between" if body["negated"] else "between", args, origin=tree)
+
+
+def _read_in(tree: Tree, body: Any) -> Expression:
+    args = tuple(from_tree(item) for item in (body["expr"], *body["list"]))
+    return Call("not in" if body["negated"] else "in", args, origin=tree)
+
+
+_READERS: dict[str, Callable[[Tree, Any], Expression | None]] = {
+    "Identifier": lambda tree, body: Column((identifier(body),), origin=tree),
+    "CompoundIdentifier": lambda tree, body: Column(tuple(identifier(p) for p in body), origin=tree),
+    "Value": _read_value,
+    "Nested": lambda tree, body: from_tree(body),
+    "UnaryOp": _read_unary,
+    "BinaryOp": _read_binary,
+    "Function": _read_function,
+    "Ceil": _read_rounding("Ceil"),
+    "Floor": _read_rounding("Floor"),
+    "Case": _read_case,
+    "Cast": _read_cast,
+    "Between": _read_between,
+    "InList": _read_in,
+}  # fmt: skip
+
+
+def to_tree(expression: Expression) -> Tree:
+    """The parser's tree of an expression, with parentheses where reading it again needs them.
+
+    Shared parts become shared trees, so that the work is that of the distinct parts (the text is written in full).
+    """
+    return _Writer().tree(expression)
+
+
+class _Writer:
+    """Writes one expression; each distinct object once."""
+
+    def __init__(self) -> None:
+        self.done: dict[int, Tree] = {}
+
+    def tree(self, node: Expression) -> Tree:
+        made = self.done.get(id(node))
+        if made is None:
+            made = self.done[id(node)] = self.make(node)
+        return made
+
+    def inside(self, node: Expression, strength: int) -> Tree:
+        """The tree of an operand: in parentheses where it binds less tightly than ``strength``."""
+        tree = self.tree(node)
+        return tree if _strength(node) >= strength else {"Nested": tree}
+
+    def make(self, node: Expression) -> Tree:
+        match node:
+            case Opaque():
+                return node.tree
+            case Literal():
+                return _literal(node.value)
+            case Column():
+                if node.origin is not None:
+                    return node.origin  # the quotes and the spelling are the user's
+                parts = [make_identifier(p) for p in node.path]
+                return {"Identifier": parts[0]} if len(parts) == 1 else {"CompoundIdentifier": parts}
+            case Parameter():
+                return _value({"Placeholder": node.name})
+            case Cast():
+                return {"Cast": {
+                    "kind": node.kind, "expr": self.inside(node.value, 51) if node.kind == "DoubleColon"
+                    else self.tree(node.value), "data_type": node.type.tree, "array": False, "format": None,
+                }}  # fmt: skip
+            case Case():
+                return self.case(node)
+            case Call():
+                return self.operator(node) if node.name in OPERATORS else self.function(node)
+        raise TypeError(f"no expression: {node!r}")
+
+    def operator(self, node: Call) -> Tree:
+        name, args = node.name, node.args
+        if name == "-" and len(args) == 1:
+            return {"UnaryOp": {"op": "Minus", "expr": self.inside(args[0], _UNARY + 1)}}
+        if name == "not":
+            return {"UnaryOp": {"op": "Not", "expr": self.inside(args[0], _NOT + 1)}}
+        if name in _OPERATOR:
+            kind, strength = _OPERATOR[name]
+            left = self.inside(args[0], strength + (strength in _NESTED_LEFT))
+            return {"BinaryOp": {"left": left, "op": kind, "right": self.inside(args[1], strength + 1)}}
+        if name in _POSTFIX_TREE:
+            return {_POSTFIX_TREE[name]: self.inside(args[0], 21)}
+        if name in _DISTINCT_TREE:
+            return {_DISTINCT_TREE[name]: [self.inside(args[0], 21), self.inside(args[1], 21)]}
+        negated = name.startswith("not ")
+        if name.endswith("between"):
+            low, high = self.inside(args[1], 21), self.inside(args[2], 21)
+            return {"Between": {"expr": self.inside(args[0], 21), "negated": negated, "low": low, "high": high}}
+        items = [self.tree(a) for a in args[1:]]
+        return {"InList": {"expr": self.inside(args[0], 21), "list": items, "negated": negated}}
+
+    def function(self, node: Call) -> Tree:
+        args = [{"Unnamed": "Wildcard" if isinstance(a, Star) else {"Expr": self.tree(a)}} for a in node.args]
+        name = [{"Identifier": make_identifier(part)} for part in node.name.split(".")]
+        return {"Function": {
+            "name": name, "uses_odbc_syntax": False, "parameters": "None",
+            "args": {"List": {
+                "duplicate_treatment": "Distinct" if node.distinct else None, "args": args, "clauses": [],
+            }},
+            "filter": None if node.filter is None else self.tree(node.filter),
+            "null_treatment": None, "over": None if node.window is None else node.window.tree, "within_group": [],
+        }}  # fmt: skip
+
+    def case(self, node: Case) -> Tree:
+        return {"Case": {
+            "case_token": _token("CASE"), "end_token": _token("END"),
+            "operand": None if node.operand is None else self.tree(node.operand),
+            "conditions": [{"condition": self.tree(c), "result": self.tree(r)} for c, r in node.branches],
+            "else_result": None if node.default is None else self.tree(node.default),
+        }}  # fmt: skip
+
+
+def _strength(node: Expression) -> int:
+    """How tightly the outermost operator of an expression binds; _ATOM for what needs no parentheses anywhere."""
+    if isinstance(node, Literal) and node.number is not None and str(node.number).startswith("-"):
+        return _UNARY
+    if isinstance(node, Cast):
+        return 50 if node.kind == "DoubleColon" else _ATOM
+    if isinstance(node, Opaque):
+        return 0 if next(iter(node.tree), "") not in _OPAQUE_ATOMS else _ATOM
+    if not isinstance(node, Call) or node.name not in OPERATORS:
+        return _ATOM
+    if node.name in ("-", "not") and len(node.args) == 1:
+        return _UNARY if node.name == "-" else _NOT
+    return _OPERATOR[node.name][1] if node.name in _OPERATOR else _IS
+
+
+_OPAQUE_ATOMS = {"Function", "Value", "Subquery", "Exists", "Substring", "Position", "Trim", "Extract", "Array",
+                 "Struct", "Tuple", "Ceil", "Floor", "Overlay", "Cast", "CompoundFieldAccess"}  # fmt: skip
+
+
+def _literal(value: int | float | str | bool | None) -> Tree:
+    if value is None:
+        return _value("Null")
+    if isinstance(value, bool):
+        return _value({"Boolean": value})
+    if isinstance(value, str):
+        return _value({"SingleQuotedString": value})
+    if value != value or value in (float("inf"), float("-inf")):
+        text = "NaN" if value != value else "inf" if value > 0 else "-inf"
+        return {"Cast": {"kind": "Cast", "expr": _value({"SingleQuotedString": text}),
+                         "data_type": {"Double": "None"}, "array": False, "format": None}}  # fmt: skip
+    text = repr(abs(value))
+    number = _value({"Number": [text, False]})
+    return {"UnaryOp": {"op": "Minus", "expr": number}} if repr(value).startswith("-") else number
+
+
+def _value(content: Tree) -> Tree:
+    return {"Value": {"value": content, "span": NOWHERE}}
+
+
+def _token(word: str) -> Tree:
+    return {"token": {"Word": {"value": word, "quote_style": None, "keyword": word}}, "span": NOWHERE}
+
+
+def _frozen(tree: Tree) -> Any:
+    """A tree as hashable tuples without its spans and the keywords' spelling."""
+    if isinstance(tree, dict):
+        kept = (key for key in tree if key != "span" and not key.endswith("_token"))
+        return tuple((key, _frozen(tree[key])) for key in kept)
+    return tuple(_frozen(value) for value in tree) if isinstance(tree, (list, tuple)) else tree
