@@ -1,3 +1,48 @@
-"""SQL notebooks for xarray, with state that trains."""
+"""SQL notebooks for xarray, with state that trains.
+
+``%load_ext sqlmagic_xr`` in a notebook, or ``from sqlmagic_xr import Context`` in a script. The engine is
+imported at its first use, so that neither costs anything before.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .engine.context import Context
+    from .engine.result import Result
+    from .errors import SqlError
+    from .magics.shared import get_context
 
 __version__ = "0.1.0"
+
+__all__ = ["Context", "Result", "SqlError", "get_context"]
+
+_HOMES = {
+    "Context": ".engine.context",
+    "Result": ".engine.result",
+    "SqlError": ".errors",
+    "get_context": ".magics.shared",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home, __name__), name)
+
+
+def load_ipython_extension(ip: Any) -> None:
+    """Register ``%xsql``, ``%%xsql`` and ``%%xsql_train``, with completion, for ``%load_ext sqlmagic_xr``."""
+    from .magics import load
+
+    load(ip)
+
+
+def unload_ipython_extension(ip: Any) -> None:
+    """Take back what :func:`load_ipython_extension` did; the shared context and its tables stay."""
+    from .magics import unload
+
+    unload(ip)

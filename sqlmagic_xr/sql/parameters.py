@@ -90,6 +90,11 @@ def missing(name: str, known: Iterable[str]) -> ParameterError:
     )
 
 
+def can_be_parameter(value: Any) -> bool:
+    """Whether a value is of a kind that SQL has a literal for; what a list holds is not looked at."""
+    return value is None or isinstance(value, (bool, np.generic, np.ndarray, list, tuple, *_LITERALS))
+
+
 def values_of(params: Mapping[str, Any] | Sequence[Any] | None) -> dict[str, Any]:
     """Parameters by name; a sequence gives ``$1``, ``$2``, ..."""
     if params is None:

@@ -30,6 +30,13 @@ NOWHERE = {"start": {"line": 0, "column": 0}, "end": {"line": 0, "column": 0}}
 _DIALECT = "generic"  # the dialect of sqlparser that DataFusion itself parses with
 
 
+# What changes nothing. Whatever is not listed counts as having effects, so that read_only errs on the safe side.
+_READING_KINDS = {"Explain", "ExplainTable", "ShowTables", "ShowColumns", "ShowVariable", "ShowVariables"}
+_READING_KINDS |= {"ShowFunctions", "ShowViews", "ShowSchemas", "ShowDatabases", "ShowCreate", "ShowCatalogs"}
+_READING_BODIES = frozenset({"Select", "Query", "SetOperation", "Values", "Table"})
+_READING_WORDS = {"SELECT", "WITH", "VALUES", "FROM", "TABLE", "EXPLAIN", "DESCRIBE", "DESC", "SHOW", "("}
+
+
 @dataclass(frozen=True)
 class Statement:
     """One statement of a script.
@@ -72,9 +79,17 @@ class Statement:
     def kind(self) -> str:
         """sqlparser's name of the statement: "Query", "Insert", "CreateTable", ...; "" where it cannot be read."""
         tree = self.parsed[0]
-        if tree is None:
-            return ""
-        return tree if isinstance(tree, str) else str(next(iter(tree)))
+        return "" if tree is None else _kind(tree)
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether it can change anything: tables, settings, files. EXPLAIN cannot, whatever it explains."""
+        tree = self.parsed[0]
+        if tree is None:  # sqloxide cannot read it, DataFusion may
+            return self.tokens[0].text.upper() not in _READING_WORDS
+        if self.kind == "Query":
+            return not _READING_BODIES.issuperset(tree["Query"]["body"])
+        return self.kind not in _READING_KINDS
 
     @cached_property
     def tokens(self) -> tuple[Token, ...]:
@@ -242,6 +257,23 @@ def span_of(tree: Tree) -> Span | None:
     return Span(first.line, first.column, last.end_line, last.end_column)
 
 
+def tables_named(tree: Tree) -> list[list[dict[str, Any]]]:
+    """The names, as lists of identifier nodes, of all relations that a statement reads or writes; CTEs among them."""
+    found: list[list[dict[str, Any]]] = []
+    for node in walk(tree):
+        table = node.get("Table")
+        if isinstance(table, dict) and "name" in table and table.get("args") is None:
+            found.append(_identifiers(table["name"]))
+        for key in ("TableName", "table_name", "parent_name"):  # INSERT INTO, DESCRIBE, SHOW COLUMNS FROM
+            if isinstance(node.get(key), list):
+                found.append(_identifiers(node[key]))
+    return [name for name in found if name]
+
+
+def _identifiers(parts: list[Tree]) -> list[dict[str, Any]]:
+    return [part["Identifier"] for part in parts if "Identifier" in part]
+
+
 def name_of(parts: list[Tree]) -> tuple[str, ...]:
     """The parts of an object name (``[{"Identifier": ...}, ...]``), folded to lower case where they are not quoted."""
     return tuple(identifier(p.get("Identifier", p)) for p in parts)
@@ -273,6 +305,10 @@ def _with_projection(expression: Tree) -> Tree:
     select = _parse("SELECT 1", 1, 1)["Query"]
     body = {"Select": {**select["body"]["Select"], "projection": [{"UnnamedExpr": expression}]}}
     return {"Query": {**select, "body": body}}
+
+
+def _kind(tree: Tree) -> str:
+    return tree if isinstance(tree, str) else str(next(iter(tree)))
 
 
 def _own_spans(node: dict[str, Any]) -> Iterator[Span]:

@@ -1,0 +1,92 @@
+"""What tables exist, their schemas, keys and kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from ..sql.scope import ColumnType, Relation
+from .scratch import Version
+from .transaction import View
+
+if TYPE_CHECKING:
+    from .context import Context
+
+# The first test that a type passes says what kind of value it is.
+_TYPES: tuple[tuple[Callable[[pa.DataType], bool], ColumnType], ...] = (
+    (pt.is_integer, "integer"),
+    (pt.is_floating, "real"),
+    (pt.is_decimal, "real"),
+    (pt.is_boolean, "boolean"),
+    (pt.is_string, "text"),
+    (pt.is_large_string, "text"),
+    (pt.is_string_view, "text"),
+    (pt.is_temporal, "time"),
+)
+
+
+def column_type(kind: pa.DataType) -> ColumnType:
+    """What kind of value an Arrow type holds."""
+    if pt.is_dictionary(kind):
+        kind = kind.value_type
+    return next((name for test, name in _TYPES if test(kind)), "other")
+
+
+class Catalog:
+    """The tables of a context, as a reader of SQL asks for them (:class:`sqlmagic_xr.sql.scope.Catalog`)."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def names(self) -> list[str]:
+        """Every table and view, qualified where it stands in a schema of its own; the engine's internals left out."""
+        catalog = self._context.catalog()
+        inner = (
+            f"{schema}.{table}"
+            for schema in catalog.schema_names() - {"public", "information_schema"}
+            for table in catalog.schema(schema).names()
+        )
+        return sorted({*self._context.store.schema.table_names, *inner})
+
+    def relation(self, name: tuple[str, ...]) -> Relation | None:
+        """The table or view of that name (``("params",)`` or ``("era5", "surface")``), or None."""
+        entry = self._context.store.entries().get(name[0]) if len(name) == 1 else None
+        if isinstance(entry, Version):
+            key = entry.definition.key
+            return Relation(name, _columns(entry.definition.schema), key, "scratch")
+        schema = self._schema(name)
+        if schema is None:
+            return None
+        if isinstance(entry, View):
+            return Relation(name, _columns(schema), (), "view", entry.query)
+        dataset = self.dataset(name)
+        variable = self._context.variables.kind_of(name[0]) is not None
+        key = tuple(str(d) for d in _dims(dataset)) if dataset is not None else ()
+        kind = "variable" if variable else "xarray" if dataset is not None else "table"
+        return Relation(name, _columns(schema), key, kind)  # type: ignore[arg-type]
+
+    def dataset(self, name: tuple[str, ...]) -> Any | None:
+        """The ``xr.Dataset`` that an xarray table reads, or None where the table is none."""
+        wanted = ".".join(name)
+        known: Mapping[str, Any] = self._context._registered_datasets
+        # from_dataset files a dataset under the name as written, which the engine folds.
+        return known.get(wanted) or next((ds for key, ds in known.items() if key.lower() == wanted), None)
+
+    def _schema(self, name: tuple[str, ...]) -> pa.Schema | None:
+        try:
+            with self._context.store.reading():
+                return self._context.table(".".join(f'"{part}"' for part in name)).schema()
+        except (KeyError, RuntimeError):  # no such table; no such schema
+            return None
+
+
+def _dims(dataset: Any) -> tuple[Any, ...]:
+    """The dims in the order of the axes, which need not be that of ``dataset.dims``."""
+    return max((variable.dims for variable in dataset.data_vars.values()), key=len, default=())
+
+
+def _columns(schema: pa.Schema) -> dict[str, ColumnType]:
+    return {field.name: column_type(field.type) for field in schema}

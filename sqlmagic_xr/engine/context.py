@@ -1,0 +1,299 @@
+"""The shared context: read, differentiate, bind, route, execute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import xarray as xr
+import xarray_sql
+from datafusion import SessionConfig, SessionContext
+from xarray_sql.ds import XarrayDataFrame
+
+from ..autodiff.rewrite import CALLS, rewrite
+from ..errors import SqlError, UnsupportedError
+from ..sql.lexer import TokenKind
+from ..sql.parameters import bind, can_be_parameter, missing, parameters_of, values_of
+from ..sql.syntax import (
+    Statement,
+    Tree,
+    identifier,
+    name_columns,
+    name_of,
+    parse_one,
+    split,
+    tables_named,
+    to_sql,
+    walk,
+)
+from . import dml
+from .catalog import Catalog
+from .failures import translate
+from .result import Result
+from .scratch import ScratchTable
+from .store import ScratchStore
+from .variables import Namespace, Variables
+
+Params = Mapping[str, Any] | Sequence[Any] | None
+"""Values for ``$name`` and ``:name``; a sequence gives ``$1``, ``$2``, ..."""
+
+
+class Context(xarray_sql.Context):
+    """A DataFusion session with xarray tables, scratch tables, notebook variables, parameters and derivatives.
+
+    Everything of xarray-sql's ``Context`` and of DataFusion's ``SessionContext`` works as it does there.
+
+    Args:
+        config, runtime: as for DataFusion's ``SessionContext``.
+        namespace: gives the notebook's variables, each of which may be a table or a parameter; None for none.
+
+    Attributes:
+        store: the scratch tables.
+        tables: what tables there are.
+        variables: the notebook variables that are tables.
+
+    Example:
+        >>> ctx = Context()
+        >>> _ = ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.5)")
+        >>> ctx.sql("SELECT a * $by AS a FROM p", {"by": 2}).to_pandas()
+             a
+        0  3.0
+    """
+
+    def __init__(self, config: Any = None, runtime: Any = None, *, namespace: Namespace | None = None) -> None:
+        super().__init__(config or SessionConfig().with_information_schema(True), runtime)
+        self.store = ScratchStore(self)
+        self.tables = Catalog(self)
+        self.variables = Variables(self, namespace)
+
+    # SQL
+
+    def sql(self, query: str, params: Params = None, *, param_values: Params = None, **named: Any) -> XarrayDataFrame:
+        """Run one statement.
+
+        A query is planned now and runs when its frame is used. A statement with effects has run, once, when this
+        returns; using its frame (the count of rows, or what RETURNING asked for) repeats nothing.
+
+        Args:
+            query: one SQL statement, with ``grad()``, ``jvp()``, ``vjp()``, ``$name`` and ``:name`` as it likes.
+            params: values of the parameters; ``param_values`` and keywords are DataFusion's spellings of the same.
+
+        Raises:
+            SqlError: with the place in ``query``. Nothing has changed then.
+        """
+        values = {**values_of(params), **values_of(param_values), **named}
+        result = self.prepare(parse_one(query)).run(values)
+        return result.frame if result.frame is not None else self.frame_of(pa.table({"count": [result.rows or 0]}))
+
+    def script(self, text: str, params: Params = None) -> list[Result]:
+        """Run the statements of a text in order; one :class:`Result` each.
+
+        The text is read whole before anything runs. If a statement fails, those before it stand, unless the text began
+        a transaction that was still open: that is rolled back.
+
+        Raises:
+            SqlError: says which statement failed, where, and what the ones before it did.
+        """
+        statements = split(text)
+        for statement in statements:
+            _refuse_unread(statement)
+        values = values_of(params)
+        results: list[Result] = []
+        with self.store.script():
+            for statement in statements:
+                try:
+                    results.append(self.prepare(statement).run(values))
+                except SqlError as error:
+                    error.before = tuple(
+                        f"statement {r.statement.index} did: {r.message}" for r in results if r.message
+                    )
+                    raise
+        return results
+
+    def prepare(self, statement: Statement) -> Prepared:
+        """Read and differentiate a statement once, to run it any number of times.
+
+        Notebook variables that it names are registered now; a variable that is rebound later is not followed.
+
+        Raises:
+            SqlError: with the statement's place in its script.
+        """
+        _refuse_unread(statement)
+        if statement.parsed[0] is None:
+            return Prepared(self, statement, None)
+        try:
+            tree = name_columns(statement.tree, _will_change)
+            self.variables.follow(self._reads(tree))
+            return Prepared(self, statement, rewrite(tree, self.tables))
+        except SqlError as error:
+            raise statement.place(error) from error.__cause__
+
+    def scratch(self, name: str) -> ScratchTable:
+        """The scratch table of that name: its version, history, rows at an older version.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        return self.store.scratch(name)
+
+    def transaction(self) -> Any:
+        """A context manager: what is done inside is committed at its end, or nothing of it."""
+        return self.store.transaction()
+
+    # Tables
+
+    def from_dataset(self, name: str, input_table: xr.Dataset, **options: Any) -> Context:
+        """Register an xarray dataset as one or more tables; as in xarray-sql. Takes the name from a variable."""
+        self.variables.release(name.lower())
+        super().from_dataset(name, input_table, **options)
+        return self
+
+    def frame_of(self, table: pa.Table) -> XarrayDataFrame:
+        """Rows that are there already, as a frame."""
+        frame = SessionContext.from_arrow(self, table, name="result_rows")
+        SessionContext.deregister_table(self, "result_rows")
+        return XarrayDataFrame(frame, templates=self._registered_datasets)
+
+    # What runs, for our own rooms
+
+    def plan(self, sql: str) -> XarrayDataFrame:
+        """A lazy frame of a query in DataFusion's own SQL, over one state of all scratch tables."""
+        with self.store.reading():
+            return super().sql(sql)
+
+    def query(self, query: Tree | str) -> pa.Table:
+        """The rows of a query in DataFusion's own SQL; what :mod:`.dml` builds its statements of."""
+        return self.plan(query if isinstance(query, str) else to_sql(query)).to_arrow_table()
+
+    def relation(self, name: tuple[str, ...]) -> Any:
+        """What is known of a table; see :class:`.catalog.Catalog`."""
+        return self.tables.relation(name)
+
+    @property
+    def session(self) -> SessionContext:
+        """The DataFusion session itself."""
+        return self
+
+    def _reads(self, tree: Tree) -> list[list[dict[str, Any]]]:
+        """The names of the relations that a statement names, and of those that the views among them read."""
+        found: list[list[dict[str, Any]]] = []
+        seen: set[tuple[str, ...]] = set()
+        pending = tables_named(tree)
+        while pending:
+            parts = pending.pop()
+            name = tuple(identifier(p) for p in parts)
+            if name in seen:
+                continue
+            seen.add(name)
+            found.append(parts)
+            view = self.tables.relation(name) if len(name) == 1 and name[0] in self.store.entries() else None
+            if view is not None and view.definition is not None:
+                pending += tables_named(view.definition)
+        return found
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A statement that is read and differentiated; :meth:`run` binds its parameters and runs it.
+
+    Attributes:
+        context: where it runs.
+        statement: what the user wrote.
+        tree: what will run, parameters still in it; None where only DataFusion can read the statement.
+    """
+
+    context: Context
+    statement: Statement
+    tree: Tree | None
+
+    def run(self, values: Mapping[str, Any] | None = None) -> Result:
+        """Bind and run.
+
+        Args:
+            values: parameters by name; the notebook's variables stand behind them.
+
+        Raises:
+            SqlError: with the place in the user's text. Nothing has changed then.
+        """
+        try:
+            return self._run(values or {})
+        except SqlError as error:
+            self.context.store.fail()
+            raise self.statement.place(error) from error.__cause__
+        except Exception as error:
+            self.context.store.fail()
+            raise translate(error, self.statement, self.context.tables) from error
+
+    def bind(self, values: Mapping[str, Any]) -> Tree:
+        """The tree with every parameter a literal.
+
+        Raises:
+            ParameterError: one has no value, or one that SQL has no literal for.
+        """
+        namespace = self.context.variables.namespace
+        variables = namespace() if namespace is not None else {}
+
+        def lookup(name: str) -> Any:
+            if name in values:
+                return values[name]
+            if name in variables:
+                return variables[name]
+            known = (n for n, v in variables.items() if not n.startswith("_") and can_be_parameter(v))
+            raise missing(name, [*values, *known])
+
+        return bind(self.tree, lookup)
+
+    def _run(self, values: Mapping[str, Any]) -> Result:
+        statement, context = self.statement, self.context
+        if self.tree is None:
+            return self._pass_on(statement.text)
+        tree = self.bind(values)
+        if statement.kind in ("CreateTable", "CreateView"):  # a table wins over a variable of its name
+            context.variables.release(name_of(tree[statement.kind]["name"])[-1])
+        if dml.has_effects(tree):
+            effect = dml.execute(statement, tree, context)
+            frame = None if effect.returning is None else context.frame_of(effect.returning)
+            return Result(statement, to_sql(tree), frame, effect.tag, effect.rows)
+        sql = statement.text if tree is statement.tree else to_sql(tree)
+        if statement.has_effects:
+            return self._pass_on(sql)
+        return Result(statement, sql, context.plan(sql))
+
+    def _pass_on(self, sql: str) -> Result:
+        """A statement of DataFusion's own, with or without effects: it runs once, now."""
+        if not self.statement.has_effects:
+            return Result(self.statement, sql, self.context.plan(sql))
+        rows = self.context.plan(sql).to_arrow_table()
+        verb = " ".join(token.text.upper() for token in self.statement.tokens[:2])
+        return Result(self.statement, sql, self.context.frame_of(rows) if rows.num_rows else None, f"{verb}: done")
+
+
+def _will_change(column: Tree) -> bool:
+    if parameters_of(column):
+        return True
+    return any(
+        "Function" in node and str(node["Function"]["name"][-1].get("Identifier", {}).get("value")).lower() in CALLS
+        for node in walk(column)
+    )
+
+
+def _refuse_unread(statement: Statement) -> None:
+    """Let a statement that sqloxide cannot read go on to DataFusion only where no table of ours can come to harm.
+
+    DataFusion's DML loses rows, also behind EXPLAIN and PREPARE.
+    """
+    error = statement.parsed[1]
+    words = [token.text.upper() for token in statement.tokens if token.kind is TokenKind.WORD]
+    if error is None:
+        if statement.kind == "Prepare" and not words[3:4] == ["SELECT"]:
+            raise statement.place(UnsupportedError("PREPARE takes a SELECT", hint="Use parameters: :name or $name."))
+        return
+    harmless = words[0] in ("COPY", "SHOW") or words[:2] in (["CREATE", "EXTERNAL"], ["CREATE", "UNBOUNDED"])
+    if harmless or (words[0] == "EXPLAIN" and not _CHANGES.intersection(words)):
+        return
+    raise error
+
+
+_CHANGES = {"INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "REPLACE", "CREATE", "DROP", "ALTER"}

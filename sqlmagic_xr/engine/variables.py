@@ -1,0 +1,191 @@
+"""Notebook variables as tables: ``FROM ds`` reads the variable ``ds``, and follows it when it is rebound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import xarray as xr
+import xarray_sql
+from xarray_sql.df import group_vars_by_dims
+
+from ..errors import UnknownNameError, UnsupportedError
+from ..sql.syntax import identifier
+from .schema import provider
+
+if TYPE_CHECKING:
+    from .context import Context
+
+Namespace = Callable[[], Mapping[str, Any]]
+"""Gives the variables by name, as they are now."""
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """A variable that is a table.
+
+    Attributes:
+        value: the object; held, so that no other can take its identity.
+        state: what it is made of; other objects there tell that it has been changed in place.
+        tables: the names of its tables, as the engine folds them.
+    """
+
+    value: Any
+    state: Mapping[str, Any]
+    tables: tuple[tuple[str, ...], ...]
+
+
+class Variables:
+    """The notebook variables that a context has met in FROM."""
+
+    def __init__(self, context: Context, namespace: Namespace | None = None) -> None:
+        self._context = context
+        self.namespace = namespace
+        self._followed: dict[str, _Followed] = {}
+
+    def kind_of(self, table: str) -> str | None:
+        """What a table of that name is: a followed variable's type, or None where it is no variable."""
+        followed = self._followed.get(table)
+        return type(followed.value).__name__ if followed else None
+
+    def names(self) -> list[str]:
+        """The variables that could be a table, by name; for hints and completion."""
+        return [name for name, value in self._mapping().items() if not name.startswith("_") and _reader(value)]
+
+    def follow(self, names: Iterable[list[dict[str, Any]]]) -> None:
+        """Bring the tables of these names up to date with the variables of the same names.
+
+        A table that is no variable's is left alone: it always wins over a variable.
+
+        Args:
+            names: identifier nodes of the relations that a statement names.
+
+        Raises:
+            UnknownNameError: the variable's data are several tables, and the name says not which.
+        """
+        namespace = self._mapping()
+        for parts in names:
+            self._follow(identifier(parts[0]), str(parts[0]["value"]), len(parts) > 1, namespace)
+
+    def release(self, table: str) -> None:
+        """Let the name go: a table of another kind takes it."""
+        followed = self._followed.pop(table, None)
+        for name in followed.tables if followed else ():
+            self._drop(name)
+
+    def _mapping(self) -> Mapping[str, Any]:
+        return self.namespace() if self.namespace is not None else {}
+
+    def _follow(self, table: str, written: str, qualified: bool, namespace: Mapping[str, Any]) -> None:
+        followed = self._followed.get(table)
+        if followed is None and self._is_taken(table):
+            return
+        value = namespace.get(written, namespace.get(table))
+        read = _reader(value)
+        if read is None:
+            self.release(table)
+            return
+        state = _state(value)
+        if followed is None or followed.value is not value or not _same(followed.state, state):
+            self.release(table)
+            self._followed[table] = _Followed(value, state, self._read(read, table, value))
+        tables = self._followed[table].tables
+        if not qualified and (table,) not in tables:
+            shown = ", ".join(".".join((written, *t[1:])) for t in tables)
+            raise UnknownNameError(
+                f"the variables of `{written}` have different dimensions, so it is several tables",
+                hint=f"Name one of them: {shown}",
+            )
+
+    def _read(self, read: _Reader, table: str, value: Any) -> Tables:
+        try:
+            return read(self._context, table, value)
+        except (ValueError, TypeError, pa.ArrowException, NotImplementedError) as error:
+            kind = type(value).__name__
+            raise UnsupportedError(f"the {kind} `{table}` cannot be read as a table: {error}") from error
+
+    def _is_taken(self, table: str) -> bool:
+        return self._context.store.schema.table_exist(table) or table in self._context.catalog().schema_names()
+
+    def _drop(self, name: tuple[str, ...]) -> None:
+        self._context._registered_datasets.pop(".".join(name), None)
+        if len(name) == 1:
+            if self._context.store.schema.registered(name[0]):
+                self._context.store.schema.deregister_table(name[0])
+        elif name[0] in self._context.catalog().schema_names():
+            self._context.catalog().deregister_schema(name[0])
+
+
+Tables = tuple[tuple[str, ...], ...]
+_Reader = Callable[["Context", str, Any], Tables]
+
+
+def _dataset(context: Context, table: str, value: xr.Dataset) -> Tables:
+    if not value.data_vars:
+        raise ValueError("it has no data variable")
+    several = len(group_vars_by_dims(value)) > 1
+    # DataFusion folds the name of a table, unless it is quoted, and takes the name of a schema as it is.
+    name = table if several else f'"{table}"'
+    before = set(context._registered_datasets)
+    xarray_sql.Context.from_dataset(context, name, value)
+    made = [key for key in context._registered_datasets if key not in before]
+    if several:
+        return tuple((table, key.removeprefix(table + ".")) for key in made)
+    context._registered_datasets[table] = context._registered_datasets.pop(name)
+    return ((table,),)
+
+
+def _data_array(context: Context, table: str, value: xr.DataArray) -> Tables:
+    return _dataset(context, table, value.to_dataset(name=value.name if value.name is not None else table))
+
+
+def _arrow(context: Context, table: str, value: pa.Table) -> Tables:
+    context.store.schema.register_table(table, provider(value.to_batches(), value.schema))
+    return ((table,),)
+
+
+def _arrow_dataset(context: Context, table: str, value: Any) -> Tables:
+    context.register_dataset(f'"{table}"', value)
+    return ((table,),)
+
+
+_READERS: dict[str, _Reader] = {
+    "xarray.Dataset": _dataset,
+    "xarray.DataArray": _data_array,
+    "pandas.DataFrame": lambda c, t, v: _arrow(c, t, pa.Table.from_pandas(v)),
+    "polars.DataFrame": lambda c, t, v: _arrow(c, t, v.to_arrow()),
+    "polars.LazyFrame": lambda c, t, v: _arrow(c, t, v.collect().to_arrow()),
+    "pyarrow.Table": _arrow,
+    "pyarrow.RecordBatch": lambda c, t, v: _arrow(c, t, pa.Table.from_batches([v])),
+    "pyarrow.RecordBatchReader": lambda c, t, v: _arrow(c, t, v.read_all()),  # can be read once, so it is kept
+    "pyarrow.Dataset": _arrow_dataset,
+}
+"""Library and class -> how to register it. Classes are told by name: importing polars to ask takes seconds."""
+
+
+def _reader(value: Any) -> _Reader | None:
+    for kind in type(value).__mro__:
+        reader = _READERS.get(f"{kind.__module__.partition('.')[0]}.{kind.__name__}")
+        if reader is not None:
+            return reader
+    return None
+
+
+def _state(value: Any) -> dict[str, Any]:
+    """What a mutable value is made of, by name.
+
+    An xarray object is read lazily, so only exchanged arrays matter. A data frame is copied, and there is no cheap way
+    to see that its cells have changed, so it is read anew for each statement (the copy shares most buffers).
+    """
+    if isinstance(value, (xr.Dataset, xr.DataArray)):
+        parts = value.variables if isinstance(value, xr.Dataset) else {"": value.variable, **value.coords.variables}
+        return {str(name): variable._data for name, variable in parts.items()}
+    if type(value).__module__.partition(".")[0] in ("pandas", "polars"):
+        return {"": object()}
+    return {}
+
+
+def _same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    return before.keys() == after.keys() and all(before[name] is after[name] for name in before)

@@ -1,0 +1,28 @@
+"""The one context that all cells of a notebook share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..engine.context import Context
+
+
+@cache
+def get_context() -> Context:
+    """The notebook's context: what ``%%xsql`` cells and Python code have in common.
+
+    It reads the notebook's variables as tables and parameters; outside IPython there are none.
+    """
+    from ..engine.context import Context
+
+    return Context(namespace=_variables)
+
+
+def _variables() -> Mapping[str, Any]:
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    return {} if shell is None else shell.user_ns
