@@ -1,0 +1,53 @@
+# `make tutorial` and `make lab` show it; `make test` proves it; `make bench` measures it.
+PYTHON ?= python3
+BIN := .venv/bin
+# The checkout is what runs, whatever the environment has installed.
+export PYTHONPATH := $(CURDIR)
+export JUPYTER_PLATFORM_DIRS := 1
+.DEFAULT_GOAL := help
+.PHONY: help tutorial lab test lint unit notebooks bench store clean
+
+help:
+	@echo "make tutorial   run notebooks/01_train_in_sql.ipynb and say what it found"
+	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make test       lint, types, unit tests, doctests, golden pairs, notebooks"
+	@echo "make bench      speed and memory, as ratios against what people use today"
+	@echo "make store      run the notebooks and keep what they print, for make test to compare with"
+
+tutorial: .venv/notebook.stamp
+	$(BIN)/python notebooks/run.py notebooks/01_train_in_sql.ipynb
+
+lab: .venv/notebook.stamp
+	$(BIN)/jupyter lab notebooks/01_train_in_sql.ipynb
+
+test: lint unit notebooks
+
+lint: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: .venv/test.stamp
+	$(BIN)/python -m pytest -q
+
+notebooks: .venv/test.stamp
+	$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
+		-p no:doctest -o addopts= -o filterwarnings=default notebooks
+
+bench: .venv/test.stamp
+	$(BIN)/python -m tests.bench
+
+store: .venv/test.stamp
+	$(BIN)/python notebooks/run.py --store notebooks/*.ipynb
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist tests/artefacts
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+.venv/%.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
