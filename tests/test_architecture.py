@@ -1,0 +1,71 @@
+"""Imports run one way, and importing the package costs nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "sqlmagic_xr"
+
+# A room and the rooms that it may import, itself apart. What is not listed is a wall.
+FLOORS = {
+    "errors": set(),
+    "sql": {"errors"},
+    "autodiff": {"sql", "errors"},
+    "dense": {"sql", "errors"},
+    "engine": {"autodiff", "sql", "errors"},
+    "train": {"dense", "engine", "autodiff", "sql", "errors"},
+    "display": {"train", "engine", "sql", "errors"},
+    "magics": {"display", "train", "engine", "sql", "errors"},
+}
+# Libraries that only some rooms may know.
+LIBRARIES = {
+    "datafusion": {"engine"},
+    "xarray_sql": {"engine"},
+    "sqloxide": {"sql"},
+    "ipywidgets": {"display"},
+    "matplotlib": {"display"},
+    "IPython": {"display", "magics"},
+    "traitlets": {"magics"},
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path):
+    """Every (top module, room or None) that a file imports, also inside functions and for type checkers."""
+    here = path.relative_to(PACKAGE).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield name.name.split(".")[0], None
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0], None
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - (node.level - 1)]
+            if node.module:
+                yield "sqlmagic_xr", (*base, *node.module.split("."))[0]
+            else:
+                for name in node.names:
+                    yield "sqlmagic_xr", (*base, name.name)[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    parts = path.relative_to(PACKAGE).parts
+    room = parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    for library, target in imports(path):
+        if library in LIBRARIES:
+            assert room in LIBRARIES[library], f"{room} imports {library}"
+        if target is not None and target != room:
+            assert target in FLOORS[room], f"{room} imports {target}"
+
+
+def test_importing_the_package_imports_no_engine():
+    heavy = ["datafusion", "xarray", "pyarrow", "pandas", "numpy", "matplotlib", "ipywidgets", "sqloxide", "IPython"]
+    code = f"import sys, sqlmagic_xr; print([m for m in {heavy} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert out.stdout.strip() == "[]"
