@@ -20,6 +20,8 @@ FLOORS = {
     "display": {"train", "engine", "sql", "errors"},
     "magics": {"display", "train", "engine", "sql", "errors"},
 }
+# One door against the stream: Context.train is a method because that is where a user looks for it.
+DOORS = {("engine/context.py", "train")}
 # Libraries that only some rooms may know.
 LIBRARIES = {
     "datafusion": {"engine"},
@@ -60,7 +62,7 @@ def test_imports_run_one_way(path):
     for library, target in imports(path):
         if library in LIBRARIES:
             assert room in LIBRARIES[library], f"{room} imports {library}"
-        if target is not None and target != room:
+        if target is not None and target != room and ("/".join(parts), target) not in DOORS:
             assert target in FLOORS[room], f"{room} imports {target}"
 
 

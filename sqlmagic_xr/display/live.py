@@ -1,0 +1,237 @@
+"""The training widget: progress, curves, newest values, Pause, Stop and sliders, alive while the cell runs.
+
+It needs someone to let the kernel's event loop turn between steps (``magics/train.py`` does); without that it shows
+everything, and no button acts before the end. Call-backs of buttons may run in another thread than the cell: they only
+leave a wish with the run's :class:`..train.control.Control`.
+"""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import Any, Protocol
+
+import ipywidgets as widgets
+
+from ..train.events import Ended, Event, Newest, Panel, Range, Refreshed, Started, Stepped, Tuned
+from ..train.pace import Pace
+from .monitor import Display, picture
+from .plot import CurvePlot
+
+_CSS = 96  # CSS pixels per inch
+_DPI = 120  # of the picture while it moves: a compromise between sharp and quick
+_ROWS = 8  # rows of the newest generation that are shown
+
+
+class Steering(Protocol):
+    """What the widget's buttons ask of the run."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run waits."""
+
+    def stop(self) -> None:
+        """End after the step in progress."""
+
+    def pause(self) -> None:
+        """Wait after the step in progress."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+    def tune(self, name: str, value: float) -> None:
+        """Set a parameter from the next step on."""
+
+
+class LiveMonitor:
+    """Shows the widget at the start and leaves a picture in its place at the end.
+
+    Args:
+        control: the run's.
+        display: IPython's display.
+        log: whether the y axis is logarithmic at first; the widget can switch.
+        pace: how often the picture is drawn anew.
+    """
+
+    def __init__(self, control: Steering, display: Display, *, log: bool = False, pace: Pace | None = None) -> None:
+        self._control, self._display = control, display
+        self._log = self._drawn_log = log
+        self._pace = pace or Pace()
+        self._panels: tuple[Panel, ...] = ()
+        self._newest = Newest()
+        self._stale = False
+        self._steps = 0
+        self._handle: Any = None
+        self._box: widgets.VBox | None = None
+
+    def receive(self, event: Event) -> None:
+        """Bring the widget up to date, as often as the pace allows."""
+        if isinstance(event, Started):
+            self._open(event)
+        elif isinstance(event, Ended):
+            self._leave_picture(event)
+            self.close()
+        elif self._box is not None:
+            self._follow(event)
+
+    def close(self) -> None:
+        """Close every widget, so that none stays in the notebook's file."""
+        box, self._box = self._box, None
+        if box is not None:
+            _close(box)
+
+    # --- at the start
+
+    def _open(self, event: Started) -> None:
+        self._steps, self._panels, self._newest = event.steps, event.panels, event.newest
+        self._bar = widgets.FloatProgress(min=0, max=max(event.steps, 1), layout=widgets.Layout(width="200px"))
+        self._progress = widgets.HTML(_small(_progress(0, event.steps, 0)))
+        self._values = widgets.HTML()
+        rows: list[widgets.Widget] = [widgets.HBox([self._bar, self._progress])]
+        if event.panels:
+            self._plot = CurvePlot(event.panels, log=self._log)
+            width, height = (round(inches * _CSS) for inches in self._plot.size)
+            # The layout keeps the room, so that the page does not jump while a new picture is decoded.
+            size = widgets.Layout(width=f"{width}px", height=f"{height}px", max_width="100%", object_fit="contain")
+            self._image = widgets.Image(format="png", layout=size)
+            rows.append(self._image)
+        rows += [self._values, self._buttons(bool(event.panels))]
+        rows += [self._slider(name, event.tunable[name], event.parameters[name]) for name in event.tunable]
+        self._box = widgets.VBox(rows)
+        self._draw()
+        self._handle = self._display(self._box, display_id=True)
+
+    def _buttons(self, curves: bool) -> widgets.HBox:
+        self._pause = widgets.Button(description="Pause", icon="pause")
+        stop = widgets.Button(description="Stop", icon="stop", tooltip="End after the step in progress")
+        self._pause.on_click(lambda _: self._toggle_pause())
+        stop.on_click(lambda _: self._control.stop())
+        buttons = [self._pause, stop]
+        if curves:
+            toggle = widgets.ToggleButton(value=self._log, description="log y", layout=widgets.Layout(width="80px"))
+            toggle.observe(lambda change: setattr(self, "_log", change["new"]), "value")
+            buttons.append(toggle)
+        return widgets.HBox(buttons)
+
+    def _slider(self, name: str, values: Range, value: float) -> widgets.Widget:
+        layout = widgets.Layout(width="420px")
+        if values.logarithmic:
+            slider = widgets.FloatLogSlider(
+                value=value, base=10, min=math.log10(values.low), max=math.log10(values.high), step=0.01,
+                description=name, readout_format=".3g", layout=layout,
+            )  # fmt: skip
+        else:
+            slider = widgets.FloatSlider(
+                value=value, min=values.low, max=values.high, step=(values.high - values.low) / 200,
+                description=name, readout_format=".3g", layout=layout,
+            )  # fmt: skip
+        # The ends of a logarithmic slider are powers of ten computed in the browser: a hair outside is the end itself.
+        slider.observe(
+            lambda change: self._control.tune(name, min(max(change["new"], values.low), values.high)), "value"
+        )
+        return slider
+
+    def _toggle_pause(self) -> None:
+        if self._control.paused:
+            self._control.resume()
+        else:
+            self._control.pause()
+        self._show_paused()
+
+    def _show_paused(self) -> None:
+        paused = self._control.paused
+        self._pause.description, self._pause.icon = ("Resume", "play") if paused else ("Pause", "pause")
+
+    # --- while it runs
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, Refreshed):
+            self._panels, self._newest, self._stale = event.panels, event.newest, True
+        if not self._pace.due or isinstance(event, Tuned):
+            return
+        with self._pace.turn():
+            if isinstance(event, (Stepped, Refreshed)):
+                self._bar.value = event.step
+                self._progress.value = _small(_progress(event.step, self._steps, event.seconds))
+            if self._stale or self._log != self._drawn_log:
+                self._draw()
+
+    def _draw(self) -> None:
+        self._stale, self._drawn_log = False, self._log
+        self._values.value = _table(self._newest)
+        if self._panels:
+            self._plot.log = self._log
+            self._plot.draw(self._panels)
+            self._image.value = self._plot.png(dpi=_DPI)
+
+    # --- at the end
+
+    def _leave_picture(self, event: Ended) -> None:
+        if self._handle is None:
+            return
+        if not event.panels:
+            self._handle.update({"text/plain": ""}, raw=True)
+            return
+        bundle, metadata = picture(event.panels, log=self._log)
+        self._handle.update(bundle, metadata=metadata, raw=True)
+
+
+def _progress(step: int, steps: int, seconds: float) -> str:
+    so_far = f"step {step:,} of {steps:,}"
+    if not step or seconds <= 0:
+        return so_far
+    rate = step / seconds
+    speed = (
+        f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.2g} steps/s" if rate >= 0.1 else f"{1 / rate:,.0f} s/step"
+    )
+    return f"{so_far} · {speed}" + (f" · {duration((steps - step) / rate)} left" if step < steps else "")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> duration(0.4), duration(75), duration(7300)
+    ('1 s', '1 min 15 s', '2 h 2 min')
+    """
+    whole = math.ceil(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _small(text: str) -> str:
+    return f'<span style="font-variant-numeric: tabular-nums">{escape(text)}</span>'
+
+
+def _table(newest: Newest) -> str:
+    """The newest generation's rows as HTML, in the colours of the page."""
+    if not newest.columns:
+        return ""
+    cell = "padding: 1px 10px 1px 0; text-align: right; font-variant-numeric: tabular-nums"
+    head = "".join(f'<th style="{cell}; font-weight: 600">{escape(name)}</th>' for name in newest.columns)
+    rows = "".join(
+        "<tr>" + "".join(f'<td style="{cell}">{escape(_value(value))}</td>' for value in row) + "</tr>"
+        for row in newest.rows[:_ROWS]
+    )
+    more = newest.count - min(len(newest.rows), _ROWS)
+    note = f"<div>and {more:,} more rows</div>" if more else ""
+    return (
+        '<div style="overflow-x: auto; line-height: 1.35; font-size: 12px">'
+        f'<table style="border-collapse: collapse"><tr>{head}</tr>{rows}</table>{note}</div>'
+    )
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _close(widget: widgets.Widget) -> None:
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    for part in ("layout", "style"):
+        if isinstance(getattr(widget, part, None), widgets.Widget):
+            getattr(widget, part).close()
+    widget.close()

@@ -1,0 +1,171 @@
+"""What a training run says while it runs: frozen events, in the order in which things happened.
+
+``Started``, then any number of ``Stepped``, ``Refreshed``, ``Tuned`` and ``Paused``, then one ``Ended``. Monitors read
+them; nobody can change a run through them (:class:`.run.Control` does that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Status = Literal["running", "done", "stopped", "interrupted", "until", "patience", "diverged", "failed"]
+"""How a run ended: all its steps, Stop, an interrupt, --until, --patience, a NaN or infinity, an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The values that a tuned parameter may take, both ends included."""
+
+    low: float
+    high: float
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether it spans decades, so that equal ratios and not equal differences deserve equal room.
+
+        >>> Range(1e-4, 1).logarithmic, Range(0.0, 1.0).logarithmic
+        (True, False)
+        """
+        return self.low > 0 and self.high / self.low >= 100
+
+    @property
+    def middle(self) -> float:
+        """The value in the middle: the geometric mean where the range is logarithmic."""
+        return float(np.sqrt(self.low * self.high)) if self.logarithmic else (self.low + self.high) / 2
+
+    def holds(self, value: float) -> bool:
+        """Whether ``value`` lies in it."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One curve query's rows, as they are drawn: a line for each numeric column over the first column.
+
+    Attributes:
+        title: the comment above the query, or "".
+        x_name, x: the first column; numbers, datetime64 or text, in increasing order where it is a trajectory's step.
+        lines: column name -> numbers, NaN where SQL has NULL; each as long as ``x``. Later events extend copies or
+            views of the same arrays and never change what was handed out.
+        units: column name -> unit, for the columns that have one.
+    """
+
+    title: str
+    x_name: str
+    x: npt.NDArray[Any]
+    lines: Mapping[str, npt.NDArray[np.float64]]
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def newest(self) -> dict[str, float]:
+        """The last row, x left out; empty where there is no row."""
+        return {name: float(values[-1]) for name, values in self.lines.items() if len(values)}
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The rows of the newest generation, for the eye.
+
+    Attributes:
+        columns: the column names.
+        rows: the first few rows, as Python values.
+        count: how many rows there are in all.
+    """
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Any, ...], ...] = ()
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run is checked and about to begin.
+
+    Attributes:
+        table, column: the trajectory and its step column.
+        generation: the newest generation before the run.
+        steps: how many steps it will make at most.
+        parameters: the values of the parameters that can change (tuned or scheduled), or were given.
+        tunable: those that a person may change, with their ranges.
+        panels, newest: what there is to see before the first step.
+        notice: what has been done to the table already (a restart), in one line; or "".
+    """
+
+    table: str
+    column: str
+    generation: int
+    steps: int
+    parameters: Mapping[str, Any]
+    tunable: Mapping[str, Range]
+    panels: tuple[Panel, ...]
+    newest: Newest
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """The run's ``step``-th step is committed and made ``generation``; ``seconds`` since the start, pauses apart."""
+
+    generation: int
+    step: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The curves have been brought up to ``generation``."""
+
+    generation: int
+    step: int
+    seconds: float
+    parameters: Mapping[str, Any]
+    panels: tuple[Panel, ...]
+    newest: Newest
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A person has set a parameter: from the step after ``generation`` on, ``name`` is ``value``."""
+
+    generation: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The run waits; said again each time it is asked to go on, until it is resumed or stopped."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run is over and the tables are consistent.
+
+    Attributes:
+        status: how it ended.
+        message: one line for a person, with nothing in it that differs between two equal runs (no times).
+        generation: where the trajectory stands.
+        steps: how many generations the run added.
+        seconds: how long it took, pauses apart.
+        panels, newest: the final curves and values.
+        error: what failed, where ``status`` is "failed".
+    """
+
+    status: Status
+    message: str
+    generation: int
+    steps: int
+    seconds: float
+    parameters: Mapping[str, Any]
+    panels: tuple[Panel, ...]
+    newest: Newest
+    error: Exception | None = None
+
+
+Event = Started | Stepped | Refreshed | Tuned | Paused | Ended

@@ -1,0 +1,376 @@
+"""The training loop: it steps, commits, keeps the curves up to date and says what happens. No display in here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SqlError, UsageError
+from .control import Control
+from .curve import Curve
+from .curves import Curves
+from .ending import Patience, Until
+from .events import Ended, Event, Newest, Paused, Refreshed, Started, Status, Stepped, Tuned
+from .inspection import fault, next_generation
+from .pace import Pace
+from .parameters import Change, Parameters
+from .run import Run, restore, tables_of
+from .settings import Settings
+from .step import Step, VerbatimStep
+from .task import Task, read_task
+from .trajectory import Trajectory, trajectory_of
+
+if TYPE_CHECKING:
+    from ..engine.context import Context
+    from ..engine.scratch import Version
+
+
+class _DivergedError(Exception):
+    """A number of the step is none any more."""
+
+    def __init__(self, column: str, value: float) -> None:
+        super().__init__(column, value)
+        self.column, self.value = column, value
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A step that can still be taken back: the generation it made, the one before it, and the tables before it."""
+
+    made: int
+    generation: int
+    before: Mapping[str, Version]
+
+
+_NOTHING = object()
+
+
+class Training:
+    """A training run as an iterable of events; iterating it is what runs it, and it can be iterated once.
+
+    Between two events the tables are consistent and nothing runs: whoever iterates decides how fast it goes on, and
+    steers through ``control``. Breaking off the iteration stops the run. A run that fails, or is interrupted within a
+    step, says ``Ended`` and then raises.
+
+    Args:
+        context: where it runs.
+        text: the training cell.
+        settings: what is asked.
+
+    Attributes:
+        run: how far it has come.
+        control: stop, pause, tune.
+
+    Raises:
+        SqlError: the text or the settings do not fit; nothing has changed.
+    """
+
+    def __init__(self, context: Context, text: str, settings: Settings) -> None:
+        self._context, self._settings = context, settings
+        self._task = read_task(text, settings.curves)
+        try:
+            version = context.store.table(self._task.table)
+        except SqlError as error:
+            raise self._task.insert.place(error, self._task.insert.span) from None
+        self._trajectory = trajectory_of(self._task, version)
+        self._start = _begin_at(self._task, self._trajectory, version, restart=settings.restart)
+        if settings.restart and not self._task.appends:
+            raise UsageError(
+                f"a run cannot be restarted whose steps do more to `{self._task.table}` than insert generations",
+                hint="Put the tables back yourself: ctx.scratch(name).restore(version), or the last run's rollback().",
+            )
+        statements = [context.prepare(s) for s in self._task.step]
+        self._parameters = Parameters(context, settings)
+        curves = self._make_curves(version)
+        self._parameters.read([*statements, *(curve.prepared for curve in curves)])
+        if settings.checks_each_step and not curves:
+            raise UsageError(
+                "until and patience look at a curve, and there is none", hint="Add a SELECT behind the step."
+            )
+        self._curves = Curves(curves)
+        self._step: Step = VerbatimStep(statements)
+        self._until: Until | None = None
+        self._patience = Patience(settings.patience) if settings.patience is not None else None
+        self._pace = Pace(times=0)
+        self._undo: deque[_Made] = deque()
+        self._verdict: tuple[Status, str] | None = None
+        self._error: BaseException | None = None
+        self._began = self._idle = 0.0
+        self.control = Control(settings.tune)
+        self.run = Run(context.store, self._task.table, self._task.writes)
+        self.run.generation, self.run.seed = self._start, self._parameters.seed
+        self.run.schedule = dict(settings.schedule)
+
+    def __iter__(self) -> Generator[Event]:
+        if self._began:
+            raise UsageError("a run can be gone through once", hint="Run the cell again: it continues.")
+        self._began = time.perf_counter()
+        try:
+            yield from self._events()
+        finally:
+            if self.run.status == "running":  # whoever iterated has broken off
+                self._close("stopped")
+
+    def _events(self) -> Iterator[Event]:
+        try:
+            notice = self._restart() if self._settings.restart else ""
+            self._open_curves()
+            yield self._started(notice)
+            yield from self._steps()
+        except (Exception, KeyboardInterrupt) as error:
+            self._fail(error)
+        yield self._end()
+        if self._error is not None:
+            raise self._error
+
+    def _steps(self) -> Iterator[Event]:
+        while not self._over():
+            if self.control.paused:
+                begin = time.perf_counter()
+                yield Paused(self.run.generation)
+                self._idle += time.perf_counter() - begin
+                continue
+            for name, value in self.control.wishes().items():
+                self._tune(name, value)
+                yield Tuned(self.run.generation, name, value)
+            with self.control.stepping():
+                self._advance()
+            yield Stepped(self.run.generation, self.run.steps, self._seconds)
+            if self._refresh_due():
+                self._refresh()
+                yield self._refreshed()
+        yield from self._catch_up()
+
+    # --- before the first step
+
+    def _make_curves(self, version: Version) -> list[Curve]:
+        place = self._trajectory.place
+        whole = not self._task.appends or any(c.batch.column(place).null_count for c in version.chunks)
+        first = self._trajectory.first(version)
+        return [
+            Curve(
+                self._context, statement, self._trajectory, first=self._start if first is None else first,
+                start=self._start, varying=self._parameters.varying,
+                changing=None if whole else self._task.writes - {self._task.table},
+            )
+            for statement in self._task.curves
+        ]  # fmt: skip
+
+    def _restart(self) -> str:
+        """Drop all generations but the first; returns what was dropped, for a person."""
+        table = self._task.table
+        with self._context.store.writing("a training run restarts") as work:
+            version = work.table(table)
+            gone = self._trajectory.behind(version, self._start)
+            work.put(table, version.rewritten(gone), 0, len(gone))
+        return f"restart: {len(gone):,} rows of `{table}` behind {self._trajectory.column} = {self._start} are dropped"
+
+    def _open_curves(self) -> None:
+        """Evaluate the beginning of each curve, so that a curve that cannot be is an error before the first step."""
+        values = self._values()
+        self._note_parameters(values)
+        self._curves.refresh(values, self._start)
+        if self._settings.checks_each_step:
+            deque(self._curves.catch_up(values, self._start), maxlen=0)
+            if self._settings.until is not None:
+                self._until = Until(self._context, self._settings.until, self._curves.row(self._start))
+            self._judge(values)
+
+    def _started(self, notice: str) -> Started:
+        return Started(
+            table=self._task.table, column=self._trajectory.column, generation=self._start,
+            steps=self._settings.steps, parameters=self._shown(), tunable=self._parameters.tunable,
+            panels=self._curves.panels, newest=self._newest(), notice=notice,
+        )  # fmt: skip
+
+    def _note_parameters(self, values: Mapping[str, Any]) -> None:
+        shown = self._parameters.shown(values)
+        self.run.parameters = tuple(Change(self._start, name, value) for name, value in shown.items())
+
+    # --- a step
+
+    def _over(self) -> bool:
+        if self._verdict is None and self.control.ending is not None:
+            self._verdict = (self.control.ending, f"{self.control.ending} after {_steps(self.run.steps)}")
+        if self._verdict is None and self.run.steps >= self._settings.steps:
+            self._verdict = ("done", f"done: {_steps(self.run.steps)}")
+        return self._verdict is not None
+
+    def _tune(self, name: str, value: float) -> None:
+        self._parameters.set(name, value)
+        self.run.parameters += (Change(self.run.generation, name, value),)
+
+    def _advance(self) -> None:
+        """Make one generation, or none: what is not sound is rolled back."""
+        store, generation = self._context.store, self.run.generation
+        before = tables_of(store, self._task.writes)
+        values = self._parameters.at(generation)
+        try:
+            with store.transaction():
+                self._step.run(values)
+                after = tables_of(store, self._task.writes)
+                made = self._inspect(before, after)
+        except _DivergedError as error:
+            self._diverged(generation + 1, error.column, error.value, values)
+            return
+        self.run.generation, self.run.steps = made, self.run.steps + 1
+        if self._curves.seen is not None:
+            self._undo.append(_Made(made, generation, before))
+
+    def _inspect(self, before: Mapping[str, Version], after: Mapping[str, Version]) -> int:
+        for name, version in after.items():
+            found = fault(before.get(name), version)
+            if found is not None:
+                raise _DivergedError(*found)
+        table = self._task.table
+        if table not in after:
+            raise UsageError(f"the step has dropped `{table}`")
+        return next_generation(self._task, self._trajectory, before[table], after[table], self.run.generation)
+
+    def _diverged(self, generation: int, column: str, value: float, values: Mapping[str, Any]) -> None:
+        shown = ", ".join(f"{name} = {_short(v)}" for name, v in self._parameters.shown(values).items())
+        number = "NaN" if math.isnan(value) else "infinite"
+        self._verdict = ("diverged", f"step {generation}: {column} is {number}" + (f" with {shown}" if shown else ""))
+
+    # --- the curves
+
+    def _refresh_due(self) -> bool:
+        if self._verdict is not None:
+            return False
+        if self._settings.every is not None:
+            return self.run.steps % self._settings.every == 0
+        return self._settings.checks_each_step or self._pace.due or self._curves.due
+
+    def _refresh(self) -> None:
+        """Bring the curves nearer to the newest generation, and look whether they end the run."""
+        values = self._values()
+        with self._pace.turn():
+            if self._settings.checks_each_step or self._settings.every is not None:
+                deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
+            else:
+                self._curves.refresh(values, self.run.generation)
+        self._look_for_blemish(values)
+        if self._settings.checks_each_step and self._verdict is None:
+            self._judge(values)
+
+    def _catch_up(self) -> Iterator[Event]:
+        """At the end the curves are complete, however long that takes; a second interrupt cuts it short."""
+        values = self._values()
+        pieces = self._curves.catch_up(values, self.run.generation)
+        while True:
+            with self.control.stepping():
+                if next(pieces, _NOTHING) is _NOTHING:
+                    break
+            yield self._refreshed()
+        self._look_for_blemish(values)
+
+    def _look_for_blemish(self, values: Mapping[str, Any]) -> None:
+        """Take back the generation whose curve shows a NaN or an infinity, and those behind it."""
+        found = self._curves.blemish
+        if found is None:
+            while self._undo and self._undo[0].made <= (self._curves.seen or 0):
+                self._undo.popleft()
+            return
+        undone = [made for made in self._undo if made.made >= found.generation]
+        restore(self._context.store, self._task.writes, undone[0].before, "a diverged step is taken back")
+        self.run.generation, self.run.steps = undone[0].generation, self.run.steps - len(undone)
+        self._undo.clear()
+        self._curves.forget(self.run.generation)
+        deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
+        self._diverged(found.generation, found.column, found.value, values)
+
+    def _judge(self, values: Mapping[str, Any]) -> None:
+        """End the run where --until holds or --patience is over."""
+        generation, steps = self.run.generation, self.run.steps
+        if self._until is not None and self._until.holds(self._curves.row(generation), values):
+            self._verdict = ("until", f"{self._until.condition} holds after {_steps(steps)}")
+        elif self._patience is not None and self._patience.over(generation, self._curves.loss(generation)):
+            best = f"the best was {_short(self._patience.best)} at step {self._patience.best_at}"
+            waited = _steps(self._patience.steps)
+            self._verdict = ("patience", f"no better loss for {waited} ({best}): ended after {_steps(steps)}")
+
+    # --- the end
+
+    def _fail(self, error: BaseException) -> None:
+        run = self.run
+        if isinstance(error, KeyboardInterrupt):
+            self.control.stop()
+            self._verdict = ("interrupted", f"interrupted after {_steps(run.steps)}, the step in progress abandoned")
+        else:
+            self._verdict = ("failed", f"failed in step {run.steps + 1}: {str(error).splitlines()[0]}")
+        if run.steps:
+            if isinstance(error, SqlError):
+                error.before += (
+                    f"This was step {run.steps + 1} of the run; `{run.table}` stands at step {run.generation}.",
+                )
+        else:
+            restore(self._context.store, self._task.writes, run.before, "a failed run is taken back")
+        self._error = error
+
+    def _end(self) -> Ended:
+        assert self._verdict is not None
+        status, message = self._verdict
+        if self._error is None:
+            newest = ", ".join(f"{name} {_short(v)}" for name, v in self._curves.newest().items())
+            message += f"; `{self._task.table}` stands at step {self.run.generation}" + (
+                f", {newest}" if newest else ""
+            )
+        self.run.message = message
+        self._close(status)
+        error = self._error if isinstance(self._error, Exception) else None
+        return Ended(
+            status=status, message=message, generation=self.run.generation, steps=self.run.steps,
+            seconds=self.run.seconds, parameters=self._shown(), panels=self._curves.panels, newest=self._newest(),
+            error=error,
+        )  # fmt: skip
+
+    def _close(self, status: Status) -> None:
+        self.run.status, self.run.seconds = status, self._seconds
+        self.run.curves = self._curves.tables
+        self.run.close()
+
+    # --- what is told
+
+    @property
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._began - self._idle
+
+    def _values(self) -> dict[str, Any]:
+        return self._parameters.at(self.run.generation)
+
+    def _shown(self) -> dict[str, Any]:
+        return self._parameters.shown(self._values())
+
+    def _newest(self) -> Newest:
+        return self._trajectory.generation(self._context.store.table(self._task.table), self.run.generation)
+
+    def _refreshed(self) -> Refreshed:
+        return Refreshed(
+            generation=self.run.generation, step=self.run.steps, seconds=self._seconds,
+            parameters=self._shown(), panels=self._curves.panels, newest=self._newest(),
+        )  # fmt: skip
+
+
+def _begin_at(task: Task, trajectory: Trajectory, version: Version, *, restart: bool) -> int:
+    generation = trajectory.first(version) if restart else trajectory.newest(version)
+    if generation is None:
+        raise task.insert.place(
+            UsageError(
+                f"`{task.table}` is empty: there is no generation to step from",
+                hint=f"Insert the first one: INSERT INTO {task.table} VALUES (0, ...)",
+            ),
+            task.insert.span,
+        )
+    return generation
+
+
+def _steps(count: int) -> str:
+    return f"{count:,} step" + ("" if count == 1 else "s")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,123 @@
+"""The parameters of a run: what is given, what a person tunes, what follows a schedule, and the loop's own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import TypeMismatchError, UsageError
+from ..sql.parameters import parameters_of
+from .events import Range
+from .expression import Expression
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..engine.context import Context, Prepared
+
+LOOP = ("k", "step", "next_step", "seed", "random")
+"""The loop's own: the newest generation (twice), the one to make, the run's seed, a number in [0, 1) for the step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From the step after ``generation`` on, the parameter ``name`` is ``value``."""
+
+    generation: int
+    name: str
+    value: Any
+
+
+class Parameters:
+    """The values of every parameter at every step.
+
+    Args:
+        context: evaluates the schedules, and knows the notebook's variables.
+        settings: what is given, tuned and scheduled; and the seed, which with the step decides ``:random``.
+
+    Raises:
+        UsageError: a name stands for two things, or a value lies outside its range.
+    """
+
+    def __init__(self, context: Context, settings: Settings) -> None:
+        _check_names(settings)
+        self.tunable = dict(settings.tune)
+        self.seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        self._given = dict(settings.params)
+        namespace = context.variables.namespace
+        self._variables: Mapping[str, Any] = namespace() if namespace is not None else {}
+        for name, values in settings.tune.items():
+            self._given[name] = _within(name, values, self._given.get(name, self._variables.get(name, values.middle)))
+        self._schedule = {
+            name: Expression(context, text, f"the schedule of {name}") for name, text in settings.schedule.items()
+        }
+        self._random = False
+
+    @property
+    def varying(self) -> frozenset[str]:
+        """The names whose value may differ from step to step; the seed stays."""
+        return frozenset(LOOP) - {"seed"} | set(self.tunable) | set(self._schedule)
+
+    def read(self, statements: Iterable[Prepared]) -> None:
+        """Note what the statements of the run read, and keep the notebook's variables as they are now.
+
+        Raises:
+            UsageError: nothing reads a parameter that is tuned or scheduled.
+        """
+        prepared = [*statements, *(e.prepared for e in self._schedule.values())]
+        names = {name for p in prepared if p.tree is not None for name in parameters_of(p.tree)}
+        for name in (*self.tunable, *self._schedule):
+            if name not in names:
+                how = "tuned" if name in self.tunable else "scheduled"
+                raise UsageError(f"{name} is {how}, but nothing in the cell reads :{name}")
+        self._random = "random" in names
+        for name in sorted(names - set(LOOP) - set(self._given) - set(self._schedule)):
+            if name in self._variables:
+                self._given[name] = self._variables[name]
+
+    def set(self, name: str, value: float) -> None:
+        """Give a tuned parameter another value."""
+        self._given[name] = value
+
+    def at(self, generation: int) -> dict[str, Any]:
+        """The values for the step that follows ``generation``."""
+        values = {**self._given, "k": generation, "step": generation, "next_step": generation + 1, "seed": self.seed}
+        if self._random:
+            # A generator for each step, so that a run that is continued draws what an uninterrupted one would have.
+            values["random"] = float(np.random.default_rng([self.seed, generation]).random())
+        for name, expression in self._schedule.items():
+            values[name] = _scalar(name, expression, values)
+        return values
+
+    def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Of all values, those that a person set: not the loop's own."""
+        return {name: value for name, value in values.items() if name not in LOOP}
+
+
+def _check_names(settings: Settings) -> None:
+    for name in (*settings.params, *settings.tune, *settings.schedule):
+        if name in LOOP:
+            hint = "Use --seed." if name == "seed" else "Give yours another name."
+            raise UsageError(f":{name} is set by the training loop itself", hint=hint)
+    for name in settings.schedule:
+        if name in settings.tune or name in settings.params:
+            other = "tuned" if name in settings.tune else "given as a value"
+            raise UsageError(f"{name} is both scheduled and {other}", hint="Leave one of them out.")
+
+
+def _within(name: str, values: Range, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeMismatchError(f"{name} is tuned, so it has to be a number, not a {type(value).__name__}")
+    if not values.holds(float(value)):
+        raise UsageError(f"{name} = {value:g} lies outside its range {values.low:g}:{values.high:g}")
+    return float(value)
+
+
+def _scalar(name: str, expression: Expression, values: Mapping[str, Any]) -> Any:
+    value = expression.value(values)
+    if value is None:
+        raise UsageError(f"the schedule of {name} gives no value at step {values['step']}")
+    return value

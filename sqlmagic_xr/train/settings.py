@@ -1,0 +1,57 @@
+"""What a run is asked to do besides its SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import UsageError
+from .events import Range
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run a training cell.
+
+    Attributes:
+        steps: how many steps to make at most.
+        params: values of parameters.
+        tune: parameters that a person may change while it runs, and their ranges.
+        schedule: parameters that follow an SQL expression, usually of ``:step``.
+        until: an SQL condition on the newest row of the curves; the run ends once it is true.
+        patience: end when the first line of the first curve has not fallen for so many steps.
+        every: bring the curves up to date after every so many steps; None for as often as is cheap, or, with ``until``
+            or ``patience``, after every step.
+        seed: what ``:random`` is drawn from; None for a new one.
+        restart: begin again at the first generation, dropping the later ones.
+        curves: names of views to draw, instead of SELECTs in the text.
+
+    Raises:
+        UsageError: a number that makes no sense.
+    """
+
+    steps: int = 100
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tune: Mapping[str, Range] = field(default_factory=dict)
+    schedule: Mapping[str, str] = field(default_factory=dict)
+    until: str | None = None
+    patience: int | None = None
+    every: int | None = None
+    seed: int | None = None
+    restart: bool = False
+    curves: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 0), ("patience", 1), ("every", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise UsageError(f"{name} is a whole number, {least} or more, not {value!r}")
+        for name, values in self.tune.items():
+            if not values.low < values.high:
+                raise UsageError(f"the range of {name} is empty: {values.low:g}:{values.high:g}")
+
+    @property
+    def checks_each_step(self) -> bool:
+        """Whether the curves decide when to end."""
+        return self.until is not None or self.patience is not None

@@ -1,0 +1,83 @@
+"""The library's door to training: ``Context.train``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from .events import Event, Paused, Range
+from .loop import Training
+from .run import Run
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..engine.context import Context
+
+_PAUSE = 0.05  # seconds between two looks at whether a paused run goes on
+
+
+def train(
+    context: Context,
+    text: str,
+    *,
+    steps: int = 100,
+    params: Mapping[str, Any] | None = None,
+    tune: Mapping[str, Range | tuple[float, float]] | None = None,
+    schedule: Mapping[str, str] | None = None,
+    until: str | None = None,
+    patience: int | None = None,
+    every: int | None = None,
+    seed: int | None = None,
+    restart: bool = False,
+    curve: str | Iterable[str] = (),
+    stream: bool = False,
+    on_event: Callable[[Event], object] | None = None,
+) -> Run | Training:
+    """Run a training cell: the statements of a step, again and again, and the curves behind them.
+
+    Args:
+        context: where to run it.
+        text: one or more statements with effects, among them an INSERT, then any number of SELECTs.
+        steps: how many steps to make at most.
+        params: values of parameters, besides the loop's own ``:step`` (or ``:k``, the newest generation),
+            ``:next_step``, ``:seed`` and ``:random``.
+        tune: parameters that may be changed while it runs, with the least and the greatest value.
+        schedule: parameters that follow an SQL expression, as ``{"lr": "0.4 * pow(0.99, :step)"}``.
+        until: an SQL condition on the newest row of the curves that ends the run.
+        patience: end when the first line of the first curve has not fallen for so many steps.
+        every: bring the curves up to date after every so many steps.
+        seed: the same seed gives the same ``:random`` at the same step.
+        restart: begin again at the first generation.
+        curve: views to draw, instead of SELECTs in ``text``.
+        stream: return at once what can be iterated to run it, event by event.
+        on_event: called with every event.
+
+    Returns:
+        The :class:`.run.Run`, whatever its end; with ``stream``, a :class:`.loop.Training`.
+
+    Raises:
+        SqlError: the text or the options do not fit, or a step failed; what was committed before it stands.
+    """
+    ranges = {name: r if isinstance(r, Range) else Range(*map(float, r)) for name, r in (tune or {}).items()}
+    settings = Settings(
+        steps=steps, params=dict(params or {}), tune=ranges, schedule=dict(schedule or {}), until=until,
+        patience=patience, every=every, seed=seed, restart=restart,
+        curves=(curve,) if isinstance(curve, str) else tuple(curve),
+    )  # fmt: skip
+    if stream and on_event is not None:
+        raise UsageError("a stream hands out its events itself", hint="Leave out stream or on_event.")
+    training = Training(context, text, settings)
+    return training if stream else follow(training, on_event or (lambda event: None))
+
+
+def follow(training: Training, receive: Callable[[Event], object]) -> Run:
+    """Run to the end, handing each event to ``receive``; an interrupt ends it after the step in progress."""
+    with training.control.interruptible(), closing(iter(training)) as events:
+        for event in events:
+            receive(event)
+            if isinstance(event, Paused):
+                time.sleep(_PAUSE)
+    return training.run

@@ -1,0 +1,136 @@
+"""What a training cell says: the statements of one step, and the curves to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import Span, UnsupportedError, UsageError
+from ..sql.lexer import TokenKind, tokens
+from ..sql.syntax import Statement, Tree, name_of, split
+
+EXAMPLE = "INSERT INTO params SELECT :next_step, ... FROM ..."
+
+_EFFECTS = {"Insert", "Update", "Delete", "Merge", "Truncate", "CreateTable"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training cell, taken apart.
+
+    Attributes:
+        step: the statements with effects, in order; together they are one step.
+        curves: the queries after them, one panel each.
+        insert: the first INSERT among ``step``; its target, ``table``, is the trajectory.
+        writes: the names of all tables that a step changes.
+        appends: whether a step does nothing to the trajectory but add rows.
+    """
+
+    step: tuple[Statement, ...]
+    curves: tuple[Statement, ...]
+    insert: Statement
+    table: str
+    writes: frozenset[str]
+    appends: bool
+
+
+def read_task(script: str, curves: Sequence[str] = ()) -> Task:
+    """Take a training cell apart.
+
+    Args:
+        script: the cell.
+        curves: names of views to draw instead of SELECTs in the cell.
+
+    Raises:
+        ParseError: a statement cannot be read.
+        UsageError: no INSERT, a step after a curve, or curves both in the cell and by name.
+        UnsupportedError: a statement that cannot be part of a step.
+    """
+    step: list[Statement] = []
+    queries: list[Statement] = []
+    for statement in split(script):
+        if _effect(statement) is None:
+            queries.append(statement)
+        elif queries:
+            raise statement.place(
+                UsageError("the statements of a step stand before the curves", hint="Move it above the first SELECT."),
+                _first_word(statement),
+            )
+        else:
+            step.append(statement)
+    inserts = [s for s in step if _effect(s) == "Insert"]
+    if not inserts:
+        raise UsageError("a training cell needs an INSERT: each step adds one generation", hint=f"As in: {EXAMPLE}")
+    if queries and curves:
+        raise queries[0].place(
+            UsageError("the curve is given twice, in the cell and by name", hint="Leave one of them out."),
+            _first_word(queries[0]),
+        )
+    queries += [_curve_of(name) for name in curves]
+    table = _targets(inserts[0])[0]
+    appends = all(_appends(s) for s in step if table in _targets(s))
+    writes = frozenset(name for s in step for name in _targets(s))
+    return Task(tuple(step), tuple(queries), inserts[0], table, writes, appends)
+
+
+def _effect(statement: Statement) -> str | None:
+    """The kind of a statement of a step; None for a query."""
+    tree = statement.tree
+    kind = statement.kind
+    if kind == "Query":
+        body = tree["Query"]["body"]
+        return next((k for k in ("Insert", "Update", "Delete", "Merge") if k in body), None)
+    if kind in _EFFECTS:
+        return kind
+    word = statement.tokens[0].text.upper()
+    raise statement.place(
+        UnsupportedError(
+            f"{word} cannot be part of a training cell",
+            hint="A step is INSERT, UPDATE, DELETE, MERGE, TRUNCATE or CREATE OR REPLACE TABLE; a curve is a SELECT.",
+        ),
+        _first_word(statement),
+    )
+
+
+def _node(statement: Statement) -> Tree:
+    """The part of the tree that says what a statement does: ``WITH ... INSERT`` is an INSERT inside a query."""
+    tree, kind = statement.tree, _effect(statement)
+    return tree[kind] if statement.kind == kind else tree["Query"]["body"][kind][kind]
+
+
+def _targets(statement: Statement) -> list[str]:
+    kind, node = _effect(statement), _node(statement)
+    if kind == "Insert":
+        names = [node["table"]["TableName"]]
+    elif kind == "Update":
+        names = [node["table"]["relation"]["Table"]["name"]]
+    elif kind == "Delete":
+        source = next(iter(node["from"].values()))
+        names = list(node["tables"] or ()) or [source[0]["relation"]["Table"]["name"]]
+    elif kind == "Merge":
+        names = [node["table"]["Table"]["name"]]
+    elif kind == "Truncate":
+        names = [t["name"] for t in node["table_names"]]
+    else:
+        names = [node["name"]]
+    return [".".join(name_of(name)) for name in names]
+
+
+def _appends(statement: Statement) -> bool:
+    node = _node(statement)
+    return _effect(statement) == "Insert" and not (node.get("on") or node.get("overwrite") or node.get("replace_into"))
+
+
+def _curve_of(name: str) -> Statement:
+    """The query that draws a whole view, whose name may be qualified and quoted."""
+    parts = list(tokens(name, strict=False))
+    names, dots = parts[::2], parts[1::2]
+    if not all(t.kind in (TokenKind.WORD, TokenKind.QUOTED) for t in names) or any(t.text != "." for t in dots):
+        raise UsageError(f"{name!r} is not the name of a view")
+    text = f"SELECT * FROM {name}"
+    return Statement(text, text, title=name)
+
+
+def _first_word(statement: Statement) -> Span:
+    start = statement.span
+    return Span(start.line, start.column, start.line, start.column + len(statement.tokens[0].text))

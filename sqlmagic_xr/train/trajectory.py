@@ -1,0 +1,98 @@
+"""The trajectory: the scratch table that grows by one generation each step, and its step column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..errors import SqlError, TypeMismatchError, UsageError
+from .events import Newest
+from .task import Task
+
+if TYPE_CHECKING:
+    from ..engine.chunk import Chunk
+    from ..engine.scratch import Version
+
+_SHOWN = 20  # rows of a generation that are looked at by a person
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Which table, and which of its columns counts the generations.
+
+    Attributes:
+        table: its name in the store.
+        column: the first column of its PRIMARY KEY, or else the one called ``step``.
+        place: that column's place, from 0.
+    """
+
+    table: str
+    column: str
+    place: int
+
+    def newest(self, version: Version) -> int | None:
+        """The greatest step of the table; None where it has no row."""
+        return max((b.high for c in version.chunks if (b := c.bounds(self.place)) is not None), default=None)
+
+    def first(self, version: Version) -> int | None:
+        """The least step of the table; None where it has no row."""
+        return min((b.low for c in version.chunks if (b := c.bounds(self.place)) is not None), default=None)
+
+    def behind(self, version: Version, number: int) -> npt.NDArray[np.int64]:
+        """The positions of the rows whose step is greater than ``number``."""
+        steps = [np.empty(0, np.int64), *(self._steps(chunk) for chunk in version.chunks)]
+        return np.flatnonzero(np.concatenate(steps) > number)
+
+    def _steps(self, chunk: Chunk) -> npt.NDArray[Any]:
+        """The step of each row; NaN where it is NULL."""
+        return np.asarray(chunk.batch.column(self.place).to_numpy(zero_copy_only=False))
+
+    def generation(self, version: Version, number: int) -> Newest:
+        """The rows of one generation, for the eye."""
+        found: list[pa.RecordBatch] = []
+        for chunk in version.chunks:
+            bounds = chunk.bounds(self.place)
+            if bounds is not None and bounds.low <= number <= bounds.high:
+                here = np.flatnonzero(self._steps(chunk) == number)
+                found.append(chunk.batch.take(pa.array(here)))
+        rows = pa.Table.from_batches(found, schema=version.definition.schema)
+        shown = rows.slice(0, _SHOWN).to_pylist()
+        return Newest(tuple(rows.column_names), tuple(tuple(row.values()) for row in shown), rows.num_rows)
+
+
+def trajectory_of(task: Task, version: Version) -> Trajectory:
+    """The trajectory of a task.
+
+    Raises:
+        UsageError: the table has no step column.
+        TypeMismatchError: its step column does not hold integers.
+    """
+    definition = version.definition
+    column = definition.key[0] if definition.key else "step"
+    if column not in definition.names:
+        raise _at_insert(
+            task,
+            UsageError(
+                f"`{task.table}` has no column that counts the generations",
+                hint="Give it one: `step BIGINT` as the first column of its PRIMARY KEY.",
+            ),
+        )
+    place = definition.index(column, task.table)
+    kind = definition.columns[place].type
+    if not pa.types.is_integer(kind):
+        raise _at_insert(
+            task,
+            TypeMismatchError(
+                f"the generations of `{task.table}` are counted by `{column}`, which is {kind} and not an integer",
+                hint="Make the step the first column of the PRIMARY KEY, as BIGINT.",
+            ),
+        )
+    return Trajectory(task.table, column, place)
+
+
+def _at_insert(task: Task, error: SqlError) -> SqlError:
+    return task.insert.place(error, task.insert.span)

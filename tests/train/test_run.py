@@ -1,0 +1,340 @@
+"""ctx.train: the same numbers as by hand, every end, and tables that are never left in between."""
+
+import numpy as np
+import pytest
+
+from sqlmagic_xr.errors import (
+    ConstraintError,
+    ParameterError,
+    ParseError,
+    SqlError,
+    TypeMismatchError,
+    UnknownNameError,
+    UnsupportedError,
+    UsageError,
+)
+from sqlmagic_xr.train.events import Ended, Refreshed, Started, Stepped
+
+from .conftest import CELL, CURVE, STEP, by_hand
+
+
+def test_a_run_makes_the_steps_that_gradient_descent_makes(ctx, rows):
+    run = ctx.train(CELL, steps=20)
+    expected = by_hand(0.2, 20)
+    np.testing.assert_allclose(rows(), expected, rtol=1e-12)
+    assert (run.status, run.steps, run.generation) == ("done", 20, 20)
+    assert run.message.startswith("done: 20 steps; `params` stands at step 20, loss 0.0")
+    assert run.seconds > 0
+
+
+def test_running_again_continues(ctx, rows):
+    ctx.train(CELL, steps=7)
+    run = ctx.train(CELL, steps=13)
+    np.testing.assert_allclose(rows(), by_hand(0.2, 20), rtol=1e-12)
+    assert (run.steps, run.generation) == (13, 20)
+    assert run.versions_before == {"params": 8}
+    assert run.versions_after == {"params": 21}
+
+
+def test_the_curve_equals_its_query_and_begins_at_the_first_generation(ctx):
+    ctx.train(CELL, steps=5)
+    run = ctx.train(CELL, steps=5)
+    fresh = ctx.sql(CURVE).to_arrow_table()
+    assert run.curve.column_names == ["step", "loss"]
+    assert run.curve["step"].to_pylist() == list(range(11))
+    np.testing.assert_allclose(run.curve["loss"].to_numpy(), fresh["loss"].to_numpy(), rtol=1e-14)
+
+
+def test_no_steps_are_a_run_too(ctx, rows):
+    run = ctx.train(CELL, steps=0)
+    assert (run.status, run.steps) == ("done", 0)
+    assert run.curve.num_rows == len(rows()) == 1
+
+
+def test_a_step_is_committed_whole_and_later_statements_see_earlier_ones(ctx):
+    ctx.script(
+        "CREATE TABLE log (step BIGINT PRIMARY KEY, total DOUBLE); CREATE TABLE best AS SELECT CAST(0 AS DOUBLE) AS a"
+    )
+    cell = """
+    INSERT INTO params SELECT :next_step, a + 1, b FROM params WHERE step = :k;
+    INSERT INTO log SELECT :next_step, SUM(a) FROM params;
+    CREATE OR REPLACE TABLE best AS SELECT MAX(total) AS a FROM log;
+    SELECT step, total FROM log ORDER BY step
+    """
+    run = ctx.train(cell, steps=4)
+    assert ctx.sql("SELECT total FROM log ORDER BY step").to_pydict() == {"total": [1.0, 3.0, 6.0, 10.0]}
+    assert ctx.sql("SELECT a FROM best").to_pydict() == {"a": [10.0]}
+    assert run.curve["total"].to_pylist() == [1.0, 3.0, 6.0, 10.0]
+    assert set(run.versions_after) == {"params", "log", "best"}
+    # The third statement of the fifth step fails: of the first two nothing is kept.
+    failing = cell.replace("MAX(total)", "CAST('x' || MAX(total) AS DOUBLE)")
+    with pytest.raises(SqlError):
+        ctx.train(failing, steps=1)
+    assert ctx.sql("SELECT MAX(step) AS step FROM params").to_pydict() == {"step": [4]}
+    assert len(ctx.scratch("log")) == 4
+
+
+def test_rollback_undoes_the_run_and_nothing_else(ctx, rows):
+    ctx.train(CELL, steps=3)
+    run = ctx.train(CELL, steps=100)  # more steps than a table remembers versions
+    run.rollback()
+    np.testing.assert_allclose(rows(), by_hand(0.2, 3), rtol=1e-12)
+    run = ctx.train(CELL, steps=2)
+    ctx.script("INSERT INTO params VALUES (99, 0.0, 0.0)")
+    with pytest.raises(UsageError, match="has changed since the run"):
+        run.rollback()
+    assert len(rows()) == 7
+
+
+def test_restart_begins_at_the_first_generation_and_says_what_it_drops(ctx, rows):
+    ctx.train(CELL, steps=5)
+    events = []
+    ctx.train(CELL, steps=2, restart=True, params={"lr": 0.1}, on_event=events.append)
+    np.testing.assert_allclose(rows(), by_hand(0.1, 2), rtol=1e-12)
+    assert isinstance(events[0], Started)
+    assert events[0].notice == "restart: 5 rows of `params` behind step = 0 are dropped"
+
+
+def test_a_restart_that_fails_at_once_drops_nothing(ctx, rows):
+    ctx.train(CELL, steps=5)
+    before = rows()
+    with pytest.raises(ParameterError):
+        ctx.train(CELL.replace(":lr", ":rate"), steps=2, restart=True)
+    np.testing.assert_array_equal(rows(), before)
+
+
+# --- parameters
+
+
+def test_given_parameters_win_over_variables(ctx, rows, variables):
+    variables["lr"] = 0.3
+    run = ctx.train(CELL, steps=3, params={"lr": 0.1})
+    np.testing.assert_allclose(rows(), by_hand(0.1, 3), rtol=1e-12)
+    assert [(c.generation, c.name, c.value) for c in run.parameters] == [(0, "lr", 0.1)]
+    ctx.train(CELL, steps=2, restart=True)
+    np.testing.assert_allclose(rows(), by_hand(0.3, 2), rtol=1e-12)
+
+
+def test_a_schedule_is_sql_of_the_step(ctx, rows):
+    run = ctx.train(CELL, steps=6, schedule={"lr": "0.4 * pow(0.9, :step)"})
+    np.testing.assert_allclose(rows(), by_hand(lambda k: 0.4 * 0.9**k, 6), rtol=1e-12)
+    assert run.schedule == {"lr": "0.4 * pow(0.9, :step)"}
+
+
+def test_tuning_takes_effect_at_the_next_step_and_is_recorded(ctx, rows):
+    training = ctx.train(CELL, steps=6, params={"lr": 0.1}, tune={"lr": (0.01, 1)}, stream=True)
+    for event in training:
+        if isinstance(event, Stepped) and event.step == 2:
+            training.control.tune("lr", 0.4)
+    np.testing.assert_allclose(rows(), by_hand(lambda k: 0.1 if k < 2 else 0.4, 6), rtol=1e-12)
+    assert [(c.generation, c.name, c.value) for c in training.run.parameters] == [(0, "lr", 0.1), (2, "lr", 0.4)]
+    with pytest.raises(UsageError, match="outside its range"):
+        training.control.tune("lr", 2.0)
+    with pytest.raises(ParameterError, match="a is not tuned"):
+        training.control.tune("a", 2.0)
+
+
+def test_the_same_seed_draws_the_same_numbers_also_when_continued(ctx):
+    cell = "INSERT INTO params SELECT :next_step, :random, :seed"
+    runs = []
+    for parts in ([6], [2, 4]):
+        for steps in parts:
+            ctx.train(cell, steps=steps, seed=7)
+        runs.append(ctx.sql("SELECT a, b FROM params WHERE step > 0 ORDER BY step").to_pydict())
+        ctx.train(cell, steps=0, restart=True)
+    assert runs[0] == runs[1]
+    assert len(set(runs[0]["a"])) == 6
+    assert all(0 <= a < 1 for a in runs[0]["a"])
+    assert set(runs[0]["b"]) == {7.0}
+    ctx.train(cell, steps=6, seed=8)
+    assert ctx.sql("SELECT a, b FROM params WHERE step > 0 ORDER BY step").to_pydict() != runs[0]
+
+
+# --- ends
+
+
+def test_until_ends_at_the_first_step_at_which_it_holds(ctx):
+    losses = ctx.train(CELL, steps=30).curve["loss"].to_pylist()
+    expected = next(step for step, loss in enumerate(losses) if loss < 0.05)
+    run = ctx.train(CELL, steps=30, restart=True, until="loss < 0.05 AND step > 1")
+    assert (run.status, run.generation) == ("until", expected)
+    assert run.message.startswith(f"loss < 0.05 AND step > 1 holds after {expected} steps")
+    assert ctx.train(CELL, steps=30, until="loss < 0.05").steps == 0
+
+
+def test_every_looks_less_often(ctx):
+    first = ctx.train(CELL, steps=50, until="loss < 0.05").generation
+    run = ctx.train(CELL, steps=50, restart=True, until="loss < 0.05", every=4)
+    assert run.generation == -(-first // 4) * 4
+
+
+def test_patience_ends_when_the_loss_no_longer_falls(ctx):
+    cell = "INSERT INTO params SELECT :next_step, abs(:k - 9), 0; SELECT step, a AS loss, b FROM params WHERE step > 0"
+    run = ctx.train(cell, steps=100, patience=5)
+    assert (run.status, run.generation) == ("patience", 15)  # |k - 9| is least at k = 9, the step to generation 10
+    assert "the best was 0 at step 10" in run.message
+
+
+@pytest.mark.parametrize(
+    ("expression", "number"),
+    [("'nan'", "NaN"), ("'inf'", "infinite"), ("'-inf'", "infinite")],
+)
+def test_a_step_that_would_insert_no_number_diverges_and_is_not_committed(ctx, rows, expression, number):
+    cell = f"""INSERT INTO params SELECT :next_step, CASE WHEN :k = 3 THEN CAST({expression} AS DOUBLE) ELSE 1.0 END, 0;
+    SELECT step, a FROM params ORDER BY step"""
+    run = ctx.train(cell, steps=10, params={"lr": 5})
+    assert (run.status, run.steps, run.generation) == ("diverged", 3, 3)
+    assert run.message.startswith(f"step 4: a is {number} with lr = 5; `params` stands at step 3")
+    assert len(rows()) == 4
+    assert run.curve.num_rows == 4
+
+
+def test_a_curve_that_is_no_number_takes_its_generation_back(ctx, rows):
+    """The loss overflows before the parameters do."""
+    run = ctx.train(CELL, steps=1000, params={"lr": 10.0})
+    assert run.status == "diverged"
+    expected = by_hand(10.0, run.generation + 1)
+    x, y = ctx.sql("SELECT x, y FROM d").to_arrow_table().columns
+    with np.errstate(over="ignore"):
+        losses = [np.mean((y.to_numpy() - (a * x.to_numpy() + b)) ** 2) for _, a, b in expected]
+    assert np.isfinite(losses[-2])
+    assert np.isinf(losses[-1])
+    assert run.message.startswith(f"step {run.generation + 1}: loss is infinite with lr = 10; `params` stands at step")
+    assert len(rows()) == run.generation + 1 == run.steps + 1
+    assert run.curve["step"].to_pylist() == list(range(run.generation + 1))
+    np.testing.assert_array_equal(rows()[:, 0], expected[:-1, 0])
+
+
+def test_null_is_no_divergence(ctx):
+    cell = "INSERT INTO params SELECT :next_step, NULL, 0; SELECT step, a + 1 AS a FROM params ORDER BY step"
+    assert ctx.train(cell, steps=3).status == "done"
+
+
+def test_what_was_no_number_before_the_run_does_not_end_it(ctx):
+    cell = """INSERT INTO params SELECT :next_step, 1, 0;
+    SELECT step, ln(a - a) AS always, CASE WHEN step > 1 THEN 1.0 ELSE ln(b) END AS at_first FROM params"""
+    assert ctx.train(cell, steps=3).status == "done"
+
+
+def test_stop_ends_after_the_step(ctx, rows):
+    training = ctx.train(CELL, steps=100, stream=True)
+    for event in training:
+        if isinstance(event, Stepped) and event.step == 4:
+            training.control.stop()
+    assert (training.run.status, training.run.steps) == ("stopped", 4)
+    assert len(rows()) == 5
+
+
+def test_breaking_off_a_stream_stops_the_run(ctx, rows):
+    training = ctx.train(CELL, steps=100, stream=True)
+    for event in training:
+        if isinstance(event, Stepped) and event.step == 4:
+            break
+    del event
+    assert len(rows()) == 5
+    iterator = iter(ctx.train(CELL, steps=100, stream=True))
+    next(iterator), next(iterator)
+    iterator.close()
+    assert len(rows()) == 6
+
+
+def test_events_come_in_order(ctx):
+    events = []
+    run = ctx.train(CELL, steps=3, every=1, on_event=events.append)
+    kinds = [type(e) for e in events]
+    assert kinds == [Started, *[Stepped, Refreshed] * 3, Ended]
+    assert [e.generation for e in events] == [0, 1, 1, 2, 2, 3, 3, 3]
+    assert events[-1].status == run.status == "done"
+    assert [len(e.panels[0].x) for e in events if isinstance(e, Refreshed)] == [2, 3, 4]
+    assert events[0].newest.rows == ((0, 0.0, 0.0),)
+    assert events[-1].newest.columns == ("step", "a", "b")
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "kind", "message"),
+    [
+        ("", {}, UsageError, "needs an INSERT"),
+        ("SELECT 1", {}, UsageError, "needs an INSERT"),
+        ("UPDATE params SET a = 1", {}, UsageError, "needs an INSERT"),
+        ("SELECT step, a FROM params;" + STEP, {}, UsageError, "stand before the curves"),
+        ("INSERT INTO nope SELECT 1", {}, UnknownNameError, "no scratch table `nope`"),
+        ("INSERT INTO params SELCT 1", {}, ParseError, "SELCT"),
+        ("DROP TABLE params; " + STEP, {}, UnsupportedError, "DROP cannot be part"),
+        ("BEGIN; " + STEP, {}, UnsupportedError, "BEGIN cannot be part"),
+        (CELL.replace(":lr", ":rate"), {}, ParameterError, ":rate has no value"),
+        (CELL.replace("cur.b -", "cur.c -"), {}, SqlError, "c"),
+        (STEP + "SELECT step, nope FROM params", {}, UnknownNameError, "nope"),
+        (STEP + "SELECT step FROM params", {}, TypeMismatchError, "a column of numbers"),
+        (STEP + "SELECT step, 'a' AS a FROM params", {}, TypeMismatchError, "a column of numbers"),
+        ("INSERT INTO params SELECT :next_step, 1.0", {}, SqlError, "column"),
+        ("INSERT INTO params SELECT :next_step, a, b FROM params WHERE step < 0", {}, UsageError, "inserts nothing"),
+        ("INSERT INTO params SELECT :k, a, b FROM params WHERE step = :k", {}, ConstraintError, "PRIMARY KEY"),
+        ("INSERT INTO params SELECT :k - 1, a, b FROM params WHERE step = :k", {}, UsageError, "adds no generation"),
+        (CELL, {"steps": -1}, UsageError, "steps is a whole number"),
+        (CELL, {"steps": "abc"}, UsageError, "steps is a whole number"),
+        (CELL, {"steps": 2.5}, UsageError, "steps is a whole number"),
+        (CELL, {"patience": 0}, UsageError, "patience"),
+        (STEP, {"patience": 3}, UsageError, "there is none"),
+        (STEP, {"until": "loss < 1"}, UsageError, "there is none"),
+        (CELL, {"until": "lozz < 1"}, UnknownNameError, "until: there is no column lozz"),
+        (CELL, {"until": "loss <"}, ParseError, "until: expected an expression"),
+        (CELL, {"until": "loss"}, UsageError, "takes a condition"),
+        (CELL, {"params": {"step": 3}}, UsageError, "set by the training loop"),
+        (CELL, {"tune": {"lr": (1, 1)}}, UsageError, "range of lr is empty"),
+        (CELL, {"tune": {"lr": (0.5, 1)}}, UsageError, "lr = 0.2 lies outside"),
+        (CELL, {"tune": {"zz": (0.5, 1)}}, UsageError, "nothing in the cell reads :zz"),
+        (CELL, {"tune": {"lr": (0, 1)}, "schedule": {"lr": "1.0"}}, UsageError, "both scheduled and tuned"),
+        (CELL, {"params": {"lr": 1}, "schedule": {"lr": "1.0"}}, UsageError, "both scheduled and given"),
+        (CELL, {"schedule": {"lr": "1.0 +"}}, ParseError, "schedule of lr"),
+        (CELL, {"schedule": {"lr": "NULL"}}, UsageError, "gives no value"),
+        (CELL, {"curve": "params"}, UsageError, "given twice"),
+        (STEP, {"curve": "nope"}, UnknownNameError, "nope"),
+        (STEP, {"curve": "no pe"}, UsageError, "not the name of a view"),
+    ],
+)
+def test_bad_input_is_refused_and_changes_nothing(ctx, rows, cell, options, kind, message):
+    version = ctx.scratch("params").version
+    with pytest.raises(kind) as caught:
+        ctx.train(cell, **{"steps": 5, **options})
+    assert message in "\n".join(caught.value.lines())
+    assert len(rows()) == 1
+    assert ctx.scratch("params").version == version
+    assert not ctx.store.in_transaction
+
+
+def test_an_empty_trajectory_is_refused(ctx):
+    ctx.script("CREATE TABLE empty (step BIGINT PRIMARY KEY, a DOUBLE)")
+    with pytest.raises(UsageError, match="`empty` is empty"):
+        ctx.train("INSERT INTO empty SELECT :next_step, 1.0")
+
+
+def test_a_table_without_a_step_column_is_refused(ctx):
+    ctx.script("CREATE TABLE other (name VARCHAR PRIMARY KEY, step BIGINT); CREATE TABLE bare (a DOUBLE)")
+    with pytest.raises(TypeMismatchError, match="counted by `name`"):
+        ctx.train("INSERT INTO other SELECT 'a', 1")
+    with pytest.raises(UsageError, match="no column that counts"):
+        ctx.train("INSERT INTO bare SELECT 1.0")
+
+
+def test_a_step_column_without_a_key_will_do(ctx):
+    ctx.script("CREATE TABLE free (a DOUBLE, step BIGINT); INSERT INTO free VALUES (1.0, 0)")
+    run = ctx.train(
+        "INSERT INTO free SELECT a * 2, :next_step FROM free WHERE step = :k; SELECT step, a FROM free", steps=3
+    )
+    assert run.curve["a"].to_pylist() == [1.0, 2.0, 4.0, 8.0]
+    with pytest.raises(UsageError, match="but the newest generation is 3 already"):
+        ctx.train("INSERT INTO free SELECT 1.0, :k; INSERT INTO free SELECT 1.0, :next_step", steps=3)
+    with pytest.raises(UsageError, match="NULL"):
+        ctx.train("INSERT INTO free SELECT 1.0, NULL; INSERT INTO free SELECT 1.0, :next_step", steps=3)
+    assert len(ctx.scratch("free")) == 4
+
+
+def test_an_error_in_a_later_step_says_how_far_the_run_had_come(ctx, rows):
+    cell = "INSERT INTO params SELECT :next_step, CAST(CASE WHEN :k < 2 THEN '1' ELSE 'x' END AS DOUBLE), 0"
+    with pytest.raises(SqlError) as caught:
+        ctx.train(cell, steps=5)
+    assert caught.value.lines()[-1] == "This was step 3 of the run; `params` stands at step 2."
+    assert len(rows()) == 3
