@@ -1,0 +1,233 @@
+"""Linear regression by gradient descent, one INSERT a step, against what people use today for the same table.
+
+The line ``y = a x + b`` is fitted to n rows; the state is ``params(step, a, b)`` and keeps its history. All contenders
+make the same step; those that can keep the history keep it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import cache
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import xarray as xr
+import xarray_sql
+from sklearn.datasets import load_diabetes
+
+from sqlmagic_xr.engine.context import Context
+from sqlmagic_xr.sql.syntax import parse_one
+
+from .harness import Answer, Contender, Effort, Report, Target, benchmark, race
+
+RATE = 0.4
+CREATE = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE)"
+BEGIN = "INSERT INTO params VALUES (0, 0.0, 0.0)"
+STEP = """
+    SELECT {next}, cur.a - {rate} * AVG(-2.0 * d.x * (d.y - (cur.a * d.x + cur.b))),
+                   cur.b - {rate} * AVG(-2.0 * (d.y - (cur.a * d.x + cur.b)))
+    FROM d CROSS JOIN (SELECT a, b FROM params WHERE step = {now}) cur
+    GROUP BY cur.a, cur.b"""
+OURS = "INSERT INTO params" + STEP.format(next=":next_step", now=":k", rate=":lr")
+
+
+@cache
+def diabetes_rows() -> pa.Table:
+    """Body-mass index (scaled to unit spread) against disease progression: 442 rows (x, y)."""
+    features, target = load_diabetes(return_X_y=True)
+    x = features[:, 2]
+    return pa.table({"x": x / x.std(), "y": (target - target.mean()) / target.std()})
+
+
+@cache
+def synthetic_rows(count: int) -> pa.Table:
+    """``count`` rows (x, y) around the line y = 0.7 x + 0.1."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=count)
+    return pa.table({"x": x, "y": 0.7 * x + 0.1 + rng.normal(scale=0.3, size=count)})
+
+
+def ours(rows: pa.Table) -> Contender:
+    """The step as a user writes it, each statement as it stands."""
+
+    def ready() -> Callable[[int], Answer]:
+        context = Context(namespace=lambda: {"d": rows})
+        context.script(f"{CREATE}; {BEGIN}")
+        prepared = context.prepare(parse_one(OURS))
+
+        def run(steps: int) -> Answer:
+            for k in range(steps):
+                with context.transaction():
+                    prepared.run({"k": k, "next_step": k + 1, "lr": RATE})
+            return _last(context.scratch("params").to_arrow().to_pandas())
+
+        return run
+
+    return ready
+
+
+def reregistering(rows: pa.Table) -> Contender:
+    """xarray-sql alone: the history is a Dataset, built anew and registered again at each step."""
+
+    def ready() -> Callable[[int], Answer]:
+        context = xarray_sql.Context()
+        frame = rows.to_pandas().rename_axis("row")
+        context.from_dataset("d", xr.Dataset.from_dataframe(frame), chunks={"row": -1})
+
+        def run(steps: int) -> Answer:
+            history = [(0.0, 0.0)]
+            for k in range(steps):
+                a, b = zip(*history, strict=True)
+                data = {"a": ("step", np.array(a)), "b": ("step", np.array(b))}
+                dataset = xr.Dataset(data, coords={"step": np.arange(len(history))})
+                if k:
+                    context.deregister_table("params")
+                context.from_dataset("params", dataset, chunks={"step": -1})
+                found = context.sql(STEP.format(next=k + 1, now=k, rate=RATE)).to_pandas()
+                history.append(tuple(float(v) for v in found.iloc[0, 1:]))
+            return np.array(history[-1])
+
+        return run
+
+    return ready
+
+
+def duckdb_insert(rows: pa.Table) -> Contender:
+    """DuckDB: the same INSERT at each step."""
+
+    def ready() -> Callable[[int], Answer]:
+        connection = _duckdb(rows)
+
+        def run(steps: int) -> Answer:
+            for k in range(steps):
+                connection.execute("INSERT INTO params" + STEP.format(next=k + 1, now=k, rate=RATE))
+            return _last(connection.execute("SELECT * FROM params").df())
+
+        return run
+
+    return ready
+
+
+def duckdb_recursive(rows: pa.Table) -> Contender:
+    """DuckDB: the whole loop as one recursive CTE; quick, and nothing can be seen or stopped before its end."""
+
+    def ready() -> Callable[[int], Answer]:
+        connection = _duckdb(rows)
+
+        def run(steps: int) -> Answer:
+            step = STEP.format(next="cur.step + 1", rate=RATE, now="").split("CROSS JOIN")[0]
+            query = f"""WITH RECURSIVE cur(step, a, b) AS (
+                SELECT 0::BIGINT, 0.0::DOUBLE, 0.0::DOUBLE UNION ALL
+                {step} CROSS JOIN cur WHERE cur.step < {steps} GROUP BY cur.step, cur.a, cur.b)
+                SELECT * FROM cur"""
+            return _last(connection.execute(query).df())
+
+        return run
+
+    return ready
+
+
+def sqlite_insert(rows: pa.Table) -> Contender:
+    """SQLite: the same INSERT at each step."""
+
+    def ready() -> Callable[[int], Answer]:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.execute("CREATE TABLE d (x REAL, y REAL)")
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO d VALUES (?, ?)", zip(*rows.to_pydict().values(), strict=True))
+        connection.execute("COMMIT")
+        connection.execute(CREATE)
+        connection.execute(BEGIN)
+
+        def run(steps: int) -> Answer:
+            for k in range(steps):
+                connection.execute("INSERT INTO params" + STEP.format(next=k + 1, now=k, rate=RATE))
+            return _last(pd.read_sql("SELECT * FROM params", connection))
+
+        return run
+
+    return ready
+
+
+def numpy_by_hand(rows: pa.Table) -> Contender:
+    """NumPy as one writes it: whole-array expressions."""
+
+    def ready() -> Callable[[int], Answer]:
+        x, y = (rows[name].to_numpy() for name in ("x", "y"))
+
+        def run(steps: int) -> Answer:
+            a = b = 0.0
+            for _ in range(steps):
+                error = y - (a * x + b)
+                a, b = a - RATE * np.mean(-2.0 * x * error), b - RATE * np.mean(-2.0 * error)
+            return np.array([a, b])
+
+        return run
+
+    return ready
+
+
+def _duckdb(rows: pa.Table) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.register("arrow_rows", rows)
+    connection.execute("CREATE TABLE d AS SELECT * FROM arrow_rows")
+    connection.execute(CREATE)
+    connection.execute(BEGIN)
+    return connection
+
+
+def _last(history: pd.DataFrame) -> Answer:
+    return history.sort_values("step").iloc[-1][["a", "b"]].to_numpy(dtype=np.float64)
+
+
+@benchmark("Linear regression, scikit-learn's diabetes (442 rows)")
+def diabetes(effort: Effort) -> Report:
+    """Small data: what a step costs besides its arithmetic."""
+    rows = diabetes_rows()
+    contenders = {
+        "sqlmagic_xr": ours(rows),
+        "xarray-sql, re-registering": reregistering(rows),
+        "DuckDB INSERT": duckdb_insert(rows),
+        "DuckDB recursive CTE": duckdb_recursive(rows),
+        "SQLite INSERT": sqlite_insert(rows),
+        "NumPy": numpy_by_hand(rows),
+    }
+    targets = [Target("sqlmagic_xr", "xarray-sql, re-registering", 8), Target("sqlmagic_xr", "DuckDB INSERT", 1)]
+    counts = dict.fromkeys(contenders, 200) | {"xarray-sql, re-registering": 30, "NumPy": 2000}
+    return race(contenders, steps=counts, effort=effort, check=25, targets=targets)
+
+
+def _larger(count: int, steps: int, targets: list[Target], effort: Effort) -> Report:
+    rows = synthetic_rows(count)
+    contenders = {
+        "sqlmagic_xr": ours(rows),
+        "DuckDB INSERT": duckdb_insert(rows),
+        "DuckDB recursive CTE": duckdb_recursive(rows),
+        "NumPy": numpy_by_hand(rows),
+    }
+    if count <= 100_000:  # slower than the others by orders of magnitude beyond
+        contenders["xarray-sql, re-registering"] = reregistering(rows)
+        contenders["SQLite INSERT"] = sqlite_insert(rows)
+    return race(contenders, steps=steps, effort=effort, targets=targets)
+
+
+@benchmark("Linear regression, 100,000 rows")
+def hundred_thousand(effort: Effort) -> Report:
+    """Middling data."""
+    return _larger(100_000, 40, [Target("sqlmagic_xr", "DuckDB INSERT", 1)], effort)
+
+
+@benchmark("Linear regression, 1 million rows")
+def million(effort: Effort) -> Report:
+    """Larger than the caches."""
+    return _larger(1_000_000, 15, [Target("sqlmagic_xr", "DuckDB INSERT", 1.6)], effort)
+
+
+@benchmark("Linear regression, 5 million rows")
+def five_million(effort: Effort) -> Report:
+    """Bound by memory."""
+    targets = [Target("sqlmagic_xr", "DuckDB INSERT", 2.5), Target("sqlmagic_xr", "NumPy", 2)]
+    return _larger(5_000_000, 6, targets, effort)
