@@ -9,7 +9,7 @@ import pyarrow as pa
 from datafusion import SessionContext
 
 from ..errors import SqlError, TypeMismatchError, UnknownNameError, UnsupportedError, UsageError, suggest
-from ..sql.syntax import Statement, Tree, identifier, name_of, parse_one, span_of, to_sql
+from ..sql.syntax import Statement, Tree, expression_sql, identifier, name_of, parse_one, span_of, to_sql
 from . import query
 from .definition import Check, Column, Definition, Unique, sql_name, stored
 from .effect import Effect, Engine, counted, free_name, plain_name
@@ -99,7 +99,7 @@ def _check_default(column: Column, table: str, engine: Engine) -> None:
         frame = engine.store.query(query_text(column.default))
     except Exception as error:
         raise TypeMismatchError(
-            f"the DEFAULT of `{table}.{column.name}` cannot be evaluated: {query.expression_text(column.default)}",
+            f"the DEFAULT of `{table}.{column.name}` cannot be evaluated: {expression_sql(column.default)}",
             hint=_first_line(error),
         ) from error
     fit(single_batch(frame).column(0), column, table, engine.store)
@@ -122,7 +122,7 @@ def _kind(data_type: Tree, table: str, column: str, engine: Engine) -> pa.DataTy
 
 
 def _type_text(data_type: Tree) -> str:
-    text = query.expression_text(query.cast(query.null(), data_type))
+    text = expression_sql(query.cast(query.null(), data_type))
     return text.removeprefix("CAST(NULL AS ").removesuffix(")")
 
 
@@ -142,10 +142,10 @@ def _first_line(error: Exception) -> str:
 class Constraints:
     """The constraints of a table, gathered while its columns are read."""
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, definition: Definition | None = None) -> None:
         self.table = table
-        self.uniques: list[Unique] = []
-        self.checks: list[Check] = []
+        self.uniques: list[Unique] = list(definition.uniques) if definition is not None else []
+        self.checks: list[Check] = list(definition.checks) if definition is not None else []
 
     def unique(self, kind: str, columns: list[str], name: str | None) -> None:
         """PRIMARY KEY or UNIQUE over these columns."""
@@ -164,7 +164,7 @@ class Constraints:
     def check(self, condition: Tree, name: str | None, column: str | None = None) -> None:
         """CHECK (condition)."""
         usual = "_".join(n for n in (self.table, column, "check") if n)
-        self.checks.append(Check(name or self._free(usual), condition, query.expression_text(condition)))
+        self.checks.append(Check(name or self._free(usual), condition, expression_sql(condition)))
 
     def add_table_constraint(self, node: Tree) -> None:
         """A constraint that stands among the columns."""

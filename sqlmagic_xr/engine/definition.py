@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ..errors import UnknownNameError, suggest
 from ..sql.syntax import Tree
+from . import query
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ class Definition:
             return self.names.index(name)
         except ValueError:
             raise UnknownNameError(f"`{table}` has no column `{name}`", hint=suggest(name, self.names)) from None
+
+    def default_of(self, name: str) -> Tree:
+        """What DEFAULT means for a column: its expression, or NULL."""
+        found = self.columns[self.names.index(name)].default
+        return query.null() if found is None else found
 
     def indices(self, names: Sequence[str]) -> tuple[int, ...]:
         """The places of columns that are known to exist."""

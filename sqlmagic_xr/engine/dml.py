@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
 
 from ..errors import SqlError, UnsupportedError
-from ..sql.syntax import Statement, Tree
-from . import ddl, insert
+from ..sql.syntax import Statement, Tree, identifier, to_sql
+from .alter import alter_table
+from .ddl import create_table, create_view, drop
 from .effect import Effect, Engine
+from .insert import insert, insert_question
+from .merge import merge, merge_question
+from .transaction import Entries
+from .update import delete, delete_question, truncate, update, update_question
 
 __all__ = ["Effect", "Engine", "execute", "has_effects"]
 
 Execute = Callable[[Statement, Tree, Engine, Tree | None], Effect]
+Question = Callable[[Tree, Entries, Engine, Tree | None], tuple[Tree, dict[str, Any]]]
 
 
 def _begin(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None) -> Effect:
@@ -24,30 +33,74 @@ def _commit(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None)
 
 
 def _rollback(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None) -> Effect:
+    savepoint = tree["Rollback"]["savepoint"]
+    if savepoint is not None:
+        engine.store.rollback_to(identifier(savepoint))
+        return Effect(f"rolled back to {identifier(savepoint)}")
     engine.store.rollback()
     return Effect("rolled back")
 
 
+def _savepoint(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None) -> Effect:
+    engine.store.savepoint(identifier(tree["Savepoint"]["name"]))
+    return Effect("savepoint set")
+
+
+def _release(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None) -> Effect:
+    engine.store.release(identifier(tree["ReleaseSavepoint"]["name"]))
+    return Effect("savepoint released")
+
+
+def _explain(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None) -> Effect:
+    """EXPLAIN of a statement with effects: the plan of the query that it would run; nothing is changed."""
+    inner, ctes = _unwrap(tree["Explain"]["statement"])
+    kind = _kind(inner)
+    if kind in _QUESTIONS:
+        question, names = _QUESTIONS[kind](inner, engine.store.entries(), engine, ctes)
+    elif kind == "CreateTable" and inner[kind]["query"] is not None:
+        question, names = {"Query": inner[kind]["query"]}, {}
+    else:
+        plan = pa.table({"plan_type": ["effect"], "plan": [f"{to_sql(inner)}: reads no rows, makes one version"]})
+        return Effect("explained; nothing was changed", None, plan)
+    with engine.store.reading(None, names):
+        plan = engine.query({"Explain": {**tree["Explain"], "statement": question}})
+    return Effect("explained; nothing was changed", None, plan)
+
+
 _STATEMENTS: dict[str, Execute] = {
-    "CreateTable": ddl.create_table,
-    "CreateView": ddl.create_view,
-    "Drop": ddl.drop,
-    "Insert": insert.insert,
-    "StartTransaction": _begin,
+    "AlterTable": alter_table,
     "Commit": _commit,
+    "CreateTable": create_table,
+    "CreateView": create_view,
+    "Delete": delete,
+    "Drop": drop,
+    "Insert": insert,
+    "Merge": merge,
+    "ReleaseSavepoint": _release,
     "Rollback": _rollback,
+    "Savepoint": _savepoint,
+    "StartTransaction": _begin,
+    "Truncate": truncate,
+    "Update": update,
+}
+
+_QUESTIONS: dict[str, Question] = {
+    "Delete": delete_question,
+    "Insert": insert_question,
+    "Merge": merge_question,
+    "Update": update_question,
 }
 
 
-# What DataFusion must never see, since its own DML loses rows; until it is offered here it is refused here.
-_REFUSED = {"Update", "Delete", "Merge", "Truncate", "AlterTable"}
-
-
 def has_effects(tree: Tree) -> bool:
-    """Whether :func:`execute` is to run a statement."""
-    inner = _unwrap(tree)[0]
+    """Whether :func:`execute` is to run a statement; EXPLAIN of one is as well, since DataFusion would run it."""
+    inner, _ = _unwrap(tree)
+    if _kind(inner) == "Explain":
+        return has_effects(inner["Explain"]["statement"])
     kind = _kind(inner)
-    return has_effects(inner["Explain"]["statement"]) if kind == "Explain" else kind in _STATEMENTS or kind in _REFUSED
+    if kind == "Drop":
+        return inner[kind]["object_type"] in ("Table", "View")
+    return kind in _STATEMENTS
 
 
 def execute(statement: Statement, tree: Tree, engine: Engine) -> Effect:
@@ -64,9 +117,10 @@ def execute(statement: Statement, tree: Tree, engine: Engine) -> Effect:
     inner, ctes = _unwrap(tree)
     kind = _kind(inner)
     try:
-        if kind not in _STATEMENTS:
+        run = _explain if kind == "Explain" else _STATEMENTS.get(kind)
+        if run is None:
             raise UnsupportedError(f"{statement.text.split()[0].upper()} is not offered")
-        return _STATEMENTS[kind](statement, inner, engine, ctes)
+        return run(statement, inner, engine, ctes)
     except SqlError as error:
         raise statement.place(error, error.span) from error.__cause__
 

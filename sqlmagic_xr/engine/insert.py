@@ -2,42 +2,92 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
 
 from ..errors import SqlError, UnsupportedError, UsageError
 from ..sql.syntax import Statement, Tree, identifier, span_of
 from . import query
+from .change import Change, refuse, returning
+from .conflict import OnConflict
 from .effect import Effect, Engine, counted, target
-from .rows import arrange, check
+from .rows import arrange
 from .scratch import Version, single_batch
+from .transaction import Entries
 
 
 def insert(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None = None) -> Effect:
-    """INSERT INTO name [(columns)] VALUES ... | query | DEFAULT VALUES."""
+    """INSERT INTO name [(columns)] rows [ON CONFLICT ...] [RETURNING ...], or INSERT OVERWRITE name rows."""
     body = tree["Insert"]
+    with engine.store.writing(statement.text) as work:
+        version, label = _target(body, work.entries, engine)
+        on_conflict = OnConflict.read(body["on"], version, engine) if body["on"] else None
+        batch = _rows(body, version, engine, ctes)
+        if body["overwrite"]:
+            change = Change(removed=np.arange(version.rows, dtype=np.int64), added=batch)
+        elif on_conflict is not None:
+            change = on_conflict.resolve(batch, version, label, engine, ctes)
+        else:
+            change = Change(added=batch)
+        change.apply(version, work, engine)
+        new = [b for b in (change.added, change.values) if b is not None]
+        affected = pa.concat_batches(new) if len(new) > 1 else new[0]
+        answer = returning(body["returning"], affected, label, engine, ctes)
+        parts = [counted(len(change.updated), "updated")] if len(change.updated) else []
+        if change.added is not None and (change.added.num_rows or not parts):
+            parts.insert(0, counted(change.added.num_rows, "inserted"))
+        if on_conflict is not None and affected.num_rows < batch.num_rows:
+            parts.append(counted(batch.num_rows - affected.num_rows, "left out"))
+        return Effect(f"{version.name}: {', '.join(parts)}", affected.num_rows, answer)
+
+
+def insert_question(tree: Tree, entries: Entries, engine: Engine, ctes: Tree | None) -> tuple[Tree, dict[str, Any]]:
+    """The query that an INSERT runs, and what it reads besides."""
+    body = tree["Insert"]
+    version, _ = _target(body, entries, engine)
+    if body["source"] is None:
+        return _one_default_row(version), {}
+    return _source(body, _columns(body, version), version, ctes), {}
+
+
+def _target(body: Tree, entries: Entries, engine: Engine) -> tuple[Version, str]:
     if "TableName" not in body["table"]:
         raise UnsupportedError("INSERT INTO FUNCTION is not offered")
-    with engine.store.writing(statement.text) as work:
-        version = target(body["table"]["TableName"], work.entries, engine, "INSERT into")
-        batch = _rows(body, version, engine, ctes)
-        check(batch, version, engine.store)
-        work.append(version.name, batch)
-        return Effect(f"{version.name}: {counted(batch.num_rows, 'inserted')}", batch.num_rows)
+    options = (
+        "or",
+        "ignore",
+        "replace_into",
+        "partitioned",
+        "after_columns",
+        "assignments",
+        "insert_alias",
+        "table_alias",
+        "priority",
+    )
+    refuse(body, options, "INSERT")
+    version = target(body["table"]["TableName"], entries, engine, "INSERT into")
+    return version, version.name
 
 
 def _rows(body: Tree, version: Version, engine: Engine, ctes: Tree | None) -> pa.RecordBatch:
     """The rows that the statement gives, arranged."""
+    if body["source"] is None:
+        return arrange(single_batch(engine.query(_one_default_row(version))), version, engine.store)
     names = _columns(body, version)
+    rows = engine.query(_source(body, names, version, ctes))
+    if rows.num_columns != len(names):
+        raise _wrong_count(rows.num_columns, names, version, body["source"])
+    return arrange(single_batch(rows.rename_columns(names)), version, engine.store)
+
+
+def _source(body: Tree, names: list[str], version: Version, ctes: Tree | None) -> Tree:
+    """The query that gives the rows."""
     source = body["source"]
-    if source is None:
-        return arrange(_one_default_row(version, engine), version, engine.store)
     if "Values" in source["body"]:
         source = _with_defaults(source, names, version)
-    source = {**source, "with": query.with_both(ctes, source["with"]), "body": _labelled(source["body"])}
-    rows = engine.query({"Query": source})
-    if rows.num_columns != len(names):
-        raise _wrong_count(rows.num_columns, names, version, source)
-    return arrange(single_batch(rows.rename_columns(names)), version, engine.store)
+    return {"Query": {**source, "with": query.with_both(ctes, source["with"]), "body": _labelled(source["body"])}}
 
 
 def _labelled(body: Tree) -> Tree:
@@ -79,24 +129,14 @@ def _with_defaults(source: Tree, names: list[str], version: Version) -> Tree:
     for row in values["rows"]:
         if len(row) != len(names):
             raise _wrong_count(len(row), names, version, row)
-        rows.append([_default(v, n, version) if is_default(v) else v for v, n in zip(row, names, strict=True)])
+        pairs = zip(row, names, strict=True)
+        rows.append([version.definition.default_of(n) if query.is_default(v) else v for v, n in pairs])
     return {**source, "body": {"Values": {**values, "rows": rows}}}
 
 
-def is_default(expression: Tree) -> bool:
-    """Whether an expression is the word DEFAULT."""
-    name = expression.get("Identifier") if isinstance(expression, dict) else None
-    return name is not None and not name["quote_style"] and name["value"].upper() == "DEFAULT"
-
-
-def _default(node: Tree, name: str, version: Version) -> Tree:
-    found = version.definition.columns[version.definition.names.index(name)].default
-    return query.null() if found is None else found
-
-
-def _one_default_row(version: Version, engine: Engine) -> pa.RecordBatch:
-    items = [query.item(query.null() if c.default is None else c.default, c.name) for c in version.definition.columns]
-    return single_batch(engine.query(query.select(items)))
+def _one_default_row(version: Version) -> Tree:
+    items = [query.item(version.definition.default_of(n), n) for n in version.definition.names]
+    return query.select(items)
 
 
 def _wrong_count(given: int, names: list[str], version: Version, where: Tree) -> SqlError:

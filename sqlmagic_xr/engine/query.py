@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from ..sql.syntax import Tree, make_identifier, parse_one, to_sql, walk
+from ..sql.syntax import Tree, expression_sql, make_identifier, name_of, parse_one, walk
 
 
 def select(
@@ -68,6 +68,12 @@ def cast(expression: Tree, kind: Tree) -> Tree:
     return {"Cast": {**template["Cast"], "expr": expression, "data_type": kind}}
 
 
+def is_default(expression: Tree) -> bool:
+    """Whether an expression is the word DEFAULT."""
+    found = expression.get("Identifier") if isinstance(expression, dict) else None
+    return found is not None and not found["quote_style"] and found["value"].upper() == "DEFAULT"
+
+
 def with_both(outer: Tree | None, inner: Tree | None) -> Tree | None:
     """Two WITH clauses as one, the inner one's names after the outer's."""
     if outer is None or inner is None:
@@ -76,18 +82,13 @@ def with_both(outer: Tree | None, inner: Tree | None) -> Tree | None:
     return {**outer, "recursive": outer["recursive"] or inner["recursive"], "cte_tables": tables}
 
 
-def expression_text(expression: Tree) -> str:
-    """The SQL text of an expression."""
-    return to_sql(select([item(expression)])).removeprefix("SELECT ")
-
-
 def quoted(name: str) -> str:
     """A name as SQL text that means exactly it.
 
     >>> quoted("Größe"), quoted("a")
     ('"Größe"', 'a')
     """
-    return expression_text(column(name))
+    return expression_sql(column(name))
 
 
 def relations(tree: Tree) -> Iterator[Any]:
@@ -106,3 +107,50 @@ def _template() -> Any:
 @cache
 def _relation() -> Any:
     return parse_one("SELECT 0 FROM t AS a").tree["Query"]["body"]["Select"]["from"][0]["relation"]
+
+
+def wildcard(label: str) -> Tree:
+    """A select item: ``label.*``."""
+    template = parse_one("SELECT t.*").tree["Query"]["body"]["Select"]["projection"][0]["QualifiedWildcard"]
+    return {"QualifiedWildcard": [{"ObjectName": [{"Identifier": make_identifier(label)}]}, template[1]]}
+
+
+def name(parts: list[Tree]) -> str:
+    """The last part of an object's name."""
+    return name_of(parts)[-1]
+
+
+def false() -> Tree:
+    """The literal FALSE."""
+    return parse_one("SELECT FALSE").tree["Query"]["body"]["Select"]["projection"][0]["UnnamedExpr"]
+
+
+def both(left: Tree, right: Tree) -> Tree:
+    """``left AND right``."""
+    return {"BinaryOp": {"left": {"Nested": left}, "op": "And", "right": {"Nested": right}}}
+
+
+def all_equal(expressions: Sequence[Tree]) -> Tree:
+    """``e0 = e1 AND e0 = e2 ...``."""
+    first, second, *rest = expressions
+    whole: Tree = {"BinaryOp": {"left": first, "op": "Eq", "right": second}}
+    for other in rest:
+        whole = both(whole, {"BinaryOp": {"left": first, "op": "Eq", "right": other}})
+    return whole
+
+
+def true() -> Tree:
+    """The literal TRUE."""
+    return parse_one("SELECT TRUE").tree["Query"]["body"]["Select"]["projection"][0]["UnnamedExpr"]
+
+
+def star() -> Tree:
+    """A select item: ``*``."""
+    return parse_one("SELECT *").tree["Query"]["body"]["Select"]["projection"][0]
+
+
+def guarded(condition: Tree, value: Tree) -> Tree:
+    """``CASE WHEN condition THEN value END``."""
+    template = parse_one("SELECT CASE WHEN TRUE THEN 0 END").tree["Query"]["body"]["Select"]["projection"][0]
+    case = template["UnnamedExpr"]["Case"]
+    return {"Case": {**case, "conditions": [{**case["conditions"][0], "condition": condition, "result": value}]}}

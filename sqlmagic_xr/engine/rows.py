@@ -13,7 +13,8 @@ from ..errors import ConstraintError, TypeMismatchError, UsageError
 from .chunk import Chunk
 from .definition import Column, Unique
 from .keys import Rows, fingerprints, repeated
-from .query import expression_text, quoted
+from ..sql.syntax import expression_sql
+from .query import quoted
 from .schema import provider
 from .scratch import Version, single_batch
 
@@ -42,7 +43,7 @@ def arrange(rows: Any, version: Version, store: ScratchStore) -> pa.RecordBatch:
         definition.index(name, version.name)
     count = len(next(iter(given.values()))) if given else 0
     arrays = [
-        fit(given[c.name], c, version.name, store) if c.name in given else _defaults(c, count, version.name, store)
+        fit(given[c.name], c, version.name, store) if c.name in given else defaults(c, count, version.name, store)
         for c in definition.columns
     ]
     # The schema with every column nullable first: a NOT NULL column may hold a NULL that the check will name.
@@ -159,11 +160,12 @@ def show(value: Any) -> str:
 # Defaults
 
 
-def _defaults(column: Column, count: int, table: str, store: ScratchStore) -> pa.Array:
+def defaults(column: Column, count: int, table: str, store: ScratchStore) -> pa.Array:
+    """So many values of a column that no one gives: its DEFAULT, worked out for each row."""
     if column.default is None:
         return pa.nulls(count, column.type)
     rows = provider([pa.record_batch({"row": pa.array(range(count), pa.int64())})], pa.schema([("row", pa.int64())]))
-    found = store.query(f"SELECT {expression_text(column.default)} AS v FROM __rows__", {"__rows__": rows})
+    found = store.query(f"SELECT {expression_sql(column.default)} AS v FROM __rows__", {"__rows__": rows})
     return fit(single_batch(found).column(0), column, table, store)
 
 
@@ -178,14 +180,22 @@ def _without_nulls(batch: pa.RecordBatch, version: Version) -> pa.RecordBatch:
     return batch
 
 
-def check(batch: pa.RecordBatch, version: Version, store: ScratchStore, removed: Rows | None = None) -> None:
+def check(
+    batch: pa.RecordBatch,
+    version: Version,
+    store: ScratchStore,
+    *,
+    removed: Rows | None = None,
+    columns: frozenset[str] | None = None,
+) -> None:
     """Check rows that are about to be added against CHECK, PRIMARY KEY and UNIQUE.
 
     Args:
         batch: the rows, arranged.
         version: the table before.
         store: who evaluates conditions.
-        removed: positions of rows that the same statement takes away.
+        removed: positions of rows that the same statement takes away or changes.
+        columns: the only columns in which the rows are new; None for all.
 
     Raises:
         ConstraintError: names the constraint, the first offending key and how many more there are.
@@ -199,17 +209,17 @@ def check(batch: pa.RecordBatch, version: Version, store: ScratchStore, removed:
         if len(bad):
             raise _violation(f"{constraint.name} CHECK ({constraint.text})", batch, version, bad, "false for")
     for unique in version.definition.uniques:
-        columns = [batch.column(i) for i in version.definition.indices(unique.columns)]
-        again, _ = repeated(columns)
-        there, _ = conflicts(columns, unique, version, removed)
+        if columns is not None and columns.isdisjoint(unique.columns):
+            continue
+        key = [batch.column(i) for i in version.definition.indices(unique.columns)]
+        again, _ = repeated(key)
+        there, _ = conflicts(key, unique, version, removed)
         bad = np.union1d(again, there)
         if len(bad):
             where = "is in the table already" if len(there) and bad[0] == there.min() else "comes twice"
-            key = ", ".join(
-                f"{n} = {show(c[int(bad[0])].as_py())}" for n, c in zip(unique.columns, columns, strict=True)
-            )
+            shown = ", ".join(f"{n} = {show(c[int(bad[0])].as_py())}" for n, c in zip(unique.columns, key, strict=True))
             raise ConstraintError(
-                f"{unique.kind} `{unique.name}` of `{version.name}`: {key} {where}{_more(len(bad) - 1)}",
+                f"{unique.kind} `{unique.name}` of `{version.name}`: {shown} {where}{_more(len(bad) - 1)}",
                 hint="Nothing of the statement was kept. ON CONFLICT says what to do instead.",
             )
 

@@ -148,40 +148,14 @@ def provider_of(version: Version) -> Any:
 
 
 def provider(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> Any:
-    """Batches as a table of DataFusion's, without a copy."""
+    """Batches as a table of DataFusion's, without a copy.
+
+    It is a view over the batches and no MemTable, which DataFusion's own DELETE would empty behind our back.
+    """
     if not batches:
         batches = [pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)]
-    with _workshop.lock:
-        _workshop.session.register_record_batches("made", [list(batches)])
-        return _workshop.made
+    return Table(_workshop.read_batches(list(batches)))._inner
 
 
-class _Workshop(SchemaProvider):
-    """A session that only makes tables: what is registered there is handed over by DataFusion, and taken here.
-
-    DataFusion has no plainer way to make a table while it plans (``table_provider`` waits for its own runtime).
-    """
-
-    def __init__(self) -> None:
-        self.session = SessionContext()
-        self.lock = threading.Lock()
-        self.made: Any = None
-        self.session.catalog().register_schema("public", self)
-
-    def register_table(self, name: str, table: Any) -> None:
-        self.made = table
-
-    def deregister_table(self, name: str, cascade: bool = True) -> None:
-        self.made = None
-
-    def table(self, name: str) -> Any:
-        return None
-
-    def table_names(self) -> set[str]:
-        return set()
-
-    def table_exist(self, name: str) -> bool:
-        return False
-
-
-_workshop = _Workshop()
+_workshop = SessionContext()
+"""A session that only makes tables; no statement ever runs in it."""

@@ -132,11 +132,8 @@ class Version:
         chunks = append(self.chunks, Chunk(batch))
         return self._next(chunks, self.rows + batch.num_rows)
 
-    def rewritten(self, removed: Rows, added: pa.RecordBatch | None = None) -> Version:
-        """This table without the rows at the positions ``removed``, and with ``added`` behind the others.
-
-        Chunks that lose nothing are shared.
-        """
+    def without(self, removed: Rows) -> Version:
+        """This table without the rows at these positions. Chunks that lose nothing are shared."""
         chunks: list[Chunk] = []
         start = 0
         gone = np.sort(removed)
@@ -149,13 +146,10 @@ class Version:
                 keep[gone[low:high] - start] = False
                 chunks.append(Chunk(chunk.batch.filter(pa.array(keep))))
             start += chunk.rows
-        whole = tuple(chunks)
-        if added is not None and added.num_rows:
-            whole = append(whole, Chunk(added))
-        return self._next(whole, sum(c.rows for c in whole))
+        return self._next(tuple(chunks), self.rows - len(removed))
 
     def updated(self, rows: Rows, values: pa.RecordBatch) -> Version:
-        """This table with the rows at positions ``rows`` (ascending) replaced by those of ``values``, in place."""
+        """This table with the rows at positions ``rows`` (ascending) replaced, in place, by those of ``values``."""
         chunks: list[Chunk] = []
         start = 0
         for chunk in self.chunks:

@@ -23,7 +23,7 @@ PARAMS = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE NOT NULL DEFAUL
 
 def test_an_insert_is_seen_by_the_next_query(db):
     db.run(PARAMS)
-    assert db.run("INSERT INTO params VALUES (0, 1.5, 2.5), (1, DEFAULT, NULL)").tag == "params: 2 rows inserted"
+    assert db.run("INSERT INTO params VALUES (0, 1.5, 2.5), (1, DEFAULT, NULL)").message == "params: 2 rows inserted"
     assert db.rows("SELECT * FROM params ORDER BY step") == [(0, 1.5, 2.5), (1, 3.0, None)]
 
 
@@ -165,7 +165,7 @@ def test_a_view_follows_later_versions_also_through_a_view(db):
     for n in range(1, 4):
         db.run(f"INSERT INTO t VALUES ({n})")
         assert db.rows("SELECT s FROM w") == [(n * (n + 1),)]
-    assert db.session.sql("SELECT s FROM w").to_pydict() == {"s": [12]}
+    assert db.ctx.sql("SELECT s FROM w").to_pydict() == {"s": [12]}
     with pytest.raises(UsageError, match="read by the view `v`"):
         db.run("DROP TABLE t")
     with pytest.raises(UsageError, match="read itself"):
@@ -176,13 +176,13 @@ def test_a_view_follows_later_versions_also_through_a_view(db):
 
 def test_a_plan_keeps_the_version_it_was_made_with(db):
     db.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)")
-    frame = db.session.sql("SELECT a FROM t")
+    frame = db.ctx.sql("SELECT a FROM t")
     db.run("INSERT INTO t VALUES (2)")
     assert frame.to_pydict() == {"a": [1]}
 
 
 def test_what_is_not_scratch_is_refused_with_the_statement_that_copies_it(db):
-    db.session.register_record_batches("air", [[pa.record_batch({"x": [1.0]})]])
+    db.ctx.register_record_batches("air", [[pa.record_batch({"x": [1.0]})]])
     db.kinds["air"] = "xarray"
     with pytest.raises(ImmutableError) as caught:
         db.run("INSERT INTO air VALUES (1)")
@@ -219,7 +219,7 @@ class TestTransactions:
         for statement in ("SELECT 1", "INSERT INTO a VALUES (2)", "SAVEPOINT s"):
             with pytest.raises(ExecutionError, match="aborted"):
                 db.run(statement)
-        assert "rolled back" in db.run("COMMIT").tag
+        assert "rolled back" in db.run("COMMIT").message
         assert db.rows("SELECT * FROM a") == []
 
     def test_a_failing_query_aborts_it_too(self, db):

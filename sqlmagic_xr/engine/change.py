@@ -1,0 +1,223 @@
+"""A change of a table's rows: which are updated, removed and added; checked and applied as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..errors import SqlError, UnsupportedError, UsageError
+from ..sql.syntax import Tree, identifier, name_of, span_of
+from . import query
+from .effect import Engine
+from .keys import Rows
+from .rows import arrange, check
+from .schema import provider
+from .scratch import Version, single_batch
+from .transaction import Work
+
+ROW = "__row"
+"""The hidden column that says at which position of the table a row stands."""
+
+TARGET = "__target__"
+"""The name under which a statement's own queries read the table that it changes, positions included."""
+
+NOTHING: Rows = np.empty(0, np.int64)
+
+
+@dataclass
+class Change:
+    """What a statement does to the rows of one table.
+
+    Attributes:
+        updated: positions of rows that get new values, each once, ascending.
+        values: those rows as they become, in the order of ``updated``; None if there are none.
+        removed: positions of rows that go.
+        added: rows that come; None if there are none.
+        columns: the columns whose values an update assigns.
+    """
+
+    updated: Rows = field(default_factory=lambda: NOTHING)
+    values: pa.RecordBatch | None = None
+    removed: Rows = field(default_factory=lambda: NOTHING)
+    added: pa.RecordBatch | None = None
+    columns: frozenset[str] = frozenset()
+
+    def apply(self, version: Version, work: Work, engine: Engine) -> None:
+        """Check the rows that come to be, and let the table be what it becomes.
+
+        Raises:
+            ConstraintError: a constraint forbids it; ``work`` is as it was.
+        """
+        new = [b for b in (self.values, self.added) if b is not None and b.num_rows]
+        if new:
+            # A key that no update touches and no row adds to cannot be violated.
+            touched = None if self.added is not None and self.added.num_rows else self.columns
+            batch = new[0] if len(new) == 1 else pa.concat_batches(new)
+            gone = np.concatenate([self.updated, self.removed])
+            check(batch, version, engine.store, removed=gone, columns=touched)
+        after = version
+        if self.values is not None and len(self.updated):
+            after = after.updated(self.updated, self.values)
+        if len(self.removed):
+            after = after.without(self.removed)
+        if self.added is not None and self.added.num_rows:
+            after = after.appended(self.added)
+        updated = len(self.updated)
+        if after is not version:
+            added = 0 if self.added is None else self.added.num_rows
+            work.put(version.name, after, added + updated, len(self.removed) + updated)
+
+
+def positions(version: Version) -> Any:
+    """A version as a table of DataFusion's, with the column ``__row`` in front."""
+    found = version.providers.get(ROW)
+    if found is None:
+        schema = pa.schema([pa.field(ROW, pa.int64(), nullable=False), *version.definition.schema])
+        batches, start = [], 0
+        for chunk in version.chunks:
+            place = pa.array(np.arange(start, start + chunk.rows, dtype=np.int64))
+            batches.append(pa.RecordBatch.from_arrays([place, *chunk.batch.columns], schema=schema))
+            start += chunk.rows
+        found = version.providers[ROW] = provider(batches, schema)
+    return found
+
+
+def numbered(batch: pa.RecordBatch, numbers: Rows | None = None) -> Any:
+    """A batch as a table of DataFusion's, with the column ``__row``: its rows' numbers, from 0 unless given."""
+    place = pa.array(np.arange(batch.num_rows, dtype=np.int64) if numbers is None else numbers)
+    fields = [pa.field(ROW, pa.int64(), nullable=False), *batch.schema]
+    whole = pa.RecordBatch.from_arrays([place, *batch.columns], schema=pa.schema(fields))
+    return provider([whole], whole.schema)
+
+
+def ask(engine: Engine, tree: Tree, names: Mapping[str, Any]) -> pa.RecordBatch:
+    """Run a query of ours that reads ``names`` besides the user's tables; its rows as one batch."""
+    with engine.store.reading((), names):
+        return single_batch(engine.query(tree))
+
+
+@dataclass(frozen=True)
+class Assignments:
+    """The SET of an UPDATE: ``columns[i] = expressions[i]``."""
+
+    columns: tuple[str, ...]
+    expressions: tuple[Tree, ...]
+
+    @classmethod
+    def read(cls, nodes: Sequence[Tree], version: Version, engine: Engine) -> Assignments:
+        """Read the assignments of a SET clause.
+
+        Raises:
+            UnknownNameError: a column that the table has not.
+            UsageError: a column that is set twice, or an aggregate.
+            UnsupportedError: ``SET (a, b) = (SELECT ...)``.
+        """
+        pairs: list[tuple[str, Tree]] = []
+        for node in nodes:
+            place, value = node["target"], node["value"]
+            if "ColumnName" in place:
+                pairs.append((_column(place["ColumnName"], version), value))
+                continue
+            if not (isinstance(value, dict) and "Tuple" in value and len(value["Tuple"]) == len(place["Tuple"])):
+                raise UnsupportedError(
+                    "SET (a, b) = ... needs as many values on the right", hint="SET a = ..., b = ... says the same."
+                )
+            pairs += [(_column(c, version), v) for c, v in zip(place["Tuple"], value["Tuple"], strict=True)]
+        columns = [name for name, _ in pairs]
+        for name, value in pairs:
+            if columns.count(name) > 1:
+                raise UsageError(f"SET gives `{name}` two values")
+            _refuse_aggregates(value, engine)
+        values = [version.definition.default_of(n) if query.is_default(v) else v for n, v in pairs]
+        return cls(tuple(columns), tuple(values))
+
+    def items(self, prefix: str) -> list[Tree]:
+        """The expressions as select items, named by their place."""
+        return [query.item(e, f"{prefix}{i}") for i, e in enumerate(self.expressions)]
+
+    def onto(self, old: pa.RecordBatch, values: Sequence[pa.Array], version: Version, engine: Engine) -> pa.RecordBatch:
+        """The rows ``old`` with the assigned columns replaced by ``values``, cast and without forbidden NULLs."""
+        new = dict(zip(self.columns, values, strict=True))
+        arrays = [new.get(n, old.column(i)) for i, n in enumerate(version.definition.names)]
+        loose = pa.RecordBatch.from_arrays(arrays, names=list(version.definition.names))
+        return arrange(loose, version, engine.store)
+
+
+def _column(parts: list[Tree], version: Version) -> str:
+    name = name_of(parts)[-1]
+    try:
+        version.definition.index(name, version.name)
+    except SqlError as error:
+        error.span = span_of(parts)
+        raise
+    return name
+
+
+def _refuse_aggregates(expression: Tree, engine: Engine) -> None:
+    aggregates = set(engine.session.udafs())
+    for node in outside_subqueries(expression):
+        function = node.get("Function")
+        if isinstance(function, dict) and (name_of(function["name"])[-1] in aggregates or function.get("over")):
+            error = UsageError(
+                f"SET cannot use {name_of(function['name'])[-1].upper()}, which needs many rows",
+                hint="A subquery can: SET a = (SELECT avg(x) FROM ...).",
+            )
+            error.span = span_of(function["name"])
+            raise error
+
+
+def outside_subqueries(tree: Tree) -> list[dict[str, Any]]:
+    """Every dictionary of an expression, those inside a subquery left out."""
+    if isinstance(tree, (list, tuple)):
+        return [node for part in tree for node in outside_subqueries(part)]
+    if not isinstance(tree, dict) or "body" in tree:
+        return []
+    return [tree, *(node for value in tree.values() for node in outside_subqueries(value))]
+
+
+def label_of(relation: Tree) -> str | None:
+    """The name by which columns of an element of FROM are called: its alias, or the table's own name."""
+    inner = next(iter(relation.values()))
+    if not isinstance(inner, dict):
+        return None
+    if inner.get("alias"):
+        return identifier(inner["alias"]["name"])
+    return name_of(inner["name"])[-1] if isinstance(inner.get("name"), list) else None
+
+
+def target_of(relation: Tree, statement: str) -> tuple[list[Tree], str]:
+    """The name and the label of the table that a statement changes.
+
+    Raises:
+        UnsupportedError: it is no plain table.
+    """
+    if "Table" not in relation:
+        raise UnsupportedError(f"{statement} changes a table, not a query")
+    parts = relation["Table"]["name"]
+    return parts, label_of(relation) or name_of(parts)[-1]
+
+
+def refuse(body: Mapping[str, Any], options: Sequence[str], statement: str) -> None:
+    """Refuse clauses that are parsed and not offered.
+
+    Raises:
+        UnsupportedError: one of ``options`` stands in ``body``.
+    """
+    for option in options:
+        if body.get(option):
+            raise UnsupportedError(f"{statement} ... {option.upper().replace('_', ' ')} is not offered")
+
+
+def returning(
+    items: Sequence[Tree] | None, batch: pa.RecordBatch, label: str, engine: Engine, ctes: Tree | None
+) -> pa.Table | None:
+    """The rows that RETURNING gives of the rows ``batch``, which the statement calls ``label``."""
+    if items is None:
+        return None
+    tree = query.select(items, [query.table("__returned__", label)], ctes=ctes)
+    with engine.store.reading((), {"__returned__": provider([batch], batch.schema)}):
+        return engine.query(tree)
