@@ -9,7 +9,7 @@ import pyarrow as pa
 from datafusion import SessionContext
 
 from ..errors import SqlError, TypeMismatchError, UnknownNameError, UnsupportedError, UsageError, suggest
-from ..sql.syntax import Statement, Tree, expression_sql, identifier, name_of, parse_one, span_of, to_sql
+from ..sql.syntax import Statement, Tree, expression_sql, identifier, name_of, parse_one, span_of, to_sql, transform
 from . import query
 from .definition import Check, Column, Definition, Unique, sql_name, stored
 from .effect import Effect, Engine, counted, free_name, plain_name
@@ -164,6 +164,8 @@ class Constraints:
     def check(self, condition: Tree, name: str | None, column: str | None = None) -> None:
         """CHECK (condition)."""
         usual = "_".join(n for n in (self.table, column, "check") if n)
+        # Without the table's name in it the condition outlives a RENAME.
+        condition = transform(condition, self._unqualified)
         self.checks.append(Check(name or self._free(usual), condition, expression_sql(condition)))
 
     def add_table_constraint(self, node: Tree) -> None:
@@ -202,6 +204,12 @@ class Constraints:
         for constraint in self.checks:
             _check_condition(constraint, self.table, definition, engine)
         return definition
+
+    def _unqualified(self, node: dict[str, Any]) -> Tree | None:
+        parts = node.get("CompoundIdentifier")
+        if parts is None or len(parts) != 2 or identifier(parts[0]) != self.table:
+            return None
+        return {"Identifier": parts[1]}
 
     def _labels(self) -> list[str]:
         return [u.name for u in self.uniques] + [c.name for c in self.checks]

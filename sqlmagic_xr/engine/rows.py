@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import ConstraintError, TypeMismatchError, UsageError
+from ..sql.syntax import expression_sql
 from .chunk import Chunk
 from .definition import Column, Unique
 from .keys import Rows, fingerprints, repeated
-from ..sql.syntax import expression_sql
 from .query import quoted
 from .schema import provider
 from .scratch import Version, single_batch

@@ -190,6 +190,17 @@ def _others(found: pa.RecordBatch, start: int, sources: list[Tree], version: Ver
     return out
 
 
+def _all_columns(parts: Others) -> dict[str, list[Tree]]:
+    """What ``*`` means: each part's columns, by label; a name that came before is qualified."""
+    seen: set[str] = set()
+    every: dict[str, list[Tree]] = {}
+    for label, batch in parts:
+        names = [(n, f"{label}.{n}" if n in seen else n) for n in batch.schema.names]
+        every[label] = [query.item(query.column(label, n), shown) for n, shown in names]
+        seen.update(batch.schema.names)
+    return every
+
+
 def _returning(
     body: Tree, batch: pa.RecordBatch, label: str, others: Others, engine: Engine, ctes: Tree | None
 ) -> pa.Table | None:
@@ -199,7 +210,7 @@ def _returning(
     parts = [(label, batch), *others]
     names = {f"__returned{i}__": numbered(b) for i, (_, b) in enumerate(parts)}
     tables = [query.table(name, part[0]) for name, part in zip(names, parts, strict=True)]
-    every = {part[0]: [query.item(query.column(part[0], n)) for n in part[1].schema.names] for part in parts}
+    every = _all_columns(parts)
     items: list[Tree] = []
     for node in body["returning"]:
         if "Wildcard" in node:

@@ -264,6 +264,9 @@ def tables_named(tree: Tree) -> list[list[dict[str, Any]]]:
         table = node.get("Table")
         if isinstance(table, dict) and "name" in table and table.get("args") is None:
             found.append(_identifiers(table["name"]))
+        for changed in (node.get("AlterTable"), *(node.get("Truncate") or {}).get("table_names", ())):
+            if isinstance(changed, dict):
+                found.append(_identifiers(changed["name"]))
         for key in ("TableName", "table_name", "parent_name"):  # INSERT INTO, DESCRIBE, SHOW COLUMNS FROM
             if isinstance(node.get(key), list):
                 found.append(_identifiers(node[key]))

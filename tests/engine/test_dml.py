@@ -6,7 +6,9 @@ import math
 
 import pyarrow as pa
 import pytest
+import xarray as xr
 
+from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.errors import (
     ConstraintError,
     ExecutionError,
@@ -181,19 +183,36 @@ def test_a_plan_keeps_the_version_it_was_made_with(db):
     assert frame.to_pydict() == {"a": [1]}
 
 
-def test_what_is_not_scratch_is_refused_with_the_statement_that_copies_it(db):
-    db.ctx.register_record_batches("air", [[pa.record_batch({"x": [1.0]})]])
-    db.kinds["air"] = "xarray"
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO air VALUES (0, 1.0)",
+        "UPDATE air SET v = 0",
+        "DELETE FROM air",
+        "TRUNCATE air",
+        "ALTER TABLE air ADD COLUMN c INT",
+        "MERGE INTO air USING (SELECT 1 AS x) s ON air.x = s.x WHEN MATCHED THEN DELETE",
+        "INSERT OVERWRITE air SELECT 0, 1.0",
+    ],
+)
+@pytest.mark.parametrize("how", ["registered", "variable"])
+def test_an_xarray_table_and_a_variable_never_change(statement, how):
+    air = xr.Dataset({"v": ("x", [1.0, 2.0])}, coords={"x": [0, 1]})
+    ctx = Context(namespace=(lambda: {"air": air}) if how == "variable" else None)
+    if how == "registered":
+        ctx.from_dataset("air", air)
     with pytest.raises(ImmutableError) as caught:
-        db.run("INSERT INTO air VALUES (1)")
+        ctx.script(statement)
     assert "never change" in caught.value.what
     assert caught.value.hint is not None
-    statement = caught.value.hint.split(";")[0]
-    db.run(statement)
-    db.run("INSERT INTO air_scratch VALUES (2)")
-    assert db.rows("SELECT sum(x) FROM air_scratch") == [(3.0,)]
-    with pytest.raises(UsageError, match="an xarray table already"):
-        db.run("CREATE TABLE air (a INT)")
+    copy, _, _ = caught.value.hint.partition(";")
+    assert copy == "CREATE TABLE air_scratch AS SELECT * FROM air"
+    ctx.script(f"{copy}; DELETE FROM air_scratch WHERE x = 0")
+    assert ctx.scratch("air_scratch").to_arrow().to_pydict() == {"x": [1], "v": [2.0]}
+    assert air.v.values.tolist() == [1.0, 2.0]
+    if how == "registered":
+        with pytest.raises(UsageError, match="an xarray table already"):
+            ctx.script("CREATE TABLE air (a INT)")
 
 
 class TestTransactions:
