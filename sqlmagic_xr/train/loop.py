@@ -166,7 +166,7 @@ class Training:
         with self._context.store.writing("a training run restarts") as work:
             version = work.table(table)
             gone = self._trajectory.behind(version, self._start)
-            work.put(table, version.rewritten(gone), 0, len(gone))
+            work.put(table, version.without(gone), 0, len(gone))
         return f"restart: {len(gone):,} rows of `{table}` behind {self._trajectory.column} = {self._start} are dropped"
 
     def _open_curves(self) -> None:
