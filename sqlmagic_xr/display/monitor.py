@@ -7,7 +7,7 @@ may fail: :class:`Guarded` reports that once and lets it go, and the run goes on
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TextIO
 
@@ -67,6 +67,16 @@ class Guarded:
                 monitor.close()
 
 
+class SilentMonitor:
+    """Shows nothing."""
+
+    def receive(self, event: Event) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 class TextMonitor:
     """Says at the end how it ended, in one line, and draws each line of the curves as text.
 
@@ -79,9 +89,7 @@ class TextMonitor:
         self._stream, self._curves = stream, curves
 
     def receive(self, event: Event) -> None:
-        """Print what a restart has dropped, and the end; an error is shown by whoever catches it."""
-        if isinstance(event, Started) and event.notice:
-            print(event.notice, file=self._stream)
+        """Print at the end; the exception of a failed run is printed by whoever catches it."""
         if not isinstance(event, Ended):
             return
         if event.error is None:
@@ -147,23 +155,19 @@ class StaticMonitor:
         """Nothing is held."""
 
 
-class Several:
-    """Any number of monitors as one; each hears an event before the next does.
+class Both:
+    """Two monitors as one: the first hears everything first."""
 
-    Args:
-        monitors: those who watch; none of them shows nothing.
-    """
-
-    def __init__(self, monitors: Sequence[Monitor]) -> None:
-        self._monitors = tuple(monitors)
+    def __init__(self, first: Monitor, second: Monitor) -> None:
+        self._monitors = (first, second)
 
     def receive(self, event: Event) -> None:
-        """Tell all."""
+        """Tell both."""
         for monitor in self._monitors:
             monitor.receive(event)
 
     def close(self) -> None:
-        """Close all."""
+        """Close both."""
         for monitor in self._monitors:
             monitor.close()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import pyarrow as pa
 import xarray as xr
 import xarray_sql
 from datafusion import SessionConfig, SessionContext
 from xarray_sql.ds import XarrayDataFrame
+from xarray_sql.reader import read_xarray_table
 
 from ..autodiff.rewrite import CALLS, rewrite
 from ..errors import SqlError, UnsupportedError
@@ -28,13 +30,19 @@ from ..sql.syntax import (
     to_sql,
     walk,
 )
-from . import dml
+from . import dml, plans
 from .catalog import Catalog
 from .failures import translate
+from .functions import Function, functions
+from .interrupt import interruptible, reserve_threads
 from .result import Result
 from .scratch import ScratchTable
 from .store import ScratchStore
 from .variables import Namespace, Variables
+
+if TYPE_CHECKING:
+    from ..train.loop import Training
+    from ..train.run import Run
 
 Params = Mapping[str, Any] | Sequence[Any] | None
 """Values for ``$name`` and ``:name``; a sequence gives ``$1``, ``$2``, ..."""
@@ -53,6 +61,7 @@ class Context(xarray_sql.Context):
         store: the scratch tables.
         tables: what tables there are.
         variables: the notebook variables that are tables.
+        chunks_read: how many chunks of xarray tables queries have begun to read so far.
 
     Example:
         >>> ctx = Context()
@@ -63,7 +72,9 @@ class Context(xarray_sql.Context):
     """
 
     def __init__(self, config: Any = None, runtime: Any = None, *, namespace: Namespace | None = None) -> None:
+        reserve_threads()
         super().__init__(config or SessionConfig().with_information_schema(True), runtime)
+        self.chunks_read = 0
         self.store = ScratchStore(self)
         self.tables = Catalog(self)
         self.variables = Variables(self, namespace)
@@ -87,11 +98,19 @@ class Context(xarray_sql.Context):
         result = self.prepare(parse_one(query)).run(values)
         return result.frame if result.frame is not None else self.frame_of(pa.table({"count": [result.rows or 0]}))
 
-    def script(self, text: str, params: Params = None) -> list[Result]:
+    def script(
+        self, text: str, params: Params = None, *, each: Callable[[Result], object] | None = None
+    ) -> list[Result]:
         """Run the statements of a text in order; one :class:`Result` each.
 
         The text is read whole before anything runs. If a statement fails, those before it stand, unless the text began
         a transaction that was still open: that is rolled back.
+
+        Args:
+            text: any number of statements.
+            params: values of the parameters.
+            each: is given each result before the next statement runs; the place to look at a query's rows, which are
+                lazy. What it raises ends the script.
 
         Raises:
             SqlError: says which statement failed, where, and what the ones before it did.
@@ -105,6 +124,8 @@ class Context(xarray_sql.Context):
             for statement in statements:
                 try:
                     results.append(self.prepare(statement).run(values))
+                    if each is not None:
+                        each(results[-1])
                 except SqlError as error:
                     error.before = tuple(
                         f"statement {r.statement.index} did: {r.message}" for r in results if r.message
@@ -130,6 +151,25 @@ class Context(xarray_sql.Context):
         except SqlError as error:
             raise statement.place(error) from error.__cause__
 
+    @overload
+    def train(self, text: str, *, stream: Literal[True], **options: Any) -> Training: ...
+
+    @overload
+    def train(self, text: str, *, stream: Literal[False] = False, **options: Any) -> Run: ...
+
+    def train(self, text: str, *, stream: bool = False, **options: Any) -> Run | Training:
+        """Run a training cell; :func:`sqlmagic_xr.train.start.train` says which options there are.
+
+        Returns:
+            The run, whatever its end; with ``stream=True``, an iterable of its events that runs it.
+
+        Raises:
+            SqlError: the text or the options do not fit, or a step failed; what was committed before it stands.
+        """
+        from ..train.start import train  # train stands on the engine; only this door leads the other way
+
+        return train(self, text, stream=stream, **options)
+
     def scratch(self, name: str) -> ScratchTable:
         """The scratch table of that name: its version, history, rows at an older version.
 
@@ -150,6 +190,19 @@ class Context(xarray_sql.Context):
         super().from_dataset(name, input_table, **options)
         return self
 
+    def _from_dataset(
+        self, table_name: str, input_table: xr.Dataset, chunks: Any = None, schema: Any = None, coord_arrays: Any = None
+    ) -> Context:
+        """As in xarray-sql, but the chunks that are read are counted."""
+
+        def count(*_: Any) -> None:
+            self.chunks_read += 1
+
+        table = read_xarray_table(input_table, chunks, coord_arrays=coord_arrays, _iteration_callback=count)
+        (self.register_table if schema is None else schema.register_table)(table_name, table)
+        self._maybe_register_cftime_udf(input_table)
+        return self
+
     def frame_of(self, table: pa.Table) -> XarrayDataFrame:
         """Rows that are there already, as a frame."""
         frame = SessionContext.from_arrow(self, table, name="result_rows")
@@ -165,7 +218,13 @@ class Context(xarray_sql.Context):
 
     def query(self, query: Tree | str) -> pa.Table:
         """The rows of a query in DataFusion's own SQL; what :mod:`.dml` builds its statements of."""
-        return self.plan(query if isinstance(query, str) else to_sql(query)).to_arrow_table()
+        frame = self.plan(query if isinstance(query, str) else to_sql(query))
+        return interruptible(frame.to_arrow_table, frame)
+
+    @cached_property
+    def functions(self) -> Mapping[str, Function]:
+        """The functions there are, by name."""
+        return functions(self)
 
     def relation(self, name: tuple[str, ...]) -> Any:
         """What is known of a table; see :class:`.catalog.Catalog`."""
@@ -224,7 +283,18 @@ class Prepared:
             raise self.statement.place(error) from error.__cause__
         except Exception as error:
             self.context.store.fail()
-            raise translate(error, self.statement, self.context.tables) from error
+            raise self.explain_error(error) from error
+
+    def explain_error(self, error: Exception) -> SqlError:
+        """The error for a person, with its place, that stands for one that the engine raised."""
+        context = self.context
+        plan = None if self.statement.has_effects or self.tree is None else self._plan_variant
+        return translate(error, self.statement, context.tables, functions=list(context.functions), plan=plan)
+
+    def _plan_variant(self, tree: Tree) -> None:
+        """Plan another tree in the place of the statement's own; it raises what the engine raises."""
+        prepared = Prepared(self.context, self.statement, rewrite(tree, self.context.tables))
+        self.context.plan(to_sql(prepared.bind({}))).execution_plan()
 
     def bind(self, values: Mapping[str, Any]) -> Tree:
         """The tree with every parameter a literal.
@@ -259,13 +329,21 @@ class Prepared:
         sql = statement.text if tree is statement.tree else to_sql(tree)
         if statement.has_effects:
             return self._pass_on(sql)
-        return Result(statement, sql, context.plan(sql))
+        return Result(statement, sql, context.plan(sql), plan=self._explain(tree), explain_error=self.explain_error)
+
+    def _explain(self, tree: Tree) -> str:
+        """The plan that EXPLAIN asks for, drawn by us; "" where it asks for a run, another format, or nothing."""
+        asked = tree["Explain"] if self.statement.kind == "Explain" else None
+        if asked is None or asked["analyze"] or asked["verbose"] or asked.get("format") or asked.get("options"):
+            return ""
+        return plans.explain(self.context.plan(to_sql(asked["statement"])), self.context)
 
     def _pass_on(self, sql: str) -> Result:
         """A statement of DataFusion's own, with or without effects: it runs once, now."""
         if not self.statement.has_effects:
-            return Result(self.statement, sql, self.context.plan(sql))
-        rows = self.context.plan(sql).to_arrow_table()
+            return Result(self.statement, sql, self.context.plan(sql), explain_error=self.explain_error)
+        frame = self.context.plan(sql)
+        rows = interruptible(frame.to_arrow_table, frame)
         verb = " ".join(token.text.upper() for token in self.statement.tokens[:2])
         return Result(self.statement, sql, self.context.frame_of(rows) if rows.num_rows else None, f"{verb}: done")
 

@@ -116,7 +116,9 @@ def _culprit(tree: Tree, suspects: list[dict[str, Any]], message: str, plan: Pla
         for nodes in gone:
             if time.monotonic() > end:
                 return None
-            if core(_complaint(_without(tree, nodes), plan)) != core(message):
+            complaint = _complaint(_without(tree, nodes), plan)
+            # A name is not an expression everywhere (USING takes no NULL); that says nothing about the culprit.
+            if core(complaint) != core(message) and "ParserError" not in complaint:
                 return nodes[-1]
     return None
 

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from ..errors import UsageError
 from ..sql.syntax import Statement
+from . import plans
+from .interrupt import interruptible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
-    import pyarrow as pa
+    import polars as pl
     import xarray as xr
     from xarray_sql.ds import XarrayDataFrame
+
+KEPT_ROWS = 1_000_000
+"""A result that had to be computed whole for its first rows is kept if it has no more rows than this."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The first rows of a result, and how many there are in all."""
+
+    rows: pa.Table
+    total: int
 
 
 @dataclass(frozen=True)
 class Result:
     """The outcome of one statement.
+
+    A query runs when its rows are first asked for, and only as far as needed: :meth:`preview` fetches the first rows,
+    everything else fetches all of them once and keeps them. Any library that reads Arrow takes a result as it is.
 
     Attributes:
         statement: what was run, as the user wrote it.
@@ -25,6 +49,14 @@ class Result:
         frame: the rows, lazily; None for a statement that gives none.
         message: what the statement did ("params: 3 rows inserted"); "" for a query.
         rows: how many rows it changed; None for a query.
+        plan: the plan that an EXPLAIN asked for, as an indented tree; "" for anything else.
+        explain_error: makes of an engine's error one that points into the statement.
+
+    Example:
+        >>> from sqlmagic_xr import Context
+        >>> (result,) = Context().script("SELECT 1 AS a UNION ALL SELECT 2")
+        >>> len(result), result.columns, result.to_arrow_table()["a"].to_pylist()
+        (2, ['a'], [1, 2])
     """
 
     statement: Statement
@@ -32,28 +64,200 @@ class Result:
     frame: XarrayDataFrame | None = None
     message: str = ""
     rows: int | None = None
+    plan: str = ""
+    explain_error: Callable[[Exception], Exception] = field(default=lambda error: error, repr=False, compare=False)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The names and types of the columns; nothing runs for it."""
+        return pa.schema([]) if self.frame is None else self.frame.schema()
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.schema.names)
+
+    def __len__(self) -> int:
+        return self._total
+
+    def __repr__(self) -> str:
+        return f"Result({self.message or ', '.join(self.columns)})"
+
+    def preview(self, limit: int) -> Preview:
+        """The first ``limit`` rows and the number of all; asked again, it does not run again.
+
+        Rows that stream are read until there are enough, from the first chunk on; a result that must be computed
+        whole (an aggregate) is computed once and, where it is not large, kept.
+        """
+        known = self._previews.get(limit)
+        if known is None:
+            known = self._previews[limit] = self._preview(limit)
+        return known
+
+    def _preview(self, limit: int) -> Preview:
+        if self.frame is None:
+            return Preview(pa.table({}), 0)
+        with self._explained():
+            flow = "known" if self._is_fetched else plans.flow(self.frame)
+            if flow == "sorted":
+                frame = self.frame.limit(limit)
+                return Preview(interruptible(lambda: _fetch(frame), frame), self._total)
+            if flow == "stream":
+                rows = interruptible(lambda: _head(self.frame, limit), self.frame)
+                return Preview(rows, rows.num_rows if rows.num_rows < limit else self._total)
+            if flow == "whole":
+                kept, total = interruptible(lambda: _stream(self.frame, limit), self.frame)
+                if kept.num_rows < total:
+                    self.__dict__["_total"] = total
+                    return Preview(kept.slice(0, limit), total)
+                self.__dict__["_table"] = kept
+        return Preview(self._table.slice(0, limit), self._table.num_rows)
+
+    @cached_property
+    def _previews(self) -> dict[int, Preview]:
+        return {}
+
+    @property
+    def _is_fetched(self) -> bool:
+        return "_table" in self.__dict__
 
     @cached_property
     def _table(self) -> pa.Table:
-        import pyarrow as pa
+        if self.frame is None:
+            return pa.table({})
+        with self._explained():
+            return interruptible(lambda: _fetch(self.frame), self.frame)
 
-        return pa.table({}) if self.frame is None else self.frame.to_arrow_table()
+    @cached_property
+    def _total(self) -> int:
+        if self._is_fetched or self.frame is None:
+            return int(self._table.num_rows)
+        with self._explained():
+            return int(interruptible(self.frame.count, self.frame))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            explained = self.explain_error(error)
+            if explained is error:
+                raise
+            raise explained from error
 
     def to_arrow_table(self) -> pa.Table:
         """All rows as an Arrow table; the query runs at the first call only."""
         return self._table
 
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
     def to_pandas(self) -> pd.DataFrame:
         """All rows as a pandas data frame."""
         return self._table.to_pandas()
 
-    def to_dataset(self, dims: list[str] | None = None, **options: Any) -> xr.Dataset:
-        """The rows as an ``xr.Dataset`` over ``dims``; see xarray-sql's ``to_dataset`` for the options.
+    def to_polars(self) -> pl.DataFrame:
+        """All rows as a polars data frame.
 
         Raises:
-            ValueError: the dims cannot be inferred; name them.
+            ImportError: polars is not installed.
+        """
+        import polars
+
+        return polars.DataFrame(polars.from_arrow(self._table))
+
+    def to_dataset(self, dims: Sequence[str] | None = None, **options: Any) -> xr.Dataset:
+        """The rows as an ``xr.Dataset`` over ``dims``, coordinates and attributes restored.
+
+        Args:
+            dims: the columns that are dimensions; by default the dims of the table that the query reads, as far as
+                they are among the columns.
+            options: as for xarray-sql's ``to_dataset``.
+
+        Raises:
+            UsageError: the dims cannot be inferred, or do not name the rows.
         """
         if self.frame is None:
-            raise ValueError(f"the statement gave no rows: {self.message}")
-        dataset: xr.Dataset = self.frame.to_dataset(dims, **options)
+            raise UsageError(f"the statement gave no rows: {self.message}")
+        frame = self.frame
+        with self._explained():
+            try:
+                dataset: xr.Dataset = interruptible(
+                    lambda: frame.to_dataset(None if dims is None else list(dims), **options), frame
+                )
+            except ValueError as error:
+                raise self._no_dims(error) or error from error
         return dataset
+
+    def _no_dims(self, error: ValueError) -> UsageError | None:
+        """xarray-sql's complaint about dims, with what to do; None where the error is another."""
+        what = str(error).split("\n")[0]
+        if not re.search(r"\bdim(s|ension)?\b", what):
+            return None
+        names = ", ".join(self.columns)
+        hint = f"Name the columns that are dimensions, --dims a,b or to_dataset(dims=[...]), out of: {names}"
+        return UsageError(re.split(r"[.:] ", what)[0], hint=hint)
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write all rows to one Parquet file, a batch at a time."""
+        import pyarrow.parquet
+
+        with pyarrow.parquet.ParquetWriter(path, self.schema) as writer:
+            self._write(writer)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write all rows to a CSV file with a header, a batch at a time."""
+        import pyarrow.csv
+
+        with pyarrow.csv.CSVWriter(path, self.schema) as writer:
+            self._write(writer)
+
+    def _write(self, writer: Any) -> None:
+        if self._is_fetched or self.frame is None:
+            writer.write_table(self._table)
+            return
+
+        def write() -> None:
+            for batch in _batches(self.frame):
+                writer.write_batch(batch)
+
+        with self._explained():
+            interruptible(write, self.frame)
+
+
+def _fetch(frame: Any) -> pa.Table:
+    """All rows of a frame, its partitions in their order: a grid comes as it lies (``collect()`` mixes them)."""
+    batches = [batch for partition in frame.collect_partitioned() for batch in partition]
+    return pa.Table.from_batches(batches, schema=frame.schema())
+
+
+def _batches(frame: Any) -> Iterator[pa.RecordBatch]:
+    """The batches of a frame, one partition after another, as far as they are asked for."""
+    for stream in frame.execute_stream_partitioned():
+        for batch in stream:
+            yield batch.to_pyarrow()
+
+
+def _head(frame: Any, limit: int) -> pa.Table:
+    """The first rows of a frame that streams; the rest is not read."""
+    found: list[pa.RecordBatch] = []
+    room = limit
+    for batch in _batches(frame) if limit else ():
+        found.append(batch.slice(0, room))
+        room -= found[-1].num_rows
+        if room == 0:
+            break
+    return pa.Table.from_batches(found, schema=frame.schema())
+
+
+def _stream(frame: Any, limit: int) -> tuple[pa.Table, int]:
+    """A frame's rows and their number; of more than ``KEPT_ROWS`` only the first ``limit`` are kept."""
+    found: list[pa.RecordBatch] = []
+    total = 0
+    for stream in frame.execute_stream_partitioned():
+        for batch in stream:
+            total += batch.to_pyarrow().num_rows
+            if total <= KEPT_ROWS or sum(b.num_rows for b in found) < limit:
+                found.append(batch.to_pyarrow())
+    table = pa.Table.from_batches(found, schema=frame.schema())
+    return (table if total <= KEPT_ROWS else table.slice(0, limit)), total

@@ -63,6 +63,8 @@ CASES = [
     ("DESCRIBE zzz", NAMES, "there is no table zzz", "zzz", "There are: d, params"),
     ("SELECT a FROM params, d", NAMES, "a is in more than one table", "a",
      "Write which one: its table's name or alias and a dot before it (t.a)."),
+    ("SELECT 1 FROM params p JOIN d USING (a) WHERE a > 1", NAMES, "a is in more than one table", "a",
+     "Write which one: its table's name or alias and a dot before it (t.a)."),
     ("SELECT sume(a) FROM params", NAMES, "there is no function sume", "sume", "Did you mean `sum`?"),
     ("SELECT * FROM gen(1)", NAMES, "there is no function gen", "gen",
      "See the functions there are with SHOW FUNCTIONS."),

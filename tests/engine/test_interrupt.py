@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from sqlmagic_xr.engine.interrupt import interruptible
+from sqlmagic_xr.engine.interrupt import interruptible, watched
 
 
 def interrupt_after(seconds: float) -> None:
@@ -35,10 +35,13 @@ def test_an_error_comes_through_with_its_place():
 
 
 def test_the_watch_is_called_while_it_runs():
-    seen: list[float] = []
-    interruptible(lambda: time.sleep(0.45), seen.append)
+    seen: list[tuple[float, object]] = []
+    with watched(lambda seconds, frame: seen.append((seconds, frame))):
+        interruptible(lambda: time.sleep(0.45), "frame")
+    interruptible(lambda: time.sleep(0.25))  # not watched any more
     assert 2 <= len(seen) <= 5
     assert seen == sorted(seen)
+    assert {frame for _, frame in seen} == {"frame"}
 
 
 def test_an_interrupt_is_raised_at_once_and_stops_the_work():
@@ -58,14 +61,20 @@ def test_an_interrupt_is_raised_at_once_and_stops_the_work():
         interruptible(work)
     assert time.monotonic() - begin < 1
     assert stopped.wait(1)
+    assert interruptible(lambda: 42) == 42
 
 
 def test_a_failing_watch_stops_the_work_too():
-    def watch(_: float) -> None:
+    def watch(seconds: float, frame: object) -> None:
         raise RuntimeError("no display")
 
-    with pytest.raises(RuntimeError, match="no display"):
-        interruptible(lambda: time.sleep(0.5), watch)
+    with pytest.raises(RuntimeError, match="no display"), watched(watch):
+        interruptible(lambda: time.sleep(0.5))
+    assert interruptible(lambda: 42) == 42
+
+
+def test_calls_share_a_thread():
+    assert interruptible(threading.current_thread) is interruptible(threading.current_thread)
 
 
 def test_in_another_thread_it_is_a_plain_call():
