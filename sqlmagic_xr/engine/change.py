@@ -14,6 +14,7 @@ from ..sql.syntax import Tree, identifier, name_of, span_of
 from . import query
 from .effect import Engine
 from .keys import Rows
+from .pruning import batches, visible
 from .rows import arrange, check
 from .schema import provider
 from .scratch import Version, single_batch
@@ -72,18 +73,17 @@ class Change:
             work.put(version.name, after, added + updated, len(self.removed) + updated)
 
 
-def positions(version: Version) -> Any:
-    """A version as a table of DataFusion's, with the column ``__row`` in front."""
-    found = version.providers.get(ROW)
-    if found is None:
-        schema = pa.schema([pa.field(ROW, pa.int64(), nullable=False), *version.definition.schema])
-        batches, start = [], 0
-        for chunk in version.chunks:
-            place = pa.array(np.arange(start, start + chunk.rows, dtype=np.int64))
-            batches.append(pa.RecordBatch.from_arrays([place, *chunk.batch.columns], schema=schema))
-            start += chunk.rows
-        found = version.providers[ROW] = provider(batches, schema)
-    return found
+def positions(version: Version, question: Tree) -> Any:
+    """The rows of a version that a question about ``__target__`` can see, with the column ``__row`` in front."""
+    schema = pa.schema([pa.field(ROW, pa.int64(), nullable=False), *version.definition.schema])
+    every = [(n, 0, chunk.rows) for n, chunk in enumerate(version.chunks)]
+    stretches = visible(question, {TARGET: version}).get(TARGET, every)
+    starts = np.cumsum([0, *(c.rows for c in version.chunks)])
+    numbered = []
+    for (n, start, stop), batch in zip(stretches, batches(version, stretches), strict=True):
+        place = pa.array(np.arange(starts[n] + start, starts[n] + stop, dtype=np.int64))
+        numbered.append(pa.RecordBatch.from_arrays([place, *batch.columns], schema=schema))
+    return provider(numbered, schema)
 
 
 def numbered(batch: pa.RecordBatch, numbers: Rows | None = None) -> Any:
@@ -96,7 +96,7 @@ def numbered(batch: pa.RecordBatch, numbers: Rows | None = None) -> Any:
 
 def ask(engine: Engine, tree: Tree, names: Mapping[str, Any]) -> pa.RecordBatch:
     """Run a query of ours that reads ``names`` besides the user's tables; its rows as one batch."""
-    with engine.store.reading((), names):
+    with engine.store.showing(names):
         return single_batch(engine.query(tree))
 
 
@@ -219,5 +219,5 @@ def returning(
     if items is None:
         return None
     tree = query.select(items, [query.table("__returned__", label)], ctes=ctes)
-    with engine.store.reading((), {"__returned__": provider([batch], batch.schema)}):
+    with engine.store.showing({"__returned__": provider([batch], batch.schema)}):
         return engine.query(tree)

@@ -211,14 +211,20 @@ class Context(xarray_sql.Context):
 
     # What runs, for our own rooms
 
-    def plan(self, sql: str) -> XarrayDataFrame:
-        """A lazy frame of a query in DataFusion's own SQL, over one state of all scratch tables."""
-        with self.store.reading():
+    def plan(self, sql: str, tree: Tree | None = None) -> XarrayDataFrame:
+        """A lazy frame of a query in DataFusion's own SQL, over one state of all scratch tables.
+
+        Args:
+            sql: the query.
+            tree: its tree where there is one; then only the rows that it can see are scanned.
+        """
+        with self.store.reading(tree):
             return super().sql(sql)
 
     def query(self, query: Tree | str) -> pa.Table:
         """The rows of a query in DataFusion's own SQL; what :mod:`.dml` builds its statements of."""
-        frame = self.plan(query if isinstance(query, str) else to_sql(query))
+        sql, tree = (query, None) if isinstance(query, str) else (to_sql(query), query)
+        frame = self.plan(sql, tree)
         return interruptible(frame.to_arrow_table, frame)
 
     @cached_property
@@ -329,14 +335,14 @@ class Prepared:
         sql = statement.text if tree is statement.tree else to_sql(tree)
         if statement.has_effects:
             return self._pass_on(sql)
-        return Result(statement, sql, context.plan(sql), plan=self._explain(tree), explain_error=self.explain_error)
+        return Result(statement, sql, context.plan(sql, tree), plan=self._explain(tree), explain_error=self.explain_error)
 
     def _explain(self, tree: Tree) -> str:
         """The plan that EXPLAIN asks for, drawn by us; "" where it asks for a run, another format, or nothing."""
         asked = tree["Explain"] if self.statement.kind == "Explain" else None
         if asked is None or asked["analyze"] or asked["verbose"] or asked.get("format") or asked.get("options"):
             return ""
-        return plans.explain(self.context.plan(to_sql(asked["statement"])), self.context)
+        return plans.explain(self.context.plan(to_sql(asked["statement"]), tree), self.context)
 
     def _pass_on(self, sql: str) -> Result:
         """A statement of DataFusion's own, with or without effects: it runs once, now."""

@@ -96,7 +96,7 @@ def declared_column(node: Tree, table: str, found: Constraints, engine: Engine) 
 
 def _check_default(column: Column, table: str, engine: Engine) -> None:
     try:
-        frame = engine.store.query(query_text(column.default))
+        frame = engine.store.query(query_text(column.default), {})
     except Exception as error:
         raise TypeMismatchError(
             f"the DEFAULT of `{table}.{column.name}` cannot be evaluated: {expression_sql(column.default)}",
@@ -232,8 +232,9 @@ class Constraints:
 def _check_condition(constraint: Check, table: str, definition: Definition, engine: Engine) -> None:
     rows = {table: provider([], definition.schema)}
     try:
-        with engine.store.reading((), rows):
-            text = to_sql(query.select([query.item(constraint.condition, "v")], [query.table(table)]))
+        tree = query.select([query.item(constraint.condition, "v")], [query.table(table)])
+        with engine.store.showing(rows):
+            text = to_sql(tree)
             kind = SessionContext.sql(engine.session, text).schema().field(0).type
     except Exception as error:
         raise UsageError(

@@ -62,8 +62,9 @@ def _explain(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None
     else:
         plan = pa.table({"plan_type": ["effect"], "plan": [f"{to_sql(inner)}: reads no rows, makes one version"]})
         return Effect("explained; nothing was changed", None, plan)
-    with engine.store.reading(None, names):
-        plan = engine.query({"Explain": {**tree["Explain"], "statement": question}})
+    question = {"Explain": {**tree["Explain"], "statement": question}}
+    with engine.store.showing(names):
+        plan = engine.query(question)
     return Effect("explained; nothing was changed", None, plan)
 
 

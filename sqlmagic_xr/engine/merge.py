@@ -51,24 +51,24 @@ def merge(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None = 
         read = _read(tree["Merge"], work.entries, engine)
         version = read.version
         source = ask(engine, query.select([query.star()], [read.source], ctes=ctes), {})
-        names = {TARGET: positions(version), SOURCE: numbered(source)}
         pairs = [
             query.item(query.column(read.label, ROW), "__t"),
             query.item(query.column(read.source_label, ROW), "__s"),
         ]
         tables = [query.table(TARGET, read.label), query.table(SOURCE, read.source_label)]
-        met = _answer(read.clauses["Matched"], pairs, tables, read.on, names, engine, ctes)
+        sides = {SOURCE: numbered(source)}
+        met = _answer(read, "Matched", pairs, tables, sides, engine, ctes)
         change = _Gathered(version, engine)
         change.take(read.clauses["Matched"], met, 2)
         if read.clauses["NotMatched"]:
             alone = np.setdiff1d(np.arange(source.num_rows), met.column(1).to_numpy())
-            names = {SOURCE: numbered(source.take(pa.array(alone)), alone)}
-            new = _answer(read.clauses["NotMatched"], pairs[1:], tables[1:], None, names, engine, ctes)
+            sides = {SOURCE: numbered(source.take(pa.array(alone)), alone)}
+            new = _answer(read, "NotMatched", pairs[1:], tables[1:], sides, engine, ctes)
             change.take(read.clauses["NotMatched"], new, 1)
         if read.clauses["NotMatchedBySource"]:
             alone = np.setdiff1d(np.arange(version.rows), met.column(0).to_numpy())
-            names = {TARGET: numbered(version.take(alone), alone)}
-            left = _answer(read.clauses["NotMatchedBySource"], pairs[:1], tables[:1], None, names, engine, ctes)
+            sides = {TARGET: numbered(version.take(alone), alone)}
+            left = _answer(read, "NotMatchedBySource", pairs[:1], tables[:1], sides, engine, ctes)
             change.take(read.clauses["NotMatchedBySource"], left, 1)
         whole = change.whole()
         whole.apply(version, work, engine)
@@ -83,7 +83,8 @@ def merge_question(tree: Tree, entries: Entries, engine: Engine, ctes: Tree | No
     read = _read(tree["Merge"], entries, engine)
     items = [query.item(query.column(read.label, ROW), ROW)]
     tables = [query.table(TARGET, read.label), read.source]
-    return query.select(items, tables, read.on, ctes), {TARGET: positions(read.version)}
+    question = query.select(items, tables, read.on, ctes)
+    return question, {TARGET: positions(read.version, question)}
 
 
 def _read(body: Tree, entries: Entries, engine: Engine) -> _Merge:
@@ -127,22 +128,25 @@ def _clause(node: Tree, version: Version, engine: Engine) -> _Clause:
 
 
 def _answer(
-    clauses: list[_Clause],
+    read: _Merge,
+    kind: str,
     keys: list[Tree],
     tables: list[Tree],
-    where: Tree | None,
-    names: dict[str, Any],
+    sides: dict[str, Any],
     engine: Engine,
     ctes: Tree | None,
 ) -> pa.RecordBatch:
-    """For each row: its keys, then for each clause whether it accepts and what its values are."""
+    """For each row that clauses of a kind are about: its keys, then what each clause says of it."""
     items = list(keys)
-    for i, clause in enumerate(clauses):
+    for i, clause in enumerate(read.clauses[kind]):
         accepts = query.true() if clause.predicate is None else clause.predicate
         items.append(query.item(accepts, f"__c{i}"))
         # Guarded, so that a value is only worked out where its clause accepts (1 / s.n WHEN ... AND s.n > 0).
         items += [query.item(query.guarded(accepts, e), f"__v{i}_{j}") for j, e in enumerate(clause.expressions)]
-    return ask(engine, query.select(items, tables, where, ctes), names)
+    tree = query.select(items, tables, read.on if kind == "Matched" else None, ctes)
+    if kind == "Matched":
+        sides = {TARGET: positions(read.version, tree), **sides}
+    return ask(engine, tree, sides)
 
 
 class _Gathered:

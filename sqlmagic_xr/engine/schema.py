@@ -43,8 +43,13 @@ class ScratchSchema(SchemaProvider):
     @contextmanager
     def pinned(self, entries: Entries, names: Mapping[str, Any]) -> Iterator[None]:
         """Within this block this thread plans with ``entries``, and with the relations ``names`` before them."""
+        with self._only(entries, {**self._local.names, **names}):
+            yield
+
+    @contextmanager
+    def _only(self, entries: Entries, names: Mapping[str, Any]) -> Iterator[None]:
         before = self._local.entries, self._local.names
-        self._local.entries, self._local.names = entries, {**before[1], **names}
+        self._local.entries, self._local.names = entries, names
         try:
             yield
         finally:
@@ -109,7 +114,7 @@ class ScratchSchema(SchemaProvider):
         known, plan = view.plan
         if known is None or len(known) != len(sources) or any(a is not b for a, b in zip(known, sources, strict=True)):
             views = {name[0]: s for name, s in zip(view.reads, sources, strict=True) if name[0] in entries}
-            with self.pinned(entries, views):
+            with self._only(entries, views):
                 plan = Table(SessionContext.sql(self._session, view.text))._inner
             view.plan = (sources, plan)
         return plan

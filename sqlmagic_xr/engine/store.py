@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,12 @@ import pyarrow as pa
 from datafusion import SessionContext
 
 from ..errors import ExecutionError, UnknownNameError, UsageError, suggest
-from .schema import ScratchSchema
+from ..sql.syntax import Tree, name_of
+from .pruning import batches, visible
+from .query import relations
+from .schema import ScratchSchema, provider
 from .scratch import Retention, ScratchTable, Version
-from .transaction import Entries, Moment, Transaction, Work
+from .transaction import Entries, Moment, Transaction, View, Work
 
 ABORTED = "the transaction is aborted: a statement in it has failed"
 ABORTED_HINT = "ROLLBACK ends it; nothing of it was kept."
@@ -70,27 +73,34 @@ class ScratchStore:
         return ScratchTable(self, self.table(name).name)
 
     @contextmanager
-    def reading(self, views: Iterable[str] | None = None, names: Mapping[str, Any] | None = None) -> Iterator[None]:
+    def reading(self, tree: Tree | None = None) -> Iterator[None]:
         """Within this block every plan that this thread makes sees one state of all tables.
 
         Args:
-            views: the names among which are all views that will be read; None for every view there is.
-            names: relations to be seen besides, name -> what DataFusion takes for a table.
+            tree: the one statement that will be planned, its parameters bound: then a table may show only the rows
+                that this statement can see (see :mod:`.pruning`). None where anything may be planned.
 
         Raises:
             ExecutionError: this thread's transaction is aborted.
         """
         self.check_usable()
         entries = self.entries()
-        with (
-            self.schema.pinned(entries, names or {}),
-            self.schema.planned(entries, entries if views is None else views),
-        ):
+        named = entries if tree is None else {name_of(t["name"])[-1] for t in relations(tree)}
+        views = [n for n in named if isinstance(entries.get(n), View)]
+        parts = {} if tree is None or views else _parts(tree, entries)
+        with self.schema.pinned(entries, parts), self.schema.planned(entries, views):
             yield
 
-    def query(self, sql: str, names: Mapping[str, Any] | None = None) -> pa.Table:
-        """Run a query of ours, not the user's, against this thread's state."""
-        with self.reading((), names):
+    @contextmanager
+    def showing(self, relations: Mapping[str, Any]) -> Iterator[None]:
+        """Within this block this thread's plans see these relations besides, name -> what DataFusion takes for one."""
+        with self.schema.pinned(self.entries(), relations):
+            yield
+
+    def query(self, sql: str, relations: Mapping[str, Any]) -> pa.Table:
+        """Run a query of ours, not the user's, that reads nothing but ``relations``."""
+        self.check_usable()
+        with self.showing(relations):
             frame = SessionContext.sql(self.session, sql)
         return frame.to_arrow_table()
 
@@ -315,3 +325,12 @@ class ScratchStore:
         if name not in names:
             raise UnknownNameError(f"there is no savepoint `{name}`", hint=suggest(name, names))
         return {n: transaction.savepoints[n] for n in names[: names.index(name) + 1]}
+
+
+def _parts(tree: Tree, entries: Entries) -> dict[str, Any]:
+    """The tables of which a statement can see a part only, as what DataFusion takes for a table."""
+    versions = {n: e for n, e in entries.items() if isinstance(e, Version)}
+    return {
+        name: provider(batches(versions[name], stretches), versions[name].definition.schema)
+        for name, stretches in visible(tree, versions).items()
+    }

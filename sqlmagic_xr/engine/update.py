@@ -35,13 +35,13 @@ def update(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
     body = tree["Update"]
     with engine.store.writing(statement.text) as work:
         version, label, assignments, question = _question(body, work.entries, engine, ctes)
-        found = ask(engine, question, {TARGET: positions(version)})
+        found = ask(engine, question, {TARGET: positions(version, question)})
         found = _each_once(found, version)
         rows = found.column(0).to_numpy()
         values = found.columns[1 : 1 + len(assignments.columns)]
         new = assignments.onto(version.take(rows), values, version, engine)
         Change(rows, new, columns=frozenset(assignments.columns)).apply(version, work, engine)
-        others = _others(found, 1 + len(assignments.columns), _from(body), version, engine)
+        others = _others(found, 1 + len(assignments.columns), _from(body), engine, ctes)
         answer = _returning(body, new, label, others, engine, ctes)
         return Effect(f"{version.name}: {counted(len(rows), 'updated')}", len(rows), answer)
 
@@ -49,7 +49,7 @@ def update(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
 def update_question(tree: Tree, entries: Entries, engine: Engine, ctes: Tree | None) -> tuple[Tree, dict[str, Any]]:
     """The query that an UPDATE runs, and what it reads besides."""
     version, _, _, question = _question(tree["Update"], entries, engine, ctes)
-    return question, {TARGET: positions(version)}
+    return question, {TARGET: positions(version, question)}
 
 
 def _question(
@@ -77,8 +77,8 @@ def delete(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
         if body["selection"] is None and not body["using"]:
             rows, others = np.arange(version.rows, dtype=np.int64), []
         else:
-            found = _first_of_each(ask(engine, question, {TARGET: positions(version)}))
-            rows, others = found.column(0).to_numpy(), _others(found, 1, body["using"] or [], version, engine)
+            found = _first_of_each(ask(engine, question, {TARGET: positions(version, question)}))
+            rows, others = found.column(0).to_numpy(), _others(found, 1, body["using"] or [], engine, ctes)
         old = version.take(rows) if body["returning"] else None
         Change(removed=rows).apply(version, work, engine)
         answer = _returning(body, old, label, others, engine, ctes) if old is not None else None
@@ -88,7 +88,7 @@ def delete(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
 def delete_question(tree: Tree, entries: Entries, engine: Engine, ctes: Tree | None) -> tuple[Tree, dict[str, Any]]:
     """The query that a DELETE runs, and what it reads besides."""
     version, _, question = _delete_question(tree["Delete"], entries, engine, ctes)
-    return question, {TARGET: positions(version)}
+    return question, {TARGET: positions(version, question)}
 
 
 def _delete_question(body: Tree, entries: Entries, engine: Engine, ctes: Tree | None) -> tuple[Version, str, Tree]:
@@ -176,14 +176,12 @@ Others = list[tuple[str, pa.RecordBatch]]
 """The rows of FROM or USING that go with each changed row: label, batch."""
 
 
-def _others(found: pa.RecordBatch, start: int, sources: list[Tree], version: Version, engine: Engine) -> Others:
+def _others(found: pa.RecordBatch, start: int, sources: list[Tree], engine: Engine, ctes: Tree | None) -> Others:
     """The columns behind ``start``, which are ``label.*`` of each source, taken apart."""
     labels = _labels(sources) if found.num_columns > start else []
     out: Others = []
     for label in labels:
-        items = [query.wildcard(label)]
-        with engine.store.reading((), {TARGET: positions(version)}):
-            empty = engine.query(query.select(items, sources, query.false()))
+        empty = engine.query(query.select([query.wildcard(label)], sources, query.false(), ctes))
         columns = found.columns[start : start + empty.num_columns]
         out.append((label, pa.RecordBatch.from_arrays(columns, names=empty.schema.names)))
         start += empty.num_columns
@@ -220,5 +218,6 @@ def _returning(
         else:
             items.append(node)
     where = query.all_equal([query.column(part[0], ROW) for part in parts])
-    with engine.store.reading((), names):
-        return engine.query(query.select(items, tables, where, ctes))
+    tree = query.select(items, tables, where, ctes)
+    with engine.store.showing(names):
+        return engine.query(tree)
