@@ -14,10 +14,11 @@ from ..errors import ConstraintError, UnknownNameError, UnsupportedError, UsageE
 from ..sql.syntax import Statement, Tree, expression_sql, identifier, transform, walk
 from . import query
 from .chunk import Chunk
+from .constraints import check
 from .ddl import Constraints, declared_column
 from .definition import Column, Definition
 from .effect import Effect, Engine, free_name, target
-from .rows import check, defaults
+from .rows import defaults
 from .scratch import Version
 from .transaction import View, Work
 
@@ -196,7 +197,7 @@ def _checked(name: str, version: Version, work: Work, engine: Engine) -> str:
     """Put a version whose constraints are new after a check of all of its rows."""
     empty = version.replaced(version.definition, ())
     rows = version.take(np.arange(version.rows, dtype=np.int64))
-    check(rows, empty, engine.store)
+    check(Chunk(rows), empty, engine.store)
     _put(name, version, work)
     return name
 

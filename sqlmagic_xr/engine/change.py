@@ -12,10 +12,12 @@ import pyarrow as pa
 from ..errors import SqlError, UnsupportedError, UsageError
 from ..sql.syntax import Tree, identifier, name_of, span_of
 from . import query
+from .chunk import Chunk
+from .constraints import check
 from .effect import Engine
 from .keys import Rows
 from .pruning import batches, visible
-from .rows import arrange, check
+from .rows import arrange
 from .schema import provider
 from .scratch import Version, single_batch
 from .transaction import Work
@@ -53,20 +55,21 @@ class Change:
         Raises:
             ConstraintError: a constraint forbids it; ``work`` is as it was.
         """
-        new = [b for b in (self.values, self.added) if b is not None and b.num_rows]
+        new = [b for b in (self.added, self.values) if b is not None and b.num_rows]
+        rows = None
         if new:
             # A key that no update touches and no row adds to cannot be violated.
             touched = None if self.added is not None and self.added.num_rows else self.columns
-            batch = new[0] if len(new) == 1 else pa.concat_batches(new)
+            rows = Chunk(new[0] if len(new) == 1 else pa.concat_batches(new))
             gone = np.concatenate([self.updated, self.removed])
-            check(batch, version, engine.store, removed=gone, columns=touched)
+            check(rows, version, engine.store, removed=gone, columns=touched)
         after = version
         if self.values is not None and len(self.updated):
             after = after.updated(self.updated, self.values)
         if len(self.removed):
             after = after.without(self.removed)
         if self.added is not None and self.added.num_rows:
-            after = after.appended(self.added)
+            after = after.appended(rows if rows is not None and rows.batch is self.added else Chunk(self.added))
         updated = len(self.updated)
         if after is not version:
             added = 0 if self.added is None else self.added.num_rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +11,12 @@ from ..errors import ConstraintError, UnknownNameError, UsageError, suggest
 from ..sql.syntax import Tree, identifier, name_of
 from . import query
 from .change import ROW, Assignments, Change, ask, numbered
+from .chunk import Chunk
+from .constraints import conflicts
 from .definition import Unique
 from .effect import Engine
 from .keys import Rows, repeated
-from .rows import conflicts, show
+from .rows import show
 from .scratch import Version
 
 EXCLUDED = "excluded"
@@ -75,7 +76,8 @@ class OnConflict:
 
     def _met(self, batch: pa.RecordBatch, version: Version) -> tuple[Rows, Rows]:
         """The pairs (row to insert, position in the table) that conflict, each row to insert once."""
-        pairs = [conflicts(_key(batch, u, version), u, version) for u in self.uniques]
+        rows = Chunk(batch)
+        pairs = [conflicts(rows, u, version) for u in self.uniques]
         theirs = np.concatenate([i for i, _ in pairs])
         ours = np.concatenate([j for _, j in pairs])
         theirs, first = np.unique(theirs, return_index=True)
@@ -171,7 +173,3 @@ def _uniques(node: Tree | None, version: Version) -> tuple[Unique, ...]:
 
 def _example(version: Version) -> str:
     return ", ".join(version.definition.uniques[0].columns) if version.definition.uniques else "key"
-
-
-def _key(batch: pa.RecordBatch, unique: Unique, version: Version) -> Sequence[pa.Array]:
-    return [batch.column(i) for i in version.definition.indices(unique.columns)]

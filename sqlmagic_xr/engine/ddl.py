@@ -11,9 +11,11 @@ from datafusion import SessionContext
 from ..errors import SqlError, TypeMismatchError, UnknownNameError, UnsupportedError, UsageError, suggest
 from ..sql.syntax import Statement, Tree, expression_sql, identifier, name_of, parse_one, span_of, to_sql, transform
 from . import query
+from .chunk import Chunk
+from .constraints import check
 from .definition import Check, Column, Definition, Unique, sql_name, stored
 from .effect import Effect, Engine, counted, free_name, plain_name
-from .rows import arrange, check, fit
+from .rows import arrange, fit
 from .schema import provider
 from .scratch import Version, single_batch
 from .transaction import Entries, View, Work
@@ -38,9 +40,9 @@ def create_table(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | 
         version = work.create(name, definition, replacing=replacing)
         if rows is None:
             return Effect(f"{name}: table {'replaced' if replacing else 'created'}")
-        batch = _arranged(rows, version, engine)
+        batch = Chunk(_arranged(rows, version, engine))
         check(batch, version, engine.store)
-        return Effect(f"{name}: table created, {counted(work.append(name, batch), 'inserted')}", batch.num_rows)
+        return Effect(f"{name}: table created, {counted(work.append(name, batch), 'inserted')}", batch.rows)
 
 
 def _arranged(rows: pa.Table, version: Version, engine: Engine) -> pa.RecordBatch:

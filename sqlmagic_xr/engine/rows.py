@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +11,8 @@ import pyarrow.compute as pc
 
 from ..errors import ConstraintError, TypeMismatchError, UsageError
 from ..sql.syntax import expression_sql
-from .chunk import Chunk
-from .definition import Column, Unique
-from .keys import Rows, fingerprints, repeated
-from .query import quoted
+from .definition import Column
+from .keys import Rows
 from .schema import provider
 from .scratch import Version, single_batch
 
@@ -176,100 +174,21 @@ def _without_nulls(batch: pa.RecordBatch, version: Version) -> pa.RecordBatch:
     for column, values in zip(version.definition.columns, batch.columns, strict=True):
         if not column.nullable and values.null_count:
             bad = values.is_null()
-            raise _violation(f"NOT NULL on `{column.name}`", batch, version, np.flatnonzero(bad), "NULL in")
+            raise violation(f"NOT NULL on `{column.name}`", batch, version, np.flatnonzero(bad), "NULL in")
     return batch
 
 
-def check(
-    batch: pa.RecordBatch,
-    version: Version,
-    store: ScratchStore,
-    *,
-    removed: Rows | None = None,
-    columns: frozenset[str] | None = None,
-) -> None:
-    """Check rows that are about to be added against CHECK, PRIMARY KEY and UNIQUE.
-
-    Args:
-        batch: the rows, arranged.
-        version: the table before.
-        store: who evaluates conditions.
-        removed: positions of rows that the same statement takes away or changes.
-        columns: the only columns in which the rows are new; None for all.
-
-    Raises:
-        ConstraintError: names the constraint, the first offending key and how many more there are.
-    """
-    if not batch.num_rows:
-        return
-    for constraint in version.definition.checks:
-        rows = {version.name: provider([batch], batch.schema)}
-        found = store.query(f"SELECT {constraint.text} AS ok FROM {quoted(version.name)}", rows)
-        bad = np.flatnonzero(pc.equal(pc.fill_null(single_batch(found).column(0), True), False))
-        if len(bad):
-            raise _violation(f"{constraint.name} CHECK ({constraint.text})", batch, version, bad, "false for")
-    for unique in version.definition.uniques:
-        if columns is not None and columns.isdisjoint(unique.columns):
-            continue
-        key = [batch.column(i) for i in version.definition.indices(unique.columns)]
-        again, _ = repeated(key)
-        there, _ = conflicts(key, unique, version, removed)
-        bad = np.union1d(again, there)
-        if len(bad):
-            where = "is in the table already" if len(there) and bad[0] == there.min() else "comes twice"
-            shown = ", ".join(f"{n} = {show(c[int(bad[0])].as_py())}" for n, c in zip(unique.columns, key, strict=True))
-            raise ConstraintError(
-                f"{unique.kind} `{unique.name}` of `{version.name}`: {shown} {where}{_more(len(bad) - 1)}",
-                hint="Nothing of the statement was kept. ON CONFLICT says what to do instead.",
-            )
-
-
-def conflicts(
-    columns: Sequence[pa.Array], unique: Unique, version: Version, removed: Rows | None = None
-) -> tuple[Rows, Rows]:
-    """The pairs (row of the given key columns, position in the table) of equal keys.
-
-    A chunk whose bounds cannot hold any of the keys is not looked at, so that a key that grows with every commit
-    costs nothing to check.
-    """
-    indices = version.definition.indices(unique.columns)
-    wanted = Chunk(pa.RecordBatch.from_arrays(list(columns), names=[str(i) for i in range(len(columns))]))
-    hashes = None
-    theirs, ours = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    start = 0
-    for chunk in version.chunks:
-        if not _apart(wanted, chunk, indices):
-            if hashes is None:
-                hashes = fingerprints(columns)
-            i, j = chunk.keys(indices).find(columns, hashes)
-            theirs.append(i)
-            ours.append(j + start)
-        start += chunk.rows
-    i, j = np.concatenate(theirs), np.concatenate(ours)
-    if removed is not None and len(removed):
-        kept = ~np.isin(j, removed)
-        i, j = i[kept], j[kept]
-    return i, j
-
-
-def _apart(wanted: Chunk, chunk: Chunk, indices: tuple[int, ...]) -> bool:
-    """Whether the bounds of some key column show that the two have no key in common."""
-    for mine, theirs in enumerate(indices):
-        a, b = wanted.bounds(mine), chunk.bounds(theirs)
-        if a is not None and b is not None and (a.low > b.high or a.high < b.low):
-            return True
-    return False
-
-
-def _violation(what: str, batch: pa.RecordBatch, version: Version, bad: Rows, verb: str) -> ConstraintError:
+def violation(what: str, batch: pa.RecordBatch, version: Version, bad: Rows, verb: str) -> ConstraintError:
+    """The error of rows that a constraint forbids, with the first of them and how many more there are."""
     first = int(bad[0])
     names = version.definition.key or version.definition.names
     row = ", ".join(f"{n} = {show(batch.column(n)[first].as_py())}" for n in names[:6])
     return ConstraintError(
-        f"{what} of `{version.name}`: {verb} the row with {row}{_more(len(bad) - 1)}",
+        f"{what} of `{version.name}`: {verb} the row with {row}{more(len(bad) - 1)}",
         hint="Nothing of the statement was kept.",
     )
 
 
-def _more(count: int) -> str:
+def more(count: int) -> str:
+    """``, and 3 more``."""
     return f", and {count:,} more" if count else ""

@@ -127,10 +127,9 @@ class Version:
         """All rows as one Arrow table."""
         return pa.Table.from_batches([c.batch for c in self.chunks], schema=self.definition.schema)
 
-    def appended(self, batch: pa.RecordBatch) -> Version:
-        """This table with the rows of ``batch`` added; they must satisfy the constraints already."""
-        chunks = append(self.chunks, Chunk(batch))
-        return self._next(chunks, self.rows + batch.num_rows)
+    def appended(self, rows: Chunk) -> Version:
+        """This table with rows added; they must satisfy the constraints already."""
+        return self._next(append(self.chunks, rows), self.rows + rows.rows)
 
     def without(self, removed: Rows) -> Version:
         """This table without the rows at these positions. Chunks that lose nothing are shared."""

@@ -12,8 +12,11 @@ from datafusion import SessionContext
 
 from ..errors import ExecutionError, UnknownNameError, UsageError, suggest
 from ..sql.syntax import Tree, name_of
+from .chunk import Chunk
+from .constraints import check
 from .pruning import batches, visible
 from .query import relations
+from .rows import arrange
 from .schema import ScratchSchema, provider
 from .scratch import Retention, ScratchTable, Version
 from .transaction import Entries, Moment, Transaction, View, Work
@@ -134,13 +137,11 @@ class ScratchStore:
 
     def append(self, name: str, rows: Any, statement: str) -> int:
         """Add rows to a table, checked; returns how many. See :meth:`ScratchTable.append`."""
-        from .rows import arrange, check
-
         with self.writing(statement) as work:
             before = work.table(name)
-            batch = arrange(rows, before, self)
-            check(batch, before, self)
-            return work.append(name, batch)
+            chunk = Chunk(arrange(rows, before, self))
+            check(chunk, before, self)
+            return work.append(name, chunk)
 
     # Transactions
 

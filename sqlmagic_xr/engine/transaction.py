@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pyarrow as pa
-
 from ..errors import UnknownNameError, suggest
 from ..sql.syntax import Tree
+from .chunk import Chunk
 from .definition import Definition
 from .scratch import Commit, Lineage, Version
 
@@ -85,10 +84,10 @@ class Work:
         self.changes[name] = Change(statements, before.added + added, before.removed + removed)
         self.entries[name] = version
 
-    def append(self, name: str, batch: pa.RecordBatch) -> int:
+    def append(self, name: str, rows: Chunk) -> int:
         """Add rows that satisfy the constraints; returns how many."""
-        self.put(name, self.table(name).appended(batch), batch.num_rows, 0)
-        return int(batch.num_rows)
+        self.put(name, self.table(name).appended(rows), rows.rows, 0)
+        return rows.rows
 
     def rename(self, old: str, new: str) -> None:
         """Give a table another name; its past goes with it."""

@@ -1,0 +1,109 @@
+"""PRIMARY KEY, UNIQUE and CHECK: what rows that are about to come must satisfy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.compute as pc
+
+from ..errors import ConstraintError
+from .chunk import Chunk
+from .definition import Unique
+from .keys import Rows, fingerprints, repeated
+from .query import quoted
+from .rows import more, show, violation
+from .schema import provider
+from .scratch import Version, single_batch
+
+if TYPE_CHECKING:
+    from .store import ScratchStore
+
+
+def check(
+    rows: Chunk,
+    version: Version,
+    store: ScratchStore,
+    *,
+    removed: Rows | None = None,
+    columns: frozenset[str] | None = None,
+) -> None:
+    """Check rows that are about to be added.
+
+    Args:
+        rows: arranged, so that NOT NULL holds already.
+        version: the table before.
+        store: who evaluates conditions.
+        removed: positions of rows that the same statement takes away or changes.
+        columns: the only columns in which the rows are new; None for all.
+
+    Raises:
+        ConstraintError: names the constraint, the first offending key and how many more there are.
+    """
+    if not rows.rows:
+        return
+    for constraint in version.definition.checks:
+        relation = {version.name: provider([rows.batch], rows.batch.schema)}
+        found = store.query(f"SELECT {constraint.text} AS ok FROM {quoted(version.name)}", relation)
+        bad = np.flatnonzero(pc.equal(pc.fill_null(single_batch(found).column(0), True), False))
+        if len(bad):
+            what = f"{constraint.name} CHECK ({constraint.text})"
+            raise violation(what, rows.batch, version, bad, "false for")
+    for unique in version.definition.uniques:
+        if columns is None or not columns.isdisjoint(unique.columns):
+            _check_unique(rows, unique, version, removed)
+
+
+def _check_unique(rows: Chunk, unique: Unique, version: Version, removed: Rows | None) -> None:
+    key = [rows.batch.column(i) for i in version.definition.indices(unique.columns)]
+    again, _ = repeated(key)
+    there, _ = conflicts(rows, unique, version, removed)
+    if not len(again) and not len(there):
+        return
+    bad = np.union1d(again, there)
+    where = "is in the table already" if len(there) and bad[0] == there.min() else "comes twice"
+    shown = ", ".join(f"{n} = {show(c[int(bad[0])].as_py())}" for n, c in zip(unique.columns, key, strict=True))
+    raise ConstraintError(
+        f"{unique.kind} `{unique.name}` of `{version.name}`: {shown} {where}{more(len(bad) - 1)}",
+        hint="Nothing of the statement was kept. ON CONFLICT says what to do instead.",
+    )
+
+
+_NONE: Rows = np.empty(0, np.int64)
+
+
+def conflicts(rows: Chunk, unique: Unique, version: Version, removed: Rows | None = None) -> tuple[Rows, Rows]:
+    """The pairs (row to add, position in the table) of equal keys.
+
+    A chunk whose bounds cannot hold any of the keys is not looked at, so that a key that grows with every commit
+    costs nothing to check.
+    """
+    indices = version.definition.indices(unique.columns)
+    hashes = None
+    theirs, ours = [], []
+    start = 0
+    for chunk in version.chunks:
+        if not _apart(rows, chunk, indices):
+            key = [rows.batch.column(i) for i in indices]
+            if hashes is None:
+                hashes = fingerprints(key)
+            i, j = chunk.keys(indices).find(key, hashes)
+            theirs.append(i)
+            ours.append(j + start)
+        start += chunk.rows
+    if not theirs:
+        return _NONE, _NONE
+    i, j = np.concatenate(theirs), np.concatenate(ours)
+    if removed is not None and len(removed):
+        kept = ~np.isin(j, removed)
+        i, j = i[kept], j[kept]
+    return i, j
+
+
+def _apart(one: Chunk, other: Chunk, indices: tuple[int, ...]) -> bool:
+    """Whether the bounds of some key column show that the two have no key in common."""
+    for place in indices:
+        a, b = one.bounds(place), other.bounds(place)
+        if a is not None and b is not None and (a.low > b.high or a.high < b.low):
+            return True
+    return False
