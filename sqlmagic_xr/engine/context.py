@@ -335,7 +335,9 @@ class Prepared:
         sql = statement.text if tree is statement.tree else to_sql(tree)
         if statement.has_effects:
             return self._pass_on(sql)
-        return Result(statement, sql, context.plan(sql, tree), plan=self._explain(tree), explain_error=self.explain_error)
+        return Result(
+            statement, sql, context.plan(sql, tree), plan=self._explain(tree), explain_error=self.explain_error
+        )
 
     def _explain(self, tree: Tree) -> str:
         """The plan that EXPLAIN asks for, drawn by us; "" where it asks for a run, another format, or nothing."""
