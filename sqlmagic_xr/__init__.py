@@ -10,18 +10,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .engine.context import Context
+    from .context import Context
     from .engine.result import Result
     from .errors import SqlError
     from .magics.shared import get_context
+    from .train.run import Run
 
 __version__ = "0.1.0"
 
-__all__ = ["Context", "Result", "SqlError", "get_context"]
+__all__ = ["Context", "Result", "Run", "SqlError", "get_context"]
 
 _HOMES = {
-    "Context": ".engine.context",
+    "Context": ".context",
     "Result": ".engine.result",
+    "Run": ".train.run",
     "SqlError": ".errors",
     "get_context": ".magics.shared",
 }

@@ -7,7 +7,7 @@ may fail: :class:`Guarded` reports that once and lets it go, and the run goes on
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TextIO
 
@@ -67,16 +67,6 @@ class Guarded:
                 monitor.close()
 
 
-class SilentMonitor:
-    """Shows nothing."""
-
-    def receive(self, event: Event) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
 class TextMonitor:
     """Says at the end how it ended, in one line, and draws each line of the curves as text.
 
@@ -89,7 +79,9 @@ class TextMonitor:
         self._stream, self._curves = stream, curves
 
     def receive(self, event: Event) -> None:
-        """Print at the end; the exception of a failed run is printed by whoever catches it."""
+        """Print what a restart has dropped, and the end; an error is shown by whoever catches it."""
+        if isinstance(event, Started) and event.notice:
+            print(event.notice, file=self._stream)
         if not isinstance(event, Ended):
             return
         if event.error is None:
@@ -155,19 +147,23 @@ class StaticMonitor:
         """Nothing is held."""
 
 
-class Both:
-    """Two monitors as one: the first hears everything first."""
+class Several:
+    """Any number of monitors as one; each hears an event before the next does.
 
-    def __init__(self, first: Monitor, second: Monitor) -> None:
-        self._monitors = (first, second)
+    Args:
+        monitors: those who watch; none of them shows nothing.
+    """
+
+    def __init__(self, monitors: Sequence[Monitor]) -> None:
+        self._monitors = tuple(monitors)
 
     def receive(self, event: Event) -> None:
-        """Tell both."""
+        """Tell all."""
         for monitor in self._monitors:
             monitor.receive(event)
 
     def close(self) -> None:
-        """Close both."""
+        """Close all."""
         for monitor in self._monitors:
             monitor.close()
 

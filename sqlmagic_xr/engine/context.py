@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any
 
 import pyarrow as pa
 import xarray as xr
@@ -39,10 +39,6 @@ from .result import Result
 from .scratch import ScratchTable
 from .store import ScratchStore
 from .variables import Namespace, Variables
-
-if TYPE_CHECKING:
-    from ..train.loop import Training
-    from ..train.run import Run
 
 Params = Mapping[str, Any] | Sequence[Any] | None
 """Values for ``$name`` and ``:name``; a sequence gives ``$1``, ``$2``, ..."""
@@ -150,25 +146,6 @@ class Context(xarray_sql.Context):
             return Prepared(self, statement, rewrite(tree, self.tables))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
-
-    @overload
-    def train(self, text: str, *, stream: Literal[True], **options: Any) -> Training: ...
-
-    @overload
-    def train(self, text: str, *, stream: Literal[False] = False, **options: Any) -> Run: ...
-
-    def train(self, text: str, *, stream: bool = False, **options: Any) -> Run | Training:
-        """Run a training cell; :func:`sqlmagic_xr.train.start.train` says which options there are.
-
-        Returns:
-            The run, whatever its end; with ``stream=True``, an iterable of its events that runs it.
-
-        Raises:
-            SqlError: the text or the options do not fit, or a step failed; what was committed before it stands.
-        """
-        from ..train.start import train  # train stands on the engine; only this door leads the other way
-
-        return train(self, text, stream=stream, **options)
 
     def scratch(self, name: str) -> ScratchTable:
         """The scratch table of that name: its version, history, rows at an older version.

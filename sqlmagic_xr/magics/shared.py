@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..engine.context import Context
+    from ..context import Context
 
 
 @cache
@@ -16,7 +16,7 @@ def get_context() -> Context:
 
     It reads the notebook's variables as tables and parameters; outside IPython there are none.
     """
-    from ..engine.context import Context
+    from ..context import Context
 
     return Context(namespace=_variables)
 

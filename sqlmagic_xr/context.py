@@ -1,0 +1,45 @@
+"""The context that people use: the engine's, with training on top."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from .engine import context as engine
+
+if TYPE_CHECKING:
+    from .train.loop import Training
+    from .train.run import Run
+
+
+class Context(engine.Context):
+    """A DataFusion session with xarray tables, scratch tables, notebook variables, derivatives and training.
+
+    See :class:`sqlmagic_xr.engine.context.Context` for the arguments and for everything but :meth:`train`.
+
+    Example:
+        >>> ctx = Context()
+        >>> _ = ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.0)")
+        >>> run = ctx.train("INSERT INTO p SELECT :next_step, a - :lr * 2 * a FROM p WHERE step = :k",
+        ...                 steps=3, params={"lr": 0.25})
+        >>> ctx.sql("SELECT a FROM p ORDER BY step").to_arrow_table().column("a").to_pylist()
+        [1.0, 0.5, 0.25, 0.125]
+    """
+
+    @overload
+    def train(self, text: str, *, stream: Literal[True], **options: Any) -> Training: ...
+
+    @overload
+    def train(self, text: str, *, stream: Literal[False] = False, **options: Any) -> Run: ...
+
+    def train(self, text: str, *, stream: bool = False, **options: Any) -> Run | Training:
+        """Run a training cell; :func:`sqlmagic_xr.train.start.train` says which options there are.
+
+        Returns:
+            The run, whatever its end; with ``stream=True``, an iterable of its events that runs it.
+
+        Raises:
+            SqlError: the text or the options do not fit, or a step failed; what was committed before it stands.
+        """
+        from .train.start import train  # imported at its first use: a session that only queries does not pay for it
+
+        return train(self, text, stream=stream, **options)

@@ -1,0 +1,327 @@
+"""``%%xsql_train``: options and a cell -> a run and a monitor.
+
+The cell runs as an *async* cell: between steps it lets the kernel's event loop turn, which is what makes buttons work
+in every front end. An input transformer makes it one. Where there is no such loop (a terminal, ``%autoawait off``,
+inside ``%%time``) the plain magic of the same name runs, and only the buttons do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from IPython.core.magic import no_var_expand
+from IPython.display import display
+
+from ..errors import Span, UsageError
+from ..sql.lexer import span_at
+from .errors import Interrupted, short_errors
+from .options import assignment, count, describe, identifier, option, parse
+from .shared import get_context
+
+if TYPE_CHECKING:
+    from ..display.monitor import Monitor
+    from ..train.events import Event
+    from ..train.loop import Training
+
+NAME = "xsql_train"
+HELP = f"""%%{NAME} [options]
+INSERT INTO params SELECT :next_step, ... FROM ... ;     -- the step: one or more statements with effects
+SELECT step, AVG(...) AS loss FROM ... GROUP BY step     -- the curves: any number of queries
+
+Runs the step again and again and draws the curves. :step (or :k) is the newest generation, :next_step one more,
+:seed the run's seed, and :random a number from [0, 1) drawn for the step. Running the cell again continues.
+"""
+_BREATH = 0.02  # seconds between two turns of the event loop; a person notices no delay below 0.1
+_PAUSE = 0.05  # seconds between two looks at whether a paused run goes on
+
+
+def tuning(text: str) -> tuple[str, tuple[float, float]]:
+    """``name=low:high`` as a name and a range.
+
+    >>> tuning("lr=1e-4:1")
+    ('lr', (0.0001, 1.0))
+    """
+    name, equals, values = text.partition("=")
+    low, colon, high = values.partition(":")
+    name = name.strip().lstrip("$:")
+    if not (equals and colon and name.isidentifier()):
+        raise ValueError("write it as name=low:high")
+    try:
+        return name, (float(low), float(high))
+    except ValueError:
+        raise ValueError("write it as name=low:high, with numbers") from None
+
+
+def scheduling(text: str) -> tuple[str, str]:
+    """``name = expression`` as a name and SQL.
+
+    >>> scheduling("lr = 0.4 * pow(0.99, :step)")
+    ('lr', '0.4 * pow(0.99, :step)')
+    """
+    name, equals, expression = text.partition("=")
+    name = name.strip().lstrip("$:")
+    if not (equals and expression.strip() and name.isidentifier()):
+        raise ValueError('write it as "name = expression", in quotes')
+    return name, expression.strip()
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The options of ``%%xsql_train``."""
+
+    steps: int = option("-n", "--steps", help="Make at most N steps.", convert=count, metavar="N", default=100)
+    params: tuple[tuple[str, Any], ...] = option(
+        "-p", "--param", help="Give a parameter a value.", convert=assignment, metavar="NAME=VALUE", many=True
+    )
+    tune: tuple[tuple[str, tuple[float, float]], ...] = option(
+        "--tune", help="Let a parameter be changed while the cell runs: a slider.", convert=tuning,
+        metavar="NAME=LOW:HIGH", many=True,
+    )  # fmt: skip
+    schedule: tuple[tuple[str, str], ...] = option(
+        "--schedule", help="Let a parameter follow an SQL expression, usually of :step.", convert=scheduling,
+        metavar='"NAME = SQL"', many=True,
+    )  # fmt: skip
+    until: str | None = option(
+        "--until",
+        help="End once an SQL condition on the newest row of the curves is true.",
+        convert=str,
+        metavar='"SQL"',
+    )
+    patience: int | None = option(
+        "--patience", help="End when the first curve has not fallen for N steps.", convert=count, metavar="N"
+    )
+    every: int | None = option("--every", help="Refresh the curves every N steps.", convert=count, metavar="N")
+    curves: tuple[str, ...] = option(
+        "--curve", help="Draw a view, instead of SELECTs in the cell.", convert=str, metavar="VIEW", many=True
+    )
+    log: bool = option("--log-y", help="Draw with a logarithmic y axis.")
+    seed: int | None = option("--seed", help="Draw :random from this seed.", convert=count, metavar="N")
+    resume: bool = option("--continue", help="Go on from the newest generation, as it does anyway.")
+    restart: bool = option("--restart", help="Begin again at the first generation; drops the later ones.")
+    output: str | None = option(
+        "-o", "--output", help="Keep the run as a variable.", convert=identifier, metavar="NAME"
+    )
+    quiet: bool = option("-q", "--quiet", help="Print no text.")
+    live: bool = option("--live", help="Show the widget, wherever this is.")
+    static: bool = option("--static", help="Show a picture at the end only.")
+    no_display: bool = option("--no-display", help="Show neither widget nor picture.")
+    help: bool = option("--help", help="Show this.")
+
+
+Place = Literal["live", "static", "terminal"]
+
+
+def read_options(line: str) -> TrainOptions:
+    """The options of a magic's line.
+
+    Raises:
+        UsageError: one is unknown, wrong, or contradicts another, or something stands behind them.
+    """
+    parsed = parse(TrainOptions, line)
+    options, rest = parsed.options, line[parsed.start :].rstrip()
+    if rest:
+        raise UsageError(
+            f"{rest.split()[0]} is no option", text=line, span=span_at(line, parsed.start, parsed.start + len(rest)),
+            hint="SQL begins on the next line; a value with spaces in it stands in quotes.",
+        )  # fmt: skip
+    shown = [name for name in ("live", "static", "no_display") if getattr(options, name)]
+    if len(shown) > 1:
+        raise _contradiction(line, "--" + shown[0], "--" + shown[1].replace("_", "-"))
+    if options.resume and options.restart:
+        raise _contradiction(line, "--continue", "--restart")
+    for option_name, pairs in (("--param", options.params), ("--tune", options.tune), ("--schedule", options.schedule)):
+        names = [name for name, _ in pairs]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UsageError(f"{option_name} {twice} is given twice", text=line, span=_whole(line))
+    return options
+
+
+def place_of(shell: Any) -> Place:
+    """Where a cell is shown: to someone who can click, in a notebook without anyone, or in a terminal.
+
+    A client that a person sits at lets cells ask for input; nbclient, nbconvert and nbval do not.
+    """
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return "terminal"
+    parent = kernel.get_parent()
+    return "live" if parent.get("content", {}).get("allow_stdin") else "static"
+
+
+def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None:
+    """What a cell asks for, checked and not begun; None where it only asks for help."""
+    from ..display.monitor import Guarded, Several
+
+    options = read_options(line)
+    if options.help:
+        print(f"{HELP}\n{describe(TrainOptions)}")
+        return None
+    place = place_of(shell)
+    if options.live and place == "terminal":
+        raise UsageError("--live needs a notebook", hint="In a terminal there is a progress bar.")
+    training = get_context().train(
+        cell, stream=True, steps=options.steps, params=dict(options.params), tune=dict(options.tune),
+        schedule=dict(options.schedule), until=options.until, patience=options.patience, every=options.every,
+        seed=options.seed, restart=options.restart, curve=options.curves,
+    )  # fmt: skip
+    if options.output is not None:
+        shell.user_ns[options.output] = training.run
+    return training, Several([Guarded(monitor) for monitor in _monitors(place, options, training)])
+
+
+def _monitors(place: Place, options: TrainOptions, training: Training) -> list[Monitor]:
+    from ..display.monitor import StaticMonitor, TerminalMonitor, TextMonitor
+
+    if place == "terminal" and not options.static and not options.no_display:
+        return [] if options.quiet else [TerminalMonitor(TextMonitor())]
+    text: list[Monitor] = [] if options.quiet else [TextMonitor(curves=False)]
+    if options.no_display:
+        return text
+    if (place == "live" and not options.static) or options.live:
+        from ..display.live import LiveMonitor
+
+        return [LiveMonitor(training.control, display, log=options.log), *text]
+    return [StaticMonitor(display, log=options.log), *text]
+
+
+class Train:
+    """``%%xsql_train`` in one shell.
+
+    Args:
+        shell: IPython's.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._executing = False
+
+    def register(self) -> None:
+        """Put the magic, and the transformer that makes it an async cell, into the shell."""
+        self._shell.register_magic_function(self.run, "line_cell", NAME)
+        self._shell.input_transformers_cleanup.append(self.transform)
+        self._shell.events.register("pre_execute", self._begin)
+        self._shell.events.register("post_execute", self._end)
+
+    def unregister(self) -> None:
+        """Take them back."""
+        for kind in ("line", "cell"):
+            self._shell.magics_manager.magics[kind].pop(NAME, None)
+        self._shell.input_transformers_cleanup.remove(self.transform)
+        self._shell.events.unregister("pre_execute", self._begin)
+        self._shell.events.unregister("post_execute", self._end)
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """A cell that begins with the magic, as Python code that awaits it."""
+        if not lines or not lines[0].startswith(f"%%{NAME}"):
+            return lines
+        head = lines[0].removeprefix(f"%%{NAME}")
+        loops = getattr(self._shell, "kernel", None) is not None and self._shell.autoawait
+        # Within a running cell this is the body of another magic (%%time), which could not await it.
+        if (head.strip() and not head[0].isspace()) or not loops or self._executing:
+            return lines
+        body = "".join(lines[1:])
+        return [f"await __import__({__name__!r}, fromlist=['run_async']).run_async({head.strip()!r}, {body!r})\n"]
+
+    @no_var_expand
+    def run(self, line: str, cell: str | None = None) -> None:
+        """Run a training cell without turning the event loop; %%xsql_train --help tells the options."""
+        with short_errors():
+            found = prepare(self._shell, line if cell is not None else line + " --help", cell or "")
+            if found is None:
+                return
+            training, monitor = found
+            with training.control.interruptible(), closing(iter(training)) as events:
+                _follow(events, monitor)
+            _report_interrupt(training)
+
+    def _begin(self) -> None:
+        self._executing = True
+
+    def _end(self) -> None:
+        self._executing = False
+
+
+async def run_async(line: str, cell: str) -> None:
+    """Run a training cell, with the event loop turning between its steps."""
+    from IPython.core.getipython import get_ipython
+
+    with short_errors():
+        found = prepare(get_ipython(), line, cell)
+        if found is None:
+            return
+        training, monitor = found
+        with training.control.interruptible(), closing(iter(training)) as events:
+            try:
+                await _follow_async(events, monitor)
+            except asyncio.CancelledError:
+                training.control.interrupt()
+                _follow(events, monitor)
+                raise
+        _report_interrupt(training)
+
+
+def _follow(events: Generator[Event], monitor: Monitor) -> None:
+    from ..train.events import Paused
+
+    try:
+        for event in events:
+            monitor.receive(event)
+            if isinstance(event, Paused):
+                time.sleep(_PAUSE)
+    finally:
+        monitor.close()
+
+
+async def _follow_async(events: Generator[Event], monitor: Monitor) -> None:
+    from ..train.events import Paused
+
+    breathed = time.perf_counter()
+    try:
+        for event in events:
+            monitor.receive(event)
+            if isinstance(event, Paused):
+                await asyncio.sleep(_PAUSE)
+            elif time.perf_counter() - breathed >= _BREATH:
+                await asyncio.sleep(0)
+                breathed = time.perf_counter()
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        monitor.close()
+        raise
+    monitor.close()
+
+
+def _report_interrupt(training: Training) -> None:
+    if training.run.status == "interrupted":
+        raise Interrupted(training.run.message)
+
+
+_installed: dict[int, Train] = {}
+
+
+def register(ip: Any) -> None:
+    """Put ``%%xsql_train`` into a shell."""
+    _installed[id(ip)] = train = Train(ip)
+    train.register()
+
+
+def unregister(ip: Any) -> None:
+    """Take it back."""
+    train = _installed.pop(id(ip), None)
+    if train is not None:
+        train.unregister()
+
+
+def _contradiction(line: str, one: str, other: str) -> UsageError:
+    return UsageError(f"{one} and {other} contradict each other", text=line, span=_whole(line))
+
+
+def _whole(line: str) -> Span:
+    return span_at(line, len(line) - len(line.lstrip()), len(line.rstrip()))
