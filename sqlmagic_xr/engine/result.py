@@ -228,7 +228,18 @@ class Result:
 def _fetch(frame: Any) -> pa.Table:
     """All rows of a frame, its partitions in their order: a grid comes as it lies (``collect()`` mixes them)."""
     batches = [batch for partition in frame.collect_partitioned() for batch in partition]
-    return pa.Table.from_batches(batches, schema=frame.schema())
+    return _table(batches, frame.schema())
+
+
+def _table(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """Batches as one table, of the planned types.
+
+    The engine plans a folded constant as nullable and computes it as not, or the other way round; then any may be NULL.
+    """
+    if any(batch.schema != schema for batch in batches):
+        schema = pa.schema([field.with_nullable(True) for field in schema], schema.metadata)
+        batches = [pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches]
+    return pa.Table.from_batches(batches, schema=schema)
 
 
 def _batches(frame: Any) -> Iterator[pa.RecordBatch]:
@@ -247,7 +258,7 @@ def _head(frame: Any, limit: int) -> pa.Table:
         room -= found[-1].num_rows
         if room == 0:
             break
-    return pa.Table.from_batches(found, schema=frame.schema())
+    return _table(found, frame.schema())
 
 
 def _stream(frame: Any, limit: int) -> tuple[pa.Table, int]:
@@ -259,5 +270,5 @@ def _stream(frame: Any, limit: int) -> tuple[pa.Table, int]:
             total += batch.to_pyarrow().num_rows
             if total <= KEPT_ROWS or sum(b.num_rows for b in found) < limit:
                 found.append(batch.to_pyarrow())
-    table = pa.Table.from_batches(found, schema=frame.schema())
+    table = _table(found, frame.schema())
     return (table if total <= KEPT_ROWS else table.slice(0, limit)), total
