@@ -14,7 +14,8 @@ from datafusion import SessionConfig, SessionContext
 from xarray_sql.ds import XarrayDataFrame
 from xarray_sql.reader import read_xarray_table
 
-from ..autodiff.rewrite import CALLS, rewrite
+from ..autodiff.rewrite import rewrite
+from ..autodiff.rules import CALLS
 from ..errors import SqlError, UnsupportedError
 from ..sql.lexer import TokenKind
 from ..sql.parameters import bind, can_be_parameter, missing, parameters_of, values_of

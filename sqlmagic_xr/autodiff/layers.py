@@ -1,0 +1,407 @@
+"""The chain rule through the layers that SQL puts between an expression and its columns.
+
+A column that a subquery, a CTE or a view computes gets a companion: one more column of that query, its derivative. What
+is outside reads the companion as it reads the column, so nothing is computed twice and no text is copied outwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..errors import DerivativeError, SqlError, UnknownNameError
+from ..sql.expression import Call, Column, Expression, Literal, columns, from_tree, replace_parts, to_sql
+from ..sql.scope import ColumnType, Environment, Item, Query, Relation, Scope, item_key
+from ..sql.syntax import identifier
+from .derivative import Derivative, real, refused
+from .rules import CALLS, Rules
+from .simplify import ONE, ZERO, add, multiply
+
+USAGE = {
+    "grad": "grad(expression, column)",
+    "jvp": "jvp(expression, column, tangent [, column, tangent ...])",
+    "vjp": "vjp(expression, column, cotangent)",
+}
+
+
+class NoTables:
+    """A catalog without tables."""
+
+    def relation(self, name: tuple[str, ...]) -> Relation | None:
+        """None: there is no table of any name."""
+        return None
+
+
+_NOTHING = Item({}, ())
+_NO_TABLES = Environment(NoTables())
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a derivative is taken by: a column of one item of a scope."""
+
+    item: Item
+    name: str
+
+
+@dataclass(eq=False)
+class Companion:
+    """The derivative of a query's column, as a further column of the query.
+
+    Attributes:
+        query: the query that gets it.
+        name: its name there.
+        branches: what it is in each of the query's SELECTs.
+        needs: the companions of inner queries that ``branches`` read.
+        wanted: whether the statement reads it; only then it is written.
+    """
+
+    query: Query
+    name: str
+    branches: list[Expression] = field(default_factory=list)
+    needs: set[Companion] = field(default_factory=set)
+    wanted: bool = False
+
+
+@dataclass(frozen=True)
+class Worked:
+    """A derivative that was worked out, and the companions that it reads."""
+
+    expression: Expression
+    needs: frozenset[Companion] = frozenset()
+
+
+class View:
+    """An expression's names as :class:`.derivative.Scope` asks for them: one scope, one variable."""
+
+    def __init__(self, layers: Layers, scope: Scope, variable: Variable) -> None:
+        self.layers = layers
+        self.scope = scope
+        self.variable = variable
+        self.needs: dict[tuple[str, ...], Companion] = {}
+        self._known: dict[tuple[str, ...], Expression | None] = {}
+
+    def derivative(self, column: Column) -> Expression | None:
+        """The derivative of a column by the variable; None where it does not depend on it."""
+        if column.path not in self._known:
+            self._known[column.path] = self._derivative(column)
+        return self._known[column.path]
+
+    def _derivative(self, column: Column) -> Expression | None:
+        item, name = self.scope.resolve(column.path)
+        if item is not self.variable.item:
+            return None
+        if name == self.variable.name:
+            return ONE
+        if item.query is None:
+            return None
+        found = self.layers.through(item.query, item.inner(name), item.inner(self.variable.name))
+        if not isinstance(found, Companion):
+            return found
+        path = (*column.path[:-1], found.name)
+        self.needs[path] = found
+        return Column(path)
+
+    def depends(self, expression: Expression) -> bool:
+        """Whether any column in an expression depends on the variable."""
+        return any(self._active(path) for path in columns(expression))
+
+    def _active(self, path: tuple[str, ...]) -> bool:
+        try:
+            return self.derivative(Column(path)) is not None
+        except UnknownNameError:
+            return False  # a name of a subquery's own, inside a piece that is kept as it is
+
+    def type_of(self, column: Column) -> ColumnType | None:
+        """What kind of value a column holds."""
+        return self.layers.type_of(self.scope, column)
+
+    def never_null(self, column: Column) -> bool:
+        """Whether a column cannot be NULL: part of a table's key that no outer join fills."""
+        item, name = self.scope.resolve(column.path)
+        return item.relation is not None and not item.nullable and name in item.relation.key
+
+    def require_constant(self, call: Call) -> None:
+        """Raise DerivativeError unless the variable has one value in all rows that an aggregate reads."""
+        item, name = self.variable.item, self.variable.name
+        if not self.scope.owns(item) or item_key(item) == ():
+            return
+        keys: tuple[Expression, ...] = self.scope.group_keys or ()
+        if call.window is not None:
+            keys = self.layers.partition(self.scope, call)
+        if (id(item), name) in self.scope.fixed(keys):
+            return
+        what = f"{name} may differ between the rows that {call.name} reads, so that there is no one {name} to derive by"
+        where = "PARTITION BY" if call.window is not None else "GROUP BY"
+        hint = f"Put it into {where}, read it from a relation of one row, or derive inside it: avg(grad(..., {name}))."
+        raise refused(call, what, hint)
+
+
+class Layers:
+    """The derivatives of the columns of a statement's queries, each worked out once.
+
+    Args:
+        rules: function -> partial derivatives.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.companions: list[Companion] = []
+        self._called: dict[tuple[int, Call], Worked] = {}
+        self._found: dict[tuple[int, str, str], Companion | Expression | None] = {}
+        self._views: dict[tuple[int, int, str], tuple[View, Derivative]] = {}
+
+    def by(self, scope: Scope, variable: Variable) -> tuple[View, Derivative]:
+        """What works out derivatives in a scope by a variable."""
+        key = (id(scope), id(variable.item), variable.name)
+        if key not in self._views:
+            view = View(self, scope, variable)
+            self._views[key] = (view, Derivative(view, self.rules))
+        return self._views[key]
+
+    def call(self, call: Call, scope: Scope) -> Worked:
+        """What a call of grad, jvp or vjp in a scope is equal to.
+
+        Raises:
+            DerivativeError: a part that has no derivative, or a call that is none.
+            UnknownNameError: a column that nothing has, or more than one relation.
+        """
+        key = (id(scope), call)
+        if key not in self._called:
+            try:
+                self._called[key] = self._call(call, scope)
+            except SqlError as error:
+                error.span = error.span or call.span
+                raise
+        return self._called[key]
+
+    def _call(self, call: Call, scope: Scope) -> Worked:
+        pairs = _arguments(call)
+        total: Expression = ZERO
+        needs: frozenset[Companion] = frozenset()
+        for column, direction in pairs:
+            variable = self._variable(column, scope)
+            found = self.derivative(call.args[0], scope, variable)
+            if found is None:
+                self._require_no_other_reading(call.args[0], scope, variable)
+                continue
+            factor = self.expanded(direction, scope)
+            total = add(total, multiply(found.expression, factor.expression))
+            needs |= found.needs | factor.needs
+        return Worked(real(total, self.by(scope, Variable(_NOTHING, ""))[1]), needs)
+
+    def _variable(self, column: Expression, scope: Scope) -> Variable:
+        if not isinstance(column, Column):
+            error = DerivativeError(
+                f"a derivative is taken by a column, not by {described(column)}",
+                hint="Name the value in a subquery, and take the derivative by that column outside.",
+            )
+            error.span = column.span
+            raise error
+        item, name = _resolve(column, scope)
+        kind = self.type_of(scope, column)
+        if kind in ("text", "time", "boolean"):
+            raise refused(column, f"{name} is {kind}: only by numbers is there a derivative", "")
+        return Variable(item, name)
+
+    def _require_no_other_reading(self, expression: Expression, scope: Scope, variable: Variable) -> None:
+        """Raise DerivativeError where a zero would mislead: the same column was read elsewhere, and computed with."""
+        mine = self.roots_of(variable)
+        for path in sorted(columns(expression)):
+            try:
+                item, name = scope.resolve(path)
+            except UnknownNameError:
+                continue
+            computed = item.query is not None and item is not variable.item
+            if computed and mine & self.roots(scope, Column(path)):
+                what = f"{name} was computed from another reading of {variable.name}, not from this one"
+                hint = f"Select {variable.name} beside {name} in the same subquery, and derive by that column."
+                raise DerivativeError(what, hint=hint)
+
+    def expanded(self, expression: Expression, scope: Scope) -> Worked:
+        """An expression in a scope with the derivatives inside it worked out, and its names looked up."""
+        needs: set[Companion] = set()
+
+        def change(node: Expression) -> Expression | None:
+            if isinstance(node, Column):
+                _resolve(node, scope)
+            elif isinstance(node, Call) and node.name in CALLS:
+                worked = self.call(node, scope)
+                needs.update(worked.needs)
+                return worked.expression
+            return None
+
+        return Worked(replace_parts(expression, change), frozenset(needs))
+
+    def derivative(self, expression: Expression, scope: Scope, variable: Variable) -> Worked | None:
+        """The derivative of an expression; None where it does not depend on the variable."""
+        inner = self.expanded(expression, scope)
+        view, derivative = self.by(scope, variable)
+        found = derivative.of(inner.expression)
+        if found is None:
+            return None
+        made = real(found, derivative)
+        read = {view.needs[path] for path in columns(made) if path in view.needs}
+        return Worked(made, frozenset(read) | inner.needs)
+
+    def through(self, query: Query, name: str, by: str) -> Companion | Expression | None:
+        """The derivative of a query's column by another of its columns: a number, None for zero, or a companion."""
+        key = (id(query), name, by)
+        if key not in self._found:
+            companion = Companion(query, self._free_name(query, f"d_{name}_d_{by}"))
+            query.added[companion.name] = companion
+            self._found[key] = companion  # a recursive CTE asks for it while it is worked out
+            self._found[key] = self._through(companion, name, by)
+        return self._found[key]
+
+    def _through(self, companion: Companion, name: str, by: str) -> Companion | Expression | None:
+        query = companion.query
+        if query.branches is None:
+            _require_given(query, name)
+            return None
+        found: list[Worked | None] = []
+        for branch in query.branches:
+            output, variable = self._output(query, branch, name), self._output(query, branch, by)
+            if not isinstance(variable, Column):
+                self._require_unrelated(branch, name, output, by, variable)
+                found.append(None)
+                continue
+            item, column = branch.resolve(variable.path)
+            found.append(self.derivative(output, branch, Variable(item, column)))
+        known = [worked.expression if worked else ZERO for worked in found]
+        companion.branches = known
+        companion.needs = {need for worked in found if worked for need in worked.needs}
+        self.companions.append(companion)
+        if all(worked is None for worked in found):
+            return None
+        if isinstance(known[0], Literal) and all(other == known[0] for other in known):
+            return known[0]
+        for branch in query.branches:
+            _require_plain(branch, name)
+        return companion
+
+    def _output(self, query: Query, branch: Scope, name: str) -> Expression:
+        added = query.added.get(name)
+        if isinstance(added, Companion) and query.branches is not None:
+            return added.branches[query.branches.index(branch)]
+        output = query.output(branch, name)
+        if output is None:
+            raise DerivativeError(
+                f"what {name} is computed from cannot be seen",
+                hint="Name the columns of the subquery instead of `*`, so that its derivative can be followed.",
+            )
+        return output
+
+    def _require_unrelated(self, branch: Scope, name: str, output: Expression, by: str, variable: Expression) -> None:
+        shared = self.roots(branch, output) & self.roots(branch, variable)
+        if name != by and shared:
+            what = f"{by} is computed itself, and {name} from the same columns, so that there is no derivative by it"
+            source = sorted(column for _, column in shared)[0]
+            raise DerivativeError(what, hint=f"Derive by a column that is not computed, such as {source}.")
+
+    def roots_of(self, variable: Variable) -> set[tuple[tuple[str, ...], str]]:
+        """As :meth:`roots`, of a variable."""
+        alone = Scope([variable.item], _NO_TABLES)
+        return self.roots(alone, Column((variable.name,)))
+
+    def roots(self, scope: Scope, expression: Expression) -> set[tuple[tuple[str, ...], str]]:
+        """The columns of tables, as (table, column), that an expression is computed from."""
+        found: set[tuple[tuple[str, ...], str]] = set()
+        seen: set[tuple[int, str]] = set()
+        todo = [(scope, path) for path in columns(expression)]
+        while todo:
+            inside, path = todo.pop()
+            try:
+                item, name = inside.resolve(path)
+            except UnknownNameError:
+                continue
+            if (id(item), name) in seen:
+                continue
+            seen.add((id(item), name))
+            if item.relation is not None:
+                found.add((item.relation.name, item.inner(name)))
+            elif item.query is not None:
+                for branch in item.query.branches or ():
+                    output = item.query.output(branch, item.inner(name))
+                    todo += [(branch, inner) for inner in columns(output)] if output is not None else []
+        return found
+
+    def type_of(self, scope: Scope, column: Column) -> ColumnType | None:
+        """What kind of value a column holds, seen through the layers; None where that is not known."""
+        item, name = scope.resolve(column.path)
+        inner = item.inner(name)
+        if item.relation is not None:
+            return item.relation.columns.get(inner)
+        if item.query is None:
+            return None
+        if item.query.view is not None:
+            return item.query.view.columns.get(inner, "real")
+        if inner in item.query.added or item.query.branches is None or item.query.recursive:
+            return "real"
+        branch = item.query.branches[0]
+        output = item.query.output(branch, inner)
+        return self.by(branch, Variable(item, ""))[1].type_of(output) if output is not None else None
+
+    def partition(self, scope: Scope, call: Call) -> tuple[Expression, ...]:
+        """What an aggregate's window is partitioned by."""
+        tree = call.window.tree if call.window is not None else {}
+        if "NamedWindow" in tree:
+            wanted = identifier(tree["NamedWindow"])
+            named = {identifier(name): spec for name, spec in scope.select["named_window"]}
+            tree = named.get(wanted, {})
+        return tuple(from_tree(key) for key in tree.get("WindowSpec", {}).get("partition_by", []))
+
+    def want(self, needs: frozenset[Companion]) -> None:
+        """Mark companions as read, and those that they read."""
+        for companion in needs:
+            if not companion.wanted:
+                companion.wanted = True
+                self.want(frozenset(companion.needs))
+
+    def _free_name(self, query: Query, name: str) -> str:
+        taken = {*(query.names or ()), *query.added}
+        return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
+
+
+def _arguments(call: Call) -> list[tuple[Expression, Expression]]:
+    """The pairs (column, direction) of a call; a direction of 1 for grad."""
+    count = len(call.args)
+    fits = {"grad": count == 2, "vjp": count == 3, "jvp": count >= 3 and count % 2 == 1}[call.name]
+    if not fits or call.distinct or call.filter is not None or call.window is not None:
+        hint = "It takes no DISTINCT, FILTER or OVER." if fits else f"Not with {count} arguments."
+        raise DerivativeError(f"{call.name} is written {USAGE[call.name]}", hint=hint)
+    if call.name == "grad":
+        return [(call.args[1], ONE)]
+    return list(zip(call.args[1::2], call.args[2::2], strict=True))
+
+
+def _resolve(column: Column, scope: Scope) -> tuple[Item, str]:
+    """As Scope.resolve, with errors that point at the column."""
+    try:
+        return scope.resolve(column.path)
+    except UnknownNameError as error:
+        error.span = error.span or column.span
+        raise
+
+
+def _require_given(query: Query, name: str) -> None:
+    """Raise DerivativeError unless a query's rows are given (VALUES), not computed."""
+    if "Values" not in query.tree["body"]:
+        raise DerivativeError(
+            f"{name} comes from a UNION, INTERSECT or EXCEPT, through which no derivative can be followed",
+            hint="UNION ALL can be; or derive inside its branches.",
+        )
+
+
+def _require_plain(branch: Scope, name: str) -> None:
+    """Raise DerivativeError for a SELECT DISTINCT: a companion would change which rows are distinct."""
+    if branch.select["distinct"] is not None:
+        raise DerivativeError(
+            f"{name} comes from a SELECT DISTINCT, through which no derivative can be followed",
+            hint="Derive inside it, or use GROUP BY.",
+        )
+
+
+def described(expression: Expression) -> str:
+    """An expression's text for an error, cut to a line."""
+    text = to_sql(expression)
+    return text if len(text) <= 40 else text[:37] + "..."

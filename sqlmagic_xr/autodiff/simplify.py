@@ -1,0 +1,260 @@
+"""Arithmetic on expressions that leaves nothing behind to tidy: no zero term, no ``x * 1``, constants folded.
+
+Numbers that a fold makes are real (``2 * 3`` is ``6.0``), since derivatives are. A product has its number in front and
+leans to the left, so that a long chain needs no nested parentheses. Assumptions, each beside its fold:
+
+- a factor that is the number 0 makes the product 0, whatever the other is (NULL, NaN and Infinity included);
+- products and sums of numbers are regrouped, which may change the last bit of a result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+
+from ..sql.expression import Call, Case, Expression, Literal
+
+ZERO = Literal(0.0)
+ONE = Literal(1.0)
+
+
+def number(expression: Expression) -> float | None:
+    """The value of a number, else None."""
+    return float(expression.number) if isinstance(expression, Literal) and expression.number is not None else None
+
+
+def is_zero(expression: Expression) -> bool:
+    """Whether it is the number 0."""
+    return number(expression) == 0
+
+
+def negative(x: Expression) -> Expression:
+    """``-x``."""
+    match x:
+        case Call("-", (a, b)):
+            return subtract(b, a)
+    return multiply(Literal(-1.0), x)
+
+
+def add(x: Expression, y: Expression) -> Expression:
+    """``x + y``."""
+    if is_zero(x):
+        return y
+    if is_zero(y):
+        return x
+    if (folded := _fold(x, y, lambda a, b: a + b)) is not None:
+        return folded
+    if isinstance(x, Case) and isinstance(y, Case) and (merged := _merge(x, y)) is not None:
+        return merged
+    a, b = factors(x), factors(y)
+    if a.same_but_number(b):
+        return product(replace(a, number=a.number + b.number))
+    if b.number < 0:
+        return Call("-", (x, negative(y)))
+    if a.number < 0:
+        return Call("-", (y, negative(x)))
+    match y:
+        case Call("+", (first, second)):
+            return Call("+", (add(x, first), second))
+    return Call("+", (x, y))
+
+
+def subtract(x: Expression, y: Expression) -> Expression:
+    """``x - y``."""
+    if isinstance(y, Call) and y.name == "-" and len(y.args) == 2 and is_zero(x):
+        return subtract(y.args[1], y.args[0])
+    if is_zero(y):
+        return x
+    if is_zero(x):
+        return negative(y)
+    if (folded := _fold(x, y, lambda a, b: a - b)) is not None:
+        return folded
+    a, b = factors(x), factors(y)
+    if a.same_but_number(b):
+        return product(replace(a, number=a.number - b.number))  # x - x is 0: assumes that x is finite
+    return Call("+", (x, negative(y))) if b.number < 0 else Call("-", (x, y))
+
+
+def multiply(x: Expression, y: Expression) -> Expression:
+    """``x * y``."""
+    a, b = number(x), number(y)
+    if a == 0 or b == 0:
+        return ZERO  # whatever the other factor is: 0 * NULL and 0 * NaN are 0 here
+    if a == 1:
+        return y
+    if b == 1:
+        return x
+    for case, other in ((x, y), (y, x)):
+        if isinstance(case, Case) and _is_choice(case):
+            return map_case(case, partial(multiply, other))
+    p, q = factors(x), factors(y)
+    return product(Factors(p.number * q.number, p.over + q.over, p.under + q.under))
+
+
+def divide(x: Expression, y: Expression) -> Expression:
+    """``x / y``, as real numbers."""
+    if is_zero(x):
+        return ZERO  # whatever y is: 0 / 0 is 0 here
+    if is_zero(y):
+        return Call("/", (x, y))
+    p, q = factors(x), factors(y)
+    return product(Factors(p.number / q.number, p.over + q.under, p.under + q.over))
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A product taken apart: ``number * over... / under...``."""
+
+    number: float
+    over: tuple[Expression, ...] = ()
+    under: tuple[Expression, ...] = ()
+
+    def same_but_number(self, other: Factors) -> bool:
+        """Whether two products are multiples of each other."""
+        return self.over == other.over and self.under == other.under and bool(self.over or self.under)
+
+
+def factors(x: Expression) -> Factors:
+    """An expression as a product; what is none is its own only factor.
+
+    A division that the user wrote is a factor of its own, since one of integers must not be regrouped.
+    """
+    if (n := number(x)) is not None:
+        return Factors(n)
+    match x:
+        case Call("-", (inner,)):
+            f = factors(inner)
+            return replace(f, number=-f.number)
+        case Call("*", (a, b)):
+            p, q = factors(a), factors(b)
+            return Factors(p.number * q.number, p.over + q.over, p.under + q.under)
+        case Call("/", (a, b)) if x.origin is None and not is_zero(b):
+            p, q = factors(a), factors(b)
+            return Factors(p.number / q.number, p.over + q.under, p.under + q.over)
+    return Factors(1.0, (x,))
+
+
+def product(f: Factors) -> Expression:
+    """The expression of a product, its number in front."""
+    f = _without_overflow(f)
+    if f.number == 0:
+        return ZERO
+    over, under = (_chain(side) for side in (f.over, f.under))
+    sign = f.number < 0
+    size = Literal(abs(f.number))
+    if over is None:
+        return Literal(f.number) if under is None else Call("/", (Literal(f.number), under))
+    if size.value == 1:
+        new = over
+    else:
+        sign = False
+        new = _chain((Literal(f.number), *f.over)) or size
+    new = new if under is None else Call("/", (new, under))
+    return Call("-", (new,)) if sign else new
+
+
+def _chain(parts: Sequence[Expression]) -> Expression | None:
+    return reduce(lambda a, b: Call("*", (a, b)), parts) if parts else None
+
+
+def _without_overflow(f: Factors) -> Factors:
+    """``exp(z) / (1 + exp(z))`` as ``1 / (1 + exp(-z))``: the sigmoid, which does not become Infinity / Infinity."""
+    for under in f.under:
+        match under:
+            case Call("+", (c, Call("exp", (z,)) as e)) | Call("+", (Call("exp", (z,)) as e, c)) if number(c) == 1:
+                if e in f.over:
+                    over, below = list(f.over), list(f.under)
+                    over.remove(e)
+                    below[below.index(under)] = Call("+", (ONE, Call("exp", (negative(z),))))
+                    return _without_overflow(Factors(f.number, tuple(over), tuple(below)))
+    return f
+
+
+def power(x: Expression, y: Expression) -> Expression:
+    """``power(x, y)``."""
+    exponent = number(y)
+    if exponent == 0:
+        return ONE
+    if exponent == 1:
+        return x
+    base = number(x)
+    if base is not None and exponent is not None and base > 0:
+        value = math.pow(base, exponent) if abs(exponent * math.log(base)) < 700 else math.inf
+        if math.isfinite(value):
+            return Literal(value)
+    return Call("power", (x, y))
+
+
+def choose(case: Case) -> Expression:
+    """A CASE without the branches whose condition is known, and plain where all its results are one."""
+    branches = []
+    default = case.default
+    for condition, result in case.branches:
+        truth = None if case.operand is not None else _truth(condition)
+        if truth is None:
+            branches.append((condition, result))
+        elif truth:
+            default = result
+            break
+    results = {result for _, result in branches}
+    if default is not None and (not branches or results == {default}):
+        return default
+    return Case(tuple(branches), default, case.operand)  # assumes nothing: a NULL condition goes to ELSE
+
+
+def map_case(case: Case, change: Callable[[Expression], Expression]) -> Expression:
+    """The CASE whose results are changed; a missing ELSE stays missing."""
+    branches = tuple((condition, change(result)) for condition, result in case.branches)
+    return choose(Case(branches, None if case.default is None else change(case.default), case.operand))
+
+
+BUILD: dict[tuple[str, int], Callable[..., Expression]] = {
+    ("-", 1): negative, ("+", 2): add, ("-", 2): subtract, ("*", 2): multiply, ("/", 2): divide, ("power", 2): power,
+}  # fmt: skip
+"""(operator or function, number of arguments) -> what builds it."""
+
+
+def build(name: str, args: Sequence[Expression]) -> Expression:
+    """A call, simplified."""
+    make = BUILD.get((name, len(args)))
+    return make(*args) if make else Call(name, tuple(args))
+
+
+def _fold(x: Expression, y: Expression, operation: Callable[[float, float], float]) -> Expression | None:
+    a, b = number(x), number(y)
+    if a is None or b is None:
+        return None
+    value = operation(a, b)
+    return Literal(value) if math.isfinite(value) else None
+
+
+def _is_choice(case: Case) -> bool:
+    """Whether all results of a CASE are numbers or NULL, so that a factor can move into it."""
+    results = [result for _, result in case.branches] + ([case.default] if case.default is not None else [])
+    return all(isinstance(result, Literal) for result in results)
+
+
+def _merge(x: Case, y: Case) -> Expression | None:
+    """The sum of two CASEs that ask the same questions."""
+    asked = [condition for condition, _ in x.branches]
+    same = asked == [condition for condition, _ in y.branches] and x.operand == y.operand
+    if not same or (x.default is None) != (y.default is None):
+        return None
+    branches = tuple((c, add(a, b)) for (c, a), (_, b) in zip(x.branches, y.branches, strict=True))
+    default = None if x.default is None or y.default is None else add(x.default, y.default)
+    return choose(Case(branches, default, x.operand))
+
+
+def _truth(condition: Expression) -> bool | None:
+    """Whether a condition on numbers alone holds; None where that is not known."""
+    match condition:
+        case Literal(bool() as value):
+            return value
+        case Call("is null", (Literal(value),)):
+            return value is None
+        case Call("=" | "<" | ">" as name, (a, b)) if number(a) is not None and number(b) is not None:
+            left, right = float(number(a) or 0), float(number(b) or 0)
+            return {"=": left == right, "<": left < right, ">": left > right}[name]
+    return None
