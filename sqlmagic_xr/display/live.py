@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import ipywidgets as widgets
 
-from ..train.events import Ended, Event, Newest, Panel, Range, Refreshed, Started, Stepped, Tuned
+from ..train.events import Ended, Event, Newest, Panel, Paused, Range, Refreshed, Started, Stepped, Tuned
 from ..train.pace import Pace
 from .monitor import Display, picture
 from .plot import CurvePlot
@@ -59,7 +59,7 @@ class LiveMonitor:
         self._pace = pace or Pace()
         self._panels: tuple[Panel, ...] = ()
         self._newest = Newest()
-        self._stale = False
+        self._stale = self._resting = False
         self._steps = 0
         self._handle: Any = None
         self._box: widgets.VBox | None = None
@@ -71,7 +71,7 @@ class LiveMonitor:
         elif isinstance(event, Ended):
             self._leave_picture(event)
             self.close()
-        elif self._box is not None:
+        elif self._box is not None and not isinstance(event, Tuned):
             self._follow(event)
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class LiveMonitor:
     def _open(self, event: Started) -> None:
         self._steps, self._panels, self._newest = event.steps, event.panels, event.newest
         self._bar = widgets.FloatProgress(min=0, max=max(event.steps, 1), layout=widgets.Layout(width="200px"))
-        self._progress = widgets.HTML(_small(_progress(0, event.steps, 0)))
+        self._progress = widgets.HTML(_small(_progress(0, event.steps, 0.0)))
         self._values = widgets.HTML()
         rows: list[widgets.Widget] = [widgets.HBox([self._bar, self._progress])]
         if event.panels:
@@ -117,7 +117,7 @@ class LiveMonitor:
         layout = widgets.Layout(width="420px")
         if values.logarithmic:
             slider = widgets.FloatLogSlider(
-                value=value, base=10, min=math.log10(values.low), max=math.log10(values.high), step=0.01,
+                value=value, base=10, min=math.log10(values.low), max=math.log10(values.high), step=5e-4,
                 description=name, readout_format=".3g", layout=layout,
             )  # fmt: skip
         else:
@@ -125,10 +125,7 @@ class LiveMonitor:
                 value=value, min=values.low, max=values.high, step=(values.high - values.low) / 200,
                 description=name, readout_format=".3g", layout=layout,
             )  # fmt: skip
-        # The ends of a logarithmic slider are powers of ten computed in the browser: a hair outside is the end itself.
-        slider.observe(
-            lambda change: self._control.tune(name, min(max(change["new"], values.low), values.high)), "value"
-        )
+        slider.observe(lambda change: self._control.tune(name, _clean(change["new"], values)), "value")
         return slider
 
     def _toggle_pause(self) -> None:
@@ -144,15 +141,19 @@ class LiveMonitor:
 
     # --- while it runs
 
-    def _follow(self, event: Event) -> None:
+    def _follow(self, event: Stepped | Refreshed | Paused) -> None:
         if isinstance(event, Refreshed):
             self._panels, self._newest, self._stale = event.panels, event.newest, True
-        if not self._pace.due or isinstance(event, Tuned):
+        paused = isinstance(event, Paused)
+        # A run that waits has all the time: what it shows is complete at once.
+        news = self._stale or self._log != self._drawn_log or not self._resting if paused else self._pace.due
+        self._resting = paused
+        if not news:
             return
         with self._pace.turn():
-            if isinstance(event, (Stepped, Refreshed)):
-                self._bar.value = event.step
-                self._progress.value = _small(_progress(event.step, self._steps, event.seconds))
+            self._bar.value = event.step
+            said = _progress(event.step, self._steps, None if isinstance(event, Paused) else event.seconds)
+            self._progress.value = _small(said)
             if self._stale or self._log != self._drawn_log:
                 self._draw()
 
@@ -176,14 +177,20 @@ class LiveMonitor:
         self._handle.update(bundle, metadata=metadata, raw=True)
 
 
-def _progress(step: int, steps: int, seconds: float) -> str:
+def _clean(value: float, values: Range) -> float:
+    """What a person meant by a slider's value: three digits, so that a typed 0.05 is not 0.050003, and in range."""
+    return min(max(float(f"{value:.3g}"), values.low), values.high)
+
+
+def _progress(step: int, steps: int, seconds: float | None) -> str:
+    """Where the run is, how fast, and how long it will take; ``seconds`` is None while it is paused."""
     so_far = f"step {step:,} of {steps:,}"
+    if seconds is None:
+        return f"{so_far} · paused"
     if not step or seconds <= 0:
         return so_far
     rate = step / seconds
-    speed = (
-        f"{rate:,.0f} steps/s" if rate >= 10 else f"{rate:.2g} steps/s" if rate >= 0.1 else f"{1 / rate:,.0f} s/step"
-    )
+    speed = f"{rate:,.3g} steps/s" if rate >= 0.1 else f"{1 / rate:,.3g} s/step"
     return f"{so_far} · {speed}" + (f" · {duration((steps - step) / rate)} left" if step < steps else "")
 
 

@@ -39,6 +39,10 @@ class Curves:
         """Whether it is time to bring one up to date."""
         return any(curve.due for curve in self._curves)
 
+    def behind(self, newest: int) -> bool:
+        """Whether one of them does not show the generation ``newest`` yet."""
+        return any(curve.upto < newest for curve in self._curves)
+
     @property
     def seen(self) -> int | None:
         """The newest generation that every curve that can show a fault has shown; None where none can."""
@@ -73,9 +77,9 @@ class Curves:
         return {name: value for row in reversed(rows) if row is not None for name, value in row.items()}
 
     def newest(self) -> dict[str, float]:
-        """The last value of each line that runs along the generations."""
-        panels = [curve.panel for curve in self._curves if curve.watched and curve.evaluated]
-        return {name: value for panel in reversed(panels) for name, value in panel.newest().items()}
+        """The last value of each line of the first curve that runs along the generations."""
+        found = next((c for c in self._curves if c.watched and c.evaluated), None)
+        return found.panel.newest() if found is not None else {}
 
     def loss(self, generation: int) -> float | None:
         """The first line of the first curve, at a generation; None where it has no number there."""

@@ -141,6 +141,7 @@ class Paused:
     """The run waits; said again each time it is asked to go on, until it is resumed or stopped."""
 
     generation: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,9 +130,7 @@ class Training:
     def _steps(self) -> Iterator[Event]:
         while not self._over():
             if self.control.paused:
-                begin = time.perf_counter()
-                yield Paused(self.run.generation)
-                self._idle += time.perf_counter() - begin
+                yield from self._wait()
                 continue
             for name, value in self.control.wishes().items():
                 self._tune(name, value)
@@ -144,6 +142,17 @@ class Training:
                 self._refresh()
                 yield self._refreshed()
         yield from self._catch_up()
+
+    def _wait(self) -> Iterator[Event]:
+        """While it is paused there is time to show everything."""
+        begin = time.perf_counter()
+        while self.control.paused and self._verdict is None:
+            if self._curves.due and self._curves.behind(self.run.generation):
+                self._refresh()
+                yield self._refreshed()
+            else:
+                yield Paused(self.run.generation, self.run.steps)
+        self._idle += time.perf_counter() - begin
 
     # --- before the first step
 

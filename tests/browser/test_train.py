@@ -1,0 +1,134 @@
+"""%%xsql_train in a real JupyterLab: what a person sees and clicks while a model trains."""
+
+import re
+import time
+
+from .lab import wait_for
+
+SETUP = """
+from IPython import get_ipython
+import numpy as np, pyarrow as pa, sqlmagic_xr
+from sqlmagic_xr.magics import train
+train.register(get_ipython())
+x = np.linspace(-1, 1, 442)
+d = pa.table({"x": x, "y": 2 * x + 1 + 0.1 * np.cos(20 * x)})
+ctx = sqlmagic_xr.get_context()
+_ = ctx.script("CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE);"
+               "INSERT INTO params VALUES (0, 0.0, 0.0)")
+"""
+STEP = """
+INSERT INTO params
+SELECT :next_step,
+       cur.a + :lr * AVG(2 * x * (y - (a*x + b))),
+       cur.b + :lr * AVG(2 * (y - (a*x + b)))
+FROM d CROSS JOIN (SELECT a, b FROM params WHERE step = :k) cur
+GROUP BY cur.a, cur.b;
+"""
+CURVES = """
+-- mean squared error
+SELECT step, AVG(power(d.y - (a*d.x + b), 2)) AS loss FROM d CROSS JOIN params GROUP BY step ORDER BY step;
+-- the line
+SELECT step, a, b FROM params ORDER BY step
+"""
+TRAIN = "%%xsql_train --steps 100000 -p lr=0.01 --tune lr=1e-3:1 -o run" + STEP + CURVES
+TELL = """
+rows = len(ctx.scratch("params"))
+print("TOLD", run.status, run.parameters[-1].value, rows == run.generation + 1 == run.curve.num_rows)
+"""
+
+
+def progress(book, cell):
+    """The number of steps that the widget shows."""
+    text = book.cell(cell).locator(".widget-html", has_text="step").first.inner_text()
+    return int(re.match(r"step ([\d,]+) of", text)[1].replace(",", ""))
+
+
+def image(book, cell):
+    return book.cell(cell).locator("img.widget-image, .widget-image img").first.get_attribute("src")
+
+
+def press(book, cell, name):
+    book.cell(cell).locator(f'button:has-text("{name}")').click()
+
+
+def is_watched(book, cell):
+    wait_for(lambda: book.cell(cell).locator(".widget-html").count() and progress(book, cell) > 0, "a step is shown")
+
+
+def test_a_run_is_watched_paused_tuned_resumed_and_stopped(open_notebook):
+    book = open_notebook([SETUP, TRAIN, TELL, "print('NEXT')"])
+    book.run(0)
+    book.start(1)
+    book.start(2)  # queued behind it, as Run All does
+    is_watched(book, 1)
+    pictures, steps, end = set(), set(), time.monotonic() + 8
+    while len(pictures) < 5 and time.monotonic() < end:
+        pictures.add(image(book, 1))
+        steps.add(progress(book, 1))
+        time.sleep(0.05)
+    assert len(pictures) >= 4, "the curve is drawn again and again"
+    assert len(steps) >= 4
+    book.screenshot("train-live")
+
+    press(book, 1, "Pause")
+    book.cell(1).locator('button:has-text("Resume")').wait_for()
+    time.sleep(0.6)
+    before = progress(book, 1), image(book, 1)
+    time.sleep(1.0)
+    assert (progress(book, 1), image(book, 1)) == before, "it stands still"
+    readout = book.cell(1).locator(".widget-readout").first
+    readout.click()
+    book.page.keyboard.press("Control+A")
+    book.page.keyboard.type("0.05")
+    book.page.keyboard.press("Enter")
+    time.sleep(0.4)
+    press(book, 1, "log y")
+    time.sleep(0.6)
+    assert image(book, 1) != before[1], "the scale changes while it is paused"
+    book.screenshot("train-paused")
+    press(book, 1, "Resume")
+    wait_for(lambda: progress(book, 1) > before[0], "it goes on")
+
+    press(book, 1, "Stop")
+    assert book.wait(1, 5) < 1.0
+    book.wait(2)
+    assert "TOLD stopped 0.05 True" in book.output(2)
+    text = book.output(1)
+    assert re.search(r"stopped after [\d,]+ steps; `params` stands at step \d+, loss 0\.0", text)
+    assert book.cell(1).locator(".jp-RenderedImage img").count() == 1
+    assert book.cell(1).locator(".jupyter-widgets").count() == 0
+    book.screenshot("train-stopped")
+    assert "NEXT" in book.run(3)
+    saved = book.save()
+    assert [sorted(o.get("data", o)) for o in saved.cells[1].outputs] == [
+        ["image/png", "text/plain"],
+        ["name", "output_type", "text"],
+    ]
+    assert "widgets" not in saved.metadata
+
+
+def test_the_kernels_interrupt_ends_a_run_by_button_and_by_keys(open_notebook):
+    book = open_notebook([SETUP, TRAIN, "print('NOT THIS')", TELL, TRAIN, TELL])
+    book.run(0)
+    for cell, interrupt in ((1, book.interrupt), (4, lambda: keys(book, 5))):
+        book.start(cell)
+        is_watched(book, cell)
+        if cell == 1:
+            book.cell(2).locator(".jp-InputArea-prompt").click()
+            book.page.keyboard.press("Shift+Enter")
+            time.sleep(0.3)
+        interrupt()
+        assert book.wait(cell, 5) < 2.0
+        assert re.search(r"interrupted after \d+ steps; `params` stands at step \d+, loss", book.output(cell))
+        assert "Traceback" not in book.output(cell)
+        assert book.cell(cell).locator(".jp-RenderedImage img").count() == 1
+        book.screenshot(f"train-interrupted-{cell}")
+        assert "TOLD interrupted 0.01 True" in book.run(3 if cell == 1 else 5)
+    assert "NOT THIS" not in book.output(2), "what was queued behind an interrupted cell does not run"
+
+
+def keys(book, cell):
+    """I I in command mode, on another cell."""
+    book.cell(cell).locator(".jp-InputArea-prompt").click()
+    book.page.keyboard.press("i")
+    book.page.keyboard.press("i")
