@@ -1,0 +1,391 @@
+"""The program of a step: queries lowered into one graph, and what calculates it statement by statement.
+
+The seam to the engine is narrow: a :class:`Source` gives grids of tables, and each statement gives back grids. Nothing
+here knows where the rows come from or where they go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..sql.syntax import Tree
+from . import align, operations
+from .align import Alignment
+from .arrays import DTYPES
+from .grid import Array, Cells, Grid
+from .lower import Lowering, Read, Table, Tables
+from .node import FIRST, Axis, Node, Refused, Type, ancestors
+from .relation import Relation
+
+
+class Source(Protocol):
+    """Gives the rows of tables as grids while a program runs."""
+
+    def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
+        """The grid that a scan asks for, in the order of ``read.key``; the same object where nothing has changed.
+
+        Args:
+            read: what is asked for.
+            fixed: the values of the columns ``read.fixed``.
+
+        Raises:
+            Refused: the rows are no such grid.
+        """
+
+
+class Changed(Exception):
+    """The data are not what the program was lowered for: a NULL or a hole where there was none.
+
+    Args:
+        table: whose.
+        column: the column that holds a NULL, or None where cells of the grid are missing.
+    """
+
+    def __init__(self, table: tuple[str, ...], column: str | None) -> None:
+        super().__init__(table, column)
+        self.table, self.column = table, column
+
+
+@dataclass(frozen=True)
+class Output:
+    """The rows of a query, as one of the grids that they are the cells of.
+
+    Attributes:
+        grid: the cells; the names of its axes are not those of columns (see ``columns``).
+        columns: each column's name, type and cells, in the order of SELECT; coordinates among them.
+    """
+
+    grid: Grid
+    columns: tuple[tuple[str, Type, Cells], ...]
+
+    @property
+    def constants(self) -> Mapping[str, Any]:
+        """The columns that are one value, not NULL, for all rows."""
+        return {name: cells.data[()] for name, _, cells in self.columns if not cells.dims and cells.valid is None}
+
+    def rows(self) -> dict[str, tuple[Array, Array | None]]:
+        """The rows: for each column the values, and where they are not NULL (None where nowhere)."""
+        shape, present = self.grid.shape, self.grid.present
+        found = {}
+        for name, kind, cells in self.columns:
+            data = _spread(cells.data, cells.dims, shape, present)
+            if kind != "label":
+                data = data.astype(DTYPES[kind], copy=False)
+            valid = None if cells.valid is None else _spread(cells.valid, cells.dims, shape, present)
+            found[name] = (data, valid)
+        return found
+
+
+def _spread(data: Array, dims: tuple[int, ...], shape: tuple[int, ...], present: Array | None) -> Array:
+    data = np.asarray(data)
+    if dims != tuple(range(len(shape))):
+        data = data.transpose(sorted(range(len(dims)), key=lambda place: dims[place]))
+        data = np.broadcast_to(data.reshape([n if i in dims else 1 for i, n in enumerate(shape)]), shape)
+    return data.reshape(-1) if present is None else data[present]
+
+
+@dataclass
+class _Facts:
+    """The tables as they were seen, with the NULLs and holes that have been met since."""
+
+    tables: Tables
+    nulls: set[tuple[tuple[str, ...], str]] = field(default_factory=set)
+    holes: set[tuple[str, ...]] = field(default_factory=set)
+
+    def table(self, name: tuple[str, ...]) -> Table | None:
+        found = self.tables.table(name)
+        if found is None:
+            return None
+        nulls = found.nulls | {column for table, column in self.nulls if table == name}
+        return replace(found, nulls=nulls, holes=found.holes or name in self.holes)
+
+    def learn(self, change: Changed) -> None:
+        if change.column is None:
+            self.holes.add(change.table)
+        else:
+            self.nulls.add((change.table, change.column))
+
+
+@dataclass(frozen=True)
+class Query:
+    """A statement of a program.
+
+    Attributes:
+        tree: the inside of a ``Query`` node.
+        writes: the table that it writes, or None.
+        replaces: whether the table consists of nothing but its rows afterwards (CREATE TABLE AS).
+        columns: the names under which its columns are written; () for those of SELECT.
+    """
+
+    tree: Tree
+    writes: tuple[str, ...] | None = None
+    replaces: bool = False
+    columns: tuple[str, ...] = ()
+
+
+class Program:
+    """Some queries of a step, lowered together.
+
+    Args:
+        queries: the statements, in their order.
+        tables: what tables there are, as they are now.
+        parameters: the type of each parameter.
+
+    Attributes:
+        refusals: for each query why it is not lowered, or None.
+    """
+
+    def __init__(self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type]) -> None:
+        self._queries, self._parameters = tuple(queries), dict(parameters)
+        self._facts = _Facts(tables)
+        self._lower()
+
+    def _lower(self) -> None:
+        lowering = Lowering(self._facts, self._parameters)
+        scope: dict[str, Relation] = {}
+        self._parts: list[list[Relation]] = []
+        self.refusals: list[Refused | None] = []
+        for query in self._queries:
+            parts: list[Relation] = []
+            try:
+                parts = [_named(part, query.columns) for part in lowering.parts(query.tree, scope)]
+                self.refusals.append(None)
+            except Refused as reason:
+                self.refusals.append(reason)
+            self._parts.append(parts)
+            if query.writes is not None:
+                lowering.versions[query.writes] = lowering.versions.get(query.writes, 0) + 1
+                scope.pop(query.writes[-1], None)
+                if query.replaces and len(parts) == 1 and len(query.writes) == 1:
+                    scope[query.writes[-1]] = parts[0]
+        self._code = [_Code(parts) if reason is None else None
+                      for parts, reason in zip(self._parts, self.refusals, strict=True)]  # fmt: skip
+
+    def step(self, source: Source, parameters: Mapping[str, Any]) -> Step:
+        """Begin a step."""
+        return Step(self, source, parameters)
+
+    def relearn(self, change: Changed) -> None:
+        """Lower everything again for what the data turned out to be."""
+        self._facts.learn(change)
+        self._lower()
+
+
+class Step:
+    """One run of a program: its statements are run one after the other, and what they share is calculated once.
+
+    Args:
+        program: what is run.
+        source: gives the tables' rows, which earlier statements of the step may have changed.
+        parameters: the values of the parameters.
+    """
+
+    def __init__(self, program: Program, source: Source, parameters: Mapping[str, Any]) -> None:
+        self._program, self._source, self._parameters = program, source, parameters
+        self._known: dict[Node, Any] = {}
+
+    def run(self, index: int) -> list[Output]:
+        """The rows of a statement, as grids whose rows together are its rows.
+
+        Raises:
+            Refused: the statement or its data are none of ours.
+        """
+        while True:
+            reason, code = self._program.refusals[index], self._program._code[index]
+            if reason is not None or code is None:
+                raise reason or Refused("it is not lowered")
+            try:
+                return code.run(self._known, self._source, self._parameters)
+            except Changed as change:
+                self._known = {}
+                self._program.relearn(change)
+            except (TypeError, MemoryError) as error:
+                raise Refused(f"arrays cannot: {error}") from error
+
+
+def _named(relation: Relation, names: tuple[str, ...]) -> Relation:
+    if not names:
+        return relation
+    if len(names) != len(relation.columns):
+        raise Refused(f"{len(relation.columns)} columns for {len(names)}")
+    columns = (replace(c, name=name) for c, name in zip(relation.columns, names, strict=True))
+    return replace(relation, columns=tuple(columns))
+
+
+class _Code:
+    """The instructions of one statement, in order."""
+
+    def __init__(self, parts: Sequence[Relation]) -> None:
+        self._parts = parts
+        roots: list[Node] = []
+        for part in parts:
+            roots += [axis.origin for axis in part.axes]
+            roots += [part.present] if part.present is not None else []
+            for column in part.columns:
+                roots += [column.value.cells, *([column.value.valid] if column.value.valid is not None else [])]
+        self._instructions = [(node, node.args, _function(node)) for node in ancestors(roots)]
+
+    def run(self, known: dict[Node, Any], source: Source, parameters: Mapping[str, Any]) -> list[Output]:
+        """Calculate what is not known yet."""
+        with np.errstate(all="ignore"):
+            for node, args, function in self._instructions:
+                if node not in known:
+                    if node.op == "scan":
+                        known[node] = _scan(node, [known[a] for a in args], source)
+                    elif node.op == "parameter":
+                        known[node] = _parameter(node, parameters)
+                    else:
+                        known[node] = function(*[known[a] for a in args])
+        return [_output(part, known) for part in self._parts]
+
+
+def _output(part: Relation, known: Mapping[Node, Any]) -> Output:
+    axes = tuple(known[axis.origin].coordinates for axis in part.axes)
+    places = {axis: place for place, axis in enumerate(part.axes)}
+    columns = []
+    for column in part.columns:
+        value = column.value
+        dims, cells = value.cells.dims, known[value.cells]
+        valid = None if value.valid is None else known[value.valid]
+        if value.valid is not None and value.valid.dims != dims:
+            dims = value.dims
+            shape = [len(axes[places[axis]]) for axis in dims]
+            cells = np.broadcast_to(_aligned(cells, value.cells.dims, dims), shape)
+            valid = np.broadcast_to(_aligned(valid, value.valid.dims, dims), shape)
+        columns.append((column.name, value.type, Cells(tuple(places[axis] for axis in dims), cells, valid)))
+    present = None
+    if part.present is not None:
+        present = _aligned(known[part.present], part.present.dims, part.axes)
+        present = np.broadcast_to(present, [len(axis) for axis in axes])
+    return Output(Grid(axes, ("",) * len(axes), {}, present), tuple(columns))
+
+
+def _aligned(array: Any, have: tuple[Axis, ...], want: tuple[Axis, ...]) -> Any:
+    change = align.aligner(have, want)
+    return array if change is None else change(array)
+
+
+def _scan(node: Node, fixed: Sequence[Any], source: Source) -> Grid:
+    read: Read = node.data
+    return source.grid(read, {name: np.asarray(v)[()] for name, v in zip(read.fixed, fixed, strict=True)})
+
+
+def _parameter(node: Node, parameters: Mapping[str, Any]) -> Any:
+    value = parameters[node.data]
+    return np.asarray(value)[()] if node.type == "label" else DTYPES[node.type](value)
+
+
+def _function(node: Node) -> Callable[..., Any]:
+    """What calculates a node from its arguments."""
+    return _FUNCTIONS[node.op](node)
+
+
+def _constant(node: Node) -> Callable[..., Any]:
+    value = node.data[1]
+    array = np.asarray(value)[()] if node.type == "label" else DTYPES.get(node.type, np.int64)(value)
+    return lambda: array
+
+
+def _cells(node: Node) -> Callable[..., Any]:
+    name, nullable = node.data
+    table = node.args[0].data.table
+
+    def read(grid: Grid) -> Any:
+        cells = grid.columns[name]
+        if cells.valid is not None and not nullable:
+            raise Changed(table, name)
+        return _along(cells.data, cells.dims, grid)
+
+    return read
+
+
+def _known(node: Node) -> Callable[..., Any]:
+    def read(grid: Grid) -> Any:
+        cells = grid.columns[node.data]
+        return _along(np.True_, (), grid) if cells.valid is None else _along(cells.valid, cells.dims, grid)
+
+    return read
+
+
+def _along(data: Any, dims: tuple[int, ...], grid: Grid) -> Any:
+    """An array over some axes of a grid as one over all of them."""
+    every = tuple(range(len(grid.axes)))
+    if dims == every:
+        return data
+    data = np.transpose(data, sorted(range(len(dims)), key=lambda place: dims[place]))
+    sizes = [len(axis) if place in dims else 1 for place, axis in enumerate(grid.axes)]
+    return np.broadcast_to(np.reshape(data, sizes), grid.shape)
+
+
+def _axis(node: Node) -> Callable[..., Any]:
+    (place, holes), table = node.data, node.args[0].data.table
+    last = Alignment(np.arange(0))
+
+    def read(grid: Grid) -> Alignment:
+        nonlocal last
+        if grid.present is not None and not holes:
+            raise Changed(table, None)
+        if last.coordinates is not grid.axes[place]:
+            last = Alignment(grid.axes[place])
+        return last
+
+    return read
+
+
+def _remembered(function: Callable[..., Any]) -> Callable[[Node], Callable[..., Any]]:
+    """A function of alignments and arrays that is not called again for the very same ones."""
+
+    def build(node: Node) -> Callable[..., Any]:
+        last: list[Any] = [(), None]
+
+        def apply(*args: Any) -> Any:
+            if len(last[0]) != len(args) or any(a is not b for a, b in zip(args, last[0], strict=True)):
+                last[:] = [args, function(*args)]
+            return last[1]
+
+        return apply
+
+    return build
+
+
+def _take(node: Node) -> Callable[..., Any]:
+    place, side = node.data
+
+    def take(array: Any, alignment: Alignment) -> Any:
+        index = alignment.first if side == FIRST else alignment.second
+        return array if index is None else np.take(array, index, axis=place)
+
+    return take
+
+
+def _diagonal(node: Node) -> Callable[..., Any]:
+    one, other = node.data
+    first, second = sorted((one, other))
+
+    def diagonal(array: Any) -> Any:
+        return np.moveaxis(np.diagonal(array, axis1=first, axis2=second), -1, first)
+
+    return diagonal
+
+
+def _present(node: Node) -> Callable[..., Any]:
+    return lambda grid: np.broadcast_to(np.True_, grid.shape) if grid.present is None else grid.present
+
+
+_FUNCTIONS: Mapping[str, Callable[[Node], Callable[..., Any]]] = {
+    "constant": _constant,
+    "parameter": lambda node: lambda: None,
+    "scan": lambda node: lambda: None,
+    "axis": _axis, "cells": _cells, "known": _known, "present": _present,
+    "match": _remembered(align.match), "lookup": _remembered(align.lookup), "restrict": _remembered(align.restrict),
+    "distinct": _remembered(align.distinct), "member": _remembered(align.member),
+    "coordinate": lambda node: lambda alignment: alignment.coordinates,
+    "size": lambda node: lambda alignment: len(alignment.coordinates),
+    "take": _take, "same": lambda node: lambda array: array, "diagonal": _diagonal,
+    "map": operations.mapped, "count": operations.counted, "sum": operations.summed, "min": operations.extreme,
+    "max": operations.extreme, "squares": operations.squared, "row number": operations.ranked,
+}  # fmt: skip
