@@ -23,7 +23,7 @@ _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 
 
 def total_order(cells: Array) -> Array:
-    """Integers in the order that DataFusion sees in float64s; NaN is refused, since its sign is the processor's whim."""
+    """Integers in the order that DataFusion sees in float64s; NaN is refused: its sign is the processor's whim."""
     if np.isnan(cells).any():
         raise Refused("a NaN is compared")
     bits = cells.view(np.int64)
@@ -97,6 +97,14 @@ def _to_integer(dtype: Any) -> Callable[[Any], Any]:
     return cast
 
 
+def _power(base: Any, exponent: Any) -> Any:
+    """C's pow; NumPy takes the square root for 0.5, which differs at -inf and at -0.0."""
+    result = np.power(base, exponent)
+    if np.ndim(exponent) == 0 and exponent == 0.5:
+        return np.where(base == -np.inf, np.inf, result + 0.0)
+    return result
+
+
 def _larger(left: Any, right: Any) -> Any:
     return np.where(_FUNCTION_GE(left, right), left, right)
 
@@ -125,7 +133,7 @@ MAPS: Mapping[str, Callable[..., Any]] = {
     "integer /": _divide_integers, "integer %": _remainder_of_integers,
     "and": np.logical_and, "or": np.logical_or, "not": np.logical_not,
     "&": np.bitwise_and, "|": np.bitwise_or, "^": np.bitwise_xor,
-    "where": np.where, "abs": _abs, "power": np.power, "square": np.square, "atan2": np.arctan2,
+    "where": np.where, "abs": _abs, "power": _power, "square": np.square, "atan2": np.arctan2,
     "isnan": np.isnan, "larger": _larger, "smaller": _smaller, "larger integer": np.maximum,
     "smaller integer": np.minimum,
     **COMPARISONS, **{f"float {name}": _ordered(function) for name, function in COMPARISONS.items()}, **UNARY,

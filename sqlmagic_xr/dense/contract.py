@@ -47,10 +47,8 @@ def contract(arrays: Sequence[Array], labels: Sequence[Labels], kept: Labels) ->
 def _path(labels: tuple[Labels, ...], shapes: tuple[tuple[int, ...], ...], kept: Labels) -> list[tuple[int, ...]]:
     if len(labels) <= 2:
         return [tuple(range(len(labels)))]
-    operands: list[Any] = []
-    for shape, names in zip(shapes, labels, strict=True):
-        operands += [shape, names]
-    path, _ = opt_einsum.contract_path(*operands, kept, shapes=True, optimize="auto")
+    inputs, output = (",".join("".join(map(opt_einsum.get_symbol, n)) for n in some) for some in (labels, (kept,)))
+    path, _ = opt_einsum.contract_path(f"{inputs}->{output}", *shapes, shapes=True, optimize="auto")
     return [tuple(sorted(pair)) for pair in path]
 
 

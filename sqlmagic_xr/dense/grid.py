@@ -81,9 +81,9 @@ class Layout:
     keys: tuple[Array, ...] = field(default=(), repr=False)
 
 
-def grid(columns: Mapping[str, Column], keys: Sequence[str], wanted: Sequence[str], like: Layout | None = None) -> tuple[
-    Grid, Layout | None
-]:  # fmt: skip
+def grid(
+    columns: Mapping[str, Column], keys: Sequence[str], wanted: Sequence[str], like: Layout | None = None
+) -> tuple[Grid, Layout | None]:
     """The grid of rows.
 
     Args:

@@ -10,7 +10,7 @@ from ..sql.expression import Call, Column, Expression, Literal, Opaque, Paramete
 from ..sql.syntax import Tree, identifier, name_of, span_of
 from .node import FLOATS, Axis, Graph, Node, Refused, Type, Value
 from .relation import Grouping, Named, Relation, cross, equate, is_aggregate, restrict
-from .scalar import Scalars
+from .scalar import Scalars, Special
 from .window import row_number
 
 
@@ -48,6 +48,7 @@ class Read:
         fixed: the key columns that must equal the scan's arguments, in their order.
         key: the axes.
         columns: the other columns.
+        holes: whether cells may be missing.
     """
 
     table: tuple[str, ...]
@@ -55,6 +56,7 @@ class Read:
     fixed: tuple[str, ...]
     key: tuple[str, ...] | None
     columns: tuple[str, ...]
+    holes: bool = False
 
 
 Scope = Mapping[str, Relation]
@@ -189,10 +191,9 @@ class Lowering:
 
     def _scalars(self, relation: Relation, scope: Scope) -> Scalars:
         special = self._special(scope, relation)
-        scalars = Scalars(self.graph, relation.resolve, self.parameters, special)
-        return scalars
+        return Scalars(self.graph, relation.resolve, self.parameters, special)
 
-    def _special(self, scope: Scope, relation: Relation | None = None) -> Any:
+    def _special(self, scope: Scope, relation: Relation | None = None) -> Special:
         def special(expression: Expression) -> Value | None:
             if isinstance(expression, Opaque) and isinstance(expression.tree, dict) and "Subquery" in expression.tree:
                 return self._subquery(expression.tree["Subquery"], scope)
@@ -313,14 +314,14 @@ class Lowering:
                 conditions.remove(condition)
         key = None if table.key is None else tuple(k for k in table.key if k not in fixed)
         columns = tuple(n for n, kind in table.columns.items() if kind is not None and n not in (table.key or ()))
-        read = Read(name, self.versions.get(name, 0), tuple(fixed), key, columns)
+        read = Read(name, self.versions.get(name, 0), tuple(fixed), key, columns, table.holes)
         scan = self.graph.make("scan", tuple(fixed.values()), data=read)
         return self._scanned(scan, read, table, fixed)
 
     def _scanned(self, scan: Node, read: Read, table: Table, fixed: Mapping[str, Node]) -> Relation:
         make = self.graph.make
         names = ("",) if read.key is None else read.key
-        axes = tuple(Axis(make("axis", (scan,), data=(place, table.holes))) for place in range(len(names)))
+        axes = tuple(Axis(make("axis", (scan,), data=place)) for place in range(len(names)))
         columns = []
         for name, kind in table.columns.items():
             if kind is None:
@@ -328,13 +329,15 @@ class Lowering:
             if name in names:
                 value = Value(self.graph.coordinate(axes[names.index(name)], kind))
             elif name in fixed:
-                value = Value(Scalars(self.graph, _nothing, {}).to(fixed[name], kind) if kind != "label" else fixed[name])
+                value = Value(
+                    Scalars(self.graph, _nothing, {}).to(fixed[name], kind) if kind != "label" else fixed[name]
+                )
             else:
                 valid = make("known", (scan,), axes, "boolean", name) if name in table.nulls else None
                 value = Value(make("cells", (scan,), axes, kind, (name, name in table.nulls)), valid)
             columns.append(Named((), name, value))
         present = make("present", (scan,), axes, "boolean") if table.holes else None
-        return Relation(axes, tuple(columns), present)
+        return Relation(axes, tuple(columns), present, scans=(scan,))
 
     def _fixes(
         self, condition: Expression, table: Table, qualifier: tuple[str, ...], alone: bool

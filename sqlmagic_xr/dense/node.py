@@ -20,7 +20,7 @@ FLOATS = frozenset({"float32", "float64"})
 NUMBERS = INTEGERS | FLOATS
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - no error: another executor answers
     """A statement, or the data that it met, is none of ours: it runs relationally.
 
     Args:
@@ -96,7 +96,12 @@ class Graph:
         self._made: dict[Any, Node] = {}
 
     def make(
-        self, op: str, args: tuple[Node, ...] = (), dims: tuple[Axis, ...] = (), type: Type = "float64", data: Any = None
+        self,
+        op: str,
+        args: tuple[Node, ...] = (),
+        dims: tuple[Axis, ...] = (),
+        type: Type = "float64",
+        data: Any = None,
     ) -> Node:
         """The node of that operation."""
         key = (op, args, dims, type, data)

@@ -22,7 +22,7 @@ def mapped(node: Node) -> Function:
     function = MAPS[node.data]
     aligners = [aligner(argument.dims, node.dims) for argument in node.args]
     if not any(aligners):
-        return function  # type: ignore[no-any-return]
+        return function
     if len(aligners) == 2:
         first, second = aligners
         if first is None:

@@ -37,7 +37,7 @@ class Source(Protocol):
         """
 
 
-class Changed(Exception):
+class Changed(Exception):  # noqa: N818 - no error: the program is lowered again
     """The data are not what the program was lowered for: a NULL or a hole where there was none.
 
     Args:
@@ -66,6 +66,11 @@ class Output:
     def constants(self) -> Mapping[str, Any]:
         """The columns that are one value, not NULL, for all rows."""
         return {name: cells.data[()] for name, _, cells in self.columns if not cells.dims and cells.valid is None}
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a row."""
+        return 0 not in self.grid.shape and (self.grid.present is None or bool(self.grid.present.any()))
 
     def rows(self) -> dict[str, tuple[Array, Array | None]]:
         """The rows: for each column the values, and where they are not NULL (None where nowhere)."""
@@ -223,7 +228,7 @@ class _Code:
         self._parts = parts
         roots: list[Node] = []
         for part in parts:
-            roots += [axis.origin for axis in part.axes]
+            roots += [*part.scans, *(axis.origin for axis in part.axes)]
             roots += [part.present] if part.present is not None else []
             for column in part.columns:
                 roots += [column.value.cells, *([column.value.valid] if column.value.valid is not None else [])]
@@ -240,7 +245,11 @@ class _Code:
                         known[node] = _parameter(node, parameters)
                     else:
                         known[node] = function(*[known[a] for a in args])
-        return [_output(part, known) for part in self._parts]
+        found = [_output(part, known) for part in self._parts]
+        if not any(output.any for output in found):
+            # DataFusion gives the type that it first guessed where there is no row, e.g. that of CASE's first branch.
+            raise Refused("there is no row in the result")
+        return found
 
 
 def _output(part: Relation, known: Mapping[Node, Any]) -> Output:
@@ -271,7 +280,10 @@ def _aligned(array: Any, have: tuple[Axis, ...], want: tuple[Axis, ...]) -> Any:
 
 def _scan(node: Node, fixed: Sequence[Any], source: Source) -> Grid:
     read: Read = node.data
-    return source.grid(read, {name: np.asarray(v)[()] for name, v in zip(read.fixed, fixed, strict=True)})
+    grid = source.grid(read, {name: np.asarray(v)[()] for name, v in zip(read.fixed, fixed, strict=True)})
+    if grid.present is not None and not read.holes:
+        raise Changed(read.table, None)
+    return grid
 
 
 def _parameter(node: Node, parameters: Mapping[str, Any]) -> Any:
@@ -322,13 +334,11 @@ def _along(data: Any, dims: tuple[int, ...], grid: Grid) -> Any:
 
 
 def _axis(node: Node) -> Callable[..., Any]:
-    (place, holes), table = node.data, node.args[0].data.table
+    place = node.data
     last = Alignment(np.arange(0))
 
     def read(grid: Grid) -> Alignment:
         nonlocal last
-        if grid.present is not None and not holes:
-            raise Changed(table, None)
         if last.coordinates is not grid.axes[place]:
             last = Alignment(grid.axes[place])
         return last

@@ -28,12 +28,14 @@ class Relation:
         columns: what there is to select.
         present: which cells are rows; None where all are.
         shared: the names that USING has made one column of.
+        scans: the tables that it is made of; they are read although no column of theirs is asked for.
     """
 
     axes: tuple[Axis, ...]
     columns: tuple[Named, ...]
     present: Node | None = None
     shared: frozenset[str] = frozenset()
+    scans: tuple[Node, ...] = ()
 
     def resolve(self, column: Column) -> Value:
         """The column of that name.
@@ -43,7 +45,7 @@ class Relation:
         """
         found = [
             c for c in self.columns
-            if c.name == column.name and (not column.qualifier or c.qualifier[-len(column.qualifier) :] == column.qualifier)
+            if c.name == column.name and c.qualifier[len(c.qualifier) - len(column.qualifier) :] == column.qualifier
         ]  # fmt: skip
         if len(found) > 1 and not column.qualifier and column.name in self.shared:
             found = found[:1]
@@ -75,7 +77,8 @@ def cross(graph: Graph, left: Relation, right: Relation) -> Relation:
             right = _relabelled(graph, right, axis, Axis(axis.origin, free))
     present = graph.both(left.present, right.present)
     shared = left.shared | right.shared
-    return Relation((*left.axes, *right.axes), (*left.columns, *right.columns), present, shared)
+    scans = tuple(dict.fromkeys((*left.scans, *right.scans)))
+    return Relation((*left.axes, *right.axes), (*left.columns, *right.columns), present, shared, scans)
 
 
 def equate(graph: Graph, relation: Relation, left: Value, right: Value) -> Relation | None:
@@ -180,7 +183,7 @@ class Grouping:
     @property
     def grouped(self) -> Relation:
         """One row for each group; no columns."""
-        return Relation(self.axes, (), self.present)
+        return Relation(self.axes, (), self.present, scans=self.relation.scans)
 
     def column(self, value: Value) -> Value:
         """A column that is the same in all rows of a group.

@@ -126,8 +126,8 @@ class Scalars:
         values = [self.lower(argument) for argument in call.args]
         if any(v.type not in NUMBERS or v.type == "uint64" for v in values):
             raise Refused(f"{call.name} of what is no number", call.span)
-        kind = kind or reduce(_common, (v.type for v in values))
-        return kind, [self.to(v.cells, kind) for v in values], self.graph.both(*(v.valid for v in values))
+        common: Type = kind or reduce(_common, [v.type for v in values])
+        return common, [self.to(v.cells, common) for v in values], self.graph.both(*(v.valid for v in values))
 
     def _call(self, call: Call) -> Value:
         if call.distinct or call.filter is not None or call.window is not None:
@@ -280,7 +280,8 @@ class Scalars:
     def _nullif(self, call: Call) -> Value:
         left, right = (self.lower(argument) for argument in call.args)
         equal = self.holds(self.compare("=", left, right))
-        return Value(left.cells, self.graph.both(left.valid, self._map("not", "boolean", equal)))
+        cells = self.to(left.cells, _common(left.type, right.type)) if left.type in NUMBERS else left.cells
+        return Value(cells, self.graph.both(left.valid, self._map("not", "boolean", equal)))
 
     def _extreme(self, call: Call) -> Value:
         """GREATEST and LEAST of numbers that are never NULL."""
