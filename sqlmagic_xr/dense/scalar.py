@@ -126,7 +126,8 @@ class Scalars:
         values = [self.lower(argument) for argument in call.args]
         if any(v.type not in NUMBERS or v.type == "uint64" for v in values):
             raise Refused(f"{call.name} of what is no number", call.span)
-        common: Type = kind or reduce(_common, [v.type for v in values])
+        types: list[Type] = [v.type for v in values]
+        common = kind if kind is not None else reduce(_common, types)
         return common, [self.to(v.cells, common) for v in values], self.graph.both(*(v.valid for v in values))
 
     def _call(self, call: Call) -> Value:
