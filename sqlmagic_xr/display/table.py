@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from .cells import NULL, column_cells, is_number, shorten, type_name, width
+from ..engine.types import type_name
+from .cells import NULL, column_cells, is_number, shorten, width
 
 MAX_COLUMNS = 40  # in HTML, which scrolls sideways; text shows what fits into the width
 TEXT_WIDTH = 120  # where there is no terminal to ask
@@ -43,6 +44,7 @@ class Column:
     type: str
     cells: Sequence[str | None]
     right: bool
+    null: str = NULL
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Table:
         rows: the rows to show, as Arrow.
         total: the rows that the whole result has.
         style: how lines are drawn in text: one of ``STYLES``.
-        heading: a line above the table, or "".
+        null: what stands for NULL; "" in lists of ours, where nothing is to be said of it.
+        note: what else is to be said of the result, behind its size, or "".
 
     >>> print(Table(pa.table({"lat": [15.0, 17.5], "name": ["a", None]}), total=1000).text())
      lat    │ name
@@ -67,16 +70,16 @@ class Table:
     rows: pa.Table
     total: int
     style: str = "lines"
-    heading: str = ""
+    note: str = ""
+    null: str = NULL
 
     def html(self) -> str:
         """The table as HTML; every value is escaped."""
         shown = self._columns(MAX_COLUMNS)
-        heading = f"<p>{escape(self.heading)}</p>" if self.heading else ""
         head = "".join("<th>…</th>" if c is None else _html_head(c) for c in shown)
         body = "".join(_html_row(shown, i) for i in range(self.rows.num_rows))
         return (
-            f'<div class="sqlmagic-xr"><style>{_CSS}</style>{heading}<table><thead><tr>{head}</tr></thead>'
+            f'<div class="sqlmagic-xr"><style>{_CSS}</style><table><thead><tr>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table><p>{escape(self.size(_present(shown)))}</p></div>"
         )
 
@@ -84,15 +87,15 @@ class Table:
         """The table as lines of text, at most ``line_width`` wide (the terminal's width by default)."""
         shown = self._fitting(line_width or _line_width())
         drawn = [_DrawnColumn.of(c or _gap(self.rows.num_rows)) for c in shown]
-        heading = [self.heading] if self.heading else []
         lines = (line.rstrip() for line in _DRAW[self.style](drawn, self.rows.num_rows))
-        return "\n".join([*heading, *lines, self.size(_present(shown))])
+        return "\n".join([*lines, self.size(_present(shown))])
 
     def size(self, shown_columns: int | None = None) -> str:
         """How much is shown of how much: ``10 of 10,000,000 rows x 3 columns``."""
         rows, columns = self.rows.num_rows, self.rows.num_columns
         shown = columns if shown_columns is None else shown_columns
-        return f"{_of(rows, self.total, 'row')} x {_of(shown, columns, 'column')}"
+        note = f"; {self.note}" if self.note else ""
+        return f"{_of(rows, self.total, 'row')} x {_of(shown, columns, 'column')}{note}"
 
     def _columns(self, most: int) -> list[Column | None]:
         """At most ``most`` columns, first and last ones, with None where others were left out."""
@@ -115,7 +118,7 @@ class Table:
             field = self.rows.schema.field(index)
             name = shorten(field.name)
             cells = column_cells(self.rows.column(index))
-            self._drawn[index] = Column(name, type_name(field.type), cells, is_number(field.type))
+            self._drawn[index] = Column(name, type_name(field.type), cells, is_number(field.type), self.null)
         return self._drawn[index]
 
     @cached_property
@@ -152,7 +155,7 @@ def _html_row(columns: list[Column | None], row: int) -> str:
 
 def _html_cell(column: Column, cell: str | None) -> str:
     side = "" if column.right else _LEFT
-    return f"<td{side}><i>{NULL}</i></td>" if cell is None else f"<td{side}>{escape(cell)}</td>"
+    return f"<td{side}><i>{escape(column.null)}</i></td>" if cell is None else f"<td{side}>{escape(cell)}</td>"
 
 
 def _present(columns: list[Column | None]) -> int:
@@ -164,7 +167,7 @@ def _gap(rows: int) -> Column:
 
 
 def _drawn_width(column: Column) -> int:
-    return max(map(width, (column.name, column.type, *(c if c is not None else NULL for c in column.cells))))
+    return max(map(width, (column.name, column.type, *(column.null if c is None else c for c in column.cells))))
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ class _DrawnColumn:
 
     @staticmethod
     def of(column: Column) -> _DrawnColumn:
-        cells = [NULL if c is None else c for c in column.cells]
+        cells = [column.null if c is None else c for c in column.cells]
         return _DrawnColumn(column.name, column.type, cells, column.right, _drawn_width(column))
 
     def pad(self, cell: str, *, right: bool) -> str:

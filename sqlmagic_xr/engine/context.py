@@ -31,7 +31,7 @@ from ..sql.syntax import (
     to_sql,
     walk,
 )
-from . import dml, plans
+from . import dml, inventory, plans
 from .catalog import Catalog
 from .failures import translate
 from .functions import Function, functions
@@ -96,7 +96,12 @@ class Context(xarray_sql.Context):
         return result.frame if result.frame is not None else self.frame_of(pa.table({"count": [result.rows or 0]}))
 
     def script(
-        self, text: str, params: Params = None, *, each: Callable[[Result], object] | None = None
+        self,
+        text: str,
+        params: Params = None,
+        *,
+        before: Callable[[Prepared], object] | None = None,
+        each: Callable[[Result], object] | None = None,
     ) -> list[Result]:
         """Run the statements of a text in order; one :class:`Result` each.
 
@@ -106,6 +111,7 @@ class Context(xarray_sql.Context):
         Args:
             text: any number of statements.
             params: values of the parameters.
+            before: is given each statement before it runs; what it raises ends the script.
             each: is given each result before the next statement runs; the place to look at a query's rows, which are
                 lazy. What it raises ends the script.
 
@@ -120,7 +126,10 @@ class Context(xarray_sql.Context):
         with self.store.script():
             for statement in statements:
                 try:
-                    results.append(self.prepare(statement).run(values))
+                    prepared = self.prepare(statement)
+                    if before is not None:
+                        before(prepared)
+                    results.append(prepared.run(values))
                     if each is not None:
                         each(results[-1])
                 except SqlError as error:
@@ -269,6 +278,25 @@ class Prepared:
             self.context.store.fail()
             raise self.explain_error(error) from error
 
+    def grid(self, values: Mapping[str, Any]) -> tuple[XarrayDataFrame, int] | None:
+        """The rows that the statement fetches, and their number, where it only selects or joins whole tables.
+
+        Nothing runs for it. None where it aggregates, filters, limits, fetches nothing, or cannot be planned.
+        """
+        if self.tree is None or not isinstance(self.tree, dict):
+            return None
+        kind, node = next(iter(self.tree.items()))
+        query = {"Query": self.tree, "CreateTable": node.get("query"), "Insert": node.get("source")}.get(kind)
+        if query is None:
+            return None
+        try:
+            tree = Prepared(self.context, self.statement, query if kind == "Query" else {"Query": query}).bind(values)
+            frame = self.context.plan(to_sql(tree))
+            rows = plans.grid_rows(frame, self.context)
+        except Exception:  # whatever it is, running the statement says it better
+            return None
+        return None if rows is None else (frame, rows)
+
     def explain_error(self, error: Exception) -> SqlError:
         """The error for a person, with its place, that stands for one that the engine raised."""
         context = self.context
@@ -313,6 +341,9 @@ class Prepared:
         sql = statement.text if tree is statement.tree else to_sql(tree)
         if statement.has_effects:
             return self._pass_on(sql)
+        listing = inventory.shown(context, tree)
+        if listing is not None:
+            return Result(statement, sql, context.frame_of(listing))
         return Result(
             statement, sql, context.plan(sql, tree), plan=self._explain(tree), explain_error=self.explain_error
         )

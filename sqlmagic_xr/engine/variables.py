@@ -12,6 +12,7 @@ import xarray_sql
 from xarray_sql.df import group_vars_by_dims
 
 from ..errors import UnknownNameError, UnsupportedError
+from ..sql.parameters import can_be_parameter
 from ..sql.syntax import identifier
 from .schema import provider
 
@@ -53,6 +54,10 @@ class Variables:
     def names(self) -> list[str]:
         """The variables that could be a table, by name; for hints and completion."""
         return [name for name, value in self._mapping().items() if not name.startswith("_") and _reader(value)]
+
+    def parameters(self) -> list[str]:
+        """The variables whose values SQL has literals for, by name; for completion."""
+        return [n for n, value in self._mapping().items() if not n.startswith("_") and can_be_parameter(value)]
 
     def follow(self, names: Iterable[list[dict[str, Any]]]) -> None:
         """Bring the tables of these names up to date with the variables of the same names.

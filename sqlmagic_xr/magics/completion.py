@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..engine.functions import Function
 from ..sql.draft import Columns, Draft, read
 from .options import Option, options_of, parse
 
-MAX_COLUMNS_WITHOUT_FROM = 3_000
-"""Before FROM is written, the columns of all tables are offered, unless there are more than that."""
+if TYPE_CHECKING:
+    from ..engine.functions import Function
+
+MAX_TABLES_WITHOUT_FROM = 20
+"""Before FROM is written, the columns of all tables are offered, as long as there are no more tables than that."""
 
 KEYWORDS = (
     "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "OFFSET", "DISTINCT", "AS", "AND", "OR",
@@ -222,16 +224,9 @@ def _expression(draft: Draft, vocabulary: Vocabulary) -> Iterator[Completion]:
 
 
 def _columns_of_all(vocabulary: Vocabulary) -> Iterator[Completion]:
-    found: list[Columns] = []
-    room = MAX_COLUMNS_WITHOUT_FROM
-    for table in vocabulary.tables():
-        columns = vocabulary.columns(tuple(table.split("."))) or {}
-        room -= len(columns)
-        if room < 0:
-            return
-        found.append(columns)
-    for columns in found:
-        yield from _columns(columns)
+    tables = vocabulary.tables()
+    for table in tables if len(tables) <= MAX_TABLES_WITHOUT_FROM else ():
+        yield from _columns(vocabulary.columns(tuple(table.split("."))) or {})
 
 
 def _columns(columns: Columns) -> Iterator[Completion]:

@@ -12,7 +12,7 @@ class Interrupted(KeyboardInterrupt):
     """What was interrupted has ended in good order; the cell still counts as interrupted, so Run All stops."""
 
     def _render_traceback_(self) -> list[str]:
-        return ["Interrupted: cells that wait behind this one do not run"]
+        return [f"Interrupted: {self.args[0] if self.args else 'cells that wait behind this one do not run'}"]
 
 
 @contextmanager

@@ -12,11 +12,12 @@ import time
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
 from IPython.display import display
 
+from ..display.screen import Place, place_of
 from ..errors import Span, UsageError
 from ..sql.lexer import span_at
 from .errors import Interrupted, short_errors
@@ -113,9 +114,6 @@ class TrainOptions:
     help: bool = option("--help", help="Show this.")
 
 
-Place = Literal["live", "static", "terminal"]
-
-
 def read_options(line: str) -> TrainOptions:
     """The options of a magic's line.
 
@@ -140,18 +138,6 @@ def read_options(line: str) -> TrainOptions:
         if twice is not None:
             raise UsageError(f"{option_name} {twice} is given twice", text=line, span=_whole(line))
     return options
-
-
-def place_of(shell: Any) -> Place:
-    """Where a cell is shown: to someone who can click, in a notebook without anyone, or in a terminal.
-
-    A client that a person sits at lets cells ask for input; nbclient, nbconvert and nbval do not.
-    """
-    kernel = getattr(shell, "kernel", None)
-    if kernel is None:
-        return "terminal"
-    parent = kernel.get_parent()
-    return "live" if parent.get("content", {}).get("allow_stdin") else "static"
 
 
 def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None:

@@ -77,7 +77,7 @@ def test_values_read_the_same_in_text_and_html(values, shown):
     "evil", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</td></table><script>", '"><b>', "&lt;"]
 )
 def test_values_and_names_are_escaped(evil):
-    cells = Cells(Table(pa.table({evil: [evil]}), 1, heading=evil).html())
+    cells = Cells(Table(pa.table({evil: [evil]}), 1, note=evil).html())
     assert set(cells.tags) <= {"div", "style", "p", "table", "thead", "tbody", "tr", "th", "td", "small", "i"}
     assert cells.rows == [[f"{evil} VARCHAR"], [evil]]
 

@@ -1,0 +1,224 @@
+"""What tables there are and what is in them, for a person to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..errors import UnknownNameError, suggest
+from ..sql.syntax import name_of, span_of
+from .effect import counted
+from .plans import chunks_to_read
+from .scratch import Version
+from .types import type_name
+
+if TYPE_CHECKING:
+    from .context import Context
+
+
+@dataclass(frozen=True)
+class TableLine:
+    """One line of the list of tables.
+
+    Attributes:
+        name: as SQL writes it.
+        kind: "xarray", "scratch", "view", "table", or the type of a notebook variable.
+        rows: None for a view, whose rows nobody has counted.
+        columns: how many.
+        dims: of an xarray table: ``time: 2920, lat: 25``.
+        chunks: of an xarray table: in how many parts it is read.
+        bytes: of the data, in memory or on disk; None where nobody knows.
+    """
+
+    name: str
+    kind: str
+    rows: int | None
+    columns: int | None
+    dims: str | None = None
+    chunks: int | None = None
+    bytes: int | None = None
+
+
+def tables(context: Context) -> pa.Table:
+    """Every table and view, and every notebook variable that SQL can read; nothing is read for it."""
+    lines = list(_tables(context))
+    texts = ("name", "kind", "dims")
+    names = [f.name for f in fields(TableLine)]
+    kinds = [pa.string() if name in texts else pa.int64() for name in names]
+    return pa.table(
+        {n: pa.array([getattr(line, n) for line in lines], kind) for n, kind in zip(names, kinds, strict=True)}
+    )
+
+
+def _tables(context: Context) -> Iterator[TableLine]:
+    known = context.tables.names()
+    for name in known:
+        yield _line(context, name)
+    namespace = context.variables.namespace
+    values: Mapping[str, Any] = namespace() if namespace is not None else {}
+    for name in sorted(set(context.variables.names()) - set(known)):
+        if not any(table.startswith(f"{name}.") for table in known):
+            yield _variable(name, values[name])
+
+
+def _line(context: Context, name: str) -> TableLine:
+    parts = tuple(name.split("."))
+    relation = context.relation(parts)
+    columns = len(relation.columns) if relation is not None else None
+    dataset = context.tables.dataset(parts)
+    entry = context.store.entries().get(name)
+    variable = context.variables.kind_of(parts[0])
+    if isinstance(entry, Version):
+        return TableLine(name, "scratch", entry.rows, columns, bytes=sum(c.nbytes for c in entry.chunks))
+    if dataset is not None:
+        chunks = chunks_to_read(context.table(name))
+        kind = "xarray" if variable is None else f"{variable} variable"
+        return TableLine(name, kind, _cells(dataset), columns, _dims(dataset), chunks, dataset.nbytes)
+    kind = relation.kind if relation is not None else "table"
+    if kind == "view":
+        return TableLine(name, kind, None, columns)
+    return TableLine(name, kind if variable is None else f"{variable} variable", context.table(name).count(), columns)
+
+
+def _variable(name: str, value: Any) -> TableLine:
+    """A variable that no query has named yet."""
+    kind = f"{type(value).__name__} variable"
+    if hasattr(value, "sizes") and hasattr(value, "nbytes"):
+        columns = len(value.dims) + (len(value.data_vars) if hasattr(value, "data_vars") else 1)
+        return TableLine(name, kind, _cells(value), columns, _dims(value), None, value.nbytes)
+    shape = getattr(value, "shape", (None, None))
+    return TableLine(name, kind, shape[0], shape[1] if len(shape) > 1 else None)
+
+
+def _cells(dataset: Any) -> int:
+    return math.prod(dataset.sizes.values())
+
+
+def _dims(dataset: Any) -> str:
+    return ", ".join(f"{name}: {size}" for name, size in dataset.sizes.items())
+
+
+def columns(context: Context, name: tuple[str, ...]) -> Mapping[str, str] | None:
+    """The columns of a table with their SQL types, for completion; None where there is no such table.
+
+    A notebook variable that no query has named yet is asked for its columns, and not registered for it.
+    """
+    relation = context.relation(name)
+    if relation is None:
+        namespace = context.variables.namespace
+        value = namespace().get(name[0]) if namespace is not None and len(name) == 1 else None
+        return {str(column): "" for column in _columns_of(value)} or None
+    if relation.kind == "scratch":
+        return {c.name: c.sql_type for c in context.scratch(name[0]).definition.columns}
+    with context.store.reading():
+        fields = context.table(".".join(f'"{part}"' for part in name)).schema()
+    return {field.name: type_name(field.type) for field in fields}
+
+
+def _columns_of(value: Any) -> list[Any]:
+    if hasattr(value, "data_vars"):
+        return [*value.sizes, *value.data_vars]
+    found = getattr(value, "columns", getattr(value, "column_names", ()))
+    return list(found) if not callable(found) else []
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of one table, and what else is to be said of it.
+
+    Attributes:
+        columns: one row a column: column_name, data_type, nullable, key, and units and long_name where xarray has them.
+        notes: lines of text.
+    """
+
+    columns: pa.Table
+    notes: tuple[str, ...]
+
+
+def schema(context: Context, name: str) -> Schema:
+    """What is in a table.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    parts = tuple(part.strip('"') for part in name.split("."))
+    context.variables.follow([[{"value": part, "quote_style": None} for part in parts]])
+    folded = tuple(part.lower() for part in parts)
+    parts = parts if context.relation(parts) is not None else folded
+    if context.relation(parts) is None:
+        names = [*context.tables.names(), *context.variables.names()]
+        raise UnknownNameError(f"there is no table {name}", hint=suggest(name, names))
+    entry = context.store.entries().get(parts[0]) if len(parts) == 1 else None
+    if isinstance(entry, Version):
+        return _scratch(context, entry)
+    fields = context.table(".".join(f'"{part}"' for part in parts)).schema()
+    dataset = context.tables.dataset(parts)
+    key = context.relation(parts).key
+    columns = {
+        "column_name": fields.names,
+        "data_type": [type_name(f.type) for f in fields],
+        "nullable": [f.nullable for f in fields],
+        "key": ["dim" if n in key else None for n in fields.names],
+    }
+    notes: tuple[str, ...] = ()
+    if dataset is not None:
+        for attribute in ("units", "long_name"):
+            columns[attribute] = [_attribute(dataset, n, attribute) for n in fields.names]
+        notes = (f"{_line(context, '.'.join(parts)).kind}, {_dims(dataset)}",)
+    return Schema(_texts(columns), notes)
+
+
+def _texts(columns: Mapping[str, list[Any]]) -> pa.Table:
+    """Columns of text, of which some may be empty throughout; ``nullable`` alone is none."""
+    return pa.table({n: pa.array(v, pa.bool_() if n == "nullable" else pa.string()) for n, v in columns.items()})
+
+
+def _attribute(dataset: Any, variable: str, name: str) -> str | None:
+    return str(dataset[variable].attrs[name]) if variable in dataset and name in dataset[variable].attrs else None
+
+
+def shown(context: Context, tree: Any) -> pa.Table | None:
+    """The rows of a SHOW TABLES, SHOW COLUMNS or DESCRIBE, without the engine's internals.
+
+    Returns:
+        None for any other statement, and for one with a filter, which is the engine's.
+
+    Raises:
+        UnknownNameError: there is no such table.
+    """
+    kind, node = next(iter(tree.items())) if isinstance(tree, dict) else ("", {})
+    if kind == "ShowTables" and not any(node.get("show_options", {}).values()):
+        return tables(context).select(["name", "kind"])
+    parts = node.get("table_name") if kind == "ExplainTable" else None
+    if kind == "ShowColumns":
+        options = node["show_options"]
+        parts = (options.get("show_in") or {}).get("parent_name") if not options.get("filter_position") else None
+    if not parts:
+        return None
+    try:
+        return schema(context, ".".join(name_of(parts))).columns
+    except UnknownNameError as error:
+        error.span = span_of(parts)
+        raise
+
+
+def _scratch(context: Context, version: Version) -> Schema:
+    definition = version.definition
+    columns: dict[str, list[Any]] = {
+        "column_name": [c.name for c in definition.columns],
+        "data_type": [c.sql_type for c in definition.columns],
+        "nullable": [c.nullable for c in definition.columns],
+        "key": ["PRIMARY KEY" if c.name in definition.key else None for c in definition.columns],
+    }
+    history = context.scratch(version.name).history()
+    kept = version.lineage.past(version.number)
+    oldest = f", versions from {min(kept)} on can be restored" if kept else ""
+    last = f"; the last commit: {history[-1].statement}" if history else ""
+    return Schema(
+        _texts(columns),
+        (f"scratch table, {counted(version.rows, '').strip()}, version {version.number}{oldest}{last}",),
+    )

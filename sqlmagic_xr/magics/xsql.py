@@ -1,0 +1,375 @@
+"""``%xsql`` and ``%%xsql``: a request -> library calls -> tables and lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from linecache import getline
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import no_var_expand
+
+from ..errors import ImmutableError, Span, SqlError, UsageError
+from ..sql.lexer import span_at
+from .errors import Interrupted, short_errors
+from .options import describe
+from .request import Request, XSqlOptions, read
+from .settings import XSqlMagic, settings_of
+from .shared import get_context
+
+if TYPE_CHECKING:
+    from ..display.screen import Screen
+    from ..engine.context import Context, Prepared
+    from ..engine.result import Result
+    from ..sql.draft import Columns
+    from ..sql.syntax import Statement
+
+NAME = "xsql"
+HELP = f"""%%{NAME} [options] [name <<]      run the statements of a cell
+%{NAME} [options] SQL              run a line; x = %{NAME} SQL keeps its result
+%{NAME}                            show the tables and this help
+
+xarray Datasets, data frames and Arrow tables are tables by their variables' names. name << keeps the last result and
+shows nothing; name= << keeps and shows it. $name and :name are parameters.
+
+{{options}}
+
+%config XSqlMagic lists the settings; [tool.sqlmagic_xr] of pyproject.toml sets them, too."""
+
+
+def help_text() -> str:
+    """What ``%xsql --help`` shows."""
+    return HELP.format(options=describe(XSqlOptions))
+
+
+def run(shell: Any, request: Request, *, show: bool) -> Any:
+    """Do what a request asks for.
+
+    Args:
+        shell: IPython's, whose variables are tables, parameters, and the place for what is kept.
+        request: the cell or line.
+        show: whether anything is put out; ``x = %xsql ...`` only gives its result.
+
+    Returns:
+        The last result, in the type that was asked for; None where nothing ran.
+
+    Raises:
+        SqlError: which points into what the user wrote. Everything before the failed statement stands.
+    """
+    from ..display.screen import Screen, place_of
+    from ..engine.interrupt import watched
+
+    context = get_context()
+    screen = Screen(place_of(shell), lambda: context.chunks_read)
+    begin = time.monotonic()
+    try:
+        with watched(screen.watch):
+            return _Run(shell, context, screen, request, settings_of(shell), show).run()
+    except SqlError as error:
+        if error.text == request.script:
+            error.text = request.source  # the same places, with the magic's own line in view
+        raise
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(
+            f"the query ran for {time.monotonic() - begin:.1f} s; tables are as the statement before it left them"
+        ) from stopped
+    finally:
+        screen.close()
+
+
+@dataclass
+class _Run:
+    """One run of a request.
+
+    Attributes:
+        shell, context, screen, request, settings, show: as for :func:`run`.
+        last: the last result, and the last that has rows.
+        since: when the statement began that runs.
+    """
+
+    shell: Any
+    context: Context
+    screen: Screen
+    request: Request
+    settings: XSqlMagic
+    show: bool
+    last: Result | None = None
+    last_rows: Result | None = None
+    since: float = 0.0
+
+    def run(self) -> Any:
+        options = self.request.options
+        if options.tables or options.schema is not None:
+            self._show_catalog(options)
+            if not self.request.has_sql:
+                return None
+        self._refuse_effects()
+        self.since = time.perf_counter()
+        if options.explain:
+            self._explain()
+            return None
+        self.context.script(self.request.script, dict(options.params), before=self._before, each=self._report)
+        return self._keep()
+
+    def _explain(self) -> None:
+        """Show the plan of every statement and run none."""
+        from ..sql.syntax import parse_one, split
+
+        for statement in split(self.request.script):
+            asks = statement if statement.kind == "Explain" else parse_one(f"EXPLAIN {statement.text}")
+            try:
+                result = self.context.prepare(asks).run(dict(self.request.options.params))
+            except SqlError as error:
+                if asks is not statement:  # point into the cell, not behind a word that nobody wrote
+                    error.text, error.span, error.statement = None, None, None
+                    raise statement.place(error, first_word(statement)) from error.__cause__
+                raise
+            self._report(result)
+
+    def _refuse_effects(self) -> None:
+        from ..sql.syntax import split
+
+        for statement in split(self.request.script) if self.settings.read_only else ():
+            if statement.has_effects:
+                raise statement.place(
+                    ImmutableError(
+                        f"{statement.tokens[0].text.upper()} is refused: this notebook is read-only",
+                        hint="%config XSqlMagic.read_only = False allows statements with effects.",
+                    ),
+                    first_word(statement),
+                )
+
+    def _before(self, prepared: Prepared) -> None:
+        """Look at a statement before it runs: the plan of a query, and whether it would fetch a huge grid."""
+        fetches = prepared.statement.has_effects or self._kept_type not in (None, "frame")
+        if fetches and not self.request.options.yes:
+            self._refuse_grid(prepared)
+
+    def _refuse_grid(self, prepared: Prepared) -> None:
+        from ..engine.plans import row_bytes
+
+        frame, rows = prepared.grid(dict(self.request.options.params)) or (None, 0)
+        if frame is None or rows <= self.settings.fetchlimit:
+            return
+        size = human_bytes(rows * row_bytes(frame.schema()))
+        raise prepared.statement.place(
+            UsageError(
+                f"this would fetch {rows:,} rows x {len(frame.schema())} columns into memory, about {size}",
+                hint="Aggregate, add a LIMIT, or give --yes. The size allowed is XSqlMagic.fetchlimit.",
+            ),
+            first_word(prepared.statement),
+        )
+
+    @property
+    def _kept_type(self) -> str | None:
+        """The type that a kept result has; None where nothing is kept."""
+        if self.show and self.request.keep is None:
+            return None
+        by_config = "pandas" if self.settings.autopandas else "polars" if self.settings.autopolars else "frame"
+        return self.request.options.type or by_config
+
+    def _report(self, result: Result) -> None:
+        """Put out what a statement did or gave, before the next one runs."""
+        options = self.request.options
+        self.last = result
+        self.last_rows = result if result.frame is not None else self.last_rows
+        if self.show and not self.request.silent:
+            if options.show_sql:
+                self._say_sql(result)
+            if result.message and not options.quiet and self.settings.feedback > 0:
+                self.screen.say(result.message)
+            if result.frame is not None and not options.no_display:
+                self._show_rows(result)
+            if options.time or self.settings.timing:
+                self.screen.say(f"{time.perf_counter() - self.since:.3f} s")
+        self.since = time.perf_counter()
+
+    def _say_sql(self, result: Result) -> None:
+        from ..sql.layout import lay_out
+
+        self.screen.say(lay_out(result.sql))
+
+    def _show_rows(self, result: Result) -> None:
+        from ..display.table import Table
+
+        if result.plan:
+            self.screen.say(result.plan)
+            return
+        limit = self.request.options.limit
+        preview = result.preview(self.settings.displaylimit if limit is None else limit)
+        note = self._size_note(result, preview.total)
+        self.screen.show(Table(preview.rows, preview.total, style=self.settings.style, note=note))
+
+    def _size_note(self, result: Result, total: int) -> str:
+        from ..engine.plans import row_bytes
+
+        if total <= self.settings.fetchlimit:
+            return ""
+        return f"fetched whole they are about {human_bytes(total * row_bytes(result.schema))}"
+
+    def _show_catalog(self, options: XSqlOptions) -> None:
+        if options.tables:
+            self.screen.show(tables_shown(self.context, self.settings.style))
+        if options.schema is not None:
+            from ..display.table import Table
+            from ..engine.inventory import schema
+
+            found = schema(self.context, options.schema)
+            note = "; ".join(found.notes)
+            table = Table(found.columns, found.columns.num_rows, style=self.settings.style, note=note, null="")
+            self.screen.show(table)
+
+    def _keep(self) -> Any:
+        """The last result in the type that was asked for, under the name that was asked for."""
+        result = self.last_rows or self.last
+        if result is None or self._kept_type is None:
+            return None
+        value = converted(result, self._kept_type, self.request.options.dims)
+        name = self.request.keep
+        if name is not None:
+            self.shell.user_ns[name] = value
+            if self.settings.feedback > 1 and self.show:
+                self.screen.say(f"{name}: {type(value).__name__} of {', '.join(result.columns) or result.message}")
+        return value
+
+
+def converted(result: Result, kind: str, dims: tuple[str, ...] | None = None) -> Any:
+    """A result as what ``--type`` names."""
+    if kind == "frame" or result.frame is None:
+        return result
+    if kind == "xarray":
+        try:
+            return result.to_dataset(dims)
+        except SqlError as error:
+            raise result.statement.place(error, first_word(result.statement)) from error.__cause__
+    return {"pandas": result.to_pandas, "polars": result.to_polars, "arrow": result.to_arrow_table}[kind]()
+
+
+def first_word(statement: Statement) -> Span:
+    """Where a statement begins, for errors about the whole of it."""
+    word = statement.tokens[0]
+    return span_at(statement.script, statement.start + word.start, statement.start + word.end)
+
+
+def human_bytes(size: int) -> str:
+    """A number of bytes as people say it.
+
+    >>> human_bytes(999), human_bytes(1_600_000_000)
+    ('999 bytes', '1.6 GB')
+    """
+    if size < 1000:
+        return f"{size} bytes"
+    value = float(size)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        value /= 1000
+        if value < 1000 or unit == "PB":
+            break
+    return f"{value:.1f} {unit}"
+
+
+def tables_shown(context: Context, style: str) -> Any:
+    """The list of tables, sizes as people say them."""
+    import pyarrow as pa
+
+    from ..display.table import Table
+    from ..engine.inventory import tables
+
+    found = tables(context)
+    sizes = [None if size is None else human_bytes(size) for size in found["bytes"].to_pylist()]
+    found = found.set_column(found.schema.get_field_index("bytes"), "size", pa.array(sizes, pa.string()))
+    return Table(found, found.num_rows, style=style, null="")
+
+
+def answer(shell: Any, line: str, cell: str | None, *, show: bool) -> Any:
+    """What the magics do with their line and cell; see :func:`run`."""
+    with short_errors(enabled=settings_of(shell).short_errors):
+        request = read(line, cell)
+        alone = cell is None and not line.strip()
+        if request.options.help or alone:
+            print(help_text())
+        if request.options.help:
+            return None
+        return run(shell, read("--tables", None) if alone else request, show=show or alone)
+
+
+def _stands_alone(caller: Any) -> bool:
+    """Whether a line magic's value is used by nobody, so that the magic itself has to show it.
+
+    ``x = %xsql ...`` and ``%xsql ...`` reach the magic alike; the cell's line, as IPython has translated it, tells.
+    """
+    frame = caller
+    while frame is not None and "run_line_magic" in frame.f_code.co_name:
+        frame = frame.f_back
+    line = getline(frame.f_code.co_filename, frame.f_lineno).strip() if frame is not None else ""
+    return line.startswith("get_ipython().run_line_magic(")
+
+
+class Words:
+    """The names that completion offers, as they are at the moment."""
+
+    def tables(self) -> list[str]:
+        """Tables, views, and variables that can be tables."""
+        context = get_context()
+        return sorted({*context.tables.names(), *context.variables.names()})
+
+    def columns(self, name: tuple[str, ...]) -> Columns | None:
+        """The columns of a table; a variable's are known once a query has named it."""
+        from ..engine.inventory import columns
+
+        return columns(get_context(), name)
+
+    def functions(self) -> Mapping[str, Any]:
+        """The functions."""
+        return get_context().functions
+
+    def parameters(self) -> list[str]:
+        """The variables that can be parameters."""
+        return get_context().variables.parameters()
+
+
+def register(ip: Any) -> None:
+    """Put the magics, their settings and completion into a shell."""
+    from .completion import matcher
+    from .train import TrainOptions
+
+    @no_var_expand
+    def xsql(line: str, cell: str | None = None) -> Any:
+        show = cell is not None or _stands_alone(sys._getframe(1))
+        value = answer(ip, line, cell, show=show)
+        return None if show else value  # a value would be shown once more, as Out[...]
+
+    xsql.__doc__ = help_text()
+    settings_of(ip)
+    ip.register_magic_function(xsql, "line_cell", NAME)
+    formatters = ip.display_formatter.formatters
+    formatters["text/html"].for_type_by_name(*_RESULT, lambda result: _drawn(ip, result).html())
+    formatters["text/plain"].for_type_by_name(*_RESULT, lambda result, p, _: p.text(_drawn(ip, result).text()))
+    match = matcher({NAME: XSqlOptions, "xsql_train": TrainOptions}, Words)
+    ip.Completer.custom_matchers.append(match)
+
+
+_RESULT = ("sqlmagic_xr.engine.result", "Result")  # by name, so that loading the extension imports no engine
+
+
+def _drawn(shell: Any, result: Result) -> Any:
+    """A result that a cell ends with, as its table; one without rows as the line of what it did."""
+    from ..display.screen import Line
+    from ..display.table import Table
+
+    if result.frame is None or result.plan:
+        return Line(result.plan or result.message)
+    settings = settings_of(shell)
+    preview = result.preview(settings.displaylimit)
+    return Table(preview.rows, preview.total, style=settings.style)
+
+
+def unregister(ip: Any) -> None:
+    """Take them back; settings stay as they are."""
+    ip.magics_manager.magics["line"].pop(NAME, None)
+    ip.magics_manager.magics["cell"].pop(NAME, None)
+    for kind in ("text/html", "text/plain"):
+        ip.display_formatter.formatters[kind].pop(".".join(_RESULT), None)
+    matchers = ip.Completer.custom_matchers
+    matchers[:] = [m for m in matchers if getattr(m, "matcher_identifier", "") != "sqlmagic_xr"]

@@ -1,0 +1,504 @@
+"""%xsql and %%xsql in a shell: every form, every option, every setting."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import xarray as xr
+from IPython.core.completer import provisionalcompleter
+from traitlets.config import Configurable
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from sqlmagic_xr import Result, errors, get_context
+from sqlmagic_xr.display import screen
+from sqlmagic_xr.magics.errors import Interrupted
+from sqlmagic_xr.magics.options import options_of
+from sqlmagic_xr.magics.request import XSqlOptions, read
+from sqlmagic_xr.magics.settings import XSqlMagic, take_project
+from sqlmagic_xr.magics.xsql import Words, human_bytes
+
+
+def settings(notebook):
+    return next(c for c in notebook.shell.configurables if type(c).__name__ == "XSqlMagic")
+
+
+def table_of(output) -> list[list[str]]:
+    """The cells of the last table that was shown."""
+    lines = output.data[-1]["text/plain"].splitlines()
+    return [[cell.strip() for cell in line.split("│")] for line in lines[3:-1]]
+
+
+# Forms
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%%xsql\nSELECT 1 AS a",
+        "%%xsql\nSELECT 1 AS a;",
+        "%%xsql\n-- why\nSELECT 1 AS a -- and how\n;",
+        "%%xsql SELECT 1 AS a\n;",
+        "%%xsql SELECT 1\nAS a",
+        "%xsql SELECT 1 AS a",
+        "%xsql SELECT 1 AS a;",
+        "%xsql SELECT 1 AS a\nprint('more')",
+        "%%xsql --limit 3\nSELECT 1 AS a",
+        "%%xsql x= <<\nSELECT 1 AS a",
+        "%%xsql x = << SELECT\n1 AS a",
+        "%%xsql -o x\nSELECT 1 AS a",
+    ],
+)
+def test_every_form_shows_its_result_once(notebook, cell):
+    output = notebook(cell)
+    assert [d["text/plain"].splitlines()[-1] for d in output.data] == ["1 row x 1 column"]
+    assert "text/html" in output.data[0]
+    assert "Out[" not in output.printed
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("x = %xsql SELECT 1 AS a", 0),
+        ("%%xsql x <<\nSELECT 1 AS a", 0),
+        ("%%xsql x << SELECT\n1 AS a", 0),
+        ("%%xsql x << --limit 2\nSELECT 1 AS a", 0),
+        ("%%xsql\nx <<\nSELECT 1 AS a", 0),
+        ("%%xsql\nx << SELECT 1 AS a", 0),
+        ("%xsql x << SELECT 1 AS a", 0),
+        ("%%xsql --limit 2 x= <<\nSELECT 1 AS a", 1),
+        ("%%xsql --output x\nSELECT 1 AS a", 1),
+        ("%%xsql -o x --no-display\nSELECT 1 AS a", 0),
+    ],
+)
+def test_every_form_of_capture(notebook, cell, shown):
+    output = notebook(cell)
+    assert len(output.data) == shown
+    assert output.printed == ""
+    assert isinstance(notebook.names["x"], Result)
+    assert notebook.names["x"].to_pandas()["a"].tolist() == [1]
+
+
+def test_a_captured_result_is_lazy_and_holds_everything(notebook):
+    notebook("%%xsql x <<\nSELECT * FROM ds")
+    assert get_context().chunks_read == 0
+    assert len(notebook.names["x"].to_pandas()) == 200
+    output = notebook("x")
+    assert "10 of 200 rows x 3 columns" in output.text
+
+
+def test_of_several_statements_the_last_rows_are_kept(notebook):
+    notebook("%%xsql x <<\nSELECT 1 AS a; SELECT 2 AS a; INSERT INTO params VALUES (1, 2.0)")
+    assert notebook.names["x"].to_pandas()["a"].tolist() == [2]
+
+
+def test_a_file_runs(notebook, tmp_path):
+    (tmp_path / "query.sql").write_text("SELECT 1 AS a;\nSELECT 2 AS a")
+    assert len(notebook("%xsql -f query.sql").data) == 2
+    assert len(notebook("%%xsql --file=query.sql\n ").data) == 2
+    with pytest.raises(errors.UsageError, match=r"nothing\.sql cannot be read: No such file or directory"):
+        notebook("%xsql -f nothing.sql")
+    with pytest.raises(errors.UsageError, match="do not go together"):
+        notebook("%xsql -f query.sql SELECT 1")
+
+
+def test_an_error_in_a_file_points_into_the_file(notebook, tmp_path):
+    (tmp_path / "query.sql").write_text("SELECT 1 AS a;\nSELECT zzz FROM ds")
+    with pytest.raises(errors.UnknownNameError) as caught:
+        notebook("%xsql -f query.sql")
+    assert str(caught.value).splitlines()[1] == "line 2: SELECT zzz FROM ds"
+
+
+def test_options_end_where_sql_begins(notebook):
+    assert table_of(notebook("%xsql SELECT -1 AS a")) == [["-1"]]
+    assert table_of(notebook("%xsql -q SELECT 2 * -1 AS a")) == [["-2"]]
+    with pytest.raises(errors.SqlError, match="operator -> is not yet supported"):
+        notebook("%xsql SELECT '{}'->'a' AS a")
+
+
+def test_a_cell_without_statements_does_nothing(notebook):
+    assert notebook("%%xsql\n-- nothing\n;").text == ""
+
+
+@pytest.mark.parametrize("cell", ["%xsql --help", "%%xsql --help\nSELECT 1", "%xsql?", "%%xsql?"])
+def test_help(notebook, cell):
+    shown: list[str] = []
+    notebook.shell.set_hook("show_in_pager", lambda shell, data, **_: shown.append(data["text/plain"]))
+    text = notebook(cell).printed + "".join(shown)
+    for option in options_of(XSqlOptions):
+        assert option.shown in text
+        assert option.help.split(",")[0] in text
+
+
+def test_alone_it_shows_help_and_tables(notebook):
+    output = notebook("%xsql")
+    assert "--show-sql" in output.printed
+    assert [row[0] for row in table_of(output)] == ["params", "ds"]
+    assert len(output.text.splitlines()) <= 40
+
+
+# Results
+
+
+def test_every_statement_is_reported(notebook):
+    output = notebook(
+        "%%xsql\nCREATE TABLE t (a INT);\nINSERT INTO t VALUES (1), (2), (3);\n"
+        "SELECT * FROM t ORDER BY a;\nDELETE FROM t"
+    )
+    assert [d["text/plain"].splitlines()[-1] for d in output.data] == [
+        "t: table created", "t: 3 rows inserted", "3 rows x 1 column", "t: 3 rows deleted",
+    ]  # fmt: skip
+
+
+def test_an_empty_result_is_its_header_and_0_rows(notebook):
+    assert notebook("%xsql SELECT * FROM params WHERE step > 9").text == (
+        " step   │ a\n BIGINT │ DOUBLE\n────────┼────────\n0 rows x 2 columns"
+    )
+
+
+def test_the_limit_holds_in_every_output_type(notebook):
+    output = notebook("%%xsql\nSELECT * FROM ds")
+    assert output.text.endswith("10 of 200 rows x 3 columns")
+    assert output.data[0]["text/html"].count("<tr>") == 11
+    assert len(table_of(notebook("%xsql -l 3 SELECT * FROM ds"))) == 3
+    assert notebook("%xsql --limit=0 SELECT * FROM ds").text.endswith("0 of 200 rows x 3 columns")
+    notebook("%config XSqlMagic.displaylimit = 4")
+    assert len(table_of(notebook("%xsql SELECT * FROM ds"))) == 4
+
+
+def test_values_are_escaped(notebook):
+    html = notebook("%xsql SELECT '<script>alert(1)</script>' AS \"<img onerror=x>\"").data[0]["text/html"]
+    assert "<script" not in html
+    assert "<img" not in html
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [("", Result), ("-t frame", Result), ("-t pandas", pd.DataFrame), ("--type polars", pl.DataFrame),
+     ("--type=arrow", pa.Table), ("-t xarray", xr.Dataset)],
+)  # fmt: skip
+def test_types(notebook, options, kind):
+    notebook(f"x = %xsql {options} SELECT * FROM ds")
+    assert isinstance(notebook.names["x"], kind)
+
+
+def test_a_dataset_comes_back_whole(notebook):
+    notebook("x = %xsql -t xarray SELECT * FROM ds WHERE time < 10")
+    expected = notebook.names["ds"].isel(time=slice(10))
+    xr.testing.assert_identical(notebook.names["x"].load(), expected)
+    notebook("x = %xsql -t xarray --dims a,b SELECT 1 AS a, 2 AS b, 3 AS c")
+    assert dict(notebook.names["x"].sizes) == {"a": 1, "b": 1}
+
+
+def test_dims_that_cannot_be_inferred_are_asked_for(notebook):
+    with pytest.raises(errors.UsageError) as caught:
+        notebook("x = %xsql -t xarray SELECT 1 AS a, 2 AS b")
+    assert "dims cannot be inferred" in str(caught.value)
+    assert "--dims a,b" in str(caught.value)
+
+
+def test_frames_by_config(notebook):
+    notebook("%config XSqlMagic.autopandas = True")
+    notebook("x = %xsql SELECT 1 AS a")
+    assert isinstance(notebook.names["x"], pd.DataFrame)
+    notebook("%config XSqlMagic.autopandas = False\n%config XSqlMagic.autopolars = True")
+    notebook("%%xsql x <<\nSELECT 1 AS a")
+    assert isinstance(notebook.names["x"], pl.DataFrame)
+    notebook("x = %xsql -t frame SELECT 1 AS a")
+    assert isinstance(notebook.names["x"], Result)
+
+
+# Options and settings
+
+
+def test_parameters_come_from_options_then_from_variables(notebook):
+    notebook.names["lr"] = 0.25
+    assert table_of(notebook("%xsql SELECT $lr AS lr, :lr AS again")) == [["0.25", "0.25"]]
+    assert table_of(notebook("%xsql -p lr=0.5 SELECT $lr AS lr")) == [["0.5"]]
+    assert table_of(notebook("""%xsql -p "name='; DROP TABLE params; --" SELECT $name AS n""")) == [
+        ["'; DROP TABLE params; --"]
+    ]
+    assert "params" in get_context().tables.names()
+    with pytest.raises(errors.ParameterError):
+        notebook("%xsql SELECT $nothing")
+
+
+def test_braces_and_slices_are_not_parameters(notebook):
+    notebook.names["x"] = "never"
+    assert table_of(notebook("%xsql SELECT '{x} {{x}} $x :x' AS a, [1, 2, 3][1:2] AS b")) == [
+        ["{x} {{x}} $x :x", "[1, 2]"]
+    ]
+
+
+def test_show_sql_shows_what_ran(notebook):
+    notebook.names["lr"] = 0.5
+    output = notebook("%xsql --show-sql SELECT grad(a * a, a) * $lr AS g FROM params")
+    assert output.data[0]["text/plain"].endswith("\nFROM params")
+    assert "0.5" in output.data[0]["text/plain"]
+    assert "grad" not in output.data[0]["text/plain"]
+
+
+def test_explain_shows_plans_and_runs_nothing(notebook):
+    output = notebook("%%xsql -e\nSELECT avg(air) FROM ds WHERE time < 3;\nDELETE FROM params")
+    assert "XarrayScan: 1 of 1 chunks read, 0 pruned" in output.data[0]["text/plain"]
+    assert get_context().chunks_read == 0
+    assert len(get_context().scratch("params")) == 1
+    with pytest.raises(errors.UnknownNameError) as caught:
+        notebook("%%xsql -e\nSELECT 1;\nSELECT zzz FROM ds")
+    assert "EXPLAIN" not in str(caught.value)
+    assert "line 3: SELECT zzz FROM ds" in str(caught.value)
+
+
+def test_quiet_time_and_feedback(notebook):
+    assert notebook("%%xsql -q\nINSERT INTO params VALUES (5, 1.0)").text == ""
+    timed = notebook("%%xsql --time\nINSERT INTO params VALUES (6, 1.0)").data
+    assert timed[0]["text/plain"] == "params: 1 row inserted"
+    assert timed[1]["text/plain"].endswith(" s")
+    notebook("%config XSqlMagic.feedback = 0")
+    assert notebook("%%xsql\nINSERT INTO params VALUES (7, 1.0)").text == ""
+    notebook("%config XSqlMagic.feedback = 2")
+    assert notebook("%%xsql -o x\nSELECT 1 AS a").data[-1]["text/plain"] == "x: Result of a"
+    notebook("%config XSqlMagic.timing = True")
+    assert any(d["text/plain"].endswith(" s") for d in notebook("%xsql SELECT 1").data)
+
+
+def test_style(notebook):
+    notebook("%config XSqlMagic.style = 'markdown'")
+    assert notebook("%xsql SELECT 1 AS a").text.splitlines()[0] == "| a |"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM params", "INSERT INTO params VALUES (9, 1.0)", "CREATE TABLE t (a INT)", "DROP TABLE params",
+     "UPDATE params SET a = 0", "TRUNCATE TABLE params", "COPY (SELECT 1) TO 'x.parquet'", "CREATE VIEW v AS SELECT 1",
+     "CREATE EXTERNAL TABLE e STORED AS CSV LOCATION 'x.csv'", "WITH q AS (SELECT 1) INSERT INTO params SELECT 9, 1.0",
+     "SET datafusion.execution.batch_size = 1"],
+)  # fmt: skip
+def test_read_only_refuses_effects_before_anything_runs(notebook, tmp_path, statement):
+    notebook("%config XSqlMagic.read_only = True")
+    before = get_context().tables.names()
+    with pytest.raises(errors.ImmutableError, match="this notebook is read-only"):
+        notebook(f"%%xsql\nSELECT 1;\n{statement}")
+    assert get_context().tables.names() == before
+    assert get_context().scratch("params").version == 1
+    assert not list(tmp_path.iterdir())
+    assert notebook("%%xsql\nSELECT 1; EXPLAIN SELECT 1; SHOW TABLES; DESCRIBE params").data
+
+
+def test_a_huge_grid_is_not_fetched_unasked(notebook):
+    notebook("%config XSqlMagic.fetchlimit = 100")
+    for cell in ("x = %xsql -t pandas SELECT * FROM ds", "%%xsql\nCREATE TABLE t AS SELECT * FROM ds",
+                 "%%xsql\nINSERT INTO params SELECT time, air FROM ds"):  # fmt: skip
+        with pytest.raises(errors.UsageError, match=r"would fetch 200 rows x \d columns into memory, about [34]"):
+            notebook(cell)
+    assert get_context().chunks_read == 0
+    notebook("x = %xsql -t pandas --yes SELECT * FROM ds")
+    assert len(notebook.names["x"]) == 200
+    notebook("x = %xsql -t pandas SELECT * FROM ds LIMIT 150")
+    assert len(notebook.names["x"]) == 150
+    notebook("%%xsql\nCREATE TABLE means AS SELECT lat, avg(air) AS air FROM ds GROUP BY lat")
+    shown = notebook("%xsql SELECT * FROM ds").text  # reads one chunk and says what the whole would be
+    assert shown.endswith("10 of 200 rows x 3 columns; fetched whole they are about 4.8 kB")
+
+
+def test_settings_come_from_the_nearest_pyproject(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text("[tool.sqlmagic_xr]\ndisplaylimit = 3\nread_only = true\n")
+    (tmp_path / "inner").mkdir()
+    found = XSqlMagic()
+    take_project(found, tmp_path / "inner")
+    assert (found.displaylimit, found.read_only, found.feedback) == (3, True, 1)
+    assert isinstance(found, Configurable)
+    (tmp_path / "pyproject.toml").write_text("[tool.sqlmagic_xr]\ndisplaylimt = 3\nstyle = 'no'\nfeedback = 2\n")
+    with pytest.warns(UserWarning) as warned:  # noqa: PT030 (both are looked at below)
+        take_project(found, tmp_path)
+    unknown, wrong = (str(w.message) for w in warned)
+    assert "'displaylimt', which is no setting. Did you mean `displaylimit`?" in unknown
+    assert "'style'" in wrong
+    assert found.feedback == 2
+    (tmp_path / "pyproject.toml").write_text("not [ toml")
+    with pytest.warns(UserWarning, match="cannot be read"):
+        take_project(found, tmp_path)
+
+
+# Errors
+
+
+def test_an_error_is_short_and_the_cell_fails(notebook):
+    with pytest.raises(errors.UnknownNameError):
+        notebook("%%xsql\nINSERT INTO params VALUES (1, 2.0);\nSELECT lat,\n  latt\nFROM ds;\nSELECT 1")
+    assert notebook.output.text.splitlines() == [
+        "params: 1 row inserted",
+        "statement 2 of 3: there is no column latt",
+        "line 4:   latt",
+        "          ^^^^",
+        "Did you mean `lat`?",
+        "statement 1 did: params: 1 row inserted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "pointed"),
+    [
+        ("%%xsql\nSELEC 1", ["line 2: SELEC 1", "        ^^^^^"]),
+        ("%%xsql\nSELECT 1 FROM\n  nothing", ["line 3:   nothing", "          ^^^^^^^"]),
+        ("%xsql SELECT sin(lat, 1) FROM ds", ["line 1: %xsql SELECT sin(lat, 1) FROM ds", "                     ^^^"]),
+        ("x = %xsql -q SELECT zz FROM ds", ["line 1: %xsql -q SELECT zz FROM ds", "                        ^^"]),
+        ("%%xsql -q SELECT 1,\nzz FROM ds", ["line 2: zz FROM ds", "        ^^"]),
+        ("%%xsql --limit x\nSELECT 1", ["line 1: %%xsql --limit x", "                       ^"]),
+        ("%%xsql 2x <<\nSELECT 1", ["line 1: %%xsql 2x <<", "               ^^"]),
+        ("%%xsql\nSELECT grad(a * zz, a) FROM params", ["line 2: SELECT grad(a * zz, a) FROM params",
+                                                         "                        ^^"]),
+        ("%%xsql\nSELECT $nothing, 1", ["line 2: SELECT $nothing, 1", "               ^^^^^^^^"]),
+        ("%%xsql\nINSERT INTO params SELECT zz, 1 FROM ds", ["line 2: INSERT INTO params SELECT zz, 1 FROM ds",
+                                                              "                                  ^^"]),
+    ],
+)  # fmt: skip
+def test_errors_point_into_the_cell(notebook, cell, pointed):
+    with pytest.raises(errors.SqlError) as caught:
+        notebook(cell)
+    assert str(caught.value).splitlines()[1:3] == pointed
+    assert "Traceback" not in notebook.output.text
+
+
+def test_tracebacks_come_back_on_request(notebook):
+    notebook("%config XSqlMagic.short_errors = False")
+    with pytest.raises(errors.UnknownNameError):
+        notebook("%xsql SELECT zz FROM ds")
+    assert "Traceback (most recent call last)" in notebook.output.text
+
+
+def test_a_statement_that_fails_while_it_runs_ends_the_script(notebook):
+    with pytest.raises(errors.ExecutionError):
+        notebook("%%xsql\nSELECT CAST('x' || lat AS INT) FROM ds;\nDELETE FROM params")
+    assert len(get_context().scratch("params")) == 1
+
+
+# The catalog
+
+
+def test_tables_are_listed(notebook):
+    notebook("%xsql SELECT 1 FROM ds")
+    rows = {row[0]: row[1:] for row in table_of(notebook("%xsql --tables"))}
+    assert rows["ds"] == ["Dataset variable", "200", "3", "time: 40, lat: 5", "1", "2.0 kB"]
+    assert rows["params"] == ["scratch", "1", "2", "", "", "16 bytes"]
+
+
+def test_a_schema_is_shown(notebook):
+    output = notebook("%xsql --schema ds")
+    assert table_of(output)[2] == ["air", "DOUBLE", "true", "", "K", ""]
+    output = notebook("%xsql --schema params")
+    assert table_of(output)[0] == ["step", "BIGINT", "false", "PRIMARY KEY"]
+    assert "version 1, versions from 0 on can be restored" in output.text
+    with pytest.raises(errors.UnknownNameError, match="Did you mean `params`"):
+        notebook("%xsql --schema parms")
+
+
+def test_show_and_describe_hide_the_engines_internals(notebook):
+    assert table_of(notebook("%xsql SHOW TABLES")) == [["params", "scratch"], ["ds", "Dataset variable"]]
+    assert table_of(notebook("%xsql SHOW COLUMNS FROM params"))[1] == ["a", "DOUBLE", "true", "NULL"]
+    assert table_of(notebook("%xsql DESCRIBE ds"))[0][:2] == ["time", "BIGINT"]
+    with pytest.raises(errors.UnknownNameError) as caught:
+        notebook("%%xsql\nDESCRIBE parms")
+    assert str(caught.value).splitlines()[1:3] == ["line 2: DESCRIBE parms", "                 ^^^^^"]
+
+
+def test_words_for_completion(notebook):
+    words = Words()
+    assert words.tables() == ["ds", "params"]
+    assert list(words.columns(("ds",))) == ["time", "lat", "air"]
+    assert words.columns(("params",)) == {"step": "BIGINT", "a": "DOUBLE"}
+    assert words.columns(("nothing",)) is None
+    notebook.names.update(lr=0.1, module=pytest)
+    assert "lr" in words.parameters()
+    assert "module" not in words.parameters()
+    assert words.functions()["grad"].kind == "derivative"
+
+
+@pytest.mark.parametrize(
+    ("marked", "found"),
+    [
+        ("%%xsql\nSELECT p.| FROM (SELECT step AS s FROM params) p", ["s"]),
+        ("%%xsql\nSELECT lat| FROM ds", ["lat", "lateral"]),
+        ("%xsql SELECT * FROM d|", ["ds"]),
+        ("%xsql SELECT tarf|", []),
+        ("%%xsql --sho|", ["--show-sql"]),
+        ("%%xsql_train --sche|", ["--schedule"]),
+    ],
+)
+def test_completion_in_the_shell(notebook, marked, found):
+    completer = notebook.shell.Completer
+    with provisionalcompleter():
+        offered = list(completer.completions(marked.replace("|", ""), marked.index("|")))
+    assert [c.text for c in offered] == found
+
+
+# Interrupt and progress
+
+
+def test_an_interrupt_is_one_line_and_changes_nothing(notebook):
+    notebook.names["big"] = pa.table({"x": list(range(100_000))})
+    timer = threading.Timer(0.5, _thread.interrupt_main, [signal.SIGINT])
+    timer.start()
+    begin = time.monotonic()
+    with pytest.raises(Interrupted):
+        notebook(
+            "%%xsql\nINSERT INTO params SELECT 1, sum(sin(l.x * r.x)) FROM big l CROSS JOIN big r WHERE l.x < 2000"
+        )
+    assert time.monotonic() - begin < 1.5
+    assert "Interrupted: the query ran for 0." in notebook.output.text
+    assert "Traceback" not in notebook.output.text
+    assert len(get_context().scratch("params")) == 1
+    assert table_of(notebook("%xsql SELECT count(*) AS n FROM params")) == [["1"]]
+
+
+class SlowArray(BackendArray):
+    """Zeros that take their time to read."""
+
+    shape, dtype = (8, 2), np.dtype(float)
+
+    def __getitem__(self, key):
+        time.sleep(0.3)
+        zeros = np.zeros(self.shape)
+        basic = indexing.IndexingSupport.BASIC
+        return indexing.explicit_indexing_adapter(key, self.shape, basic, lambda index: zeros[index])
+
+
+def test_progress_is_shown_and_wiped(notebook, monkeypatch):
+    monkeypatch.setattr(screen, "PATIENCE", 0.05)
+    data = indexing.LazilyIndexedArray(SlowArray())
+    dataset = xr.Dataset({"air": (("time", "lat"), data)}, coords={"time": np.arange(8), "lat": np.arange(2)})
+    get_context().from_dataset("slow", dataset, chunks={"time": 1})
+    output = notebook("%xsql SELECT avg(air) AS air FROM slow")
+    assert " of 8 chunks read" in output.stderr
+    assert output.stderr.endswith("\r")
+    assert output.text.endswith("1 row x 1 column")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 bytes"), (1500, "1.5 kB"), (1_600_000_000, "1.6 GB"), (10**18, "1000.0 PB")]
+)
+def test_bytes_as_people_say_them(size, text):
+    assert human_bytes(size) == text
+
+
+def test_a_request_keeps_the_places_of_the_cell():
+    request = read("-q x <<", "SELECT 1\nFROM t")
+    assert request.source == "%%xsql -q x <<\nSELECT 1\nFROM t"
+    assert len(request.script) == len(request.source)
+    assert request.script.splitlines()[1:] == ["SELECT 1", "FROM t"]
+
+
+def test_loading_twice_and_unloading(notebook):
+    shell = notebook.shell
+    notebook("%reload_ext sqlmagic_xr")
+    matchers = [m for m in shell.Completer.custom_matchers if m.matcher_identifier == "sqlmagic_xr"]
+    assert len(matchers) == 1
+    assert len([c for c in shell.configurables if type(c).__name__ == "XSqlMagic"]) == 1
