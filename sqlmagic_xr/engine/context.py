@@ -36,7 +36,7 @@ from .catalog import Catalog
 from .failures import translate
 from .functions import Function, functions
 from .interrupt import interruptible, reserve_threads
-from .result import Result
+from .result import Result, fetch
 from .scratch import ScratchTable
 from .store import ScratchStore
 from .variables import Namespace, Variables
@@ -212,7 +212,7 @@ class Context(xarray_sql.Context):
         """The rows of a query in DataFusion's own SQL; what :mod:`.dml` builds its statements of."""
         sql, tree = (query, None) if isinstance(query, str) else (to_sql(query), query)
         frame = self.plan(sql, tree)
-        return interruptible(frame.to_arrow_table, frame)
+        return interruptible(lambda: fetch(frame), frame)
 
     @cached_property
     def functions(self) -> Mapping[str, Function]:

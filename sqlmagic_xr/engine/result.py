@@ -101,7 +101,7 @@ class Result:
             flow = "known" if self._is_fetched else plans.flow(self.frame)
             if flow == "sorted":
                 frame = self.frame.limit(limit)
-                return Preview(interruptible(lambda: _fetch(frame), frame), self._total)
+                return Preview(interruptible(lambda: fetch(frame), frame), self._total)
             if flow == "stream":
                 rows = interruptible(lambda: _head(self.frame, limit), self.frame)
                 return Preview(rows, rows.num_rows if rows.num_rows < limit else self._total)
@@ -126,7 +126,7 @@ class Result:
         if self.frame is None:
             return pa.table({})
         with self._explained():
-            return interruptible(lambda: _fetch(self.frame), self.frame)
+            return interruptible(lambda: fetch(self.frame), self.frame)
 
     @cached_property
     def _total(self) -> int:
@@ -225,7 +225,7 @@ class Result:
             interruptible(write, self.frame)
 
 
-def _fetch(frame: Any) -> pa.Table:
+def fetch(frame: Any) -> pa.Table:
     """All rows of a frame, its partitions in their order: a grid comes as it lies (``collect()`` mixes them)."""
     batches = [batch for partition in frame.collect_partitioned() for batch in partition]
     return _table(batches, frame.schema())

@@ -104,6 +104,13 @@ def test_arrow_nullability_is_the_declared_one_whatever_the_source_says(db):
     assert table.num_rows == 2
 
 
+@pytest.mark.parametrize("write", ["CREATE TABLE u AS", "CREATE TABLE u (n BIGINT, x DOUBLE); INSERT INTO u"])
+def test_branches_of_a_union_may_differ_in_nullability(db, write):
+    db.run("CREATE TABLE t (n BIGINT, x DOUBLE); INSERT INTO t VALUES (1, NULL), (2, 0.5)")
+    db.run(f"{write} SELECT n, 1.0 AS x FROM t UNION ALL SELECT n, x FROM t")
+    assert db.rows("SELECT * FROM u ORDER BY n, x NULLS FIRST") == [(1, None), (1, 1.0), (2, 0.5), (2, 1.0)]
+
+
 def test_nan_is_one_key_and_null_is_none(db):
     db.run("CREATE TABLE t (x DOUBLE UNIQUE)")
     db.run("INSERT INTO t VALUES (NULL), (NULL), ('NaN'), (0.0)")
