@@ -34,6 +34,7 @@ _LEGEND = 1.35  # inches for a legend beside the axes, where there are too many 
 _ABOVE = 4  # so many names fit above the axes
 _NAMES = 10  # so many names fit beside them
 _POINTS = 4000  # more points than this on a line are drawn as the envelope that they would cover anyway
+_LARGEST = 5e307  # an axis from minus to plus this, and its margins, is still a finite stretch
 _FEW = 40  # up to so many points are marked
 
 
@@ -176,10 +177,13 @@ class _PanelView:
             self._axes.set_yscale("log" if log else "linear", **({"nonpositive": "mask"} if log else {}))
             self._log = log
         if log:
-            pad = (high / low) ** 0.06 if high / low > 1.001 else 1.1
-            low, high = low / pad, high * pad
-            self._log_ticks(low, high)
+            least, most = math.log10(low), math.log10(high)
+            pad = 0.06 * (most - least) if most - least > 5e-4 else 0.04
+            low, high = 10 ** max(least - pad, -307.0), 10 ** min(most + pad, 307.9)
+            self._log_ticks(math.log10(low), math.log10(high))
         else:
+            # A diverging loss comes near the largest number there is; the axis must not pass it.
+            low, high = max(low, -_LARGEST), min(high, _LARGEST)
             # A flat line stands in the middle of an axis whose ticks can be told apart.
             pad = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
             low, high = low - pad, high + pad
@@ -187,12 +191,19 @@ class _PanelView:
             self._axes.yaxis.set_major_formatter(_Plain())
         self._axes.set_ylim(low, high)
 
-    def _log_ticks(self, low: float, high: float) -> None:
-        """Ticks that can be read, whatever the span: decades; 1-2-5 within a few; round numbers within one."""
-        axis, decades = self._axes.yaxis, math.log10(high / low)
+    def _log_ticks(self, least: float, most: float) -> None:
+        """Ticks that can be read, whatever the span: decades; 1-2-5 within a few; round numbers within one.
+
+        Args:
+            least, most: the decimal logarithms of the axis's ends.
+        """
+        axis, decades = self._axes.yaxis, most - least
         axis.set_minor_formatter(ticker.NullFormatter())
         if decades > 3.5:
-            axis.set_major_locator(ticker.LogLocator(numticks=8))
+            # matplotlib's own locator looks beyond the ends, where there is no number any more.
+            stride = math.ceil(decades / 8)
+            exponents = range(stride * math.ceil(least / stride), math.floor(most) + 1, stride)
+            axis.set_major_locator(ticker.FixedLocator([10.0**e for e in exponents]))
             axis.set_major_formatter(ticker.LogFormatterMathtext())
             axis.set_minor_locator(ticker.NullLocator())
         elif decades > 1.2:

@@ -27,6 +27,8 @@ def sparkline(values: Iterable[float], *, width: int = 32) -> str:
         return " " * min(len(numbers), width)
     if min(finite) > 0 and max(finite) >= 100 * min(finite):
         numbers = [math.log(v) if math.isfinite(v) else v for v in numbers]
+    largest = max(abs(v) for v in numbers if math.isfinite(v)) or 1.0
+    numbers = [v / largest for v in numbers]  # so that no difference or sum overflows
     count = min(len(numbers), width)
     means = [_mean(numbers[i * len(numbers) // count : (i + 1) * len(numbers) // count]) for i in range(count)]
     known = [m for m in means if m is not None]
