@@ -201,7 +201,7 @@ class _PanelView:
         axis.set_minor_formatter(ticker.NullFormatter())
         if decades > 3.5:
             # matplotlib's own locator looks beyond the ends, where there is no number any more.
-            stride = math.ceil(decades / 8)
+            stride = next(n for n in (1, 2, 5, 10, 20, 50, 100) if decades / n <= 8)
             exponents = range(stride * math.ceil(least / stride), math.floor(most) + 1, stride)
             axis.set_major_locator(ticker.FixedLocator([10.0**e for e in exponents]))
             axis.set_major_formatter(ticker.LogFormatterMathtext())
