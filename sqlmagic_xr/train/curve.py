@@ -16,7 +16,7 @@ from ..errors import SqlError, TypeMismatchError
 from ..sql.syntax import Statement, parse_one, to_sql
 from .events import Panel
 from .incremental import AFTER, UPTO, restrict
-from .pace import Pace
+from .pace import Allowance, Pace
 from .trajectory import Trajectory
 from .units import units_of
 
@@ -69,7 +69,7 @@ class Curve:
         self._units = units_of(statement.tree, context.tables)
         self._part: Prepared | None = None
         self._step: str | None = None  # the column that tells the generation
-        self._pace = Pace()
+        self._pace: Pace = Allowance()
         restricted = None if changing is None else restrict(
             statement.tree, trajectory.table, trajectory.column, context.tables, changing=changing, varying=varying
         )  # fmt: skip
