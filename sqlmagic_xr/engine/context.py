@@ -214,6 +214,19 @@ class Context(xarray_sql.Context):
         frame = self.plan(sql, tree)
         return interruptible(lambda: fetch(frame), frame)
 
+    def query_over(self, sql: str, relations: Mapping[str, Any], *, brief: bool = False) -> pa.Table:
+        """The rows of a query in DataFusion's own SQL that reads tables and ``relations``, and no view of the store.
+
+        Args:
+            sql: the query.
+            relations: name -> what DataFusion takes for a table.
+            brief: it takes milliseconds, so that no thread of its own is worth while to have it interruptible.
+        """
+        self.store.check_usable()
+        with self.store.showing(relations):
+            frame = SessionContext.sql(self, sql)
+        return frame.to_arrow_table() if brief else interruptible(frame.to_arrow_table, frame)
+
     @cached_property
     def functions(self) -> Mapping[str, Function]:
         """The functions there are, by name."""

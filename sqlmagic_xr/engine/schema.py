@@ -152,13 +152,21 @@ def provider_of(version: Version) -> Any:
     return found
 
 
-def provider(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> Any:
+def provider(batches: Sequence[pa.RecordBatch], schema: pa.Schema, *, partitions: int = 1) -> Any:
     """Batches as a table of DataFusion's, without a copy.
 
     It is a view over the batches and no MemTable, which DataFusion's own DELETE would empty behind our back.
+
+    Args:
+        batches: the rows.
+        schema: theirs.
+        partitions: into how many parts they are dealt out, each of which one thread scans.
     """
     if not batches:
         batches = [pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)]
+    if partitions > 1 and len(batches) >= partitions:
+        parts = [list(batches[part::partitions]) for part in range(partitions)]
+        return Table(_workshop.create_dataframe(parts))._inner
     return Table(_workshop.read_batches(list(batches)))._inner
 
 

@@ -1,0 +1,59 @@
+"""What the plan of a step has decided, for a person: what is kept, what is folded, what runs each step, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Note:
+    """One decision.
+
+    Attributes:
+        kind: "kept", "folded", "bound", "read each step", "not folded", "not kept", "verbatim".
+        what: the relation or read that it is about.
+        detail: how much, or why.
+    """
+
+    kind: str
+    what: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.what}" + (f" ({self.detail})" if self.detail else "")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """How one statement of a step runs.
+
+    Attributes:
+        title: the statement's first line.
+        executor: "relational", "dense" or "verbatim": who runs it.
+        notes: the decisions.
+        sql: what runs each step, the values of this step in it.
+    """
+
+    title: str
+    executor: str
+    notes: Sequence[Note] = field(default=())
+    sql: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.title}", f"  executor: {self.executor}", *(f"  {note}" for note in self.notes)]
+        return "\n".join(lines + ([f"  each step: {self.sql}"] if self.sql else []))
+
+
+def nbytes_shown(count: int) -> str:
+    """A number of bytes as a person says it.
+
+    >>> nbytes_shown(512), nbytes_shown(6_300_000)
+    ('512 B', '6.3 MB')
+    """
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
