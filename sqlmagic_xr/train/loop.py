@@ -18,6 +18,7 @@ from .events import Ended, Event, Newest, Paused, Refreshed, Started, Status, St
 from .inspection import fault, next_generation
 from .pace import Pace
 from .parameters import Change, Parameters
+from .plan import PlannedStep
 from .run import Run, restore, tables_of
 from .settings import Settings
 from .step import Step, VerbatimStep
@@ -92,7 +93,11 @@ class Training:
                 "until and patience look at a curve, and there is none", hint="Add a SELECT behind the step."
             )
         self._curves = Curves(curves)
-        self._step: Step = VerbatimStep(statements)
+        self._step: Step = (
+            VerbatimStep(statements)
+            if settings.verbatim
+            else PlannedStep(statements, writes=self._task.writes, varying=self._parameters.varying)
+        )
         self._until: Until | None = None
         self._patience = Patience(settings.patience) if settings.patience is not None else None
         self._pace = Pace(times=0)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from ..engine.schema import provider
 from ..errors import SqlError
 from ..sql.parameters import bind, placeholder
-from ..sql.syntax import Tree, identifier, make_identifier, name_of, replace, walk
+from ..sql.syntax import Tree, identifier, make_identifier, name_of, replace, to_sql, walk
 from .block import UnsureError, parameters_in
 from .explain import Explained, Note
 from .fold import Folded, Found, Read, fold
@@ -262,6 +262,7 @@ class Relational:
             raise UnsureError(f"the parameter {min(missing)} is not the loop's to give")
         constants = {name: values[name] for name in names - self._varying}
         query = _bound(self._insert.query, constants)
+        self._check(query, values)
         lookup = _Lookup(self._context, values)
         folded: Folded = fold(query, self._context, lambda read: lookup.find(read, ()), self._writes)
         scratch = self._context.store.entries()
@@ -281,6 +282,13 @@ class Relational:
         return _Variant(
             constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), bound
         )  # fmt: skip
+
+    def _check(self, query: Tree, values: Mapping[str, Any]) -> None:
+        """Let the engine plan the query as it stands: folding must not make sense of what had none."""
+        try:
+            self._context.plan(to_sql({"Query": bind(query, lambda name: values[name])}))
+        except Exception as error:
+            raise UnsureError("the engine refuses it as it stands") from error
 
 
 class _Lookup:

@@ -25,6 +25,8 @@ class Settings:
             or ``patience``, after every step.
         seed: what ``:random`` is drawn from; None for a new one.
         restart: begin again at the first generation, dropping the later ones.
+        verbatim: run the statements as they stand at each step, with nothing folded, kept or handed to another
+            executor.
         curves: names of views to draw, instead of SELECTs in the text.
 
     Raises:
@@ -40,6 +42,7 @@ class Settings:
     every: int | None = None
     seed: int | None = None
     restart: bool = False
+    verbatim: bool = False
     curves: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -32,6 +32,7 @@ def train(
     every: int | None = None,
     seed: int | None = None,
     restart: bool = False,
+    verbatim: bool = False,
     curve: str | Iterable[str] = (),
     stream: bool = False,
     on_event: Callable[[Event], object] | None = None,
@@ -51,6 +52,7 @@ def train(
         every: bring the curves up to date after every so many steps.
         seed: the same seed gives the same ``:random`` at the same step.
         restart: begin again at the first generation.
+        verbatim: run each statement as it stands at each step; the tables come out the same, only slower.
         curve: views to draw, instead of SELECTs in ``text``.
         stream: return at once what can be iterated to run it, event by event.
         on_event: called with every event.
@@ -64,7 +66,7 @@ def train(
     ranges = {name: r if isinstance(r, Range) else Range(*map(float, r)) for name, r in (tune or {}).items()}
     settings = Settings(
         steps=steps, params=dict(params or {}), tune=ranges, schedule=dict(schedule or {}), until=until,
-        patience=patience, every=every, seed=seed, restart=restart,
+        patience=patience, every=every, seed=seed, restart=restart, verbatim=verbatim,
         curves=(curve,) if isinstance(curve, str) else tuple(curve),
     )  # fmt: skip
     if stream and on_event is not None:

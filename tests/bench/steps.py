@@ -1,0 +1,26 @@
+"""Training steps without the loop around them: what a step costs, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlmagic_xr.engine.context import Context
+from sqlmagic_xr.sql.syntax import parse_one
+from sqlmagic_xr.train.plan import PlannedStep
+from sqlmagic_xr.train.step import Step, VerbatimStep
+
+VARYING = frozenset({"k", "step", "next_step"})
+
+
+def step_of(context: Context, statements: Sequence[str], *, writes: Collection[str], verbatim: bool = False) -> Step:
+    """A step of these statements, planned or as they stand."""
+    prepared = [context.prepare(parse_one(statement)) for statement in statements]
+    return VerbatimStep(prepared) if verbatim else PlannedStep(prepared, writes=writes, varying=VARYING)
+
+
+def run_steps(context: Context, step: Step, first: int, count: int, **parameters: Any) -> None:
+    """``count`` steps from generation ``first`` on, each committed."""
+    for k in range(first, first + count):
+        with context.transaction():
+            step.run({"k": k, "step": k, "next_step": k + 1, **parameters})

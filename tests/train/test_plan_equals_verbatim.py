@@ -1,0 +1,174 @@
+"""Whatever the plan of a step does, the tables are what the statements as they stand would have made."""
+
+import math
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.errors import SqlError, UnsupportedError
+from sqlmagic_xr.sql.syntax import parse_one
+from sqlmagic_xr.train.plan import PlannedStep
+from sqlmagic_xr.train.step import VerbatimStep
+
+STEPS = 3
+PARAMETERS = {"lr": 0.25, "names": ["u", "w"]}
+
+reals = st.sampled_from([None, -2.0, -0.5, 0.0, 1.0, 3.0])
+small = st.integers(0, 2)
+data = st.lists(st.tuples(reals, reals, small), max_size=5)
+# (step, a, b, n): one row for the first steps, none, or several where the table has no key.
+state = st.lists(st.tuples(st.just(0) | st.integers(-1, 1), reals, reals, st.none() | small), max_size=4)
+weights = st.lists(st.tuples(small, reals), max_size=4, unique_by=lambda row: row[0])
+
+# How a step reads its newest generation; `cur` has the columns a, b, n.
+CURRENT = [
+    "CROSS JOIN (SELECT a, b, n FROM p WHERE step = :k) cur",
+    "CROSS JOIN (SELECT * FROM p WHERE :k = p.step) cur",
+    "CROSS JOIN (SELECT q.a, q.b * 2 AS b, q.n FROM p AS q WHERE (q.step) = :k AND q.a IS NOT NULL) cur",
+    "CROSS JOIN (SELECT a, b, n FROM p ORDER BY step DESC LIMIT 1) cur",
+    "CROSS JOIN (SELECT a, b, n FROM p WHERE step = (SELECT MAX(step) FROM p)) cur",
+    "JOIN p cur ON cur.step = :k",
+    "JOIN (SELECT a, b, n, step FROM p) cur ON cur.step = :k AND (d.g >= cur.n OR cur.n IS NULL)",
+    ", p AS cur",  # with the key in WHERE
+    "LEFT JOIN p cur ON cur.step = :k",
+    "LEFT JOIN p cur ON cur.step = :k AND cur.n = d.g",
+    "CROSS JOIN newest cur",  # a view
+    "CROSS JOIN last_one cur",  # a CTE
+    "CROSS JOIN (SELECT MAX(a) AS a, MIN(b) AS b, COUNT(n) AS n FROM p WHERE step = :k) cur",
+    "RIGHT JOIN p cur ON cur.step = :k",
+    "CROSS JOIN (SELECT a, b, n FROM p WHERE step = :k UNION ALL SELECT 1.0, 2.0, 3) cur",
+]  # fmt: skip
+# How it reads what else there is.
+BESIDE = [
+    "",
+    " LEFT JOIN p prev ON prev.step = :k - 1",
+    " LEFT JOIN (SELECT a, step FROM p) prev ON prev.step = :k - 1",
+    " CROSS JOIN (SELECT a FROM p WHERE step = :k - 1) prev",
+    " JOIN w ON w.step = :k AND w.j = d.g",
+    " CROSS JOIN e",
+    " LEFT JOIN e ON e.g = d.g",
+]
+WHERE = [
+    "", "d.x > 0", "d.g = :k", "d.y IS NOT NULL AND d.x <> 1", "cur.a > d.x", "d.g IN (0, :next_step)", "d.s IN (:names)",
+    "EXISTS (SELECT 1 FROM e WHERE e.g = d.g)", "d.x > (SELECT AVG(b) FROM p WHERE step = :k)", "d.x = cur.n",
+    "d.g IN (SELECT j FROM w WHERE step = :k)", "(SELECT COUNT(*) FROM e WHERE e.z > cur.a) < 2",
+]  # fmt: skip
+# Value of the two reals that are inserted.
+AGGREGATED = [
+    "cur.a - :lr * AVG(d.x * cur.a - d.y)", "SUM(d.x + cur.b)", "COUNT(*)", "cur.b", "MAX(cur.n) + COUNT(cur.a)",
+    "COALESCE(cur.a, 7) / 2", "SUM(CASE WHEN d.x > cur.a THEN cur.b ELSE d.y END)", "cur.n / 2", "AVG(cur.a)",
+]  # fmt: skip
+PLAIN = ["cur.a * d.x", "cur.b + :lr", "d.y", "b", "cur.n + 0.5", "COALESCE(cur.n, d.g)", "cur.a", "- cur.b"]
+GROUPS = ["cur.a, cur.b, cur.n", "1, 2, 3", "cur.a, cur.b, cur.n, d.g"]
+
+
+@st.composite
+def inserts(draw):
+    """An INSERT of the next generation, read in some way, into p or into w."""
+    current, beside = draw(st.sampled_from(CURRENT)), draw(st.sampled_from(BESIDE))
+    conditions = [draw(st.sampled_from(WHERE))]
+    if current == ", p AS cur":
+        current, beside = "CROSS JOIN p AS cur" if beside else current, beside
+        conditions.append("cur.step = :k")
+    where = " AND ".join(c for c in conditions if c)
+    aggregated = draw(st.booleans())
+    values = draw(st.lists(st.sampled_from(AGGREGATED if aggregated else PLAIN), min_size=2, max_size=2, unique=True))
+    if draw(st.booleans()) and "prev" in beside:
+        values[0] = f"COALESCE({'MAX(prev.a)' if aggregated else 'prev.a'}, 0.5) * 2"
+    source = f"FROM d {current}{beside}" + (f" WHERE {where}" if where else "")
+    if draw(st.booleans()):
+        source += " " if not aggregated else f" GROUP BY {draw(st.sampled_from(GROUPS[::2]))}"
+    query = f"SELECT :next_step, {values[0]}, {values[1]}, {draw(st.sampled_from(['1', 'cur.n', 'NULL']))} {source}"
+    ctes = "last_one AS (SELECT a, b, n FROM p WHERE step = :k)" if "last_one" in current else ""
+    return f"INSERT INTO p {'WITH ' + ctes + ' ' if ctes else ''}{query}"
+
+
+SECOND = [
+    None,
+    "INSERT INTO w SELECT :next_step, w.j, w.v + cur.a FROM w CROSS JOIN (SELECT a FROM p WHERE step = :next_step) cur "
+    "WHERE w.step = :k",
+    "INSERT INTO w (step, j, v) SELECT :next_step, g, SUM(x) FROM d GROUP BY g",
+    "INSERT INTO w (step, j) SELECT MAX(step) + 1, 7 FROM p",
+    "INSERT INTO w VALUES (:next_step, 9, :lr)",
+]
+
+
+def context_of(d, p, w):
+    table = pa.table(
+        {
+            "x": pa.array([r[0] for r in d], pa.float64()),
+            "y": pa.array([r[1] for r in d], pa.float64()),
+            "g": pa.array([r[2] for r in d], pa.int64()),
+            "s": pa.array(["uvw"[r[2]] for r in d], pa.string()),
+        }
+    )
+    ctx = Context(namespace=lambda: {"d": table})
+    ctx.script(
+        "CREATE TABLE p (step BIGINT NOT NULL, a DOUBLE, b DOUBLE, n BIGINT);"
+        "CREATE TABLE w (step BIGINT, j BIGINT, v DOUBLE); CREATE TABLE e (g BIGINT, z DOUBLE);"
+        "INSERT INTO e VALUES (0, 1.5), (1, -0.5), (1, NULL);"
+        "CREATE VIEW newest AS SELECT a, b, n FROM p ORDER BY step DESC LIMIT 1"
+    )
+    for name, rows in (("p", p), ("w", [(0, *r) for r in w])):
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        if columns:
+            ctx.scratch(name).append(dict(zip(ctx.scratch(name).definition.names, columns, strict=True)))
+    return ctx
+
+
+def tables(ctx):
+    found = {}
+    for name in ("p", "w"):
+        rows = [tuple(r.values()) for r in ctx.scratch(name).to_arrow().to_pylist()]
+        found[name] = sorted(rows, key=lambda row: tuple((v is None, v if v is not None else 0) for v in row))
+    return found
+
+
+def same(left, right):
+    if isinstance(left, float) and isinstance(right, float):
+        return (math.isnan(left) and math.isnan(right)) or math.isclose(left, right, rel_tol=1e-12, abs_tol=1e-12)
+    return left == right
+
+
+def run(ctx, step, k):
+    """The tables after the step, or the kind of error it has met."""
+    try:
+        with ctx.transaction():
+            step.run({"k": k, "next_step": k + 1, **PARAMETERS})
+    except SqlError as error:
+        return type(error)
+    return tables(ctx)
+
+
+def compare(statements, d, p, w):
+    """Run the statements both ways, and give the plan."""
+    ours, theirs = context_of(d, p, w), context_of(d, p, w)
+    planned = PlannedStep(
+        [ours.prepare(parse_one(s)) for s in statements], writes={"p", "w"}, varying={"k", "next_step"}
+    )
+    verbatim = VerbatimStep([theirs.prepare(parse_one(s)) for s in statements])
+    for k in range(STEPS):
+        mine, right = run(ours, planned, k), run(theirs, verbatim, k)
+        if right is UnsupportedError:
+            return planned  # the engine cannot run the statement as it stands; folded, it sometimes can
+        if isinstance(right, type) or isinstance(mine, type):
+            assert mine == right, (k, str(planned.explain()[0]))
+            continue
+        for name in right:
+            assert len(mine[name]) == len(right[name]), (k, name, mine, right, str(planned.explain()[0]))
+            for a, b in zip(mine[name], right[name], strict=True):
+                assert all(map(same, a, b)), (k, name, a, b, str(planned.explain()[0]))
+    return planned
+
+
+@settings(max_examples=100, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(first=inserts(), second=st.sampled_from(SECOND), d=data, p=state, w=weights)
+def test_random_steps(first, second, d, p, w):
+    try:
+        parse_one(first)
+    except SqlError:
+        pytest.fail(f"the test's own statement cannot be read: {first}")
+    compare([first, *([second] if second else [])], d, p, w)
