@@ -52,7 +52,8 @@ BESIDE = [
     " LEFT JOIN e ON e.g = d.g",
 ]
 WHERE = [
-    "", "d.x > 0", "d.g = :k", "d.y IS NOT NULL AND d.x <> 1", "cur.a > d.x", "d.g IN (0, :next_step)", "d.s IN (:names)",
+    "", "d.x > 0", "d.g = :k", "d.y IS NOT NULL AND d.x <> 1", "cur.a > d.x", "d.g IN (0, :next_step)",
+    "d.s IN (:names)",
     "EXISTS (SELECT 1 FROM e WHERE e.g = d.g)", "d.x > (SELECT AVG(b) FROM p WHERE step = :k)", "d.x = cur.n",
     "d.g IN (SELECT j FROM w WHERE step = :k)", "(SELECT COUNT(*) FROM e WHERE e.z > cur.a) < 2",
 ]  # fmt: skip
