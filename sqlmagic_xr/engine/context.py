@@ -11,7 +11,6 @@ import pyarrow as pa
 import xarray as xr
 import xarray_sql
 from datafusion import SessionConfig, SessionContext
-from xarray_sql.ds import XarrayDataFrame
 from xarray_sql.reader import read_xarray_table
 
 from ..autodiff.rewrite import rewrite
@@ -34,6 +33,7 @@ from ..sql.syntax import (
 from . import dml, inventory, plans
 from .catalog import Catalog
 from .failures import translate
+from .frame import Frame
 from .functions import Function, functions
 from .interrupt import interruptible, reserve_threads
 from .result import Result, fetch
@@ -78,7 +78,7 @@ class Context(xarray_sql.Context):
 
     # SQL
 
-    def sql(self, query: str, params: Params = None, *, param_values: Params = None, **named: Any) -> XarrayDataFrame:
+    def sql(self, query: str, params: Params = None, *, param_values: Params = None, **named: Any) -> Frame:
         """Run one statement.
 
         A query is planned now and runs when its frame is used. A statement with effects has run, once, when this
@@ -190,15 +190,15 @@ class Context(xarray_sql.Context):
         self._maybe_register_cftime_udf(input_table)
         return self
 
-    def frame_of(self, table: pa.Table) -> XarrayDataFrame:
+    def frame_of(self, table: pa.Table) -> Frame:
         """Rows that are there already, as a frame."""
         frame = SessionContext.from_arrow(self, table, name="result_rows")
         SessionContext.deregister_table(self, "result_rows")
-        return XarrayDataFrame(frame, templates=self._registered_datasets)
+        return Frame(frame, templates=self._registered_datasets)
 
     # What runs, for our own rooms
 
-    def plan(self, sql: str, tree: Tree | None = None) -> XarrayDataFrame:
+    def plan(self, sql: str, tree: Tree | None = None) -> Frame:
         """A lazy frame of a query in DataFusion's own SQL, over one state of all scratch tables.
 
         Args:
@@ -206,7 +206,7 @@ class Context(xarray_sql.Context):
             tree: its tree where there is one; then only the rows that it can see are scanned.
         """
         with self.store.reading(tree):
-            return super().sql(sql)
+            return Frame(SessionContext.sql(self, sql), templates=self._registered_datasets)
 
     def query(self, query: Tree | str) -> pa.Table:
         """The rows of a query in DataFusion's own SQL; what :mod:`.dml` builds its statements of."""
@@ -291,7 +291,7 @@ class Prepared:
             self.context.store.fail()
             raise self.explain_error(error) from error
 
-    def grid(self, values: Mapping[str, Any]) -> tuple[XarrayDataFrame, int] | None:
+    def grid(self, values: Mapping[str, Any]) -> tuple[Frame, int] | None:
         """The rows that the statement fetches, and their number, where it only selects or joins whole tables.
 
         Nothing runs for it. None where it aggregates, filters, limits, fetches nothing, or cannot be planned.

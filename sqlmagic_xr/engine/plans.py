@@ -112,8 +112,7 @@ def chunks_to_read(frame: Any) -> int:
 
 def explain(frame: Any, context: Context) -> str:
     """A plan as an indented tree; scans of xarray tables say which part of their chunks they read."""
-    scans = [_table(node) for node in _walk(logical(frame)) if node.name == "TableScan"]
-    totals = [total for name in scans if (total := _chunks_of(name, context))]
+    totals = [total for name in tables_read(logical(frame)) if (total := _chunks_of(name, context))]
     plan = frame.execution_plan()
     read = [leaf.partition_count for leaf in _leaves(plan) if _SCAN in leaf.display()]
     only = Chunks(read[0], totals[0]) if len(read) == len(totals) == 1 else None
@@ -129,6 +128,11 @@ def _chunks_of(table: str, context: Context) -> int:
         return chunks_to_read(context.table(table))
     except (KeyError, RuntimeError):
         return 0
+
+
+def tables_read(node: Node) -> list[str]:
+    """The names of the tables that a plan reads."""
+    return [_table(leaf) for leaf in _walk(node) if leaf.name == "TableScan"]
 
 
 def _walk(node: Node) -> Iterator[Node]:

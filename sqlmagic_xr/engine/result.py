@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import xarray as xr
-    from xarray_sql.ds import XarrayDataFrame
+
+    from .frame import Frame
 
 KEPT_ROWS = 1_000_000
 """A result that had to be computed whole for its first rows is kept if it has no more rows than this."""
@@ -61,7 +62,7 @@ class Result:
 
     statement: Statement
     sql: str
-    frame: XarrayDataFrame | None = None
+    frame: Frame | None = None
     message: str = ""
     rows: int | None = None
     plan: str = ""
@@ -170,9 +171,7 @@ class Result:
         """The rows as an ``xr.Dataset`` over ``dims``, coordinates and attributes restored.
 
         Args:
-            dims: the columns that are dimensions; by default the dims of the table that the query reads, as far as
-                they are among the columns.
-            options: as for xarray-sql's ``to_dataset``.
+            dims, options: as for :meth:`.frame.Frame.to_dataset`.
 
         Raises:
             UsageError: the dims cannot be inferred, or do not name the rows.
@@ -182,9 +181,7 @@ class Result:
         frame = self.frame
         with self._explained():
             try:
-                dataset: xr.Dataset = interruptible(
-                    lambda: frame.to_dataset(None if dims is None else list(dims), **options), frame
-                )
+                dataset: xr.Dataset = interruptible(lambda: frame.to_dataset(dims, **options), frame)
             except ValueError as error:
                 raise self._no_dims(error) or error from error
         return dataset
@@ -196,7 +193,7 @@ class Result:
             return None
         names = ", ".join(self.columns)
         hint = f"Name the columns that are dimensions, --dims a,b or to_dataset(dims=[...]), out of: {names}"
-        return UsageError(re.split(r"[.:] ", what)[0], hint=hint)
+        return UsageError(re.split(r"[.:] | \(", what)[0], hint=hint)
 
     def to_parquet(self, path: str | Path) -> None:
         """Write all rows to one Parquet file, a batch at a time."""

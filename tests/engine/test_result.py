@@ -113,6 +113,59 @@ def test_a_dataset_comes_back_with_its_attributes(context):
     assert dict(run(context, "SELECT 1 AS a, 2 AS b").to_dataset(dims=["a"]).sizes) == {"a": 1}
 
 
+def test_attributes_are_those_of_the_dataset_that_is_read(context):
+    other = xr.Dataset({"air": ("lat", np.zeros(10), {"units": "K", "source": "model"})}, {"lat": np.arange(10.0)})
+    other.lat.attrs["units"] = "degrees_north"
+    context.from_dataset("other", other)
+    context.script(
+        "CREATE TABLE zones (lat DOUBLE PRIMARY KEY, zone TEXT); INSERT INTO zones VALUES (3, 'a'), (1, 'b')"
+    )
+    one = run(
+        context, "SELECT lat, zone, AVG(air) AS air FROM ds JOIN zones USING (lat) GROUP BY lat, zone"
+    ).to_dataset()
+    assert one.lat.values.tolist() == [1.0, 3.0]
+    assert one.air.attrs == {"units": "K"}
+    assert one.attrs == {"title": "test"}
+    two = run(
+        context, "SELECT ds.lat, SUM(ds.air - other.air) AS air FROM ds JOIN other ON ds.lat = other.lat GROUP BY 1"
+    )
+    both = two.to_dataset()
+    assert both.air.attrs == {"units": "K"}
+    assert both.lat.attrs == {"units": "degrees_north"}
+    assert both.attrs == {}
+    assert run(context, "SELECT zone, lat FROM zones").to_dataset(dims=["zone"]).lat.attrs == {}
+    assert two.to_dataset(template="other").air.attrs == {"units": "K", "source": "model"}
+
+
+@pytest.mark.parametrize(
+    ("query", "order"),
+    [
+        ("SELECT lat, AVG(air) AS air FROM down GROUP BY lat", [3.0, 2.0, 1.0, 0.0]),
+        ("SELECT lat, AVG(air) AS air FROM down GROUP BY lat ORDER BY lat", [0.0, 1.0, 2.0, 3.0]),
+        ("SELECT lat, AVG(air) AS air FROM down GROUP BY lat ORDER BY lat DESC", [3.0, 2.0, 1.0, 0.0]),
+        ("SELECT lat + 1 AS lat, AVG(air) AS air FROM down GROUP BY 1", [1.0, 2.0, 3.0, 4.0]),
+        ("SELECT lat, AVG(air) AS air FROM down GROUP BY lat ORDER BY (lat - 1.7) * (lat - 1.7)", [3.0, 2.0, 1.0, 0.0]),
+    ],
+)
+def test_dims_come_in_the_order_that_is_asked_for_or_in_the_datasets_own(context, query, order):
+    lat = np.arange(3.0, -1.0, -1.0)
+    air = np.arange(80.0).reshape(20, 4)
+    context.from_dataset(
+        "down", xr.Dataset({"air": (("time", "lat"), air)}, {"lat": lat, "time": np.arange(20)}), chunks={"time": 1}
+    )
+    found = run(context, query).to_dataset(dims=["lat"])
+    assert found.lat.values.tolist() == order
+    shift = 1.0 if "+ 1" in query else 0.0
+    means = dict(zip(lat + shift, air.mean(axis=0), strict=True))
+    assert found.air.values.tolist() == [means[value] for value in order]
+
+
+def test_a_filtered_grid_comes_as_it_lies(context):
+    found = run(context, "SELECT * FROM ds WHERE time >= 4 AND air > 10").to_dataset()
+    assert found.time.values.tolist() == list(range(4, 40))
+    assert np.array_equal(found.air.values, np.arange(400.0, 4000.0).reshape(36, 10, 10))
+
+
 def test_dims_that_cannot_be_inferred_are_asked_for(context):
     with pytest.raises(errors.UsageError) as caught:
         run(context, "SELECT 1 AS a, 2 AS b").to_dataset()

@@ -1,0 +1,92 @@
+"""The lazy rows of a query, and the way back to xarray: which dataset they come from, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from xarray_sql.ds import XarrayDataFrame
+
+from . import plans
+
+_PASS_ORDER_ON = ("Projection", "SubqueryAlias", "Limit")
+
+
+class Frame(XarrayDataFrame):
+    """xarray-sql's frame, whose way back looks at what the query reads and at the order that it asks for."""
+
+    def to_dataset(
+        self, dims: Sequence[str] | None = None, template: xr.Dataset | str | None = None, **options: Any
+    ) -> xr.Dataset:
+        """The rows as an ``xr.Dataset``, coordinates and attributes restored.
+
+        Attributes are those of the dataset that the query reads; where it reads several, those on which they agree.
+        A dimension that the query sorts by keeps that order; any other has its dataset's, or else ascends: without an
+        ORDER BY, rows come in whatever order they are ready in.
+
+        Args:
+            dims: the columns that are dimensions; by default those of the datasets that the query reads, as far as
+                they are among the columns.
+            template: the dataset whose attributes to take, or its table's name.
+            options: as for xarray-sql's ``to_dataset``.
+
+        Raises:
+            ValueError: the dims cannot be inferred, or do not name the rows.
+        """
+        plan = plans.logical(self)
+        known: Mapping[str, xr.Dataset] = self._templates
+        read = {name: known[name] for name in plans.tables_read(plan) if name in known}
+        # xarray-sql would take the only dataset that is registered, read or not, and none where there are two.
+        frame = XarrayDataFrame(self._inner, templates=dict(read if template is None else known))
+        found: xr.Dataset = frame.to_dataset(None if dims is None else list(dims), template, **options)
+        if template is None and len(read) > 1:
+            _agree(found, read.values())
+        return _arranged(found, read.values(), _sort_of(plan))
+
+
+def _agree(found: xr.Dataset, read: Collection[xr.Dataset]) -> None:
+    """Give the variables the attributes on which all datasets agree that have a variable of that name."""
+    for name in found.variables:
+        given = [dataset[name].attrs for dataset in read if name in dataset.variables]
+        found[name].attrs = (
+            {k: v for k, v in given[0].items() if all(k in a and np.array_equal(v, a[k]) for a in given)}
+            if given
+            else {}
+        )
+
+
+def _sort_of(plan: plans.Node) -> str:
+    """The sort keys of a query as its plan writes them; "" where it asks for no order."""
+    while plan.name in _PASS_ORDER_ON and len(plan.children) == 1:
+        plan = plan.children[0]
+    return plan.line if plan.name == "Sort" else ""
+
+
+def _arranged(found: xr.Dataset, read: Collection[xr.Dataset], sort: str) -> xr.Dataset:
+    """The dataset, every dimension in the order it shall have."""
+    order = {}
+    for dim in found.dims:
+        values = found.indexes[dim]
+        asked = sort and (_names(sort, str(dim)) or values.is_monotonic_increasing or values.is_monotonic_decreasing)
+        if not asked:
+            positions = _positions(values, [d.indexes[dim] for d in read if dim in d.indexes])
+            if (positions != np.arange(len(positions))).any():
+                order[dim] = positions
+    return found.isel(order) if order else found
+
+
+def _names(sort: str, column: str) -> bool:
+    return re.search(rf"[\s.]{re.escape(column)} (ASC|DESC)\b", sort) is not None
+
+
+def _positions(values: pd.Index, sources: Sequence[pd.Index]) -> Any:
+    """The order of the values: that of the one index that has them all, or else ascending."""
+    if len(sources) == 1 and sources[0].is_unique:
+        places = sources[0].get_indexer(values)
+        if (places >= 0).all():
+            return np.argsort(places, kind="stable")
+    return np.asarray(values.argsort())
