@@ -111,7 +111,7 @@ def columns(context: Context, name: tuple[str, ...]) -> Mapping[str, str] | None
     if relation is None:
         namespace = context.variables.namespace
         value = namespace().get(name[0]) if namespace is not None and len(name) == 1 else None
-        return {str(column): "" for column in _columns_of(value)} or None
+        return _columns_of(value) or None
     if relation.kind == "scratch":
         return {c.name: c.sql_type for c in context.scratch(name[0]).definition.columns}
     with context.store.reading():
@@ -119,11 +119,19 @@ def columns(context: Context, name: tuple[str, ...]) -> Mapping[str, str] | None
     return {field.name: type_name(field.type) for field in fields}
 
 
-def _columns_of(value: Any) -> list[Any]:
+def _columns_of(value: Any) -> dict[str, str]:
     if hasattr(value, "data_vars"):
-        return [*value.sizes, *value.data_vars]
+        return {str(name): _dtype_name(value[name].dtype) for name in (*value.sizes, *value.data_vars)}
     found = getattr(value, "columns", getattr(value, "column_names", ()))
-    return list(found) if not callable(found) else []
+    return {} if callable(found) else {str(name): "" for name in found}
+
+
+def _dtype_name(dtype: Any) -> str:
+    """SQL's name for a NumPy type, "" where Arrow has none (dates of other calendars)."""
+    try:
+        return type_name(pa.from_numpy_dtype(dtype))
+    except pa.ArrowNotImplementedError:
+        return ""
 
 
 @dataclass(frozen=True)

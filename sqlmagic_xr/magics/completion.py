@@ -216,11 +216,17 @@ def _expression(draft: Draft, vocabulary: Vocabulary) -> Iterator[Completion]:
     fragment = draft.fragment
     if not fragment.startswith('"'):
         found = vocabulary.functions().items()
-        yield from (Completion(n, f.signature) for n, f in found if n.startswith(fragment.lower()))
+        yield from (Completion(n, _call(f)) for n, f in found if n.startswith(fragment.lower()))
         lower = fragment.islower()
         yield from (Completion(k.lower() if lower else k, "keyword") for k in KEYWORDS)
     if not draft.relations:
         yield from _tables(vocabulary)
+
+
+def _call(function: Function) -> str:
+    """How a function is called, its name left out; in one line, since JupyterLab's menu draws two over each other."""
+    arguments = function.signature[len(function.name) :]
+    return (arguments if len(arguments) <= 50 else arguments[:48] + "…)").replace(" ", "\u00a0")
 
 
 def _columns_of_all(vocabulary: Vocabulary) -> Iterator[Completion]:

@@ -248,7 +248,7 @@ class Notebook:
         path = self.server.root / self.name
         before = path.stat().st_mtime_ns
         self.page.keyboard.press("Control+s")
-        wait_for(lambda: path.stat().st_mtime_ns != before, "the notebook is saved")
+        wait_for(lambda: path.stat().st_mtime_ns != before and path.read_bytes().endswith(b"}\n"), "the file is whole")
         return nbformat.read(path, 4)
 
     def screenshot(self, name: str) -> Path:

@@ -114,7 +114,8 @@ def test_elsewhere_python_completes(marked):
 def test_functions_show_their_signature_and_columns_their_type():
     found = complete_sql("SELECT l FROM ds", 8, Names())
     meanings = {c.text: c.meaning for c in found.items}
-    assert meanings["lower"] == "lower(str)"
+    assert meanings["lower"] == "(str)"
+    assert meanings["lpad"] == "(str,\u00a0n)"
     assert meanings["lat"] == "DOUBLE"
     assert found.fragment == "l"
 

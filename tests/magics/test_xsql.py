@@ -413,7 +413,7 @@ def test_show_and_describe_hide_the_engines_internals(notebook):
 def test_words_for_completion(notebook):
     words = Words()
     assert words.tables() == ["ds", "params"]
-    assert list(words.columns(("ds",))) == ["time", "lat", "air"]
+    assert words.columns(("ds",)) == {"time": "BIGINT", "lat": "DOUBLE", "air": "DOUBLE"}
     assert words.columns(("params",)) == {"step": "BIGINT", "a": "DOUBLE"}
     assert words.columns(("nothing",)) is None
     notebook.names.update(lr=0.1, module=pytest)
