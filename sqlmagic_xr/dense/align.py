@@ -1,0 +1,99 @@
+"""Arrays brought to common axes, and the positions in which two axes agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .grid import Array
+from .node import Axis, Refused
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Alignment:
+    """What the origin of an axis is, once it is calculated.
+
+    Attributes:
+        coordinates: the coordinates, distinct.
+        first: which cells along the first partner's axis are meant; None where all are, in their order.
+        second: the same for the second partner.
+    """
+
+    coordinates: Array
+    first: Array | None = None
+    second: Array | None = None
+
+
+def aligner(have: Sequence[Axis], want: Sequence[Axis]) -> Callable[[Any], Any] | None:
+    """What makes an array over ``have`` one that broadcasts along ``want``; None where nothing is to be done."""
+    if tuple(have) == tuple(want) or not have:
+        return None
+    order = sorted(range(len(have)), key=lambda place: want.index(have[place]))
+    turned = order != list(range(len(have)))
+    present = set(have)
+    first = next(place for place, axis in enumerate(want) if axis in present)
+    index = tuple(slice(None) if axis in present else None for axis in want[first:])
+    stretched = None in index
+    if not turned and not stretched:
+        return None
+
+    def align(array: Any) -> Any:
+        if turned:
+            array = array.transpose(order)
+        return array[index] if stretched else array
+
+    return align
+
+
+def match(left: Alignment, right: Alignment) -> Alignment:
+    """The coordinates that both axes have."""
+    a, b = left.coordinates, right.coordinates
+    if a is b or (len(a) == len(b) and bool((a == b).all())):
+        return Alignment(a)
+    common, first, second = np.intersect1d(a, b, assume_unique=True, return_indices=True)
+    return Alignment(common, first, second)
+
+
+def lookup(rows: Alignment, axis: Alignment, cells: Array, known: Array | None = None) -> Alignment:
+    """The rows whose cell is a coordinate of ``axis``, and which one."""
+    coordinates = axis.coordinates
+    if not len(coordinates):
+        return Alignment(rows.coordinates[:0], np.zeros(0, np.intp), np.zeros(0, np.intp))
+    order = np.argsort(coordinates, kind="stable")
+    places = np.minimum(np.searchsorted(coordinates, cells, sorter=order), len(coordinates) - 1)
+    codes = order[places]
+    found = coordinates[codes] == cells
+    if known is not None:
+        found &= known
+    if found.all():
+        return Alignment(rows.coordinates, None, codes)
+    (kept,) = np.nonzero(found)
+    return Alignment(rows.coordinates[kept], kept, codes[kept])
+
+
+def restrict(axis: Alignment, condition: Array) -> Alignment:
+    """The coordinates of which a condition is true."""
+    if condition.all():
+        return Alignment(axis.coordinates)
+    (kept,) = np.nonzero(condition)
+    return Alignment(axis.coordinates[kept], kept)
+
+
+def distinct(rows: Alignment, cells: Array) -> Alignment:
+    """The distinct values of a column; ``first`` says which one each row has."""
+    if cells.dtype.kind == "f" and (np.isnan(cells).any() or ((cells == 0) & np.signbit(cells)).any()):
+        raise Refused("GROUP BY a value that is NaN or a negative zero")
+    values, codes = np.unique(cells, return_inverse=True)
+    return Alignment(values, codes.reshape(-1))
+
+
+def member(values: Alignment) -> Array:
+    """Which of the distinct values each row has: rows by values."""
+    codes = values.first
+    assert codes is not None
+    if codes.size * len(values.coordinates) > 50_000_000:
+        raise Refused("too many groups for arrays")
+    return np.asarray(codes[:, None] == np.arange(len(values.coordinates)))

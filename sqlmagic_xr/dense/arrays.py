@@ -1,0 +1,144 @@
+"""The functions of cells, in NumPy: the one place that another array library would replace.
+
+Each gives what DataFusion gives, or refuses the data: comparisons follow IEEE 754's total order (``-0.0 < 0.0``),
+integers wrap and divide towards zero, ``round`` goes away from zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .grid import Array
+from .node import Refused
+
+DTYPES: Mapping[str, Any] = {
+    "boolean": np.bool_, "int32": np.int32, "int64": np.int64, "uint64": np.uint64, "float32": np.float32,
+    "float64": np.float64,
+}  # fmt: skip
+
+_MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
+
+
+def total_order(cells: Array) -> Array:
+    """Integers in the order that DataFusion sees in float64s; NaN is refused: its sign is the processor's whim."""
+    if np.isnan(cells).any():
+        raise Refused("a NaN is compared")
+    bits = cells.view(np.int64)
+    return np.asarray(bits ^ ((bits >> 63) & _MAGNITUDE))
+
+
+def _ordered(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A comparison of float64s; where one side is a number other than zero, IEEE's own is the same and faster."""
+
+    def apply(left: Any, right: Any) -> Any:
+        for one, other in ((left, right), (right, left)):
+            if one.ndim == 0 and one != 0 and one == one:
+                if np.isnan(other).any():
+                    raise Refused("a NaN is compared")
+                return compare(left, right)
+        return compare(total_order(left), total_order(right))
+
+    return apply
+
+
+def _divide_integers(left: Any, right: Any) -> Any:
+    _refuse_division(left, right)
+    quotient = np.floor_divide(left, right)
+    return quotient + ((quotient < 0) & (quotient * right != left))
+
+
+def _remainder_of_integers(left: Any, right: Any) -> Any:
+    _refuse_division(left, right)
+    return np.fmod(left, right)
+
+
+def _refuse_division(left: Any, right: Any) -> None:
+    if (right == 0).any():
+        raise Refused("an integer is divided by zero")
+    if ((right == -1) & (left == np.iinfo(left.dtype).min)).any():
+        raise Refused("an integer overflows")
+
+
+def _abs(cells: Any) -> Any:
+    if cells.dtype.kind == "i" and (cells == np.iinfo(cells.dtype).min).any():
+        raise Refused("an integer overflows")
+    return np.abs(cells)
+
+
+def _round(cells: Any) -> Any:
+    """To the nearest integer, halves away from zero; the constant is the largest number below a half."""
+    return np.trunc(cells + np.copysign(0.49999999999999994, cells))
+
+
+def _trunc(cells: Any) -> Any:
+    return np.where(cells == 0, 0.0, np.trunc(cells))
+
+
+def _signum(cells: Any) -> Any:
+    return np.where(cells == 0, 0.0, np.sign(cells))
+
+
+def _to_integer(dtype: Any) -> Callable[[Any], Any]:
+    """A cast that DataFusion fails where the value does not fit."""
+    limits = np.iinfo(dtype)
+
+    def cast(cells: Any) -> Any:
+        if cells.dtype.kind == "f":
+            # The limits are powers of two, so that these comparisons are exact.
+            if not ((cells > float(limits.min) - 1) & (cells < float(limits.max) + (limits.bits < 53))).all():
+                raise Refused("a number does not fit an integer")
+        elif cells.dtype.kind != "b" and ((cells < limits.min) | (cells > limits.max)).any():
+            raise Refused("a number does not fit an integer")
+        return cells.astype(dtype)
+
+    return cast
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """C's pow; NumPy takes the square root for 0.5, which differs at -inf and at -0.0."""
+    result = np.power(base, exponent)
+    if np.ndim(exponent) == 0 and exponent == 0.5:
+        return np.where(base == -np.inf, np.inf, result + 0.0)
+    return result
+
+
+def _larger(left: Any, right: Any) -> Any:
+    return np.where(_FUNCTION_GE(left, right), left, right)
+
+
+def _smaller(left: Any, right: Any) -> Any:
+    return np.where(_FUNCTION_GE(left, right), right, left)
+
+
+_FUNCTION_GE = _ordered(np.greater_equal)
+
+COMPARISONS: Mapping[str, Any] = {
+    "=": np.equal, "<>": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+
+UNARY: Mapping[str, Any] = {
+    "exp": np.exp, "ln": np.log, "log": np.log10, "log10": np.log10, "log2": np.log2, "sqrt": np.sqrt,
+    "cbrt": np.cbrt, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
+    "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh,
+    "acosh": np.arccosh, "atanh": np.arctanh, "degrees": np.degrees, "radians": np.radians,
+    "floor": np.floor, "ceil": np.ceil, "round": _round, "trunc": _trunc, "signum": _signum,
+}  # fmt: skip
+"""SQL's functions of one float64 that give a float64."""
+
+MAPS: Mapping[str, Callable[..., Any]] = {
+    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "%": np.fmod, "negative": np.negative,
+    "integer /": _divide_integers, "integer %": _remainder_of_integers,
+    "and": np.logical_and, "or": np.logical_or, "not": np.logical_not,
+    "&": np.bitwise_and, "|": np.bitwise_or, "^": np.bitwise_xor,
+    "where": np.where, "abs": _abs, "power": _power, "square": np.square, "atan2": np.arctan2,
+    "isnan": np.isnan, "larger": _larger, "smaller": _smaller, "larger integer": np.maximum,
+    "smaller integer": np.minimum,
+    **COMPARISONS, **{f"float {name}": _ordered(function) for name, function in COMPARISONS.items()}, **UNARY,
+    "to boolean": lambda cells: cells != 0,
+    "to int32": _to_integer(np.int32), "to int64": _to_integer(np.int64),
+    "to float32": lambda cells: cells.astype(np.float32), "to float64": lambda cells: cells.astype(np.float64),
+}  # fmt: skip
+"""What a node of operation ``map`` does, by the name in its ``data``."""

@@ -1,0 +1,36 @@
+"""Room for the arrays of a step, used again by the next: fresh pages of memory cost more than the arithmetic."""
+
+from __future__ import annotations
+
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from .grid import Array
+
+_SMALL = 4096  # cells; smaller arrays come from memory that Python keeps at hand
+_MOST = 64  # arrays of one shape
+
+
+class Buffers:
+    """Arrays by shape and type; one is free as soon as nobody else refers to it or to a view of it."""
+
+    def __init__(self) -> None:
+        self._room: dict[Any, list[Array]] = {}
+
+    def take(self, shape: tuple[int, ...], dtype: Any) -> Array | None:
+        """An array that nobody uses, whatever it holds; None where a new one is as good."""
+        size = 1
+        for length in shape:
+            size *= length
+        if size < _SMALL:
+            return None
+        room = self._room.setdefault((shape, dtype), [])
+        for array in room:
+            if getrefcount(array) == 3:  # the list, the loop's variable, and the argument here
+                return array
+        array = np.empty(shape, dtype)
+        if len(room) < _MOST:
+            room.append(array)
+        return array

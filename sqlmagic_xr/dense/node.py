@@ -1,0 +1,188 @@
+"""The graph of a program: frozen nodes, each an array over named axes, equal nodes being one.
+
+A node is built once for equal operation, arguments and axes, so that what two statements of a step have in common is
+calculated once. Nothing is calculated here: :mod:`.program` does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..errors import Span
+
+Type = Literal["boolean", "int32", "int64", "uint64", "float32", "float64", "label", "null"]
+"""What the cells hold; a label is anything that is only compared for equality (text, instants)."""
+
+INTEGERS = frozenset({"int32", "int64", "uint64"})
+FLOATS = frozenset({"float32", "float64"})
+NUMBERS = INTEGERS | FLOATS
+
+
+class Refused(Exception):  # noqa: N818 - no error: another executor answers
+    """A statement, or the data that it met, is none of ours: it runs relationally.
+
+    Args:
+        reason: one line for ``--explain``.
+        span: where in the user's text, or None.
+    """
+
+    def __init__(self, reason: str, span: Span | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.span = span
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One dimension of an array.
+
+    Attributes:
+        origin: the node that gives its coordinates; two axes of one origin have the same coordinates, in one order.
+        copy: tells apart the axes that a relation has when it is joined with itself.
+    """
+
+    origin: Node
+    copy: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """One array of the graph; compared by identity, since a :class:`Graph` makes equal ones once.
+
+    Attributes:
+        op: what is done.
+        args: what it is done to.
+        dims: the axes of the array; () for a scalar.
+        type: what its cells hold.
+        data: what else the operation needs; hashable.
+    """
+
+    op: str
+    args: tuple[Node, ...] = ()
+    dims: tuple[Axis, ...] = ()
+    type: Type = "float64"
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A column: its cells, and where they are not NULL.
+
+    Attributes:
+        cells: the array; what it holds where ``valid`` is false means nothing.
+        valid: a boolean array over some of the same axes; None where no cell is NULL.
+    """
+
+    cells: Node
+    valid: Node | None = None
+
+    @property
+    def type(self) -> Type:
+        """What the cells hold."""
+        return self.cells.type
+
+    @property
+    def dims(self) -> tuple[Axis, ...]:
+        """All axes along which it varies."""
+        return union((self.cells, *((self.valid,) if self.valid else ())))
+
+
+class Graph:
+    """Makes nodes, equal ones once."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, Node] = {}
+
+    def make(
+        self,
+        op: str,
+        args: tuple[Node, ...] = (),
+        dims: tuple[Axis, ...] = (),
+        type: Type = "float64",
+        data: Any = None,
+    ) -> Node:
+        """The node of that operation."""
+        key = (op, args, dims, type, data)
+        node = self._made.get(key)
+        if node is None:
+            node = self._made[key] = Node(op, args, dims, type, data)
+        return node
+
+    def elementwise(self, name: str, args: tuple[Node, ...], type: Type) -> Node:
+        """A function of cells; the axes are all those of the arguments."""
+        return self.make("map", args, union(args), type, name)
+
+    def constant(self, value: Any, type: Type) -> Node:
+        """A literal; ``-0.0`` is not ``0.0``."""
+        return self.make("constant", (), (), type, (repr(value), value))
+
+    def both(self, *conditions: Node | None) -> Node | None:
+        """The conjunction of boolean nodes, of which None is true."""
+        kept = list(dict.fromkeys(c for c in conditions if c is not None))
+        if not kept:
+            return None
+        result = kept[0]
+        for condition in kept[1:]:
+            result = self.elementwise("and", (result, condition), "boolean")
+        return result
+
+    def take(self, node: Node, old: Axis, new: Axis, side: int) -> Node:
+        """A node along ``new`` instead of ``old``; ``side`` says which of the new origin's indices picks the cells."""
+        if old not in node.dims:
+            return node
+        if node.op == "coordinate":
+            return self.coordinate(new, node.type) if side != GATHER else self._taken(node, old, new, side)
+        return self._taken(node, old, new, side)
+
+    def _taken(self, node: Node, old: Axis, new: Axis, side: int) -> Node:
+        dims = tuple(new if d == old else d for d in node.dims)
+        if len(set(dims)) < len(dims):
+            raise Refused("a relation is joined along two of its own axes")
+        return self.make("take", (node, new.origin), dims, node.type, (node.dims.index(old), side))
+
+    def relabel(self, node: Node, old: Axis, new: Axis) -> Node:
+        """The same array under another name of an axis."""
+        if old not in node.dims:
+            return node
+        if node.op == "coordinate":
+            return self.coordinate(new, node.type)
+        dims = tuple(new if d == old else d for d in node.dims)
+        if len(set(dims)) < len(dims):
+            return self.make("diagonal", (node,), tuple(dict.fromkeys(dims)), node.type, (
+                node.dims.index(old), node.dims.index(new)))  # fmt: skip
+        return self.make("same", (node,), dims, node.type)
+
+    def coordinate(self, axis: Axis, type: Type) -> Node:
+        """The coordinates of an axis, as a column."""
+        return self.make("coordinate", (axis.origin,), (axis,), type)
+
+
+FIRST, SECOND, GATHER = 1, 2, 3
+"""Which index of an axis' origin picks the cells: the first or the second partner's, or a look-up's."""
+
+
+def union(nodes: Iterable[Node]) -> tuple[Axis, ...]:
+    """All axes of some nodes, in the order in which they first appear; those of the largest node first."""
+    ordered = sorted(nodes, key=lambda node: -len(node.dims))
+    return tuple(dict.fromkeys(axis for node in ordered for axis in node.dims))
+
+
+def ancestors(roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:
+    """The roots and what they are made of, each once, arguments first; nothing that is ``known``."""
+    seen = {id(node) for node in known}
+    pending = [(node, False) for node in reversed(list(roots))]
+    while pending:
+        node, ready = pending.pop()
+        if ready:
+            yield node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            pending.append((node, True))
+            pending += [(argument, False) for argument in reversed(inputs(node))]
+
+
+def inputs(node: Node) -> tuple[Node, ...]:
+    """What a node needs to be calculated: its arguments, and the origins of axes whose sizes it asks for."""
+    return node.args

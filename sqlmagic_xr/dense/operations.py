@@ -1,0 +1,273 @@
+"""What each operation of a node does with arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .align import aligner
+from .arrays import DTYPES, MAPS, total_order
+from .buffers import Buffers
+from .contract import Labels, contract
+from .node import Axis, Node, Refused, union
+
+Function = Callable[..., Any]
+
+_ANY = "the input of an aggregate is empty"
+
+
+def mapped(node: Node, buffers: Buffers) -> Function:
+    """A function of cells, its arguments broadcast along the node's axes."""
+    function = MAPS[node.data]
+    aligners = [aligner(argument.dims, node.dims) for argument in node.args]
+    if isinstance(function, np.ufunc) and node.dims:
+        function = _reusing(function, buffers)
+    if not any(aligners):
+        return function
+    if len(aligners) == 2:
+        first, second = aligners
+        if first is None:
+            return lambda a, b: function(a, second(b))  # type: ignore[misc]
+        if second is None:
+            return lambda a, b: function(first(a), b)
+
+    def apply(*args: Any) -> Any:
+        return function(*(a if align is None else align(a) for a, align in zip(args, aligners, strict=True)))
+
+    return apply
+
+
+def _reusing(function: Any, buffers: Buffers) -> Function:
+    """A ufunc that writes into a free buffer where it meets the same shapes as at the last step."""
+    shapes: Any = ()
+    result: Any = None
+
+    def apply(*args: Any) -> Any:
+        nonlocal shapes, result
+        met = [(a.shape, a.dtype) for a in args]
+        if met == shapes:
+            room = buffers.take(*result)
+            return function(*args) if room is None else function(*args, out=room)
+        found = function(*args)
+        shapes, result = met, (found.shape, found.dtype)
+        return found
+
+    return apply
+
+
+def counted(node: Node, buffers: Buffers) -> Function:
+    """How many cells of a mask are true, along the axes that the node does not keep."""
+    number = node.data
+    labels, kept = _labels(node.args[:number], node.dims)
+    gone = tuple(place for place, label in enumerate(labels[0]) if label not in kept) if number else ()
+    turn = aligner([a for a in node.args[0].dims if a in node.dims], node.dims) if number else None
+
+    def count(*args: Any) -> Any:
+        rest = _lengths(args[number:])
+        if number == 0:
+            return np.int64(rest)
+        _refuse_empty(args[:number], labels, kept)
+        if number == 1:
+            cells = args[0].astype(np.int64) if not gone else np.add.reduce(args[0], axis=gone, dtype=np.int64)
+            return (cells if turn is None else turn(cells)) * rest
+        found = contract([np.asarray(a, np.float64) for a in args[:number]], labels, kept)
+        return np.asarray(found).astype(np.int64)[()] * rest
+
+    return count
+
+
+def summed(node: Node, buffers: Buffers) -> Function:
+    """A sum of products, cells where a mask is false left out.
+
+    Factors along the same axes are multiplied cell by cell, others contracted. What is not finite is refused, since
+    it may depend on the order of calculation.
+    """
+    factors, masks, scalars = node.data
+    arrays = node.args[: factors + masks]
+    labels, kept = _labels(arrays, node.dims)
+    end = factors + masks + len(scalars)
+    alike = all(set(names) == set(labels[0]) for names in labels)
+    everything = union(arrays)
+    aligners = [aligner(a.dims, everything) for a in arrays]
+    gone = tuple(place for place, axis in enumerate(everything) if axis not in node.dims)
+    turn = aligner([a for a in everything if a in node.dims], node.dims)
+    integers = node.type != "float64"
+
+    def cellwise(values: Sequence[Any]) -> Any:
+        whole = [v if align is None else align(v) for v, align in zip(values, aligners, strict=True)]
+        cells = whole[0]
+        if factors == 2 and not masks and not node.dims and cells.ndim == 1:
+            return np.dot(cells, whole[1])
+        for other in whole[1:factors]:
+            cells = cells * other
+        if masks:
+            mask = whole[factors]
+            for other in whole[factors + 1 :]:
+                mask = mask & other
+            cells = np.where(mask, cells, cells.dtype.type(0))
+        total = np.add.reduce(cells, axis=gone) if gone else cells
+        return total if turn is None else turn(total)
+
+    def total(*args: Any) -> Any:
+        values = args[: factors + masks]
+        _refuse_empty(values, labels, kept)
+        if alike or integers:
+            result = cellwise(values)
+        else:
+            result = contract([np.asarray(v, np.float64) for v in values], labels, kept, buffers)
+            if masks and not _finite(result):  # what a mask hides may be anything
+                result = cellwise(values)
+        for name, scalar in zip(scalars, args[factors + masks : end], strict=True):
+            result = result * scalar if name == "*" else result / scalar
+        rest = _lengths(args[end:])
+        if integers:
+            return result if rest == 1 else result * np.int64(rest)
+        result = _unsigned(result if rest == 1 else result * float(rest), any(result is v for v in values))
+        if not _finite(result):
+            raise Refused("a sum is not finite")
+        return result
+
+    return total
+
+
+def _unsigned(result: Any, borrowed: bool) -> Any:
+    """A sum as DataFusion's, which begins with 0.0: never -0.0; in place where the array is no one else's."""
+    if np.ndim(result) == 0 or borrowed or not result.flags.owndata:
+        return result + 0.0
+    return np.add(result, 0.0, out=result)
+
+
+def _finite(result: Any) -> bool:
+    """Whether all numbers are finite: their sum tells at once, except where it overflows itself."""
+    return bool(np.isfinite(np.add.reduce(result, axis=None)) or np.isfinite(result).all())
+
+
+def extreme(node: Node, buffers: Buffers) -> Function:
+    """The least or the greatest of the cells, -0.0 being less than 0.0."""
+    number = node.data
+    largest = node.op == "max"
+    gather = _gather(node)
+    dtype = DTYPES[node.type]
+    reduce = np.maximum.reduce if largest else np.minimum.reduce
+    limits = (-np.inf, np.inf) if node.type == "float64" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    fill = dtype(limits[0] if largest else limits[1])
+
+    def pick(*args: Any) -> Any:
+        cells, gone = gather(args[:number], fill)
+        _lengths(args[number:])
+        result = reduce(cells, axis=gone) if gone else cells
+        if node.type != "float64":
+            return result
+        if np.isnan(result).any():
+            raise Refused("a NaN among what is compared")
+        if (result == 0).any() and gone:
+            best = reduce(total_order(cells), axis=gone)
+            result = np.where(result == 0, np.where(best == -1, -0.0, 0.0), result)
+        return result
+
+    return pick
+
+
+def squared(node: Node, buffers: Buffers) -> Function:
+    """The sum of the squared distances from the mean."""
+    number = node.data
+    gather = _gather(node)
+
+    def spread(*args: Any) -> Any:
+        cells, gone = gather(args[:number], np.float64(0))
+        known = gather((np.ones_like(args[0], np.bool_), *args[1:number]), np.False_)[0]
+        rest = _lengths(args[number:])
+        if not np.isfinite(cells).all():
+            raise Refused("a variance of what is not finite")
+        count = np.maximum(np.sum(known, axis=gone, keepdims=True), 1)
+        mean = np.sum(cells, axis=gone, keepdims=True) / count
+        total = np.sum(np.where(known, np.square(cells - mean), 0.0), axis=gone) * rest
+        if not np.isfinite(total).all():
+            raise Refused("a variance is not finite")
+        return total
+
+    return spread
+
+
+def ranked(node: Node, buffers: Buffers) -> Function:
+    """ROW_NUMBER: the place of each cell among those of its partition; ties are refused."""
+    keys, descending, masks, width = node.data
+    aligners = [aligner(argument.dims, node.dims) for argument in node.args]
+
+    def rank(*args: Any) -> Any:
+        shape = tuple(len(a) for a in args[keys + masks :])
+        flat = (_lengths(shape[: len(shape) - width], empty=True), _lengths(shape[len(shape) - width :], empty=True))
+        whole = [a if align is None else align(a) for a, align in zip(args, aligners, strict=True)]
+        columns = [np.broadcast_to(a, shape).reshape(flat) for a in whole[: keys + masks]]
+        order_by = [_sortable(c, down) for c, down in zip(columns[:keys], descending, strict=True)]
+        present = columns[keys] if masks else None
+        first = [] if present is None else [~present]
+        order = np.lexsort([*reversed(order_by), *first], axis=-1)
+        _refuse_ties([np.take_along_axis(c, order, -1) for c in order_by],
+                     None if present is None else np.take_along_axis(present, order, -1))  # fmt: skip
+        ranks = np.empty(flat, np.uint64)
+        np.put_along_axis(ranks, order, np.arange(1, flat[1] + 1, dtype=np.uint64)[None, :], -1)
+        return ranks.reshape(shape)
+
+    return rank
+
+
+def _sortable(column: Any, descending: bool) -> Any:
+    if column.dtype.kind == "f" and np.isnan(column).any():
+        raise Refused("a NaN is sorted")
+    return -column.astype(np.float64) if descending else column
+
+
+def _refuse_ties(columns: Sequence[Any], present: Any) -> None:
+    tied = np.ones((columns[0].shape[0], max(columns[0].shape[1] - 1, 0)), np.bool_)
+    for column in columns:
+        tied &= column[:, 1:] == column[:, :-1]
+    if present is not None:
+        tied &= present[:, 1:]
+    if tied.any():
+        raise Refused("ROW_NUMBER between equal rows")
+
+
+def _gather(node: Node) -> Callable[[Sequence[Any], Any], tuple[Any, tuple[int, ...]]]:
+    """Cells over all axes, those kept first, ``fill`` where a mask is false; and the axes to reduce."""
+    arrays = node.args[: node.data]
+    others = tuple(axis for axis in union(arrays) if axis not in node.dims)
+    want: tuple[Axis, ...] = (*node.dims, *others)
+    aligners = [aligner(a.dims, want) for a in arrays]
+    labels, kept = _labels(arrays, node.dims)
+    gone = tuple(range(len(node.dims), len(want)))
+
+    def gather(values: Sequence[Any], fill: Any) -> tuple[Any, tuple[int, ...]]:
+        _refuse_empty(values, labels, kept)
+        cells, *masks = (v if align is None else align(v) for v, align in zip(values, aligners, strict=True))
+        if masks:
+            cells = np.where(masks[0], cells, fill)
+        return cells, gone
+
+    return gather
+
+
+def _labels(arrays: Sequence[Node], kept: tuple[Axis, ...]) -> tuple[list[Labels], Labels]:
+    numbers: dict[Axis, int] = {}
+    for axis in (*kept, *union(arrays)):
+        numbers.setdefault(axis, len(numbers))
+    return [tuple(numbers[axis] for axis in a.dims) for a in arrays], tuple(numbers[axis] for axis in kept)
+
+
+def _lengths(sizes: Sequence[Any], empty: bool = False) -> int:
+    total = 1
+    for size in sizes:
+        total *= int(size)
+    if total == 0 and not empty:
+        raise Refused(_ANY)
+    return total
+
+
+def _refuse_empty(values: Sequence[Any], labels: Sequence[Labels], kept: Labels) -> None:
+    for value, names in zip(values, labels, strict=True):
+        if value.size == 0 and any(
+            size == 0 and name not in kept for size, name in zip(value.shape, names, strict=True)
+        ):
+            raise Refused(_ANY)

@@ -1,0 +1,343 @@
+"""Scalar expressions as nodes, typed as DataFusion types them; refused where its meaning is not known to be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+
+from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, to_sql
+from .arrays import COMPARISONS, UNARY
+from .node import FLOATS, INTEGERS, NUMBERS, Graph, Node, Refused, Type, Value
+
+Resolve = Callable[[Column], Value]
+Special = Callable[[Expression], Value | None]
+"""Gives what an expression means where it stands (an aggregate, a window, a subquery), or None for nothing special."""
+
+_CASTS: Mapping[str, Type] = {
+    "BigInt": "int64", "Int": "int32", "Integer": "int32", "Int8": "int64", "Double": "float64",
+    "DoublePrecision": "float64", "Float8": "float64", "Real": "float32", "Float4": "float32", "Boolean": "boolean",
+    "Bool": "boolean",
+}  # fmt: skip
+_RANK: tuple[Type, ...] = ("int32", "int64", "float32", "float64")
+
+
+class Scalars:
+    """Lowers the expressions of one SELECT.
+
+    Args:
+        graph: where nodes are made.
+        resolve: what a column's name means.
+        parameters: the type of each parameter.
+        special: see :data:`Special`.
+    """
+
+    def __init__(
+        self, graph: Graph, resolve: Resolve, parameters: Mapping[str, Type], special: Special | None = None
+    ) -> None:
+        self.graph, self.resolve, self.parameters, self.special = graph, resolve, parameters, special
+
+    def lower(self, expression: Expression) -> Value:
+        """The value of an expression.
+
+        Raises:
+            Refused: there is no array code that is known to mean the same.
+        """
+        found = self.special(expression) if self.special else None
+        if found is not None:
+            return found
+        match expression:
+            case Literal():
+                return self._literal(expression)
+            case Column():
+                return self.resolve(expression)
+            case Parameter():
+                return self._parameter(expression)
+            case Case():
+                return self._case(expression)
+            case Cast():
+                return self._cast(expression)
+            case Call():
+                return self._call(expression)
+        raise refuse(expression)
+
+    def condition(self, expression: Expression) -> Node:
+        """Where a condition is true: NULL is not.
+
+        Raises:
+            Refused: it cannot be lowered, or is no condition.
+        """
+        value = self.lower(expression)
+        if value.type != "boolean":
+            raise Refused("a condition is no truth value", expression.span)
+        return self.holds(value)
+
+    def holds(self, value: Value) -> Node:
+        """Where a truth value is true."""
+        return value.cells if value.valid is None else self._map("and", "boolean", value.cells, value.valid)
+
+    def compare(self, name: str, left: Value, right: Value) -> Value:
+        """A comparison."""
+        valid = self.graph.both(left.valid, right.valid)
+        if left.type in NUMBERS and right.type in NUMBERS:
+            kind = _common(left.type, right.type)
+            if kind == "float32":
+                raise Refused("float32 is compared")
+            cells = self._map(f"float {name}" if kind in FLOATS else name, "boolean",
+                              self.to(left.cells, kind), self.to(right.cells, kind))  # fmt: skip
+            return Value(cells, valid)
+        if left.type == right.type == "boolean" or (left.type == right.type == "label" and name in ("=", "<>")):
+            return Value(self._map(name, "boolean", left.cells, right.cells), valid)
+        raise Refused(f"{left.type} is compared with {right.type}")
+
+    def to(self, node: Node, kind: Type) -> Node:
+        """The same cells as another type of number."""
+        if node.type == kind:
+            return node
+        if node.op == "constant" and kind in ("float64", "int64") and node.type in INTEGERS:
+            return self.graph.constant(float(node.data[1]) if kind == "float64" else node.data[1], kind)
+        return self._map(f"to {kind}", kind, node)
+
+    def _map(self, name: str, kind: Type, *args: Node) -> Node:
+        return self.graph.elementwise(name, args, kind)
+
+    def _literal(self, literal: Literal) -> Value:
+        value = literal.value
+        if isinstance(value, bool):
+            return Value(self.graph.constant(value, "boolean"))
+        if isinstance(value, int) and -(2**63) < value < 2**63:
+            return Value(self.graph.constant(value, "int64"))
+        if isinstance(value, float):
+            return Value(self.graph.constant(value, "float64"))
+        if isinstance(value, str):
+            return Value(self.graph.constant(value, "label"))
+        if value is None:
+            return Value(self.graph.constant(0, "null"), self.graph.constant(False, "boolean"))
+        raise refuse(literal)
+
+    def _parameter(self, parameter: Parameter) -> Value:
+        name = parameter.name.lstrip(":$@")
+        kind = self.parameters.get(name)
+        if kind is None:
+            raise Refused(f"the parameter {parameter.name} has no value that arrays hold", parameter.span)
+        return Value(self.graph.make("parameter", (), (), kind, name))
+
+    def _numbers(self, call: Call, kind: Type | None = None) -> tuple[Type, list[Node], Node | None]:
+        """The arguments of a call as numbers of one type, and where all are known."""
+        values = [self.lower(argument) for argument in call.args]
+        if any(v.type not in NUMBERS or v.type == "uint64" for v in values):
+            raise Refused(f"{call.name} of what is no number", call.span)
+        types: list[Type] = [v.type for v in values]
+        common = kind if kind is not None else reduce(_common, types)
+        return common, [self.to(v.cells, common) for v in values], self.graph.both(*(v.valid for v in values))
+
+    def _call(self, call: Call) -> Value:
+        if call.distinct or call.filter is not None or call.window is not None:
+            raise refuse(call)
+        name, count = call.name, len(call.args)
+        if name in COMPARISONS and count == 2:
+            return self.compare(name, self.lower(call.args[0]), self.lower(call.args[1]))
+        if name in UNARY and count == 1:
+            return self._unary(call)
+        rule = _RULES.get((name, count)) or _RULES.get((name, None))
+        if rule is None:
+            raise refuse(call)
+        return rule(self, call)
+
+    def _unary(self, call: Call) -> Value:
+        (value,) = (self.lower(argument) for argument in call.args)
+        if value.type not in ("int32", "int64", "float64"):
+            raise Refused(f"{call.name} of {value.type}", call.span)
+        return Value(self._map(call.name, "float64", self.to(value.cells, "float64")), value.valid)
+
+    def _arithmetic(self, call: Call) -> Value:
+        kind, cells, valid = self._numbers(call)
+        name = f"integer {call.name}" if kind in INTEGERS and call.name in "/%" else call.name
+        return Value(self._map(name, kind, *cells), valid)
+
+    def _bits(self, call: Call) -> Value:
+        kind, cells, valid = self._numbers(call)
+        if kind != "int64":
+            raise refuse(call)
+        return Value(self._map(call.name, kind, *cells), valid)
+
+    def _negative(self, call: Call) -> Value:
+        kind, cells, valid = self._numbers(call)
+        return Value(self._map("negative", kind, *cells), valid)
+
+    def _abs(self, call: Call) -> Value:
+        kind, cells, valid = self._numbers(call)
+        return Value(self._map("abs", kind, *cells), valid)
+
+    def _power(self, call: Call) -> Value:
+        _, cells, valid = self._numbers(call, "float64")
+        if cells[1].op == "constant" and cells[1].data[1] == 2:
+            return Value(self._map("square", "float64", cells[0]), valid)
+        return Value(self._map("power", "float64", *cells), valid)
+
+    def _atan2(self, call: Call) -> Value:
+        kind, cells, valid = self._numbers(call)
+        if kind != "float64":
+            raise refuse(call)
+        return Value(self._map("atan2", "float64", *cells), valid)
+
+    def _pi(self, call: Call) -> Value:
+        return Value(self.graph.constant(3.141592653589793, "float64"))
+
+    def _isnan(self, call: Call) -> Value:
+        kind, cells, valid = self._numbers(call)
+        if kind not in FLOATS:
+            raise refuse(call)
+        return Value(self._map("isnan", "boolean", *cells), valid)
+
+    def _logical(self, call: Call) -> Value:
+        """Three-valued AND and OR: a side that settles it does so although the other is NULL."""
+        left, right = (self._truth(argument) for argument in call.args)
+        cells = self._map(call.name, "boolean", left.cells, right.cells)
+        if left.valid is None and right.valid is None:
+            return Value(cells)
+        settles = call.name == "or"
+        known = self.graph.both(left.valid, right.valid)
+        assert known is not None
+        for side in (left, right):
+            settled = side.cells if settles else self._map("not", "boolean", side.cells)
+            known = self._map("or", "boolean", known, settled if side.valid is None else self._map(
+                "and", "boolean", settled, side.valid))  # fmt: skip
+        # Where one side is NULL, its cell means nothing: what the other says stands.
+        parts = [s.cells if s.valid is None else self._unknown(s, not settles) for s in (left, right)]
+        return Value(self._map(call.name, "boolean", *parts), known)
+
+    def _unknown(self, value: Value, neutral: bool) -> Node:
+        """The cells of a truth value, with ``neutral`` where it is NULL."""
+        assert value.valid is not None
+        return self._map("where", "boolean", value.valid, value.cells, self.graph.constant(neutral, "boolean"))
+
+    def _truth(self, expression: Expression) -> Value:
+        value = self.lower(expression)
+        if value.type != "boolean":
+            raise Refused("a truth value was expected", expression.span)
+        return value
+
+    def _not(self, call: Call) -> Value:
+        value = self._truth(call.args[0])
+        return Value(self._map("not", "boolean", value.cells), value.valid)
+
+    def _is_null(self, call: Call) -> Value:
+        value = self.lower(call.args[0])
+        wanted = call.name == "is not null"
+        if value.valid is None:
+            return Value(self.graph.constant(wanted, "boolean"))
+        return Value(value.valid if wanted else self._map("not", "boolean", value.valid))
+
+    def _is_truth(self, call: Call) -> Value:
+        value = self._truth(call.args[0])
+        cells = value.cells if call.name.endswith("true") else self._map("not", "boolean", value.cells)
+        holds = self.holds(Value(cells, value.valid))
+        return Value(self._map("not", "boolean", holds) if " not " in call.name else holds)
+
+    def _between(self, call: Call) -> Value:
+        value, low, high = call.args
+        inside = Call("and", (Call(">=", (value, low)), Call("<=", (value, high))))
+        return self.lower(inside if call.name == "between" else Call("not", (inside,)))
+
+    def _in(self, call: Call) -> Value:
+        value, *items = call.args
+        any_of = reduce(lambda a, b: Call("or", (a, b)), (Call("=", (value, item)) for item in items))
+        return self.lower(any_of if call.name == "in" else Call("not", (any_of,)))
+
+    def _case(self, case: Case) -> Value:
+        """Nested choices, the last branch innermost."""
+        tests = [c if case.operand is None else Call("=", (case.operand, c)) for c, _ in case.branches]
+        conditions = [self.condition(test) for test in tests]
+        results = [self.lower(result) for _, result in case.branches]
+        default = self._literal(Literal(None)) if case.default is None else self.lower(case.default)
+        return self._choose(conditions, results, default, case)
+
+    def _choose(self, conditions: list[Node], results: list[Value], default: Value, where: Expression) -> Value:
+        kinds = {v.type for v in (*results, default)} - {"null"}
+        if not kinds or (len(kinds) > 1 and not kinds <= NUMBERS - {"uint64"}) or "label" in kinds:
+            raise refuse(where)
+        kind = reduce(_common, sorted(kinds)) if len(kinds) > 1 else kinds.pop()
+        value = self._as(default, kind)
+        for condition, result in reversed(list(zip(conditions, results, strict=True))):
+            branch = self._as(result, kind)
+            valid = None
+            if value.valid is not None or branch.valid is not None:
+                true = self.graph.constant(True, "boolean")
+                valid = self._map("where", "boolean", condition, branch.valid or true, value.valid or true)
+            value = Value(self._map("where", kind, condition, branch.cells, value.cells), valid)
+        return value
+
+    def _as(self, value: Value, kind: Type) -> Value:
+        if value.type == "null":
+            zero = {"float64": 0.0, "float32": 0.0, "boolean": False}.get(kind, 0)
+            return Value(self.graph.constant(zero, kind), value.valid)
+        return Value(self.to(value.cells, kind) if kind in NUMBERS else value.cells, value.valid)
+
+    def _coalesce(self, call: Call) -> Value:
+        values = [self.lower(argument) for argument in call.args]
+        known = [v.valid if v.valid is not None else self.graph.constant(True, "boolean") for v in values]
+        return self._choose(known[:-1], values[:-1], values[-1], call)
+
+    def _nullif(self, call: Call) -> Value:
+        left, right = (self.lower(argument) for argument in call.args)
+        equal = self.holds(self.compare("=", left, right))
+        cells = self.to(left.cells, _common(left.type, right.type)) if left.type in NUMBERS else left.cells
+        return Value(cells, self.graph.both(left.valid, self._map("not", "boolean", equal)))
+
+    def _extreme(self, call: Call) -> Value:
+        """GREATEST and LEAST of numbers that are never NULL."""
+        kind, cells, valid = self._numbers(call)
+        if valid is not None or kind == "float32":
+            raise refuse(call)
+        name = "larger" if call.name == "greatest" else "smaller"
+        name = name if kind in FLOATS else f"{name} integer"
+        return Value(reduce(lambda a, b: self._map(name, kind, a, b), cells))
+
+    def _cast(self, cast: Cast) -> Value:
+        value, kind = self.lower(cast.value), cast_type(cast)
+        known: frozenset[Type] = frozenset(("boolean", "int32", "int64", "float32", "float64"))
+        if kind is None or value.type not in known or cast.kind == "TryCast":
+            raise refuse(cast)
+        if kind == "boolean" and value.type in FLOATS:
+            raise refuse(cast)
+        return value if value.type == kind else Value(self._map(f"to {kind}", kind, value.cells), value.valid)
+
+
+def cast_type(cast: Cast) -> Type | None:
+    """The type that a cast names, if arrays hold it."""
+    tree = cast.type.tree
+    if isinstance(tree, str):
+        return _CASTS.get(tree)
+    ((name, detail),) = tree.items()
+    if name == "Float" and detail in (None, "None"):
+        return "float32"
+    return _CASTS.get(name) if detail in (None, "None") else None
+
+
+def _common(left: Type, right: Type) -> Type:
+    """The type of an operation on two numbers, as DataFusion coerces them."""
+    if left == "uint64" or right == "uint64":
+        return "int64" if {left, right} <= INTEGERS else max(left, right, key=_RANK.index)
+    return max(left, right, key=_RANK.index)
+
+
+def refuse(expression: Expression) -> Refused:
+    """That an expression has no array code here."""
+    what = to_sql(expression) if not isinstance(expression, Opaque) else "this expression"
+    return Refused(f"no array code for {what if len(what) < 60 else what[:57] + '...'}", expression.span)
+
+
+_RULES: Mapping[tuple[str, int | None], Callable[[Scalars, Call], Value]] = {
+    **{(name, 2): Scalars._arithmetic for name in "+-*/%"},
+    **{(name, 2): Scalars._bits for name in "&|^"},
+    **{(name, 2): Scalars._logical for name in ("and", "or")},
+    **{(name, 2): Scalars._power for name in ("power", "pow")},
+    **{(name, 1): Scalars._is_null for name in ("is null", "is not null")},
+    **{(name, 1): Scalars._is_truth for name in ("is true", "is false", "is not true", "is not false")},
+    **{(name, None): Scalars._in for name in ("in", "not in")},
+    **{(name, None): Scalars._extreme for name in ("greatest", "least")},
+    ("-", 1): Scalars._negative, ("not", 1): Scalars._not, ("abs", 1): Scalars._abs, ("atan2", 2): Scalars._atan2,
+    ("pi", 0): Scalars._pi, ("isnan", 1): Scalars._isnan, ("between", 3): Scalars._between,
+    ("not between", 3): Scalars._between, ("coalesce", None): Scalars._coalesce, ("nvl", 2): Scalars._coalesce,
+    ("nullif", 2): Scalars._nullif,
+}  # fmt: skip

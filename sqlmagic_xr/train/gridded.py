@@ -1,0 +1,139 @@
+"""Arrow tables as grids and back: what stands between the array executor and the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from ..dense.grid import Column, Grid, Layout, grid, key_of, rows
+from ..dense.lower import Read, Table
+from ..dense.node import Refused, Type
+from ..dense.program import Output
+
+_TYPES: tuple[tuple[Callable[[pa.DataType], bool], Type], ...] = (
+    (pt.is_int64, "int64"),
+    (pt.is_float64, "float64"),
+    (pt.is_boolean, "boolean"),
+    (pt.is_int32, "int32"),
+    (pt.is_float32, "float32"),
+    (pt.is_string, "label"),
+    (pt.is_large_string, "label"),
+    (pt.is_string_view, "label"),
+)
+_ARROW: Mapping[Type, pa.DataType] = {
+    "int64": pa.int64(), "float64": pa.float64(), "boolean": pa.bool_(), "int32": pa.int32(),
+    "float32": pa.float32(), "uint64": pa.uint64(), "label": pa.string(),
+}  # fmt: skip
+
+
+def array_type(kind: pa.DataType) -> Type | None:
+    """The type that arrays know an Arrow type by, or None."""
+    return next((name for test, name in _TYPES if test(kind)), None)
+
+
+def parameter_types(values: Mapping[str, Any]) -> dict[str, Type]:
+    """The types that parameters have as literals; those that arrays do not hold are left out."""
+    found: dict[str, Type] = {}
+    for name, value in values.items():
+        if isinstance(value, (bool, np.bool_)):
+            found[name] = "boolean"
+        elif isinstance(value, (int, np.integer)) and -(2**63) <= int(value) < 2**63:
+            found[name] = "int64"
+        elif isinstance(value, (float, np.float64)):
+            found[name] = "float64"
+        elif isinstance(value, str):
+            found[name] = "label"
+    return found
+
+
+class Grids:
+    """The grids of Arrow tables: the :class:`..dense.program.Source` and the ``Tables`` of a program.
+
+    Args:
+        fetch: gives the rows of a table as they are now, the same object as long as nothing has changed; None for none.
+        key: gives the columns that name a row, or () where that is not known.
+    """
+
+    def __init__(
+        self, fetch: Callable[[tuple[str, ...]], pa.Table | None], key: Callable[[tuple[str, ...]], Sequence[str]]
+    ) -> None:
+        self._fetch, self._key = fetch, key
+        self._grids: dict[Read, tuple[pa.Table, Mapping[str, Any], Grid]] = {}
+        self._layouts: dict[Read, Layout | None] = {}
+
+    def table(self, name: tuple[str, ...]) -> Table | None:
+        """What a program is to know of a table."""
+        found = self._fetch(name)
+        if found is None:
+            return None
+        types = {field.name: array_type(field.type) for field in found.schema}
+        nulls = frozenset(n for n, c in zip(found.column_names, found.columns, strict=True) if c.null_count)
+        key = tuple(self._key(name))
+        if any(types.get(column) is None for column in key):
+            return None
+        if not key:
+            if found.num_rows == 1:
+                return Table(types, (), nulls)
+            candidates = [n for n, kind in types.items() if kind in ("int64", "int32", "label") and n not in nulls]
+            return Table(types, key_of(columns_of(found, candidates), candidates) or None, nulls)
+        return Table(types, key, nulls)
+
+    def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
+        """See :class:`..dense.program.Source`."""
+        found = self._fetch(read.table)
+        if found is None:
+            raise Refused(f"{'.'.join(read.table)} is gone")
+        known = self._grids.get(read)
+        if known is not None and known[0] is found and known[1] == fixed:
+            return known[2]
+        made = self._made(read, found, fixed)
+        self._grids[read] = (found, dict(fixed), made)
+        return made
+
+    def _made(self, read: Read, found: pa.Table, fixed: Mapping[str, Any]) -> Grid:
+        for name, value in fixed.items():
+            found = found.filter(pc.equal(found[name], pa.scalar(value.item(), found.schema.field(name).type)))
+        columns = columns_of(found, (*(read.key or ()), *read.columns))
+        if read.key is None:
+            return rows(columns, read.columns)
+        if not read.key and found.num_rows != 1:
+            raise Refused(f"{'.'.join(read.table)} has {found.num_rows} rows where one was expected")
+        made, layout = grid(columns, read.key, read.columns, self._layouts.get(read))
+        self._layouts[read] = layout
+        return made
+
+
+def columns_of(table: pa.Table, names: Sequence[str]) -> dict[str, Column]:
+    """Columns of a table as arrays."""
+    return {name: _column(table[name]) for name in names}
+
+
+def _column(column: pa.ChunkedArray) -> Column:
+    valid = None
+    if column.null_count:
+        valid = column.is_valid().to_numpy()
+        column = pc.fill_null(column, "" if array_type(column.type) == "label" else pa.scalar(0, column.type)
+                              if not pt.is_boolean(column.type) else False)  # fmt: skip
+    data = column.to_numpy()
+    return Column(data.astype(str) if data.dtype == object and array_type(column.type) == "label" else data, valid)
+
+
+def arrow(outputs: Sequence[Output]) -> pa.Table:
+    """The rows of a query."""
+    return pa.concat_tables([_arrow(output) for output in outputs])
+
+
+def _arrow(output: Output) -> pa.Table:
+    fields, arrays = [], []
+    found = output.rows()
+    for name, kind, _ in output.columns:
+        data, valid = found[name]
+        fields.append(pa.field(name, _ARROW[kind]))
+        values = data.tolist() if kind == "label" else data
+        arrays.append(pa.array(values, _ARROW[kind], mask=None if valid is None else ~valid))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
