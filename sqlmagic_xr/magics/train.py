@@ -11,17 +11,18 @@ import asyncio
 import time
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
 from IPython.display import display
 
 from ..display.screen import Place, place_of
-from ..errors import Span, UsageError
+from ..errors import ImmutableError, Span, UsageError
 from ..sql.lexer import span_at
 from .errors import Interrupted, short_errors
 from .options import assignment, count, describe, identifier, option, parse
+from .settings import settings_of
 from .shared import get_context
 
 if TYPE_CHECKING:
@@ -144,10 +145,17 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None
     """What a cell asks for, checked and not begun; None where it only asks for help."""
     from ..display.monitor import Guarded, Several
 
-    options = read_options(line)
+    options, settings = read_options(line), settings_of(shell)
     if options.help:
         print(f"{HELP}\n{describe(TrainOptions)}")
         return None
+    if settings.read_only:
+        raise ImmutableError(
+            "a training cell is refused: this notebook is read-only",
+            hint="%config XSqlMagic.read_only = False allows statements with effects.",
+        )
+    if settings.feedback == 0:
+        options = replace(options, quiet=True)
     place = place_of(shell)
     if options.live and place == "terminal":
         raise UsageError("--live needs a notebook", hint="In a terminal there is a progress bar.")
@@ -217,7 +225,7 @@ class Train:
     @no_var_expand
     def run(self, line: str, cell: str | None = None) -> None:
         """Run a training cell without turning the event loop; %%xsql_train --help tells the options."""
-        with short_errors():
+        with short_errors(enabled=settings_of(self._shell).short_errors):
             found = prepare(self._shell, line if cell is not None else line + " --help", cell or "")
             if found is None:
                 return
@@ -237,8 +245,9 @@ async def run_async(line: str, cell: str) -> None:
     """Run a training cell, with the event loop turning between its steps."""
     from IPython.core.getipython import get_ipython
 
-    with short_errors():
-        found = prepare(get_ipython(), line, cell)
+    shell = get_ipython()
+    with short_errors(enabled=settings_of(shell).short_errors):
+        found = prepare(shell, line, cell)
         if found is None:
             return
         training, monitor = found
@@ -286,7 +295,7 @@ async def _follow_async(events: Generator[Event], monitor: Monitor) -> None:
 
 def _report_interrupt(training: Training) -> None:
     if training.run.status == "interrupted":
-        raise Interrupted(training.run.message)
+        raise Interrupted
 
 
 _installed: dict[int, Train] = {}

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
 
-from ..errors import ImmutableError, Span, SqlError, UsageError
-from ..sql.lexer import span_at
+from ..errors import ImmutableError, SqlError, UsageError
 from .errors import Interrupted, short_errors
 from .options import describe
 from .request import Request, XSqlOptions, read
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from ..engine.context import Context, Prepared
     from ..engine.result import Result
     from ..sql.draft import Columns
-    from ..sql.syntax import Statement
 
 NAME = "xsql"
 HELP = f"""%%{NAME} [options] [name <<]      run the statements of a cell
@@ -124,7 +122,7 @@ class _Run:
             except SqlError as error:
                 if asks is not statement:  # point into the cell, not behind a word that nobody wrote
                     error.text, error.span, error.statement = None, None, None
-                    raise statement.place(error, first_word(statement)) from error.__cause__
+                    raise statement.place(error, statement.first_word) from error.__cause__
                 raise
             self._report(result)
 
@@ -138,7 +136,7 @@ class _Run:
                         f"{statement.tokens[0].text.upper()} is refused: this notebook is read-only",
                         hint="%config XSqlMagic.read_only = False allows statements with effects.",
                     ),
-                    first_word(statement),
+                    statement.first_word,
                 )
 
     def _before(self, prepared: Prepared) -> None:
@@ -159,7 +157,7 @@ class _Run:
                 f"this would fetch {rows:,} rows x {len(frame.schema())} columns into memory, about {size}",
                 hint="Aggregate, add a LIMIT, or give --yes. The size allowed is XSqlMagic.fetchlimit.",
             ),
-            first_word(prepared.statement),
+            prepared.statement.first_word,
         )
 
     @property
@@ -243,14 +241,8 @@ def converted(result: Result, kind: str, dims: tuple[str, ...] | None = None) ->
         try:
             return result.to_dataset(dims)
         except SqlError as error:
-            raise result.statement.place(error, first_word(result.statement)) from error.__cause__
+            raise result.statement.place(error, result.statement.first_word) from error.__cause__
     return {"pandas": result.to_pandas, "polars": result.to_polars, "arrow": result.to_arrow_table}[kind]()
-
-
-def first_word(statement: Statement) -> Span:
-    """Where a statement begins, for errors about the whole of it."""
-    word = statement.tokens[0]
-    return span_at(statement.script, statement.start + word.start, statement.start + word.end)
 
 
 def human_bytes(size: int) -> str:

@@ -101,6 +101,12 @@ class Statement:
         """Where the statement stands in its script."""
         return span_at(self.script, self.start, self.start + len(self.text))
 
+    @property
+    def first_word(self) -> Span:
+        """Where its first word stands, for errors about the whole of it."""
+        word = self.tokens[0]
+        return span_at(self.script, self.start + word.start, self.start + word.end)
+
     def place(self, error: SqlError, span: Span | None = None) -> SqlError:
         """Tell an error which text and which statement it is about; returns the error."""
         error.locate(self.script, span)

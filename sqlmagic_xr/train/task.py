@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import Span, UnsupportedError, UsageError
+from ..errors import UnsupportedError, UsageError
 from ..sql.lexer import TokenKind, tokens
 from ..sql.syntax import Statement, Tree, name_of, split
 
@@ -54,7 +54,7 @@ def read_task(script: str, curves: Sequence[str] = ()) -> Task:
         elif queries:
             raise statement.place(
                 UsageError("the statements of a step stand before the curves", hint="Move it above the first SELECT."),
-                _first_word(statement),
+                statement.first_word,
             )
         else:
             step.append(statement)
@@ -64,7 +64,7 @@ def read_task(script: str, curves: Sequence[str] = ()) -> Task:
     if queries and curves:
         raise queries[0].place(
             UsageError("the curve is given twice, in the cell and by name", hint="Leave one of them out."),
-            _first_word(queries[0]),
+            queries[0].first_word,
         )
     queries += [_curve_of(name) for name in curves]
     table = _targets(inserts[0])[0]
@@ -88,7 +88,7 @@ def _effect(statement: Statement) -> str | None:
             f"{word} cannot be part of a training cell",
             hint="A step is INSERT, UPDATE, DELETE, MERGE, TRUNCATE or CREATE OR REPLACE TABLE; a curve is a SELECT.",
         ),
-        _first_word(statement),
+        statement.first_word,
     )
 
 
@@ -129,8 +129,3 @@ def _curve_of(name: str) -> Statement:
         raise UsageError(f"{name!r} is not the name of a view")
     text = f"SELECT * FROM {name}"
     return Statement(text, text, title=name)
-
-
-def _first_word(statement: Statement) -> Span:
-    start = statement.span
-    return Span(start.line, start.column, start.line, start.column + len(statement.tokens[0].text))

@@ -6,10 +6,8 @@ import time
 from .lab import wait_for
 
 SETUP = """
-from IPython import get_ipython
+%load_ext sqlmagic_xr
 import numpy as np, pyarrow as pa, sqlmagic_xr
-from sqlmagic_xr.magics import train
-train.register(get_ipython())
 x = np.linspace(-1, 1, 442)
 d = pa.table({"x": x, "y": 2 * x + 1 + 0.1 * np.cos(20 * x)})
 ctx = sqlmagic_xr.get_context()

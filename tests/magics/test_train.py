@@ -3,9 +3,10 @@
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from sqlmagic_xr.errors import UsageError
+from sqlmagic_xr.errors import ImmutableError, UsageError
 from sqlmagic_xr.magics import shared, train
 from sqlmagic_xr.magics.options import options_of
+from sqlmagic_xr.magics.settings import settings_of
 from sqlmagic_xr.magics.train import TrainOptions, read_options
 
 CELL = """
@@ -171,6 +172,19 @@ def test_errors_are_short_fail_the_cell_and_change_nothing(shell, capsys, cell, 
     assert "Traceback" not in text
     assert len(text.splitlines()) <= 5
     assert steps() == 0
+
+
+def test_the_settings_of_the_notebook_hold_here_too(shell, capsys):
+    settings = settings_of(shell)
+    settings.feedback = 0
+    assert run(shell, "--steps 2").success
+    assert capsys.readouterr().out == ""
+    settings.read_only = True
+    assert isinstance(run(shell, "--steps 2").error_in_exec, ImmutableError)
+    assert steps() == 2
+    settings.read_only, settings.short_errors = False, False
+    assert not run(shell, "", "SELECT 1").success
+    assert "Traceback" in capsys.readouterr().out
 
 
 def test_live_needs_a_notebook(shell, capsys):
