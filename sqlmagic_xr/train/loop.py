@@ -19,6 +19,7 @@ from .inspection import fault, next_generation
 from .pace import Pace
 from .parameters import Change, Parameters
 from .plan import PlannedStep
+from .rehearsal import prepare_step
 from .run import Run, restore, tables_of
 from .settings import Settings
 from .step import Step, VerbatimStep
@@ -84,8 +85,8 @@ class Training:
                 f"a run cannot be restarted whose steps do more to `{self._task.table}` than insert generations",
                 hint="Put the tables back yourself: ctx.scratch(name).restore(version), or the last run's rollback().",
             )
-        statements = [context.prepare(s) for s in self._task.step]
         self._parameters = Parameters(context, settings)
+        statements = prepare_step(context, self._task.step, self._parameters.at(self._start))
         curves = self._make_curves(version)
         self._parameters.read([*statements, *(curve.prepared for curve in curves)])
         if settings.checks_each_step and not curves:

@@ -54,7 +54,7 @@ class Parameters:
         self._schedule = {
             name: Expression(context, text, f"the schedule of {name}") for name, text in settings.schedule.items()
         }
-        self._random = False
+        self._random = True  # until it is known whether anything reads it
 
     @property
     def varying(self) -> frozenset[str]:

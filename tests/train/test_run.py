@@ -74,6 +74,24 @@ def test_a_step_is_committed_whole_and_later_statements_see_earlier_ones(ctx):
     assert len(ctx.scratch("log")) == 4
 
 
+def test_a_derivative_in_a_step_sees_the_columns_of_the_tables_that_the_step_makes(ctx, rows):
+    cell = """
+    CREATE OR REPLACE TABLE fit AS SELECT x, y, a*x + b AS {line} FROM d CROSS JOIN params WHERE step = :k;
+    CREATE OR REPLACE TABLE slope AS SELECT x, grad(power(y - {line}, 2), {line}) AS by_line FROM fit;
+    INSERT INTO params
+    SELECT :next_step, a - :lr * (SELECT AVG(by_line * x) FROM slope), b - :lr * (SELECT AVG(by_line) FROM slope)
+    FROM params WHERE step = :k
+    """
+    ctx.train(cell.format(line="line"), steps=2)
+    ctx.train(cell.format(line="q"), steps=2)  # the tables are there, from the last run, with another column
+    np.testing.assert_allclose(rows(), by_hand(0.2, 4), rtol=1e-12)
+    before = len(ctx.scratch("fit").history())
+    with pytest.raises(UnknownNameError, match="there is no column r here"):
+        ctx.train(cell.format(line="q").replace("2), q)", "2), r)"), steps=2)
+    assert len(ctx.scratch("fit").history()) == before
+    assert not ctx.store.in_transaction
+
+
 def test_rollback_undoes_the_run_and_nothing_else(ctx, rows):
     ctx.train(CELL, steps=3)
     run = ctx.train(CELL, steps=100)  # more steps than a table remembers versions
