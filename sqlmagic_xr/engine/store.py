@@ -118,22 +118,26 @@ class ScratchStore:
         Args:
             statement: what the history shall say.
         """
-        with self._turn:
-            self._await_turn()
-            transaction = self._moment.transaction
-            if transaction is None:
-                work = Work(self._moment.entries, statement=statement)
-                yield work
-                self._commit(work)
-                return
-            self.check_usable()
+        with self._turn, self._statement(statement) as work:
+            yield work
+
+    @contextmanager
+    def _statement(self, statement: str) -> Iterator[Work]:
+        self._await_turn()
+        transaction = self._moment.transaction
+        if transaction is None:
+            work = Work(self._moment.entries, statement=statement)
+            yield work
+            self._commit(work)
+            return
+        self.check_usable()
+        try:
             work = transaction.work.copy(statement)
-            try:
-                yield work
-                transaction.work = work
-            except BaseException:
-                transaction.failed = True
-                raise
+            yield work
+            transaction.work = work
+        except BaseException:
+            transaction.failed = True
+            raise
 
     def append(self, name: str, rows: Any, statement: str) -> int:
         """Add rows to a table, checked; returns how many. See :meth:`ScratchTable.append`."""
@@ -157,11 +161,15 @@ class ScratchStore:
             UsageError: one is open already.
             ExecutionError: another thread's transaction did not end in time.
         """
+        self._begin(Transaction())
+
+    def _begin(self, transaction: Transaction) -> None:
         with self._turn:
             self._await_turn()
             if self._moment.transaction is not None:
                 raise UsageError("a transaction is open already", hint="COMMIT or ROLLBACK it first.")
-            self._moment = Moment(self._moment.entries, Transaction(self._moment.entries))
+            transaction.work = Work(self._moment.entries)
+            self._moment = Moment(self._moment.entries, transaction)
 
     def commit(self) -> bool:
         """End this thread's transaction and keep what it did; an aborted one is rolled back, and False returned.
@@ -227,11 +235,11 @@ class ScratchStore:
                 outer.work, outer.failed = before, False
                 raise
             return
-        self.begin()
-        mine = self._mine()
+        mine = Transaction()
         try:
+            self._begin(mine)
             yield
-            if self._mine() is mine and mine is not None:
+            if self._moment.transaction is mine:
                 self.commit()
         finally:
             self._abandon(mine)

@@ -121,9 +121,9 @@ class Transaction:
         savepoints: name -> work at that moment, in order.
     """
 
-    def __init__(self, entries: Entries) -> None:
+    def __init__(self) -> None:
         self.owner = threading.current_thread()
-        self.work = Work(entries)
+        self.work = Work({})
         self.failed = False
         self.savepoints: dict[str, Work] = {}
 
