@@ -111,7 +111,7 @@ def restore(db: Db) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "every"), [(append, 1), (both_tables, 1), (restore, 1), (insert, 17), (update, 37), (script, 41)]
+    ("change", "every"), [(append, 1), (both_tables, 5), (restore, 1), (insert, 17), (update, 37), (script, 41)]
 )
 def test_an_interrupt_at_any_line_leaves_before_or_after(change: Callable[[Db], None], every: int):
     db = start()
