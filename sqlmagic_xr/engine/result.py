@@ -14,7 +14,6 @@ import pyarrow as pa
 from ..errors import UsageError
 from ..sql.syntax import Statement
 from . import plans
-from .coordinates import in_order
 from .interrupt import interruptible
 
 if TYPE_CHECKING:
@@ -171,8 +170,6 @@ class Result:
     def to_dataset(self, dims: Sequence[str] | None = None, **options: Any) -> xr.Dataset:
         """The rows as an ``xr.Dataset`` over ``dims``, coordinates, their order and attributes restored.
 
-        Without ORDER BY a coordinate has the order of its source, or ascends.
-
         Args:
             dims, options: as for :meth:`.frame.Frame.to_dataset`.
 
@@ -184,10 +181,9 @@ class Result:
         frame = self.frame
         with self._explained():
             try:
-                dataset: xr.Dataset = interruptible(lambda: frame.to_dataset(dims, **options), frame)
+                return interruptible(lambda: frame.to_dataset(dims, **options), frame)
             except ValueError as error:
                 raise self._no_dims(error) or error from error
-        return in_order(dataset, self.statement, frame._templates)
 
     def _no_dims(self, error: ValueError) -> UsageError | None:
         """xarray-sql's complaint about dims, with what to do; None where the error is another."""
