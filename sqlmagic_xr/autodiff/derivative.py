@@ -19,12 +19,13 @@ from ..sql.expression import (
     Literal,
     Opaque,
     Parameter,
-    Star,
     replace_parts,
     to_sql,
+    to_tree,
 )  # fmt: skip
 from ..sql.scope import ColumnType
-from .rules import AGGREGATES, DEFINED, FOLDED, NONE, SAME, SHIFTS, UNARY, Rules, nearest, read
+from ..sql.syntax import Tree
+from .rules import AGGREGATES, DEFINED, EXTREMES, FOLDED, NONE, SAME, SHIFTS, UNARY, Rules, nearest, read
 from .simplify import ZERO, add, build, choose, is_zero, multiply, number
 
 REAL = Opaque({"Double": "None"})
@@ -57,9 +58,11 @@ class Derivative:
     Args:
         scope: what the names mean.
         rules: function -> partial derivatives, see :mod:`.rules`.
+        partials: the rules that were filled in already, shared between the variables of a statement.
     """
 
-    def __init__(self, scope: Scope, rules: Rules) -> None:
+    def __init__(self, scope: Scope, rules: Rules, partials: dict[tuple[str, Call], Expression]) -> None:
+        self.partials = partials
         self.scope = scope
         self.rules = rules
         self.done: dict[Expression, Expression | None] = {}
@@ -114,9 +117,9 @@ class Derivative:
         partials = self.rules.get(node.name) or self.rules.get(name)
         if partials and node.window is None and node.filter is None and not node.distinct:
             return self._function(node, name, partials)
-        if name in AGGREGATES or name in DEFINED:
+        if name in AGGREGATES or name in DEFINED or name in EXTREMES:
             return self._aggregate(node, name)
-        if name in SHIFTS and node.window is not None:
+        if name in SHIFTS and (node.window is not None or node.order is not None):
             return self._shift(node)
         raise self._unknown(node)
 
@@ -135,8 +138,15 @@ class Derivative:
         for partial, arg in zip(partials, args, strict=False):
             tangent = self.of(arg)
             if tangent is not None and partial != "0":
-                total = add(total, multiply(fill(read(partial), node), tangent))
+                total = add(total, multiply(self._partial(partial, node), tangent))
         return total
+
+    def _partial(self, text: str, node: Call) -> Expression:
+        """A rule's text, filled in for a call."""
+        key = (text, node)
+        if key not in self.partials:
+            self.partials[key] = fill(read(text), node)
+        return self.partials[key]
 
     def _check_division(self, node: Call) -> None:
         kinds = [self.type_of(arg) for arg in node.args]
@@ -173,18 +183,34 @@ class Derivative:
         return "real" if "real" in kinds else None if None in kinds else "integer"
 
     def _aggregate(self, node: Call, name: str) -> Expression | None:
-        tangents = [None if isinstance(arg, Star) else self.of(arg) for arg in node.args]
-        if node.filter is not None and self.scope.depends(node.filter) and name != "count":
-            pass  # which rows are taken is a condition: conditions are not differentiated
+        if AGGREGATES.get(name) == "0":
+            return None
+        # Which rows a FILTER takes is a condition, and conditions are not differentiated.
+        tangents = [self.of(arg) for arg in node.args]
         if not any(tangents):
             return None
         self.scope.require_constant(node)
+        if name in EXTREMES:
+            return self._extreme(node, tangents[0], ascending=EXTREMES[name])
         if name in DEFINED:
             return self.of(_same_rows(_substitute(read(DEFINED[name]), node), node))
-        if node.distinct and AGGREGATES[name] != "0":
+        if node.distinct:
             hint = f"Leave DISTINCT out, or select the distinct rows in a subquery and take {node.name} of them."
             raise refused(node, f"{node.name}(DISTINCT ...) has no derivative", hint)
         return self._linear(read(AGGREGATES[name]), node, tangents)
+
+    def _extreme(self, node: Call, tangent: Expression | None, *, ascending: bool) -> Expression:
+        """That of the row that MIN or MAX takes; halfway between the least and the greatest where several rows do."""
+        if node.window is not None:
+            hint = f"Take the {node.name} in a subquery with GROUP BY, and join it."
+            raise refused(node, f"{node.name} over a window has no derivative that we know", hint)
+        assert tangent is not None
+
+        def first(least: bool) -> Expression:
+            order = Opaque([_ordered(node.args[0], ascending), _ordered(tangent, least)])
+            return Call("first_value", (tangent,), filter=node.filter, order=order)
+
+        return multiply(Literal(0.5), add(first(True), first(False)))
 
     def _linear(self, template: Expression, node: Call, tangents: Sequence[Expression | None]) -> Expression:
         """A template of AGGREGATES, filled in; what holds a tangent that is zero falls away."""
@@ -257,7 +283,7 @@ class Derivative:
         self.scope.require_constant(node)
         rest = node.args[1:2] if node.name in ("lag", "lead", "nth_value") else ()
         default = (ZERO,) if len(node.args) > 2 else ()
-        return Call(node.name, (tangent, *rest, *default), window=node.window)
+        return Call(node.name, (tangent, *rest, *default), filter=node.filter, window=node.window, order=node.order)
 
     def _unknown(self, node: Call) -> DerivativeError:
         known = node.name in NONE
@@ -301,13 +327,24 @@ def real(expression: Expression | None, derivative: Derivative) -> Expression:
     if (n := number(expression)) is not None:
         return Literal(n)
 
-    def change(node: Expression) -> Expression | None:
-        ours = isinstance(node, Call) and node.name == "/" and node.origin is None
-        if not ours or "real" in (kinds := [derivative.type_of(part) for part in node.parts]) or not kinds:
-            return None
-        return node.rebuilt((Cast(node.parts[0], REAL), node.parts[1]))
+    done: dict[int, Expression] = {}
 
-    expression = replace_parts(expression, change)
+    def visit(node: Expression) -> Expression:
+        if node.origin is not None:
+            return node  # the user's own division is what SQL says it is
+        if id(node) not in done:
+            parts = [visit(part) for part in node.parts]
+            same = all(a is b for a, b in zip(parts, node.parts, strict=True))
+            done[id(node)] = divided(node if same else node.rebuilt(parts))
+        return done[id(node)]
+
+    def divided(node: Expression) -> Expression:
+        if not (isinstance(node, Call) and node.name == "/"):
+            return node
+        whole = "real" not in {derivative.type_of(part) for part in node.args}
+        return Call("/", (Cast(node.args[0], REAL), node.args[1])) if whole else node
+
+    expression = visit(expression)
     return expression if derivative.type_of(expression) == "real" else Cast(expression, REAL)
 
 
@@ -316,6 +353,12 @@ def refused(node: Expression, what: str, hint: str) -> DerivativeError:
     error = DerivativeError(what, hint=hint or None)
     error.span = node.span
     return error
+
+
+def _ordered(expression: Expression, ascending: bool) -> Tree:
+    """An element of an ORDER BY; NULLs, which MIN and MAX leave out, come last."""
+    options = {"asc": ascending, "nulls_first": False}
+    return {"expr": to_tree(expression), "options": options, "with_fill": None}
 
 
 def _null_or_zero(result: Expression) -> Expression:

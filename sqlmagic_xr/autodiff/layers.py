@@ -6,10 +6,10 @@ is outside reads the companion as it reads the column, so nothing is computed tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import DerivativeError, SqlError, UnknownNameError
-from ..sql.expression import Call, Column, Expression, Literal, columns, from_tree, replace_parts, to_sql
+from ..sql.expression import Call, Column, Expression, Literal, columns, from_tree, replace_parts, to_sql, unique
 from ..sql.scope import ColumnType, Environment, Item, Query, Relation, Scope, item_key
 from ..sql.syntax import identifier
 from .derivative import Derivative, real, refused
@@ -50,6 +50,7 @@ class Companion:
     Attributes:
         query: the query that gets it.
         name: its name there.
+        source: the column that it is the derivative of.
         branches: what it is in each of the query's SELECTs.
         needs: the companions of inner queries that ``branches`` read.
         wanted: whether the statement reads it; only then it is written.
@@ -57,6 +58,7 @@ class Companion:
 
     query: Query
     name: str
+    source: str
     branches: list[Expression] = field(default_factory=list)
     needs: set[Companion] = field(default_factory=set)
     wanted: bool = False
@@ -79,6 +81,7 @@ class View:
         self.variable = variable
         self.needs: dict[tuple[str, ...], Companion] = {}
         self._known: dict[tuple[str, ...], Expression | None] = {}
+        self._active: set[tuple[str, ...]] = set()
 
     def derivative(self, column: Column) -> Expression | None:
         """The derivative of a column by the variable; None where it does not depend on it."""
@@ -103,13 +106,13 @@ class View:
 
     def depends(self, expression: Expression) -> bool:
         """Whether any column in an expression depends on the variable."""
-        return any(self._active(path) for path in columns(expression))
+        return not columns(expression).isdisjoint(self._active)
 
-    def _active(self, path: tuple[str, ...]) -> bool:
-        try:
-            return self.derivative(Column(path)) is not None
-        except UnknownNameError:
-            return False  # a name of a subquery's own, inside a piece that is kept as it is
+    def learn(self, expression: Expression) -> None:
+        """Find out which of an expression's columns depend on the variable."""
+        for path in self.layers.paths(self.scope, expression).get(id(self.variable.item), ()):
+            if path not in self._active and self.derivative(Column(path)) is not None:
+                self._active.add(path)
 
     def type_of(self, column: Column) -> ColumnType | None:
         """What kind of value a column holds."""
@@ -146,16 +149,20 @@ class Layers:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.companions: list[Companion] = []
-        self._called: dict[tuple[int, Call], Worked] = {}
-        self._found: dict[tuple[int, str, str], Companion | Expression | None] = {}
-        self._views: dict[tuple[int, int, str], tuple[View, Derivative]] = {}
+        self._called: dict[tuple[Scope, Call], Worked] = {}
+        self._one: dict[Expression, Expression] = {}
+        self._expanded: dict[tuple[Scope, Expression], Worked] = {}
+        self._paths: dict[tuple[Scope, Expression], dict[int, list[tuple[str, ...]]]] = {}
+        self._partials: dict[tuple[str, Call], Expression] = {}
+        self._found: dict[tuple[Query, str, str], Companion | Expression | None] = {}
+        self._views: dict[tuple[Scope, Item, str], tuple[View, Derivative]] = {}
 
     def by(self, scope: Scope, variable: Variable) -> tuple[View, Derivative]:
         """What works out derivatives in a scope by a variable."""
-        key = (id(scope), id(variable.item), variable.name)
+        key = (scope, variable.item, variable.name)
         if key not in self._views:
             view = View(self, scope, variable)
-            self._views[key] = (view, Derivative(view, self.rules))
+            self._views[key] = (view, Derivative(view, self.rules, self._partials))
         return self._views[key]
 
     def call(self, call: Call, scope: Scope) -> Worked:
@@ -165,7 +172,8 @@ class Layers:
             DerivativeError: a part that has no derivative, or a call that is none.
             UnknownNameError: a column that nothing has, or more than one relation.
         """
-        key = (id(scope), call)
+        call = replace(call, args=tuple(unique(arg, self._one) for arg in call.args))
+        key = (scope, call)
         if key not in self._called:
             try:
                 self._called[key] = self._call(call, scope)
@@ -217,8 +225,27 @@ class Layers:
                 hint = f"Select {variable.name} beside {name} in the same subquery, and derive by that column."
                 raise DerivativeError(what, hint=hint)
 
+    def paths(self, scope: Scope, expression: Expression) -> dict[int, list[tuple[str, ...]]]:
+        """The columns that an expression mentions, by the id of their item."""
+        key = (scope, expression)
+        if key not in self._paths:
+            found: dict[int, list[tuple[str, ...]]] = {}
+            for path in columns(expression):
+                try:
+                    found.setdefault(id(scope.resolve(path)[0]), []).append(path)
+                except UnknownNameError:
+                    continue  # a name of a subquery's own, inside a piece that is kept as it is
+            self._paths[key] = found
+        return self._paths[key]
+
     def expanded(self, expression: Expression, scope: Scope) -> Worked:
         """An expression in a scope with the derivatives inside it worked out, and its names looked up."""
+        key = (scope, expression)
+        if key not in self._expanded:
+            self._expanded[key] = self._expand(expression, scope)
+        return self._expanded[key]
+
+    def _expand(self, expression: Expression, scope: Scope) -> Worked:
         needs: set[Companion] = set()
 
         def change(node: Expression) -> Expression | None:
@@ -236,6 +263,7 @@ class Layers:
         """The derivative of an expression; None where it does not depend on the variable."""
         inner = self.expanded(expression, scope)
         view, derivative = self.by(scope, variable)
+        view.learn(inner.expression)
         found = derivative.of(inner.expression)
         if found is None:
             return None
@@ -245,9 +273,9 @@ class Layers:
 
     def through(self, query: Query, name: str, by: str) -> Companion | Expression | None:
         """The derivative of a query's column by another of its columns: a number, None for zero, or a companion."""
-        key = (id(query), name, by)
+        key = (query, name, by)
         if key not in self._found:
-            companion = Companion(query, self._free_name(query, f"d_{name}_d_{by}"))
+            companion = Companion(query, self._free_name(query, f"d_{name}_d_{by}"), name)
             query.added[companion.name] = companion
             self._found[key] = companion  # a recursive CTE asks for it while it is worked out
             self._found[key] = self._through(companion, name, by)
@@ -358,8 +386,11 @@ class Layers:
                 self.want(frozenset(companion.needs))
 
     def _free_name(self, query: Query, name: str) -> str:
-        taken = {*(query.names or ()), *query.added}
-        return next(n for n in (name, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
+        number, free = 1, name
+        while free in query.added or free in (query.names or ()):
+            number += 1
+            free = f"{name}_{number}"
+        return free
 
 
 def _arguments(call: Call) -> list[tuple[Expression, Expression]]:

@@ -26,7 +26,7 @@ CAST between reals          that of what is cast
 integer columns             as if they were real; the result is always a real number
 integer division            refused: it is a staircase, and its 0 would be a trap
 ``x / y`` at y = 0          what floating point makes of 1 / y and x / (y * y)
-``MIN``, ``MAX``            the mean over the rows that attain it
+``MIN``, ``MAX``            that of the row that attains it; where several do, halfway from least to greatest
 ``STDDEV`` of equal values  NaN (0 / 0)
 NULL                        NULL only where the derivative still reads the NULL operand: that of a * x by a is x
 ... inside an aggregate     rows that the aggregate left out for a NULL are left out of its derivative too
@@ -148,6 +148,9 @@ DEFINED: dict[str, str] = {
 }
 """Aggregate -> the same in terms of AGGREGATES."""
 
+EXTREMES = {"min": True, "max": False}
+"""Aggregates that take one row's value, the first in ascending or descending order: the derivative is that row's."""
+
 SHIFTS = frozenset({"lag", "lead", "first_value", "last_value", "nth_value"})
 """Window functions that pass a value of another row on: the derivative is that row's."""
 
@@ -209,6 +212,10 @@ def read(text: str) -> Expression:
     return parse(text)
 
 
+def _words() -> list[str]:
+    return [name for name in (*RULES, *SAME, *AGGREGATES, *EXTREMES, *DEFINED) if name.isidentifier()]
+
+
 def nearest(call: Call) -> str:
     """What could be used instead of a function that has no derivative."""
-    return NONE.get(call.name) or suggest(call.name, (*RULES, *AGGREGATES, *DEFINED)) or ""
+    return NONE.get(call.name) or suggest(call.name, _words()) or ""

@@ -55,10 +55,47 @@ def add(x: Expression, y: Expression) -> Expression:
         return Call("-", (x, negative(y)))
     if a.number < 0:
         return Call("-", (y, negative(x)))
-    match y:
-        case Call("+", (first, second)):
-            return Call("+", (add(x, first), second))
-    return Call("+", (x, y))
+    return _collected(x, y) or Call("+", (x, y))
+
+
+def _collected(x: Expression, y: Expression) -> Expression | None:
+    """``x + y`` as one sum, where a term of one is a multiple of a term of the other; else None."""
+    mine, others = terms(x), terms(y)
+    if len(mine) + len(others) > _MANY or not any(_alike(a, b) for a in mine for b in others):
+        return None
+    merged = list(mine)
+    for term in others:
+        place = next((i for i, known in enumerate(merged) if _alike(known, term)), None)
+        if place is None:
+            merged.append(term)
+        else:
+            merged[place] = replace(term, number=merged[place].number + term.number)
+    total: Expression | None = None
+    for term in sorted((t for t in merged if t.number), key=lambda t: t.number < 0):
+        new = product(term)
+        if total is None:
+            total = new
+        else:
+            total = Call("-", (total, product(_minus(term)))) if term.number < 0 else Call("+", (total, new))
+    return total or ZERO
+
+
+def terms(x: Expression) -> list[Factors]:
+    """An expression as a sum; what is none is its own only term."""
+    match x:
+        case Call("+", (a, b)):
+            return terms(a) + terms(b)
+        case Call("-", (a, b)):
+            return terms(a) + [_minus(term) for term in terms(b)]
+    return [factors(x)]
+
+
+def _alike(a: Factors, b: Factors) -> bool:
+    return a.over == b.over and a.under == b.under
+
+
+def _minus(f: Factors) -> Factors:
+    return replace(f, number=-f.number)
 
 
 def subtract(x: Expression, y: Expression) -> Expression:
@@ -74,7 +111,7 @@ def subtract(x: Expression, y: Expression) -> Expression:
     a, b = factors(x), factors(y)
     if a.same_but_number(b):
         return product(replace(a, number=a.number - b.number))  # x - x is 0: assumes that x is finite
-    return Call("+", (x, negative(y))) if b.number < 0 else Call("-", (x, y))
+    return Call("+", (x, negative(y))) if b.number < 0 else _collected(x, negative(y)) or Call("-", (x, y))
 
 
 def multiply(x: Expression, y: Expression) -> Expression:
@@ -103,6 +140,10 @@ def divide(x: Expression, y: Expression) -> Expression:
     return product(Factors(p.number / q.number, p.over + q.under, p.under + q.over))
 
 
+_MANY = 6
+"""A product of more factors stays one factor in a larger one, so that what it shares with others stays shared."""
+
+
 @dataclass(frozen=True)
 class Factors:
     """A product taken apart: ``number * over... / under...``."""
@@ -129,6 +170,9 @@ def factors(x: Expression) -> Factors:
             return replace(f, number=-f.number)
         case Call("*", (a, b)):
             p, q = factors(a), factors(b)
+            if len(p.over) + len(p.under) + len(q.over) + len(q.under) > _MANY:
+                n = number(a)  # a number in front is taken off also here
+                return Factors(1.0, (x,)) if n is None else Factors(n, (b,))
             return Factors(p.number * q.number, p.over + q.over, p.under + q.under)
         case Call("/", (a, b)) if x.origin is None and not is_zero(b):
             p, q = factors(a), factors(b)

@@ -133,13 +133,15 @@ class Call(Expression):
         distinct: DISTINCT in front of an aggregate's arguments.
         filter: the condition of an aggregate's FILTER.
         window: what stands behind OVER, or None.
+        order: the ORDER BY inside an aggregate's parentheses, a list of the parser's trees, or None.
     """
 
     name: str
     args: tuple[Expression, ...]
-    distinct: bool = False
-    filter: Expression | None = None
-    window: Opaque | None = None
+    distinct: bool = field(default=False, repr=False)
+    filter: Expression | None = field(default=None, repr=False)
+    window: Opaque | None = field(default=None, repr=False)
+    order: Opaque | None = field(default=None, repr=False)
 
     @property
     def parts(self) -> tuple[Expression, ...]:  # noqa: D102
@@ -229,8 +231,8 @@ def columns(expression: Expression) -> frozenset[tuple[str, ...]]:
         cached = frozenset(tree_columns(expression.tree))
     else:
         inside = [columns(part) for part in expression.parts]
-        if isinstance(expression, Call) and expression.window is not None:
-            inside.append(columns(expression.window))
+        if isinstance(expression, Call):
+            inside += [columns(kept) for kept in (expression.window, expression.order) if kept is not None]
         cached = inside[0] if len(inside) == 1 else frozenset().union(*inside)
     object.__setattr__(expression, "_columns", cached)
     return cached
@@ -266,11 +268,34 @@ def replace_parts(expression: Expression, change: Callable[[Expression], Express
     return visit(expression)
 
 
+def unique(
+    expression: Expression, one: dict[Expression, Expression], done: dict[int, Expression] | None = None
+) -> Expression:
+    """The expression with one object for each of its distinct parts, so that comparing them is quick.
+
+    Args:
+        expression: any expression.
+        one: the parts that there are already; what is new is added.
+        done: what was visited, by its id, for whoever calls this with several expressions and keeps them.
+    """
+    done = {} if done is None else done
+
+    def visit(node: Expression) -> Expression:
+        if id(node) not in done:
+            parts = [visit(part) for part in node.parts]
+            same = all(a is b for a, b in zip(parts, node.parts, strict=True))
+            new = node if same else node.rebuilt(parts)
+            done[id(node)] = one.setdefault(new, new)
+        return done[id(node)]
+
+    return visit(expression)
+
+
 def parse(text: str) -> Expression:
     """The expression of a text; its spans count in ``SELECT text``, which errors show.
 
     >>> parse("t.x * 2")
-    Call(name='*', args=(Column(path=('t', 'x')), Literal(value=2)), distinct=False, filter=None, window=None)
+    Call(name='*', args=(Column(path=('t', 'x')), Literal(value=2)))
 
     Raises:
         ParseError: the text is not one expression.
@@ -375,8 +400,11 @@ def _read_binary(tree: Tree, body: Any) -> Expression | None:
 def _read_function(tree: Tree, body: Any) -> Expression | None:
     arguments = body["args"].get("List") if isinstance(body["args"], dict) else None
     plain = body["parameters"] == "None" and not body["within_group"] and body["null_treatment"] is None
-    if arguments is None or arguments["clauses"] or not plain or body["uses_odbc_syntax"]:
+    if arguments is None or not plain or body["uses_odbc_syntax"]:
         return None
+    if arguments["clauses"] and [set(clause) for clause in arguments["clauses"]] != [{"OrderBy"}]:
+        return None
+    order = arguments["clauses"][0]["OrderBy"] if arguments["clauses"] else None
     args: list[Expression] = []
     for argument in arguments["args"]:
         inner = argument.get("Unnamed") if isinstance(argument, dict) else None
@@ -389,7 +417,8 @@ def _read_function(tree: Tree, body: Any) -> Expression | None:
     return Call(
         ".".join(name_of(body["name"])).lower(), tuple(args), arguments["duplicate_treatment"] == "Distinct",
         None if body["filter"] is None else from_tree(body["filter"]),
-        None if body["over"] is None else Opaque(body["over"], origin=body["over"]), origin=tree,
+        None if body["over"] is None else Opaque(body["over"], origin=body["over"]),
+        None if order is None else Opaque(order, origin=order), origin=tree,
     )  # fmt: skip
 
 
@@ -447,27 +476,28 @@ def to_tree(expression: Expression) -> Tree:
 
     Shared parts become shared trees, so that the work is that of the distinct parts (the text is written in full).
     """
-    return _Writer().tree(expression)
+    return Writer().tree(expression)
 
 
-class _Writer:
-    """Writes one expression; each distinct object once."""
+class Writer:
+    """Writes expressions as trees; each distinct object once, so that shared parts become shared trees."""
 
     def __init__(self) -> None:
-        self.done: dict[int, Tree] = {}
+        # The expression is kept beside its tree, since the id of one that is gone may be another's.
+        self.done: dict[int, tuple[Expression, Tree]] = {}
 
     def tree(self, node: Expression) -> Tree:
-        made = self.done.get(id(node))
-        if made is None:
-            made = self.done[id(node)] = self.make(node)
-        return made
+        """The tree of an expression."""
+        if id(node) not in self.done:
+            self.done[id(node)] = (node, self._make(node))
+        return self.done[id(node)][1]
 
     def inside(self, node: Expression, strength: int) -> Tree:
         """The tree of an operand: in parentheses where it binds less tightly than ``strength``."""
         tree = self.tree(node)
         return tree if _strength(node) >= strength else {"Nested": tree}
 
-    def make(self, node: Expression) -> Tree:
+    def _make(self, node: Expression) -> Tree:
         match node:
             case Opaque():
                 return node.tree
@@ -486,12 +516,12 @@ class _Writer:
                     else self.tree(node.value), "data_type": node.type.tree, "array": False, "format": None,
                 }}  # fmt: skip
             case Case():
-                return self.case(node)
+                return self._case(node)
             case Call():
-                return self.operator(node) if node.name in OPERATORS else self.function(node)
+                return self._operator(node) if node.name in OPERATORS else self._function(node)
         raise TypeError(f"no expression: {node!r}")
 
-    def operator(self, node: Call) -> Tree:
+    def _operator(self, node: Call) -> Tree:
         name, args = node.name, node.args
         if name == "-" and len(args) == 1:
             return {"UnaryOp": {"op": "Minus", "expr": self.inside(args[0], _UNARY + 1)}}
@@ -512,19 +542,20 @@ class _Writer:
         items = [self.tree(a) for a in args[1:]]
         return {"InList": {"expr": self.inside(args[0], 21), "list": items, "negated": negated}}
 
-    def function(self, node: Call) -> Tree:
+    def _function(self, node: Call) -> Tree:
         args = [{"Unnamed": "Wildcard" if isinstance(a, Star) else {"Expr": self.tree(a)}} for a in node.args]
         name = [{"Identifier": make_identifier(part)} for part in node.name.split(".")]
         return {"Function": {
             "name": name, "uses_odbc_syntax": False, "parameters": "None",
             "args": {"List": {
-                "duplicate_treatment": "Distinct" if node.distinct else None, "args": args, "clauses": [],
+                "duplicate_treatment": "Distinct" if node.distinct else None, "args": args,
+                "clauses": [] if node.order is None else [{"OrderBy": node.order.tree}],
             }},
             "filter": None if node.filter is None else self.tree(node.filter),
             "null_treatment": None, "over": None if node.window is None else node.window.tree, "within_group": [],
         }}  # fmt: skip
 
-    def case(self, node: Case) -> Tree:
+    def _case(self, node: Case) -> Tree:
         return {"Case": {
             "case_token": _token("CASE"), "end_token": _token("END"),
             "operand": None if node.operand is None else self.tree(node.operand),

@@ -114,6 +114,7 @@ class Scope:
         self.outer = outer
         self.select = select
         self._found: dict[tuple[str, ...], tuple[Item, str]] = {}
+        self._fixed: dict[tuple[Expression, ...], set[tuple[int, str]]] = {}
 
     def resolve(self, path: tuple[str, ...]) -> tuple[Item, str]:
         """The item and the column that a name means, here or in a scope around.
@@ -154,14 +155,16 @@ class Scope:
 
     def _merged(self, name: str) -> bool:
         """Whether JOIN ... USING (name) or a NATURAL JOIN makes one column of several."""
+        natural, using = self._merging
+        return natural or name in using
+
+    @cached_property
+    def _merging(self) -> tuple[bool, frozenset[str]]:
+        """Whether there is a NATURAL JOIN, and the names after USING."""
         joins = [node["join_operator"] for node in walk((self.select or {}).get("from", [])) if "join_operator" in node]
-        for join in joins:
-            constraint = next(iter(join.values())) if isinstance(join, dict) else None
-            if constraint == "Natural":
-                return True
-            if isinstance(constraint, dict) and name in {name_of(n)[-1] for n in constraint.get("Using", [])}:
-                return True
-        return False
+        constraints = [next(iter(join.values())) for join in joins if isinstance(join, dict)]
+        using = {name_of(n)[-1] for c in constraints if isinstance(c, dict) for n in c.get("Using", [])}
+        return "Natural" in [c for c in constraints if isinstance(c, str)], frozenset(using)
 
     @cached_property
     def outputs(self) -> tuple[Output, ...] | None:
@@ -227,6 +230,12 @@ class Scope:
         return tuple(found)
 
     @cached_property
+    def groups(self) -> bool:
+        """Whether a SELECT makes one row of many: by GROUP BY or by an aggregate."""
+        parts = (*self.select["projection"], self.select["having"])
+        return self.select["group_by"] != _NO_GROUP or any(_aggregates(part) for part in parts)
+
+    @cached_property
     def equalities(self) -> tuple[tuple[Expression, Expression], ...]:
         """The pairs that every row has equal: from WHERE, and from the ON of inner joins."""
         if self.select is None:
@@ -249,6 +258,11 @@ class Scope:
 
     def fixed(self, keys: Sequence[Expression]) -> set[tuple[int, str]]:
         """The columns, as ``(id(item), name)``, that have one value wherever all of ``keys`` have one."""
+        if tuple(keys) not in self._fixed:
+            self._fixed[tuple(keys)] = self._find_fixed(keys)
+        return self._fixed[tuple(keys)]
+
+    def _find_fixed(self, keys: Sequence[Expression]) -> set[tuple[int, str]]:
         fixed = {place for key in keys if (place := self._place(key)) is not None}
         while True:
             before = len(fixed)
@@ -258,6 +272,7 @@ class Scope:
                     if place and (isinstance(other, (Constant, Parameter)) or self._place(other) in fixed):
                         fixed.add(place)
             for item in self.items:
+                fixed |= {(id(item), name) for name in (item.query.constants if item.query is not None else ())}
                 key = item_key(item)
                 if key is not None and all((id(item), name) in fixed for name in key):
                     fixed |= {(id(item), name) for name in item.names or ()}
@@ -432,6 +447,16 @@ class Query:
         return branch.outputs[place].expression if place < len(branch.outputs) else None
 
     @cached_property
+    def constants(self) -> tuple[str, ...]:
+        """The columns that have one value in all its rows: those it reads from a relation of one row, for example."""
+        if self.branches is None or len(self.branches) != 1 or self.recursive is not None:
+            return ()
+        scope = self.branches[0]
+        fixed = scope.fixed(())
+        named = zip(scope.outputs or (), self.names or (), strict=False)
+        return tuple(name for output, name in named if scope._place(output.expression) in fixed)
+
+    @cached_property
     def key(self) -> tuple[str, ...] | None:
         """The columns whose values name a row; () where it has one row at most; None where that is not known."""
         limit = self.tree["limit_clause"]
@@ -472,20 +497,25 @@ def expression_text(expression: Expression) -> str:
     return expression_sql(expression.origin)
 
 
+_NO_GROUP: Tree = {"Expressions": ([], [])}
 _AGGREGATES = frozenset(
     ["avg", "mean", "sum", "count", "min", "max", "median", "var", "var_pop", "var_samp", "stddev", "stddev_pop",
-     "stddev_samp", "covar", "covar_pop", "covar_samp", "corr", "array_agg", "bool_and", "bool_or"]
+     "stddev_samp", "covar", "covar_pop", "covar_samp", "corr", "array_agg", "bool_and", "bool_or", "first_value",
+     "last_value", "nth_value", "string_agg", "percentile_cont", "approx_median", "approx_distinct"]
 )  # fmt: skip
+
+
+def is_aggregate(name: str) -> bool:
+    """Whether a function without OVER makes one value of a group of rows."""
+    return name in _AGGREGATES or name.startswith("regr_")
 
 
 def _aggregates(projection: Tree) -> bool:
     """Whether an output holds an aggregate that is no window function (so that without GROUP BY there is one row)."""
     for node in walk(projection):
         call = node.get("Function")
-        if isinstance(call, dict) and call["over"] is None:
-            name = name_of(call["name"])[-1]
-            if name in _AGGREGATES or name.startswith("regr_"):
-                return True
+        if isinstance(call, dict) and call["over"] is None and is_aggregate(name_of(call["name"])[-1]):
+            return True
     return False
 
 

@@ -193,15 +193,16 @@ def expression_sql(tree: Tree) -> str:
 
 
 def walk(tree: Tree) -> Iterator[dict[str, Any]]:
-    """Every dictionary of a tree, the outer one first, in the order of the text."""
-    if isinstance(tree, dict):
-        yield tree
-        for value in tree.values():
-            if isinstance(value, (dict, list, tuple)):
-                yield from walk(value)
-    elif isinstance(tree, (list, tuple)):
-        for value in tree:
-            yield from walk(value)
+    """Every dictionary of a tree but the spans, the outer one first, in the order of the text."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, dict):
+            yield node
+            inner = [value for key, value in node.items() if key != "span" and isinstance(value, (dict, list, tuple))]
+            todo += reversed(inner)
+        elif isinstance(node, (list, tuple)):
+            todo += reversed(node)
 
 
 def transform(tree: Tree, change: Callable[[dict[str, Any]], Tree | None]) -> Tree:

@@ -1,0 +1,187 @@
+"""Reads a statement: what its names mean, and what every call of grad, jvp and vjp in it is equal to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import SqlError
+from ..sql.expression import Call, Column, Expression, Opaque, from_tree, replace_parts
+from ..sql.scope import Catalog, Environment, Item, Query, Scope, is_aggregate
+from ..sql.syntax import Tree, identifier, name_of, span_of, walk
+from .derivative import refused
+from .layers import Layers
+from .rules import CALLS, Rules
+
+
+def is_call(node: Tree) -> bool:
+    """Whether a node of a tree is a call of grad, jvp or vjp."""
+    if not isinstance(node, dict) or "Function" not in node or not isinstance(node["Function"], dict):
+        return False
+    name = node["Function"]["name"][-1].get("Identifier")
+    return name is not None and len(node["Function"]["name"]) == 1 and name["value"].lower() in CALLS
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A call of grad, jvp or vjp in a SELECT, above its FROM and WHERE.
+
+    Attributes:
+        node: its tree.
+        scope: the SELECT's.
+        derived: what is derived there.
+        row: whether it is computed row by row there: inside an aggregate, or in a SELECT that has none.
+    """
+
+    node: Tree
+    scope: Scope
+    derived: Expression
+    row: bool
+
+
+class Reading:
+    """A statement read: every call worked out, every layer known.
+
+    Args:
+        catalog: what the tables' names mean.
+        rules: function -> partial derivatives.
+    """
+
+    def __init__(self, catalog: Catalog, rules: Rules) -> None:
+        self.layers = Layers(rules)
+        self.environment = Environment(catalog)
+        self.worked: dict[int, Expression] = {}
+        self.standing: list[Standing] = []
+        self.queries: list[Query] = []
+        self.scopes: dict[int, Scope] = {}
+        self.owners: dict[int, Query] = {}
+        self.items: list[Item] = []
+
+    def statement(self, tree: Tree) -> None:
+        """Work out every call in a statement."""
+        ((kind, body),) = tree.items() if isinstance(tree, dict) else [("", tree)]
+        readers: dict[str, Callable[[Tree], Scope]] = {
+            "Insert": self._insert, "Update": self._update, "Delete": self._delete, "Merge": self._merge,
+        }  # fmt: skip
+        if kind == "Query":
+            self.query(Query(body, self.environment))
+        elif kind == "Explain":
+            self.statement(body["statement"])
+        else:
+            scope = readers[kind](body) if kind in readers else Scope((), self.environment)
+            self._visit_items(scope)
+            self.visit(body, scope)
+
+    def _insert(self, body: Tree) -> Scope:
+        name = name_of(body["table"]["TableName"]) if "TableName" in body["table"] else ()
+        relation, query = self.environment.table(name) if name else (None, None)
+        own = [Item(body, name, relation, query), Item(body, ("excluded",), relation, query)]
+        return Scope(own if body.get("on") else (), self.environment)
+
+    def _update(self, body: Tree) -> Scope:
+        tables = [body["table"], *next(iter((body["from"] or {"": []}).values()))]
+        return Scope(self.environment.items(tables, None), self.environment)
+
+    def _delete(self, body: Tree) -> Scope:
+        tables = [*next(iter(body["from"].values())), *(body["using"] or [])]
+        return Scope(self.environment.items(tables, None), self.environment)
+
+    def _merge(self, body: Tree) -> Scope:
+        tables = [{"relation": body[part], "joins": []} for part in ("table", "source")]
+        return Scope(self.environment.items(tables, None), self.environment)
+
+    def query(self, query: Query) -> None:
+        """Work out every call in a query."""
+        self.queries.append(query)
+        for cte in (query.tree["with"] or {}).get("cte_tables", []):
+            self.query(query.environment.ctes[identifier(cte["alias"]["name"])])
+        self._body(query, query.tree["body"])
+        rest = {key: value for key, value in query.tree.items() if key not in ("with", "body")}
+        scope = query.first or Scope((), query.environment, query.outer)
+        row = not scope.groups if "Select" in query.tree["body"] else None
+        self.visit(rest, scope, named=query.first is not None, row=row)
+
+    def _body(self, query: Query, body: Tree) -> None:
+        ((kind, node),) = body.items()
+        if kind == "Select":
+            self.owners[id(node)] = query
+            self._select(query.scope(node))
+        elif kind == "SetOperation":
+            self._body(query, node["left"])
+            self._body(query, node["right"])
+        elif kind == "Query":
+            self.query(query.nested(node))
+        else:
+            self.visit(node, Scope((), query.environment, query.outer))
+
+    def _select(self, scope: Scope) -> None:
+        self.scopes[id(scope.select)] = scope
+        self._visit_items(scope)
+        for key, value in scope.select.items():
+            row = None if key in ("from", "selection") else not scope.groups
+            self.visit(value, scope, named=key in ("group_by", "having", "qualify"), row=row)
+
+    def _visit_items(self, scope: Scope) -> None:
+        for item in scope.items:
+            self.items.append(item)
+            if item.query is not None and ("Derived" in item.tree or item.query.view is not None):
+                self.query(item.query)
+
+    def visit(self, node: Tree, scope: Scope, *, named: bool = False, row: bool | None = None) -> None:
+        """Work out every call in a part of a statement.
+
+        Args:
+            node: the part.
+            scope: what names mean there.
+            named: whether names may also be the aliases of the SELECT.
+            row: as in :class:`Standing`; None where a part is not above the FROM and WHERE of a SELECT.
+        """
+        if isinstance(node, (list, tuple)):
+            for part in node:
+                self.visit(part, scope, named=named, row=row)
+        elif isinstance(node, dict):
+            if "Derived" in node:  # an item of the scope, visited already
+                return
+            if "body" in node and "with" in node:
+                self.query(Query(node, scope.environment, scope))
+                return
+            if is_call(node):
+                self._work_out(node, scope, named, row)
+                row = None
+                if not any(is_call(part) or "body" in part for part in walk(node["Function"])):
+                    return
+            elif row is False and _is_aggregate(node):
+                row = True
+            for key, part in node.items():
+                if key != "span" and isinstance(part, (dict, list, tuple)):
+                    self.visit(part, scope, named=named, row=row)
+
+    def _work_out(self, node: Tree, scope: Scope, named: bool, row: bool | None) -> None:
+        call = from_tree(node)
+        if not isinstance(call, Call):
+            raise refused(Opaque(node, origin=node), "this call cannot be read", "Write grad(expression, column).")
+        if named:
+            call = replace_parts(call, lambda part: _named(part, scope))
+            assert isinstance(call, Call)
+        try:
+            worked = self.layers.call(call, scope)
+        except SqlError as error:
+            error.span = error.span or span_of(node)
+            raise
+        self.layers.want(worked.needs)
+        self.worked[id(node)] = worked.expression
+        if row is not None:
+            self.standing.append(Standing(node, scope, call.args[0], row))
+
+
+def _is_aggregate(node: Tree) -> bool:
+    call = node.get("Function")
+    return isinstance(call, dict) and call["over"] is None and is_aggregate(name_of(call["name"])[-1])
+
+
+def _named(part: Expression, scope: Scope) -> Expression | None:
+    """What an alias of the SELECT stands for."""
+    if isinstance(part, Column) and len(part.path) == 1:
+        meant = scope.aliases.get(part.name) if scope.select is not None else None
+        return meant if meant is not None and not isinstance(meant, Column) else None
+    return None

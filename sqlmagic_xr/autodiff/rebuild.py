@@ -1,0 +1,352 @@
+"""Builds a statement anew around the derivatives that were worked out.
+
+Calls are replaced, companions (see :mod:`.layers`) become columns of the queries that compute what is derived,
+wildcards are kept from showing them, and long derivatives get their shared parts computed below (:mod:`.sharing`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..errors import UnknownNameError
+from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, columns, descend, tree_columns
+from ..sql.scope import Item, Scope
+from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
+from .layers import Companion, Variable
+from .reading import Reading, Standing, is_call
+from .sharing import GROWTH, WORTH, Shared, share, size
+
+
+@dataclass(frozen=True)
+class Below:
+    """What is computed below a SELECT, and how the SELECT then calls the columns of its FROM.
+
+    Attributes:
+        shared: the names and what they stand for.
+        renamed: path -> column of the CTE below; None where the CTE is called as the SELECT's only relation.
+    """
+
+    shared: Shared
+    renamed: dict[tuple[str, ...], str] | None
+
+
+class Rebuilding:
+    """The building of one statement."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.writer = Writer()
+        self.worked = dict(reading.worked)
+        self.companions = [c for c in reading.layers.companions if c.wanted]
+        # by the id of what gets them: a SELECT's further columns, an alias's further names, a table that is a view
+        self.extra: dict[int, list[tuple[str, Expression]]] = {}
+        self.aliases: dict[int, list[str]] = {}
+        self.views: dict[int, Item] = {}
+        # by the id of a SELECT or of the query it stands in
+        self.below: dict[int, Below] = {}
+        self.ctes: dict[int, list[Tree]] = {}
+        self.count = 0
+
+    def statement(self, tree: Tree) -> Tree:
+        """The statement with what was worked out in its place."""
+        added: dict[int, list[str]] = {}
+        for companion in self.companions:
+            added.setdefault(id(companion.query), []).append(companion.name)
+            for branch, expression in zip(companion.query.branches or (), companion.branches, strict=True):
+                self.extra.setdefault(id(branch.select), []).append((companion.name, expression))
+        for query in self.reading.queries:
+            for cte in (query.tree["with"] or {}).get("cte_tables", []):
+                inner = query.environment.ctes[identifier(cte["alias"]["name"])]
+                if cte["alias"]["columns"] and id(inner) in added:
+                    self.aliases[id(cte["alias"])] = added[id(inner)]
+        for item in self.reading.items:
+            if item.query is not None and id(item.query) in added:
+                self._prepare(item, added[id(item.query)])
+        for scope in self.reading.scopes.values():
+            self._share(scope)
+        return self.build(tree)
+
+    def _prepare(self, item: Item, names: list[str]) -> None:
+        body = next(iter(item.tree.values()))
+        if item.renamed:
+            self.aliases[id(body["alias"])] = names
+        if item.query is not None and item.query.view is not None:
+            self.views[id(item.tree)] = item
+
+    # ------------------------------------------------------------------------------------------ what is shared
+
+    def _share(self, scope: Scope) -> None:
+        """Decide what is computed below a SELECT."""
+        standing = [s for s in self.reading.standing if s.scope is scope]
+        extra = self.extra.get(id(scope.select), [])
+        found = [self.worked[id(s.node)] for s in standing] + [expression for _, expression in extra]
+        known: dict[int, int] = {}
+        total = sum(size(expression, known) for expression in found)
+        if total < WORTH or total < GROWTH * self._written_size(scope, standing) or not self._may_share(scope):
+            return
+        row = [s.row for s in standing] + [not scope.groups] * len(extra)
+        shared = share(found, within=row, name=self._free_names(scope), safe=lambda node: self._safe(node, scope))
+        if not shared.levels:
+            return
+        new = shared.expressions
+        renamed = None if len(scope.items) == 1 else self._renamed(scope, shared)
+        for one, expression in zip(standing, new, strict=False):
+            self.worked[id(one.node)] = expression
+        if extra:
+            self.extra[id(scope.select)] = [(n, e) for (n, _), e in zip(extra, new[len(standing) :], strict=True)]
+        self.below[id(scope.select)] = Below(shared, renamed)
+
+    def _written_size(self, scope: Scope, standing: list[Standing]) -> int:
+        """About how many characters what is derived in a SELECT has."""
+        derived = {s.derived for s in standing}
+        for companion in self.companions:
+            for branch in companion.query.branches or ():
+                if branch is scope and companion.source in (names := companion.query.names or ()):
+                    output = branch.outputs[names.index(companion.source)] if branch.outputs else None
+                    derived |= {output.expression} if output else set()
+        return sum(size(expression) for expression in derived)
+
+    def _may_share(self, scope: Scope) -> bool:
+        """Whether a SELECT can read a CTE instead of its FROM: nothing in it reads that FROM from within a subquery."""
+        owner = self.reading.owners.get(id(scope.select))
+        if owner is None or owner.recursive is not None or scope.outer is not None or not scope.items:
+            return False
+        above = {key: value for key, value in scope.select.items() if key not in ("from", "selection")}
+        if any("body" in node and "with" in node for node in walk([above, owner.tree["order_by"]])):
+            return False
+        if len(scope.items) == 1:
+            return len(scope.items[0].path) == 1
+        wild = any("Wildcard" in node or "QualifiedWildcard" in node for node in scope.select["projection"])
+        names = [output.name for output in scope.outputs or () if isinstance(output.expression, Column)]
+        twice = len(set(names)) < len(names)  # a.i and b.i are two columns only while they are qualified
+        return not wild and not twice and all(item.names is not None for item in scope.items)
+
+    def _safe(self, node: Expression, scope: Scope) -> bool:
+        """Whether computing an expression cannot fail, whatever its columns hold: a division of integers can."""
+        types = self.reading.layers.by(scope, Variable(_NOWHERE, ""))[1]
+        for part in descend(node):
+            if isinstance(part, Cast):
+                return False
+            if (
+                isinstance(part, Call)
+                and part.name in ("/", "%", "power")
+                and "real" not in map(types.type_of, part.args)
+            ):
+                return False
+        return True
+
+    def _free_names(self, scope: Scope) -> _Names:
+        taken = {name for item in scope.items for name in item.names or ()}
+        taken |= {path[-1] for path in tree_columns(scope.select)}
+        return _Names(taken)
+
+    def _renamed(self, scope: Scope, shared: Shared) -> dict[tuple[str, ...], str]:
+        """What the columns of several relations are called in the one relation that a CTE makes of them."""
+        owner = self.reading.owners[id(scope.select)]
+        above = {key: value for key, value in scope.select.items() if key not in ("from", "selection")}
+        paths = set(tree_columns([above, owner.tree["order_by"]]))
+        for expression in [*shared.expressions, *(e for level in shared.levels for _, e in level)]:
+            paths |= columns(expression)
+        places: dict[tuple[int, str], str] = {}
+        found: dict[tuple[str, ...], str] = {}
+        for path in sorted(paths):
+            try:
+                item, name = scope.resolve(path)
+            except UnknownNameError:
+                continue  # an alias of the SELECT, or a name of the CTE's own
+            if (id(item), name) not in places:
+                wanted, taken = name, set(places.values())
+                while wanted in taken:
+                    wanted = f"{item.path[-1] if item.path else 't'}_{wanted}"
+                places[id(item), name] = wanted
+            found[path] = places[id(item), name]
+        return found
+
+    # --------------------------------------------------------------------------------------------- what is built
+
+    def build(self, node: Tree) -> Tree:
+        """A part of the statement, rebuilt where anything in it changes."""
+        if isinstance(node, (list, tuple)):
+            parts = [self.build(part) for part in node]
+            return node if all(a is b for a, b in zip(parts, node, strict=True)) else type(node)(parts)
+        if not isinstance(node, dict):
+            return node
+        if id(node) in self.worked:
+            return self._written(self.worked[id(node)])
+        if id(node) in self.views:
+            return self._inlined(self.views[id(node)])
+        new = {key: value if key == "span" else self.build(value) for key, value in node.items()}
+        if all(new[key] is node[key] for key in node):
+            new = node
+        elif "BinaryOp" in node or "UnaryOp" in node:
+            new = _parenthesised(node, new)
+        if id(node) in self.reading.scopes:
+            new = self._select(node, new, self.reading.scopes[id(node)])
+        if "body" in node and "with" in node:
+            new = self._query(node, new)
+        if id(node) in self.aliases:
+            more = [{**node["columns"][0], "name": make_identifier(name)} for name in self.aliases[id(node)]]
+            new = {**new, "columns": [*new["columns"], *more]}
+        return new
+
+    def _written(self, expression: Expression) -> Tree:
+        """The tree of an expression; what it keeps opaque may hold calls of its own."""
+        tree = self.writer.tree(expression)
+        kept = any(isinstance(node, Opaque) or getattr(node, "window", None) for node in descend(expression))
+        return self.build(tree) if kept else tree
+
+    def _inlined(self, item: Item) -> Tree:
+        """A view as the subquery that it is, so that it can have a companion."""
+        assert item.query is not None
+        body = next(iter(item.tree.values()))
+        alias = body["alias"] or {"explicit": True, "name": make_identifier(item.path[-1]), "columns": []}
+        query = self.build(item.query.tree)
+        return {"Derived": {"lateral": False, "subquery": query, "alias": self.build(alias), "sample": None}}
+
+    def _select(self, node: Tree, new: Tree, scope: Scope) -> Tree:
+        """A SELECT with the companions' columns, above what is computed below it."""
+        below = self.below.get(id(node))
+        names = [name for level in below.shared.levels for name, _ in level] if below else []
+        hidden = [
+            (item, name)
+            for item in scope.items
+            if item.query is not None
+            for name, companion in item.query.added.items()
+            if isinstance(companion, Companion) and companion.wanted
+        ] + [(scope.items[0], name) for name in names]
+        shown = [_hide(output, hidden) for output in new["projection"]] if hidden else new["projection"]
+        extra = [_output(self._written(e), name) for name, e in self.extra.get(id(node), ())]
+        if extra or shown is not new["projection"]:
+            new = {**new, "projection": [*shown, *extra]}
+        return self._above(node, new, scope, below) if below else new
+
+    def _above(self, node: Tree, new: Tree, scope: Scope, below: Below) -> Tree:
+        """A SELECT that reads a CTE; its FROM and WHERE go there."""
+        template = _TEMPLATE["body"]["Select"]
+        first, *levels = below.shared.levels
+        star = template["projection"][:1]
+        if below.renamed is None:
+            alias = scope.items[0].path[-1]
+            kept = star
+        else:
+            alias = None
+            paths = {name: path for path, name in below.renamed.items()}
+            kept = [_output(self.writer.tree(Column(path)), name) for name, path in paths.items()]
+        outputs = [*kept, *(_output(self._written(e), name) for name, e in first)]
+        lowest = {**template, "projection": outputs, "from": new["from"], "selection": new["selection"]}
+        name = self._cte(node, lowest)
+        for level in levels:
+            named = [_output(self._moved(self._written(e), below), label) for label, e in level]
+            name = self._cte(node, {**template, "projection": [*star, *named], "from": [_table(name, alias)]})
+        new = {**new, "from": [_table(name, alias)], "selection": None}
+        moved = {key: value if key == "from" else self._moved(value, below) for key, value in new.items()}
+        return {
+            **moved,
+            "projection": [_kept_name(a, b) for a, b in zip(new["projection"], moved["projection"], strict=True)],
+        }
+
+    def _cte(self, select: Tree, body: Tree) -> str:
+        """The name of a further CTE of the query that a SELECT stands in."""
+        self.count += 1
+        name = f"shared_{self.count}"
+        owner = self.reading.owners[id(select)]
+        cte = _WITH["cte_tables"][0]
+        alias = {**cte["alias"], "name": make_identifier(name)}
+        query = {**_TEMPLATE, "body": {"Select": body}}
+        self.ctes.setdefault(id(owner.tree), []).append({**cte, "alias": alias, "query": query})
+        return name
+
+    def _query(self, node: Tree, new: Tree) -> Tree:
+        ctes = self.ctes.pop(id(node), None)
+        if ctes is None:
+            return new
+        own = new["with"] or {**_WITH, "cte_tables": []}
+        new = {**new, "with": {**own, "cte_tables": [*own["cte_tables"], *ctes]}}
+        below = self.below.get(id(node["body"].get("Select")))
+        return {**new, "order_by": self._moved(new["order_by"], below)} if below else new
+
+    def _moved(self, tree: Tree, below: Below) -> Tree:
+        """A part of a SELECT with the names that columns have in the CTE below."""
+        if below.renamed is None:
+            return tree
+        if isinstance(tree, (list, tuple)):
+            return type(tree)([self._moved(part, below) for part in tree])
+        if not isinstance(tree, dict):
+            return tree
+        path = next(tree_columns(tree), None) if "Identifier" in tree or "CompoundIdentifier" in tree else None
+        if path is not None:
+            return {"Identifier": make_identifier(below.renamed[path])} if path in below.renamed else tree
+        if "Function" in tree:
+            body = tree["Function"]
+            return {"Function": {k: v if k == "name" else self._moved(v, below) for k, v in body.items()}}
+        return {key: self._moved(value, below) for key, value in tree.items()}
+
+
+class _Names:
+    """Names s1, s2, ... that no column has."""
+
+    def __init__(self, taken: set[str]) -> None:
+        self.taken = taken
+
+    def __call__(self, number: int) -> str:
+        prefix = next(
+            p for p in ("s", "shared", "shared_part") if not any(re.fullmatch(p + r"\d+", n) for n in self.taken)
+        )
+        return f"{prefix}{number}"
+
+
+_NOWHERE = Item({}, ())
+_TEMPLATE = parse_one("SELECT * FROM t AS u").tree["Query"]
+_WITH = parse_one("WITH c AS (SELECT 1) SELECT 1").tree["Query"]["with"]
+
+
+def _table(name: str, alias: str | None) -> Tree:
+    """A FROM of one table."""
+    table = _TEMPLATE["body"]["Select"]["from"][0]
+    body = table["relation"]["Table"]
+    called = {**body["alias"], "name": make_identifier(alias)} if alias else None
+    return {**table, "relation": {"Table": {**body, "name": [{"Identifier": make_identifier(name)}], "alias": called}}}
+
+
+def _output(tree: Tree, name: str) -> Tree:
+    return {"ExprWithAlias": {"expr": tree, "alias": make_identifier(name)}}
+
+
+def _kept_name(before: Tree, after: Tree) -> Tree:
+    """An output that is called as before, also where its column got another name."""
+    column = before.get("UnnamedExpr")
+    if column is None or after["UnnamedExpr"] == column or not ({"Identifier", "CompoundIdentifier"} & set(column)):
+        return after
+    return _output(after["UnnamedExpr"], next(tree_columns(column))[-1])
+
+
+def _parenthesised(old: Tree, new: Tree) -> Tree:
+    """An operator whose operands are in parentheses where they were replaced by an operator."""
+    ((kind, operands),) = new.items()
+    before = next(iter(old.values()))
+
+    def operand(key: str) -> Tree:
+        tree = operands[key]
+        loose = isinstance(tree, dict) and ("BinaryOp" in tree or "UnaryOp" in tree) and is_call(before[key])
+        return {"Nested": tree} if loose else tree
+
+    return {kind: {key: operand(key) if key in ("left", "right", "expr") else operands[key] for key in operands}}
+
+
+def _hide(node: Tree, hidden: list[tuple[Item, str]]) -> Tree:
+    """A wildcard that leaves companions out."""
+    ((kind, body),) = node.items()
+    if kind not in ("Wildcard", "QualifiedWildcard"):
+        return node
+    names = [name for _, name in hidden]
+    if kind == "QualifiedWildcard":
+        qualifier = name_of(body[0][0]["ObjectName"] if isinstance(body[0], (list, tuple)) else body[0]["ObjectName"])
+        names = [name for item, name in hidden if item.path[-len(qualifier) :] == qualifier]
+    options = body if kind == "Wildcard" else body[1]
+    already = [n for key in ("opt_exclude", "opt_except") for n in walk(options[key]) if "quote_style" in n]
+    if not names:
+        return node
+    left_out = {"Multiple": [*already, *(make_identifier(name) for name in dict.fromkeys(names))]}
+    options = {**options, "opt_exclude": left_out, "opt_except": None}
+    return {kind: options if kind == "Wildcard" else (body[0], options)}
