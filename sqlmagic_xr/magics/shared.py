@@ -25,4 +25,8 @@ def _variables() -> Mapping[str, Any]:
     from IPython.core.getipython import get_ipython
 
     shell = get_ipython()
-    return {} if shell is None else shell.user_ns
+    if shell is None:
+        return {}
+    # In, Out, exit and the like are the shell's, not the user's.
+    hidden = shell.user_ns_hidden
+    return {name: value for name, value in shell.user_ns.items() if name not in hidden}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ from uuid import uuid4
 import sqloxide
 
 from ..errors import ParseError, Span, SqlError
+from .complaint import parse_error
 from .lexer import Token, TokenKind, span_at, tokens
 
 Tree = Any
@@ -65,7 +66,9 @@ class Statement:
         try:
             return _parse(self.text, *_origin(self.script, self.start)), None
         except ValueError as error:
-            return None, _parse_error(str(error), self)
+            problem = parse_error(str(error), self.script, self.start, self.text)
+            problem.statement = (self.index, self.count)
+            return None, problem
 
     @property
     def tree(self) -> Tree:
@@ -370,45 +373,3 @@ def _shift(tree: Tree, edits: list[Span]) -> Tree:
 def _origin(script: str, start: int) -> tuple[int, int]:
     span = span_at(script, start, start)
     return span.line, span.column
-
-
-@dataclass(frozen=True)
-class _Message:
-    """A parser's message, taken apart: ``Expected: x, found: y at Line: 1, Column: 9``."""
-
-    what: str
-    line: int | None = None
-    column: int | None = None
-    found: str = field(default="")
-
-
-_PLACE = re.compile(r"\s*at Line: (\d+), Column: (\d+)")
-_FOUND = re.compile(r"found: (.*)$")
-
-
-def read_message(message: str) -> _Message:
-    """What a parser (sqloxide's or DataFusion's, they are one) says is wrong, and where."""
-    what = re.sub(r"(?s)^.*?sql parser error:\s*|^.*?ParserError\(\"|\"\)$", "", message.strip())
-    place = _PLACE.search(what)
-    what = _PLACE.sub("", what).strip()
-    found = _FOUND.search(what)
-    word = found.group(1).strip() if found else ""
-    if place is None:
-        return _Message(what, found=word)
-    return _Message(what, int(place.group(1)), int(place.group(2)), word)
-
-
-def _parse_error(message: str, statement: Statement) -> ParseError:
-    """sqloxide's message as an error that points at the word it stumbled over."""
-    read = read_message(message)
-    end = statement.start + len(statement.text)
-    if read.line is None or read.column is None:  # it came to the end of the statement
-        span = span_at(statement.script, max(end - 1, statement.start), end)
-    else:
-        width = len(read.found) if read.found and read.found != "EOF" else 1
-        span = Span(read.line, read.column, read.line, read.column + width)
-    what = read.what.replace("Expected: ", "expected ").replace(", found: EOF", ", found the end of the statement")
-    what = what.replace(", found: ", ", found ")
-    error = ParseError(what[:1].lower() + what[1:], text=statement.script, span=span)
-    error.statement = (statement.index, statement.count)
-    return error

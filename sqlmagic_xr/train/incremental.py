@@ -187,9 +187,24 @@ def _projected(projection: list[Tree], factor: _Factor) -> frozenset[str]:
             )
         elif "ExprWithAlias" in item and factor.is_step(item["ExprWithAlias"]["expr"]):
             steps.add(identifier(item["ExprWithAlias"]["alias"]))
-        elif "Wildcard" in item and not any(v for k, v in item["Wildcard"].items() if k != "wildcard_token"):
+        elif _is_everything(item, factor.alias):
             steps |= factor.steps
     return frozenset(steps)
+
+
+def _is_plain(wildcard: Tree) -> bool:
+    """Whether ``*`` stands alone, without EXCEPT or RENAME behind it."""
+    return not any(value for key, value in wildcard.items() if key != "wildcard_token")
+
+
+def _is_everything(item: Tree, alias: str) -> bool:
+    """Whether an item is ``*``, or ``t.*`` of the relation ``alias``."""
+    if "Wildcard" in item:
+        return _is_plain(item["Wildcard"])
+    if "QualifiedWildcard" not in item:
+        return False
+    subject, options = item["QualifiedWildcard"]
+    return "ObjectName" in subject and name_of(subject["ObjectName"])[-1] == alias and _is_plain(options)
 
 
 def _is_step(expression: Tree, factor: _Factor, projection: list[Tree]) -> bool:

@@ -1,0 +1,85 @@
+"""What the parser complains of -> an error that points at the word, and guesses which word was meant."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from ..errors import ParseError, Span
+from .lexer import Token, TokenKind, span_at, tokens
+
+# The words that a misspelt word is most likely to have been.
+_WORDS = """
+SELECT FROM WHERE GROUP BY HAVING ORDER LIMIT OFFSET DISTINCT JOIN LEFT RIGHT INNER OUTER FULL CROSS USING UNION EXCEPT
+INTERSECT WITH RECURSIVE VALUES CASE WHEN THEN ELSE END BETWEEN INSERT INTO UPDATE DELETE MERGE MATCHED TRUNCATE CREATE
+REPLACE TABLE VIEW ALTER DROP COLUMN RENAME PRIMARY UNIQUE DEFAULT CHECK EXISTS RETURNING CONFLICT BEGIN COMMIT ROLLBACK
+EXPLAIN DESCRIBE PARTITION FILTER DESC
+"""
+KEYWORDS = tuple(_WORDS.split())
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """A parser's message, taken apart: ``Expected: x, found: y at Line: 1, Column: 9``."""
+
+    what: str
+    line: int | None = None
+    column: int | None = None
+    found: str = ""
+
+
+_PLACE = re.compile(r"\s*at Line: (\d+), Column: (\d+)")
+_FOUND = re.compile(r"found: (.*)$")
+
+
+def read(message: str) -> Complaint:
+    """What a parser (sqloxide's or DataFusion's, they are one) says is wrong, and where."""
+    what = re.sub(r"(?s)^.*?sql parser error:\s*|^.*?ParserError\(\"|\"\)$", "", message.strip())
+    place = _PLACE.search(what)
+    what = _PLACE.sub("", what).strip()
+    found = _FOUND.search(what)
+    word = found.group(1).strip() if found else ""
+    if place is None:
+        return Complaint(what, found=word)
+    return Complaint(what, int(place.group(1)), int(place.group(2)), word)
+
+
+def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
+    """The parser's message about a statement as an error that points at the word it stumbled over.
+
+    Args:
+        message: the parser's own; its place counts in ``script``.
+        script: the whole text.
+        start: where in ``script`` the statement begins.
+        text: the statement.
+    """
+    complaint = read(message)
+    end = start + len(text)
+    if complaint.line is None or complaint.column is None:  # it came to the end of the statement
+        span = span_at(script, max(end - 1, start), end)
+    else:
+        width = len(complaint.found) if complaint.found and complaint.found != "EOF" else 1
+        span = Span(complaint.line, complaint.column, complaint.line, complaint.column + width)
+    what = complaint.what.replace("Expected: ", "expected ")
+    what = what.replace(", found: EOF", ", found the end of the statement").replace(", found: ", ", found ")
+    meant = _meant(script, start, text, span)
+    if meant is not None:
+        token, keyword = meant
+        span = span_at(script, start + token.start, start + token.end)
+        return ParseError(f"`{token.text}` stands where a keyword is expected", text=script, span=span,
+                          hint=f"Did you mean {keyword}?")  # fmt: skip
+    return ParseError(what[:1].lower() + what[1:], text=script, span=span)
+
+
+def _meant(script: str, start: int, text: str, span: Span) -> tuple[Token, str] | None:
+    """The word at the place, or the one before it, that is a keyword but for a slip; and the keyword."""
+    words = [t for t in tokens(text, strict=False) if t.kind is TokenKind.WORD]
+    places = [span_at(script, start + t.start, start + t.start) for t in words]
+    behind = [(span.line, span.column) < (p.line, p.column) for p in places]
+    near = words[: behind.index(True)] if True in behind else words
+    for token in reversed(near[-2:]):
+        match = get_close_matches(token.text.upper(), KEYWORDS, n=1, cutoff=0.75)
+        if match and token.text.upper() not in KEYWORDS:
+            return token, match[0]
+    return None

@@ -1,0 +1,123 @@
+"""Scripts are split where statements end, spans count in the whole script, and errors point at the word."""
+
+import pytest
+from datafusion import SessionContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sqlmagic_xr.errors import ParseError
+from sqlmagic_xr.sql.lexer import tokens
+from sqlmagic_xr.sql.syntax import name_columns, parse_one, span_of, split, tables_named, to_sql, walk
+
+FRAGMENTS = [
+    "SELECT 1",
+    "';'",
+    '"a;b"',
+    "`c;d`",
+    "$$;$$",
+    "$t$;'$t$",
+    "E'\\';'",
+    "-- ;\n",
+    "/* ; /* ; */ ; */",
+    ";",
+    "\n",
+]
+
+
+@pytest.mark.parametrize(
+    ("script", "statements"),
+    [
+        ("SELECT 1; SELECT 2;", ["SELECT 1", "SELECT 2"]),
+        ("SELECT ';' AS \"a;b\"; -- no; \nSELECT $$;$$", ["SELECT ';' AS \"a;b\"", "SELECT $$;$$"]),
+        ("/* a; /* b; */ c; */ SELECT E'\\';'", ["SELECT E'\\';'"]),
+        ("SELECT 'it''s;' ;;; ", ["SELECT 'it''s;'"]),
+        ("-- only a comment", []),
+        ("", []),
+    ],
+)
+def test_a_script_is_split_where_statements_end(script, statements):
+    assert [s.text for s in split(script)] == statements
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS)).map(" ".join))
+def test_tokens_are_the_text_again(text):
+    assert "".join(t.text for t in tokens(text)) == text
+
+
+@given(st.text())
+def test_tokens_of_anything_are_the_text_again(text):
+    assert "".join(t.text for t in tokens(text, strict=False)) == text
+
+
+@pytest.mark.parametrize(("text", "what"), [("SELECT 'a", "string"), ('SELECT "a', "quoted name"), ("/* a", "comment")])
+def test_what_is_never_closed_is_pointed_at(text, what):
+    with pytest.raises(ParseError, match=f"a {what} is opened here and never closed"):
+        split(text)
+
+
+def test_the_comment_above_a_statement_is_its_title():
+    assert [s.title for s in split("-- first\n-- Loss\nSELECT 1; SELECT 2; /* b */ SELECT 3")] == ["Loss", "", "b"]
+
+
+def test_spans_count_in_the_whole_script():
+    _, second = split("SELECT 1;\n  SELECT x IN :ids AND é = zz FROM t")
+    (name,) = [n for n in walk(second.tree) if n.get("value") == "zz"]
+    assert (span_of(name).line, span_of(name).column) == (2, 28)
+
+
+@pytest.mark.parametrize(
+    ("text", "keyword"),
+    [("SELECT x FORM d", "FROM"), ("SELEC 1", "SELECT"), ("SELECT x FROM t\nWHER x > 1", "WHERE"),
+     ("CREATE TABEL t (a INT)", "TABLE"), ("SELECT x FROM t GROPU BY x", "GROUP")],
+)  # fmt: skip
+def test_a_slip_in_a_keyword_is_recognised(text, keyword):
+    with pytest.raises(ParseError, match=rf"Did you mean {keyword}\?"):
+        _ = parse_one(text).tree
+
+
+def test_other_parser_errors_keep_the_parsers_words():
+    with pytest.raises(ParseError) as caught:
+        _ = parse_one("SELECT a,, b FROM t").tree
+    assert str(caught.value).splitlines() == [
+        "expected an expression, found ,", "line 1: SELECT a,, b FROM t", " " * 17 + "^",
+    ]  # fmt: skip
+
+
+@given(st.text(alphabet=st.sampled_from("ab'\"\\$ \n-;"), max_size=12))
+def test_a_string_survives_being_read_and_written(text):
+    quoted = "'" + text.replace("'", "''") + "'"
+    written = to_sql(parse_one(f"SELECT {quoted} AS v").tree)
+    assert SessionContext().sql(written).to_pylist() == [{"v": text}]
+
+
+@given(st.text(alphabet=st.sampled_from("aB'\"\\ "), min_size=1, max_size=8))
+def test_a_quoted_name_survives_being_read_and_written(name):
+    quoted = '"' + name.replace('"', '""') + '"'
+    written = to_sql(parse_one(f"SELECT 1 AS {quoted}").tree)
+    assert SessionContext().sql(written).to_pylist() == [{name: 1}]
+
+
+def test_an_unnamed_column_is_named_by_its_text_where_it_will_be_rewritten():
+    tree = parse_one("SELECT a - :lr, b, c + 1 AS d FROM t").tree
+    named = name_columns(tree, lambda column: "Placeholder" in str(column))
+    assert to_sql(named) == 'SELECT a - :lr AS "a - :lr", b, c + 1 AS d FROM t'
+
+
+def test_the_tables_that_a_statement_names():
+    script = "WITH q AS (SELECT 1 FROM a) SELECT * FROM q, s.b WHERE x IN (SELECT y FROM c);"
+    script += "DESCRIBE d; INSERT INTO e VALUES (1)"
+    names = [[".".join(p["value"] for p in name) for name in tables_named(s.tree)] for s in split(script)]
+    assert [sorted(n) for n in names] == [["a", "c", "q", "s.b"], ["d"], ["e"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "effects"),
+    [
+        ("SELECT 1", False), ("WITH q AS (SELECT 1) SELECT * FROM q", False), ("EXPLAIN DELETE FROM t", False),
+        ("SHOW TABLES", False), ("DESCRIBE t", False), ("VALUES (1)", False), ("INSERT INTO t VALUES (1)", True),
+        ("WITH q AS (SELECT 1) INSERT INTO t SELECT * FROM q", True), ("COPY t TO 'x' STORED AS CSV", True),
+        ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'x'", True), ("SET a.b = 1", True), ("DROP TABLE t", True),
+    ],
+)  # fmt: skip
+def test_what_can_change_something_is_known(text, effects):
+    assert parse_one(text).has_effects is effects
