@@ -150,7 +150,7 @@ class _Pass:
             return {**query, "body": self._sides(query["body"])}
         if query["with"] or "Select" not in query["body"]:
             return query
-        query = self._whole_table_extremes(query)
+        query = self._whole_table_extremes(self._without_stars(query))
         refused: set[str] = set()
         while True:
             select = query["body"]["Select"]
@@ -169,6 +169,27 @@ class _Pass:
                 refused.add(source.alias)
             else:
                 return query
+
+    def _without_stars(self, query: Tree) -> Tree:
+        """The query with the columns that a ``*`` means, where something is to be folded and they are known."""
+        select = query["body"]["Select"]
+        sources = sources_of(select, self.columns_of)
+        columns = [c for s in sources for c in s.columns or ("",)]
+        unclear = any(s.operator == "other" or not s.alias or s.columns is None for s in sources)
+        if unclear or len(set(columns)) < len(columns) or not any(self._is_foldable(s) for s in sources):
+            return query
+        items: list[Tree] = []
+        for item in select["projection"]:
+            star = item.get("Wildcard")
+            if star is None or any(value for key, value in star.items() if key != "wildcard_token"):
+                items.append(item)
+                continue
+            items += [{"UnnamedExpr": build.column(s.alias, c)} for s in sources for c in s.columns or ()]
+        return {**query, "body": {"Select": {**select, "projection": items}}}
+
+    def _is_foldable(self, source: Source) -> bool:
+        constant = source.query is not None and _constant_row(source.query) is not None
+        return constant or self._version(source.table) is not None
 
     def _sides(self, body: Tree) -> Tree:
         """The sides of a UNION or the like, each on its own."""
