@@ -105,6 +105,10 @@ class TrainOptions:
     seed: int | None = option("--seed", help="Draw :random from this seed.", convert=count, metavar="N")
     resume: bool = option("--continue", help="Go on from the newest generation, as it does anyway.")
     restart: bool = option("--restart", help="Begin again at the first generation; drops the later ones.")
+    explain: bool = option(
+        "-e", "--explain", help="Say what of a step is done once and what each time, and do not train."
+    )
+    verbatim: bool = option("--verbatim", help="Run the statements as they stand at each step.")
     output: str | None = option(
         "-o", "--output", help="Keep the run as a variable.", convert=identifier, metavar="NAME"
     )
@@ -142,7 +146,7 @@ def read_options(line: str) -> TrainOptions:
 
 
 def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None:
-    """What a cell asks for, checked and not begun; None where it only asks for help."""
+    """What a cell asks for, checked and not begun; None where it only asks for help or an explanation."""
     from ..display.monitor import Guarded, Several
 
     options, settings = read_options(line), settings_of(shell)
@@ -163,7 +167,11 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None
         cell, stream=True, steps=options.steps, params=dict(options.params), tune=dict(options.tune),
         schedule=dict(options.schedule), until=options.until, patience=options.patience, every=options.every,
         seed=options.seed, restart=options.restart, curve=options.curves,
+        verbatim=options.verbatim,
     )  # fmt: skip
+    if options.explain:
+        print(*training.explain(), sep="\n\n")
+        return None
     if options.output is not None:
         shell.user_ns[options.output] = training.run
     return training, Several([Guarded(monitor) for monitor in _monitors(place, options, training)])

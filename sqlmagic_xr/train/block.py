@@ -396,7 +396,7 @@ def _grouped(select: Tree, out: Tree, new: Callable[[Tree], Tree]) -> Tree:
     for key in keys:
         place = _position(key, labels)
         if place is not None and 0 <= place < len(select["projection"]):
-            if not _became_constant(select["projection"][place], out["projection"][place]):
+            if not _is_constant_item(out["projection"][place]):
                 kept.append(key)
             continue
         changed = new(key)
@@ -416,10 +416,9 @@ def _position(key: Tree, labels: Mapping[str, int]) -> int | None:
     return labels.get(identifier(key["Identifier"])) if isinstance(key.get("Identifier"), dict) else None
 
 
-def _became_constant(before: Tree, after: Tree) -> bool:
-    ((_, body),) = after.items()
-    expression = body["expr"] if isinstance(body, dict) and "expr" in body and "alias" in body else body
-    return after is not before and is_constant(expression)
+def _is_constant_item(item: Tree) -> bool:
+    expression = item["ExprWithAlias"]["expr"] if "ExprWithAlias" in item else item.get("UnnamedExpr")
+    return expression is not None and is_constant(expression)
 
 
 def _ordered(order_by: Tree, new: Callable[[Tree], Tree]) -> Tree:

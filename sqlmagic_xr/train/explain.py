@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..sql.syntax import Statement
+
 
 @dataclass(frozen=True)
 class Note:
     """One decision.
 
     Attributes:
-        kind: "kept", "folded", "bound", "read each step", "not folded", "not kept", "verbatim".
+        kind: "kept", "folded", "bound" (to the rows of a key), "read each step", "not folded", "not kept", "verbatim",
+            "not dense".
         what: the relation or read that it is about.
         detail: how much, or why.
     """
@@ -21,7 +24,9 @@ class Note:
     detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.what}" + (f" ({self.detail})" if self.detail else "")
+        return f"{self.kind}: " + (
+            f"{self.what} ({self.detail})" if self.what and self.detail else self.what or self.detail
+        )
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,11 @@ class Explained:
     def __str__(self) -> str:
         lines = [f"{self.title}", f"  executor: {self.executor}", *(f"  {note}" for note in self.notes)]
         return "\n".join(lines + ([f"  each step: {self.sql}"] if self.sql else []))
+
+
+def title_of(statement: Statement) -> str:
+    """A statement's own comment, or its first line, by which a person knows it again."""
+    return statement.title or " ".join(statement.text.split("\n")[0].split())
 
 
 def nbytes_shown(count: int) -> str:

@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from .curve import Curve
 from .curves import Curves
 from .ending import Patience, Until
 from .events import Ended, Event, Newest, Paused, Refreshed, Started, Status, Stepped, Tuned
+from .explain import Explained
 from .inspection import fault, next_generation
 from .pace import Pace
 from .parameters import Change, Parameters
@@ -37,6 +39,10 @@ class _DivergedError(Exception):
     def __init__(self, column: str, value: float) -> None:
         super().__init__(column, value)
         self.column, self.value = column, value
+
+
+class _TakenBackError(Exception):
+    """A step was made to look at it only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,18 @@ class Training:
         finally:
             if self.run.status == "running":  # whoever iterated has broken off
                 self._close("stopped")
+
+    def explain(self) -> list[Explained]:
+        """How each statement of the step runs; where the run has not begun, one step is made and taken back.
+
+        Raises:
+            SqlError: that step fails.
+        """
+        if not self._began:
+            with suppress(_TakenBackError), self._context.store.transaction():
+                self._step.run(self._parameters.at(self._start))
+                raise _TakenBackError
+        return self._step.explain()
 
     def _events(self) -> Iterator[Event]:
         try:

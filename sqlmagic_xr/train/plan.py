@@ -7,6 +7,7 @@ values of the step (:mod:`.template`). Whatever cannot be had so with certainty 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +21,7 @@ from ..errors import SqlError
 from ..sql.parameters import bind, placeholder
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, replace, to_sql, walk
 from .block import UnsureError, parameters_in
-from .explain import Explained, Note
+from .explain import Explained, Note, title_of
 from .fold import Folded, Found, Read, fold
 from .hoist import Kept, Larder, default_budget, hoist
 from .lookup import extreme, rows_where
@@ -50,20 +51,31 @@ class Runner(Protocol):
 
 
 class Executor(Protocol):
-    """A way to run statements other than DataFusion's, tried before it."""
+    """A way to run statements other than DataFusion's, tried before it.
+
+    Attributes:
+        name: "dense", say.
+    """
 
     name: str
 
     def offer(
-        self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
-    ) -> Runner | str:
-        """A runner for a statement, or the first reason why there is none.
+        self,
+        statements: Sequence[Prepared],
+        *,
+        writes: Collection[str],
+        varying: Collection[str],
+        relational: Sequence[Runner],
+    ) -> Sequence[Runner | str]:
+        """For each statement of a step a runner, or the first reason why there is none.
+
+        The statements come all together, since what they have in common may be calculated once a step.
 
         Args:
-            statement: prepared, with its parameters as placeholders.
+            statements: prepared, with their parameters as placeholders.
             writes: the scratch tables that the step changes.
             varying: the parameters whose value may differ from step to step.
-            fallback: runs the statement relationally; for steps at which the runner cannot.
+            relational: what runs each of them with DataFusion; also at a step at which the offered runner cannot.
         """
 
 
@@ -87,26 +99,29 @@ class PlannedStep:
         budget: int | None = None,
         executors: Sequence[Executor] = (),
     ) -> None:
-        self.runners: list[Runner] = []
-        larder = Larder(statements[0].context, default_budget() if budget is None else budget) if statements else None
-        for statement in statements:
-            assert larder is not None
-            runner: Runner = Relational(statement, larder, frozenset(writes), frozenset(varying))
-            for executor in executors:
-                offered = executor.offer(statement, writes=writes, varying=varying, fallback=runner)
-                if not isinstance(offered, str):
-                    runner = offered
-                    break
-            self.runners.append(runner)
+        if not statements:
+            raise ValueError("a step has statements")
+        larder = Larder(statements[0].context, default_budget() if budget is None else budget)
+        relational = [Relational(s, larder, frozenset(writes), frozenset(varying)) for s in statements]
+        self._runners: list[Runner] = list(relational)
+        self._declined: list[list[Note]] = [[] for _ in statements]
+        for executor in executors:
+            offers = executor.offer(statements, writes=writes, varying=varying, relational=relational)
+            for place, offered in enumerate(offers):
+                if isinstance(offered, str):
+                    self._declined[place].append(Note(f"not {executor.name}", "", offered))
+                elif self._runners[place] is relational[place]:
+                    self._runners[place] = offered
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Run each statement; each sees what the ones before it wrote."""
-        for runner in self.runners:
+        for runner in self._runners:
             runner.run(values)
 
     def explain(self) -> list[Explained]:
-        """How each statement runs."""
-        return [runner.explain() for runner in self.runners]
+        """How each statement runs, as far as the steps that were made have shown it."""
+        found = [runner.explain() for runner in self._runners]
+        return [dataclasses.replace(e, notes=(*n, *e.notes)) for e, n in zip(found, self._declined, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -188,11 +203,10 @@ class Relational:
 
     def explain(self) -> Explained:
         """What has been decided so far."""
-        title = self._prepared.statement.text.strip().split("\n")[0]
         notes = list(self._variants[-1].notes) if self._variants else []
         if self._why is not None:
             notes = [Note("verbatim", "runs as it stands", self._why)]
-        return Explained(title, self.executor, tuple(dict.fromkeys(notes)), self._sql)
+        return Explained(title_of(self._prepared.statement), self.executor, tuple(dict.fromkeys(notes)), self._sql)
 
     # --- a step
 

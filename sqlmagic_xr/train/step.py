@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .explain import Explained, title_of
+
 if TYPE_CHECKING:
     from ..engine.context import Prepared
 
@@ -26,6 +28,9 @@ class Step(Protocol):
             SqlError: with the place in the user's text.
         """
 
+    def explain(self) -> list[Explained]:
+        """How each statement runs, as far as the steps that were made have shown it."""
+
 
 class VerbatimStep:
     """The statements as they stand, one after the other; each sees what the ones before it wrote.
@@ -41,3 +46,7 @@ class VerbatimStep:
         """Bind and run each."""
         for statement in self._statements:
             statement.run(values)
+
+    def explain(self) -> list[Explained]:
+        """That each runs as it stands."""
+        return [Explained(title_of(s.statement), "verbatim") for s in self._statements]
