@@ -286,7 +286,8 @@ class Relational:
         )  # fmt: skip
         template = Template({"Query": hoisted.tree})
         used: dict[int, tuple[str, ...]] = {}
-        for name in template.names:
+        keys = {n for read, _ in folded.reads for _, constant in read.keys for n in parameters_in(constant.tree)}
+        for name in {*template.names, *keys}:
             number, _, column = name.partition(".")
             if column:
                 used[int(number)] = (*used.get(int(number), ()), column)
