@@ -131,7 +131,7 @@ class Result:
 
     @cached_property
     def _total(self) -> int:
-        if self._is_fetched or self.frame is None:
+        if self._is_fetched or self.frame is None or self.plan:  # a plan can be run, but not counted
             return int(self._table.num_rows)
         with self._explained():
             return int(interruptible(self.frame.count, self.frame))

@@ -221,7 +221,7 @@ class _Run:
 
     def _keep(self) -> Any:
         """The last result in the type that was asked for, under the name that was asked for."""
-        result = self.last_rows or self.last
+        result = self.last if self.last_rows is None else self.last_rows  # a result without rows is false
         if result is None or self._kept_type is None:
             return None
         value = converted(result, self._kept_type, self.request.options.dims)

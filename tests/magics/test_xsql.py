@@ -246,6 +246,21 @@ def test_show_sql_shows_what_ran(notebook):
     assert "grad" not in output.data[0]["text/plain"]
 
 
+def test_the_statement_explain_shows_the_plan_and_can_be_kept(notebook):
+    assert "XarrayScan" in notebook("%%xsql\nEXPLAIN SELECT avg(air) FROM ds").text
+    notebook("%%xsql plan <<\nEXPLAIN SELECT avg(air) FROM ds")
+    assert "XarrayScan" in notebook.names["plan"].plan
+    assert len(notebook.names["plan"]) > 0
+
+
+def test_a_result_that_is_kept_has_not_run(notebook):
+    before = get_context().chunks_read
+    notebook("%%xsql kept <<\nSELECT avg(air) FROM ds WHERE time < 0")
+    assert get_context().chunks_read == before
+    notebook("%%xsql none <<\nSELECT 1 AS a; SELECT * FROM params WHERE step < 0; INSERT INTO params VALUES (7, 1)")
+    assert notebook.names["none"].columns == ["step", "a"]
+
+
 def test_explain_shows_plans_and_runs_nothing(notebook):
     output = notebook("%%xsql -e\nSELECT avg(air) FROM ds WHERE time < 3;\nDELETE FROM params")
     assert "XarrayScan: 1 of 1 chunks read, 0 pruned" in output.data[0]["text/plain"]
