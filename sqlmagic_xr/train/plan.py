@@ -60,22 +60,17 @@ class Executor(Protocol):
     name: str
 
     def offer(
-        self,
-        statements: Sequence[Prepared],
-        *,
-        writes: Collection[str],
-        varying: Collection[str],
-        relational: Sequence[Runner],
-    ) -> Sequence[Runner | str]:
-        """For each statement of a step a runner, or the first reason why there is none.
+        self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
+    ) -> Runner | str:
+        """A runner for a statement, or the first reason why there is none.
 
-        The statements come all together, since what they have in common may be calculated once a step.
+        The statements of a step are offered in their order, to one executor, which may run some of them together.
 
         Args:
-            statements: prepared, with their parameters as placeholders.
+            statement: prepared, with its parameters as placeholders.
             writes: the scratch tables that the step changes.
             varying: the parameters whose value may differ from step to step.
-            relational: what runs each of them with DataFusion; also at a step at which the offered runner cannot.
+            fallback: runs the statement relationally; for steps at which the runner cannot.
         """
 
 
@@ -102,25 +97,28 @@ class PlannedStep:
         if not statements:
             raise ValueError("a step has statements")
         larder = Larder(statements[0].context, default_budget() if budget is None else budget)
-        relational = [Relational(s, larder, frozenset(writes), frozenset(varying)) for s in statements]
-        self._runners: list[Runner] = list(relational)
-        self._declined: list[list[Note]] = [[] for _ in statements]
-        for executor in executors:
-            offers = executor.offer(statements, writes=writes, varying=varying, relational=relational)
-            for place, offered in enumerate(offers):
-                if isinstance(offered, str):
-                    self._declined[place].append(Note(f"not {executor.name}", "", offered))
-                elif self._runners[place] is relational[place]:
-                    self._runners[place] = offered
+        self.runners: list[Runner] = []
+        self._declined: list[list[Note]] = []
+        for statement in statements:
+            runner: Runner = Relational(statement, larder, frozenset(writes), frozenset(varying))
+            declined: list[Note] = []
+            for executor in executors:
+                offered = executor.offer(statement, writes=writes, varying=varying, fallback=runner)
+                if not isinstance(offered, str):
+                    runner = offered
+                    break
+                declined.append(Note(f"not {executor.name}", "", offered))
+            self.runners.append(runner)
+            self._declined.append(declined)
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Run each statement; each sees what the ones before it wrote."""
-        for runner in self._runners:
+        for runner in self.runners:
             runner.run(values)
 
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps that were made have shown it."""
-        found = [runner.explain() for runner in self._runners]
+        found = [runner.explain() for runner in self.runners]
         return [dataclasses.replace(e, notes=(*n, *e.notes)) for e, n in zip(found, self._declined, strict=True)]
 
 
