@@ -36,12 +36,12 @@ def page() -> Iterator[object]:
 
 @pytest.fixture
 def open_notebook(lab: Server, page, request: pytest.FixtureRequest) -> Iterator[OpenNotebook]:
-    """Open a new notebook of the given cells; a failing test leaves a picture in tests/artefacts."""
+    """Open a new notebook of the given cells in "lab" or in Notebook 7; a failing test leaves a picture."""
     numbers = itertools.count(1)
     name = request.node.name
 
-    def open_it(cells: Sequence[str]) -> Notebook:
-        return Notebook(lab, page, f"{name}-{next(numbers)}.ipynb", cells)
+    def open_it(cells: Sequence[str], app: str = "lab") -> Notebook:
+        return Notebook(lab, page, f"{name}-{next(numbers)}.ipynb", cells, app)
 
     yield open_it
     if getattr(request.node, "failed", False):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .lab import Notebook, wait_for
 
 
@@ -9,13 +11,15 @@ def _language(notebook: Notebook, index: int) -> str:
     return notebook.cell(index).locator(".cm-content").get_attribute("data-language") or ""
 
 
-def test_xsql_cells_are_coloured_as_sql(open_notebook):
-    notebook = open_notebook(["%%xsql\nSELECT lat FROM ds", "%%xsql_train\nSELECT 1", "print(1)", "%%xsql_other\n1"])
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_xsql_cells_are_coloured_as_sql(open_notebook, app):
+    cells = ["%%xsql\nSELECT lat FROM ds", "%%xsql_train\nSELECT 1", "print(1)", "%%xsql_other\n1"]
+    notebook = open_notebook(cells, app)
     wait_for(lambda: _language(notebook, 0) == "sql", "the first cell is SQL")
     assert [_language(notebook, i) for i in range(4)] == ["sql", "sql", "python", "python"]
     words = notebook.cell(0).locator(".cm-line >> nth=1").locator("span").all_inner_texts()
     assert {"SELECT", "FROM"} <= set(words), "keywords have a colour of their own"
-    notebook.screenshot("highlighting")
+    notebook.screenshot(f"highlighting-{app}")
 
 
 def test_a_cell_changes_its_colours_as_it_is_typed(open_notebook):
