@@ -31,7 +31,7 @@ class Control:
         self._wishes: dict[str, float] = {}
         self._why: Why | None = None
         self._paused = False
-        self._stepping = False
+        self._stepping = self._abandoned = False
 
     @property
     def ending(self) -> Why | None:
@@ -84,6 +84,16 @@ class Control:
         """
         again, self._why = self._why == "interrupted", "interrupted"
         if again and self._stepping:
+            self._abandoned = True
+            raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Say once more that the step is abandoned, before it is committed: the engine may have swallowed it.
+
+        Raises:
+            KeyboardInterrupt: there was a second interrupt during this step.
+        """
+        if self._abandoned:
             raise KeyboardInterrupt
 
     @contextmanager
@@ -93,7 +103,7 @@ class Control:
         try:
             yield
         finally:
-            self._stepping = False
+            self._stepping = self._abandoned = False
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -71,6 +71,12 @@ class Curves:
         for curve in self._curves:
             curve.forget(newest)
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of :meth:`row`."""
+        tables = [curve.table for curve in self._curves if curve.watched and curve.evaluated]
+        return list(dict.fromkeys(name for table in tables for name in table.column_names))
+
     def row(self, generation: int) -> dict[str, Any]:
         """The values of all curves that have a row for a generation; of equal names the first curve's."""
         rows = [curve.at(generation) for curve in self._curves]
@@ -82,7 +88,7 @@ class Curves:
         return found.panel.newest() if found is not None else {}
 
     def loss(self, generation: int) -> float | None:
-        """The first line of the first curve, at a generation; None where it has no number there."""
-        row = self._curves[0].at(generation) or {}
-        value = row.get(next(iter(self._curves[0].panel.lines)))
+        """The first line of the first curve along the generations, at one of them; None where it has no number."""
+        curve = next(c for c in self._curves if c.watched)
+        value = (curve.at(generation) or {}).get(next(iter(curve.panel.lines)))
         return None if value is None else float(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
@@ -20,17 +20,17 @@ class Until:
     Args:
         context: evaluates it.
         condition: the SQL.
-        row: the newest row there is; its names are the columns that the condition may read.
+        columns: the columns that the condition may read.
 
     Raises:
         SqlError: it cannot be read, or reads a column that the curves do not have.
     """
 
-    def __init__(self, context: Context, condition: str, row: Mapping[str, Any]) -> None:
+    def __init__(self, context: Context, condition: str, columns: Iterable[str]) -> None:
         self.condition = condition
-        self._names = {name: f"curve_{i}" for i, name in enumerate(row)}
-        columns = ", ".join(f":{parameter} AS {_quoted(name)}" for name, parameter in self._names.items())
-        self._expression = Expression(context, condition, "until", f"(SELECT {columns}) AS newest")
+        self._names = {name: f"curve_{i}" for i, name in enumerate(columns)}
+        source = ", ".join(f":{parameter} AS {_quoted(name)}" for name, parameter in self._names.items())
+        self._expression = Expression(context, condition, "until", f"(SELECT {source}) AS newest")
 
     def holds(self, row: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
         """Whether it is true of ``row``; NULL is not true."""

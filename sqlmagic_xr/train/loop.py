@@ -47,11 +47,12 @@ class _TakenBackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A step that can still be taken back: the generation it made, the one before it, and the tables before it."""
+    """A step that can still be taken back: its generation, the one before it, the tables before it, its parameters."""
 
     made: int
     generation: int
     before: Mapping[str, Version]
+    shown: Mapping[str, Any]
 
 
 _NOTHING = object()
@@ -111,6 +112,7 @@ class Training:
         self._undo: deque[_Made] = deque()
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
+        self._shown: Mapping[str, Any] = {}  # the parameters that a person set, as they were last used
         self._began = self._idle = 0.0
         self.control = Control(settings.tune)
         self.run = Run(context.store, self._task.table, self._task.writes)
@@ -160,10 +162,12 @@ class Training:
                 self._tune(name, value)
                 yield Tuned(self.run.generation, name, value)
             with self.control.stepping():
-                self._advance()
+                if not self._advance():
+                    break
             yield Stepped(self.run.generation, self.run.steps, self._seconds)
             if self._refresh_due():
-                self._refresh()
+                with self.control.stepping():
+                    self._refresh()
                 yield self._refreshed()
         yield from self._catch_up()
 
@@ -205,24 +209,26 @@ class Training:
     def _open_curves(self) -> None:
         """Evaluate the beginning of each curve, so that a curve that cannot be is an error before the first step."""
         values = self._values()
-        self._note_parameters(values)
+        self.run.parameters = tuple(Change(self._start, name, value) for name, value in self._shown.items())
         self._curves.refresh(values, self._start)
         if self._settings.checks_each_step:
             deque(self._curves.catch_up(values, self._start), maxlen=0)
+            if not self._curves.columns:
+                column = self._trajectory.column
+                raise UsageError(
+                    f"until and patience look at the newest generation, and no curve begins with `{column}`",
+                    hint=f"As in: SELECT {column}, AVG(...) AS loss FROM ... GROUP BY {column}",
+                )
             if self._settings.until is not None:
-                self._until = Until(self._context, self._settings.until, self._curves.row(self._start))
+                self._until = Until(self._context, self._settings.until, self._curves.columns)
             self._judge(values)
 
     def _started(self, notice: str) -> Started:
         return Started(
             table=self._task.table, column=self._trajectory.column, generation=self._start,
-            steps=self._settings.steps, parameters=self._shown(), tunable=self._parameters.tunable,
+            steps=self._settings.steps, parameters=self._shown, tunable=self._parameters.tunable,
             panels=self._curves.panels, newest=self._newest(), notice=notice,
         )  # fmt: skip
-
-    def _note_parameters(self, values: Mapping[str, Any]) -> None:
-        shown = self._parameters.shown(values)
-        self.run.parameters = tuple(Change(self._start, name, value) for name, value in shown.items())
 
     # --- a step
 
@@ -237,22 +243,30 @@ class Training:
         self._parameters.set(name, value)
         self.run.parameters += (Change(self.run.generation, name, value),)
 
-    def _advance(self) -> None:
-        """Make one generation, or none: what is not sound is rolled back."""
+    def _advance(self) -> bool:
+        """Make one generation, or none: what is not sound is rolled back. Returns whether it was made."""
         store, generation = self._context.store, self.run.generation
         before = tables_of(store, self._task.writes)
-        values = self._parameters.at(generation)
+        values = self._values()
         try:
             with store.transaction():
                 self._step.run(values)
+                self.control.check()
                 after = tables_of(store, self._task.writes)
                 made = self._inspect(before, after)
         except _DivergedError as error:
-            self._diverged(generation + 1, error.column, error.value, values)
-            return
+            self._diverged(generation + 1, error.column, error.value, self._shown)
+            return False
+        except KeyboardInterrupt:
+            self._verdict = (
+                "interrupted",
+                f"interrupted after {_steps(self.run.steps)}, within a step that is abandoned",
+            )
+            raise
         self.run.generation, self.run.steps = made, self.run.steps + 1
         if self._curves.seen is not None:
-            self._undo.append(_Made(made, generation, before))
+            self._undo.append(_Made(made, generation, before, self._shown))
+        return True
 
     def _inspect(self, before: Mapping[str, Version], after: Mapping[str, Version]) -> int:
         for name, version in after.items():
@@ -264,10 +278,10 @@ class Training:
             raise UsageError(f"the step has dropped `{table}`")
         return next_generation(self._task, self._trajectory, before[table], after[table], self.run.generation)
 
-    def _diverged(self, generation: int, column: str, value: float, values: Mapping[str, Any]) -> None:
-        shown = ", ".join(f"{name} = {_short(v)}" for name, v in self._parameters.shown(values).items())
+    def _diverged(self, generation: int, column: str, value: float, shown: Mapping[str, Any]) -> None:
         number = "NaN" if math.isnan(value) else "infinite"
-        self._verdict = ("diverged", f"step {generation}: {column} is {number}" + (f" with {shown}" if shown else ""))
+        given = ", ".join(f"{name} = {_short(v)}" for name, v in shown.items())
+        self._verdict = ("diverged", f"step {generation}: {column} is {number}" + (f" with {given}" if given else ""))
 
     # --- the curves
 
@@ -314,7 +328,7 @@ class Training:
         self._undo.clear()
         self._curves.forget(self.run.generation)
         deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
-        self._diverged(found.generation, found.column, found.value, values)
+        self._diverged(found.generation, found.column, found.value, undone[0].shown)
 
     def _judge(self, values: Mapping[str, Any]) -> None:
         """End the run where --until holds or --patience is over."""
@@ -329,20 +343,21 @@ class Training:
     # --- the end
 
     def _fail(self, error: BaseException) -> None:
-        run = self.run
+        """End the run by an error or a second interrupt; what diverged before it did is the better explanation."""
+        run, self._error = self.run, error
         if isinstance(error, KeyboardInterrupt):
-            self.control.stop()
-            self._verdict = ("interrupted", f"interrupted after {_steps(run.steps)}, the step in progress abandoned")
+            self._verdict = self._verdict or ("interrupted", f"interrupted after {_steps(run.steps)}")
         else:
-            self._verdict = ("failed", f"failed in step {run.steps + 1}: {str(error).splitlines()[0]}")
-        if run.steps:
-            if isinstance(error, SqlError):
-                error.before += (
-                    f"This was step {run.steps + 1} of the run; `{run.table}` stands at step {run.generation}.",
-                )
-        else:
-            restore(self._context.store, self._task.writes, run.before, "a failed run is taken back")
-        self._error = error
+            self._verdict = ("failed", f"failed after {_steps(run.steps)}: {str(error).splitlines()[0]}")
+            if isinstance(error, SqlError) and run.steps:
+                stands = f"`{run.table}` stands at step {run.generation}."
+                error.before = (*error.before, f"The run had made {_steps(run.steps)}; {stands}")
+            with suppress(Exception):
+                deque(self._catch_up(), maxlen=0)
+            if self._verdict is not None and self._verdict[0] == "diverged":
+                self._error = None
+        if not run.steps:
+            restore(self._context.store, self._task.writes, run.before, "a run without a step is taken back")
 
     def _end(self) -> Ended:
         assert self._verdict is not None
@@ -357,7 +372,7 @@ class Training:
         error = self._error if isinstance(self._error, Exception) else None
         return Ended(
             status=status, message=message, generation=self.run.generation, steps=self.run.steps,
-            seconds=self.run.seconds, parameters=self._shown(), panels=self._curves.panels, newest=self._newest(),
+            seconds=self.run.seconds, parameters=self._shown, panels=self._curves.panels, newest=self._newest(),
             error=error,
         )  # fmt: skip
 
@@ -373,10 +388,10 @@ class Training:
         return time.perf_counter() - self._began - self._idle
 
     def _values(self) -> dict[str, Any]:
-        return self._parameters.at(self.run.generation)
-
-    def _shown(self) -> dict[str, Any]:
-        return self._parameters.shown(self._values())
+        """Every parameter for the step that follows the newest generation."""
+        values = self._parameters.at(self.run.generation)
+        self._shown = self._parameters.shown(values)
+        return values
 
     def _newest(self) -> Newest:
         return self._trajectory.generation(self._context.store.table(self._task.table), self.run.generation)
@@ -384,7 +399,7 @@ class Training:
     def _refreshed(self) -> Refreshed:
         return Refreshed(
             generation=self.run.generation, step=self.run.steps, seconds=self._seconds,
-            parameters=self._shown(), panels=self._curves.panels, newest=self._newest(),
+            parameters=self._shown, panels=self._curves.panels, newest=self._newest(),
         )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_the_second_interrupt_abandons_the_step(ctx, during, rows):
     assert time.perf_counter() - begin < 3, "it does not wait for the step"
     assert isinstance(events[-1], Ended)
     assert (events[-1].status, events[-1].steps, events[-1].generation) == ("interrupted", 1, 1)
-    assert "the step in progress abandoned" in events[-1].message
+    assert "interrupted after 1 step, within a step that is abandoned" in events[-1].message
     assert len(rows()) == 2
     assert not ctx.store.in_transaction
     assert ctx.train(CELL, steps=2).generation == 3

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from sqlmagic_xr.errors import (
     ConstraintError,
@@ -308,6 +309,13 @@ def test_events_come_in_order(ctx):
         (CELL, {"params": {"lr": 1}, "schedule": {"lr": "1.0"}}, UsageError, "both scheduled and given"),
         (CELL, {"schedule": {"lr": "1.0 +"}}, ParseError, "schedule of lr"),
         (CELL, {"schedule": {"lr": "NULL"}}, UsageError, "gives no value"),
+        (
+            STEP + "SELECT x, AVG(y) AS y FROM d GROUP BY x",
+            {"until": "y < 1"},
+            UsageError,
+            "no curve begins with `step`",
+        ),
+        (STEP + "SELECT x, AVG(y) AS y FROM d GROUP BY x", {"patience": 2}, UsageError, "no curve begins with `step`"),
         (CELL, {"curve": "params"}, UsageError, "given twice"),
         (STEP, {"curve": "nope"}, UnknownNameError, "nope"),
         (STEP, {"curve": "no pe"}, UsageError, "not the name of a view"),
@@ -321,6 +329,65 @@ def test_bad_input_is_refused_and_changes_nothing(ctx, rows, cell, options, kind
     assert len(rows()) == 1
     assert ctx.scratch("params").version == version
     assert not ctx.store.in_transaction
+
+
+def test_a_curve_that_has_no_row_yet_can_be_waited_for(ctx):
+    run = ctx.train(STEP + CURVE.replace("GROUP BY", "WHERE step > 3 GROUP BY"), steps=30, until="loss < 100")
+    assert (run.status, run.generation) == ("until", 4)
+
+
+def test_a_curve_without_the_step_is_evaluated_whole(ctx):
+    events = []
+    cell = STEP + "-- the fit\nSELECT x, a * x + b AS fitted, y FROM d JOIN params ON step = :k ORDER BY x"
+    run = ctx.train(cell, steps=30, on_event=events.append)
+    last = run.curve
+    a, b = ctx.sql("SELECT a, b FROM params WHERE step = 30").to_arrow_table().to_pylist()[0].values()
+    np.testing.assert_allclose(last["fitted"].to_numpy(), a * last["x"].to_numpy() + b)
+    assert list(events[-1].panels[0].lines) == ["fitted", "y"]
+    assert events[-1].panels[0].title == "the fit"
+    assert run.message == "done: 30 steps; `params` stands at step 30"
+
+
+def test_a_view_can_be_the_curve(ctx):
+    ctx.script("CREATE VIEW losses AS " + CURVE)
+    run = ctx.train(STEP, steps=3, curve="losses")
+    assert run.curve["step"].to_pylist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(run.curve["loss"].to_numpy(), ctx.sql(CURVE).to_arrow_table()["loss"].to_numpy())
+
+
+def test_units_come_from_the_dataset(ctx, variables):
+    lat = xr.DataArray([10.0, 20.0], dims="lat", attrs={"units": "degrees_north"})
+    variables["ds"] = xr.Dataset({"air": ("lat", [1.0, 2.0], {"units": "K"})}, coords={"lat": lat})
+    events = []
+    ctx.train(
+        STEP + "SELECT lat, AVG(air) AS air, AVG(air * air) AS other FROM ds GROUP BY lat", on_event=events.append
+    )
+    assert events[-1].panels[0].units == {"lat": "degrees_north", "air": "K"}
+
+
+def test_a_schedule_that_fails_ends_the_run(ctx, rows):
+    with pytest.raises(SqlError) as caught:
+        ctx.train(CELL, steps=9, schedule={"lr": "CAST(CASE WHEN :step < 2 THEN '0.1' ELSE 'x' END AS DOUBLE)"})
+    assert caught.value.lines()[-1] == "The run had made 2 steps; `params` stands at step 2."
+    assert len(rows()) == 3
+
+
+def test_a_loss_that_diverged_explains_the_error_behind_it(ctx, rows):
+    cell = """
+    INSERT INTO params SELECT :next_step, CAST(CASE WHEN :k < 5 THEN '1' ELSE 'x' END AS DOUBLE), :k FROM d LIMIT 1;
+    SELECT step, CASE WHEN step > 3 THEN exp(step * 1000.0) ELSE 1.0 END AS loss FROM params ORDER BY step
+    """
+    run = ctx.train(cell, steps=9)
+    assert (run.status, run.generation, run.steps) == ("diverged", 3, 3)
+    assert run.message.startswith("step 4: loss is infinite; `params` stands at step 3")
+    assert len(rows()) == 4
+
+
+def test_divergence_names_the_parameters_of_its_own_step(ctx):
+    """The curve is looked at later, when the schedule has gone on."""
+    cell = "INSERT INTO params SELECT :next_step, :lr, 0; SELECT step, exp(a) AS loss FROM params ORDER BY step"
+    run = ctx.train(cell, steps=20, schedule={"lr": "CAST(:step * 100 AS DOUBLE)"}, every=20)
+    assert run.message.startswith("step 9: loss is infinite with lr = 800; `params` stands at step 8")
 
 
 def test_an_empty_trajectory_is_refused(ctx):
@@ -354,5 +421,5 @@ def test_an_error_in_a_later_step_says_how_far_the_run_had_come(ctx, rows):
     cell = "INSERT INTO params SELECT :next_step, CAST(CASE WHEN :k < 2 THEN '1' ELSE 'x' END AS DOUBLE), 0"
     with pytest.raises(SqlError) as caught:
         ctx.train(cell, steps=5)
-    assert caught.value.lines()[-1] == "This was step 3 of the run; `params` stands at step 2."
+    assert caught.value.lines()[-1] == "The run had made 2 steps; `params` stands at step 2."
     assert len(rows()) == 3
