@@ -60,12 +60,14 @@ def repeated(columns: Sequence[pa.Array]) -> tuple[Rows, Rows]:
     later = [np.empty(0, np.int64)]
     earlier = [np.empty(0, np.int64)]
     rows = whole_keys(columns)
-    if len(rows) > 1 and not _strictly_ascending(columns[0]):
+    if len(rows) > 1 and not _strictly_ascending(columns):
         hashes = fingerprints(columns)[rows]
         order = np.argsort(hashes, kind="stable")
         rows, hashes = rows[order], hashes[order]
         while len(rows) > 1:
             begins = np.concatenate(([True], hashes[1:] != hashes[:-1]))
+            if begins.all():
+                break
             first = rows[np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))]
             again = equal(columns, rows, columns, first) & ~begins
             later.append(rows[again])
@@ -87,12 +89,17 @@ def whole_keys(columns: Sequence[pa.Array]) -> Rows:
     return rows
 
 
-def _strictly_ascending(column: pa.Array) -> bool:
-    """Whether a look at one integer column already shows that no key comes twice (the usual case of a step)."""
-    if column.null_count or not pa.types.is_integer(column.type):
-        return False
-    values = column.to_numpy(zero_copy_only=False)
-    return bool(np.all(values[1:] > values[:-1]))
+def _strictly_ascending(columns: Sequence[pa.Array]) -> bool:
+    """Whether whole numbers ascend row by row, so that no key comes twice: the usual case of (step, place)."""
+    more: npt.NDArray[np.bool_] = np.zeros(len(columns[0]) - 1, np.bool_)
+    even = ~more
+    for column in columns:
+        if column.null_count or not pa.types.is_integer(column.type):
+            return False
+        values = column.to_numpy(zero_copy_only=False)
+        more |= even & (values[1:] > values[:-1])
+        even &= values[1:] == values[:-1]
+    return bool(more.all())
 
 
 def equal(left: Sequence[pa.Array], i: Rows, right: Sequence[pa.Array], j: Rows) -> npt.NDArray[np.bool_]:
@@ -136,7 +143,9 @@ def _words(column: pa.Array) -> Hashes:
         values = np.where(np.isnan(values), np.nan, values + 0.0)  # one NaN, and no negative zero
         return values.view(np.uint64)
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        whole = pc.fill_null(column, False if pa.types.is_boolean(kind) else 0).to_numpy(zero_copy_only=False)
+        if column.null_count:
+            column = pc.fill_null(column, False if pa.types.is_boolean(kind) else 0)
+        whole = column.to_numpy(zero_copy_only=False)
         words: Hashes = whole.astype(np.uint64 if pa.types.is_unsigned_integer(kind) else np.int64).view(np.uint64)
         return words
     if (
