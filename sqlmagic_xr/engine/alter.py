@@ -15,7 +15,7 @@ from ..sql.syntax import Statement, Tree, expression_sql, identifier, transform,
 from . import query
 from .chunk import Chunk
 from .constraints import check
-from .ddl import Constraints, declared_column
+from .ddl import Constraints, check_default, declared_column
 from .definition import Column, Definition
 from .effect import Effect, Engine, free_name, target
 from .rows import defaults
@@ -142,6 +142,7 @@ def _alter_column(name: str, value: Tree, work: Work, engine: Engine) -> str:
     definition = version.definition
     place = definition.index(identifier(value["column_name"]), name)
     column = _altered(definition.columns[place], value["op"], name, definition)
+    check_default(column, name, engine)
     columns = (*definition.columns[:place], column, *definition.columns[place + 1 :])
     new = replace(definition, columns=columns)
     chunks = [_chunk(c.batch.columns, new, name) for c in version.chunks]

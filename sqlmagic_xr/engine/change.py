@@ -15,6 +15,7 @@ from . import query
 from .chunk import Chunk
 from .constraints import check
 from .effect import Engine
+from .expressions import refuse_aggregates
 from .keys import Rows
 from .pruning import batches, visible
 from .rows import arrange
@@ -134,7 +135,7 @@ class Assignments:
         for name, value in pairs:
             if columns.count(name) > 1:
                 raise UsageError(f"SET gives `{name}` two values")
-            _refuse_aggregates(value, engine)
+            refuse_aggregates(value, engine, "SET")
         values = [version.definition.default_of(n) if query.is_default(v) else v for n, v in pairs]
         return cls(tuple(columns), tuple(values))
 
@@ -158,28 +159,6 @@ def _column(parts: list[Tree], version: Version) -> str:
         error.span = span_of(parts)
         raise
     return name
-
-
-def _refuse_aggregates(expression: Tree, engine: Engine) -> None:
-    aggregates = set(engine.session.udafs())
-    for node in outside_subqueries(expression):
-        function = node.get("Function")
-        if isinstance(function, dict) and (name_of(function["name"])[-1] in aggregates or function.get("over")):
-            error = UsageError(
-                f"SET cannot use {name_of(function['name'])[-1].upper()}, which needs many rows",
-                hint="A subquery can: SET a = (SELECT avg(x) FROM ...).",
-            )
-            error.span = span_of(function["name"])
-            raise error
-
-
-def outside_subqueries(tree: Tree) -> list[dict[str, Any]]:
-    """Every dictionary of an expression, those inside a subquery left out."""
-    if isinstance(tree, (list, tuple)):
-        return [node for part in tree for node in outside_subqueries(part)]
-    if not isinstance(tree, dict) or "body" in tree:
-        return []
-    return [tree, *(node for value in tree.values() for node in outside_subqueries(value))]
 
 
 def label_of(relation: Tree) -> str | None:
@@ -221,6 +200,7 @@ def returning(
     """The rows that RETURNING gives of the rows ``batch``, which the statement calls ``label``."""
     if items is None:
         return None
+    refuse_aggregates(items, engine, "RETURNING")
     tree = query.select(items, [query.table("__returned__", label)], ctes=ctes)
     with engine.store.showing({"__returned__": provider([batch], batch.schema)}):
         return engine.query(tree)

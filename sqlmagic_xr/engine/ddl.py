@@ -15,6 +15,7 @@ from .chunk import Chunk
 from .constraints import check
 from .definition import Check, Column, Definition, Unique, sql_name, stored
 from .effect import Effect, Engine, counted, free_name, plain_name
+from .expressions import refuse_aggregates, refuse_subqueries
 from .rows import arrange, fit
 from .schema import provider
 from .scratch import Version, single_batch
@@ -91,12 +92,20 @@ def declared_column(node: Tree, table: str, found: Constraints, engine: Engine) 
         elif word not in ("Null", "Comment"):
             raise UnsupportedError(f"`{table}.{name}`: a column cannot have the option {word}")
     column = Column(name, stored(kind), _type_text(node["data_type"]), nullable, default, _length(node["data_type"]))
-    if default is not None:
-        _check_default(column, table, engine)
+    check_default(column, table, engine)
     return column
 
 
-def _check_default(column: Column, table: str, engine: Engine) -> None:
+def check_default(column: Column, table: str, engine: Engine) -> None:
+    """Evaluate a column's DEFAULT once, so that one that cannot be is refused where it is declared.
+
+    Raises:
+        TypeMismatchError, UsageError, UnsupportedError: it fails, does not fit, or needs other rows.
+    """
+    if column.default is None:
+        return
+    refuse_aggregates(column.default, engine, "DEFAULT")
+    refuse_subqueries(column.default, "DEFAULT")
     try:
         frame = engine.store.query(query_text(column.default), {})
     except Exception as error:
@@ -232,6 +241,8 @@ class Constraints:
 
 
 def _check_condition(constraint: Check, table: str, definition: Definition, engine: Engine) -> None:
+    refuse_aggregates(constraint.condition, engine, "CHECK")
+    refuse_subqueries(constraint.condition, "CHECK")
     rows = {table: provider([], definition.schema)}
     try:
         tree = query.select([query.item(constraint.condition, "v")], [query.table(table)])

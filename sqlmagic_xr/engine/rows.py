@@ -34,7 +34,8 @@ def arrange(rows: Any, version: Version, store: ScratchStore) -> pa.RecordBatch:
         ConstraintError: NULL in a column that is NOT NULL.
     """
     definition = version.definition
-    if isinstance(rows, pa.RecordBatch) and rows.schema.equals(definition.schema):
+    plain = all(column.length is None for column in definition.columns)
+    if plain and isinstance(rows, pa.RecordBatch) and rows.schema.equals(definition.schema):
         return _without_nulls(rows, version)
     given = _columns(rows, version)
     for name in given:
@@ -82,8 +83,8 @@ def _columns(rows: Any, version: Version) -> dict[str, pa.Array]:
 def fit(values: pa.Array, column: Column, table: str, store: ScratchStore) -> pa.Array:
     """Values as the column stores them.
 
-    Numbers go into numbers only where nothing is lost but digits behind the point of a float: 3.0 is a BIGINT, 3.7 is
-    not. Everything else is cast as DataFusion casts.
+    A number goes into an integer column only if it is one: 3.0 is a BIGINT, 3.7 is not. Into REAL and DECIMAL it is
+    rounded, if it is not too large. Everything else is cast as DataFusion casts.
 
     Raises:
         TypeMismatchError: names the column and the first value that does not fit.
@@ -104,7 +105,7 @@ def _cast(values: pa.Array, column: Column, table: str, store: ScratchStore) -> 
     if values.null_count == len(values):
         return pa.nulls(len(values), column.type)
     source = values.type
-    if _is_number(source) and _is_number(column.type):
+    if _is_number(source) and _is_number(column.type) and not pa.types.is_decimal(column.type):
         cast = _cast_number(values, column.type)
         if cast is None:
             bad = next(i for i in range(len(values)) if _cast_number(values.slice(i, 1), column.type) is None)

@@ -7,6 +7,7 @@ A plan keeps the version that it was made with: a DataFrame that is run later sh
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,7 +62,13 @@ class ScratchSchema(SchemaProvider):
 
         A view is planned here and not when DataFusion asks for it, since it cannot plan while it plans.
         """
-        plans = {name: self._plan(view, entries) for name in views if isinstance(view := entries.get(name), View)}
+        plans = {}
+        for name in views:
+            entry = entries.get(name)
+            if isinstance(entry, View):
+                # One that cannot be planned fails when it is asked for; the others are not its hostages.
+                with contextlib.suppress(Exception):
+                    plans[name] = self._plan(entry, entries)
         with self.pinned(entries, plans):
             yield
 
@@ -123,10 +130,20 @@ class ScratchSchema(SchemaProvider):
         """The plan of a view that nobody planned before: made by another thread, for want of a second planner."""
         made: list[Any] = []
         entries = self._visible()
-        worker = threading.Thread(target=lambda: made.append(self._plan(view, entries)))
+        failed: list[Exception] = []
+
+        def plan() -> None:
+            try:
+                made.append(self._plan(view, entries))
+            except Exception as error:
+                failed.append(error)
+
+        worker = threading.Thread(target=plan)
         worker.start()
         worker.join()
-        return made[0] if made else None
+        if failed:
+            raise failed[0]
+        return made[0]
 
     def _source(self, name: tuple[str, ...], entries: Entries) -> Any:
         entry: Entry | None = entries.get(name[-1])

@@ -143,7 +143,8 @@ class ScratchStore:
         """Add rows to a table, checked; returns how many. See :meth:`ScratchTable.append`."""
         with self.writing(statement) as work:
             before = work.table(name)
-            chunk = Chunk(arrange(rows, before, self))
+            # A copy, since an array of the caller's may share its memory with NumPy, where it can still change.
+            chunk = Chunk(pa.concat_batches([arrange(rows, before, self)]))
             check(chunk, before, self)
             return work.append(name, chunk)
 

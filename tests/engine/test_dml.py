@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import xarray as xr
@@ -80,6 +81,11 @@ def test_an_insert_runs_with_ctes_of_either_kind(db):
         ("CREATE TABLE t (a INT CHECK (a + 1))", TypeMismatchError, ["is no condition"]),
         ("CREATE TABLE t (a INT DEFAULT 'x')", TypeMismatchError, ["`t.a` is INT"]),
         ("CREATE TABLE t (a INT REFERENCES params(step))", UnsupportedError, ["ForeignKey"]),
+        ("CREATE TABLE t (a INT CHECK (count(a) > 0))", UsageError, ["CHECK cannot use COUNT"]),
+        ("CREATE TABLE t (a INT CHECK (a IN (SELECT step FROM params)))", UnsupportedError, ["subquery"]),
+        ("CREATE TABLE t (a INT DEFAULT count(*))", UsageError, ["DEFAULT cannot use COUNT"]),
+        ("CREATE TABLE t (a INT DEFAULT (SELECT max(step) FROM params))", UnsupportedError, ["subquery"]),
+        ("INSERT INTO params VALUES (5, 1, 1) RETURNING count(*)", UsageError, ["RETURNING cannot use COUNT"]),
         ("CREATE TABLE other.t (a INT)", UnsupportedError, ["default schema"]),
         ("DROP TABLE nothing", UnknownNameError, ["`nothing`"]),
     ],
@@ -145,8 +151,10 @@ def test_nan_is_one_key_and_null_is_none(db):
 )
 def test_a_declared_type_is_datafusions_and_holds_a_null(db, declared, arrow):
     db.run(f"CREATE TABLE t (k INT, v {declared}); INSERT INTO t (k) VALUES (1)")
+    for k in range(2, 6):  # chunks of every type can be merged
+        db.run(f"INSERT INTO t SELECT {k}, v FROM t WHERE k = 1")
     assert db.store.scratch("t").schema.field("v").type == arrow
-    assert db.rows("SELECT v FROM t") == [(None,)]
+    assert db.rows("SELECT DISTINCT v FROM t") == [(None,)]
 
 
 def test_create_table_as_select_keeps_types_and_rows(db):
@@ -298,3 +306,37 @@ def test_append_is_the_same_path_as_insert(db):
     with pytest.raises(TypeMismatchError):
         table.append({"step": ["x"]})
     assert len(table) == 2
+
+
+def test_a_decimal_is_rounded_and_never_cut_short(db):
+    db.run("CREATE TABLE t (k INT, d DECIMAL(10, 2)); INSERT INTO t VALUES (1, 2.5), (2, 10); UPDATE t SET d = d / 3")
+    assert [str(d) for (d,) in db.rows("SELECT d FROM t ORDER BY k")] == ["0.83", "3.33"]
+    with pytest.raises(TypeMismatchError, match=r"`t\.d` is DECIMAL"):
+        db.run("INSERT INTO t VALUES (3, 123456789012.5)")
+
+
+def test_varchar_has_its_length_on_every_path(db):
+    db.run("CREATE TABLE t (s VARCHAR(2)); INSERT INTO t VALUES ('ab')")
+    schema = db.store.scratch("t").schema
+    with pytest.raises(TypeMismatchError, match="'abc'"):
+        db.store.scratch("t").append(pa.record_batch([pa.array(["abc"])], schema=schema))
+    with pytest.raises(TypeMismatchError, match="3 characters"):
+        db.run("UPDATE t SET s = s || 'c'")
+
+
+def test_what_is_appended_no_longer_shares_the_callers_memory(db):
+    db.run("CREATE TABLE t (a DOUBLE)")
+    values = np.arange(3.0)
+    db.store.scratch("t").append({"a": values})
+    db.store.scratch("t").append(pa.record_batch({"a": pa.array(values)}))
+    values[:] = -1
+    assert db.rows("SELECT a FROM t") == [(0.0,), (1.0,), (2.0,)] * 2
+
+
+def test_a_view_whose_table_is_gone_holds_up_nothing_else(db):
+    db.ctx.from_dataset("air", xr.Dataset({"v": ("x", [1.0])}, coords={"x": [0]}))
+    db.run("CREATE VIEW warm AS SELECT * FROM air; CREATE TABLE t (a INT)")
+    db.ctx.deregister_table("air")
+    assert db.rows("SELECT count(*) FROM t") == [(0,)]
+    with pytest.raises(SqlError, match="air"):
+        db.rows("SELECT * FROM warm")

@@ -1,0 +1,51 @@
+"""What an expression of a statement with effects may not hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import UnsupportedError, UsageError
+from ..sql.syntax import Tree, name_of, span_of, walk
+from .effect import Engine
+
+_SUBQUERIES = {"Subquery", "InSubquery", "Exists"}
+
+
+def refuse_aggregates(expression: Tree, engine: Engine, place: str) -> None:
+    """Refuse what needs many rows where there is one.
+
+    Raises:
+        UsageError: an aggregate or a window function outside of a subquery.
+    """
+    aggregates = set(engine.session.udafs())
+    for node in outside_subqueries(expression):
+        function = node.get("Function")
+        if isinstance(function, dict) and (name_of(function["name"])[-1] in aggregates or function.get("over")):
+            error = UsageError(
+                f"{place} cannot use {name_of(function['name'])[-1].upper()}, which needs many rows",
+                hint="A subquery can: SET a = (SELECT avg(x) FROM ...)." if place == "SET" else None,
+            )
+            error.span = span_of(function["name"])
+            raise error
+
+
+def refuse_subqueries(expression: Tree, place: str) -> None:
+    """Refuse what other tables would decide.
+
+    Raises:
+        UnsupportedError: there is a subquery.
+    """
+    for node in walk(expression):
+        if _SUBQUERIES & set(node):
+            error = UnsupportedError(f"{place} cannot have a subquery: it is about one row")
+            error.span = span_of(node)
+            raise error
+
+
+def outside_subqueries(tree: Tree) -> list[dict[str, Any]]:
+    """Every dictionary of an expression, those inside a subquery left out."""
+    if isinstance(tree, (list, tuple)):
+        return [node for part in tree for node in outside_subqueries(part)]
+    if not isinstance(tree, dict) or "body" in tree:
+        return []
+    return [tree, *(node for value in tree.values() for node in outside_subqueries(value))]
