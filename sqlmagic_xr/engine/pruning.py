@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..sql.syntax import Tree, identifier, name_of, walk
+from ..sql.syntax import Tree, identifier, name_of
 from .scratch import Version
 
 _FLOAT = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -53,13 +53,13 @@ def visible(tree: Tree, versions: Mapping[str, Version]) -> dict[str, list[Stret
     named: dict[str, int] = {}
     hidden: set[str] = set()
     selects: list[Any] = []
-    for node in walk(tree):
-        if isinstance(node.get("Table"), dict) and (name := _table_name(node["Table"])) in versions:
+    for key, value in _parts(tree):
+        if key == "Table" and (name := _table_name(value)) in versions:
             named[name] = named.get(name, 0) + 1  # TABLE t counts too, and no WHERE restricts it
-        if isinstance(node.get("cte_tables"), list):
-            hidden |= {identifier(cte["alias"]["name"]) for cte in node["cte_tables"]}
-        if isinstance(node.get("Select"), dict) and node["Select"].get("selection") is not None:
-            selects.append(node["Select"])
+        elif key == "with":
+            hidden |= {identifier(cte["alias"]["name"]) for cte in value["cte_tables"]}
+        elif key == "Select" and value.get("selection") is not None:
+            selects.append(value)
     if not named:
         return {}
     seen: dict[str, list[Ranges]] = {}
@@ -73,6 +73,26 @@ def visible(tree: Tree, versions: Mapping[str, Version]) -> dict[str, list[Stret
             if sum(stop - start for _, start, stop in stretches) < versions[name].rows:
                 out[name] = stretches
     return out
+
+
+_PARTS = frozenset({"Table", "with", "Select"})
+# What no table's name can be in; these make up most of a tree, and this runs at every step of a training loop.
+_LEAVES = frozenset({"span", "Value", "Identifier", "CompoundIdentifier", "select_token", "alias", "data_type"})
+
+
+def _parts(tree: Tree) -> Iterator[tuple[str, Any]]:
+    """The tables, WITH clauses and SELECTs of a tree."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key not in _LEAVES and isinstance(value, (dict, list, tuple)):
+                    todo.append(value)
+                    if key in _PARTS and isinstance(value, dict):
+                        yield key, value
+        else:
+            todo += [item for item in node if isinstance(item, (dict, list, tuple))]
 
 
 def batches(version: Version, stretches: list[Stretch]) -> list[pa.RecordBatch]:

@@ -88,8 +88,9 @@ class ScratchStore:
         """
         self.check_usable()
         entries = self.entries()
-        named = entries if tree is None else {name_of(t["name"])[-1] for t in relations(tree)}
-        views = [n for n in named if isinstance(entries.get(n), View)]
+        views = [n for n, e in entries.items() if isinstance(e, View)]
+        if views and tree is not None:
+            views = [n for n in {name_of(t["name"])[-1] for t in relations(tree)} if n in views]
         parts = {} if tree is None or views else _parts(tree, entries)
         with self.schema.pinned(entries, parts), self.schema.planned(entries, views):
             yield
