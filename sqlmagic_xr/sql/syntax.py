@@ -166,11 +166,17 @@ def to_sql(tree: Tree) -> str:
     sqlparser prints a quote that follows a quote or a backslash as it stands, not doubled, so that ``a''b`` comes back
     as another string and ``\\' OR 1=1`` as SQL. Whatever holds a quote is therefore printed here.
     """
+    text = str(sqloxide.restore_ast([tree])[0])
+    if not _QUOTES.intersection(text):  # nothing in it is quoted: the usual case of a training step
+        return text
     quoted: dict[str, str] = {}
     text = str(sqloxide.restore_ast([transform(tree, lambda node: _hide_quotes(node, quoted))])[0])
     for marker, literal in quoted.items():
         text = text.replace(marker, literal)
     return text
+
+
+_QUOTES = frozenset("'\"`[")
 
 
 def _hide_quotes(node: dict[str, Any], quoted: dict[str, str]) -> Tree | None:
