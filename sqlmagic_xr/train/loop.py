@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SqlError, UsageError
@@ -27,6 +26,7 @@ from .settings import Settings
 from .step import Step, VerbatimStep
 from .task import Task, read_task
 from .trajectory import Trajectory, trajectory_of
+from .undo import Made, Undo
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -43,16 +43,6 @@ class _DivergedError(Exception):
 
 class _TakenBackError(Exception):
     """A step was made to look at it only."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A step that can still be taken back: its generation, the one before it, the tables before it, its parameters."""
-
-    made: int
-    generation: int
-    before: Mapping[str, Version]
-    shown: Mapping[str, Any]
 
 
 _NOTHING = object()
@@ -109,7 +99,7 @@ class Training:
         self._until: Until | None = None
         self._patience = Patience(settings.patience) if settings.patience is not None else None
         self._pace = Pace(times=0)
-        self._undo: deque[_Made] = deque()
+        self._undo = Undo()
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
         self._shown: Mapping[str, Any] = {}  # the parameters that a person set, as they were last used
@@ -265,7 +255,7 @@ class Training:
             raise
         self.run.generation, self.run.steps = made, self.run.steps + 1
         if self._curves.seen is not None:
-            self._undo.append(_Made(made, generation, before, self._shown))
+            self._undo.add(Made(made, generation, before, self._shown))
         return True
 
     def _inspect(self, before: Mapping[str, Version], after: Mapping[str, Version]) -> int:
@@ -319,16 +309,14 @@ class Training:
         """Take back the generation whose curve shows a NaN or an infinity, and those behind it."""
         found = self._curves.blemish
         if found is None:
-            while self._undo and self._undo[0].made <= (self._curves.seen or 0):
-                self._undo.popleft()
+            self._undo.settle(self._curves.seen or 0)
             return
-        undone = [made for made in self._undo if made.made >= found.generation]
-        restore(self._context.store, self._task.writes, undone[0].before, "a diverged step is taken back")
-        self.run.generation, self.run.steps = undone[0].generation, self.run.steps - len(undone)
-        self._undo.clear()
+        first, count = self._undo.take_back(found.generation)
+        restore(self._context.store, self._task.writes, first.before, "a diverged step is taken back")
+        self.run.generation, self.run.steps = first.generation, self.run.steps - count
         self._curves.forget(self.run.generation)
         deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
-        self._diverged(found.generation, found.column, found.value, undone[0].shown)
+        self._diverged(found.generation, found.column, found.value, first.shown)
 
     def _judge(self, values: Mapping[str, Any]) -> None:
         """End the run where --until holds or --patience is over."""

@@ -130,3 +130,20 @@ def keys(book, cell):
     book.cell(cell).locator(".jp-InputArea-prompt").click()
     book.page.keyboard.press("i")
     book.page.keyboard.press("i")
+
+
+def test_the_widget_is_alive_in_notebook_7(open_notebook):
+    book = open_notebook([SETUP, TRAIN, TELL], "notebook")
+    book.run(0)
+    book.start(1)
+    is_watched(book, 1)
+    pictures, end = set(), time.monotonic() + 8
+    while len(pictures) < 3 and time.monotonic() < end:
+        pictures.add(image(book, 1))
+        time.sleep(0.05)
+    assert len(pictures) == 3
+    book.screenshot("train-notebook-7")
+    press(book, 1, "Stop")
+    assert book.wait(1, 5) < 1.0
+    assert book.cell(1).locator(".jp-RenderedImage img").count() == 1
+    assert "TOLD stopped 0.01 True" in book.run(2)

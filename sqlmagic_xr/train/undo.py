@@ -1,0 +1,53 @@
+"""Steps that can still be taken back: a curve may show only later that one of them has diverged."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..engine.scratch import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A step that was committed.
+
+    Attributes:
+        made: the generation it made.
+        generation: the one before.
+        before: the tables before the step.
+        shown: the parameters of the step, the loop's own apart.
+    """
+
+    made: int
+    generation: int
+    before: Mapping[str, Version]
+    shown: Mapping[str, Any]
+
+
+class Undo:
+    """The steps that no curve has shown to be sound yet, the oldest first; versions share what is unchanged."""
+
+    def __init__(self) -> None:
+        self._made: deque[Made] = deque()
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def add(self, made: Made) -> None:
+        """Note a step that was committed."""
+        self._made.append(made)
+
+    def settle(self, seen: int) -> None:
+        """The generations up to ``seen`` are sound."""
+        while self._made and self._made[0].made <= seen:
+            self._made.popleft()
+
+    def take_back(self, generation: int) -> tuple[Made, int]:
+        """The step that made ``generation``, and how many there are from it on; all are forgotten."""
+        undone = [made for made in self._made if made.made >= generation]
+        self._made.clear()
+        return undone[0], len(undone)
