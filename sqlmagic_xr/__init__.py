@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .autodiff.rewrite import differentiate
     from .context import Context
     from .engine.result import Result
     from .errors import SqlError
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Context", "Result", "Run", "SqlError", "get_context"]
+__all__ = ["Context", "Result", "Run", "SqlError", "differentiate", "get_context"]
 
 _HOMES = {
     "Context": ".context",
     "Result": ".engine.result",
     "Run": ".train.run",
     "SqlError": ".errors",
+    "differentiate": ".autodiff.rewrite",
     "get_context": ".magics.shared",
 }
 

@@ -136,8 +136,8 @@ class Derivative:
             self._check_division(node)
         total: Expression = ZERO
         for partial, arg in zip(partials, args, strict=False):
-            tangent = self.of(arg)
-            if tangent is not None and partial != "0":
+            tangent = None if partial == "0" else self.of(arg)
+            if tangent is not None:
                 total = add(total, multiply(self._partial(partial, node), tangent))
         return total
 
@@ -160,7 +160,7 @@ class Derivative:
         """What kind of number an expression is: "integer", "real", or None where that depends on a parameter."""
         match node:
             case Literal():
-                return "integer" if isinstance(node.value, int) else "real"
+                return "text" if isinstance(node.value, str) else "integer" if isinstance(node.value, int) else "real"
             case Parameter():
                 return None
             case Column():
@@ -180,7 +180,7 @@ class Derivative:
 
     def _common(self, nodes: Sequence[Expression]) -> ColumnType | None:
         kinds = {self.type_of(node) for node in nodes}
-        return "real" if "real" in kinds else None if None in kinds else "integer"
+        return "real" if "real" in kinds else None if None in kinds else "integer" if "integer" in kinds else "text"
 
     def _aggregate(self, node: Call, name: str) -> Expression | None:
         if AGGREGATES.get(name) == "0":

@@ -30,7 +30,7 @@ integer division            refused: it is a staircase, and its 0 would be a tra
 ``STDDEV`` of equal values  NaN (0 / 0)
 NULL                        NULL only where the derivative still reads the NULL operand: that of a * x by a is x
 ... inside an aggregate     rows that the aggregate left out for a NULL are left out of its derivative too
-a factor of exactly 0       0, whatever the other factor is (NULL, NaN and Infinity included)
+a product with a number 0   0, whatever the other factor is (NULL, NaN and Infinity included)
 ==========================  ==========================================================================================
 
 Where SQL has no convention of its own they are those of JAX.

@@ -14,7 +14,7 @@ from datafusion import SessionConfig, SessionContext
 from xarray_sql.reader import read_xarray_table
 
 from ..autodiff.rewrite import rewrite
-from ..autodiff.rules import CALLS
+from ..autodiff.rules import CALLS, RULES, register
 from ..errors import SqlError, UnsupportedError
 from ..sql.lexer import TokenKind
 from ..sql.parameters import bind, can_be_parameter, missing, parameters_of, values_of
@@ -45,6 +45,11 @@ Params = Mapping[str, Any] | Sequence[Any] | None
 """Values for ``$name`` and ``:name``; a sequence gives ``$1``, ``$2``, ..."""
 
 
+def _configuration() -> SessionConfig:
+    """What a context has for settings; a derivative's parentheses may stand deeper than the 50 that are read else."""
+    return SessionConfig({"datafusion.sql_parser.recursion_limit": "200"}).with_information_schema(True)
+
+
 class Context(xarray_sql.Context):
     """A DataFusion session with xarray tables, scratch tables, notebook variables, parameters and derivatives.
 
@@ -70,11 +75,29 @@ class Context(xarray_sql.Context):
 
     def __init__(self, config: Any = None, runtime: Any = None, *, namespace: Namespace | None = None) -> None:
         reserve_threads()
-        super().__init__(config or SessionConfig().with_information_schema(True), runtime)
+        super().__init__(config or _configuration(), runtime)
+        self.rules = RULES
         self.chunks_read = 0
         self.store = ScratchStore(self)
         self.tables = Catalog(self)
         self.variables = Variables(self, namespace)
+
+    def register_derivative(self, name: str, partials: Sequence[str]) -> None:
+        """Give a function a derivative, for example one that was registered with ``register_udf``.
+
+        Args:
+            name: the function; the rule of a function that has one already is replaced in this context.
+            partials: for each argument the derivative by it, in SQL: ``$1``, ``$2``, ... are the arguments and
+                ``$0`` is the function's value.
+
+        Raises:
+            ParseError: a text that is not one expression.
+            UsageError: a text that mentions a column, or an argument that the function has not.
+
+        Example:
+            >>> Context().register_derivative("relu", ["CASE WHEN $1 > 0 THEN 1.0 ELSE 0.0 END"])
+        """
+        self.rules = register(self.rules, name, partials)
 
     # SQL
 
@@ -153,7 +176,7 @@ class Context(xarray_sql.Context):
         try:
             tree = name_columns(statement.tree, _will_change)
             self.variables.follow(self._reads(tree))
-            return Prepared(self, statement, rewrite(tree, self.tables))
+            return Prepared(self, statement, rewrite(tree, self.tables, rules=self.rules))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
 
@@ -318,7 +341,7 @@ class Prepared:
 
     def _plan_variant(self, tree: Tree) -> None:
         """Plan another tree in the place of the statement's own; it raises what the engine raises."""
-        prepared = Prepared(self.context, self.statement, rewrite(tree, self.context.tables))
+        prepared = Prepared(self.context, self.statement, rewrite(tree, self.context.tables, rules=self.context.rules))
         self.context.plan(to_sql(prepared.bind({}))).execution_plan()
 
     def bind(self, values: Mapping[str, Any]) -> Tree:

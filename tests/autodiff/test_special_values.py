@@ -1,0 +1,81 @@
+"""What the conventions of rules.py say, value by value: kinks, ties, edges, NULL, NaN and Infinity."""
+
+import math
+
+import pyarrow as pa
+import pytest
+
+NAN, INF = math.nan, math.inf
+
+# (expression, x, y, the derivative by x); None is NULL
+VALUES = [
+    ("abs(x)", 0.0, 0.0, 0.0), ("abs(x)", -0.5, 0.0, -1.0),
+    ("greatest(x, y)", 1.0, 1.0, 0.5), ("least(x, y)", 1.0, 1.0, 0.5), ("greatest(x, y)", 2.0, 1.0, 1.0),
+    ("greatest(x, y)", 1.0, None, 1.0), ("greatest(x, y)", None, 1.0, 0.0), ("least(x, y)", 1.0, None, 1.0),
+    ("greatest(x, 0) * y", 0.0, 3.0, 1.5), ("greatest(ln(x), -1)", 0.0, 0.0, 0.0),
+    ("floor(x)", 2.0, 0.0, 0.0), ("ceil(x) + round(x) + trunc(x)", 2.5, 0.0, 0.0), ("signum(x)", 0.0, 0.0, 0.0),
+    ("CAST(x AS INT)", 1.5, 0.0, 0.0), ("x * CAST(x AS BIGINT)", 1.9, 0.0, 1.0),
+    ("sqrt(x)", 0.0, 0.0, INF), ("cbrt(x)", 0.0, 0.0, INF), ("sqrt(x)", -1.0, 0.0, NAN),
+    ("ln(x)", -2.0, 0.0, -0.5), ("ln(x)", 0.0, 0.0, INF), ("log10(x)", -1.0, 0.0, -0.4342944819032518),
+    ("asin(x)", 1.0, 0.0, INF), ("acos(x)", 1.0, 0.0, -INF), ("asin(x)", 2.0, 0.0, NAN), ("atanh(x)", 1.0, 0.0, INF),
+    ("acosh(x)", 1.0, 0.0, INF),
+    ("power(x, 0)", 0.0, 0.0, 0.0), ("power(x, y)", 0.0, 0.0, 0.0), ("power(y, x)", 1.5, 0.0, 0.0),
+    ("power(x, 2)", -3.0, 0.0, -6.0), ("power(x, y)", -3.0, 2.0, -6.0), ("power(x, 1)", 0.0, 0.0, 1.0),
+    ("x % y", 5.5, 2.0, 1.0), ("y % x", 2.0, 5.5, -2.0), ("y % x", 2.0, 4.0, -2.0), ("y % x", -2.0, 5.5, 2.0),
+    ("CASE WHEN x > 0 THEN x * x END", -1.0, 0.0, None), ("CASE WHEN x > 0 THEN x * x END", 2.0, 0.0, 4.0),
+    ("CASE WHEN x > 0 THEN ln(x) ELSE 0 END", 0.0, 0.0, 0.0), ("CASE WHEN y > 0 THEN x ELSE 2 * x END", 1.0, None, 2.0),
+    ("CASE x WHEN 1 THEN x * x ELSE 3 * x END", 1.0, 0.0, 2.0),
+    ("coalesce(x, y)", None, 1.0, 0.0), ("coalesce(y, x)", 1.0, None, 1.0), ("coalesce(y, x)", 1.0, 2.0, 0.0),
+    ("nullif(x, y)", 1.0, 1.0, None), ("nullif(x, y)", 2.0, 1.0, 1.0), ("nullif(y, x)", 2.0, 1.0, 0.0),
+    ("nanvl(x, y)", NAN, 1.0, 0.0), ("nanvl(y, x)", 1.0, NAN, 1.0), ("nvl2(y, x, 5 * x)", 1.0, None, 5.0),
+    ("y / x", 0.0, 1.0, -INF), ("x / y", 1.0, 0.0, INF),
+    ("x * y", 1.0, None, None), ("x * y", None, 2.0, 2.0), ("x + y", 1.0, None, 1.0), ("x * x", None, 0.0, None),
+    ("x * y", 1.0, NAN, NAN), ("x * y", NAN, 2.0, 2.0), ("0 * y * x", 1.0, NAN, NAN),
+    ("x * 0 * y", 1.0, NAN, 0.0), ("x * y", 1.0, INF, INF),
+    ("1 / (1 + exp(-x))", -800.0, 0.0, 0.0), ("1 / (1 + exp(-x))", 800.0, 0.0, 0.0),
+    ("ln(1 + exp(x))", 800.0, 0.0, 1.0), ("ln(1 + exp(x))", -800.0, 0.0, 0.0), ("tanh(x)", 800.0, 0.0, 0.0),
+    ("ln(1 + exp(-x * y))", 800.0, 1.0, 0.0), ("ln(1 + exp(-x * y))", -800.0, 1.0, -1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "x", "y", "value"), VALUES)
+def test_a_convention(text, x, y, value, context):
+    context.from_arrow(pa.table({"x": pa.array([x], pa.float64()), "y": pa.array([y], pa.float64())}), "point")
+    (got,) = context.sql(f"SELECT grad({text}, x) AS v FROM point").to_arrow_table()["v"].to_pylist()
+    if value is None or got is None:
+        assert got is value
+    elif math.isnan(value):
+        assert math.isnan(got)
+    else:
+        assert got == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "values", "weights", "slope"),
+    [
+        ("max(a * w * x)", [1.0, 3.0, 2.0], [1.0, 2.0, 5.0], 10.0),
+        ("max(a * w + x - w)", [2.0, 2.0, 1.0], [1.0, 5.0, 9.0], 3.0),  # two rows attain it: half of each
+        ("min(a * w * x)", [1.0, None, 2.0], [3.0, 1.0, 1.0], 2.0),
+        ("stddev(a * x)", [1.0, 1.0, 1.0], [1.0, 1.0, 1.0], NAN),
+        ("sum(a * x)", [None, None, None], [1.0, 1.0, 1.0], None),
+        ("avg(a * x + w)", [1.0, 2.0, 3.0], [1.0, None, 1.0], 2.0),
+        ("sum(a)", [1.0, 2.0, 3.0], [1.0, 1.0, 1.0], 3.0),
+        ("avg(a + x)", [1.0, None, 3.0], [1.0, 1.0, 1.0], 1.0),
+        ("sum(a + x)", [1.0, None, 3.0], [1.0, 1.0, 1.0], 2.0),
+        ("sum(CASE WHEN w > 1 THEN a * x ELSE 0 END)", [1.0, 2.0, None], [1.0, 2.0, 3.0], 2.0),
+        ("avg(CASE WHEN w > 1 THEN a * x ELSE 0 END)", [1.0, 2.0, None], [1.0, 2.0, 3.0], 1.0),
+        ("avg(coalesce(x, 0) * a)", [1.0, 2.0, None], [1.0, 2.0, 3.0], 1.0),
+        ("count(a * x)", [1.0, 2.0, None], [1.0, 2.0, 3.0], 0.0),
+        ("sum(a * x) / count(*)", [1.0, 2.0, None], [1.0, 2.0, 3.0], 1.0),
+        ("sum(w * a * x) / sum(w)", [1.0, 3.0, 2.0], [1.0, 1.0, 2.0], 2.0),
+    ],
+)
+def test_a_convention_of_aggregates(call, values, weights, slope, context):
+    rows = {"x": pa.array(values, pa.float64()), "w": pa.array(weights, pa.float64())}
+    context.from_arrow(pa.table(rows), "rows_")
+    query = f"SELECT grad({call}, a) AS v FROM rows_ CROSS JOIN (SELECT 1.0 AS a) GROUP BY a"
+    (got,) = context.sql(query).to_arrow_table()["v"].to_pylist()
+    if slope is None or got is None:
+        assert got is slope
+    else:
+        assert got == pytest.approx(slope, rel=1e-12, nan_ok=True)
