@@ -63,41 +63,37 @@ class Grids:
         self, fetch: Callable[[tuple[str, ...]], pa.Table | None], key: Callable[[tuple[str, ...]], Sequence[str]]
     ) -> None:
         self._fetch, self._key = fetch, key
-        self._grids: dict[Read, tuple[pa.Table, Mapping[str, Any], Grid]] = {}
+        self._grids: dict[Read, tuple[Any, Mapping[str, Any], Grid]] = {}
         self._layouts: dict[Read, Layout | None] = {}
 
     def table(self, name: tuple[str, ...]) -> Table | None:
         """What a program is to know of a table."""
         found = self._fetch(name)
+        return None if found is None else described(found, tuple(self._key(name)))
+
+    def state(self, name: tuple[str, ...]) -> Any:
+        """An object that stands for the rows of a table: another one as soon as they change."""
+        return self._fetch(name)
+
+    def rows(self, name: tuple[str, ...], fixed: Mapping[str, Any]) -> pa.Table:
+        """The rows of a table in which some columns have these values."""
+        found = self._fetch(name)
         if found is None:
-            return None
-        types = {field.name: array_type(field.type) for field in found.schema}
-        nulls = frozenset(n for n, c in zip(found.column_names, found.columns, strict=True) if c.null_count)
-        key = tuple(self._key(name))
-        if any(types.get(column) is None for column in key):
-            return None
-        if not key:
-            if found.num_rows == 1:
-                return Table(types, (), nulls)
-            candidates = [n for n, kind in types.items() if kind in ("int64", "int32", "label") and n not in nulls]
-            return Table(types, key_of(columns_of(found, candidates), candidates) or None, nulls)
-        return Table(types, key, nulls)
+            raise Refused(f"{'.'.join(name)} is gone")
+        for column, value in fixed.items():
+            found = found.filter(pc.equal(found[column], pa.scalar(value.item(), found.schema.field(column).type)))
+        return found
 
     def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
         """See :class:`..dense.program.Source`."""
-        found = self._fetch(read.table)
-        if found is None:
-            raise Refused(f"{'.'.join(read.table)} is gone")
-        known = self._grids.get(read)
-        if known is not None and known[0] is found and known[1] == fixed:
+        state, known = self.state(read.table), self._grids.get(read)
+        if known is not None and known[0] is state and known[1] == fixed:
             return known[2]
-        made = self._made(read, found, fixed)
-        self._grids[read] = (found, dict(fixed), made)
+        made = self._made(read, self.rows(read.table, fixed))
+        self._grids[read] = (state, dict(fixed), made)
         return made
 
-    def _made(self, read: Read, found: pa.Table, fixed: Mapping[str, Any]) -> Grid:
-        for name, value in fixed.items():
-            found = found.filter(pc.equal(found[name], pa.scalar(value.item(), found.schema.field(name).type)))
+    def _made(self, read: Read, found: pa.Table) -> Grid:
         columns = columns_of(found, (*(read.key or ()), *read.columns))
         if read.key is None:
             return rows(columns, read.columns)
@@ -106,6 +102,26 @@ class Grids:
         made, layout = grid(columns, read.key, read.columns, self._layouts.get(read))
         self._layouts[read] = layout
         return made
+
+
+def described(found: pa.Table, key: tuple[str, ...], *, grows: bool = False) -> Table | None:
+    """What a program is to know of a table.
+
+    Args:
+        found: its rows; where it grows, those at the beginning.
+        key: the columns that name a row, or () where that is to be found out.
+        grows: whether rows are added to it, so that one row is no sign of a relation of one row.
+    """
+    types = {field.name: array_type(field.type) for field in found.schema}
+    nulls = frozenset(n for n, c in zip(found.column_names, found.columns, strict=True) if c.null_count)
+    if any(types.get(column) is None for column in key):
+        return None
+    if not key and found.num_rows == 1 and not grows:
+        return Table(types, (), nulls)
+    if not key:
+        candidates = [n for n, kind in types.items() if kind in ("int64", "int32", "label") and n not in nulls]
+        return Table(types, key_of(columns_of(found, candidates), candidates) or None, nulls)
+    return Table(types, key, nulls)
 
 
 def columns_of(table: pa.Table, names: Sequence[str]) -> dict[str, Column]:

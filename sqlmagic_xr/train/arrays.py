@@ -1,0 +1,231 @@
+"""The array executor as the plan of a step asks for it: it runs what is array code, and hands back what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..dense.node import Refused
+from ..dense.program import Output, Program, Query, Step
+from ..engine import dml
+from ..engine.scratch import Version
+from ..errors import SqlError, UnsupportedError
+from ..sql.expression import tree_columns
+from ..sql.parameters import parameters_of
+from ..sql.syntax import Tree, name_of, walk
+from .explain import Explained, Note
+from .generations import Generations
+from .gridded import arrow, parameter_types
+from .hoist import default_budget
+
+if TYPE_CHECKING:
+    from ..engine.context import Context, Prepared
+    from .plan import Runner
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """INSERT of a query, or CREATE TABLE AS.
+
+    Attributes:
+        table: what it writes.
+        columns: those that it fills, or () for all.
+        query: the inside of its query.
+        replaces: whether it is a CREATE TABLE.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    query: Tree
+    replaces: bool
+
+
+class ArrayExecutor:
+    """Runs the statements of a step that are array code (an :class:`.plan.Executor`).
+
+    Args:
+        context: whose tables they read and write.
+        insist: fail where a statement is no array code, and do not run it relationally.
+        budget: how many bytes of data may be held; a quarter of the machine's memory by default.
+    """
+
+    name = "dense"
+
+    def __init__(self, context: Context, *, insist: bool = False, budget: int | None = None) -> None:
+        self.context, self.insist = context, insist
+        self._budget = default_budget() if budget is None else budget
+        self._statements: list[_Statement] = []
+        self._program: Program | None = None
+        self._types: Mapping[str, Any] = {}
+        self._step: Step | None = None
+        self._last = -1
+        self.grids: Generations | None = None
+
+    def offer(
+        self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
+    ) -> Runner | str:
+        """A runner for a statement, or the first reason why there is none."""
+        found = _read(statement)
+        if isinstance(found, str):
+            if self.insist:
+                raise statement.statement.place(
+                    UnsupportedError(f"this statement is no array code: {found}", hint="Use --executor auto.")
+                )
+            return found
+        self._statements.append(found)
+        return ArrayRunner(self, statement, found, len(self._statements) - 1, fallback)
+
+    def outputs(self, index: int, values: Mapping[str, Any]) -> list[Output]:
+        """The rows of a statement at this step.
+
+        Raises:
+            Refused: they are none of ours.
+        """
+        if self._step is None or index <= self._last:
+            self._step = None  # its arrays may be used again
+            self._step = self._begin(values)
+        self._last = index
+        return self._step.run(index)
+
+    def _begin(self, values: Mapping[str, Any]) -> Step:
+        names = {name for statement in self._statements for name in parameters_of(statement.query)}
+        types = parameter_types({name: values[name] for name in names if name in values})
+        if self._program is None or types != self._types:
+            inserted = {s.table for s in self._statements if not s.replaces}
+            self.grids = self.grids or Generations(self.context, inserted, _columns(self._statements), self._budget)
+            queries = [
+                Query(s.query, (s.table,), s.replaces, s.columns or self._names(s)) for s in self._statements
+            ]  # fmt: skip
+            self._program, self._types = Program(queries, self.grids, types), types
+        assert self.grids is not None
+        return self._program.step(self.grids, values)
+
+    def _names(self, statement: _Statement) -> tuple[str, ...]:
+        """The columns of the table that an INSERT without a list fills."""
+        if statement.replaces:
+            return ()
+        return tuple(self.context.store.table(statement.table).definition.names)
+
+
+class ArrayRunner:
+    """One statement of a step, run as array code where it can be (a :class:`.plan.Runner`)."""
+
+    def __init__(
+        self, executor: ArrayExecutor, prepared: Prepared, statement: _Statement, index: int, fallback: Runner
+    ) -> None:
+        self._executor, self._prepared, self._statement = executor, prepared, statement
+        self._index, self._fallback = index, fallback
+        self._reason: Refused | None = None
+        self._ran = False
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Make the statement's changes, inside the step's transaction."""
+        try:
+            outputs = self._executor.outputs(self._index, values)
+            rows = arrow(outputs)
+        except Refused as reason:
+            self._reason, self._ran = reason, False
+            if self._executor.insist:
+                error = UnsupportedError(f"this statement is no array code: {reason}", hint="Use --executor auto.")
+                raise self._prepared.statement.place(error, reason.span) from None
+            self._fallback.run(values)
+            return
+        self._ran = True
+        try:
+            self._write(outputs, rows)
+        except SqlError as error:
+            raise self._prepared.statement.place(error) from error.__cause__
+
+    def _write(self, outputs: list[Output], rows: pa.Table) -> None:
+        statement, context = self._statement, self._executor.context
+        if statement.replaces:
+            dml.execute(self._prepared.statement, self._prepared.tree, _Answer(context, rows))
+            return
+        before = context.store.table(statement.table)
+        context.store.append(statement.table, rows, statement=self._prepared.statement.text)
+        after = context.store.table(statement.table)
+        if self._executor.grids is not None and isinstance(after, Version):
+            self._executor.grids.remember(statement.table, before, after, outputs)
+
+    def explain(self) -> Explained:
+        """Who runs the statement, and why not arrays."""
+        if self._reason is None:
+            title = self._prepared.statement.text.strip().split("\n")[0]
+            return Explained(title, "dense", (Note("arrays", "named-array code"),))
+        told = self._fallback.explain()
+        note = Note("not arrays", "runs relationally", self._reason.reason)
+        return Explained(told.title, told.executor, (note, *told.notes), told.sql)
+
+
+class _Answer:
+    """A context whose query has been answered already (an :class:`..engine.effect.Engine`)."""
+
+    def __init__(self, context: Context, rows: pa.Table) -> None:
+        self._context, self._rows = context, rows
+        self.session, self.store = context.session, context.store
+
+    def query(self, tree: Tree) -> pa.Table:
+        return self._rows
+
+    def relation(self, name: tuple[str, ...]) -> Any:
+        return self._context.relation(name)
+
+
+def _read(prepared: Prepared) -> _Statement | str:
+    """The query of a statement and where its rows go, or why it has none."""
+    tree = prepared.tree
+    outer = None
+    if isinstance(tree, dict) and "Query" in tree and "Insert" in tree["Query"]["body"]:
+        outer, tree = tree["Query"]["with"], tree["Query"]["body"]["Insert"]
+    if isinstance(tree, dict) and "Insert" in tree:
+        return _read_insert(tree["Insert"], outer)
+    if isinstance(tree, dict) and "CreateTable" in tree:
+        body = tree["CreateTable"]
+        if body["query"] is None or body["columns"] or not body["or_replace"]:
+            return "it is no CREATE OR REPLACE TABLE ... AS SELECT"
+        return _Statement(name_of(body["name"])[-1], (), body["query"], True)
+    return "it is no INSERT of a query"
+
+
+def _read_insert(body: Tree, outer: Tree | None) -> _Statement | str:
+    plain = ("insert_token", "table", "columns", "source", "into")
+    source = body["source"]
+    if any(value for key, value in body.items() if key not in plain) or "TableName" not in body["table"]:
+        return "it is an INSERT with more to it than a query"
+    if not source or "Values" in source["body"]:
+        return "it inserts no query"
+    columns = tuple(name_of([c] if isinstance(c, dict) else c)[-1] for c in body["columns"])
+    if outer is not None:
+        inner = source["with"]
+        tables = [*outer["cte_tables"], *(inner["cte_tables"] if inner else [])]
+        source = {**source, "with": {**outer, "cte_tables": tables}}
+    return _Statement(name_of(body["table"]["TableName"])[-1], columns, source, False)
+
+
+def _columns(statements: Collection[_Statement]) -> frozenset[str] | None:
+    """The names of all columns that some statements mention; None where a star may stand for any."""
+    names: set[str] = set()
+    for statement in statements:
+        for node in walk(statement.query):
+            if "Wildcard" in node or "QualifiedWildcard" in node:
+                return None
+            for name in (node.get("Using") or []) if isinstance(node.get("Using"), list) else []:
+                names.add(name_of(name)[-1])
+        for item in _strings(statement.query):
+            if item == "Wildcard":
+                return None
+        names |= {path[-1] for path in tree_columns(statement.query)}
+    return frozenset(names)
+
+
+def _strings(tree: Tree) -> Collection[str]:
+    """The select items that are plain words."""
+    return [
+        item
+        for node in walk(tree)
+        for item in (node.get("projection") or [])
+        if isinstance(item, str)
+    ]  # fmt: skip

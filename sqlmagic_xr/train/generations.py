@@ -1,0 +1,171 @@
+"""The grids of a context's tables while a step runs: data read once, state taken from what the last step wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..dense.grid import Cells, Grid
+from ..dense.lower import Read, Table
+from ..dense.node import Refused
+from ..dense.program import Output
+from ..engine.query import quoted
+from ..engine.scratch import Version
+from .gridded import Grids, array_type, described
+from .lookup import rows_where
+
+if TYPE_CHECKING:
+    from ..engine.context import Context
+
+Name = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a statement has appended to a table.
+
+    Attributes:
+        before, after: the table without it and with it.
+        outputs: the rows, their columns named as in the table.
+    """
+
+    before: Version
+    after: Version
+    outputs: tuple[Output, ...]
+
+
+class Generations(Grids):
+    """The grids of a context's tables.
+
+    Args:
+        context: whose.
+        inserted: the tables to which a step adds rows; their whole history is not read.
+        columns: the columns that the step's statements name; None for all.
+        budget: how many bytes of data tables may be read.
+    """
+
+    def __init__(
+        self, context: Context, inserted: Collection[str], columns: frozenset[str] | None, budget: int
+    ) -> None:
+        super().__init__(self._rows_of, self._key_of)
+        self._context, self._inserted, self._columns = context, frozenset(inserted), columns
+        self._budget = budget
+        self._data: dict[Name, pa.Table | None] = {}
+        self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
+        self._written: dict[Name, list[_Written]] = {}
+
+    def table(self, name: Name) -> Table | None:
+        """See :class:`..dense.lower.Tables`."""
+        version = self._version(name)
+        if version is None or name[-1] not in self._inserted:
+            return super().table(name)
+        chunks = [version.chunks[0].batch.slice(0, 100_000)] if version.chunks else []
+        found = pa.Table.from_batches(chunks, schema=version.definition.schema)
+        return described(found, version.definition.key, grows=True)
+
+    def state(self, name: Name) -> Any:
+        """See :class:`.gridded.Grids`."""
+        version = self._version(name)
+        return self._rows_of(name) if version is None else version
+
+    def rows(self, name: Name, fixed: Mapping[str, Any]) -> pa.Table:
+        """See :class:`.gridded.Grids`."""
+        version = self._version(name)
+        if version is None or (not fixed and name[-1] not in self._inserted):
+            return super().rows(name, fixed)
+        if not fixed:
+            raise Refused(f"it reads the whole history of {name[-1]}")
+        keys = [(column, value.item()) for column, value in fixed.items()]
+        return pa.Table.from_batches(rows_where(version, keys), schema=version.definition.schema)
+
+    def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
+        """See :class:`..dense.program.Source`."""
+        return self._last(read, fixed) or super().grid(read, fixed)
+
+    def remember(self, name: str, before: Version, after: Version, outputs: Sequence[Output]) -> None:
+        """Note what has been appended to a table, so that it need not be read back."""
+        earlier = self._written.get((name,), [])
+        chain = earlier[-15:] if earlier and earlier[-1].after is before else []
+        self._written[(name,)] = [*chain, _Written(before, after, tuple(outputs))]
+
+    def _last(self, read: Read, fixed: Mapping[str, Any]) -> Grid | None:
+        """The grid of rows that were written just now, if they are all that a scan asks for."""
+        written = self._written.get(read.table)
+        if not written or not fixed or written[-1].after is not self._version(read.table):
+            return None
+        found = []
+        for output in (o for w in written for o in w.outputs):
+            constants = output.constants
+            if not fixed.keys() <= constants.keys():
+                return None
+            if all(constants[n] == v for n, v in fixed.items()):
+                found.append(output)
+        keys = [(column, value.item()) for column, value in fixed.items()]
+        if len(found) != 1 or rows_where(written[0].before, keys):
+            return None
+        return _as_read(found[0], read, written[-1].after.definition.schema)
+
+    def _version(self, name: Name) -> Version | None:
+        entry = self._context.store.entries().get(name[-1]) if name[:-1] in ((), ("public",)) else None
+        return entry if isinstance(entry, Version) else None
+
+    def _rows_of(self, name: Name) -> pa.Table | None:
+        version = self._version(name)
+        if version is not None:
+            known = self._scratch.get(name)
+            if known is None or known[0] is not version:
+                known = self._scratch[name] = (version, version.to_arrow())
+            return known[1]
+        if name not in self._data:
+            self._data[name] = self._read(name)
+        return self._data[name]
+
+    def _key_of(self, name: Name) -> tuple[str, ...]:
+        version = self._version(name)
+        if version is not None:
+            return tuple(version.definition.key)
+        relation = self._context.relation(name)
+        return () if relation is None else tuple(relation.key)
+
+    def _read(self, name: Name) -> pa.Table | None:
+        """The columns of a data table that the step may need; None where it has none that arrays hold."""
+        relation = self._context.relation(name)
+        if relation is None or relation.kind == "view":
+            return None
+        wanted = [c for c in relation.columns if self._columns is None or c in self._columns or c in relation.key]
+        if not wanted:
+            wanted = list(relation.columns)[:1]
+        template = "SELECT {} FROM {}"
+        names = [quoted(c) for c in wanted]
+        source = ".".join(quoted(part) for part in name)
+        count = self._context.query(template.format("COUNT(*) AS n", source))["n"][0].as_py()
+        if count * len(wanted) * 8 * 3 > self._budget:
+            raise Refused(f"{'.'.join(name)} does not fit the memory that is set aside")
+        found = self._context.query(template.format(", ".join(names), source))
+        return found if all(array_type(found.schema.field(k).type) for k in relation.key) else None
+
+
+def _as_read(output: Output, read: Read, schema: pa.Schema) -> Grid | None:
+    """What was written, as a scan reads it; None where its axes or types differ from the table's."""
+    coordinates: dict[str, int] = {}
+    columns: dict[str, Cells] = {}
+    for name, kind, cells in output.columns:
+        if array_type(schema.field(name).type) != kind:
+            return None
+        if len(cells.dims) == 1 and cells.data is output.grid.axes[cells.dims[0]]:
+            coordinates[name] = cells.dims[0]
+        columns[name] = cells
+    if read.key is None or set(coordinates) < set(read.key) or len(read.key) != len(output.grid.axes):
+        return None
+    order = [coordinates[name] for name in read.key if name in coordinates]
+    if sorted(order) != list(range(len(output.grid.axes))) or not set(read.columns) <= set(columns):
+        return None
+    new = {old: place for place, old in enumerate(order)}
+    values = {
+        n: Cells(tuple(new[d] for d in columns[n].dims), columns[n].data, columns[n].valid) for n in read.columns
+    }  # fmt: skip
+    present = None if output.grid.present is None else output.grid.present.transpose(order)
+    return Grid(tuple(output.grid.axes[place] for place in order), read.key, values, present)
