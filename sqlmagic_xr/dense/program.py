@@ -159,7 +159,7 @@ class Program:
         for query in self._queries:
             parts: list[Relation] = []
             try:
-                parts = [_named(part, query.columns) for part in lowering.parts(query.tree, scope)]
+                parts = _named(lowering.parts(query.tree, scope), query.columns)
                 self.refusals.append(None)
             except Refused as reason:
                 self.refusals.append(reason)
@@ -269,13 +269,21 @@ class Step:
                 return found
 
 
-def _named(relation: Relation, names: tuple[str, ...]) -> Relation:
-    if not names:
-        return relation
-    if len(names) != len(relation.columns):
-        raise Refused(f"{len(relation.columns)} columns for {len(names)}")
-    columns = (replace(c, name=name) for c, name in zip(relation.columns, names, strict=True))
-    return replace(relation, columns=tuple(columns))
+def _named(parts: Sequence[Relation], names: tuple[str, ...]) -> list[Relation]:
+    """The parts of a result under one set of names: those given, or those of the first part."""
+    names = names or tuple(column.name for column in parts[0].columns)
+    types = [column.value.type for column in parts[0].columns]
+    if "" in names or len(set(names)) < len(names):
+        raise Refused("a column of the result has no name of its own")
+    named = []
+    for part in parts:
+        if len(part.columns) != len(names):
+            raise Refused(f"{len(part.columns)} columns for {len(names)}")
+        if [column.value.type for column in part.columns] != types or "null" in types:
+            raise Refused("the types of the result's columns are open")
+        columns = (replace(c, name=name) for c, name in zip(part.columns, names, strict=True))
+        named.append(replace(part, columns=tuple(columns)))
+    return named
 
 
 Instruction = tuple[Node, tuple[Node, ...], Callable[..., Any]]

@@ -1,0 +1,154 @@
+"""Which executor runs a statement: a silent fallback cannot hide here."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from datafusion import SessionContext
+
+from sqlmagic_xr.dense.node import Refused
+from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.sql.syntax import parse_one
+from sqlmagic_xr.train.gridded import Grids, arrow, parameter_types
+
+KEYS = {"x": ("s", "i"), "w": ("i", "o"), "b": ("o",), "y": ("s",), "weight": ("layer", "inp", "out")}
+PARAMETERS = {"k": 1, "lr": 0.5, "name": "red"}
+
+
+def gridded(dims, **columns):
+    sizes = [len(c) for c in dims.values()]
+    grid = np.meshgrid(*dims.values(), indexing="ij")
+    return pa.table(
+        {
+            **{d: g.ravel() for d, g in zip(dims, grid, strict=True)},
+            **{n: c(int(np.prod(sizes))) for n, c in columns.items()},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def tables():
+    rng = np.random.default_rng(1)
+    ragged = pa.concat_tables(
+        [
+            gridded({"layer": [layer], "inp": np.arange(n), "out": np.arange(m)}, val=lambda n: rng.normal(size=n))
+            for layer, n, m in ((0, 4, 3), (1, 3, 2))
+        ]
+    )
+    return {
+        "x": gridded({"s": np.arange(6), "i": np.arange(4)}, v=lambda n: rng.normal(size=n)),
+        "w": gridded({"i": np.arange(4), "o": np.arange(3)}, v=lambda n: rng.normal(size=n)),
+        "b": gridded({"o": np.arange(3)}, v=lambda n: rng.normal(size=n)),
+        "y": gridded(
+            {"s": np.arange(6)}, label=lambda n: rng.integers(0, 3, n), t=lambda n: ["red", "blue"] * (n // 2)
+        ),
+        "weight": ragged,
+        "cur": pa.table({"p": [1.5], "q": [2]}),
+    }
+
+
+BY_ARRAYS = (
+    """
+SELECT x.s, w.o, SUM(x.v * w.v) AS v FROM x JOIN w ON x.i = w.i GROUP BY x.s, w.o
+SELECT s, o, SUM(x.v * w.v) AS v FROM x JOIN w USING (i) GROUP BY s, o
+SELECT x.s, w.o, SUM(x.v * w.v) AS v FROM x, w WHERE x.i = w.i GROUP BY x.s, w.o
+SELECT x.s, w.o, SUM(x.v * w.v) AS v FROM x CROSS JOIN w WHERE x.i = w.i GROUP BY 1, 2
+SELECT x.s, tanh(SUM(x.v * w.v) + b.v) AS h FROM x JOIN w ON x.i = w.i JOIN b ON b.o = w.o GROUP BY x.s, w.o, b.v
+SELECT s, MAX(v) AS m FROM x GROUP BY s
+SELECT s, i, exp(x.v - m.v) AS e FROM x JOIN (SELECT s, MAX(v) AS v FROM x GROUP BY s) m USING (s)
+WITH m AS (SELECT s, MAX(v) AS v FROM x GROUP BY s)
+  SELECT x.s, ln(SUM(exp(x.v - m.v))) + m.v AS lse FROM x JOIN m ON x.s = m.s GROUP BY x.s, m.v
+SELECT AVG(v) AS a, COUNT(*) AS n, MIN(v) AS lo, MAX(v) AS hi, SUM(v) AS s FROM x
+SELECT var(v) AS a, var_pop(v) AS b, stddev(v) AS c, stddev_pop(v) AS d FROM x
+SELECT s, COUNT(*) AS n FROM x WHERE v > 0 GROUP BY s
+SELECT s, COUNT(v) AS n FROM x GROUP BY s HAVING AVG(v) > 0
+SELECT SUM(v) FILTER (WHERE i < 2) AS v FROM x
+SELECT SUM(CASE WHEN v > 0 THEN v ELSE 0 END) AS v FROM x
+SELECT s, SUM(CASE WHEN i = 2 THEN v END) AS v FROM x GROUP BY s
+SELECT s, v FROM x WHERE i = 2
+SELECT s, v FROM x WHERE i = :k
+SELECT s, i, v - :lr * v AS v FROM x
+SELECT :k + 1 AS step, o, v FROM b
+SELECT inp, out, val FROM weight WHERE layer = 0
+SELECT x.s, w.out AS o, SUM(x.v * w.val) AS v FROM x JOIN weight w ON x.i = w.inp WHERE w.layer = 0 GROUP BY x.s, w.out
+SELECT 0 AS layer, inp, out, val FROM weight WHERE layer = 0
+  UNION ALL SELECT 1, inp, out, val * 2 FROM weight WHERE layer = 1
+SELECT a.s, b.s AS t, SUM(a.v * b.v) AS k FROM x a JOIN x b ON a.i = b.i GROUP BY a.s, b.s
+SELECT a.s, b.s AS t, SUM(a.v * b.v) AS k FROM x a JOIN x b ON a.i = b.i WHERE a.s < b.s GROUP BY a.s, b.s
+SELECT s, i AS best
+  FROM (SELECT s, i, ROW_NUMBER() OVER (PARTITION BY s ORDER BY v DESC, i) AS r FROM x) q WHERE r = 1
+SELECT x.s, x.i FROM x JOIN (SELECT s, MAX(v) AS v FROM x GROUP BY s) m ON x.s = m.s AND x.v = m.v
+SELECT y.label, x.i, AVG(x.v) AS v FROM x JOIN y ON x.s = y.s GROUP BY y.label, x.i
+SELECT y.t, COUNT(*) AS n FROM y GROUP BY y.t
+SELECT y.s, b.v FROM y JOIN b ON b.o = y.label
+SELECT s, label FROM y WHERE t = 'red'
+SELECT s, label FROM y WHERE t = :name
+SELECT x.s, x.v * cur.p AS v FROM x CROSS JOIN cur
+SELECT cur.p - 0.1 * AVG(x.v) AS p FROM x CROSS JOIN cur GROUP BY cur.p
+SELECT x.s, x.i, x.v - (SELECT AVG(v) FROM x) AS v FROM x
+SELECT s, i, v FROM x WHERE s BETWEEN 1 AND 3 AND i IN (0, 2)
+SELECT s, i, coalesce(nullif(v, 0.0), 1.0) AS v FROM x
+SELECT s, i, CAST(v > 0 AS BIGINT) AS v FROM x
+SELECT s, i, s * 10 + i AS n, s % 2 AS odd, s / 2 AS half FROM x
+SELECT s, i, power(v, 2) + sqrt(abs(v)) + sin(v) * cos(v) AS v FROM x
+SELECT s, SUM(i) AS total, AVG(i) AS mean FROM x GROUP BY s
+SELECT q.s, q.z * 2 AS z FROM (SELECT s, SUM(v) AS z FROM x GROUP BY s) AS q
+SELECT d.s, SUM(power(d.v - c.v, 2)) AS v, c.s AS k FROM x d JOIN x c ON d.i = c.i WHERE c.s < 2 GROUP BY d.s, c.s
+WITH z (s, total) AS (SELECT s, SUM(v) FROM x GROUP BY s) SELECT AVG(total) AS v FROM z
+SELECT w.i, w.o, w.v, b.v AS bias FROM w JOIN b USING (o)
+SELECT x.* FROM x JOIN y ON x.s = y.s WHERE y.label = 1
+""".strip()
+    .replace("\n  ", " ")
+    .splitlines()
+)
+
+RELATIONALLY = {
+    "SELECT s, v FROM x ORDER BY v": "ORDER",
+    "SELECT s, v FROM x LIMIT 3": "LIMIT",
+    "SELECT DISTINCT i FROM x": "DISTINCT",
+    "SELECT x.s, b.v FROM x LEFT JOIN b ON b.o = x.i": "Left join",
+    "SELECT COUNT(DISTINCT i) AS n FROM x": "no array code for count",
+    "SELECT median(v) AS m FROM x": "no array code for median",
+    "SELECT s FROM x UNION SELECT s FROM y": "SetOperation",
+    "SELECT s, v FROM x WHERE EXISTS (SELECT 1 FROM y)": "no array code",
+    "SELECT s, v FROM x WHERE v > (SELECT v FROM b)": "several rows",
+    "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r": "RECURSIVE",
+    "SELECT s, SUM(v) OVER (PARTITION BY s) AS v FROM x": "no array code",
+    "SELECT v FROM nowhere": "nowhere has no grid",
+    "SELECT layer, SUM(val) AS v FROM weight WHERE inp > 100 GROUP BY layer": "empty",
+    "SELECT s, i / (s - s) AS v FROM x": "divided by zero",
+    "SELECT SUM(v * 1e308 * 1e308) AS v FROM x": "not finite",
+    "SELECT s, i FROM x WHERE v * 0 / 0 > 1": "NaN is compared",
+}
+
+
+def run(tables, sql):
+    grids = Grids(lambda name: tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
+    program = Program([Query(parse_one(sql).tree["Query"])], grids, parameter_types(PARAMETERS))
+    return arrow(program.step(grids, PARAMETERS).run(0))
+
+
+@pytest.mark.parametrize("sql", BY_ARRAYS)
+def test_these_are_array_code(tables, sql):
+    context = SessionContext()
+    for name, table in tables.items():
+        context.register_record_batches(name, [table.combine_chunks().to_batches()])
+    bound = sql.replace(":k", "1").replace(":lr", "0.5").replace(":name", "'red'")
+    mine, theirs = run(tables, sql), context.sql(bound).to_arrow_table()
+    assert mine.schema.types == theirs.schema.types
+    assert rows(mine) == pytest.approx(rows(theirs), rel=1e-11, abs=1e-12)
+
+
+def rows(table):
+    """The cells of all rows, in an order that rounding does not change; text as its length."""
+    found = [tuple(len(v) if isinstance(v, str) else v for v in row.values()) for row in table.to_pylist()]
+    return np.array(sorted(found, key=lambda row: [round(v, 6) for v in row])).ravel().tolist()
+
+
+def test_there_are_enough_of_them():
+    assert len(BY_ARRAYS) >= 40
+
+
+@pytest.mark.parametrize("sql", RELATIONALLY)
+def test_these_are_not_and_say_why(tables, sql):
+    with pytest.raises(Refused, match=RELATIONALLY[sql]):
+        run(tables, sql)
