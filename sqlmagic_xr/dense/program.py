@@ -69,6 +69,12 @@ class Output:
         return {name: cells.data[()] for name, _, cells in self.columns if not cells.dims and cells.valid is None}
 
     @property
+    def coordinates(self) -> Mapping[str, int]:
+        """The columns that are the coordinates of an axis, and which one."""
+        return {name: cells.dims[0] for name, _, cells in self.columns
+                if len(cells.dims) == 1 and cells.data is self.grid.axes[cells.dims[0]]}  # fmt: skip
+
+    @property
     def any(self) -> bool:
         """Whether there is a row."""
         return 0 not in self.grid.shape and (self.grid.present is None or bool(self.grid.present.any()))
@@ -121,14 +127,14 @@ class Query:
     """A statement of a program.
 
     Attributes:
-        tree: the inside of a ``Query`` node.
-        writes: the table that it writes, or None.
-        replaces: whether the table consists of nothing but its rows afterwards (CREATE TABLE AS).
+        tree: the inside of a ``Query`` node; None for a statement that others run.
+        writes: the tables that it may change.
+        replaces: whether the one table consists of nothing but its rows afterwards (CREATE TABLE AS).
         columns: the names under which its columns are written; () for those of SELECT.
     """
 
-    tree: Tree
-    writes: tuple[str, ...] | None = None
+    tree: Tree | None
+    writes: tuple[tuple[str, ...], ...] = ()
     replaces: bool = False
     columns: tuple[str, ...] = ()
 
@@ -148,7 +154,7 @@ class Program:
     def __init__(self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type]) -> None:
         self._queries, self._parameters = tuple(queries), dict(parameters)
         self._facts = _Facts(tables)
-        self._changing = {query.writes for query in queries}
+        self._changing = {table for query in queries for table in query.writes}
         self._lower()
 
     def _lower(self) -> None:
@@ -159,16 +165,18 @@ class Program:
         for query in self._queries:
             parts: list[Relation] = []
             try:
+                if query.tree is None:
+                    raise Refused("it is not a query")
                 parts = _named(lowering.parts(query.tree, scope), query.columns)
                 self.refusals.append(None)
             except Refused as reason:
                 self.refusals.append(reason)
             self._parts.append(parts)
-            if query.writes is not None:
-                lowering.versions[query.writes] = lowering.versions.get(query.writes, 0) + 1
-                scope.pop(query.writes[-1], None)
-                if query.replaces and len(parts) == 1 and len(query.writes) == 1:
-                    scope[query.writes[-1]] = parts[0]
+            for table in query.writes:
+                lowering.versions[table] = lowering.versions.get(table, 0) + 1
+                scope.pop(table[-1], None)
+                if query.replaces and len(parts) == 1:
+                    scope[table[-1]] = parts[0]
         self._code: list[_Code | None] = []
         self._kept: dict[Node, Any] = {}
         buffers, done = Buffers(), dict[Node, None]()

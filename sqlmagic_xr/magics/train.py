@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.core.magic import no_var_expand
 from IPython.display import display
@@ -109,6 +109,10 @@ class TrainOptions:
         "-e", "--explain", help="Say what of a step is done once and what each time, and do not train."
     )
     verbatim: bool = option("--verbatim", help="Run the statements as they stand at each step.")
+    executor: Literal["auto", "dense", "relational"] = option(
+        "--executor", help="Who runs a step: array code or DataFusion.", choices=("auto", "dense", "relational"),
+        default="auto",
+    )  # fmt: skip
     output: str | None = option(
         "-o", "--output", help="Keep the run as a variable.", convert=identifier, metavar="NAME"
     )
@@ -167,7 +171,7 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None
         cell, stream=True, steps=options.steps, params=dict(options.params), tune=dict(options.tune),
         schedule=dict(options.schedule), until=options.until, patience=options.patience, every=options.every,
         seed=options.seed, restart=options.restart, curve=options.curves,
-        verbatim=options.verbatim,
+        verbatim=options.verbatim, executor=options.executor,
     )  # fmt: skip
     if options.explain:
         print(*training.explain(), sep="\n\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,8 @@ class ArrayExecutor:
     def __init__(self, context: Context, *, insist: bool = False, budget: int | None = None) -> None:
         self.context, self.insist = context, insist
         self._budget = default_budget() if budget is None else budget
-        self._statements: list[_Statement] = []
+        self._statements: list[_Statement | str] = []
+        self._writes: tuple[str, ...] = ()
         self._program: Program | None = None
         self._types: Mapping[str, Any] = {}
         self._step: Step | None = None
@@ -65,18 +66,25 @@ class ArrayExecutor:
         self.grids: Generations | None = None
 
     def offer(
-        self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
-    ) -> Runner | str:
-        """A runner for a statement, or the first reason why there is none."""
-        found = _read(statement)
-        if isinstance(found, str):
-            if self.insist:
-                raise statement.statement.place(
-                    UnsupportedError(f"this statement is no array code: {found}", hint="Use --executor auto.")
-                )
-            return found
-        self._statements.append(found)
-        return ArrayRunner(self, statement, found, len(self._statements) - 1, fallback)
+        self, statements: Sequence[Prepared], *, writes: Collection[str], varying: Collection[str],
+        relational: Sequence[Runner],
+    ) -> Sequence[Runner | str]:  # fmt: skip
+        """For each statement a runner, or the first reason why there is none."""
+        self._statements, self._writes = [_read(prepared) for prepared in statements], tuple(writes)
+        offered: list[Runner | str] = []
+        for index, (prepared, found) in enumerate(zip(statements, self._statements, strict=True)):
+            if isinstance(found, str):
+                if self.insist:
+                    raise self.refusal(prepared, Refused(found))
+                offered.append(found)
+            else:
+                offered.append(ArrayRunner(self, prepared, found, index, relational[index]))
+        return offered
+
+    def refusal(self, prepared: Prepared, reason: Refused) -> SqlError:
+        """The error of a statement that has to be array code and is not."""
+        error = UnsupportedError(f"this statement is no array code: {reason.reason}", hint="Use --executor auto.")
+        return prepared.statement.place(error, reason.span)
 
     def outputs(self, index: int, values: Mapping[str, Any]) -> list[Output]:
         """The rows of a statement at this step.
@@ -91,17 +99,21 @@ class ArrayExecutor:
         return self._step.run(index)
 
     def _begin(self, values: Mapping[str, Any]) -> Step:
-        names = {name for statement in self._statements for name in parameters_of(statement.query)}
+        ours = [statement for statement in self._statements if isinstance(statement, _Statement)]
+        names = {name for statement in ours for name in parameters_of(statement.query)}
         types = parameter_types({name: values[name] for name in names if name in values})
         if self._program is None or types != self._types:
-            inserted = {s.table for s in self._statements if not s.replaces}
-            self.grids = self.grids or Generations(self.context, inserted, _columns(self._statements), self._budget)
-            queries = [
-                Query(s.query, (s.table,), s.replaces, s.columns or self._names(s)) for s in self._statements
-            ]  # fmt: skip
-            self._program, self._types = Program(queries, self.grids, types), types
+            inserted = set(self._writes) - {s.table for s in ours if s.replaces}
+            self.grids = self.grids or Generations(self.context, inserted, _columns(ours), self._budget)
+            self._program, self._types = Program([self._query(s) for s in self._statements], self.grids, types), types
         assert self.grids is not None
         return self._program.step(self.grids, values)
+
+    def _query(self, statement: _Statement | str) -> Query:
+        if isinstance(statement, str):
+            return Query(None, tuple((table,) for table in self._writes))
+        columns = statement.columns or self._names(statement)
+        return Query(statement.query, ((statement.table,),), statement.replaces, columns)
 
     def _names(self, statement: _Statement) -> tuple[str, ...]:
         """The columns of the table that an INSERT without a list fills."""
@@ -129,8 +141,7 @@ class ArrayRunner:
         except Refused as reason:
             self._reason, self._ran = reason, False
             if self._executor.insist:
-                error = UnsupportedError(f"this statement is no array code: {reason}", hint="Use --executor auto.")
-                raise self._prepared.statement.place(error, reason.span) from None
+                raise self._executor.refusal(self._prepared, reason) from None
             self._fallback.run(values)
             return
         self._ran = True

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from ..dense.grid import Cells, Grid
@@ -69,7 +70,7 @@ class Generations(Grids):
     def state(self, name: Name) -> Any:
         """See :class:`.gridded.Grids`."""
         version = self._version(name)
-        return self._rows_of(name) if version is None else version
+        return self._rows_of(name) if version is None else version.chunks  # which a commit leaves as they are
 
     def rows(self, name: Name, fixed: Mapping[str, Any]) -> pa.Table:
         """See :class:`.gridded.Grids`."""
@@ -88,25 +89,26 @@ class Generations(Grids):
     def remember(self, name: str, before: Version, after: Version, outputs: Sequence[Output]) -> None:
         """Note what has been appended to a table, so that it need not be read back."""
         earlier = self._written.get((name,), [])
-        chain = earlier[-15:] if earlier and earlier[-1].after is before else []
+        chain = earlier[-15:] if earlier and earlier[-1].after.chunks is before.chunks else []
         self._written[(name,)] = [*chain, _Written(before, after, tuple(outputs))]
 
     def _last(self, read: Read, fixed: Mapping[str, Any]) -> Grid | None:
         """The grid of rows that were written just now, if they are all that a scan asks for."""
         written = self._written.get(read.table)
-        if not written or not fixed or written[-1].after is not self._version(read.table):
+        version = self._version(read.table)
+        if not written or not fixed or version is None or written[-1].after.chunks is not version.chunks:
             return None
         found = []
         for output in (o for w in written for o in w.outputs):
             constants = output.constants
-            if not fixed.keys() <= constants.keys():
+            if any(name not in constants and name not in output.coordinates for name in fixed):
                 return None
-            if all(constants[n] == v for n, v in fixed.items()):
+            if all(constants.get(name, value) == value for name, value in fixed.items()):
                 found.append(output)
         keys = [(column, value.item()) for column, value in fixed.items()]
         if len(found) != 1 or rows_where(written[0].before, keys):
             return None
-        return _as_read(found[0], read, written[-1].after.definition.schema)
+        return _as_read(found[0], read, fixed, written[-1].after.definition.schema)
 
     def _version(self, name: Name) -> Version | None:
         entry = self._context.store.entries().get(name[-1]) if name[:-1] in ((), ("public",)) else None
@@ -116,7 +118,7 @@ class Generations(Grids):
         version = self._version(name)
         if version is not None:
             known = self._scratch.get(name)
-            if known is None or known[0] is not version:
+            if known is None or known[0].chunks is not version.chunks:
                 known = self._scratch[name] = (version, version.to_arrow())
             return known[1]
         if name not in self._data:
@@ -148,24 +150,35 @@ class Generations(Grids):
         return found if all(array_type(found.schema.field(k).type) for k in relation.key) else None
 
 
-def _as_read(output: Output, read: Read, schema: pa.Schema) -> Grid | None:
+def _as_read(output: Output, read: Read, fixed: Mapping[str, Any], schema: pa.Schema) -> Grid | None:
     """What was written, as a scan reads it; None where its axes or types differ from the table's."""
-    coordinates: dict[str, int] = {}
-    columns: dict[str, Cells] = {}
-    for name, kind, cells in output.columns:
-        if array_type(schema.field(name).type) != kind:
-            return None
-        if len(cells.dims) == 1 and cells.data is output.grid.axes[cells.dims[0]]:
-            coordinates[name] = cells.dims[0]
-        columns[name] = cells
-    if read.key is None or set(coordinates) < set(read.key) or len(read.key) != len(output.grid.axes):
+    if any(array_type(schema.field(name).type) != kind for name, kind, _ in output.columns):
         return None
-    order = [coordinates[name] for name in read.key if name in coordinates]
-    if sorted(order) != list(range(len(output.grid.axes))) or not set(read.columns) <= set(columns):
+    axes, coordinates = output.grid.axes, output.coordinates
+    picked = {}
+    for name in fixed.keys() & coordinates.keys():
+        (places,) = np.nonzero(axes[coordinates[name]] == fixed[name])
+        if len(places) != 1:
+            return None
+        picked[coordinates[name]] = int(places[0])
+    order = [coordinates[name] for name in read.key or () if name in coordinates]
+    columns = {name: cells for name, _, cells in output.columns}
+    if len(order) != len(read.key or ()) or sorted([*order, *picked]) != list(range(len(axes))):
+        return None
+    if read.key is None or not columns.keys() >= set(read.columns):
         return None
     new = {old: place for place, old in enumerate(order)}
-    values = {
-        n: Cells(tuple(new[d] for d in columns[n].dims), columns[n].data, columns[n].valid) for n in read.columns
-    }  # fmt: skip
-    present = None if output.grid.present is None else output.grid.present.transpose(order)
-    return Grid(tuple(output.grid.axes[place] for place in order), read.key, values, present)
+
+    def cut(array: Any, dims: Sequence[int]) -> Any:
+        return array[tuple(picked.get(d, slice(None)) for d in dims)] if picked.keys() & set(dims) else array
+
+    values = {}
+    for name in read.columns:
+        cells = columns[name]
+        valid = None if cells.valid is None else cut(cells.valid, cells.dims)
+        values[name] = Cells(tuple(new[d] for d in cells.dims if d in new), cut(cells.data, cells.dims), valid)
+    present = output.grid.present
+    if present is not None:
+        kept = sorted(order)
+        present = cut(present, range(len(axes))).transpose([kept.index(place) for place in order])
+    return Grid(tuple(axes[place] for place in order), read.key, values, present)

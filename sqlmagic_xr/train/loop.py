@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SqlError, UsageError
+from .arrays import ArrayExecutor
 from .control import Control
 from .curve import Curve
 from .curves import Curves
@@ -94,7 +95,9 @@ class Training:
         self._step: Step = (
             VerbatimStep(statements)
             if settings.verbatim
-            else PlannedStep(statements, writes=self._task.writes, varying=self._parameters.varying)
+            else PlannedStep(
+                statements, writes=self._task.writes, varying=self._parameters.varying, executors=self._executors()
+            )
         )
         self._until: Until | None = None
         self._patience = Patience(settings.patience) if settings.patience is not None else None
@@ -118,6 +121,11 @@ class Training:
         finally:
             if self.run.status == "running":  # whoever iterated has broken off
                 self._close("stopped")
+
+    def _executors(self) -> list[ArrayExecutor]:
+        if self._settings.executor == "relational":
+            return []
+        return [ArrayExecutor(self._context, insist=self._settings.executor == "dense")]
 
     def explain(self) -> list[Explained]:
         """How each statement of the step runs; where the run has not begun, one step is made and taken back.

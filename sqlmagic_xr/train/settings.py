@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import UsageError
 from .events import Range
@@ -27,6 +27,7 @@ class Settings:
         restart: begin again at the first generation, dropping the later ones.
         verbatim: run the statements as they stand at each step, with nothing folded, kept or handed to another
             executor.
+        executor: "relational" for DataFusion alone, "dense" for array code alone, "auto" for whichever can.
         curves: names of views to draw, instead of SELECTs in the text.
 
     Raises:
@@ -43,6 +44,7 @@ class Settings:
     seed: int | None = None
     restart: bool = False
     verbatim: bool = False
+    executor: Literal["auto", "dense", "relational"] = "auto"
     curves: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import UsageError
 from .events import Event, Paused, Range
@@ -33,6 +33,7 @@ def train(
     seed: int | None = None,
     restart: bool = False,
     verbatim: bool = False,
+    executor: Literal["auto", "dense", "relational"] = "auto",
     curve: str | Iterable[str] = (),
     stream: bool = False,
     on_event: Callable[[Event], object] | None = None,
@@ -53,6 +54,7 @@ def train(
         seed: the same seed gives the same ``:random`` at the same step.
         restart: begin again at the first generation.
         verbatim: run each statement as it stands at each step; the tables come out the same, only slower.
+        executor: "dense" runs the statements as array code or fails, "relational" never does; "auto" does where it can.
         curve: views to draw, instead of SELECTs in ``text``.
         stream: return at once what can be iterated to run it, event by event.
         on_event: called with every event.
@@ -66,7 +68,7 @@ def train(
     ranges = {name: r if isinstance(r, Range) else Range(*map(float, r)) for name, r in (tune or {}).items()}
     settings = Settings(
         steps=steps, params=dict(params or {}), tune=ranges, schedule=dict(schedule or {}), until=until,
-        patience=patience, every=every, seed=seed, restart=restart, verbatim=verbatim,
+        patience=patience, every=every, seed=seed, restart=restart, verbatim=verbatim, executor=executor,
         curves=(curve,) if isinstance(curve, str) else tuple(curve),
     )  # fmt: skip
     if stream and on_event is not None:
