@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,20 +66,17 @@ class ArrayExecutor:
         self.grids: Generations | None = None
 
     def offer(
-        self, statements: Sequence[Prepared], *, writes: Collection[str], varying: Collection[str],
-        relational: Sequence[Runner],
-    ) -> Sequence[Runner | str]:  # fmt: skip
-        """For each statement a runner, or the first reason why there is none."""
-        self._statements, self._writes = [_read(prepared) for prepared in statements], tuple(writes)
-        offered: list[Runner | str] = []
-        for index, (prepared, found) in enumerate(zip(statements, self._statements, strict=True)):
-            if isinstance(found, str):
-                if self.insist:
-                    raise self.refusal(prepared, Refused(found))
-                offered.append(found)
-            else:
-                offered.append(ArrayRunner(self, prepared, found, index, relational[index]))
-        return offered
+        self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
+    ) -> Runner | str:
+        """A runner for the next statement of the step, or the first reason why there is none."""
+        found = _read(statement)
+        self._statements.append(found)
+        self._writes = tuple(writes)
+        if not isinstance(found, str):
+            return ArrayRunner(self, statement, found, len(self._statements) - 1, fallback)
+        if self.insist:
+            raise self.refusal(statement, Refused(found))
+        return found
 
     def refusal(self, prepared: Prepared, reason: Refused) -> SqlError:
         """The error of a statement that has to be array code and is not."""
