@@ -227,7 +227,7 @@ def test_a_state_value_of_any_type_comes_through_a_step_unchanged(ctx, kind, val
 
 
 def test_the_loop_explains_without_a_trace(ctx):
-    training = ctx.train(f"INSERT INTO params {GROUPED.format(CURRENT)}", steps=2, stream=True)
+    training = ctx.train(f"INSERT INTO params {GROUPED.format(CURRENT)}", steps=2, stream=True, executor="relational")
     (found,) = training.explain()
     assert found.executor == "relational"
     assert len(ctx.scratch("params")) == 1
