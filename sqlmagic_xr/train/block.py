@@ -355,6 +355,18 @@ def _taken_out(tables: list[Tree], source: Source) -> tuple[list[Tree], Tree | N
     return [*tables[: source.item], *left, *tables[source.item + 1 :]], freed
 
 
+def exchanged(tables: list[Tree], source: Source, factor: Tree) -> list[Tree]:
+    """FROM with another relation in the place of ``source``."""
+    item = tables[source.item]
+    if source.join < 0:
+        item = {**item, "relation": factor}
+    else:
+        joins = list(item["joins"])
+        joins[source.join] = {**joins[source.join], "relation": factor}
+        item = {**item, "joins": joins}
+    return [*tables[: source.item], item, *tables[source.item + 1 :]]
+
+
 def _check_labels(select: Tree, order_by: Tree, source: Source) -> None:
     """A bare name in GROUP BY, HAVING or ORDER BY may mean a column of the SELECT instead."""
     labels = {identifier(i["ExprWithAlias"]["alias"]) for i in select["projection"] if "ExprWithAlias" in i}

@@ -21,6 +21,7 @@ from .block import (
     UnsureError,
     conjunction,
     conjuncts,
+    exchanged,
     is_query,
     parameters_in,
     sources_of,
@@ -384,19 +385,11 @@ class _Pass:
     def _narrowed(self, query: Tree, source: Source, read: Read, found: Found, version: Version) -> Tree:
         """The query, reading only the rows of that key; every condition stays."""
         select = query["body"]["Select"]
-        item = select["from"][source.item]
-        alias = source.alias
-        factor = build.table(read.relation, alias)["relation"]
+        factor = build.table(read.relation, source.alias)["relation"]
         own = source.factor["Table"]["alias"]
         if own is not None:
             factor = {"Table": {**factor["Table"], "alias": own}}
-        if source.join < 0:
-            item = {**item, "relation": factor}
-        else:
-            joins = list(item["joins"])
-            joins[source.join] = {**joins[source.join], "relation": factor}
-            item = {**item, "joins": joins}
-        tables = [*select["from"][: source.item], item, *select["from"][source.item + 1 :]]
+        tables = exchanged(select["from"], source, factor)
         self._slices[read.relation] = version
         self._keep(read, found)
         self.notes.append(Note("bound", _shown(read), "only the rows of that key are given to the engine"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,21 @@ import pyarrow as pa
 
 from ..engine import query as build
 from ..engine.schema import provider
+from ..engine.streaming import streamed
 from ..errors import SqlError
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, to_sql, walk
-from .block import SOME_ROW, Naming, Source, UnsureError, conjunction, conjuncts, is_query, parameters_in, sources_of
+from .block import (
+    SOME_ROW,
+    Naming,
+    Source,
+    UnsureError,
+    conjunction,
+    conjuncts,
+    exchanged,
+    is_query,
+    parameters_in,
+    sources_of,
+)
 from .explain import Note, nbytes_shown
 
 if TYPE_CHECKING:
@@ -64,18 +77,20 @@ class Larder:
         self._context = context
         self.budget = budget
         self._kept: dict[str, Kept | str] = {}
+        self._streams: dict[tuple[str, ...], Kept] = {}
 
     @property
     def nbytes(self) -> int:
         """Bytes of everything kept."""
         return sum(k.nbytes for k in self._kept.values() if isinstance(k, Kept))
 
-    def keep(self, sql: str, reads: Collection[str]) -> Kept:
+    def keep(self, sql: str, reads: Collection[str], expected: int = 0) -> Kept:
         """The rows of a query, evaluated now or before.
 
         Args:
             sql: the query.
             reads: the scratch tables that it reads.
+            expected: how many bytes it will have, as far as that is known before.
 
         Raises:
             UnsureError: they do not fit the budget, or cannot be evaluated ahead of the step.
@@ -86,11 +101,40 @@ class Larder:
             known = None
         if known is None:
             self._kept.pop(sql, None)
-            known = self._evaluated(sql, {name: entries.get(name) for name in reads})
+            if expected > self.budget - self.nbytes:
+                known = self._too_large(expected)
+            else:
+                known = self._evaluated(sql, {name: entries.get(name) for name in reads})
             self._kept[sql] = known
         if isinstance(known, str):
             raise UnsureError(known)
         return known
+
+    def expected(self, table: tuple[str, ...], columns: Collection[str]) -> int:
+        """How many bytes these columns of an xarray table have; 0 for another table, of which that is not known."""
+        dataset = self._context.tables.dataset(table)
+        relation = self._context.relation(table)
+        if dataset is None or relation is None:
+            return 0
+        rows = math.prod(dataset.sizes[dim] for dim in relation.key)
+        return int(rows * sum(dataset[name].dtype.itemsize for name in columns if name in dataset.variables))
+
+    def stream(self, table: tuple[str, ...]) -> Kept | None:
+        """An xarray table that is read a few chunks at a time; None for a table of another kind."""
+        dataset = self._context.tables.dataset(table)
+        if dataset is None or not dataset.data_vars:
+            return None
+        if table not in self._streams:
+            schema = self._context.table(".".join(f'"{part}"' for part in table)).schema()
+            name = f"__read_{len(self._streams)}__"
+            self._streams[table] = Kept(name, streamed(dataset, schema), math.prod(dataset.sizes.values()), 0)
+        return self._streams[table]
+
+    def _too_large(self, size: int) -> str:
+        return (
+            f"its {nbytes_shown(size)} or more exceed the {nbytes_shown(self.budget)} that may be kept in memory: "
+            "it is read each step"
+        )
 
     def _evaluated(self, sql: str, reads: Mapping[str, Any]) -> Kept | str:
         left = self.budget - self.nbytes
@@ -104,7 +148,7 @@ class Larder:
         except Exception as error:  # the engine's own errors; the statement itself will tell, if it meets them too
             return f"it cannot be evaluated ahead: {str(error).splitlines()[0]}"
         if batches is None:
-            return f"it is larger than the {nbytes_shown(self.budget)} that may be kept in memory: it is read each step"
+            return self._too_large(size)
         rows = sum(b.num_rows for b in batches)
         cores = os.cpu_count() or 1
         partitions = 1 if rows < _ROWS_TO_SHARE else cores
@@ -197,20 +241,21 @@ class _Pass:
     def _query(self, query: Tree) -> Tree:
         if "Select" not in query["body"]:
             return query
-        for place in range(len(sources_of(query["body"]["Select"], self._columns_of))):
-            source = sources_of(query["body"]["Select"], self._columns_of)[place]
+        for place in range(len(self._sources(query["body"]["Select"]))):
+            source = self._sources(query["body"]["Select"])[place]
             if not source.alias or not self._is_invariant(source.factor):
                 continue
             try:
                 query = self._with_kept(query, source)
             except UnsureError as error:
                 self.notes.append(Note("not kept", _shown(source), str(error)))
+                query = self._with_streamed(query, source)
         return self._without_needless_count(query)
 
     def _without_needless_count(self, query: Tree) -> Tree:
         """The query without the test for an empty input that :mod:`.fold` has put in, where it cannot be empty."""
         select = query["body"]["Select"]
-        tables = [source.table for source in sources_of(select, self._columns_of)]
+        tables = [source.table for source in self._sources(select)]
         all_rows = select["selection"] is None and all(
             "CrossJoin" in join["join_operator"] for item in select["from"] for join in item["joins"]
         )
@@ -241,13 +286,17 @@ class _Pass:
 
     def _with_kept(self, query: Tree, source: Source) -> Tree:
         select = query["body"]["Select"]
-        naming = Naming(sources_of(select, self._columns_of), self._columns_of)
+        naming = Naming(self._sources(select), self._columns_of)
         own = self._own_conditions(select, source, naming)
         label = source.factor[next(iter(source.factor))]["alias"] or _label(source.alias)
+        used = self._used(query, source)
+        measured = source.table is not None and not own
+        expected = self._larder.expected(source.table or (), used or source.columns or ()) if measured else 0
         kept = self._larder.keep(
-            to_sql(_ahead(source, label, self._used(query, source), own)),
+            to_sql(_ahead(source, label, used, own)),
             {name_of(n["Table"]["name"])[-1] for n in walk(source.factor) if isinstance(n.get("Table"), dict)}
             & self._scratch,
+            expected,
         )
         self.kept[kept.name] = kept
         self.notes.append(Note("kept", _shown(source), f"{kept.rows:,} rows, {nbytes_shown(kept.nbytes)}"))
@@ -255,15 +304,26 @@ class _Pass:
         factor = {"Table": {**factor["Table"], "alias": {**label, "columns": []}}}
         rest = [c for c in conjuncts(select["selection"]) if not any(c is o for o in own)]
         selection = conjunction(rest) if own else select["selection"]
-        tables = list(select["from"])
-        item = tables[source.item]
-        if source.join < 0:
-            tables[source.item] = {**item, "relation": factor}
-        else:
-            joins = list(item["joins"])
-            joins[source.join] = {**joins[source.join], "relation": factor}
-            tables[source.item] = {**item, "joins": joins}
+        tables = exchanged(select["from"], source, factor)
         return {**query, "body": {"Select": {**select, "from": tables, "selection": selection}}}
+
+    def _with_streamed(self, query: Tree, source: Source) -> Tree:
+        """The query, reading an xarray table that cannot be kept a few chunks at a time.
+
+        Where a condition may leave chunks out, the table stays as it is: it knows which.
+        """
+        streamed = self._larder.stream(source.table) if source.table is not None else None
+        select = query["body"]["Select"]
+        if streamed is None or self._own_conditions(select, source, Naming(self._sources(select), self._columns_of)):
+            return query
+        self.kept[streamed.name] = streamed
+        label = source.factor["Table"]["alias"] or _label(source.alias)
+        factor = build.table(streamed.name, source.alias)["relation"]
+        factor = {"Table": {**factor["Table"], "alias": label}}
+        return {**query, "body": {"Select": {**select, "from": exchanged(select["from"], source, factor)}}}
+
+    def _sources(self, select: Tree) -> list[Source]:
+        return sources_of(select, self._columns_of)
 
     def _own_conditions(self, select: Tree, source: Source, naming: Naming) -> list[Tree]:
         """The parts of WHERE that are about this relation alone, and the same at each step."""

@@ -157,8 +157,22 @@ def test_a_chunk_of_an_xarray_table_is_read_once():
 
 def test_a_relation_that_exceeds_the_budget_is_read_each_step(ctx):
     found = explained(ctx, GROUPED.format(CURRENT), budget=20)
-    assert "not kept: d (it is larger than the 20 B" in str(found)
+    assert "exceed the 20 B that may be kept in memory" in str(found)
     assert "FROM d" in found.sql
+
+
+def test_an_xarray_table_that_exceeds_the_budget_is_not_read_to_find_out():
+    """Its size is known before; a condition that makes it smaller is tried."""
+    dataset = xr.Dataset({"v": (("i", "j"), np.ones((100, 10)))}, coords={"i": np.arange(100), "j": np.arange(10)})
+    context = Context(namespace=lambda: {"cells": dataset})
+    context.script(CREATE)
+    query = "SELECT :next_step, SUM(c.v), 0.0 FROM cells c"
+    found = explained(context, query, budget=7_000)
+    assert "its 8.0 kB or more exceed the 7.0 kB" in str(found)
+    assert "FROM __read_0__ c" in found.sql  # a few chunks at a time
+    assert context.sql("SELECT a FROM params WHERE step = 1").to_arrow_table()["a"].to_pylist() == [1000.0]
+    context.sql("DELETE FROM params WHERE step = 1")
+    assert "kept: cells (10 rows" in str(explained(context, query + " WHERE c.i = 3", budget=7_000))
 
 
 def test_another_scratch_table_that_changes_meanwhile_is_read_again(ctx):
