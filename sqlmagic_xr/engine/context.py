@@ -380,9 +380,11 @@ class Prepared:
         listing = inventory.shown(context, tree)
         if listing is not None:
             return Result(statement, sql, context.frame_of(listing))
+        frame = context.plan(sql, tree)
         return Result(
-            statement, sql, context.plan(sql, tree), plan=self._explain(tree), explain_error=self.explain_error
-        )
+            statement, sql, frame, plan=self._explain(tree), limited=lambda: plans.limited(frame, context),
+            explain_error=self.explain_error,
+        )  # fmt: skip
 
     def _explain(self, tree: Tree) -> str:
         """The plan that EXPLAIN asks for, drawn by us; "" where it asks for a run, another format, or nothing."""

@@ -52,6 +52,33 @@ def flow(frame: Any) -> Flow:
     return found if streams else "whole"  # type: ignore[return-value]
 
 
+LARGEST_HEAD = 100_000
+"""A LIMIT of more rows than this is left to the engine, which reads many chunks at a time."""
+
+
+@dataclass(frozen=True)
+class Limited:
+    """A query with a LIMIT, taken apart: of the rows of ``frame``, ``fetch`` from ``skip`` on."""
+
+    frame: Any
+    skip: int
+    fetch: int
+
+
+def limited(frame: Any, context: Context) -> Limited | None:
+    """A frame whose outermost step is a LIMIT over rows that stream, or None.
+
+    The engine would begin to read all chunks at once and take the rows that come first; read one chunk after another,
+    the rows are the same each time and the other chunks are not touched.
+    """
+    plan = frame.optimized_logical_plan()
+    match = re.match(r"Limit: skip=(\d+), fetch=(\d+)\n", plan.display_indent())
+    if match is None or int(match[1]) + int(match[2]) > LARGEST_HEAD:
+        return None
+    below = context.create_dataframe_from_logical_plan(plan.inputs()[0])
+    return Limited(below, int(match[1]), int(match[2])) if flow(below) == "stream" else None
+
+
 def grid_rows(frame: Any, context: Context) -> int | None:
     """The rows of a query that only selects or joins whole tables, from what is known of them; None for any other."""
     return _rows(logical(frame), context)

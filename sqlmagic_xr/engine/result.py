@@ -51,6 +51,7 @@ class Result:
         message: what the statement did ("params: 3 rows inserted"); "" for a query.
         rows: how many rows it changed; None for a query.
         plan: the plan that an EXPLAIN asked for, as an indented tree; "" for anything else.
+        limited: gives the query without its outermost LIMIT where it has one over rows that stream.
         explain_error: makes of an engine's error one that points into the statement.
 
     Example:
@@ -66,6 +67,7 @@ class Result:
     message: str = ""
     rows: int | None = None
     plan: str = ""
+    limited: Callable[[], plans.Limited | None] = field(default=lambda: None, repr=False, compare=False)
     explain_error: Callable[[Exception], Exception] = field(default=lambda error: error, repr=False, compare=False)
 
     @property
@@ -105,8 +107,10 @@ class Result:
                 return Preview(interruptible(lambda: fetch(frame), frame), self._total)
             if flow == "stream":
                 rows = interruptible(lambda: _head(self.frame, limit), self.frame)
-                return Preview(rows, rows.num_rows if rows.num_rows < limit else self._total)
-            if flow == "whole":
+                if rows.num_rows < limit:
+                    self.__dict__["_table"] = rows
+                return Preview(rows, self._total)
+            if flow == "whole" and self._limited is None:
                 kept, total = interruptible(lambda: _stream(self.frame, limit), self.frame)
                 if kept.num_rows < total:
                     self.__dict__["_total"] = total
@@ -126,8 +130,17 @@ class Result:
     def _table(self) -> pa.Table:
         if self.frame is None:
             return pa.table({})
+        limited = self._limited
         with self._explained():
-            return interruptible(lambda: fetch(self.frame), self.frame)
+            if limited is None:
+                return interruptible(lambda: fetch(self.frame), self.frame)
+            return interruptible(lambda: _head(limited.frame, limited.skip + limited.fetch), limited.frame).slice(
+                limited.skip
+            )
+
+    @cached_property
+    def _limited(self) -> plans.Limited | None:
+        return self.limited()
 
     @cached_property
     def _total(self) -> int:

@@ -6,6 +6,7 @@ After a change that is meant, ``GOLDEN=write pytest tests/display/test_golden.py
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,15 +46,18 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("kind", ["txt", "html"])
-def test_a_table_looks_as_it_was_found_good(name, kind):
-    path = GOLDEN / f"{name}.{kind}"
-    drawn = TABLES[name].text(160) if kind == "txt" else TABLES[name].html().replace("<tr>", "\n<tr>")
+DRAWN = [f"{name}.txt" for name in TABLES] + ["values.html", "part.html", "empty.html", "noted.html"]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_table_looks_as_it_was_found_good(name):
+    path = GOLDEN / name
+    html = re.sub(r"<style>.*</style>", "", TABLES[path.stem].html(), flags=re.DOTALL).replace("<tr>", "\n<tr>")
+    drawn = TABLES[path.stem].text(160) if path.suffix == ".txt" else html
     if os.environ.get("GOLDEN") == "write":
         path.write_text(drawn + "\n", encoding="utf-8")
     assert drawn + "\n" == path.read_text(encoding="utf-8")
 
 
 def test_every_golden_file_has_its_table():
-    assert {p.stem for p in GOLDEN.iterdir()} == set(TABLES)
+    assert {p.name for p in GOLDEN.iterdir()} == set(DRAWN)

@@ -38,7 +38,9 @@ def run(context, query, **params):
         ("SELECT lat, air * 2 AS x FROM ds", 4000, 1),
         ("SELECT * FROM ds WHERE time >= 36", 400, 1),
         ("SELECT lat, avg(air) AS air FROM ds GROUP BY lat ORDER BY lat", 10, 10),
-        ("SELECT * FROM ds LIMIT 3", 3, 10),  # the engine begins all chunks at once
+        ("SELECT * FROM ds LIMIT 3", 3, 1),
+        ("SELECT lat * 2 AS x FROM ds LIMIT 3 OFFSET 350", 3, 2),
+        ("SELECT * FROM ds LIMIT 3 OFFSET 450", 3, 2),
         ("SELECT 1 AS a WHERE false", 0, 0),
     ],
 )
@@ -60,6 +62,25 @@ def test_a_preview_is_the_beginning_of_the_whole(context):
     ordered = run(context, "SELECT * FROM ds ORDER BY air DESC")
     assert ordered.preview(3).rows["air"].to_pylist() == [3999.0, 3998.0, 3997.0]
     assert ordered.preview(3).total == 4000
+
+
+@pytest.mark.parametrize(
+    ("limit", "first", "rows"),
+    [("LIMIT 3", 0, 3), ("LIMIT 450", 0, 450), ("LIMIT 10 OFFSET 395", 395, 10), ("LIMIT 9000 OFFSET 3990", 3990, 10),
+     ("LIMIT 3 OFFSET 5000", 0, 0), ("LIMIT 0", 0, 0)],
+)  # fmt: skip
+def test_a_limit_takes_rows_in_the_order_of_the_grid(context, limit, first, rows):
+    expected = [float(n) for n in range(first, first + rows)]
+    assert run(context, f"SELECT air FROM ds {limit}").to_arrow_table()["air"].to_pylist() == expected
+    preview = run(context, f"SELECT air FROM ds {limit}").preview(4)
+    assert (preview.rows["air"].to_pylist(), preview.total) == (expected[:4], rows)
+
+
+def test_a_limit_above_an_order_or_inside_a_query_is_the_engines(context):
+    ordered = run(context, "SELECT air FROM ds ORDER BY air DESC LIMIT 2 OFFSET 1")
+    assert ordered.to_arrow_table()["air"].to_pylist() == [3998.0, 3997.0]
+    inner = run(context, "SELECT count(*) AS n FROM (SELECT * FROM ds LIMIT 7)")
+    assert inner.to_arrow_table()["n"].to_pylist() == [7]
 
 
 def test_all_rows_are_fetched_once(context):
