@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any, Protocol, TextIO
 
 from ..train.events import Ended, Event, Panel, Refreshed, Started, Stepped
-from .plot import CurvePlot
 from .sparkline import sparkline
 
 Display = Callable[..., Any]
@@ -94,15 +93,14 @@ class TextMonitor:
 
 
 class TerminalMonitor:
-    """A progress bar with the newest value of each curve, and a summary with the curves as text.
+    """A progress bar with the newest value of each curve.
 
     Args:
         stream: where the bar is drawn; standard error.
-        summary: prints the end.
     """
 
-    def __init__(self, summary: Monitor, stream: TextIO | None = None) -> None:
-        self._summary, self._stream = summary, stream
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
         self._bar: Any = None
 
     def receive(self, event: Event) -> None:
@@ -117,7 +115,6 @@ class TerminalMonitor:
             self._bar.update(event.step - self._bar.n)
         elif isinstance(event, Ended):
             self.close()
-        self._summary.receive(event)
 
     def close(self) -> None:
         """Wipe the bar away."""
@@ -170,6 +167,8 @@ class Several:
 
 def picture(panels: tuple[Panel, ...], *, log: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
     """The curves for a notebook's file: a fine PNG and text, and the size at which to show the PNG."""
+    from .plot import CurvePlot  # a terminal draws nothing and need not have matplotlib
+
     plot = CurvePlot(panels, log=log)
     width, height = plot.size
     bundle = {"image/png": plot.png(dpi=_FINE), "text/plain": curves_as_text(panels)}

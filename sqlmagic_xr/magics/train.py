@@ -185,7 +185,7 @@ def _monitors(place: Place, options: TrainOptions, training: Training) -> list[M
     from ..display.monitor import StaticMonitor, TerminalMonitor, TextMonitor
 
     if place == "terminal" and not options.static and not options.no_display:
-        return [] if options.quiet else [TerminalMonitor(TextMonitor())]
+        return [] if options.quiet else [TerminalMonitor(), TextMonitor()]
     text: list[Monitor] = [] if options.quiet else [TextMonitor(curves=False)]
     if options.no_display:
         return text
