@@ -26,7 +26,7 @@ class Trajectory:
 
     Attributes:
         table: its name in the store.
-        column: the first column of its PRIMARY KEY, or else the one called ``step``.
+        column: the one called ``step`` in its PRIMARY KEY, or else the key's first; ``step`` where there is no key.
         place: that column's place, from 0.
     """
 
@@ -72,13 +72,13 @@ def trajectory_of(task: Task, version: Version) -> Trajectory:
         TypeMismatchError: its step column does not hold integers.
     """
     definition = version.definition
-    column = definition.key[0] if definition.key else "step"
+    column = "step" if "step" in definition.key or not definition.key else definition.key[0]
     if column not in definition.names:
         raise _at_insert(
             task,
             UsageError(
                 f"`{task.table}` has no column that counts the generations",
-                hint="Give it one: `step BIGINT` as the first column of its PRIMARY KEY.",
+                hint="Give it one: `step BIGINT`, in its PRIMARY KEY.",
             ),
         )
     place = definition.index(column, task.table)
@@ -88,7 +88,7 @@ def trajectory_of(task: Task, version: Version) -> Trajectory:
             task,
             TypeMismatchError(
                 f"the generations of `{task.table}` are counted by `{column}`, which is {kind} and not an integer",
-                hint="Make the step the first column of the PRIMARY KEY, as BIGINT.",
+                hint="Put `step BIGINT` into the PRIMARY KEY.",
             ),
         )
     return Trajectory(task.table, column, place)

@@ -93,6 +93,14 @@ def test_a_derivative_in_a_step_sees_the_columns_of_the_tables_that_the_step_mak
     assert not ctx.store.in_transaction
 
 
+def test_step_counts_the_generations_wherever_it_stands_in_the_key(ctx):
+    ctx.script("CREATE TABLE sweep (run BIGINT, step BIGINT, a DOUBLE, PRIMARY KEY (run, step))")
+    ctx.script("INSERT INTO sweep VALUES (7, 0, 1.0), (9, 0, 2.0)")
+    run = ctx.train("INSERT INTO sweep SELECT run, :next_step, a / 2 FROM sweep WHERE step = :k", steps=3)
+    assert (run.steps, run.generation) == (3, 3)
+    assert ctx.sql("SELECT a FROM sweep WHERE step = 3 ORDER BY run").to_pydict() == {"a": [0.125, 0.25]}
+
+
 def test_rollback_undoes_the_run_and_nothing_else(ctx, rows):
     ctx.train(CELL, steps=3)
     run = ctx.train(CELL, steps=100)  # more steps than a table remembers versions
