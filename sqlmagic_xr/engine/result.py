@@ -140,7 +140,8 @@ class Result:
 
     @cached_property
     def _limited(self) -> plans.Limited | None:
-        return self.limited()
+        with self._explained():  # it plans, and the engine folds constants then
+            return self.limited()
 
     @cached_property
     def _total(self) -> int:
