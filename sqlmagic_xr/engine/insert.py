@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import SqlError, UnsupportedError, UsageError
-from ..sql.syntax import Statement, Tree, identifier, span_of
+from ..sql.syntax import Statement, Tree, identifier, span_of, walk
 from . import query
 from .change import Change, refuse, returning
 from .conflict import OnConflict
@@ -76,7 +76,14 @@ def _rows(body: Tree, version: Version, engine: Engine, ctes: Tree | None) -> pa
     if body["source"] is None:
         return arrange(single_batch(engine.query(_one_default_row(version))), version, engine.store)
     names = _columns(body, version)
-    rows = engine.query(_source(body, names, version, ctes))
+    question = _source(body, names, version, ctes)
+    if _has_large_number(question):
+        rows = [_arranged(engine.query(one), names, body, version, engine) for one in _row_by_row(question)]
+        return pa.concat_batches(rows)
+    return _arranged(engine.query(question), names, body, version, engine)
+
+
+def _arranged(rows: pa.Table, names: list[str], body: Tree, version: Version, engine: Engine) -> pa.RecordBatch:
     if rows.num_columns != len(names):
         raise _wrong_count(rows.num_columns, names, version, body["source"])
     return arrange(single_batch(rows.rename_columns(names)), version, engine.store)
@@ -120,6 +127,25 @@ def _columns(body: Tree, version: Version) -> list[str]:
             raise
         names.append(name)
     return names
+
+
+def _has_large_number(question: Tree) -> bool:
+    """Whether VALUES of several rows holds a whole number that a float has no place for.
+
+    The engine gives each column of VALUES one type: (9007199254740993), (2.0) would become floats, and the first of
+    them another number. Such rows are asked for one by one.
+    """
+    values = question["Query"]["body"].get("Values")
+    if values is None or len(values["rows"]) < 2:
+        return False
+    numbers = (node["Number"][0] for row in values["rows"] for node in walk(row) if "Number" in node)
+    return any(text.isdecimal() and int(text) > 2**53 for text in numbers)
+
+
+def _row_by_row(question: Tree) -> list[Tree]:
+    body = question["Query"]
+    values = body["body"]["Values"]
+    return [{"Query": {**body, "body": {"Values": {**values, "rows": [row]}}}} for row in values["rows"]]
 
 
 def _with_defaults(source: Tree, names: list[str], version: Version) -> Tree:

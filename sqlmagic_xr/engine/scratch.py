@@ -112,6 +112,7 @@ class Version:
         rows: how many.
         lineage: the table's past.
         commit: what made this version.
+        providers: what DataFusion takes for the whole of it, once that was asked for.
     """
 
     name: str
@@ -164,12 +165,14 @@ class Version:
         return self._next(tuple(chunks), self.rows)
 
     def take(self, rows: Rows) -> pa.RecordBatch:
-        """The rows at these positions, in this order."""
-        starts = np.cumsum([0] + [c.rows for c in self.chunks])
-        table = self.to_arrow() if len(self.chunks) != 1 else None
-        if table is None:
-            return self.chunks[0].batch.take(pa.array(rows - starts[0]))
-        return single_batch(table.take(pa.array(rows)))
+        """The rows at these positions, in this order; only the chunks that hold one are read."""
+        starts = np.cumsum([0, *(c.rows for c in self.chunks)])
+        home = np.searchsorted(starts, rows, side="right") - 1
+        touched, place = np.unique(home, return_inverse=True)
+        sizes = [self.chunks[n].rows for n in touched]
+        shifts = np.cumsum([0, *sizes])[: len(touched)] - starts[touched]
+        table = pa.Table.from_batches([self.chunks[n].batch for n in touched], schema=self.definition.schema)
+        return single_batch(table.take(pa.array(rows + shifts[place])))
 
     def replaced(self, definition: Definition, chunks: Sequence[Chunk]) -> Version:
         """This table with other rows, and perhaps another shape."""

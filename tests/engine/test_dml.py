@@ -340,3 +340,10 @@ def test_a_view_whose_table_is_gone_holds_up_nothing_else(db):
     assert db.rows("SELECT count(*) FROM t") == [(0,)]
     with pytest.raises(SqlError, match="air"):
         db.rows("SELECT * FROM warm")
+
+
+def test_whole_numbers_stay_what_they_are_beside_others(db):
+    db.run("CREATE TABLE t (k BIGINT, f DOUBLE); INSERT INTO t VALUES (9007199254740993, 1), (2.0, 0.5)")
+    assert sorted(db.rows("SELECT k FROM t")) == [(2,), (9007199254740993,)]
+    with pytest.raises(TypeMismatchError, match=r"`t\.k` is BIGINT and cannot hold 2\.5"):
+        db.run("INSERT INTO t VALUES (9007199254740993, 1), (2.5, 0.5)")
