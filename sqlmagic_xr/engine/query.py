@@ -48,6 +48,14 @@ def column(*parts: str) -> Tree:
     return {"Identifier": names[0]} if len(names) == 1 else {"CompoundIdentifier": names}
 
 
+def derived(query: Tree, alias: str) -> Tree:
+    """An element of FROM: ``(query) AS alias``; ``query`` is the inside of a Query node."""
+    template = parse_one("SELECT 0 FROM (SELECT 0) AS a").tree["Query"]["body"]["Select"]["from"][0]
+    relation = template["relation"]["Derived"]
+    label = {**relation["alias"], "name": make_identifier(alias)}
+    return {"relation": {"Derived": {**relation, "subquery": query, "alias": label}}, "joins": []}
+
+
 def null() -> Tree:
     """The literal NULL."""
     return _template()["body"]["Select"]["projection"][0]["UnnamedExpr"]
