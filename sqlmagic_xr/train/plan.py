@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from ..engine.schema import provider
-from ..errors import SqlError
 from ..sql.parameters import bind, placeholder
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, replace, to_sql, walk
 from .block import UnsureError, parameters_in
@@ -26,6 +25,7 @@ from .fold import Folded, Found, Read, fold
 from .hoist import Kept, Larder, default_budget, hoist
 from .lookup import extreme, rows_where
 from .template import Template, parameter_text, stored_text
+from .write import Write, write_of
 
 if TYPE_CHECKING:
     from ..engine.context import Context, Prepared
@@ -123,21 +123,6 @@ class PlannedStep:
 
 
 @dataclass(frozen=True)
-class _Insert:
-    """``INSERT INTO table (columns) query`` without anything else.
-
-    Attributes:
-        table: the scratch table's name.
-        columns: those that are filled, or () for all.
-        query: the inside of the query, its columns named ``__0__``, ``__1__``, ...
-    """
-
-    table: str
-    columns: tuple[str, ...]
-    query: Tree
-
-
-@dataclass(frozen=True)
 class _Variant:
     """A statement as it runs while its reads find what they found.
 
@@ -175,11 +160,11 @@ class Relational:
         self._variants: list[_Variant] = []
         self._sql = ""
         self._seconds = math.inf  # that the query took at the last step
-        self._why: str | None = None
-        try:
-            self._insert = _read_insert(prepared)
-        except UnsureError as error:
-            self._why = str(error)
+        write = write_of(prepared)
+        self._why = write if isinstance(write, str) else None
+        if isinstance(write, Write):
+            self._write = write
+            self._query = write.query if write.replaces else _labelled(write.query)
 
     @property
     def executor(self) -> str:
@@ -192,12 +177,7 @@ class Relational:
         if rows is None:
             self._prepared.run(values)
             return
-        statement, store = self._prepared.statement, self._context.store
-        names = self._insert.columns or store.table(self._insert.table).definition.names
-        try:
-            store.append(self._insert.table, rows.rename_columns(list(names)), statement=statement.text)
-        except SqlError as error:
-            raise statement.place(error) from error.__cause__
+        self._write.keep(rows, self._prepared)
 
     def explain(self) -> Explained:
         """What has been decided so far."""
@@ -224,8 +204,10 @@ class Relational:
             self._why = f"the shortcut failed: {str(error).splitlines()[0]}"
             return None
         self._seconds = time.perf_counter() - begin
-        width = len(self._insert.columns or self._context.store.table(self._insert.table).definition.names)
-        return rows if rows.num_columns == width else None
+        if not self._write.replaces:
+            width = len(self._write.columns or self._context.store.table(self._write.table).definition.names)
+            return rows if rows.num_columns == width else None
+        return rows
 
     def _ready(self, values: Mapping[str, Any]) -> tuple[_Variant, dict[str, str], dict[str, Any]]:
         for place in range(len(self._variants) - 1, -1, -1):
@@ -268,12 +250,12 @@ class Relational:
 
     def _made(self, values: Mapping[str, Any]) -> _Variant:
         """The statement folded and hoisted for what its reads find now."""
-        names = parameters_in(self._insert.query)
+        names = parameters_in(self._query)
         missing = names - set(values)
         if missing:
             raise UnsureError(f"the parameter {min(missing)} is not the loop's to give")
         constants = {name: values[name] for name in names - self._varying}
-        query = _bound(self._insert.query, constants)
+        query = _bound(self._query, constants)
         self._check(query, values)
         lookup = _Lookup(self._context, values)
         folded: Folded = fold(query, self._context, lambda read: lookup.find(read, ()), self._writes)
@@ -363,43 +345,16 @@ class _Lookup:
             return  # a type without literals; the fold has seen that and does not ask for it
 
 
-def _read_insert(prepared: Prepared) -> _Insert:
-    """What a statement inserts.
-
-    Raises:
-        UnsureError: it is no plain INSERT of a query.
-    """
-    tree = prepared.tree
-    outer = None
-    if isinstance(tree, dict) and "Query" in tree and "Insert" in tree["Query"]["body"]:
-        outer = tree["Query"]["with"]
-        tree = tree["Query"]["body"]["Insert"]
-    if not isinstance(tree, dict) or "Insert" not in tree:
-        raise UnsureError("it is no INSERT")
-    body = tree["Insert"]
-    extra = [k for k, v in body.items() if v and k not in ("insert_token", "table", "columns", "source", "into")]
-    if extra or "TableName" not in body["table"] or not body["source"] or "Values" in body["source"]["body"]:
-        raise UnsureError("it is an INSERT with more to it than a query")
-    name = name_of(body["table"]["TableName"])
-    if name[:-1] not in ((), ("public",), ("datafusion", "public")):
-        raise UnsureError("its table stands in a schema of its own")
-    columns = tuple(name_of([c] if isinstance(c, dict) else c)[-1] for c in body["columns"])
-    source = body["source"]
-    if outer is not None:
-        inner = source["with"]
-        if outer["recursive"] or (inner and inner["recursive"]):
-            raise UnsureError("WITH RECURSIVE")
-        tables = [*outer["cte_tables"], *(inner["cte_tables"] if inner else [])]
-        source = {**source, "with": {**outer, "cte_tables": tables}}
-    if not source["order_by"]:  # which may name a column of the SELECT
-        source = {**source, "body": _labelled(source["body"])}
-    return _Insert(name[-1], columns, source)
+def _labelled(query: Tree) -> Tree:
+    """A query whose columns have short names, unless something in it uses theirs; an INSERT never does."""
+    if query["order_by"]:
+        return query
+    return {**query, "body": _labelled_body(query["body"])}
 
 
-def _labelled(body: Tree) -> Tree:
-    """A query's body whose columns have short names, unless something in it uses theirs; an INSERT never does."""
+def _labelled_body(body: Tree) -> Tree:
     if "SetOperation" in body:
-        sides = {side: _labelled(body["SetOperation"][side]) for side in ("left", "right")}
+        sides = {side: _labelled_body(body["SetOperation"][side]) for side in ("left", "right")}
         return {"SetOperation": {**body["SetOperation"], **sides}}
     if "Select" not in body:
         return body

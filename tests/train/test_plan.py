@@ -115,6 +115,22 @@ def test_only_the_rows_of_the_generation_are_given_to_the_engine(ctx):
     assert rows == [32.0, 64.0]
 
 
+def test_a_table_made_in_the_step_is_folded_where_it_is_read(ctx):
+    made = f"CREATE OR REPLACE TABLE slope AS SELECT AVG(d.x * cur.a) AS a, cur.b FROM d {CURRENT} GROUP BY cur.b"
+    insert = (
+        "INSERT INTO params SELECT :next_step, cur.a - s.a, s.b FROM params cur CROSS JOIN slope s WHERE cur.step = :k"
+    )
+    prepared = [ctx.prepare(parse_one(statement)) for statement in (made, insert)]
+    step = PlannedStep(prepared, writes={"params", "slope"}, varying={"k", "next_step"})
+    for k in range(3):
+        run(ctx, step, k)
+    first, second = step.explain()
+    assert "FROM __kept_0__ AS d" in first.sql
+    assert "FROM" not in second.sql
+    rows = ctx.sql("SELECT a FROM params ORDER BY step").to_arrow_table()["a"].to_numpy()
+    np.testing.assert_allclose(rows, 1.5 * (1 - 7 / 3) ** np.arange(4))
+
+
 def test_no_group_without_a_row(ctx):
     """GROUP BY over an empty input gives no row, an aggregate without it one: folding keeps the difference."""
     query = GROUPED.format(CURRENT).replace("GROUP BY", "WHERE d.x > :k + 100 GROUP BY")

@@ -96,6 +96,16 @@ SECOND = [
     "INSERT INTO w VALUES (:next_step, 9, :lr)",
 ]
 
+# A table that is made anew at each step, of one row or of several, and read by the statement behind it.
+MADE = [
+    None,
+    "CREATE OR REPLACE TABLE t AS SELECT AVG(d.x * cur.a) AS x, COUNT(*) AS n, cur.b * 2 AS b, MAX(cur.n) "
+    "FROM d CROSS JOIN (SELECT a, b, n FROM p WHERE step = :k) cur GROUP BY cur.b",
+    "CREATE OR REPLACE TABLE t AS SELECT d.g AS n, SUM(d.x) AS x, :lr AS b FROM d GROUP BY d.g",
+    "CREATE OR REPLACE TABLE t AS WITH c AS (SELECT * FROM p WHERE step = :k) SELECT c.n, c.a AS x, c.b FROM c",
+]
+FROM_MADE = "INSERT INTO p SELECT :next_step, t.x * 2, cur.b, t.n FROM t CROSS JOIN p cur WHERE cur.step = :k"
+
 
 def context_of(d, p, w):
     table = pa.table(
@@ -125,6 +135,10 @@ def tables(ctx):
     for name in ("p", "w"):
         rows = [tuple(r.values()) for r in ctx.scratch(name).to_arrow().to_pylist()]
         found[name] = sorted(rows, key=lambda row: tuple((v is None, v if v is not None else 0) for v in row))
+    if "t" in ctx.store.entries():
+        made = ctx.scratch("t").to_arrow()
+        found["t"] = [tuple(map(str, made.schema.types)), tuple(made.schema.names)]
+        found["t"] += sorted((tuple(r.values()) for r in made.to_pylist()), key=str)
     return found
 
 
@@ -148,7 +162,7 @@ def compare(statements, d, p, w):
     """Run the statements both ways, and give the plan."""
     ours, theirs = context_of(d, p, w), context_of(d, p, w)
     planned = PlannedStep(
-        [ours.prepare(parse_one(s)) for s in statements], writes={"p", "w"}, varying={"k", "next_step"}
+        [ours.prepare(parse_one(s)) for s in statements], writes={"p", "w", "t"}, varying={"k", "next_step"}
     )
     verbatim = VerbatimStep([theirs.prepare(parse_one(s)) for s in statements])
     for k in range(STEPS):
@@ -165,11 +179,13 @@ def compare(statements, d, p, w):
     return planned
 
 
-@settings(max_examples=100, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-@given(first=inserts(), second=st.sampled_from(SECOND), d=data, p=state, w=weights)
-def test_random_steps(first, second, d, p, w):
+@settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(
+    first=inserts(), second=st.sampled_from(SECOND), made=st.sampled_from(MADE), d=data, p=state, w=weights
+)  # fmt: skip
+def test_random_steps(first, second, made, d, p, w):
     try:
         parse_one(first)
     except SqlError:
         pytest.fail(f"the test's own statement cannot be read: {first}")
-    compare([first, *([second] if second else [])], d, p, w)
+    compare([*([made, FROM_MADE] if made else []), first, *([second] if second else [])], d, p, w)
