@@ -7,6 +7,7 @@ What a column's derivative is, and what is constant within a group, only a scope
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from ..errors import DerivativeError
@@ -208,7 +209,7 @@ class Derivative:
 
         def first(least: bool) -> Expression:
             order = Opaque([_ordered(node.args[0], ascending), _ordered(tangent, least)])
-            return Call("first_value", (tangent,), filter=node.filter, order=order)
+            return self._masked(Call("first_value", (tangent,), filter=node.filter, order=order), node)
 
         return multiply(Literal(0.5), add(first(True), first(False)))
 
@@ -240,7 +241,7 @@ class Derivative:
         for part in dict.fromkeys(missing):
             known = Call("is not null", (part,))
             condition = known if condition is None else Call("and", (condition, known))
-        return Call(new.name, new.args, new.distinct, condition, new.window)
+        return replace(new, filter=condition)
 
     def _covers(self, new: Expression, old: Expression) -> bool:
         """Whether ``new`` is surely NULL wherever ``old`` is."""

@@ -20,10 +20,10 @@ from ..sql.scope import is_aggregate
 WORTH = 400
 """Derivatives of together fewer characters are left as they are."""
 
-GROWTH = 6
+GROWTH = 4
 """So are those of fewer than this many times the characters of what is derived."""
 
-_SHORTEST = 20  # characters of a subexpression that gets a name
+_SHORTEST = 12  # characters of a subexpression that gets a name
 _NAME = 4  # characters of the name
 
 

@@ -140,7 +140,7 @@ def divide(x: Expression, y: Expression) -> Expression:
     return product(Factors(p.number / q.number, p.over + q.under, p.under + q.over))
 
 
-_MANY = 6
+_MANY = 4
 """A product of more factors stays one factor in a larger one, so that what it shares with others stays shared."""
 
 
@@ -203,13 +203,25 @@ def _chain(parts: Sequence[Expression]) -> Expression | None:
     return reduce(lambda a, b: Call("*", (a, b)), parts) if parts else None
 
 
+def _opened(part: Expression, wanted: Expression) -> list[Expression]:
+    """A factor; or the factors of a long product, where ``wanted`` is one of them."""
+    leaves, todo = [], [part]
+    while todo:
+        match todo.pop():
+            case Call("*", (a, b)):
+                todo += [b, a]
+            case leaf:
+                leaves.append(leaf)
+    return leaves if wanted in leaves else [part]
+
+
 def _without_overflow(f: Factors) -> Factors:
     """``exp(z) / (1 + exp(z))`` as ``1 / (1 + exp(-z))``: the sigmoid, which does not become Infinity / Infinity."""
     for under in f.under:
         match under:
             case Call("+", (c, Call("exp", (z,)) as e)) | Call("+", (Call("exp", (z,)) as e, c)) if number(c) == 1:
-                if e in f.over:
-                    over, below = list(f.over), list(f.under)
+                over, below = [leaf for part in f.over for leaf in _opened(part, e)], list(f.under)
+                if e in over:
                     over.remove(e)
                     below[below.index(under)] = Call("+", (ONE, Call("exp", (negative(z),))))
                     return _without_overflow(Factors(f.number, tuple(over), tuple(below)))
