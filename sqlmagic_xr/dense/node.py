@@ -6,7 +6,7 @@ calculated once. Nothing is calculated here: :mod:`.program` does that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -169,9 +169,10 @@ def union(nodes: Iterable[Node]) -> tuple[Axis, ...]:
     return tuple(dict.fromkeys(axis for node in ordered for axis in node.dims))
 
 
-def ancestors(roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Node]:
-    """The roots and what they are made of, each once, arguments first; nothing that is ``known``."""
-    seen = {id(node) for node in known}
+def ancestors(roots: Iterable[Node], instead: Mapping[Node, Sequence[Node]] | None = None) -> Iterator[Node]:
+    """The roots and what they are made of, each once, arguments first; ``instead`` gives other arguments for some."""
+    seen: set[int] = set()
+    others = instead or {}
     pending = [(node, False) for node in reversed(list(roots))]
     while pending:
         node, ready = pending.pop()
@@ -180,9 +181,4 @@ def ancestors(roots: Iterable[Node], known: Iterable[Node] = ()) -> Iterator[Nod
         elif id(node) not in seen:
             seen.add(id(node))
             pending.append((node, True))
-            pending += [(argument, False) for argument in reversed(inputs(node))]
-
-
-def inputs(node: Node) -> tuple[Node, ...]:
-    """What a node needs to be calculated: its arguments, and the origins of axes whose sizes it asks for."""
-    return node.args
+            pending += [(argument, False) for argument in reversed(others.get(node, node.args))]

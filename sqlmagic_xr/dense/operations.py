@@ -15,7 +15,7 @@ from .node import Axis, Node, Refused, union
 
 Function = Callable[..., Any]
 
-_ANY = "the input of an aggregate is empty"
+EMPTY = "the input of an aggregate is empty"
 
 
 def mapped(node: Node, buffers: Buffers) -> Function:
@@ -117,7 +117,7 @@ def summed(node: Node, buffers: Buffers) -> Function:
             result = cellwise(values)
         else:
             result = contract([np.asarray(v, np.float64) for v in values], labels, kept, buffers)
-            if masks and not _finite(result):  # what a mask hides may be anything
+            if masks and not finite(result):  # what a mask hides may be anything
                 result = cellwise(values)
         for name, scalar in zip(scalars, args[factors + masks : end], strict=True):
             result = result * scalar if name == "*" else result / scalar
@@ -125,7 +125,7 @@ def summed(node: Node, buffers: Buffers) -> Function:
         if integers:
             return result if rest == 1 else result * np.int64(rest)
         result = _unsigned(result if rest == 1 else result * float(rest), any(result is v for v in values))
-        if not _finite(result):
+        if not finite(result):
             raise Refused("a sum is not finite")
         return result
 
@@ -139,7 +139,7 @@ def _unsigned(result: Any, borrowed: bool) -> Any:
     return np.add(result, 0.0, out=result)
 
 
-def _finite(result: Any) -> bool:
+def finite(result: Any) -> bool:
     """Whether all numbers are finite: their sum tells at once, except where it overflows itself."""
     return bool(np.isfinite(np.add.reduce(result, axis=None)) or np.isfinite(result).all())
 
@@ -261,7 +261,7 @@ def _lengths(sizes: Sequence[Any], empty: bool = False) -> int:
     for size in sizes:
         total *= int(size)
     if total == 0 and not empty:
-        raise Refused(_ANY)
+        raise Refused(EMPTY)
     return total
 
 
@@ -270,4 +270,4 @@ def _refuse_empty(values: Sequence[Any], labels: Sequence[Labels], kept: Labels)
         if value.size == 0 and any(
             size == 0 and name not in kept for size, name in zip(value.shape, names, strict=True)
         ):
-            raise Refused(_ANY)
+            raise Refused(EMPTY)

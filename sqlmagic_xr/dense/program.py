@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..sql.syntax import Tree
 from . import align, operations
 from .align import Alignment
 from .arrays import DTYPES
+from .blocks import Bundle, bundles
 from .buffers import Buffers
 from .grid import Array, Cells, Grid
 from .lower import Lowering, Read, Table, Tables
@@ -63,12 +65,12 @@ class Output:
     grid: Grid
     columns: tuple[tuple[str, Type, Cells], ...]
 
-    @property
+    @cached_property
     def constants(self) -> Mapping[str, Any]:
         """The columns that are one value, not NULL, for all rows."""
         return {name: cells.data[()] for name, _, cells in self.columns if not cells.dims and cells.valid is None}
 
-    @property
+    @cached_property
     def coordinates(self) -> Mapping[str, int]:
         """The columns that are the coordinates of an axis, and which one."""
         return {name: cells.dims[0] for name, _, cells in self.columns
@@ -320,7 +322,12 @@ class _Code:
             for column in part.columns:
                 roots += [column.value.cells, *([column.value.valid] if column.value.valid is not None else [])]
         self._roots = roots
-        self.whole: list[Instruction] = [(n, n.args, _function(n, buffers, still)) for n in ancestors(roots)]
+        together = {n: b for b in bundles([n for n in ancestors(roots) if n not in done], still) for n in b.sums}
+        self.whole: list[Instruction] = []
+        for node in ancestors(roots, {n: b.leaves for n, b in together.items()}):
+            bundle = together.get(node)
+            function = _function(node, buffers, still) if bundle is None else _Member(node, bundle)
+            self.whole.append((node, node.args if bundle is None else bundle.leaves, function))
         self.brief: list[tuple[Node, tuple[Node, ...], Callable[..., Any], tuple[Node, ...]]] | None = None
 
     @property
@@ -354,10 +361,10 @@ class _Code:
             if whole or self.brief is None:
                 for node, args, function in self.whole:
                     if node not in known:
-                        known[node] = _value(node, [known[a] for a in args], function, source, parameters)
+                        _calculate(node, args, function, known, source, parameters)
             else:
                 for node, args, function, gone in self.brief:
-                    known[node] = _value(node, [known[a] for a in args], function, source, parameters)
+                    _calculate(node, args, function, known, source, parameters)
                     for dead in gone:
                         del known[dead]
         found = [_output(part, known) for part in self._parts]
@@ -367,12 +374,33 @@ class _Code:
         return found
 
 
-def _value(
-    node: Node, args: Sequence[Any], function: Callable[..., Any], source: Source, parameters: Mapping[str, Any]
-) -> Any:
+def _calculate(
+    node: Node, args: Sequence[Node], function: Callable[..., Any], known: dict[Node, Any], source: Source,
+    parameters: Mapping[str, Any],
+) -> None:  # fmt: skip
     if node.op == "scan":
-        return _scan(node, args, source)
-    return _parameter(node, parameters) if node.op == "parameter" else function(*args)
+        known[node] = _scan(node, [known[a] for a in args], source)
+    elif node.op == "parameter":
+        known[node] = _parameter(node, parameters)
+    elif isinstance(function, _Member):
+        function.calculate(known)
+    else:
+        known[node] = function(*[known[a] for a in args])
+
+
+class _Member:
+    """One of the sums of a bundle: the first that is asked for calculates all."""
+
+    def __init__(self, node: Node, bundle: Bundle) -> None:
+        self._node, self._bundle = node, bundle
+
+    def __call__(self) -> None:
+        raise TypeError("a sum of a bundle is calculated together with the others")
+
+    def calculate(self, known: dict[Node, Any]) -> None:
+        """Put the sums of the bundle among what is known, unless another has done so."""
+        if self._node not in known:
+            known.update(self._bundle.run(known))
 
 
 def _output(part: Relation, known: Mapping[Node, Any]) -> Output:
@@ -434,9 +462,8 @@ class _Still:
 def _function(node: Node, buffers: Buffers, still: _Still) -> Callable[..., Any]:
     """What calculates a node from its arguments."""
     calculated = _CALCULATIONS.get(node.op)
-    if calculated is None:
-        return _READS[node.op](node)
-    function = calculated(node, buffers)
+    function = _READS[node.op](node) if calculated is None else calculated(node, buffers)
+    # The arrays of other nodes may be the same objects with other cells at the next step.
     return _remembered(function)(node) if node.args and still(node) else function
 
 
@@ -541,8 +568,8 @@ _READS: Mapping[str, Callable[[Node], Callable[..., Any]]] = {
     "parameter": lambda node: lambda: None,
     "scan": lambda node: lambda: None,
     "axis": _axis, "cells": _cells, "known": _known, "present": _present,
-    "match": _remembered(align.match), "lookup": _remembered(align.lookup), "restrict": _remembered(align.restrict),
-    "distinct": _remembered(align.distinct), "member": _remembered(align.member),
+    "match": _remembered(align.match), "lookup": lambda node: align.lookup, "restrict": lambda node: align.restrict,
+    "distinct": lambda node: align.distinct, "member": lambda node: align.member,
     "coordinate": lambda node: lambda alignment: alignment.coordinates,
     "size": lambda node: lambda alignment: len(alignment.coordinates),
     "take": _take_once, "same": lambda node: lambda array: array, "diagonal": _diagonal,

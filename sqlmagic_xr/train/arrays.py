@@ -61,6 +61,7 @@ class ArrayExecutor:
         self._writes: tuple[str, ...] = ()
         self._program: Program | None = None
         self._types: Mapping[str, Any] = {}
+        self._names: frozenset[str] | None = None
         self._step: Step | None = None
         self._last = -1
         self.grids: Generations | None = None
@@ -97,22 +98,24 @@ class ArrayExecutor:
 
     def _begin(self, values: Mapping[str, Any]) -> Step:
         ours = [statement for statement in self._statements if isinstance(statement, _Statement)]
-        names = {name for statement in ours for name in parameters_of(statement.query)}
-        types = parameter_types({name: values[name] for name in names if name in values})
+        if self._names is None:
+            self._names = frozenset(name for statement in ours for name in parameters_of(statement.query))
+        types = parameter_types({name: values[name] for name in self._names if name in values})
         if self._program is None or types != self._types:
             inserted = set(self._writes) - {s.table for s in ours if s.replaces}
             self.grids = self.grids or Generations(self.context, inserted, _columns(ours), self._budget)
             self._program, self._types = Program([self._query(s) for s in self._statements], self.grids, types), types
         assert self.grids is not None
+        self.grids.begin()
         return self._program.step(self.grids, values)
 
     def _query(self, statement: _Statement | str) -> Query:
         if isinstance(statement, str):
             return Query(None, tuple((table,) for table in self._writes))
-        columns = statement.columns or self._names(statement)
+        columns = statement.columns or self._filled(statement)
         return Query(statement.query, ((statement.table,),), statement.replaces, columns)
 
-    def _names(self, statement: _Statement) -> tuple[str, ...]:
+    def _filled(self, statement: _Statement) -> tuple[str, ...]:
         """The columns of the table that an INSERT without a list fills."""
         if statement.replaces:
             return ()

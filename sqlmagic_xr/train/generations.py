@@ -30,9 +30,11 @@ class _Written:
 
     Attributes:
         before, after: the table without it and with it.
+        turn: the step that did it.
         outputs: the rows, their columns named as in the table.
     """
 
+    turn: int
     before: Version
     after: Version
     outputs: tuple[Output, ...]
@@ -53,7 +55,7 @@ class Generations(Grids):
     ) -> None:
         super().__init__(self._rows_of, self._key_of)
         self._context, self._inserted, self._columns = context, frozenset(inserted), columns
-        self._budget = budget
+        self._budget, self._turn = budget, 0
         self._data: dict[Name, pa.Table | None] = {}
         self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
         self._written: dict[Name, list[_Written]] = {}
@@ -86,11 +88,15 @@ class Generations(Grids):
         """See :class:`..dense.program.Source`."""
         return self._last(read, fixed) or super().grid(read, fixed)
 
+    def begin(self) -> None:
+        """Begin a step."""
+        self._turn += 1
+
     def remember(self, name: str, before: Version, after: Version, outputs: Sequence[Output]) -> None:
         """Note what has been appended to a table, so that it need not be read back."""
         earlier = self._written.get((name,), [])
-        chain = earlier[-15:] if earlier and earlier[-1].after.chunks is before.chunks else []
-        self._written[(name,)] = [*chain, _Written(before, after, tuple(outputs))]
+        chain = [w for w in earlier if w.turn == self._turn] if earlier and earlier[-1].after is before else []
+        self._written[(name,)] = [*chain, _Written(self._turn, before, after, tuple(outputs))]
 
     def _last(self, read: Read, fixed: Mapping[str, Any]) -> Grid | None:
         """The grid of rows that were written just now, if they are all that a scan asks for."""

@@ -1,0 +1,52 @@
+"""Sums over many rows are those over few: blocks, threads, masks and the rest of the last block."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from datafusion import SessionContext
+
+from sqlmagic_xr.dense.node import Refused
+from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.sql.syntax import parse_one
+from sqlmagic_xr.train.gridded import Grids, arrow
+
+SQL = """
+SELECT SUM(2 * (y - x)) AS a, AVG((y - x) * x) AS b, SUM(CASE WHEN x > 0.5 THEN exp(x) END) AS c,
+       SUM(n * 3 + 1) AS d, AVG(z * x) AS e, COUNT(z) AS f FROM t WHERE {}
+"""
+
+
+def table(rows):
+    rng = np.random.default_rng(rows)
+    return pa.table({
+        "x": rng.normal(size=rows), "y": rng.normal(size=rows), "n": rng.integers(-9, 9, rows),
+        "z": pa.array(rng.normal(size=rows), mask=rng.random(rows) < 0.1),
+    })  # fmt: skip
+
+
+def by_arrays(rows, sql):
+    grids = Grids(lambda name: rows, lambda name: ())
+    program = Program([Query(parse_one(sql).tree["Query"])], grids, {})
+    return arrow(program.step(grids, {}).run(0)), arrow(program.step(grids, {}).run(0))
+
+
+@pytest.mark.parametrize("where", ["true", "abs(y * x) < 2"])
+@pytest.mark.parametrize("rows", [2, 16_384, 16_385, 131_072, 300_001])
+def test_sums_of_many_rows(rows, where):
+    data = table(rows)
+    context = SessionContext()
+    context.register_record_batches("t", [data.to_batches()])
+    theirs = context.sql(SQL.format(where)).to_arrow_table().to_pylist()[0]
+    for mine in by_arrays(data, SQL.format(where)):
+        found = mine.to_pylist()[0]
+        assert [v is None for v in found.values()] == [v is None for v in theirs.values()]
+        known = {name: value for name, value in theirs.items() if value is not None}
+        assert {n: found[n] for n in known} == pytest.approx(known, rel=1e-10, abs=1e-9)
+        assert type(found["d"]) is type(theirs["d"])
+
+
+def test_a_number_that_is_none_in_one_block_is_refused():
+    data = table(200_000)
+    data = data.set_column(0, "x", pa.array(np.where(np.arange(200_000) == 150_000, np.inf, 1.0)))
+    with pytest.raises(Refused, match="not finite"):
+        by_arrays(data, "SELECT SUM(x - y) AS v FROM t")
