@@ -298,6 +298,18 @@ def name_of(parts: list[Tree]) -> tuple[str, ...]:
     return tuple(identifier(p.get("Identifier", p)) for p in parts)
 
 
+def short_name(name: tuple[str, ...]) -> str:
+    """A table's name as text, without the default catalog and schema.
+
+    >>> short_name(("datafusion", "public", "params")), short_name(("era5", "surface"))
+    ('params', 'era5.surface')
+    """
+    for default in (("datafusion", "public"), ("public",)):
+        if name[:-1] == default:
+            return name[-1]
+    return ".".join(name)
+
+
 def identifier(node: dict[str, Any]) -> str:
     """The name that an identifier node means: as written where it is quoted, else in lower case, as DataFusion does."""
     return str(node["value"]) if node.get("quote_style") else str(node["value"]).lower()

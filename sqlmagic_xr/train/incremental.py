@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..sql.parameters import parameters_of
 from ..sql.scope import Catalog
-from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, replace, walk
+from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, replace, short_name, walk
 
 AFTER, UPTO = "generation_after", "generation_upto"
 """The parameters of the restricted query: the generations behind the first, up to and with the second."""
@@ -164,7 +164,7 @@ def _carrier(sources: list[Tree], table: str, column: str, ctes: Mapping[str, fr
 def _factor(relation: Tree, table: str, column: str, ctes: Mapping[str, frozenset[str]]) -> _Factor | None:
     if "Table" in relation:
         name = name_of(relation["Table"]["name"])
-        steps = frozenset({column}) if ".".join(name) == table else ctes.get(name[-1]) if len(name) == 1 else None
+        steps = frozenset({column}) if short_name(name) == table else ctes.get(name[-1]) if len(name) == 1 else None
         return None if steps is None else _Factor(_alias_of(relation["Table"]["alias"], name[-1]), steps)
     if "Derived" in relation:
         derived = relation["Derived"]
@@ -229,7 +229,7 @@ def _restricted(query: Tree, table: str, column: str) -> Tree:
     ).tree["Query"]["body"]["Select"]["from"][0]["relation"]["Derived"]  # fmt: skip
 
     def change(node: dict[str, Tree]) -> Tree | None:
-        if set(node) != {"Table"} or ".".join(name_of(node["Table"]["name"])) != table:
+        if set(node) != {"Table"} or short_name(name_of(node["Table"]["name"])) != table:
             return None
         own = node["Table"]
 
@@ -272,4 +272,4 @@ def _mentions(tree: Tree, names: frozenset[str] | set[str]) -> bool:
 
 def _count(tree: Tree, names: frozenset[str] | set[str]) -> int:
     """How often one of the relations is named in a tree."""
-    return sum(set(node) == {"Table"} and ".".join(name_of(node["Table"]["name"])) in names for node in walk(tree))
+    return sum(set(node) == {"Table"} and short_name(name_of(node["Table"]["name"])) in names for node in walk(tree))

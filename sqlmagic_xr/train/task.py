@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import UnsupportedError, UsageError
 from ..sql.lexer import TokenKind, tokens
-from ..sql.syntax import Statement, Tree, name_of, split
+from ..sql.syntax import Statement, Tree, name_of, short_name, split
 
 EXAMPLE = "INSERT INTO params SELECT :next_step, ... FROM ..."
 
@@ -113,7 +113,7 @@ def _targets(statement: Statement) -> list[str]:
         names = [t["name"] for t in node["table_names"]]
     else:
         names = [node["name"]]
-    return [".".join(name_of(name)) for name in names]
+    return [short_name(name_of(name)) for name in names]
 
 
 def _appends(statement: Statement) -> bool:

@@ -356,6 +356,27 @@ def test_a_curve_without_the_step_is_evaluated_whole(ctx):
     assert run.message == "done: 30 steps; `params` stands at step 30"
 
 
+def test_names_may_be_quoted_or_qualified(ctx, rows):
+    ctx.train(STEP.replace("params", "PUBLIC.Params"), steps=2)
+    assert len(rows()) == 3
+    ctx.script('CREATE TABLE "Größe" ("Step" BIGINT PRIMARY KEY, "Wert a" DOUBLE); INSERT INTO "Größe" VALUES (0, 1.0)')
+    cell = """INSERT INTO "Größe" SELECT $next_step, "Wert a" / 2 FROM "Größe" WHERE "Step" = $k;
+    SELECT "Step", "Wert a" AS "Verlust µ" FROM "Größe" """
+    run = ctx.train(cell, steps=9, until='"Verlust µ" < 0.1')
+    assert run.curve.to_pydict() == {"Step": [0, 1, 2, 3, 4], "Verlust µ": [1.0, 0.5, 0.25, 0.125, 0.0625]}
+    assert run.message.startswith('"Verlust µ" < 0.1 holds after 4 steps; `Größe` stands at step 4')
+
+
+def test_steps_that_rewrite_the_trajectory_have_their_curves_evaluated_whole(ctx):
+    cell = """INSERT INTO params SELECT :next_step, a + 1, b FROM params WHERE step = :k;
+    DELETE FROM params WHERE step < :k - 1; UPDATE params SET b = b + 1;
+    SELECT step, a, b FROM params ORDER BY step"""
+    run = ctx.train(cell, steps=6, every=1)
+    assert run.curve.to_pydict() == {"step": [4, 5, 6], "a": [4.0, 5.0, 6.0], "b": [6.0, 6.0, 6.0]}
+    with pytest.raises(UsageError, match="cannot be restarted"):
+        ctx.train(cell, steps=6, restart=True)
+
+
 def test_a_view_can_be_the_curve(ctx):
     ctx.script("CREATE VIEW losses AS " + CURVE)
     run = ctx.train(STEP, steps=3, curve="losses")
