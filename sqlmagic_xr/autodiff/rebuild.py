@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..errors import UnknownNameError
+from ..errors import DerivativeError, UnknownNameError
 from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, columns, descend, tree_columns
-from ..sql.scope import Item, Scope
+from ..sql.scope import Item, Query, Scope
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
 from .layers import Companion, Variable
 from .reading import Reading, Standing, is_call
@@ -72,7 +72,16 @@ class Rebuilding:
         if item.renamed:
             self.aliases[id(body["alias"])] = names
         if item.query is not None and item.query.view is not None:
+            self._require_same_tables(item, item.query)
             self.views[id(item.tree)] = item
+
+    def _require_same_tables(self, item: Item, query: Query) -> None:
+        """Raise DerivativeError where a table of a view would be another one in this statement: a CTE has its name."""
+        own = {name for q in self.reading.queries if q.view is None for name in q.environment.ctes}
+        read = {name_of(node["Table"]["name"]) for node in walk(query.tree) if "Table" in node}
+        if hidden := sorted(name for name in own if (name,) in read):
+            what = f"the view {item.path[-1]} cannot be seen through here: its table {hidden[0]} has the name of a CTE"
+            raise DerivativeError(what, hint="Give the CTE another name.")
 
     # ------------------------------------------------------------------------------------------ what is shared
 
@@ -248,8 +257,10 @@ class Rebuilding:
 
     def _cte(self, select: Tree, body: Tree) -> str:
         """The name of a further CTE of the query that a SELECT stands in."""
-        self.count += 1
-        name = f"shared_{self.count}"
+        name = ""
+        while not name or any(known for known in self.reading.environment.table((name,))):
+            self.count += 1
+            name = f"shared_{self.count}"
         owner = self.reading.owners[id(select)]
         cte = _WITH["cte_tables"][0]
         alias = {**cte["alias"], "name": make_identifier(name)}

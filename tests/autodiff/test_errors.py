@@ -40,6 +40,12 @@ REFUSED = [
 ]  # fmt: skip
 
 
+def test_a_view_is_not_put_in_where_its_tables_would_be_others(context):
+    query = "WITH d AS (SELECT 1.0 AS x, 2.0 AS y) SELECT grad(l, a) FROM loss_view, d"
+    with pytest.raises(DerivativeError, match="name of a CTE"):
+        context.sql(query)
+
+
 @pytest.mark.parametrize(("select", "error", "what", "under", "hint"), REFUSED, ids=[row[0] for row in REFUSED])
 def test_an_error_names_points_and_helps(select, error, what, under, hint, context):
     text = f"SELECT 1 AS one,\n  {select}"

@@ -80,6 +80,19 @@ def test_sharing_changes_no_value(query, context, monkeypatch):
     np.testing.assert_allclose(got, values(query, context), rtol=1e-9, atol=1e-12)
 
 
+def test_the_names_below_are_free(context):
+    context.script("CREATE TABLE shared_1 (x DOUBLE, s1 DOUBLE); INSERT INTO shared_1 VALUES (0.5, 3.0)")
+    try:
+        query = f"SELECT *, {nested(chain(9), 2)} AS g FROM shared_1"
+        sql = written(query, context)
+        assert "WITH shared_2" in sql
+        (row,) = values(query, context)
+        assert list(row[:2]) == [0.5, 3.0]
+        assert len(row) == 3
+    finally:
+        context.script("DROP TABLE shared_1")
+
+
 def test_short_derivatives_are_left_as_they_are(context):
     assert "WITH" not in written("SELECT grad(tanh(exp(sin(x * y))), x) FROM d", context)
 
