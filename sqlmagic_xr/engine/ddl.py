@@ -8,7 +8,15 @@ from typing import Any
 import pyarrow as pa
 from datafusion import SessionContext
 
-from ..errors import SqlError, TypeMismatchError, UnknownNameError, UnsupportedError, UsageError, suggest
+from ..errors import (
+    ImmutableError,
+    SqlError,
+    TypeMismatchError,
+    UnknownNameError,
+    UnsupportedError,
+    UsageError,
+    suggest,
+)
 from ..sql.syntax import Statement, Tree, expression_sql, identifier, name_of, parse_one, span_of, to_sql, transform
 from . import query
 from .chunk import Chunk
@@ -311,6 +319,7 @@ def drop(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None = N
     if kind not in ("Table", "View"):
         raise UnsupportedError(f"DROP {str(kind).upper()} is not offered")
     wanted: type[Version] | type[View] = Version if kind == "Table" else View
+    registered: list[str] = []
     with engine.store.writing(statement.text) as work:
         dropped = []
         for parts in body["names"]:
@@ -322,11 +331,27 @@ def drop(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None = N
                 dropped.append(name)
             elif entry is not None:
                 raise UsageError(f"`{name}` is a {'view' if kind == 'Table' else 'table'}", hint="Use the other DROP.")
+            elif engine.store.schema.registered(name):
+                _refuse_to_forget(name, engine)
+                registered.append(name)
             elif not body["if_exists"]:
                 tables = [n for n, e in work.entries.items() if isinstance(e, wanted)]
                 error = UnknownNameError(f"there is no {kind.lower()} `{name}`", hint=suggest(name, tables))
                 raise _placed(error, parts)
-        return Effect(f"{', '.join(dropped)}: dropped" if dropped else "nothing to drop")
+    for name in registered:  # what it reads is not ours and stays as it is; only its name goes
+        engine.session.deregister_table(name)
+    return Effect(f"{', '.join(dropped + registered)}: dropped" if dropped or registered else "nothing to drop")
+
+
+def _refuse_to_forget(name: str, engine: Engine) -> None:
+    known = engine.relation((name,))
+    if known is not None and known.kind == "variable":
+        raise ImmutableError(f"`{name}` is a variable of the notebook", hint=f"In Python: del {name}")
+    if engine.store.in_transaction:
+        raise UnsupportedError(
+            f"`{name}` was registered from outside, which a ROLLBACK could not bring back",
+            hint="DROP it outside of the transaction.",
+        )
 
 
 def _drop_dependent_views(name: str, work: Work, *, cascade: bool) -> None:

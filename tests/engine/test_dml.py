@@ -347,3 +347,22 @@ def test_whole_numbers_stay_what_they_are_beside_others(db):
     assert sorted(db.rows("SELECT k FROM t")) == [(2,), (9007199254740993,)]
     with pytest.raises(TypeMismatchError, match=r"`t\.k` is BIGINT and cannot hold 2\.5"):
         db.run("INSERT INTO t VALUES (9007199254740993, 1), (2.5, 0.5)")
+
+
+def test_drop_forgets_the_name_of_a_registered_table_outside_a_transaction(db):
+    db.ctx.from_dataset("air", xr.Dataset({"v": ("x", [1.0])}, coords={"x": [0]}))
+    db.run("CREATE TABLE t (a INT)")
+    with pytest.raises(UnsupportedError, match="ROLLBACK could not"):
+        db.run("BEGIN; DROP TABLE t, air; COMMIT")
+    assert sorted(name for (name,) in db.rows("SELECT table_name FROM information_schema.tables "
+                                              "WHERE table_schema = 'public'")) == ["air", "t"]  # fmt: skip
+    db.run("DROP TABLE t, air")
+    with pytest.raises(SqlError, match="air"):
+        db.rows("SELECT * FROM air")
+
+
+def test_a_variable_is_not_dropped():
+    ctx = Context(namespace=lambda: {"air": xr.Dataset({"v": ("x", [1.0])}, coords={"x": [0]})})
+    ctx.script("SELECT * FROM air")
+    with pytest.raises(ImmutableError, match="variable"):
+        ctx.script("DROP TABLE air")
