@@ -60,10 +60,18 @@ def test_it_uses_public_names_only(notebook):
         )
 
 
-def test_links_lead_to_notebooks(notebook):
+def test_links_lead_somewhere(notebook):
     for cell in notebook.cells:
         for name in re.findall(r"\]\((\w+\.ipynb)\)", cell.source) if cell.cell_type == "markdown" else ():
-            assert re.fullmatch(r"0[1-6]_\w+\.ipynb", name), name
+            assert (FOLDER / name).is_file(), name
+
+
+def test_the_readme_shows_every_notebook_with_a_picture():
+    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    for path in NOTEBOOKS:
+        assert re.search(rf"\(notebooks/{path.name}\).*notebooks/images/{path.stem[3:]}\.png", readme), path.name
+    for picture in re.findall(r"notebooks/images/\w+\.png", readme):
+        assert (FOLDER.parent / picture).is_file(), picture
 
 
 @pytest.mark.parametrize(("limit", "status"), [(0.05, 1), (100, 0)])
