@@ -146,6 +146,7 @@ class Context(xarray_sql.Context):
             _refuse_unread(statement)
         values = values_of(params)
         results: list[Result] = []
+        was_open = self.store.in_transaction
         with self.store.script():
             for statement in statements:
                 try:
@@ -156,9 +157,9 @@ class Context(xarray_sql.Context):
                     if each is not None:
                         each(results[-1])
                 except SqlError as error:
-                    error.before = tuple(
-                        f"statement {r.statement.index} did: {r.message}" for r in results if r.message
-                    )
+                    done = [f"statement {r.statement.index} did: {r.message}" for r in results if r.message]
+                    undone = ["the transaction is rolled back"] if self.store.in_transaction and not was_open else []
+                    error.before = (*done, *undone)
                     raise
         return results
 
@@ -309,7 +310,7 @@ class Prepared:
             return self._run(values or {})
         except SqlError as error:
             self.context.store.fail()
-            raise self.statement.place(error) from error.__cause__
+            raise self.statement.place(error, error.span or self.statement.first_word) from error.__cause__
         except Exception as error:
             self.context.store.fail()
             raise self.explain_error(error) from error

@@ -69,7 +69,7 @@ def translate(
     failure = finding.kind(finding.what, hint=finding.hint)
     span = _locate(tree, finding, str(error), plan) or _word(statement, finding.word)
     failure.__cause__ = error
-    return statement.place(failure, span or _first_word(statement))
+    return statement.place(failure, span or statement.first_word)
 
 
 def _suspects(tree: Tree, suspect: Suspect) -> Iterator[dict[str, Any]]:
@@ -104,9 +104,9 @@ def _locate(tree: Tree, finding: Finding, message: str, plan: Plan | None) -> Sp
 
 
 def _deepest_first(tree: Tree) -> list[dict[str, Any]]:
-    """Every expression, inner ones before those that hold them."""
+    """Every expression: literals, since a wrong one spoils what it is compared with, then inner before outer ones."""
     found = list(_suspects(tree, lambda kind, _: kind in _EXPRESSIONS and kind not in RELATIONS))
-    return sorted(found, key=lambda node: sum(1 for _ in walk(node)))
+    return sorted(found, key=lambda node: (next(iter(node)) != "Value", sum(1 for _ in walk(node))))
 
 
 def _culprit(tree: Tree, suspects: list[dict[str, Any]], message: str, plan: Plan) -> dict[str, Any] | None:
@@ -150,7 +150,3 @@ def _word(statement: Statement, word: str) -> Span | None:
         if word and token.text.lower() == word.lower():
             return span_at(statement.script, statement.start + token.start, statement.start + token.end)
     return None
-
-
-def _first_word(statement: Statement) -> Span | None:
-    return _word(statement, statement.tokens[0].text) if statement.tokens else None

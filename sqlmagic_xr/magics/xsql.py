@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
 
-from ..errors import ImmutableError, SqlError, UsageError
+from ..errors import ImmutableError, Span, SqlError, UsageError
 from .errors import Interrupted, short_errors
 from .options import describe
 from .request import Request, XSqlOptions, read
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..engine.context import Context, Prepared
     from ..engine.result import Result
     from ..sql.draft import Columns
+    from ..sql.syntax import Statement
 
 NAME = "xsql"
 HELP = f"""%%{NAME} [options] [name <<]      run the statements of a cell
@@ -120,9 +121,10 @@ class _Run:
             try:
                 result = self.context.prepare(asks).run(dict(self.request.options.params))
             except SqlError as error:
-                if asks is not statement:  # point into the cell, not behind a word that nobody wrote
+                if asks is not statement:  # point into the cell, where the word EXPLAIN does not stand
+                    span = _moved(error.span, asks, statement) if error.span is not None else None
                     error.text, error.span, error.statement = None, None, None
-                    raise statement.place(error, statement.first_word) from error.__cause__
+                    raise statement.place(error, span or statement.first_word) from error.__cause__
                 raise
             self._report(result)
 
@@ -192,8 +194,8 @@ class _Run:
     def _show_rows(self, result: Result) -> None:
         from ..display.table import Table
 
-        if result.plan:
-            self.screen.say(result.plan)
+        if result.statement.kind == "Explain":
+            self.screen.say(result.plan or "\n".join(map(str, result.to_arrow_table().columns[-1].to_pylist())))
             return
         limit = self.request.options.limit
         preview = result.preview(self.settings.displaylimit if limit is None else limit)
@@ -243,6 +245,21 @@ def converted(result: Result, kind: str, dims: tuple[str, ...] | None = None) ->
         except SqlError as error:
             raise result.statement.place(error, result.statement.first_word) from error.__cause__
     return {"pandas": result.to_pandas, "polars": result.to_polars, "arrow": result.to_arrow_table}[kind]()
+
+
+def _moved(span: Span, asks: Statement, statement: Statement) -> Span:
+    """A place in ``EXPLAIN statement`` as the place in the statement's own script."""
+    first = statement.span
+    added = len(asks.text) - len(statement.text)
+
+    def column(line: int, number: int) -> int:
+        return number - added + first.column - 1 if line == 1 else number
+
+    lines = first.line - 1
+    return Span(
+        span.line + lines, column(span.line, span.column),
+        span.end_line + lines, column(span.end_line, span.end_column),
+    )  # fmt: skip
 
 
 def human_bytes(size: int) -> str:

@@ -268,8 +268,28 @@ def test_explain_shows_plans_and_runs_nothing(notebook):
     assert len(get_context().scratch("params")) == 1
     with pytest.raises(errors.UnknownNameError) as caught:
         notebook("%%xsql -e\nSELECT 1;\nSELECT zzz FROM ds")
-    assert "EXPLAIN" not in str(caught.value)
-    assert "line 3: SELECT zzz FROM ds" in str(caught.value)
+    lines = ["line 3: SELECT zzz FROM ds", "               ^^^"]
+    assert str(caught.value).splitlines()[1:3] == lines
+    assert str(caught.value).startswith("statement 2 of 2: ")
+
+
+def test_explain_analyze_is_text_of_full_length(notebook):
+    shown = notebook("%xsql EXPLAIN ANALYZE SELECT avg(air) FROM ds").data[0]["text/plain"]
+    assert "output_rows=" in shown
+    assert "characters)" not in shown
+
+
+def test_a_failed_transaction_says_that_it_is_rolled_back(notebook):
+    with pytest.raises(errors.UnknownNameError) as caught:
+        notebook("%%xsql\nBEGIN;\nINSERT INTO params VALUES (1, 2.0);\nSELECT zzz FROM params;\nCOMMIT")
+    assert str(caught.value).splitlines()[-1] == "the transaction is rolled back"
+    assert len(get_context().scratch("params")) == 1
+
+
+def test_errors_of_changes_point_at_the_statement(notebook):
+    with pytest.raises(errors.SqlError) as caught:
+        notebook("%%xsql\nSELECT 1;\n  UPDATE params SET a = 'x'")
+    assert "line 3:   UPDATE params" in str(caught.value)
 
 
 def test_quiet_time_and_feedback(notebook):
