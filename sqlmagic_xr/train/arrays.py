@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ..dense.node import Refused
 from ..dense.program import Output, Program, Query, Step
-from ..engine import dml
-from ..engine.scratch import Version
 from ..errors import SqlError, UnsupportedError
 from ..sql.expression import tree_columns
 from ..sql.parameters import parameters_of
 from ..sql.syntax import Tree, name_of, walk
-from .explain import Explained, Note
+from .explain import Explained, Note, title_of
 from .generations import Generations
 from .gridded import arrow, parameter_types
 from .hoist import default_budget
+from .write import Write, write_of
 
 if TYPE_CHECKING:
     from ..engine.context import Context, Prepared
     from .plan import Runner
-
-
-@dataclass(frozen=True)
-class _Statement:
-    """INSERT of a query, or CREATE TABLE AS.
-
-    Attributes:
-        table: what it writes.
-        columns: those that it fills, or () for all.
-        query: the inside of its query.
-        replaces: whether it is a CREATE TABLE.
-    """
-
-    table: str
-    columns: tuple[str, ...]
-    query: Tree
-    replaces: bool
 
 
 class ArrayExecutor:
@@ -57,7 +38,7 @@ class ArrayExecutor:
     def __init__(self, context: Context, *, insist: bool = False, budget: int | None = None) -> None:
         self.context, self.insist = context, insist
         self._budget = default_budget() if budget is None else budget
-        self._statements: list[_Statement | str] = []
+        self._statements: list[Write | str] = []
         self._writes: tuple[str, ...] = ()
         self._program: Program | None = None
         self._types: Mapping[str, Any] = {}
@@ -70,7 +51,7 @@ class ArrayExecutor:
         self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
     ) -> Runner | str:
         """A runner for the next statement of the step, or the first reason why there is none."""
-        found = _read(statement)
+        found = write_of(statement)
         self._statements.append(found)
         self._writes = tuple(writes)
         if not isinstance(found, str):
@@ -97,7 +78,7 @@ class ArrayExecutor:
         return self._step.run(index)
 
     def _begin(self, values: Mapping[str, Any]) -> Step:
-        ours = [statement for statement in self._statements if isinstance(statement, _Statement)]
+        ours = [statement for statement in self._statements if isinstance(statement, Write)]
         if self._names is None:
             self._names = frozenset(name for statement in ours for name in parameters_of(statement.query))
         types = parameter_types({name: values[name] for name in self._names if name in values})
@@ -109,13 +90,13 @@ class ArrayExecutor:
         self.grids.begin()
         return self._program.step(self.grids, values)
 
-    def _query(self, statement: _Statement | str) -> Query:
+    def _query(self, statement: Write | str) -> Query:
         if isinstance(statement, str):
             return Query(None, tuple((table,) for table in self._writes))
         columns = statement.columns or self._filled(statement)
         return Query(statement.query, ((statement.table,),), statement.replaces, columns)
 
-    def _filled(self, statement: _Statement) -> tuple[str, ...]:
+    def _filled(self, statement: Write) -> tuple[str, ...]:
         """The columns of the table that an INSERT without a list fills."""
         if statement.replaces:
             return ()
@@ -126,7 +107,7 @@ class ArrayRunner:
     """One statement of a step, run as array code where it can be (a :class:`.plan.Runner`)."""
 
     def __init__(
-        self, executor: ArrayExecutor, prepared: Prepared, statement: _Statement, index: int, fallback: Runner
+        self, executor: ArrayExecutor, prepared: Prepared, statement: Write, index: int, fallback: Runner
     ) -> None:
         self._executor, self._prepared, self._statement = executor, prepared, statement
         self._index, self._fallback = index, fallback
@@ -145,78 +126,25 @@ class ArrayRunner:
             self._fallback.run(values)
             return
         self._ran = True
-        try:
-            self._write(outputs, rows)
-        except SqlError as error:
-            raise self._prepared.statement.place(error) from error.__cause__
+        self._keep(outputs, rows)
 
-    def _write(self, outputs: list[Output], rows: pa.Table) -> None:
-        statement, context = self._statement, self._executor.context
-        if statement.replaces:
-            dml.execute(self._prepared.statement, self._prepared.tree, _Answer(context, rows))
-            return
-        before = context.store.table(statement.table)
-        context.store.append(statement.table, rows, statement=self._prepared.statement.text)
-        after = context.store.table(statement.table)
-        if self._executor.grids is not None and isinstance(after, Version):
-            self._executor.grids.remember(statement.table, before, after, outputs)
+    def _keep(self, outputs: list[Output], rows: pa.Table) -> None:
+        store, table = self._executor.context.store, self._statement.table
+        before = None if self._statement.replaces else store.table(table)
+        self._statement.keep(rows, self._prepared)
+        if self._executor.grids is not None and before is not None:
+            self._executor.grids.remember(table, before, store.table(table), outputs)
 
     def explain(self) -> Explained:
         """Who runs the statement, and why not arrays."""
         if self._reason is None:
-            title = self._prepared.statement.text.strip().split("\n")[0]
-            return Explained(title, "dense", (Note("arrays", "named-array code"),))
+            return Explained(title_of(self._prepared.statement), "dense", (Note("arrays", "named-array code"),))
         told = self._fallback.explain()
         note = Note("not arrays", "runs relationally", self._reason.reason)
         return Explained(told.title, told.executor, (note, *told.notes), told.sql)
 
 
-class _Answer:
-    """A context whose query has been answered already (an :class:`..engine.effect.Engine`)."""
-
-    def __init__(self, context: Context, rows: pa.Table) -> None:
-        self._context, self._rows = context, rows
-        self.session, self.store = context.session, context.store
-
-    def query(self, tree: Tree) -> pa.Table:
-        return self._rows
-
-    def relation(self, name: tuple[str, ...]) -> Any:
-        return self._context.relation(name)
-
-
-def _read(prepared: Prepared) -> _Statement | str:
-    """The query of a statement and where its rows go, or why it has none."""
-    tree = prepared.tree
-    outer = None
-    if isinstance(tree, dict) and "Query" in tree and "Insert" in tree["Query"]["body"]:
-        outer, tree = tree["Query"]["with"], tree["Query"]["body"]["Insert"]
-    if isinstance(tree, dict) and "Insert" in tree:
-        return _read_insert(tree["Insert"], outer)
-    if isinstance(tree, dict) and "CreateTable" in tree:
-        body = tree["CreateTable"]
-        if body["query"] is None or body["columns"] or not body["or_replace"]:
-            return "it is no CREATE OR REPLACE TABLE ... AS SELECT"
-        return _Statement(name_of(body["name"])[-1], (), body["query"], True)
-    return "it is no INSERT of a query"
-
-
-def _read_insert(body: Tree, outer: Tree | None) -> _Statement | str:
-    plain = ("insert_token", "table", "columns", "source", "into")
-    source = body["source"]
-    if any(value for key, value in body.items() if key not in plain) or "TableName" not in body["table"]:
-        return "it is an INSERT with more to it than a query"
-    if not source or "Values" in source["body"]:
-        return "it inserts no query"
-    columns = tuple(name_of([c] if isinstance(c, dict) else c)[-1] for c in body["columns"])
-    if outer is not None:
-        inner = source["with"]
-        tables = [*outer["cte_tables"], *(inner["cte_tables"] if inner else [])]
-        source = {**source, "with": {**outer, "cte_tables": tables}}
-    return _Statement(name_of(body["table"]["TableName"])[-1], columns, source, False)
-
-
-def _columns(statements: Collection[_Statement]) -> frozenset[str] | None:
+def _columns(statements: Collection[Write]) -> frozenset[str] | None:
     """The names of all columns that some statements mention; None where a star may stand for any."""
     names: set[str] = set()
     for statement in statements:
