@@ -171,8 +171,18 @@ class Curve:
             self._lines = _Lines(rows, self.statement)
         else:
             self._lines.append(rows)
-        self._parts.append(rows)
+        self._keep(rows)
         self._watch(rows, str(self._step))
+
+    def _keep(self, rows: pa.Table) -> None:
+        """Add rows to the parts; like parts are merged, so that there are few after any number of refreshes."""
+        if self._parts and not rows.num_rows:
+            return
+        # What the engine knows to be without NULL may differ from piece to piece.
+        schema = pa.schema([field.with_nullable(True) for field in rows.schema])
+        self._parts.append(pa.Table.from_arrays(rows.columns, schema=schema))
+        while len(self._parts) > 1 and self._parts[-1].num_rows >= self._parts[-2].num_rows:
+            self._parts[-2:] = [pa.concat_tables(self._parts[-2:]).combine_chunks()]
 
     def _watch(self, rows: pa.Table, step: str) -> None:
         """Look for a number that is none any more, in the generations of this run."""

@@ -28,11 +28,15 @@ class Made:
     shown: Mapping[str, Any]
 
 
+_MOST = 10_000
+"""So many steps can be taken back: a curve that is looked at more seldom must not make a long run grow without end."""
+
+
 class Undo:
     """The steps that no curve has shown to be sound yet, the oldest first; versions share what is unchanged."""
 
     def __init__(self) -> None:
-        self._made: deque[Made] = deque()
+        self._made: deque[Made] = deque(maxlen=_MOST)
 
     def __len__(self) -> int:
         return len(self._made)
@@ -47,7 +51,7 @@ class Undo:
             self._made.popleft()
 
     def take_back(self, generation: int) -> tuple[Made, int]:
-        """The step that made ``generation``, and how many there are from it on; all are forgotten."""
+        """The step that made ``generation``, or the oldest still known, and how many from it on; all are forgotten."""
         undone = [made for made in self._made if made.made >= generation]
         self._made.clear()
         return undone[0], len(undone)

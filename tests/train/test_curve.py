@@ -253,6 +253,23 @@ def test_only_what_is_new_is_evaluated(tables):
     assert curve.table.num_rows == 53
 
 
+def test_a_curve_that_is_refreshed_after_every_step_stays_in_few_pieces():
+    context = Context()
+    context.script("CREATE TABLE params (step BIGINT, i BIGINT, a DOUBLE, PRIMARY KEY (step, i))")
+    grow(context, 0, 1, 1)
+    curve = curve_of(context, "SELECT step, a FROM params WHERE step % 5 <> 0")
+    curve._query = lambda prepared, values: pa.table(
+        {"step": [s for s in range(values["generation_after"] + 1, values["generation_upto"] + 1) if s % 5], "a": [1.0]}
+        if values["generation_upto"] % 5
+        else {"step": pa.array([], pa.int64()), "a": pa.array([], pa.float64())}
+    )
+    for newest in range(1000):
+        curve.refresh({}, newest)
+        assert (curve.at(newest) or {}).get("step") == (newest if newest % 5 else None)
+    assert len(curve._parts) <= 11
+    assert curve.table["step"].to_pylist() == [s for s in range(1000) if s % 5] == list(curve.panel.x)
+
+
 def test_growing_arrays_never_change_what_they_handed_out():
     array = Growing(np.arange(3))
     views = []
