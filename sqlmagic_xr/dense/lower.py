@@ -71,13 +71,14 @@ class Lowering:
         tables: the tables outside.
         parameters: the type of each parameter.
         graph: where the nodes are made.
-        versions: how often each table has been written so far.
+        writes: what the statements so far have written into each table: for a statement that only adds rows, the
+            columns of each part of them that are one scalar; None for any other.
     """
 
     tables: Tables
     parameters: Mapping[str, Type]
     graph: Graph = field(default_factory=Graph)
-    versions: dict[tuple[str, ...], int] = field(default_factory=dict)
+    writes: dict[tuple[str, ...], list[Sequence[Mapping[str, Node]] | None]] = field(default_factory=dict)
 
     def parts(self, query: Tree, scope: Scope) -> list[Relation]:
         """The relations whose rows together are those of a query (the inside of a ``Query`` node).
@@ -314,9 +315,33 @@ class Lowering:
                 conditions.remove(condition)
         key = None if table.key is None else tuple(k for k in table.key if k not in fixed)
         columns = tuple(n for n, kind in table.columns.items() if kind is not None and n not in (table.key or ()))
-        read = Read(name, self.versions.get(name, 0), tuple(fixed), key, columns, table.holes)
+        version, guards = self._version(name, fixed)
+        read = Read(name, version, tuple(fixed), key, columns, table.holes)
         scan = self.graph.make("scan", tuple(fixed.values()), data=read)
-        return self._scanned(scan, read, table, fixed)
+        relation = self._scanned(scan, read, table, fixed)
+        return replace(relation, scans=(*guards, scan))
+
+    def _version(self, name: tuple[str, ...], fixed: Mapping[str, Node]) -> tuple[int, tuple[Node, ...]]:
+        """How many writes a scan may see, and what must hold so that it does not see the others.
+
+        A generation is written at ``:next_step`` and read at ``:k``: as long as the two differ, the rows that are read
+        are those that were there before.
+        """
+        guards: list[Node] = []
+        for place, parts in reversed(list(enumerate(self.writes.get(name, ())))):
+            apart = [self._apart(part, fixed) for part in parts] if parts is not None else [None]
+            if None in apart:
+                return place + 1, tuple(guards)
+            guards += [guard for guard in apart if guard is not None]
+        return 0, tuple(guards)
+
+    def _apart(self, part: Mapping[str, Node], fixed: Mapping[str, Node]) -> Node | None:
+        """What says that the rows written are none of those read; None where they may be."""
+        for column, wanted in fixed.items():
+            written = part.get(column)
+            if written is not None and written is not wanted and {written.type, wanted.type} == {"int64"}:
+                return self.graph.make("differ", (written, wanted), (), "boolean")
+        return None
 
     def _scanned(self, scan: Node, read: Read, table: Table, fixed: Mapping[str, Node]) -> Relation:
         make = self.graph.make

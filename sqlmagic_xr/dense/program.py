@@ -175,7 +175,8 @@ class Program:
                 self.refusals.append(reason)
             self._parts.append(parts)
             for table in query.writes:
-                lowering.versions[table] = lowering.versions.get(table, 0) + 1
+                appends = query.tree is not None and not query.replaces and parts
+                lowering.writes.setdefault(table, []).append([_scalars(part) for part in parts] if appends else None)
                 scope.pop(table[-1], None)
                 if query.replaces and len(parts) == 1:
                     scope[table[-1]] = parts[0]
@@ -277,6 +278,18 @@ class Step:
                 if whole and len(self._ran) == program.lowered:
                     program.keep(self._known)
                 return found
+
+
+def _scalars(part: Relation) -> dict[str, Node]:
+    """The columns that are one number for all rows."""
+    found = {column.name: column.value for column in part.columns}
+    return {name: value.cells for name, value in found.items() if not value.dims and value.valid is None}
+
+
+def _differ(left: Any, right: Any) -> bool:
+    if left == right:
+        raise Refused("a statement reads the generation that another has just written")
+    return True
 
 
 def _named(parts: Sequence[Relation], names: tuple[str, ...]) -> list[Relation]:
@@ -570,6 +583,7 @@ _READS: Mapping[str, Callable[[Node], Callable[..., Any]]] = {
     "axis": _axis, "cells": _cells, "known": _known, "present": _present,
     "match": _remembered(align.match), "lookup": lambda node: align.lookup, "restrict": lambda node: align.restrict,
     "distinct": lambda node: align.distinct, "member": lambda node: align.member,
+    "differ": lambda node: _differ,
     "coordinate": lambda node: lambda alignment: alignment.coordinates,
     "size": lambda node: lambda alignment: len(alignment.coordinates),
     "take": _take_once, "same": lambda node: lambda array: array, "diagonal": _diagonal,
