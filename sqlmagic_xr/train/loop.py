@@ -25,8 +25,8 @@ from .rehearsal import prepare_step
 from .run import Run, restore, tables_of
 from .settings import Settings
 from .step import Step, VerbatimStep
-from .task import Task, read_task
-from .trajectory import Trajectory, trajectory_of
+from .task import read_task
+from .trajectory import begin_at, trajectory_of
 from .undo import Made, Undo
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Training:
         except SqlError as error:
             raise self._task.insert.place(error, self._task.insert.span) from None
         self._trajectory = trajectory_of(self._task, version)
-        self._start = _begin_at(self._task, self._trajectory, version, restart=settings.restart)
+        self._start = begin_at(self._task, self._trajectory, version, restart=settings.restart)
         if settings.restart and not self._task.appends:
             raise UsageError(
                 f"a run cannot be restarted whose steps do more to `{self._task.table}` than insert generations",
@@ -344,15 +344,17 @@ class Training:
         if isinstance(error, KeyboardInterrupt):
             self._verdict = self._verdict or ("interrupted", f"interrupted after {_steps(run.steps)}")
         else:
-            self._verdict = ("failed", f"failed after {_steps(run.steps)}: {str(error).splitlines()[0]}")
+            what = (str(error) or type(error).__name__).splitlines()[0]
+            failed: tuple[Status, str] = ("failed", f"failed after {_steps(run.steps)}: {what}")
+            self._verdict = failed
             if isinstance(error, SqlError) and run.steps:
                 stands = f"`{run.table}` stands at step {run.generation}."
                 error.before = (*error.before, f"The run had made {_steps(run.steps)}; {stands}")
             with suppress(Exception):
                 deque(self._catch_up(), maxlen=0)
-            if self._verdict is not None and self._verdict[0] == "diverged":
+            if self._verdict != failed:
                 self._error = None
-        if not run.steps:
+        if not run.steps and self._error is not None:
             restore(self._context.store, self._task.writes, run.before, "a run without a step is taken back")
 
     def _end(self) -> Ended:
@@ -397,19 +399,6 @@ class Training:
             generation=self.run.generation, step=self.run.steps, seconds=self._seconds,
             parameters=self._shown, panels=self._curves.panels, newest=self._newest(),
         )  # fmt: skip
-
-
-def _begin_at(task: Task, trajectory: Trajectory, version: Version, *, restart: bool) -> int:
-    generation = trajectory.first(version) if restart else trajectory.newest(version)
-    if generation is None:
-        raise task.insert.place(
-            UsageError(
-                f"`{task.table}` is empty: there is no generation to step from",
-                hint=f"Insert the first one: INSERT INTO {task.table} VALUES (0, ...)",
-            ),
-            task.insert.span,
-        )
-    return generation
 
 
 def _steps(count: int) -> str:

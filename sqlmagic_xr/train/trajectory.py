@@ -94,5 +94,23 @@ def trajectory_of(task: Task, version: Version) -> Trajectory:
     return Trajectory(task.table, column, place)
 
 
+def begin_at(task: Task, trajectory: Trajectory, version: Version, *, restart: bool) -> int:
+    """The generation from which a run steps: the newest, or with ``restart`` the first.
+
+    Raises:
+        UsageError: there is none.
+    """
+    generation = trajectory.first(version) if restart else trajectory.newest(version)
+    if generation is None:
+        raise _at_insert(
+            task,
+            UsageError(
+                f"`{task.table}` is empty: there is no generation to step from",
+                hint=f"Insert the first one: INSERT INTO {task.table} VALUES (0, ...)",
+            ),
+        )
+    return generation
+
+
 def _at_insert(task: Task, error: SqlError) -> SqlError:
     return task.insert.place(error, task.insert.span)
