@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from ..sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend, from_tree
 from ..sql.syntax import Tree, identifier, name_of, span_of
+from .clauses import Item, conjuncts, group_keys, join_condition, relabel, star
 from .node import FLOATS, Axis, Graph, Node, Refused, Type, Value
 from .relation import Grouping, Named, Relation, cross, equate, is_aggregate, restrict
 from .scalar import Scalars, Special
+from .tables import Read, Table, Tables
 from .window import row_number
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as the lowering needs to know it.
-
-    Attributes:
-        columns: the type of each column, in the table's order; None for one that arrays do not hold.
-        key: the columns that are its axes; () for a table of one row, None for one whose rows are the one axis.
-        nulls: the columns in which a NULL has been seen.
-        holes: whether cells of the key's product are missing.
-    """
-
-    columns: Mapping[str, Type | None]
-    key: tuple[str, ...] | None
-    nulls: frozenset[str] = frozenset()
-    holes: bool = False
-
-
-class Tables(Protocol):
-    """What tables there are."""
-
-    def table(self, name: tuple[str, ...]) -> Table | None:
-        """The table of that name, or None where it has none that arrays can hold."""
-
-
-@dataclass(frozen=True)
-class Read:
-    """What a scan asks of a table; the ``data`` of a node of operation ``scan``.
-
-    Attributes:
-        table: its name.
-        version: how many statements of the program have written it before.
-        fixed: the key columns that must equal the scan's arguments, in their order.
-        key: the axes.
-        columns: the other columns.
-        holes: whether cells may be missing.
-    """
-
-    table: tuple[str, ...]
-    version: int
-    fixed: tuple[str, ...]
-    key: tuple[str, ...] | None
-    columns: tuple[str, ...]
-    holes: bool = False
-
 
 Scope = Mapping[str, Relation]
 """The relations that WITH, or an earlier statement of the step, has named."""
@@ -107,7 +63,7 @@ class Lowering:
         named = dict(scope)
         for cte in clause["cte_tables"]:
             alias = cte["alias"]
-            relation = _relabel(self.relation(cte["query"], named), alias)
+            relation = relabel(self.relation(cte["query"], named), alias)
             named[identifier(alias["name"])] = relation
         return named
 
@@ -130,10 +86,10 @@ class Lowering:
                        "distribute_by", "into", "value_table_mode", "prewhere", "exclude"):  # fmt: skip
             if select.get(clause):
                 raise Refused(f"{clause.replace('_', ' ').upper()} is not array code", span_of(select))
-        where = [] if select["selection"] is None else list(_conjuncts(from_tree(select["selection"])))
+        where = [] if select["selection"] is None else list(conjuncts(from_tree(select["selection"])))
         relation = self._from(select["from"], where, scope)
         items = self._items(select["projection"], relation)
-        keys = _group_keys(select["group_by"], items)
+        keys = group_keys(select["group_by"], items)
         having = None if select["having"] is None else from_tree(select["having"])
         computed = [e for _, e, _ in items if e is not None] + ([having] if having is not None else [])
         if keys is None and having is None and not any(is_aggregate(e) for x in computed for e in descend(x)):
@@ -179,7 +135,7 @@ class Lowering:
         items: list[Item] = []
         for tree in projection:
             if tree == "Wildcard" or "Wildcard" in tree or "QualifiedWildcard" in tree:
-                items += _star(tree, relation)
+                items += star(tree, relation)
             elif "ExprWithAlias" in tree:
                 body = tree["ExprWithAlias"]
                 items.append((identifier(body["alias"]), from_tree(body["expr"]), None))
@@ -223,7 +179,7 @@ class Lowering:
             joins += [(join["relation"], join["join_operator"]) for join in table["joins"]]
         using: list[list[str]] = []
         for _, operator in joins:
-            on, names = _join_condition(operator)
+            on, names = join_condition(operator)
             conditions += on
             using.append(names)
         aliases = [_alias(factor) for factor, _ in joins]
@@ -287,7 +243,7 @@ class Lowering:
             if derived["lateral"] or derived["alias"] is None:
                 raise Refused("a derived table without a name, or LATERAL", span_of(factor))
             alias = derived["alias"]
-            return _relabel(self.relation(derived["subquery"], scope), alias).renamed((identifier(alias["name"]),))
+            return relabel(self.relation(derived["subquery"], scope), alias).renamed((identifier(alias["name"]),))
         table = factor.get("Table")
         if table is None or table["args"] is not None or table["sample"] or table["version"]:
             raise Refused("this part of FROM is not array code", span_of(factor))
@@ -383,86 +339,9 @@ class Lowering:
         return None
 
 
-Item = tuple[str, Expression | None, Value | None]
-"""A column of SELECT: its name ("" for none), and its expression or, where a star stands for it, its value."""
-
-
 def _nothing(column: Column) -> Value:
     raise Refused("a column where a constant was expected", column.span)
 
 
-def _star(tree: Any, relation: Relation) -> list[Item]:
-    options = tree.get("Wildcard") if isinstance(tree, dict) and "Wildcard" in tree else None
-    qualifier: tuple[str, ...] = ()
-    if isinstance(tree, dict) and "QualifiedWildcard" in tree:
-        kind, options = tree["QualifiedWildcard"]
-        if "ObjectName" not in kind:
-            raise Refused("this star is not array code", span_of(tree))
-        qualifier = name_of(kind["ObjectName"])
-    if isinstance(options, dict) and any(v for k, v in options.items() if k != "wildcard_token"):
-        raise Refused("a star with options", span_of(tree))
-    found: list[Item] = []
-    for column in relation.columns:
-        if qualifier and column.qualifier[-len(qualifier) :] != qualifier:
-            continue
-        if not qualifier and column.name in relation.shared and any(n == column.name for n, _, _ in found):
-            continue
-        found.append((column.name, None, column.value))
-    if len({name for name, _, _ in found}) < len(found):
-        raise Refused("a star gives two columns of one name", span_of(tree))
-    return found
-
-
-def _group_keys(tree: Tree, items: Sequence[Item]) -> list[Expression] | None:
-    """The expressions of GROUP BY; a number or a name may stand for a column of SELECT."""
-    if tree.get("Expressions") is None or tree["Expressions"][1]:
-        raise Refused("this GROUP BY is not array code", span_of(tree))
-    keys: list[Expression] = []
-    for item in tree["Expressions"][0]:
-        key = from_tree(item)
-        if isinstance(key, Literal) and isinstance(key.value, int):
-            chosen = items[key.value - 1][1] if 0 < key.value <= len(items) else None
-            if chosen is None:
-                raise Refused("GROUP BY a number that is no column", key.span)
-            key = chosen
-        keys.append(key)
-    return keys or None
-
-
-def _join_condition(operator: Any) -> tuple[list[Expression], list[str]]:
-    """The conditions of ON, and the columns of USING."""
-    if operator is None:
-        return [], []
-    ((kind, constraint),) = operator.items()
-    if kind not in ("Join", "Inner", "CrossJoin"):
-        raise Refused(f"{kind} join is not array code", span_of(operator))
-    if constraint == "None":
-        return [], []
-    if "On" in constraint:
-        return list(_conjuncts(from_tree(constraint["On"]))), []
-    if "Using" in constraint:
-        return [], [name_of(name)[-1] for name in constraint["Using"]]
-    raise Refused("a NATURAL join is not array code", span_of(operator))
-
-
-def _conjuncts(condition: Expression) -> Iterable[Expression]:
-    if isinstance(condition, Call) and condition.name == "and":
-        for argument in condition.args:
-            yield from _conjuncts(argument)
-    else:
-        yield condition
-
-
 def _alias(factor: Tree) -> Any:
     return next(iter(factor.values())).get("alias")
-
-
-def _relabel(relation: Relation, alias: Tree) -> Relation:
-    """A relation whose columns an alias has named anew: ``AS q (a, b)``."""
-    names = [identifier(column["name"]) for column in alias["columns"]]
-    if not names:
-        return relation
-    if len(names) != len(relation.columns):
-        raise Refused("an alias names another number of columns")
-    columns = (replace(c, name=name) for c, name in zip(relation.columns, names, strict=True))
-    return replace(relation, columns=tuple(columns))

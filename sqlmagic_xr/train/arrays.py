@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..dense.node import Refused
-from ..dense.program import Output, Program, Query, Step
+from ..dense.program import Program, Query, Step
+from ..dense.seam import Output
 from ..errors import SqlError, UnsupportedError
 from ..sql.expression import tree_columns
 from ..sql.parameters import parameters_of

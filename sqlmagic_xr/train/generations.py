@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..dense.grid import Cells, Grid
-from ..dense.lower import Read, Table
 from ..dense.node import Refused
-from ..dense.program import Output
+from ..dense.seam import Output
+from ..dense.tables import Read, Table
 from ..engine.query import quoted
 from ..engine.scratch import Version
 from .gridded import Grids, array_type, described

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from ..dense.grid import Column, Grid, Layout, grid, key_of, rows
-from ..dense.lower import Read, Table
 from ..dense.node import Refused, Type
-from ..dense.program import Output
+from ..dense.seam import Output
+from ..dense.tables import Read, Table
 
 _TYPES: tuple[tuple[Callable[[pa.DataType], bool], Type], ...] = (
     (pt.is_int64, "int64"),

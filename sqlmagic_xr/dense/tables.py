@@ -1,0 +1,54 @@
+"""Tables as a program knows them, and what it asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from .node import Type
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as the lowering needs to know it.
+
+    Attributes:
+        columns: the type of each column, in the table's order; None for one that arrays do not hold.
+        key: the columns that are its axes; () for a table of one row, None for one whose rows are the one axis.
+        nulls: the columns in which a NULL has been seen.
+        holes: whether cells of the key's product are missing.
+    """
+
+    columns: Mapping[str, Type | None]
+    key: tuple[str, ...] | None
+    nulls: frozenset[str] = frozenset()
+    holes: bool = False
+
+
+class Tables(Protocol):
+    """What tables there are."""
+
+    def table(self, name: tuple[str, ...]) -> Table | None:
+        """The table of that name, or None where it has none that arrays can hold."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a scan asks of a table; the ``data`` of a node of operation ``scan``.
+
+    Attributes:
+        table: its name.
+        version: how many statements of the program have written it before.
+        fixed: the key columns that must equal the scan's arguments, in their order.
+        key: the axes.
+        columns: the other columns.
+        holes: whether cells may be missing.
+    """
+
+    table: tuple[str, ...]
+    version: int
+    fixed: tuple[str, ...]
+    key: tuple[str, ...] | None
+    columns: tuple[str, ...]
+    holes: bool = False
