@@ -31,6 +31,7 @@ from ..sql.syntax import (
     walk,
 )
 from . import dml, inventory, plans
+from .calendars import in_microseconds
 from .catalog import Catalog
 from .failures import translate
 from .frame import Frame
@@ -209,9 +210,11 @@ class Context(xarray_sql.Context):
         def count(*_: Any) -> None:
             self.chunks_read += 1
 
+        input_table = in_microseconds(input_table)
         table = read_xarray_table(input_table, chunks, coord_arrays=coord_arrays, _iteration_callback=count)
         (self.register_table if schema is None else schema.register_table)(table_name, table)
         self._maybe_register_cftime_udf(input_table)
+        self.__dict__.pop("functions", None)  # which may have one more now
         return self
 
     def frame_of(self, table: pa.Table) -> Frame:

@@ -12,6 +12,7 @@ import xarray as xr
 from xarray_sql.ds import XarrayDataFrame
 
 from . import plans
+from .calendars import counted, with_times
 
 _PASS_ORDER_ON = ("Projection", "SubqueryAlias", "Limit")
 
@@ -41,10 +42,12 @@ class Frame(XarrayDataFrame):
         known: Mapping[str, xr.Dataset] = self._templates
         read = {name: known[name] for name in plans.tables_read(plan) if name in known}
         # xarray-sql would take the only dataset that is registered, read or not, and none where there are two.
-        frame = XarrayDataFrame(self._inner, templates=dict(read if template is None else known))
+        templates = read if template is None else known
+        frame = XarrayDataFrame(self._inner, templates={name: counted(d) for name, d in templates.items()})
         found: xr.Dataset = frame.to_dataset(None if dims is None else list(dims), template, **options)
         if template is None and len(read) > 1:
             _agree(found, read.values())
+        found = with_times(found, read.values())
         return _arranged(found, read.values(), _sort_of(plan))
 
 

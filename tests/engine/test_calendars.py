@@ -1,0 +1,88 @@
+"""Times of a 360-day calendar: compared, joined and pruned as the times that they are, and times again in a result."""
+
+from __future__ import annotations
+
+import cftime
+import numpy as np
+import pytest
+import xarray as xr
+
+from sqlmagic_xr import Context
+
+
+def dataset(units, calendar="360_day"):
+    """A hundred years from 1950, one value each, as a file with times in these units would give it."""
+    time = xr.date_range("1950-06-01", periods=100, freq="YS-JUN", calendar=calendar, use_cftime=True)
+    values = xr.DataArray(np.arange(200.0).reshape(100, 2), dims=("time", "x"), attrs={"units": "K"})
+    found = xr.Dataset({"v": values}, {"time": ("time", time, {"axis": "T"}), "x": [0.0, 1.0]})
+    found.time.encoding.update(units=units, calendar=calendar)
+    return found
+
+
+@pytest.fixture(params=["hours since 1970-01-01", "days since 1850-01-01", "seconds since 2000-01-01"])
+def context(request):
+    context = Context()
+    context.from_dataset("old", dataset(request.param), chunks={"time": 7})
+    context.from_dataset("new", dataset("hours since 1970-01-01"), chunks={"time": 100})
+    return context
+
+
+def count(context, condition, table="old"):
+    return context.sql(f"SELECT COUNT(*) AS n FROM {table} WHERE {condition}").to_pandas().n[0]
+
+
+@pytest.mark.parametrize(
+    ("condition", "years"),
+    [
+        ("time < cftime('1951-01-01')", 1),
+        ("time <= cftime('2000-01-01')", 50),
+        ("time > cftime('2000-01-01')", 50),
+        ("time BETWEEN cftime('1990-01-01') AND cftime('2019-12-30')", 30),
+        ("time = cftime('2010-06-01')", 1),
+        ("time = cftime('2010-06-30')", 0),
+    ],
+)
+def test_chunks_are_pruned_by_the_unit_that_is_compared(context, condition, years):
+    assert count(context, condition) == count(context, condition, "new") == 2 * years
+
+
+def test_equal_times_are_equal_whatever_the_units_of_the_files(context):
+    joined = context.sql(
+        "SELECT COUNT(*) AS n FROM old JOIN new ON old.time = new.time AND old.x = new.x WHERE old.v = new.v"
+    )
+    assert joined.to_pandas().n[0] == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM old",
+        "SELECT time, x, v FROM old WHERE time >= cftime('1960-01-01')",
+        "SELECT time, AVG(v) AS v FROM old GROUP BY time",
+        "SELECT old.time, AVG(old.v) AS v FROM old JOIN new ON old.time = new.time AND old.x = new.x GROUP BY old.time",
+    ],
+)
+def test_a_result_has_times_again(context, query):
+    expected = dataset("hours since 1970-01-01")
+    expected = expected.sel(time=slice("1960", None)) if "WHERE" in query else expected
+    expected = expected.mean("x") if "AVG" in query else expected
+    found = context.sql(query).to_dataset()
+    assert isinstance(found.indexes["time"], xr.CFTimeIndex)
+    assert found.time.values[0] == cftime.Datetime360Day(1960 if "WHERE" in query else 1950, 6, 1)
+    assert found.time.attrs == {"axis": "T"}
+    np.testing.assert_allclose(found.v.transpose(*expected.v.dims), expected.v)
+
+
+def test_the_dataset_itself_is_not_changed():
+    context, mine = Context(), dataset("hours since 1970-01-01")
+    context.from_dataset("mine", mine)
+    context.sql("SELECT * FROM mine").to_dataset().load()
+    assert mine.time.encoding["units"] == "hours since 1970-01-01"
+    assert isinstance(mine.indexes["time"], xr.CFTimeIndex)
+
+
+def test_cftime_is_a_known_function_once_a_table_needs_it():
+    context = Context()
+    assert "cftime" not in context.functions
+    context.from_dataset("mine", dataset("hours since 1970-01-01"))
+    assert "cftime" in context.functions
