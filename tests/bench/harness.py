@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -151,6 +152,12 @@ def time_of(run: Callable[[int], object], steps: int) -> float:
         return time.perf_counter() - begin
     finally:
         gc.enable()
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held at a time; what its parent held does not count, as in getrusage."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

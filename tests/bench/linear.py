@@ -21,7 +21,7 @@ from sklearn.datasets import load_diabetes
 from sqlmagic_xr.engine.context import Context
 
 from .harness import Answer, Contender, Effort, Report, Target, benchmark, race
-from .steps import run_steps, step_of
+from .steps import How, run_steps, step_of
 
 RATE = 0.4
 CREATE = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE)"
@@ -50,13 +50,13 @@ def synthetic_rows(count: int) -> pa.Table:
     return pa.table({"x": x, "y": 0.7 * x + 0.1 + rng.normal(scale=0.3, size=count)})
 
 
-def ours(rows: pa.Table, *, verbatim: bool = False) -> Contender:
+def ours(rows: pa.Table, *, how: How = "auto") -> Contender:
     """The step as a user writes it; the first step, which plans, is not timed."""
 
     def ready() -> Callable[[int], Answer]:
         context = Context(namespace=lambda: {"d": rows})
         context.script(f"{CREATE}; {BEGIN}")
-        step = step_of(context, [OURS], writes={"params"}, verbatim=verbatim)
+        step = step_of(context, [OURS], writes={"params"}, how=how)
         run_steps(context, step, 0, 1, lr=RATE)
         context.sql("DELETE FROM params WHERE step > 0")
 
@@ -190,7 +190,8 @@ def diabetes(effort: Effort) -> Report:
     contenders = {
         "sqlmagic_xr": ours(rows),
         "xarray-sql, re-registering": reregistering(rows),
-        "verbatim": ours(rows, verbatim=True),
+        "relational": ours(rows, how="relational"),
+        "verbatim": ours(rows, how="verbatim"),
         "DuckDB INSERT": duckdb_insert(rows),
         "DuckDB recursive CTE": duckdb_recursive(rows),
         "SQLite INSERT": sqlite_insert(rows),
@@ -205,7 +206,8 @@ def _larger(count: int, steps: int, targets: list[Target], effort: Effort) -> Re
     rows = synthetic_rows(count)
     contenders = {
         "sqlmagic_xr": ours(rows),
-        "verbatim": ours(rows, verbatim=True),
+        "relational": ours(rows, how="relational"),
+        "verbatim": ours(rows, how="verbatim"),
         "DuckDB INSERT": duckdb_insert(rows),
         "DuckDB recursive CTE": duckdb_recursive(rows),
         "NumPy": numpy_by_hand(rows),

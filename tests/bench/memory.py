@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.sql.syntax import parse_one
 from sqlmagic_xr.train.plan import PlannedStep
 
-from .harness import Effort, Report, Verdict, benchmark
+from .harness import Effort, Report, Verdict, benchmark, peak_memory
 from .linear import BEGIN, CREATE, OURS, RATE
 from .steps import VARYING, run_steps
 
@@ -46,16 +45,12 @@ def run(path: str, steps: int) -> dict[str, float]:
     context = Context()
     context.from_dataset("d", xr.open_dataset(path), chunks={"time": 8})
     context.script(f"{CREATE}; {BEGIN}")
-    before = _peak()
+    before = peak_memory()
     step = PlannedStep([context.prepare(parse_one(OURS))], writes={"params"}, varying=VARYING, budget=BUDGET)
     run_steps(context, step, 0, steps, lr=RATE)
     (explained,) = step.explain()
     last = context.scratch("params").to_arrow().to_pylist()[-1]
-    return {"before": before, "peak": _peak(), "kept": "not kept" not in str(explained), **last}
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"before": before, "peak": peak_memory(), "kept": "not kept" not in str(explained), **last}
 
 
 @benchmark("Memory: a lazy xarray table of 2.3 GB, of which 200 MB may be kept")

@@ -16,9 +16,9 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from sqlmagic_xr.engine.context import Context
 
-from .harness import Answer, Contender, Effort, Report, Target, Verdict, benchmark, race
+from .harness import Answer, Contender, Effort, Report, Target, Verdict, benchmark, peak_memory, race
 from .linear import BEGIN, CREATE, OURS, RATE
-from .steps import run_steps, step_of
+from .steps import How, run_steps, step_of
 
 
 @cache
@@ -33,13 +33,13 @@ def cells() -> xr.Dataset:
     return xr.Dataset(data, coords=coords)
 
 
-def _line_over(variable: object, *, verbatim: bool = False) -> Contender:
+def _line_over(variable: object, *, how: How = "auto") -> Contender:
     def ready() -> Callable[[int], Answer]:
         context = Context(namespace=lambda: {"d": variable})
         if isinstance(variable, xr.Dataset):
             context.from_dataset("d", variable, chunks={"time": 24})
         context.script(f"{CREATE}; {BEGIN}")
-        step = step_of(context, [OURS], writes={"params"}, verbatim=verbatim)
+        step = step_of(context, [OURS], writes={"params"}, how=how)
         run_steps(context, step, 0, 1, lr=RATE)
         context.sql("DELETE FROM params WHERE step > 0")
 
@@ -61,10 +61,12 @@ def xarray_table(effort: Effort) -> Report:
     contenders = {
         "xarray table": _line_over(dataset),
         "Arrow in memory": _line_over(in_memory),
-        "verbatim": _line_over(dataset, verbatim=True),
+        "relational": _line_over(dataset, how="relational"),
+        "verbatim": _line_over(dataset, how="verbatim"),
     }
-    return race(contenders, steps={"xarray table": 6, "Arrow in memory": 6, "verbatim": 2}, effort=effort,
-                targets=[Target("xarray table", "Arrow in memory", 1 / 1.3)])  # fmt: skip
+    counts = {"xarray table": 6, "Arrow in memory": 6, "relational": 4, "verbatim": 2}
+    targets = [Target("xarray table", "Arrow in memory", 1 / 1.3)]
+    return race(contenders, steps=counts, effort=effort, targets=targets)
 
 
 # --- logistic regression with Adam
@@ -107,14 +109,14 @@ def _adam_tables(execute: Callable[[str], object]) -> None:
     execute(f"INSERT INTO params VALUES (0{', 0.0' * len(_COLUMNS)})")
 
 
-def adam(*, verbatim: bool = False) -> Contender:
+def adam(*, how: How = "auto") -> Contender:
     """The step in one INSERT."""
 
     def ready() -> Callable[[int], Answer]:
         context = Context(namespace=lambda: {"d": cancer()})
         _adam_tables(context.sql)
         text = "INSERT INTO params" + adam_step(":k", ":next_step")
-        step = step_of(context, [text], writes={"params"}, verbatim=verbatim)
+        step = step_of(context, [text], writes={"params"}, how=how)
         run_steps(context, step, 0, 1)
         context.sql("DELETE FROM params WHERE step > 0")
 
@@ -137,7 +139,7 @@ def adam_duckdb() -> Callable[[int], Answer]:
     def run(steps: int) -> Answer:
         for k in range(steps):
             connection.execute("INSERT INTO params" + adam_step(str(k), str(k + 1)))
-        return _newest(connection.execute("SELECT * FROM params").to_arrow_table())
+        return _newest(connection.sql("SELECT * FROM params").to_arrow_table())
 
     return run
 
@@ -169,11 +171,12 @@ def logistic(effort: Effort) -> Report:
     """93 state columns in one row."""
     contenders = {
         "sqlmagic_xr": adam(),
-        "verbatim": adam(verbatim=True),
+        "relational": adam(how="relational"),
+        "verbatim": adam(how="verbatim"),
         "DuckDB INSERT": adam_duckdb,
         "NumPy": adam_numpy,
     }
-    counts = {"sqlmagic_xr": 15, "verbatim": 5, "DuckDB INSERT": 15, "NumPy": 300}
+    counts = {"sqlmagic_xr": 15, "relational": 15, "verbatim": 5, "DuckDB INSERT": 15, "NumPy": 300}
     return race(contenders, steps=counts, effort=effort, targets=[Target("sqlmagic_xr", "DuckDB INSERT", 1)])
 
 
@@ -199,7 +202,7 @@ def digits() -> tuple[pa.Table, pa.Table]:
     return pa.table({"i": i, "pixel": pixel, "val": images.ravel()}), begin
 
 
-def k_means(*, verbatim: bool = False) -> Contender:
+def k_means(*, how: How = "auto") -> Contender:
     """The step in one INSERT."""
 
     def ready() -> Callable[[int], Answer]:
@@ -208,7 +211,7 @@ def k_means(*, verbatim: bool = False) -> Contender:
         context.script(CENTROID)
         context.scratch("centroid").append(begin)
         text = "INSERT INTO centroid" + K_MEANS.format(now=":k", following=":next_step")
-        step = step_of(context, [text], writes={"centroid"}, verbatim=verbatim)
+        step = step_of(context, [text], writes={"centroid"}, how=how)
 
         def run(steps: int) -> Answer:
             run_steps(context, step, 0, steps)
@@ -231,7 +234,7 @@ def k_means_duckdb() -> Callable[[int], Answer]:
     def run(steps: int) -> Answer:
         for k in range(steps):
             connection.execute("INSERT INTO centroid" + K_MEANS.format(now=k, following=k + 1))
-        return _centroids(connection.execute("SELECT * FROM centroid").to_arrow_table())
+        return _centroids(connection.sql("SELECT * FROM centroid").to_arrow_table())
 
     return run
 
@@ -260,11 +263,12 @@ def clusters(effort: Effort) -> Report:
     """A state of many rows is bound, not folded."""
     contenders = {
         "sqlmagic_xr": k_means(),
-        "verbatim": k_means(verbatim=True),
+        "relational": k_means(how="relational"),
+        "verbatim": k_means(how="verbatim"),
         "DuckDB INSERT": k_means_duckdb,
         "NumPy": k_means_numpy,
     }
-    counts = {"sqlmagic_xr": 6, "verbatim": 6, "DuckDB INSERT": 6, "NumPy": 10}
+    counts = {"sqlmagic_xr": 6, "relational": 6, "verbatim": 6, "DuckDB INSERT": 6, "NumPy": 10}
     targets = [Target("sqlmagic_xr", "verbatim", 1)]
     few = Effort(min(effort.repetitions, 3), effort.scale)
     return race(contenders, steps=counts, effort=few, check=30, targets=targets)
@@ -277,7 +281,6 @@ LONG = 10_000
 
 def long_run() -> dict[str, float]:
     """10,000 steps over 442 rows in this process: seconds a step near the 100th and near the last, and peak memory."""
-    import resource
     import statistics
     import time
 
@@ -293,10 +296,10 @@ def long_run() -> dict[str, float]:
         run_steps(context, step, k, 1, lr=RATE)
         taken.append(time.perf_counter() - begin)
         if k == 100:
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            before = peak_memory()
+    peak = peak_memory()
     early, late = statistics.median(taken[50:250]), statistics.median(taken[-200:])
-    return {"early": early, "late": late, "grown": (peak - before) * 1024, "peak": peak * 1024}
+    return {"early": early, "late": late, "grown": peak - before, "peak": peak}
 
 
 @benchmark("10,000 steps over 442 rows")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.sql.syntax import parse_one
+from sqlmagic_xr.train.arrays import ArrayExecutor
 from sqlmagic_xr.train.plan import PlannedStep
 from sqlmagic_xr.train.step import Step, VerbatimStep
 
+How = Literal["auto", "relational", "verbatim"]
 VARYING = frozenset({"k", "step", "next_step"})
 
 
-def step_of(context: Context, statements: Sequence[str], *, writes: Collection[str], verbatim: bool = False) -> Step:
-    """A step of these statements, planned or as they stand."""
+def step_of(context: Context, statements: Sequence[str], *, writes: Collection[str], how: How = "auto") -> Step:
+    """A step of these statements: as the loop runs it, planned for DataFusion alone, or as they stand."""
     prepared = [context.prepare(parse_one(statement)) for statement in statements]
-    return VerbatimStep(prepared) if verbatim else PlannedStep(prepared, writes=writes, varying=VARYING)
+    if how == "verbatim":
+        return VerbatimStep(prepared)
+    executors = [ArrayExecutor(context)] if how == "auto" else []
+    return PlannedStep(prepared, writes=writes, varying=VARYING, executors=executors)
 
 
 def run_steps(context: Context, step: Step, first: int, count: int, **parameters: Any) -> None:
