@@ -117,6 +117,13 @@ def _ambiguous(match: re.Match[str], known: Known) -> Finding:
     return Finding(UnknownNameError, f"{name[-1]} is in more than one table", hint, lambda k, n: _names(k, n) == name)
 
 
+def _unnamed(match: re.Match[str], known: Known) -> Finding:
+    name = _parts(match["name"])
+    hint = "Give the query behind FROM or JOIN a name: (SELECT ...) AS q."
+    return Finding(UnknownNameError, f"{name[-1]} is in a table and in a query without a name", hint,
+                   lambda k, n: _names(k, n)[-1:] == name[-1:])  # fmt: skip
+
+
 def _unknown_table(match: re.Match[str], known: Known) -> Finding:
     parts = _parts(match["name"])
     short = parts[2:] if parts[:2] == ("datafusion", "public") else parts[1:] if parts[0] == "datafusion" else parts
@@ -235,6 +242,8 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] 
          r"(?: Valid fields are (?P<valid>.*)\.)?$",
          _unknown_column),
         (r"^Ambiguous reference to (?:un)?qualified field (?P<name>\S+)", _ambiguous),
+        (r"^Schema contains qualified field name (?P<name>\S+) and unqualified field name \S+ which would be ambiguous",
+         _unnamed),
         (r"^table function '(?P<name>[^']+)' not found", _unknown_function),
         (r"^table '(?P<name>[^']+)' not found", _unknown_table),
         (r"^No table named '(?P<name>[^']+)'", _unknown_table),

@@ -65,6 +65,8 @@ CASES = [
      "Write which one: its table's name or alias and a dot before it (t.a)."),
     ("SELECT 1 FROM params p JOIN d USING (a) WHERE a > 1", NAMES, "a is in more than one table", "a",
      "Write which one: its table's name or alias and a dot before it (t.a)."),
+    ("SELECT b FROM params JOIN (SELECT 1 AS a) USING (a)", NAMES, "a is in a table and in a query without a name", "a",
+     "Give the query behind FROM or JOIN a name: (SELECT ...) AS q."),
     ("SELECT sume(a) FROM params", NAMES, "there is no function sume", "sume", "Did you mean `sum`?"),
     ("SELECT * FROM gen(1)", NAMES, "there is no function gen", "gen",
      "See the functions there are with SHOW FUNCTIONS."),
