@@ -20,7 +20,7 @@ from .plot import CurvePlot
 
 _CSS = 96  # CSS pixels per inch
 _DPI = 120  # of the picture while it moves: a compromise between sharp and quick
-_TIMES = 16  # frames take a seventeenth of the time; the first and the last picture have the rest of a tenth
+_TIMES = 12  # frames take a thirteenth of the time; the first and the last picture have the rest of a tenth
 _ROWS = 8  # rows of the newest generation that are shown
 
 

@@ -59,7 +59,7 @@ def test_a_run_is_watched_paused_tuned_resumed_and_stopped(open_notebook):
     book.start(1)
     book.start(2)  # queued behind it, as Run All does
     is_watched(book, 1)
-    pictures, steps, end = set(), set(), time.monotonic() + 8
+    pictures, steps, end = set(), set(), time.monotonic() + 25
     while len(pictures) < 5 and time.monotonic() < end:
         pictures.add(image(book, 1))
         steps.add(progress(book, 1))
@@ -137,7 +137,7 @@ def test_the_widget_is_alive_in_notebook_7(open_notebook):
     book.run(0)
     book.start(1)
     is_watched(book, 1)
-    pictures, end = set(), time.monotonic() + 8
+    pictures, end = set(), time.monotonic() + 25
     while len(pictures) < 3 and time.monotonic() < end:
         pictures.add(image(book, 1))
         time.sleep(0.05)
