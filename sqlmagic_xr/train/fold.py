@@ -7,6 +7,7 @@ found is noted beside the read (:class:`Read`); a step that finds otherwise fold
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -221,7 +222,7 @@ class _Pass:
             try:
                 out = self._without_row(query, source, naming, read, used)
                 self._keep(read, found)
-                self.notes.append(Note("folded", _shown(read), "its columns are literals"))
+                self.notes.append(Note("folded", self._shown(read), "its columns are literals"))
                 return out
             except UnsureError as error:
                 self._note_refusal(source, str(error))
@@ -392,7 +393,7 @@ class _Pass:
         tables = exchanged(select["from"], source, factor)
         self._slices[read.relation] = version
         self._keep(read, found)
-        self.notes.append(Note("bound", _shown(read), "only the rows of that key are given to the engine"))
+        self.notes.append(Note("bound", self._shown(read), "only the rows of that key are given to the engine"))
         return {**query, "body": {"Select": {**select, "from": tables}}}
 
     # --- what is known
@@ -406,6 +407,17 @@ class _Pass:
             return None
         entry = self._entries.get(name[-1])
         return entry if isinstance(entry, Version) else None
+
+    def _shown(self, read: Read) -> str:
+        """A read as a person would say it; an earlier read's column by its table."""
+        tables = {str(earlier.number): earlier.table for earlier, _ in self.reads}
+        parts = [
+            f"{column} = " + re.sub(r"\$(\d+)\.", lambda m: f"{tables[m[1]]}.", expression_sql(constant.tree))
+            for column, constant in read.keys
+        ]
+        if read.extreme is not None:
+            parts.append(f"{read.extreme[1]} is its {'greatest' if read.extreme[0] == 'max' else 'least'}")
+        return f"{read.table} where {' and '.join(parts)}" if parts else f"{read.table}, one row"
 
     def _keep(self, read: Read, found: Found) -> None:
         self.reads.append((read, found))
@@ -504,11 +516,3 @@ def _joined_inner(select: Tree, source: Source) -> Tree:
     joins[source.join] = {**joins[source.join], "join_operator": {"CrossJoin": "None"}}
     tables = [*select["from"][: source.item], {**item, "joins": joins}, *select["from"][source.item + 1 :]]
     return {**select, "from": tables}
-
-
-def _shown(read: Read) -> str:
-    """A read as a person would say it."""
-    parts = [f"{column} = {expression_sql(constant.tree)}" for column, constant in read.keys]
-    if read.extreme is not None:
-        parts.append(f"{read.extreme[1]} is its {'greatest' if read.extreme[0] == 'max' else 'least'}")
-    return f"{read.table} where {' and '.join(parts)}" if parts else f"{read.table}, one row"

@@ -268,7 +268,7 @@ def clusters(effort: Effort) -> Report:
         "DuckDB INSERT": k_means_duckdb,
         "NumPy": k_means_numpy,
     }
-    counts = {"sqlmagic_xr": 6, "relational": 6, "verbatim": 6, "DuckDB INSERT": 6, "NumPy": 10}
+    counts = dict.fromkeys(contenders, 30)
     targets = [Target("sqlmagic_xr", "verbatim", 1)]
     few = Effort(min(effort.repetitions, 3), effort.scale)
     return race(contenders, steps=counts, effort=few, check=30, targets=targets)
