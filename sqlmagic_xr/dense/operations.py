@@ -13,6 +13,7 @@ from .buffers import Buffers
 from .contract import Labels, contract
 from .node import Axis, Node, Refused, union
 
+_FAR = 1e6  # the square of how many deviations the mean may lie from zero
 Function = Callable[..., Any]
 
 EMPTY = "the input of an aggregate is empty"
@@ -184,6 +185,10 @@ def squared(node: Node, buffers: Buffers) -> Function:
         count = np.maximum(np.sum(known, axis=gone, keepdims=True), 1)
         mean = np.sum(cells, axis=gone, keepdims=True) / count
         total = np.sum(np.where(known, np.square(cells - mean), 0.0), axis=gone) * rest
+        # DataFusion goes through the rows once: of numbers far from zero it knows the spread less well than two passes.
+        far = np.square(mean) * count > _FAR * np.expand_dims(total, gone)
+        if (far & (count > 1)).any():
+            raise Refused("a variance of numbers that lie far from zero")
         if not np.isfinite(total).all():
             raise Refused("a variance is not finite")
         return total

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..sql.expression import Call, Column, Expression, Star
 from .node import FIRST, FLOATS, GATHER, INTEGERS, NUMBERS, SECOND, Axis, Graph, Node, Refused, Type, Value, union
-from .scalar import Scalars, refuse
+from .scalar import Scalars, refuse, refuse_failing
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,7 @@ class Grouping:
         mask = self.graph.both(self.relation.present, value.valid, where)
         count = self._count(mask)
         if call.name == "count":
+            refuse_failing(value.cells, call)
             return Value(count)
         if value.type not in NUMBERS - {"uint64"}:
             raise refuse(call)

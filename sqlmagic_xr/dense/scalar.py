@@ -7,7 +7,7 @@ from functools import reduce
 
 from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, to_sql
 from .arrays import COMPARISONS, UNARY
-from .node import FLOATS, INTEGERS, NUMBERS, Graph, Node, Refused, Type, Value
+from .node import FLOATS, INTEGERS, NUMBERS, Graph, Node, Refused, Type, Value, ancestors
 
 Resolve = Callable[[Column], Value]
 Special = Callable[[Expression], Value | None]
@@ -223,6 +223,7 @@ class Scalars:
 
     def _is_null(self, call: Call) -> Value:
         value = self.lower(call.args[0])
+        refuse_failing(value.cells, call)
         wanted = call.name == "is not null"
         if value.valid is None:
             return Value(self.graph.constant(wanted, "boolean"))
@@ -301,6 +302,19 @@ class Scalars:
         if kind == "boolean" and value.type in FLOATS:
             raise refuse(cast)
         return value if value.type == kind else Value(self._map(f"to {kind}", kind, value.cells), value.valid)
+
+
+_FAILING = {"integer /", "integer %", "to int32", "to int64"}
+
+
+def refuse_failing(cells: Node, where: Expression) -> None:
+    """Refuse to ask only whether a value is NULL where DataFusion may fail to calculate it.
+
+    Raises:
+        Refused: there is an integer division or a cast in it.
+    """
+    if any(node.op == "map" and node.data in _FAILING for node in ancestors([cells])):
+        raise refuse(where)
 
 
 def cast_type(cast: Cast) -> Type | None:

@@ -116,6 +116,8 @@ RELATIONALLY = {
     "SELECT v FROM nowhere": "nowhere has no grid",
     "SELECT layer, SUM(val) AS v FROM weight WHERE inp > 100 GROUP BY layer": "empty",
     "SELECT s, i / (s - s) AS v FROM x": "divided by zero",
+    "SELECT COUNT(i / (s - s)) AS n FROM x": "no array code for count",
+    "SELECT s, CAST(v * 1e300 AS BIGINT) IS NULL AS n FROM x": "no array code",
     "SELECT SUM(v * 1e308 * 1e308) AS v FROM x": "not finite",
     "SELECT s, i FROM x WHERE v * 0 / 0 > 1": "NaN is compared",
 }
