@@ -110,8 +110,8 @@ class TrainOptions:
     )
     verbatim: bool = option("--verbatim", help="Run the statements as they stand at each step.")
     executor: Literal["auto", "dense", "relational"] = option(
-        "--executor", help="Who runs a step: array code or DataFusion.", choices=("auto", "dense", "relational"),
-        default="auto",
+        "--executor", help="Who runs a step: auto, dense (array code) or relational (DataFusion).", convert=str,
+        metavar="NAME", choices=("auto", "dense", "relational"), default="auto",
     )  # fmt: skip
     output: str | None = option(
         "-o", "--output", help="Keep the run as a variable.", convert=identifier, metavar="NAME"

@@ -52,6 +52,7 @@ def run(shell, line, cell=CELL):
         ("--live", {"live": True}),
         ("--static", {"static": True}),
         ("--no-display", {"no_display": True}),
+        ("--executor relational --steps 3", {"executor": "relational", "steps": 3}),
     ],
 )
 def test_options(line, expected):
@@ -74,6 +75,7 @@ def test_options(line, expected):
         ("--continue --restart", "--continue and --restart contradict each other"),
         ("-p lr=1 -p lr=2", "--param lr is given twice"),
         ("--steps", "--steps needs a value"),
+        ("--executor dens", "--executor cannot be 'dens'"),
     ],
 )
 def test_bad_options_are_pointed_at_before_anything_runs(shell, capsys, line, message):
