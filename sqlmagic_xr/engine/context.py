@@ -377,7 +377,7 @@ class Prepared:
         if dml.has_effects(tree):
             effect = dml.execute(statement, tree, context)
             frame = None if effect.returning is None else context.frame_of(effect.returning)
-            return Result(statement, to_sql(tree), frame, effect.tag, effect.rows)
+            return Result(statement, tree, frame, effect.tag, effect.rows)
         sql = statement.text if tree is statement.tree else to_sql(tree)
         if statement.has_effects:
             return self._pass_on(sql)

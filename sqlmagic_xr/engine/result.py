@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..errors import UsageError
-from ..sql.syntax import Statement
+from ..sql.syntax import Statement, Tree, to_sql
 from . import plans
 from .interrupt import interruptible
 
@@ -46,7 +46,7 @@ class Result:
 
     Attributes:
         statement: what was run, as the user wrote it.
-        sql: what really ran, with derivatives and parameters worked out.
+        ran: what really ran, with derivatives and parameters worked out, as a tree or as text; :attr:`sql` is its text.
         frame: the rows, lazily; None for a statement that gives none.
         message: what the statement did ("params: 3 rows inserted"); "" for a query.
         rows: how many rows it changed; None for a query.
@@ -62,7 +62,7 @@ class Result:
     """
 
     statement: Statement
-    sql: str
+    ran: Tree | str
     frame: Frame | None = None
     message: str = ""
     rows: int | None = None
@@ -82,6 +82,11 @@ class Result:
 
     def __len__(self) -> int:
         return self._total
+
+    @cached_property
+    def sql(self) -> str:
+        """The text of what really ran; made when it is asked for, since a training step seldom is."""
+        return self.ran if isinstance(self.ran, str) else to_sql(self.ran)
 
     def __repr__(self) -> str:
         return f"Result({self.message or ', '.join(self.columns)})"
