@@ -31,7 +31,7 @@ from ..sql.syntax import (
     walk,
 )
 from . import dml, inventory, plans
-from .calendars import in_microseconds
+from .calendars import tabular
 from .catalog import Catalog
 from .failures import translate
 from .frame import Frame
@@ -210,7 +210,9 @@ class Context(xarray_sql.Context):
         def count(*_: Any) -> None:
             self.chunks_read += 1
 
-        input_table = in_microseconds(input_table)
+        input_table = tabular(input_table)
+        if coord_arrays is not None:  # which are those of the dataset as it was
+            coord_arrays = {**coord_arrays, **{d: input_table[d].values for d in input_table.dims if d in coord_arrays}}
         table = read_xarray_table(input_table, chunks, coord_arrays=coord_arrays, _iteration_callback=count)
         (self.register_table if schema is None else schema.register_table)(table_name, table)
         self._maybe_register_cftime_udf(input_table)

@@ -86,3 +86,27 @@ def test_cftime_is_a_known_function_once_a_table_needs_it():
     assert "cftime" not in context.functions
     context.from_dataset("mine", dataset("hours since 1970-01-01"))
     assert "cftime" in context.functions
+
+
+@pytest.mark.parametrize("calendar", ["noleap", "standard"])
+def test_dates_that_we_have_are_timestamps_of_the_same_date(calendar):
+    time = xr.date_range("1850-01-01", "2150-12-31", freq="MS", calendar=calendar, use_cftime=True)
+    values = np.arange(float(len(time)))
+    mine = xr.Dataset({"v": ("time", values, {"units": "K"})}, {"time": ("time", time, {"axis": "T"})})
+    context = Context()
+    context.from_dataset("mine", mine, chunks={"time": 12})
+    assert count(context, "time >= '2090-01-01'", "mine") == (mine.time.dt.year >= 2090).sum()
+    assert count(context, "date_part('month', time) = 1 AND date_part('day', time) = 1", "mine") == 301
+    found = context.sql("SELECT * FROM mine").to_dataset()
+    xr.testing.assert_identical(found.load(), mine)
+    yearly = context.sql("SELECT date_trunc('year', time) AS time, AVG(v) AS v FROM mine GROUP BY 1").to_dataset()
+    np.testing.assert_allclose(yearly.v, mine.v.groupby("time.year").mean())
+    assert yearly.time.values[-1] == cftime.datetime(2150, 1, 1, calendar=calendar)
+
+
+def test_a_calendar_of_leap_years_only_stays_countable():
+    time = xr.date_range("1999-02-01", periods=800, freq="D", calendar="all_leap", use_cftime=True)
+    mine = xr.Dataset({"v": ("time", np.arange(800.0))}, {"time": time})
+    context = Context()
+    context.from_dataset("mine", mine)
+    assert count(context, "v >= 0", "mine") == 800
