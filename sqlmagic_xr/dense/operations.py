@@ -13,6 +13,7 @@ from .buffers import Buffers
 from .contract import Labels, contract
 from .node import Axis, Node, Refused, union
 
+_LARGEST = 100_000_000  # cells of a product that is formed: 0.8 GB of float64
 _FAR = 1e6  # the square of how many deviations the mean may lie from zero
 Function = Callable[..., Any]
 
@@ -25,6 +26,8 @@ def mapped(node: Node, buffers: Buffers) -> Function:
     aligners = [aligner(argument.dims, node.dims) for argument in node.args]
     if isinstance(function, np.ufunc) and node.dims:
         function = _reusing(function, buffers)
+    if all(len(argument.dims) < len(node.dims) for argument in node.args) and node.dims:
+        function = _bounded(function)
     if not any(aligners):
         return function
     if len(aligners) == 2:
@@ -38,6 +41,25 @@ def mapped(node: Node, buffers: Buffers) -> Function:
         return function(*(a if align is None else align(a) for a, align in zip(args, aligners, strict=True)))
 
     return apply
+
+
+def _bounded(function: Any) -> Function:
+    """A function whose result is larger than each of its arguments, and refused where it is too large."""
+
+    def apply(*args: Any) -> Any:
+        refuse_large(args)
+        return function(*args)
+
+    return apply
+
+
+def refuse_large(arrays: Sequence[Any]) -> None:
+    """Refuse arrays whose product would not fit: the engine goes through it row by row."""
+    size = 1
+    for length in np.broadcast_shapes(*(array.shape for array in arrays)):
+        size *= length
+    if size > _LARGEST:
+        raise Refused(f"a product of {size:,} cells")
 
 
 def _reusing(function: Any, buffers: Buffers) -> Function:
@@ -98,6 +120,7 @@ def summed(node: Node, buffers: Buffers) -> Function:
 
     def cellwise(values: Sequence[Any]) -> Any:
         whole = [v if align is None else align(v) for v, align in zip(values, aligners, strict=True)]
+        refuse_large(whole)
         cells = whole[0]
         if factors == 2 and not masks and not node.dims and cells.ndim == 1:
             return np.dot(cells, whole[1])
@@ -248,6 +271,7 @@ def _gather(node: Node) -> Callable[[Sequence[Any], Any], tuple[Any, tuple[int, 
         _refuse_empty(values, labels, kept)
         cells, *masks = (v if align is None else align(v) for v, align in zip(values, aligners, strict=True))
         if masks:
+            refuse_large((cells, masks[0]))
             cells = np.where(masks[0], cells, fill)
         return cells, gone
 

@@ -50,3 +50,9 @@ def test_a_number_that_is_none_in_one_block_is_refused():
     data = data.set_column(0, "x", pa.array(np.where(np.arange(200_000) == 150_000, np.inf, 1.0)))
     with pytest.raises(Refused, match="not finite"):
         by_arrays(data, "SELECT SUM(x - y) AS v FROM t")
+
+
+def test_a_product_that_would_not_fit_is_refused():
+    data = table(20_000)
+    with pytest.raises(Refused, match="cells"):
+        by_arrays(data, "SELECT SUM(exp(a.x - b.y)) AS v FROM t a CROSS JOIN t b")
