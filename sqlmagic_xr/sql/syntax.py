@@ -251,16 +251,31 @@ def name_columns(tree: Tree, rewritten: Callable[[Tree], bool]) -> Tree:
     """The tree in which each unnamed column that will be rewritten has its own text for a name.
 
     Without it the engine would name ``a - :lr`` after the value of the day, and ``grad(x * x, x)`` after its
-    derivative.
+    derivative. Equal columns are told apart: ``:lr`` and ``:lr (2)``.
     """
 
     def change(node: dict[str, Any]) -> Tree | None:
-        column = node.get("UnnamedExpr")
-        if column is None or not rewritten(column):
+        columns = node.get("projection")
+        if not isinstance(columns, list):
             return None
-        return {"ExprWithAlias": {"expr": column, "alias": make_identifier(expression_sql(column))}}
+        given: dict[str, int] = {}
+        named = [_named(column, given) if _is_unnamed(column, rewritten) else column for column in columns]
+        return {**node, "projection": named} if given else None
 
     return transform(tree, change)
+
+
+def _is_unnamed(column: Tree, rewritten: Callable[[Tree], bool]) -> bool:
+    return isinstance(column, dict) and "UnnamedExpr" in column and rewritten(column["UnnamedExpr"])
+
+
+def _named(column: Tree, given: dict[str, int]) -> Tree:
+    """A column under its own text; a second one of that text is told apart, since the engine refuses equal names."""
+    expression = column["UnnamedExpr"]
+    text = expression_sql(expression)
+    given[text] = given.get(text, 0) + 1
+    name = text if given[text] == 1 else f"{text} ({given[text]})"
+    return {"ExprWithAlias": {"expr": expression, "alias": make_identifier(name)}}
 
 
 def span_of(tree: Tree) -> Span | None:

@@ -86,6 +86,12 @@ def test_parameters_are_literals_and_a_column_keeps_the_text_as_its_name(ctx):
     assert rows(ctx, "SELECT COUNT(*) AS n FROM p WHERE step IN :ids", {"ids": [0, 7]}) == [{"n": 1}]
 
 
+def test_equal_parameters_may_stand_in_one_statement(ctx):
+    ctx.sql("CREATE TABLE q (step BIGINT, a DOUBLE, b DOUBLE)")
+    ctx.sql("INSERT INTO q SELECT :k, :x, :x", {"k": 1, "x": 0.5})
+    assert rows(ctx, "SELECT * FROM q") == [{"step": 1, "a": 0.5, "b": 0.5}]
+
+
 def test_what_a_keyword_of_datafusion_pastes_as_text_is_a_literal_here(ctx):
     query = "SELECT COUNT(*) AS n FROM p WHERE 'x' = $name"
     assert ctx.sql(query, name="x' OR 'a' = 'a").to_pandas()["n"].tolist() == [0]

@@ -103,6 +103,11 @@ def test_an_unnamed_column_is_named_by_its_text_where_it_will_be_rewritten():
     assert to_sql(named) == 'SELECT a - :lr AS "a - :lr", b, c + 1 AS d FROM t'
 
 
+def test_equal_columns_get_names_that_differ():
+    named = name_columns(parse_one("SELECT :k, :lr, :lr FROM (SELECT :lr) AS t").tree, lambda column: True)
+    assert to_sql(named) == 'SELECT :k AS ":k", :lr AS ":lr", :lr AS ":lr (2)" FROM (SELECT :lr AS ":lr") AS t'
+
+
 def test_the_tables_that_a_statement_names():
     script = "WITH q AS (SELECT 1 FROM a) SELECT * FROM q, s.b WHERE x IN (SELECT y FROM c);"
     script += "DESCRIBE d; INSERT INTO e VALUES (1)"
