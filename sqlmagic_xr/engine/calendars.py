@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import xarray as xr
+from datafusion import udf
 from xarray_sql.cftime import DEFAULT_UNITS, is_gregorian_like, to_offsets
 
 
@@ -48,6 +50,21 @@ def with_times(found: xr.Dataset, read: Collection[xr.Dataset]) -> xr.Dataset:
             times = _times(found.indexes[dim], calendars.pop())
             found = found.assign_coords({dim: (dim, times, found[dim].attrs)})
     return found
+
+
+def numbered(dataset: xr.Dataset) -> set[str]:
+    """The calendars whose times a table shows as numbers."""
+    return {i.calendar for i in _calendar_indexes(tabular(dataset)).values() if not is_gregorian_like(i.calendar)}
+
+
+def ambiguous(calendars: Collection[str]) -> Any:
+    """``cftime('2000-01-01')`` where datasets of several calendars are registered: which one is meant, nobody knows."""
+    names = " and ".join(sorted(calendars))
+
+    def refuse(_: pa.Array) -> pa.Array:
+        raise ValueError(f"cftime() cannot tell which calendar is meant, of {names}: use a Context for each")
+
+    return udf(refuse, [pa.utf8()], pa.int64(), "immutable", "cftime")
 
 
 def _calendar_indexes(dataset: xr.Dataset) -> dict[Any, xr.CFTimeIndex]:

@@ -31,7 +31,7 @@ from ..sql.syntax import (
     walk,
 )
 from . import dml, inventory, plans
-from .calendars import tabular
+from .calendars import ambiguous, numbered, tabular
 from .catalog import Catalog
 from .failures import translate
 from .frame import Frame
@@ -78,6 +78,7 @@ class Context(xarray_sql.Context):
         reserve_threads()
         super().__init__(config or _configuration(), runtime)
         self.rules = RULES
+        self._calendars: set[str] = set()
         self.chunks_read = 0
         self.store = ScratchStore(self)
         self.tables = Catalog(self)
@@ -215,7 +216,11 @@ class Context(xarray_sql.Context):
             coord_arrays = {**coord_arrays, **{d: input_table[d].values for d in input_table.dims if d in coord_arrays}}
         table = read_xarray_table(input_table, chunks, coord_arrays=coord_arrays, _iteration_callback=count)
         (self.register_table if schema is None else schema.register_table)(table_name, table)
-        self._maybe_register_cftime_udf(input_table)
+        self._calendars |= numbered(input_table)
+        if len(self._calendars) > 1:
+            self.register_udf(ambiguous(self._calendars))
+        else:
+            self._maybe_register_cftime_udf(input_table)
         self.__dict__.pop("functions", None)  # which may have one more now
         return self
 

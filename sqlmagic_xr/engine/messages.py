@@ -7,6 +7,7 @@ A rule says what is wrong, what to do, and which nodes of the statement it can b
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -235,9 +236,14 @@ def _says(kind: type[SqlError], what: str, hint: str | None = None, suspect: Sus
     return read
 
 
+def _raised_in_python(match: re.Match[str], known: Known) -> Finding:
+    return Finding(ExecutionError, f"a function written in Python says: {literal_eval(match['text'])}")
+
+
 _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] = [
     (re.compile(pattern, re.DOTALL), read)
     for pattern, read in [
+        (r"""pyErr \{ type: .*?, value: \w+\((?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", _raised_in_python),
         (r"^No field named (?P<name>.+?)\.(?: Did you mean '(?P<near>.+?)'\?\.?)?"
          r"(?: Valid fields are (?P<valid>.*)\.)?$",
          _unknown_column),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sqlmagic_xr import Context
+from sqlmagic_xr import Context, SqlError
 
 
 def dataset(units, calendar="360_day"):
@@ -110,3 +110,13 @@ def test_a_calendar_of_leap_years_only_stays_countable():
     context = Context()
     context.from_dataset("mine", mine)
     assert count(context, "v >= 0", "mine") == 800
+
+
+def test_cftime_of_two_calendars_is_refused_and_not_guessed():
+    context = Context()
+    context.from_dataset("one", dataset("hours since 1970-01-01"))
+    assert count(context, "time <= cftime('2000-01-01') AND x = 0", "one") == 50
+    context.from_dataset("other", dataset("hours since 1970-01-01", "julian"))
+    context.from_dataset("third", dataset("hours since 1970-01-01"))
+    with pytest.raises(SqlError, match="cannot tell which calendar is meant, of 360_day and julian"):
+        context.script("SELECT COUNT(*) FROM one WHERE time <= cftime('2000-01-01')")[0].to_pandas()
