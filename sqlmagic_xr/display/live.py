@@ -191,7 +191,8 @@ def _progress(step: int, steps: int, seconds: float | None) -> str:
     if not step or seconds <= 0:
         return so_far
     rate = step / seconds
-    speed = f"{rate:,.3g} steps/s" if rate >= 0.1 else f"{1 / rate:,.3g} s/step"
+    digits = ",.0f" if rate >= 100 else ",.3g"  # three digits would make 1.03e+03 of 1,030
+    speed = f"{rate:{digits}} steps/s" if rate >= 0.1 else f"{1 / rate:,.3g} s/step"
     return f"{so_far} · {speed}" + (f" · {duration((steps - step) / rate)} left" if step < steps else "")
 
 
