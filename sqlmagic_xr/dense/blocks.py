@@ -12,7 +12,7 @@ import numpy as np
 
 from .arrays import MAPS
 from .node import Axis, Node, Refused
-from .operations import EMPTY, finite
+from .operations import EMPTY, finite, masked_product
 
 _BLOCK = 16_384  # cells; a block of float64 is 128 kB, so that a few fit a core's own cache
 _ALONE = 8 * _BLOCK  # rows below which a second thread costs more than it gives
@@ -123,15 +123,7 @@ class Bundle:
 def _added(node: Node, cells: Mapping[Node, Any]) -> Any:
     factors, masks, _ = node.data
     values = [cells[argument] for argument in node.args[: factors + masks]]
-    product = values[0]
-    for factor in values[1:factors]:
-        product = product * factor
-    if masks:
-        mask = values[factors]
-        for other in values[factors + 1 :]:
-            mask = mask & other
-        product = np.where(mask, product, product.dtype.type(0))
-    return np.add.reduce(product)
+    return np.add.reduce(masked_product(values, factors))
 
 
 def _finished(node: Node, parts: Sequence[Any], values: Mapping[Node, Any]) -> Any:

@@ -124,13 +124,7 @@ def summed(node: Node, buffers: Buffers) -> Function:
         cells = whole[0]
         if factors == 2 and not masks and not node.dims and cells.ndim == 1:
             return np.dot(cells, whole[1])
-        for other in whole[1:factors]:
-            cells = cells * other
-        if masks:
-            mask = whole[factors]
-            for other in whole[factors + 1 :]:
-                mask = mask & other
-            cells = np.where(mask, cells, cells.dtype.type(0))
+        cells = masked_product(whole, factors)
         total = np.add.reduce(cells, axis=gone) if gone else cells
         return total if turn is None else turn(total)
 
@@ -300,3 +294,21 @@ def _refuse_empty(values: Sequence[Any], labels: Sequence[Labels], kept: Labels)
             size == 0 and name not in kept for size, name in zip(value.shape, names, strict=True)
         ):
             raise Refused(EMPTY)
+
+
+def masked_product(values: Sequence[Any], factors: int) -> Any:
+    """The product of the first ``factors`` arrays, and 0 where any of the masks behind them is false.
+
+    Args:
+        values: factors, then masks, all of one shape or of shapes that numpy spreads to one.
+        factors: how many are factors; at least one.
+    """
+    product = values[0]
+    for factor in values[1:factors]:
+        product = product * factor
+    if len(values) == factors:
+        return product
+    mask = values[factors]
+    for other in values[factors + 1 :]:
+        mask = mask & other
+    return np.where(mask, product, product.dtype.type(0))

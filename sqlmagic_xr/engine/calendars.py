@@ -53,8 +53,8 @@ def with_times(found: xr.Dataset, read: Collection[xr.Dataset]) -> xr.Dataset:
 
 
 def numbered(dataset: xr.Dataset) -> set[str]:
-    """The calendars whose times a table shows as numbers."""
-    return {i.calendar for i in _calendar_indexes(tabular(dataset)).values() if not is_gregorian_like(i.calendar)}
+    """The calendars whose times a table shows as numbers, of a dataset that is :func:`tabular`."""
+    return {i.calendar for i in _calendar_indexes(dataset).values() if not is_gregorian_like(i.calendar)}
 
 
 def ambiguous(calendars: Collection[str]) -> Any:
