@@ -20,11 +20,13 @@ class Alignment:
         coordinates: the coordinates, distinct.
         first: which cells along the first partner's axis are meant; None where all are, in their order.
         second: the same for the second partner.
+        found: which cells have a second partner; None where all have.
     """
 
     coordinates: Array
     first: Array | None = None
     second: Array | None = None
+    found: Array | None = None
 
 
 def aligner(have: Sequence[Axis], want: Sequence[Axis]) -> Callable[[Any], Any] | None:
@@ -59,19 +61,30 @@ def match(left: Alignment, right: Alignment) -> Alignment:
 
 def lookup(rows: Alignment, axis: Alignment, cells: Array, known: Array | None = None) -> Alignment:
     """The rows whose cell is a coordinate of ``axis``, and which one."""
-    coordinates = axis.coordinates
-    if not len(coordinates):
+    if not len(axis.coordinates):
         return Alignment(rows.coordinates[:0], np.zeros(0, np.intp), np.zeros(0, np.intp))
-    order = np.argsort(coordinates, kind="stable")
-    places = np.minimum(np.searchsorted(coordinates, cells, sorter=order), len(coordinates) - 1)
-    codes = order[places]
-    found = coordinates[codes] == cells
-    if known is not None:
-        found &= known
+    codes, found = _places(axis.coordinates, cells, known)
     if found.all():
         return Alignment(rows.coordinates, None, codes)
     (kept,) = np.nonzero(found)
     return Alignment(rows.coordinates[kept], kept, codes[kept])
+
+
+def partner(rows: Alignment, axis: Alignment, cells: Array, known: Array | None = None) -> Alignment:
+    """All rows, and which coordinate of ``axis`` each cell is; any where it is none (``found`` says where)."""
+    if not len(axis.coordinates):
+        raise Refused("the right side of a LEFT JOIN has no row")
+    codes, found = _places(axis.coordinates, cells, known)
+    return Alignment(rows.coordinates, None, codes, None if found.all() else found)
+
+
+def _places(coordinates: Array, cells: Array, known: Array | None) -> tuple[Array, Array]:
+    """Where each cell stands among some coordinates, and whether it does."""
+    order = np.argsort(coordinates, kind="stable")
+    places = np.minimum(np.searchsorted(coordinates, cells, sorter=order), len(coordinates) - 1)
+    codes = order[places]
+    found = np.asarray(coordinates[codes] == cells)
+    return codes, found if known is None else found & known
 
 
 def restrict(axis: Alignment, condition: Array) -> Alignment:

@@ -15,8 +15,10 @@ from .grid import Array
 from .node import Refused
 
 DTYPES: Mapping[str, Any] = {
-    "boolean": np.bool_, "int32": np.int32, "int64": np.int64, "uint64": np.uint64, "float32": np.float32,
-    "float64": np.float64,
+    "boolean": np.bool_, "int8": np.int8, "int16": np.int16, "int32": np.int32, "int64": np.int64,
+    "uint8": np.uint8, "uint16": np.uint16, "uint32": np.uint32, "uint64": np.uint64, "float32": np.float32,
+    "float64": np.float64, "date": np.int32, "timestamp[s]": np.int64, "timestamp[ms]": np.int64,
+    "timestamp[us]": np.int64, "timestamp[ns]": np.int64,
 }  # fmt: skip
 
 _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)

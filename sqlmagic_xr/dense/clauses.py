@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..sql.expression import Call, Expression, Literal, from_tree
 from ..sql.syntax import Tree, identifier, name_of, span_of
 from .node import Refused, Value
-from .relation import Relation
+from .relation import Relation, refuse_unheld
 
 Item = tuple[str, Expression | None, Value | None]
 """A column of SELECT: its name ("" for none), and its expression or, where a star stands for it, its value."""
@@ -32,6 +32,7 @@ def star(tree: Any, relation: Relation) -> list[Item]:
             continue
         if not qualifier and column.name in relation.shared and any(n == column.name for n, _, _ in found):
             continue
+        refuse_unheld(column)
         found.append((column.name, None, column.value))
     if len({name for name, _, _ in found}) < len(found):
         raise Refused("a star gives two columns of one name", span_of(tree))
@@ -54,19 +55,47 @@ def group_keys(tree: Tree, items: Sequence[Item]) -> list[Expression] | None:
     return keys or None
 
 
-def join_condition(operator: Any) -> tuple[list[Expression], list[str]]:
-    """The conditions of ON, and the columns of USING."""
+def order_keys(tree: Tree | None) -> list[Expression]:
+    """The expressions of ORDER BY."""
+    if not tree:
+        return []
+    keys = tree["kind"].get("Expressions") if isinstance(tree["kind"], dict) else None
+    if keys is None or any(key.get("with_fill") for key in keys):
+        raise Refused("this ORDER BY is not array code", span_of(tree))
+    return [from_tree(key["expr"]) for key in keys]
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How a relation of FROM is joined with those before it.
+
+    Attributes:
+        on: the conditions of ON.
+        using: the columns of USING.
+        outer: whether rows without a partner are kept (LEFT JOIN).
+    """
+
+    on: tuple[Expression, ...] = ()
+    using: tuple[str, ...] = ()
+    outer: bool = False
+
+
+def joining(operator: Any) -> Joining:
+    """What a join operator says; None stands for a comma."""
     if operator is None:
-        return [], []
+        return Joining()
+    if isinstance(operator, str):
+        raise Refused(f"{operator} is not array code")
     ((kind, constraint),) = operator.items()
-    if kind not in ("Join", "Inner", "CrossJoin"):
+    if kind not in ("Join", "Inner", "CrossJoin", "Left", "LeftOuter"):
         raise Refused(f"{kind} join is not array code", span_of(operator))
+    outer = kind.startswith("Left")
     if constraint == "None":
-        return [], []
+        return Joining(outer=outer)
     if "On" in constraint:
-        return list(conjuncts(from_tree(constraint["On"]))), []
+        return Joining(tuple(conjuncts(from_tree(constraint["On"]))), outer=outer)
     if "Using" in constraint:
-        return [], [name_of(name)[-1] for name in constraint["Using"]]
+        return Joining(using=tuple(name_of(name)[-1] for name in constraint["Using"]), outer=outer)
     raise Refused("a NATURAL join is not array code", span_of(operator))
 
 

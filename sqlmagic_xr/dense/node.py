@@ -12,12 +12,20 @@ from typing import Any, Literal
 
 from ..errors import Span
 
-Type = Literal["boolean", "int32", "int64", "uint64", "float32", "float64", "label", "null"]
-"""What the cells hold; a label is anything that is only compared for equality (text, instants)."""
+Type = Literal[
+    "boolean", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
+    "timestamp[s]", "timestamp[ms]", "timestamp[us]", "timestamp[ns]", "date", "label", "null",
+]  # fmt: skip
+"""What the cells hold; a label is a text, which is only compared for equality."""
 
-INTEGERS = frozenset({"int32", "int64", "uint64"})
-FLOATS = frozenset({"float32", "float64"})
+INTEGERS: frozenset[Type] = frozenset(("int32", "int64", "uint64"))
+NARROW: frozenset[Type] = frozenset(("int8", "int16", "uint8", "uint16", "uint32"))
+"""Whole numbers that are compared, aligned and converted, and calculated with as int64 or float64."""
+WHOLE = INTEGERS | NARROW
+FLOATS: frozenset[Type] = frozenset(("float32", "float64"))
 NUMBERS = INTEGERS | FLOATS
+INSTANTS: frozenset[Type] = frozenset(("timestamp[s]", "timestamp[ms]", "timestamp[us]", "timestamp[ns]", "date"))
+"""Points in time: whole numbers of their unit since 1970, which are compared with their like."""
 
 
 class Refused(Exception):  # noqa: N818 - no error: another executor answers

@@ -7,7 +7,21 @@ from functools import reduce
 
 from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, to_sql
 from .arrays import COMPARISONS, UNARY
-from .node import FLOATS, INTEGERS, NUMBERS, Graph, Node, Refused, Type, Value, ancestors
+from .instants import instants, typed_string
+from .node import (
+    FLOATS,
+    INSTANTS,
+    INTEGERS,
+    NARROW,
+    NUMBERS,
+    WHOLE,
+    Graph,
+    Node,
+    Refused,
+    Type,
+    Value,
+    ancestors,
+)
 
 Resolve = Callable[[Column], Value]
 Special = Callable[[Expression], Value | None]
@@ -58,6 +72,8 @@ class Scalars:
                 return self._cast(expression)
             case Call():
                 return self._call(expression)
+            case Opaque(tree={"TypedString": _}):
+                return Value(typed_string(self.graph, expression))
         raise refuse(expression)
 
     def condition(self, expression: Expression) -> Node:
@@ -84,6 +100,12 @@ class Scalars:
                 raise Refused("float32 is compared")
             cells = self._map(f"float {name}" if kind in FLOATS else name, "boolean",
                               self.to(left.cells, kind), self.to(right.cells, kind))  # fmt: skip
+            return Value(cells, valid)
+        if left.type in WHOLE and right.type in WHOLE:
+            cells = self._map(name, "boolean", self.to(left.cells, "int64"), self.to(right.cells, "int64"))
+            return Value(cells, valid)
+        if left.type in INSTANTS or right.type in INSTANTS:
+            cells = self._map(name, "boolean", *instants(self.graph, left.cells, right.cells))
             return Value(cells, valid)
         if left.type == right.type == "boolean" or (left.type == right.type == "label" and name in ("=", "<>")):
             return Value(self._map(name, "boolean", left.cells, right.cells), valid)
@@ -124,8 +146,10 @@ class Scalars:
     def _numbers(self, call: Call, kind: Type | None = None) -> tuple[Type, list[Node], Node | None]:
         """The arguments of a call as numbers of one type, and where all are known."""
         values = [self.lower(argument) for argument in call.args]
-        if any(v.type not in NUMBERS or v.type == "uint64" for v in values):
+        if any(v.type not in NUMBERS | NARROW or v.type == "uint64" for v in values):
             raise Refused(f"{call.name} of what is no number", call.span)
+        if all(v.type in NARROW for v in values):
+            raise Refused(f"{call.name} of {values[0].type} alone", call.span)
         types: list[Type] = [v.type for v in values]
         common = kind if kind is not None else reduce(_common, types)
         return common, [self.to(v.cells, common) for v in values], self.graph.both(*(v.valid for v in values))
@@ -282,7 +306,8 @@ class Scalars:
     def _nullif(self, call: Call) -> Value:
         left, right = (self.lower(argument) for argument in call.args)
         equal = self.holds(self.compare("=", left, right))
-        cells = self.to(left.cells, _common(left.type, right.type)) if left.type in NUMBERS else left.cells
+        numbers = NUMBERS | NARROW
+        cells = self.to(left.cells, _common(left.type, right.type)) if left.type in numbers else left.cells
         return Value(cells, self.graph.both(left.valid, self._map("not", "boolean", equal)))
 
     def _extreme(self, call: Call) -> Value:
@@ -296,7 +321,7 @@ class Scalars:
 
     def _cast(self, cast: Cast) -> Value:
         value, kind = self.lower(cast.value), cast_type(cast)
-        known: frozenset[Type] = frozenset(("boolean", "int32", "int64", "float32", "float64"))
+        known = NARROW | frozenset[Type](("boolean", "int32", "int64", "float32", "float64"))
         if kind is None or value.type not in known or cast.kind == "TryCast":
             raise refuse(cast)
         if kind == "boolean" and value.type in FLOATS:
@@ -329,7 +354,16 @@ def cast_type(cast: Cast) -> Type | None:
 
 
 def _common(left: Type, right: Type) -> Type:
-    """The type of an operation on two numbers, as DataFusion coerces them."""
+    """The type of an operation on two numbers, as DataFusion coerces them.
+
+    Raises:
+        Refused: of narrow whole numbers and what is neither int64 nor float64.
+    """
+    for one, other in ((left, right), (right, left)):
+        if one in NARROW:
+            if other not in ("int64", "float64"):
+                raise Refused(f"an operation on {left} and {right}")
+            return other
     if left == "uint64" or right == "uint64":
         return "int64" if {left, right} <= INTEGERS else max(left, right, key=_RANK.index)
     return max(left, right, key=_RANK.index)

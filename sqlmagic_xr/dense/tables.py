@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
+from ..sql.syntax import Tree
 from .node import Type
+
+Name = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,26 @@ class Table:
 class Tables(Protocol):
     """What tables there are."""
 
-    def table(self, name: tuple[str, ...]) -> Table | None:
+    def table(self, name: Name) -> Table | None:
         """The table of that name, or None where it has none that arrays can hold."""
+
+    def view(self, name: Name) -> Tree | None:
+        """The inside of the query of the view of that name, or None where there is no such view."""
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The greatest or the least of a column of whole numbers: the newest generation, say.
+
+    Attributes:
+        column: which.
+        which: "max" or "min".
+        complete: whether a NULL among them is refused; else they are passed over, as by MAX().
+    """
+
+    column: str
+    which: Literal["max", "min"]
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,11 +65,13 @@ class Read:
         key: the axes.
         columns: the other columns.
         holes: whether cells may be missing.
+        extreme: the one number that is asked for, instead of rows; then ``key`` is () and ``columns`` its column.
     """
 
-    table: tuple[str, ...]
+    table: Name
     version: int
     fixed: tuple[str, ...]
     key: tuple[str, ...] | None
     columns: tuple[str, ...]
     holes: bool = False
+    extreme: Extreme | None = None

@@ -8,32 +8,30 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.types as pt
 
-from ..dense.grid import Column, Grid, Layout, grid, key_of, rows
-from ..dense.node import Refused, Type
+from ..dense.grid import Cells, Column, Grid, Layout, grid, key_of, rows
+from ..dense.node import INSTANTS, WHOLE, Refused, Type
 from ..dense.seam import Output
-from ..dense.tables import Read, Table
+from ..dense.tables import Extreme, Read, Table
+from ..sql.syntax import Tree
 
-_TYPES: tuple[tuple[Callable[[pa.DataType], bool], Type], ...] = (
-    (pt.is_int64, "int64"),
-    (pt.is_float64, "float64"),
-    (pt.is_boolean, "boolean"),
-    (pt.is_int32, "int32"),
-    (pt.is_float32, "float32"),
-    (pt.is_string, "label"),
-    (pt.is_large_string, "label"),
-    (pt.is_string_view, "label"),
-)
 _ARROW: Mapping[Type, pa.DataType] = {
     "int64": pa.int64(), "float64": pa.float64(), "boolean": pa.bool_(), "int32": pa.int32(),
-    "float32": pa.float32(), "uint64": pa.uint64(), "label": pa.string(),
+    "float32": pa.float32(), "uint64": pa.uint64(), "label": pa.string(), "int8": pa.int8(), "int16": pa.int16(),
+    "uint8": pa.uint8(), "uint16": pa.uint16(), "uint32": pa.uint32(), "date": pa.date32(),
+    "timestamp[s]": pa.timestamp("s"), "timestamp[ms]": pa.timestamp("ms"), "timestamp[us]": pa.timestamp("us"),
+    "timestamp[ns]": pa.timestamp("ns"),
+}  # fmt: skip
+# A column of whole numbers of 64 unsigned bits is left to the engine; only ROW_NUMBER() gives one here.
+_TYPES: Mapping[pa.DataType, Type] = {
+    **{kind: name for name, kind in _ARROW.items() if name != "uint64"},
+    pa.large_string(): "label", pa.string_view(): "label",
 }  # fmt: skip
 
 
 def array_type(kind: pa.DataType) -> Type | None:
     """The type that arrays know an Arrow type by, or None."""
-    return next((name for test, name in _TYPES if test(kind)), None)
+    return _TYPES.get(kind)
 
 
 def parameter_types(values: Mapping[str, Any]) -> dict[str, Type]:
@@ -71,6 +69,20 @@ class Grids:
         found = self._fetch(name)
         return None if found is None else described(found, tuple(self._key(name)))
 
+    def view(self, name: tuple[str, ...]) -> Tree | None:
+        """The inside of a view's query; None for what is no view."""
+        return None
+
+    def extreme(self, name: tuple[str, ...], what: Extreme) -> int | None:
+        """The greatest or least number of a column of a table; None where there is none."""
+        found = self._fetch(name)
+        if found is None:
+            raise Refused(f"{'.'.join(name)} is gone")
+        if what.complete and found[what.column].null_count:
+            raise Refused(f"{what.column} holds NULL")
+        number: int | None = pc.min_max(found[what.column])[what.which].as_py()
+        return number
+
     def state(self, name: tuple[str, ...]) -> Any:
         """An object that stands for the rows of a table: another one as soon as they change."""
         return self._fetch(name)
@@ -89,9 +101,15 @@ class Grids:
         state, known = self.state(read.table), self._grids.get(read)
         if known is not None and known[0] is state and known[1] == fixed:
             return known[2]
-        made = self._made(read, self.rows(read.table, fixed))
+        made = self._extreme(read, read.extreme) if read.extreme else self._made(read, self.rows(read.table, fixed))
         self._grids[read] = (state, dict(fixed), made)
         return made
+
+    def _extreme(self, read: Read, what: Extreme) -> Grid:
+        number = self.extreme(read.table, what)
+        if number is None:
+            raise Refused(f"{'.'.join(read.table)} has no row")
+        return Grid((), (), {what.column: Cells((), np.asarray(np.int64(number)))})
 
     def _made(self, read: Read, found: pa.Table) -> Grid:
         columns = columns_of(found, (*(read.key or ()), *read.columns))
@@ -119,9 +137,12 @@ def described(found: pa.Table, key: tuple[str, ...], *, grows: bool = False) -> 
     if not key and found.num_rows == 1 and not grows:
         return Table(types, (), nulls)
     if not key:
-        candidates = [n for n, kind in types.items() if kind in ("int64", "int32", "label") and n not in nulls]
+        candidates = [n for n, kind in types.items() if kind in _KEYS and n not in nulls]
         return Table(types, key_of(columns_of(found, candidates), candidates) or None, nulls)
     return Table(types, key, nulls)
+
+
+_KEYS = WHOLE | INSTANTS | {"label"}
 
 
 def columns_of(table: pa.Table, names: Sequence[str]) -> dict[str, Column]:
@@ -130,13 +151,17 @@ def columns_of(table: pa.Table, names: Sequence[str]) -> dict[str, Column]:
 
 
 def _column(column: pa.ChunkedArray) -> Column:
+    kind = array_type(column.type)
+    if kind in INSTANTS:
+        column = column.cast(pa.int32() if kind == "date" else pa.int64())
     valid = None
     if column.null_count:
         valid = column.is_valid().to_numpy()
-        column = pc.fill_null(column, "" if array_type(column.type) == "label" else pa.scalar(0, column.type)
-                              if not pt.is_boolean(column.type) else False)  # fmt: skip
+        column = pc.fill_null(
+            column, "" if kind == "label" else False if kind == "boolean" else pa.scalar(0, column.type)
+        )
     data = column.to_numpy()
-    return Column(data.astype(str) if data.dtype == object and array_type(column.type) == "label" else data, valid)
+    return Column(data.astype(str) if kind == "label" and data.dtype == object else data, valid)
 
 
 def arrow(outputs: Sequence[Output]) -> pa.Table:
@@ -151,5 +176,10 @@ def _arrow(output: Output) -> pa.Table:
         data, valid = found[name]
         fields.append(pa.field(name, _ARROW[kind]))
         values = data.tolist() if kind == "label" else data
-        arrays.append(pa.array(values, _ARROW[kind], mask=None if valid is None else ~valid))
+        mask = None if valid is None else ~valid
+        if kind in INSTANTS:
+            number = pa.array(values, pa.int32() if kind == "date" else pa.int64(), mask=mask)
+            arrays.append(number.view(_ARROW[kind]))
+        else:
+            arrays.append(pa.array(values, _ARROW[kind], mask=mask))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))

@@ -10,8 +10,22 @@ from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.sql.syntax import parse_one
 from sqlmagic_xr.train.gridded import Grids, arrow, parameter_types
 
-KEYS = {"x": ("s", "i"), "w": ("i", "o"), "b": ("o",), "y": ("s",), "weight": ("layer", "inp", "out")}
+KEYS = {
+    "x": ("s", "i"), "w": ("i", "o"), "b": ("o",), "y": ("s",), "weight": ("layer", "inp", "out"),
+    "params": ("step",), "air": ("time", "s"), "state": ("step", "i"),
+}  # fmt: skip
+VIEWS = {
+    "scaled": "SELECT s, i, v * 2 AS v FROM x",
+    "chosen": "SELECT inp AS i, out AS o, val AS v FROM weight WHERE layer = 0",
+    "newest": "SELECT a, c FROM params ORDER BY step DESC LIMIT 1",
+    "by_view": "SELECT s, SUM(v) AS total FROM scaled GROUP BY s",
+}
 PARAMETERS = {"k": 1, "lr": 0.5, "name": "red"}
+
+
+def days(first, last):
+    """Days of January 2001."""
+    return np.datetime64("2000-12-31") + np.arange(first, last)
 
 
 def gridded(dims, **columns):
@@ -43,7 +57,18 @@ def tables():
         ),
         "weight": ragged,
         "cur": pa.table({"p": [1.5], "q": [2]}),
-    }
+        "params": pa.table({"step": np.arange(4), "a": rng.normal(size=4), "c": [3, 1, 2, 0]}),
+        "state": gridded({"step": np.arange(3), "i": np.arange(4)}, m=lambda n: rng.normal(size=n)),
+        "air": gridded(
+            {"time": days(1, 9).astype("datetime64[ns]"), "s": np.arange(6, dtype=np.int32)},
+            t=lambda n: rng.normal(size=n), pixel=lambda n: rng.integers(0, 255, n).astype(np.uint8),
+        ),
+        "days": pa.table({
+            "day": pa.array(days(1, 5), pa.date32()),
+            "time": days(3, 7).astype("datetime64[ns]"),
+            "n": np.arange(4, dtype=np.int16),
+        }),
+    }  # fmt: skip
 
 
 BY_ARRAYS = (
@@ -96,16 +121,66 @@ SELECT d.s, SUM(power(d.v - c.v, 2)) AS v, c.s AS k FROM x d JOIN x c ON d.i = c
 WITH z (s, total) AS (SELECT s, SUM(v) FROM x GROUP BY s) SELECT AVG(total) AS v FROM z
 SELECT w.i, w.o, w.v, b.v AS bias FROM w JOIN b USING (o)
 SELECT x.* FROM x JOIN y ON x.s = y.s WHERE y.label = 1
+SELECT inp, out, val * y.s AS v FROM weight, y WHERE layer = 0 AND label = 1
+SELECT inp, val, b.v FROM weight JOIN b ON b.o = out WHERE layer = 0
+SELECT s, i, x.v * m AS v FROM x JOIN state USING (i) WHERE step = :k
+SELECT a.i, a.m - c.m AS v FROM state a JOIN state c ON a.i = c.i AND a.step = c.step WHERE a.step = :k
+SELECT i, a.m - c.m AS v FROM state a JOIN state c USING (i, step) WHERE a.step = :k
+SELECT s, v FROM x ORDER BY v
+SELECT s, SUM(v) AS total FROM x GROUP BY s ORDER BY 2 DESC, s
+SELECT q.s, q.v FROM (SELECT s, v FROM x WHERE i = 1 ORDER BY v) q
+SELECT x.s, x.v * cur.a AS v FROM x CROSS JOIN (SELECT a, c FROM params ORDER BY step DESC LIMIT 1) cur
+SELECT x.s, x.v * p.a AS v FROM x CROSS JOIN (SELECT * FROM params p ORDER BY p.step LIMIT 1) p
+SELECT x.s, x.v * p.a AS v FROM x CROSS JOIN params p WHERE p.step = (SELECT MAX(step) FROM params)
+SELECT i, m FROM state WHERE step = (SELECT MAX(step) - 1 FROM state)
+SELECT MAX(step) AS newest, MIN(step) AS oldest FROM params
+SELECT s, i, v FROM scaled WHERE i < 2
+SELECT x.s, c.o, SUM(x.v * c.v) AS v FROM x JOIN chosen c USING (i) GROUP BY x.s, c.o
+SELECT x.s, x.v * cur.a + cur.c AS v FROM x CROSS JOIN newest cur
+WITH scaled AS (SELECT o AS total FROM b) SELECT by_view.s, by_view.total, scaled.total AS o FROM by_view, scaled
+SELECT x.s, x.i, x.v, b.v AS bias FROM x LEFT JOIN b ON b.o = x.i
+SELECT x.s, x.i, b.o, coalesce(b.v, 0.0) AS bias FROM x LEFT JOIN b ON b.o = x.i WHERE x.i > 1
+SELECT x.s, x.i, w.v FROM x LEFT JOIN (SELECT i, v FROM w WHERE o = 1) w USING (i)
+SELECT x.i, SUM(b.v) AS v, COUNT(b.o) AS n, COUNT(*) AS m FROM x LEFT JOIN b ON x.i = b.o GROUP BY x.i
+SELECT w.i, w.o, w.v + coalesce(p.m, 0) AS v FROM w LEFT JOIN state p ON p.i = w.o AND p.step = :k
+SELECT a.i, c.m FROM state a LEFT JOIN state c ON c.step = a.step AND c.i = a.i WHERE a.step = :k
+SELECT time, AVG(t) AS t FROM air GROUP BY time
+SELECT a.time, a.s, a.t - m.t AS anomaly FROM air a
+  JOIN (SELECT time, AVG(t) AS t FROM air GROUP BY time) m USING (time)
+SELECT s, MAX(time) AS last, MIN(time) AS first FROM air
+  WHERE time >= '2001-01-03' AND time < TIMESTAMP '2001-01-07' GROUP BY s
+SELECT a.s, SUM(a.t) AS t, d.n FROM air a JOIN days d ON a.time = d.time GROUP BY a.s, d.n
+SELECT day, n + 1 AS n FROM days WHERE day > DATE '2001-01-01' AND day <> '2001-01-03'
+SELECT s, SUM(t * (pixel / 255.0)) AS v, AVG(pixel) AS mean, MAX(pixel) AS most FROM air WHERE pixel > 3 GROUP BY s
+SELECT x.s, x.i, x.v FROM x WHERE x.i IN (SELECT o FROM b WHERE v > -100)
+SELECT y.s, SUM(x.v) AS v FROM x JOIN y ON x.s = y.s WHERE y.label IN (SELECT c FROM params) GROUP BY y.s
+SELECT air.s, air.time, air.t * y.s AS v FROM air JOIN y ON air.s = y.s
 """.strip()
     .replace("\n  ", " ")
     .splitlines()
 )
 
 RELATIONALLY = {
-    "SELECT s, v FROM x ORDER BY v": "ORDER",
+    "SELECT s, v FROM x ORDER BY nothing": "no column nothing",
+    "SELECT s, v FROM x ORDER BY i / (s - s)": "no array code",
+    "SELECT s FROM x UNION ALL SELECT s FROM y ORDER BY s": "ORDER BY of a UNION",
+    "SELECT s, v FROM x ORDER BY s DESC LIMIT 1": "LIMIT",
+    "SELECT a FROM params ORDER BY step DESC LIMIT 2": "LIMIT",
+    "SELECT a FROM params WHERE a > 0 ORDER BY step DESC LIMIT 1": "LIMIT",
+    "SELECT SUM(a) AS a FROM params ORDER BY step DESC LIMIT 1": "LIMIT",
+    "SELECT c AS step, a FROM params ORDER BY step DESC LIMIT 1": "LIMIT",
+    "SELECT x.v, m FROM x, state, params WHERE step = 1": "more than one column step",
     "SELECT s, v FROM x LIMIT 3": "LIMIT",
+    "SELECT i, a.m FROM state a JOIN state c USING (i, step) WHERE step = 1": "more than one column step",
     "SELECT DISTINCT i FROM x": "DISTINCT",
-    "SELECT x.s, b.v FROM x LEFT JOIN b ON b.o = x.i": "Left join",
+    "SELECT x.s, w.v FROM x LEFT JOIN w ON w.i = x.i": "several partners",
+    "SELECT x.s, b.v FROM x LEFT JOIN b ON b.o = x.i AND x.v > 0": "more than equalities",
+    "SELECT x.s, b.v FROM x RIGHT JOIN b ON b.o = x.i": "Right join",
+    "SELECT x.s, b.v FROM x LEFT JOIN (SELECT o, v FROM b WHERE v > 100) b ON b.o = x.i": "no row",
+    "SELECT x.s FROM x WHERE x.i NOT IN (SELECT o FROM b)": "NOT IN",
+    "SELECT time FROM air WHERE time > '2001-1-3'": "a form that arrays do not read",
+    "SELECT s, pixel + pixel AS p FROM air": "uint8 alone",
+    "SELECT s, SUM(pixel) AS p FROM air GROUP BY s": "no array code for sum",
     "SELECT COUNT(DISTINCT i) AS n FROM x": "no array code for count",
     "SELECT median(v) AS m FROM x": "no array code for median",
     "SELECT s FROM x UNION SELECT s FROM y": "SetOperation",
@@ -123,8 +198,15 @@ RELATIONALLY = {
 }
 
 
+class Viewed(Grids):
+    """Grids of tables, with views."""
+
+    def view(self, name):
+        return parse_one(VIEWS[name[0]]).tree["Query"] if name[0] in VIEWS else None
+
+
 def run(tables, sql):
-    grids = Grids(lambda name: tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
+    grids = Viewed(lambda name: tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
     program = Program([Query(parse_one(sql).tree["Query"])], grids, parameter_types(PARAMETERS))
     return arrow(program.step(grids, PARAMETERS).run(0))
 
@@ -134,6 +216,8 @@ def test_these_are_array_code(tables, sql):
     context = SessionContext()
     for name, table in tables.items():
         context.register_record_batches(name, [table.combine_chunks().to_batches()])
+    for name, query in VIEWS.items():
+        context.sql(f"CREATE VIEW {name} AS {query}").collect()
     bound = sql.replace(":k", "1").replace(":lr", "0.5").replace(":name", "'red'")
     mine, theirs = run(tables, sql), context.sql(bound).to_arrow_table()
     assert mine.schema.types == theirs.schema.types
@@ -141,13 +225,21 @@ def test_these_are_array_code(tables, sql):
 
 
 def rows(table):
-    """The cells of all rows, in an order that rounding does not change; text as its length."""
-    found = [tuple(len(v) if isinstance(v, str) else v for v in row.values()) for row in table.to_pylist()]
+    """The cells of all rows, in an order that rounding does not change; text as its length, NULL as a number."""
+    found = [tuple(_number(v) for v in row.values()) for row in table.to_pylist()]
     return np.array(sorted(found, key=lambda row: [round(v, 6) for v in row])).ravel().tolist()
 
 
+def _number(value):
+    if isinstance(value, str):
+        return len(value)
+    if hasattr(value, "toordinal"):
+        return value.toordinal() + getattr(value, "hour", 0) / 24
+    return -12345.0 if value is None else value
+
+
 def test_there_are_enough_of_them():
-    assert len(BY_ARRAYS) >= 40
+    assert len(BY_ARRAYS) >= 75
 
 
 @pytest.mark.parametrize("sql", RELATIONALLY)

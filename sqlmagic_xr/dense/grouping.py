@@ -1,0 +1,199 @@
+"""GROUP BY over named arrays: which axes are kept, and what aggregates are along the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ..sql.expression import Call, Expression, Star
+from .node import INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
+from .relation import Relation, axis_of
+from .scalar import Scalars, refuse, refuse_failing
+
+_AGGREGATES = {
+    "sum", "avg", "mean", "count", "min", "max", "var", "var_samp", "var_sample", "var_pop", "stddev", "stddev_samp",
+    "stddev_pop",
+}  # fmt: skip
+
+
+def is_aggregate(expression: Expression) -> bool:
+    """Whether an expression is a call of an aggregate of ours."""
+    return isinstance(expression, Call) and expression.name in _AGGREGATES and expression.window is None
+
+
+class Grouping:
+    """GROUP BY: what aggregates and other columns are, for each group.
+
+    Args:
+        graph: where nodes are made.
+        relation: the rows.
+        scalars: lowers what stands inside the aggregates.
+        keys: the columns of GROUP BY; None where there is no GROUP BY, so that there is one row in any case.
+    """
+
+    def __init__(self, graph: Graph, relation: Relation, scalars: Scalars, keys: Sequence[Value] | None) -> None:
+        self.graph, self.scalars, self.relation = graph, scalars, relation
+        self.always = keys is None
+        self.replaced: dict[Node, Node] = {}
+        kept = {axis for key in keys or () if (axis := axis_of(key)) is not None}
+        for key in keys or ():
+            if not set(key.dims) <= kept:
+                kept.add(self._distinct(key))
+        self.axes = tuple(axis for axis in self.relation.axes if axis in kept)
+        rows = self.relation.present
+        self.present = None if rows is None or self.always else self._some(rows)
+
+    def some(self, kept: Sequence[Axis], *masks: Node | None) -> Node:
+        """Along some axes, whether all masks are true of one of the other rows."""
+        self.axes = tuple(kept)
+        mask = self.graph.both(*masks)
+        assert mask is not None
+        return self._some(mask)
+
+    @property
+    def grouped(self) -> Relation:
+        """One row for each group; no columns."""
+        return Relation(self.axes, (), self.present, scans=self.relation.scans)
+
+    def column(self, value: Value) -> Value:
+        """A column that is the same in all rows of a group.
+
+        Raises:
+            Refused: it is not.
+        """
+        cells = self.replaced.get(value.cells, value.cells)
+        value = Value(cells, value.valid if cells is value.cells else None)
+        if not set(value.dims) <= set(self.axes):
+            raise Refused("a column is neither grouped nor aggregated")
+        return value
+
+    def aggregate(self, call: Call) -> Value:
+        """The value of an aggregate for each group."""
+        if call.distinct or len(call.args) != 1:
+            raise refuse(call)
+        where = None if call.filter is None else self.scalars.condition(call.filter)
+        if isinstance(call.args[0], Star):
+            if call.name != "count":
+                raise refuse(call)
+            return Value(self._count(self.graph.both(self.relation.present, where)))
+        value = self.scalars.lower(call.args[0])
+        mask = self.graph.both(self.relation.present, value.valid, where)
+        count = self._count(mask)
+        if call.name == "count":
+            refuse_failing(value.cells, call)
+            return Value(count)
+        if value.type not in NUMBERS | NARROW | INSTANTS or value.type == "uint64":
+            raise refuse(call)
+        # A group has a row; whether one of them counts is open where some are NULL or left out by FILTER.
+        open_ = mask is not None and (self.always or value.valid is not None or where is not None)
+        zero = self.graph.constant(0, "int64")
+        valid = self.graph.elementwise(">", (count, zero), "boolean") if open_ else None
+        return self._computed(call, value.cells, mask, count, valid)
+
+    def _computed(self, call: Call, cells: Node, mask: Node | None, count: Node, valid: Node | None) -> Value:
+        name = call.name
+        if name in ("min", "max"):
+            if cells.type == "float32":
+                raise refuse(call)
+            return Value(self._reduce(name, cells, mask), valid)
+        if cells.type in INSTANTS or (name == "sum" and cells.type in NARROW and cells.type[0] == "u"):
+            raise refuse(call)
+        kind: Type = "int64" if name == "sum" and cells.type in INTEGERS | NARROW else "float64"
+        total = self._sum(self.scalars.to(cells, kind), mask)
+        if name == "sum":
+            return Value(total, valid)
+        number = self.scalars.to(count, "float64")
+        average = self.graph.elementwise("/", (total, number), "float64")
+        return Value(average, valid) if name in ("avg", "mean") else self._spread(call, cells, mask, count)
+
+    def _spread(self, call: Call, cells: Node, mask: Node | None, count: Node) -> Value:
+        """Variance and standard deviation, in two passes; a sample of one has none."""
+        graph = self.graph
+        cells = self.scalars.to(cells, "float64")
+        squares = self._reduce("squares", cells, mask)
+        sample = not call.name.endswith("_pop")
+        one = graph.constant(1, "int64")
+        number = graph.elementwise("-", (count, one), "int64") if sample else count
+        result = graph.elementwise("/", (squares, self.scalars.to(number, "float64")), "float64")
+        if call.name.startswith("stddev"):
+            result = graph.elementwise("sqrt", (result,), "float64")
+        zero = graph.constant(0, "int64")
+        return Value(result, graph.elementwise(">", (number, zero), "boolean"))
+
+    def _distinct(self, key: Value) -> Axis:
+        """A new axis of the distinct values of a column, of which each row has one."""
+        if len(key.dims) != 1 or key.valid is not None:
+            raise Refused("GROUP BY a value that varies along several axes, or may be NULL")
+        (rows,) = key.dims
+        graph = self.graph
+        axis = Axis(graph.make("distinct", (rows.origin, key.cells)))
+        while axis in self.relation.axes:
+            axis = Axis(axis.origin, axis.copy + 1)
+        member = graph.make("member", (axis.origin,), (rows, axis), "boolean")
+        present = graph.both(self.relation.present, member)
+        self.relation = replace(self.relation, axes=(*self.relation.axes, axis), present=present)
+        self.replaced[key.cells] = graph.coordinate(axis, key.type)
+        return axis
+
+    def _sizes(self, *arrays: Node) -> tuple[Node, ...]:
+        """The lengths of the axes that are summed over and along which no array varies."""
+        seen = set(union(arrays)) | set(self.axes)
+        return tuple(self.graph.make("size", (a.origin,), (), "int64") for a in self.relation.axes if a not in seen)
+
+    def _kept(self, *arrays: Node) -> tuple[Axis, ...]:
+        present = set(union(arrays))
+        return tuple(axis for axis in self.axes if axis in present)
+
+    def _some(self, mask: Node) -> Node:
+        zero = self.graph.constant(0, "int64")
+        return self.graph.elementwise(">", (self._count(mask), zero), "boolean")
+
+    def _count(self, mask: Node | None) -> Node:
+        masks = () if mask is None else tuple(conjuncts(mask))
+        sizes = self._sizes(*masks)
+        return self.graph.make("count", (*masks, *sizes), self._kept(*masks), "int64", len(masks))
+
+    def _reduce(self, kind: str, cells: Node, mask: Node | None) -> Node:
+        arrays = (cells,) if mask is None else (cells, mask)
+        sizes = self._sizes(*arrays)
+        return self.graph.make(kind, (*arrays, *sizes), self._kept(*arrays), cells.type, len(arrays))
+
+    def _sum(self, cells: Node, mask: Node | None) -> Node:
+        """A sum, taken apart into the factors that it is a sum of products of."""
+        factors, scalars = _factors(self.graph, cells) if cells.type == "float64" else ([cells], [])
+        masks = [] if mask is None else list(conjuncts(mask))
+        arrays = (*factors, *masks)
+        args = (*arrays, *(scalar for _, scalar in scalars), *self._sizes(*arrays))
+        data = (len(factors), len(masks), tuple(name for name, _ in scalars))
+        return self.graph.make("sum", args, self._kept(*arrays), cells.type, data)
+
+
+def _factors(graph: Graph, cells: Node) -> tuple[list[Node], list[tuple[str, Node]]]:
+    """What a product is a product of: arrays, and scalars with the operation that brings them in."""
+    arrays: list[Node] = []
+    scalars: list[tuple[str, Node]] = []
+    pending = [cells]
+    while pending:
+        node = pending.pop()
+        if not node.dims:
+            scalars.append(("*", node))
+        elif node.op == "map" and node.data == "*" and any(len(a.dims) < len(node.dims) for a in node.args):
+            # Factors along all the same axes are multiplied cell by cell, once for all who ask for their product.
+            pending += reversed(node.args)
+        elif node.op == "map" and node.data == "negative":
+            pending += [node.args[0], graph.constant(-1.0, "float64")]
+        elif node.op == "map" and node.data == "/" and len(node.args[1].dims) == 0:
+            scalars.append(("/", node.args[1]))
+            pending.append(node.args[0])
+        else:
+            arrays.append(node)
+    return (arrays, scalars) if arrays else ([cells], [])
+
+
+def conjuncts(mask: Node) -> Iterable[Node]:
+    """What a mask is the conjunction of."""
+    if mask.op == "map" and mask.data == "and":
+        for argument in mask.args:
+            yield from conjuncts(argument)
+    else:
+        yield mask

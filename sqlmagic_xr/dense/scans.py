@@ -1,0 +1,150 @@
+"""Tables as relations: which of their rows a query asks for, and what of the step's own writes it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend
+from .node import FLOATS, Axis, Graph, Node, Refused, Value, ancestors
+from .relation import Named, Relation
+from .scalar import Scalars
+from .tables import Extreme, Name, Read, Table
+
+Constant = Callable[[Expression], Value]
+"""Lowers an expression without columns; a subquery in it is one of one value."""
+
+Writes = Mapping[Name, Sequence["Sequence[Mapping[str, Node]] | None"]]
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Makes the nodes that read tables.
+
+    Attributes:
+        graph: where they are made.
+        writes: see :class:`.lower.Lowering`.
+    """
+
+    graph: Graph
+    writes: Writes
+
+    def scan(self, name: Name, table: Table, fixed: Mapping[str, Node]) -> Relation:
+        """The grid of the rows of a table in which some columns of its key have these values."""
+        key = None if table.key is None else tuple(k for k in table.key if k not in fixed)
+        columns = tuple(n for n, kind in table.columns.items() if kind is not None and n not in (table.key or ()))
+        version, guards = self._version(name, fixed)
+        read = Read(name, version, tuple(fixed), key, columns, table.holes)
+        scan = self.graph.make("scan", tuple(fixed.values()), data=read)
+        return replace(self._scanned(scan, read, table, fixed), scans=(*guards, scan))
+
+    def extreme(self, name: Name, what: Extreme) -> tuple[Node, Value]:
+        """The greatest or least whole number of a column: the scan that reads it, and its value."""
+        version, _ = self._version(name, {})
+        scan = self.graph.make("scan", (), data=Read(name, version, (), (), (what.column,), extreme=what))
+        return scan, Value(self.graph.make("cells", (scan,), (), "int64", (what.column, False)))
+
+    def _version(self, name: Name, fixed: Mapping[str, Node]) -> tuple[int, tuple[Node, ...]]:
+        """How many writes a scan may see, and what must hold so that it does not see the others.
+
+        A generation is written at ``:next_step`` and read at ``:k``: as long as the two differ, the rows that are read
+        are those that were there before.
+        """
+        guards: list[Node] = []
+        for place, parts in reversed(list(enumerate(self.writes.get(name, ())))):
+            apart = [self._apart(part, fixed) for part in parts] if parts is not None else [None]
+            if None in apart:
+                return place + 1, tuple(guards)
+            guards += [guard for guard in apart if guard is not None]
+        return 0, tuple(guards)
+
+    def _apart(self, part: Mapping[str, Node], fixed: Mapping[str, Node]) -> Node | None:
+        """What says that the rows written are none of those read; None where they may be."""
+        for column, wanted in fixed.items():
+            written = part.get(column)
+            if written is None or written is wanted or {written.type, wanted.type} != {"int64"}:
+                continue
+            if not any(node.op == "scan" for node in ancestors([wanted])):  # the newest generation may be the one
+                return self.graph.make("differ", (written, wanted), (), "boolean")
+        return None
+
+    def _scanned(self, scan: Node, read: Read, table: Table, fixed: Mapping[str, Node]) -> Relation:
+        make = self.graph.make
+        names = ("",) if read.key is None else read.key
+        axes = tuple(Axis(make("axis", (scan,), data=place)) for place in range(len(names)))
+        columns = []
+        for name, kind in table.columns.items():
+            if kind is None:
+                value = Value(make("unheld", (), (), "null", name))
+            elif name in names:
+                value = Value(self.graph.coordinate(axes[names.index(name)], kind))
+            elif name in fixed:
+                number = Scalars(self.graph, no_column, {})
+                value = Value(number.to(fixed[name], kind) if kind != "label" else fixed[name])
+            else:
+                valid = make("known", (scan,), axes, "boolean", name) if name in table.nulls else None
+                value = Value(make("cells", (scan,), axes, kind, (name, name in table.nulls)), valid)
+            columns.append(Named((), name, value))
+        present = make("present", (scan,), axes, "boolean") if table.holes else None
+        return Relation(axes, tuple(columns), present, scans=(scan,))
+
+
+@dataclass(frozen=True)
+class Fixing:
+    """A condition that says which value a column has.
+
+    Attributes:
+        column: the column.
+        value: an expression without columns.
+        condition: the condition as it was written; None for one that follows from others.
+    """
+
+    column: Column
+    value: Expression
+    condition: Expression | None
+
+
+def fixing(condition: Expression) -> Fixing | None:
+    """A condition as one that fixes a column; None where it is none."""
+    if not (isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2):
+        return None
+    for column, other in (condition.args, condition.args[::-1]):
+        if isinstance(column, Column) and all(_is_constant(e) for e in descend(other)):
+            return Fixing(column, other, condition)
+    return None
+
+
+def _is_constant(expression: Expression) -> bool:
+    if isinstance(expression, Opaque):
+        return isinstance(expression.tree, dict) and "Subquery" in expression.tree
+    return isinstance(expression, (Literal, Parameter, Call))
+
+
+def fixed_by(table: Table, fixings: Sequence[Fixing], constant: Constant) -> tuple[dict[str, Node], list[Expression]]:
+    """The columns of a table's key whose values are fixed, and the conditions that say no more than that."""
+    found: dict[str, Node] = {}
+    used: list[Expression] = []
+    for each in fixings:
+        name = each.column.name
+        if name not in (table.key or ()) or name in found:
+            continue
+        value, kind = constant(each.value), table.columns[name]
+        exact = (
+            {value.type, kind} <= {"int32", "int64"}
+            or value.type == kind == "label"
+            or (value.type == kind == "boolean")
+        )
+        if exact and value.valid is None and not value.dims and kind not in FLOATS:
+            found[name] = value.cells
+            if each.condition is not None:
+                used.append(each.condition)
+    return found, used
+
+
+def no_column(column: Column) -> Value:
+    """What a column means where none may stand.
+
+    Raises:
+        Refused: always.
+    """
+    raise Refused("a column where a constant was expected", column.span)
