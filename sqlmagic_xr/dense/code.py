@@ -291,6 +291,12 @@ def _present(node: Node) -> Callable[..., Any]:
     return lambda grid: np.broadcast_to(np.True_, grid.shape) if grid.present is None else grid.present
 
 
+def _found(node: Node) -> Callable[..., Any]:
+    return lambda alignment: (
+        np.ones(len(alignment.coordinates), np.bool_) if alignment.found is None else alignment.found
+    )
+
+
 def _differ(left: Any, right: Any) -> bool:
     if left == right:
         raise Refused("a statement reads the generation that another has just written")
@@ -298,11 +304,12 @@ def _differ(left: Any, right: Any) -> bool:
 
 
 _READS: Mapping[str, Callable[[Node], Callable[..., Any]]] = {
-    "constant": _constant,
+    "constant": _constant, "unheld": lambda node: lambda: None,
     "parameter": lambda node: lambda: None,
     "scan": lambda node: lambda: None,
     "axis": _axis, "cells": _cells, "known": _known, "present": _present,
     "match": _remembered(align.match), "lookup": lambda node: align.lookup, "restrict": lambda node: align.restrict,
+    "partner": lambda node: align.partner, "found": _found,
     "distinct": lambda node: align.distinct, "member": lambda node: align.member,
     "differ": lambda node: _differ,
     "coordinate": lambda node: lambda alignment: alignment.coordinates,

@@ -35,6 +35,9 @@ class _Facts:
         nulls = found.nulls | {column for table, column in self.nulls if table == name}
         return replace(found, nulls=nulls, holes=found.holes or name in self.holes)
 
+    def view(self, name: tuple[str, ...]) -> Tree | None:
+        return self.tables.view(name)
+
     def learn(self, change: Changed) -> None:
         if change.column is None:
             self.holes.add(change.table)

@@ -12,11 +12,13 @@ import pyarrow as pa
 from ..dense.grid import Cells, Grid
 from ..dense.node import Refused
 from ..dense.seam import Output
-from ..dense.tables import Read, Table
+from ..dense.tables import Extreme, Read, Table
 from ..engine.query import quoted
 from ..engine.scratch import Version
+from ..engine.transaction import View
+from ..sql.syntax import Tree
 from .gridded import Grids, array_type, described
-from .lookup import rows_where
+from .lookup import extreme, has_nulls, rows_where
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -68,6 +70,21 @@ class Generations(Grids):
         chunks = [version.chunks[0].batch.slice(0, 100_000)] if version.chunks else []
         found = pa.Table.from_batches(chunks, schema=version.definition.schema)
         return described(found, version.definition.key, grows=True)
+
+    def view(self, name: Name) -> Tree | None:
+        """See :class:`.gridded.Grids`."""
+        entry = self._context.store.entries().get(name[-1]) if name[:-1] in ((), ("public",)) else None
+        query: Tree | None = entry.query["Query"] if isinstance(entry, View) else None
+        return query
+
+    def extreme(self, name: Name, what: Extreme) -> int | None:
+        """See :class:`.gridded.Grids`."""
+        version = self._version(name)
+        if version is None:
+            return super().extreme(name, what)
+        if what.complete and has_nulls(version, what.column):
+            raise Refused(f"{what.column} holds NULL")
+        return extreme(version, what.column, what.which)
 
     def state(self, name: Name) -> Any:
         """See :class:`.gridded.Grids`."""
