@@ -218,16 +218,21 @@ class Lowering:
         return Scalars(self.graph, no_column, self.parameters, self._special(scope)).lower(expression)
 
     def among(self, relation: Relation, tree: Tree, scope: Scope) -> Node:
-        """Where ``value IN (query)`` is true: of the query's rows, one has the value."""
+        """Where ``value IN (query)`` is true: of the query's rows, one has the value; or where NOT IN is."""
         value = self.scalars(relation, scope).lower(from_tree(tree["expr"]))
         rows = self.relation(tree["subquery"], scope)
-        if tree["negated"] or len(rows.columns) != 1 or rows.columns[0].value.valid is not None:
-            raise Refused("IN (query) whose rows may be NULL, or NOT IN", span_of(tree))
+        if len(rows.columns) != 1:
+            raise Refused("IN (query) with several columns", span_of(tree))
         rows = apart(self.graph, relation, rows)
+        one = rows.columns[0].value
+        if tree["negated"] and one.valid is not None:
+            raise Refused("NOT IN (query) whose rows may be NULL", span_of(tree))
         scalars = self.scalars(rows, scope)
-        equal = scalars.compare("=", value, rows.columns[0].value)
-        grouping = Grouping(self.graph, replace(rows, axes=(*relation.axes, *rows.axes)), scalars, [])
-        return self.graph.both(grouping.some(relation.axes, equal.cells, rows.present), equal.valid)  # type: ignore[return-value]
+        equal = scalars.compare("=", replace(value, valid=None), one)
+        pairs = replace(rows, axes=(*relation.axes, *rows.axes))
+        found = Grouping(self.graph, pairs, scalars, []).some(relation.axes, equal.cells, one.valid, rows.present)
+        found = self.graph.elementwise("not", (found,), "boolean") if tree["negated"] else found
+        return scalars.holds(Value(found, value.valid))
 
 
 def _check_order(order: Sequence[Expression], names: Sequence[str], scalars: Scalars) -> None:

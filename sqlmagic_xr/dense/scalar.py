@@ -338,8 +338,13 @@ def refuse_failing(cells: Node, where: Expression) -> None:
     Raises:
         Refused: there is an integer division or a cast in it.
     """
-    if any(node.op == "map" and node.data in _FAILING for node in ancestors([cells])):
+    if any(node.op == "map" and node.data in _FAILING and not _widens(node) for node in ancestors([cells])):
         raise refuse(where)
+
+
+def _widens(node: Node) -> bool:
+    """Whether a cast to whole numbers holds all that it may be given."""
+    return node.data == "to int64" and node.args[0].type in WHOLE - {"uint64"}
 
 
 def cast_type(cast: Cast) -> Type | None:

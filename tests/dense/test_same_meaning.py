@@ -12,7 +12,7 @@ from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.sql.syntax import parse_one
 from sqlmagic_xr.train.gridded import Grids, arrow, parameter_types
 
-SEEDS, STATEMENTS = 20, 125  # 2,500 statements
+SEEDS, STATEMENTS = 24, 125  # 3,000 statements
 
 KEYS = {
     "a": ("i", "j"),
@@ -22,7 +22,17 @@ KEYS = {
     "h": ("i", "k"),
     "d": ("k",),
     "s": ("step", "i"),
+    "p": ("step",),
+    "u": ("time", "i"),
 }
+VIEWS = {
+    "doubled": "SELECT i, j, f * 2 AS f, g, n, m, b, r, t FROM a",
+    "sums": "SELECT i, SUM(f) AS f, COUNT(*) AS n FROM a GROUP BY i",
+    "newest": "SELECT f AS p, n AS q FROM p ORDER BY step DESC LIMIT 1",
+}
+
+
+NARROW = [pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32()]
 
 
 class World:
@@ -31,6 +41,10 @@ class World:
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
         self.axes = {name: np.unique(self.rng.integers(0, 9, 6)) for name in "ijk"} | {"step": np.arange(3)}
+        self.axes["time"] = np.datetime64("2001-01-01") + np.unique(self.rng.integers(0, 9, 6))
+        # Now and then the axis i is of another width, and times have other units.
+        self.whole = [pa.int64(), pa.int32(), pa.int16(), pa.uint8()][int(self.rng.choice(4, p=[0.7, 0.1, 0.1, 0.1]))]
+        self.times = [pa.timestamp("ns"), pa.timestamp("us"), pa.date32()][int(self.rng.integers(3))]
         self.tables = {}
         for name, key in KEYS.items():
             self.tables[name] = self.table(key, missing=name == "h" or self.rng.random() < 0.1)
@@ -42,6 +56,8 @@ class World:
         self.context = SessionContext(SessionConfig().with_target_partitions(1))
         for name, table in self.tables.items():
             self.context.register_record_batches(name, [table.combine_chunks().to_batches()])
+        for name, query in VIEWS.items():
+            self.context.sql(f"CREATE VIEW {name} AS {query}").collect()
 
     def table(self, key, missing=False):
         rng = self.rng
@@ -53,7 +69,8 @@ class World:
         order = rng.permutation(len(grid[0])) if rng.random() < 0.5 else np.arange(len(grid[0]))
         if missing and len(order) > 4:
             order = order[:-2]
-        columns = {k: pa.array(g[order], pa.int64()) for k, g in zip(key, grid, strict=True)}
+        kinds = {"i": self.whole, "time": self.times}
+        columns = {k: pa.array(g[order]).cast(kinds.get(k, pa.int64())) for k, g in zip(key, grid, strict=True)}
         n = len(order)
         columns["f"] = self.floats(n)
         columns["g"] = self.floats(n)
@@ -61,6 +78,9 @@ class World:
         columns["m"] = pa.array(rng.integers(0, 4, n), pa.int32(), mask=self.nulls(n))
         columns["b"] = pa.array(rng.random(n) < 0.5, pa.bool_(), mask=self.nulls(n))
         columns["r"] = pa.array(rng.normal(size=n).astype(np.float32), mask=self.nulls(n))
+        columns["w"] = pa.array(rng.integers(0, 9, n), rng.choice(NARROW), mask=self.nulls(n))
+        columns["d"] = pa.array(self.axes["time"][rng.integers(0, len(self.axes["time"]), n)], self.times,
+                                mask=self.nulls(n))  # fmt: skip
         columns["t"] = pa.array(np.array(["red", "green", "blue"], object)[rng.integers(0, 3, n)])
         return pa.table(columns)
 
@@ -88,7 +108,8 @@ class Writer:
         return items[int(self.rng.integers(len(items)))]
 
     def statement(self):
-        body = self.pick([self.flat, self.grouped, self.grouped, self.total, self.nested, self.looked_up, self.ranked])
+        body = self.pick([self.flat, self.grouped, self.grouped, self.total, self.nested, self.looked_up, self.ranked,
+                          self.outer, self.timed, self.narrow, self.state, self.viewed, self.within])  # fmt: skip
         return body()
 
     # FROM: the text, and the columns there are by kind
@@ -175,6 +196,118 @@ class Writer:
             return f"SELECT i AS k0, j AS k1, f FROM (SELECT i, j, f, {rank} FROM a WHERE {where}) q WHERE r = 1"
         return "SELECT t AS k0, SUM(f) AS v, COUNT(n) AS c FROM plain GROUP BY t"
 
+    def outer(self):
+        """LEFT JOIN on axes, then perhaps grouped, filtered or joined once more."""
+        left, right, on = self.pick([
+            ("a", "c", "x.j = y.j"), ("b", "c", "x.j = y.j"), ("a", "c", "y.j = x.n"), ("a", "c", "x.m = y.j"),
+            ("h", "d", "x.k = y.k"), ("a", "sums", "x.i = y.i"), ("e", "b", "x.j = y.j AND y.k = x.k"),
+            ("a", "s", "x.i = y.i AND y.step = 1"), ("s", "s", "x.i = y.i AND y.step = x.step"),
+            ("b", "(SELECT j, f, n FROM c WHERE f > 0)", "x.j = y.j"), ("b", "c", "x.j = y.j AND y.n IS NULL"),
+            ("a", "h", "x.i = y.i"), ("p", "p", "x.step = y.step"),
+        ])  # fmt: skip
+        key = KEYS[left]
+        where = self.pick(["", "", " WHERE y.f > 0", " WHERE y.n IS NULL", " WHERE x.f > 0", f" WHERE x.{key[0]} = 1"])
+        shape = self.rng.random()
+        if shape < 0.3 and where == "" and key[-1] in KEYS.get(right, ()) and len(KEYS.get(right, ())) == 1:
+            source = f"{left} x LEFT JOIN {right} y USING ({key[-1]})"
+        else:
+            source = f"{left} x LEFT JOIN {right} y ON {on}{where}"
+        keys = ", ".join(f"x.{k} AS k{n}" for n, k in enumerate(key))
+        if self.rng.random() < 0.5:
+            other = self.pick(
+                ["y.n AS v2", "coalesce(y.f, -1.0) AS v2", "CASE WHEN y.f IS NULL THEN 0 ELSE 1 END AS v2"]
+            )
+            return f"SELECT {keys}, x.f + y.f AS v, y.f AS v1, {other} FROM {source}"
+        aggregate = self.pick(["SUM(y.f)", "COUNT(y.n)", "SUM(x.f * y.f)", "MAX(y.n)", "AVG(y.f)", "SUM(y.n)"])
+        return f"SELECT x.{key[0]} AS k0, {aggregate} AS v, COUNT(*) AS c FROM {source} GROUP BY x.{key[0]}"
+
+    def timed(self):
+        """Times as axes, as labels, and compared."""
+        day = f"2001-01-0{self.rng.integers(1, 10)}"
+        literal = self.pick([f"'{day}'", f"TIMESTAMP '{day}'", f"DATE '{day}'", f"'{day}T00:00:00'"])
+        where = self.pick(["", "", f" WHERE x.time {self.pick(['<', '>=', '=', '<>'])} {literal}",
+                           f" WHERE x.d {self.pick(['<', '>='])} x.time"])  # fmt: skip
+        return self.pick([
+            f"SELECT x.time AS k0, x.i AS k1, x.f, x.d FROM u x{where}",
+            f"SELECT x.time AS k0, AVG(x.f) AS v, COUNT(x.d) AS c FROM u x{where} GROUP BY x.time",
+            f"SELECT x.i AS k0, MAX(x.time) AS v, MIN(x.d) AS w FROM u x{where} GROUP BY x.i",
+            f"SELECT x.time AS k0, x.i AS k1, x.f - y.f AS v FROM u x JOIN u y USING (time, i){where}",
+            f"SELECT x.time AS k0, y.i AS k1, SUM(x.f * y.f) AS v FROM u x JOIN u y ON x.time = y.time{where} "
+            "GROUP BY x.time, y.i",
+            f"SELECT c.d AS k0, COUNT(*) AS v, SUM(c.f) AS s FROM c WHERE c.d <> {literal} GROUP BY c.d",
+            f"SELECT c.j AS k0, x.i AS k1, x.f FROM c JOIN u x ON c.d = x.time{where}",
+            f"SELECT j AS k0, coalesce(d, d) AS v, CASE WHEN f > 0 THEN d END AS w FROM c WHERE d > {literal}",
+        ])  # fmt: skip
+
+    def narrow(self):
+        """Whole numbers of fewer bits."""
+        table, keys = self.pick([("a", "i AS k0, j AS k1"), ("c", "j AS k0"), ("b", "j AS k0, k AS k1")])
+        value = self.pick(["w", "w", "i"] if table == "a" else ["w"])
+        return self.pick([
+            f"SELECT {keys}, {value} AS v, {value} {self.pick('+-*/%')} {self.pick(['2', '0.5', 'n', 'm', 'f', 'w'])} "
+            f"AS o FROM {table}",
+            f"SELECT {keys}, {value} FROM {table} WHERE {value} {self.pick(['<', '>=', '=', '<>'])} "
+            f"{self.pick(['3', '2.5', 'm', 'n', 'w', '-1'])}",
+            f"SELECT {self.pick(['SUM', 'AVG', 'MAX', 'MIN', 'COUNT', 'var_pop'])}({value}) AS v FROM {table}",
+            f"SELECT {keys}, CAST({value} AS {self.pick(['DOUBLE', 'BIGINT', 'INT', 'REAL'])}) AS v FROM {table}",
+            f"SELECT {keys}, {self.pick(['abs', 'exp', '-', 'sqrt'])}({value}) AS v FROM {table}",
+            f"SELECT {keys}, coalesce({value}, {self.pick(['0', 'n', value])}) AS v FROM {table}",
+            "SELECT c.j AS k0, x.i AS k1, x.j AS k2, x.f FROM c JOIN a x ON x.i = c.w",
+            "SELECT w AS k0, COUNT(*) AS v FROM c GROUP BY w",
+            f"SELECT {keys}, nullif({value}, {self.pick(['1', 'w', 'm'])}) AS v FROM {table}",
+            f"SELECT {keys}, greatest({value}, 2) AS v, least(n, {value}) AS g FROM {table}",
+        ])  # fmt: skip
+
+    def state(self):
+        """Generations: unqualified keys, those that follow from others, the newest one."""
+        k = int(self.rng.integers(0, 4))
+        newest = self.pick(["(SELECT MAX(step) FROM s)", "(SELECT MAX(step) FROM p)", "(SELECT MIN(step) + 1 FROM p)"])
+        return self.pick([
+            f"SELECT x.i AS k0, x.j AS k1, x.f * s.f AS v FROM a x JOIN s ON x.i = s.i WHERE step = {k}",
+            f"SELECT x.i AS k0, x.f - y.f AS v FROM s x JOIN s y ON x.i = y.i AND x.step = y.step WHERE y.step = {k}",
+            f"SELECT i AS k0, x.f - p.f AS v FROM s x JOIN p USING (step) WHERE p.step = {k}",
+            f"SELECT i AS k0, x.f - p.f AS v FROM s x JOIN p USING (step) WHERE step = {k}",
+            f"SELECT x.i AS k0, y.i AS k1, x.f * y.f AS v FROM s x, s y, p WHERE x.step = p.step "
+            f"AND p.step = y.step + 0 AND y.step = {k}",
+            f"SELECT i AS k0, f, n FROM s WHERE step = {newest}",
+            f"SELECT x.i AS k0, x.f, p.n FROM s x CROSS JOIN p WHERE x.step = {newest} AND p.step = x.step",
+            "SELECT i AS k0, j AS k1, a.f * cur.f AS v "
+            "FROM a CROSS JOIN (SELECT f, n FROM p ORDER BY step DESC LIMIT 1) cur",
+            "SELECT j AS k0, c.f - cur.v AS v FROM c, (SELECT f + 1 AS v FROM p q ORDER BY q.step LIMIT 1) cur",
+            "SELECT j AS k0, c.f - cur.v AS v FROM c, (SELECT f AS v FROM p ORDER BY n LIMIT 1) cur",
+            "SELECT MAX(step) AS v, MIN(step) AS w FROM s",
+            "SELECT MAX(n) AS v FROM p",
+            f"SELECT i AS k0, j AS k1, n FROM a, p WHERE step = {k} AND a.f > 0",
+            f"SELECT i AS k0, j AS k1, m AS v FROM a, p WHERE step = {k}",
+        ])  # fmt: skip
+
+    def viewed(self):
+        """Views, names of CTEs that are those of what they read, and orders that mean nothing."""
+        return self.pick([
+            "SELECT i AS k0, SUM(f * g) AS v FROM doubled GROUP BY i",
+            "WITH a AS (SELECT j, n FROM c) SELECT d.i AS k0, d.j AS k1, d.f, a.n FROM doubled d JOIN a ON a.j = d.j",
+            "SELECT x.i AS k0, x.j AS k1, x.f - y.f AS v, y.n FROM a x JOIN sums y ON x.i = y.i WHERE y.n > 2",
+            "SELECT j AS k0, c.f * cur.p AS v, q FROM c CROSS JOIN newest cur",
+            "SELECT i AS k0, j AS k1, f FROM a ORDER BY f DESC, n",
+            "SELECT q.k0, q.v FROM (SELECT i AS k0, SUM(f) AS v FROM a GROUP BY i ORDER BY SUM(g), 2) q",
+            "WITH q AS (SELECT i AS k0, j AS k1, f AS v FROM a WHERE j > 2 ORDER BY j + i) SELECT * FROM q ORDER BY v",
+            "SELECT doubled.i AS k0, COUNT(*) AS v FROM doubled, newest WHERE p > f GROUP BY doubled.i ORDER BY v",
+        ])  # fmt: skip
+
+    def within(self):
+        """IN (SELECT ...)."""
+        value, query = self.pick(["x.i", "x.n", "x.j", "x.m", "x.w"]), self.pick([
+            "SELECT j FROM c", "SELECT n FROM c", "SELECT j FROM c WHERE f > 0", "SELECT i FROM s WHERE step = 1",
+            "SELECT m FROM b", "SELECT COUNT(*) FROM c",
+        ])  # fmt: skip
+        test = f"{value} {self.pick(['IN', 'IN', 'NOT IN'])} ({query})"
+        return self.pick(
+            [
+                f"SELECT x.i AS k0, x.j AS k1, x.f FROM a x WHERE {test}",
+                f"SELECT x.i AS k0, SUM(x.f) AS v, COUNT(*) AS c FROM a x WHERE {test} AND x.f < 1 GROUP BY x.i",
+            ]
+        )
+
     # columns
 
     def columns(self, make):
@@ -235,9 +368,16 @@ class Writer:
         return self.pick([f"({one} AND {other})", f"({one} OR {other})", f"NOT ({one})", f"({one}) IS NOT TRUE"])
 
 
+class Viewed(Grids):
+    """Grids of tables, with views."""
+
+    def view(self, name):
+        return parse_one(VIEWS[name[0]]).tree["Query"] if name[0] in VIEWS else None
+
+
 def by_arrays(world, sql, **parameters):
-    """The rows by the array executor."""
-    grids = Grids(lambda name: world.tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
+    """The rows by the array executor, as a context gives it views."""
+    grids = Viewed(lambda name: world.tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
     program = Program([Query(parse_one(sql).tree["Query"])], grids, parameter_types(parameters))
     return arrow(program.step(grids, parameters).run(0))
 

@@ -153,6 +153,7 @@ SELECT a.s, SUM(a.t) AS t, d.n FROM air a JOIN days d ON a.time = d.time GROUP B
 SELECT day, n + 1 AS n FROM days WHERE day > DATE '2001-01-01' AND day <> '2001-01-03'
 SELECT s, SUM(t * (pixel / 255.0)) AS v, AVG(pixel) AS mean, MAX(pixel) AS most FROM air WHERE pixel > 3 GROUP BY s
 SELECT x.s, x.i, x.v FROM x WHERE x.i IN (SELECT o FROM b WHERE v > -100)
+SELECT s, i FROM x WHERE i NOT IN (SELECT o FROM b)
 SELECT y.s, SUM(x.v) AS v FROM x JOIN y ON x.s = y.s WHERE y.label IN (SELECT c FROM params) GROUP BY y.s
 SELECT air.s, air.time, air.t * y.s AS v FROM air JOIN y ON air.s = y.s
 """.strip()
@@ -177,7 +178,7 @@ RELATIONALLY = {
     "SELECT x.s, b.v FROM x LEFT JOIN b ON b.o = x.i AND x.v > 0": "more than equalities",
     "SELECT x.s, b.v FROM x RIGHT JOIN b ON b.o = x.i": "Right join",
     "SELECT x.s, b.v FROM x LEFT JOIN (SELECT o, v FROM b WHERE v > 100) b ON b.o = x.i": "no row",
-    "SELECT x.s FROM x WHERE x.i NOT IN (SELECT o FROM b)": "NOT IN",
+    "SELECT x.s FROM x WHERE x.i NOT IN (SELECT nullif(o, 1) FROM b)": "NOT IN",
     "SELECT time FROM air WHERE time > '2001-1-3'": "a form that arrays do not read",
     "SELECT s, pixel + pixel AS p FROM air": "uint8 alone",
     "SELECT s, SUM(pixel) AS p FROM air GROUP BY s": "no array code for sum",
