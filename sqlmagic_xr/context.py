@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .engine import context as engine
 
 if TYPE_CHECKING:
+    from .engine.frame import Frame
+    from .engine.result import Answer
+    from .sql.syntax import Tree
     from .train.loop import Training
     from .train.run import Run
 
@@ -24,6 +27,18 @@ class Context(engine.Context):
         >>> ctx.sql("SELECT a FROM p ORDER BY step").to_arrow_table().column("a").to_pylist()
         [1.0, 0.5, 0.25, 0.125]
     """
+
+    def answer(self, prepared: engine.Prepared, tree: Tree, frame: Frame, executor: engine.Executor) -> Answer | None:
+        """See :meth:`.engine.context.Context.answer`."""
+        from .queries import answer
+
+        return answer(self, prepared, tree, frame, executor)
+
+    def told(self, tree: Tree, frame: Frame, executor: engine.Executor) -> str:
+        """See :meth:`.engine.context.Context.told`."""
+        from .queries import told
+
+        return told(self, tree, frame, executor)
 
     @overload
     def train(self, text: str, *, stream: Literal[True], **options: Any) -> Training: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,25 @@ class Catalog:
         known: Mapping[str, Any] = self._context._registered_datasets
         # from_dataset files a dataset under the name as written, which the engine folds.
         return known.get(wanted) or next((ds for key, ds in known.items() if key.lower() == wanted), None)
+
+    def held(self, name: tuple[str, ...]) -> int | None:
+        """How many rows a table has that is in memory; 0 for a view, None for what has to be read from elsewhere."""
+        entry = self._context.store.entries().get(name[0]) if len(name) == 1 else None
+        if entry is not None:
+            return entry.rows if isinstance(entry, Version) else 0
+        dataset = self.dataset(name)
+        if dataset is None:
+            return self._context.variables.held(name[0]) if len(name) == 1 else None
+        if not all(getattr(variable, "_in_memory", False) for variable in dataset.variables.values()):
+            return None
+        return int(math.prod(dataset.sizes.values()))
+
+    def standing(self, name: tuple[str, ...]) -> Any:
+        """What stands for the rows of a table as they are now: another object as soon as they are others."""
+        if len(name) > 1:
+            return self.dataset(name)
+        entry = self._context.store.entries().get(name[0])
+        return self._context.store.schema.other(name[0]) if entry is None else entry
 
     def _schema(self, name: tuple[str, ...]) -> pa.Schema | None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import xarray as xr
@@ -37,13 +37,16 @@ from .failures import translate
 from .frame import Frame
 from .functions import Function, functions
 from .interrupt import interruptible, reserve_threads
-from .result import Result, fetch
+from .result import Answer, Result, fetch
 from .scratch import ScratchTable
 from .store import ScratchStore
 from .variables import Namespace, Variables
 
 Params = Mapping[str, Any] | Sequence[Any] | None
 """Values for ``$name`` and ``:name``; a sequence gives ``$1``, ``$2``, ..."""
+
+Executor = Literal["auto", "dense", "relational"]
+"""Who runs a query: DataFusion ("relational"), array code or nobody ("dense"), or whichever pays ("auto")."""
 
 
 def _configuration() -> SessionConfig:
@@ -103,7 +106,10 @@ class Context(xarray_sql.Context):
 
     # SQL
 
-    def sql(self, query: str, params: Params = None, *, param_values: Params = None, **named: Any) -> Frame:
+    def sql(
+        self, query: str, params: Params = None, *, param_values: Params = None, executor: Executor = "relational",
+        **named: Any,
+    ) -> Frame:  # fmt: skip
         """Run one statement.
 
         A query is planned now and runs when its frame is used. A statement with effects has run, once, when this
@@ -112,12 +118,15 @@ class Context(xarray_sql.Context):
         Args:
             query: one SQL statement, with ``grad()``, ``jvp()``, ``vjp()``, ``$name`` and ``:name`` as it likes.
             params: values of the parameters; ``param_values`` and keywords are DataFusion's spellings of the same.
+            executor: "dense" runs a query now, as array code, or fails; else a frame is DataFusion's own and lazy.
 
         Raises:
             SqlError: with the place in ``query``. Nothing has changed then.
         """
         values = {**values_of(params), **values_of(param_values), **named}
-        result = self.prepare(parse_one(query)).run(values)
+        result = self.prepare(parse_one(query)).run(values, "dense" if executor == "dense" else "relational")
+        if executor == "dense" and result.executor == "dense":
+            return self.frame_of(result.to_arrow_table(), result.frame)
         return result.frame if result.frame is not None else self.frame_of(pa.table({"count": [result.rows or 0]}))
 
     def script(
@@ -127,6 +136,7 @@ class Context(xarray_sql.Context):
         *,
         before: Callable[[Prepared], object] | None = None,
         each: Callable[[Result], object] | None = None,
+        executor: Executor = "auto",
     ) -> list[Result]:
         """Run the statements of a text in order; one :class:`Result` each.
 
@@ -139,6 +149,8 @@ class Context(xarray_sql.Context):
             before: is given each statement before it runs; what it raises ends the script.
             each: is given each result before the next statement runs; the place to look at a query's rows, which are
                 lazy. What it raises ends the script.
+            executor: who runs queries. "auto" runs one as array code where that is known to pay: a sum over a join
+                of grids that are in memory. "dense" runs each at once as array code, or fails and says why.
 
         Raises:
             SqlError: says which statement failed, where, and what the ones before it did.
@@ -155,7 +167,7 @@ class Context(xarray_sql.Context):
                     prepared = self.prepare(statement)
                     if before is not None:
                         before(prepared)
-                    results.append(prepared.run(values))
+                    results.append(prepared.run(values, executor))
                     if each is not None:
                         each(results[-1])
                 except SqlError as error:
@@ -178,7 +190,7 @@ class Context(xarray_sql.Context):
             return Prepared(self, statement, None)
         try:
             tree = name_columns(statement.tree, _will_change)
-            self.variables.follow(self._reads(tree))
+            self.variables.follow(self.reads(tree))
             return Prepared(self, statement, rewrite(tree, self.tables, rules=self.rules))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
@@ -224,11 +236,31 @@ class Context(xarray_sql.Context):
         self.__dict__.pop("functions", None)  # which may have one more now
         return self
 
-    def frame_of(self, table: pa.Table) -> Frame:
-        """Rows that are there already, as a frame."""
+    def frame_of(self, table: pa.Table, asked: Frame | None = None) -> Frame:
+        """Rows that are there already, as a frame; ``asked`` is that of the query whose rows they are."""
         frame = SessionContext.from_arrow(self, table, name="result_rows")
         SessionContext.deregister_table(self, "result_rows")
-        return Frame(frame, templates=self._registered_datasets)
+        return Frame(frame, templates=self._registered_datasets, asked=asked)
+
+    def answer(self, prepared: Prepared, tree: Tree, frame: Frame, executor: Executor) -> Answer | None:
+        """What gives the rows of a query in another way than its frame; None where nothing does.
+
+        Args:
+            prepared: the query.
+            tree: it, parameters bound.
+            frame: its rows by DataFusion, which have not been asked for.
+            executor: "auto" or "dense".
+
+        Raises:
+            UnsupportedError: ``executor`` is "dense", and the query cannot be had so.
+        """
+        if executor == "dense":
+            raise UnsupportedError("this context has no array code")
+        return None
+
+    def told(self, tree: Tree, frame: Frame, executor: Executor) -> str:
+        """A line for EXPLAIN on who runs a query; "" where only DataFusion is asked."""
+        return ""
 
     # What runs, for our own rooms
 
@@ -275,7 +307,7 @@ class Context(xarray_sql.Context):
         """The DataFusion session itself."""
         return self
 
-    def _reads(self, tree: Tree) -> list[list[dict[str, Any]]]:
+    def reads(self, tree: Tree) -> list[list[dict[str, Any]]]:
         """The names of the relations that a statement names, and of those that the views among them read."""
         found: list[list[dict[str, Any]]] = []
         seen: set[tuple[str, ...]] = set()
@@ -307,17 +339,18 @@ class Prepared:
     statement: Statement
     tree: Tree | None
 
-    def run(self, values: Mapping[str, Any] | None = None) -> Result:
+    def run(self, values: Mapping[str, Any] | None = None, executor: Executor = "relational") -> Result:
         """Bind and run.
 
         Args:
             values: parameters by name; the notebook's variables stand behind them.
+            executor: who runs it, if it is a query.
 
         Raises:
             SqlError: with the place in the user's text. Nothing has changed then.
         """
         try:
-            return self._run(values or {})
+            return self._run(values or {}, executor)
         except SqlError as error:
             self.context.store.fail()
             raise self.statement.place(error, error.span or self.statement.first_word) from error.__cause__
@@ -374,7 +407,7 @@ class Prepared:
 
         return bind(self.tree, lookup)
 
-    def _run(self, values: Mapping[str, Any]) -> Result:
+    def _run(self, values: Mapping[str, Any], executor: Executor) -> Result:
         statement, context = self.statement, self.context
         if self.tree is None:
             return self._pass_on(statement.text)
@@ -392,17 +425,23 @@ class Prepared:
         if listing is not None:
             return Result(statement, sql, context.frame_of(listing))
         frame = context.plan(sql, tree)
+        answer = None
+        if executor != "relational" and statement.kind == "Query":
+            answer = context.answer(self, tree, frame, executor)
         return Result(
-            statement, sql, frame, plan=self._explain(tree), limited=lambda: plans.limited(frame, context),
-            explain_error=self.explain_error,
+            statement, sql, frame, plan=self._explain(tree, executor), limited=lambda: plans.limited(frame, context),
+            explain_error=self.explain_error, answer=answer,
         )  # fmt: skip
 
-    def _explain(self, tree: Tree) -> str:
+    def _explain(self, tree: Tree, executor: Executor) -> str:
         """The plan that EXPLAIN asks for, drawn by us; "" where it asks for a run, another format, or nothing."""
         asked = tree["Explain"] if self.statement.kind == "Explain" else None
         if asked is None or asked["analyze"] or asked["verbose"] or asked.get("format") or asked.get("options"):
             return ""
-        return plans.explain(self.context.plan(to_sql(asked["statement"]), tree), self.context)
+        inner = asked["statement"]
+        frame = self.context.plan(to_sql(inner), tree)
+        who = self.context.told(inner, frame, executor) if executor != "relational" and "Query" in inner else ""
+        return "\n".join(([who] if who else []) + [plans.explain(frame, self.context)])
 
     def _pass_on(self, sql: str) -> Result:
         """A statement of DataFusion's own, with or without effects: it runs once, now."""

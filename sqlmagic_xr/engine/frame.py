@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import xarray as xr
+from datafusion import SessionContext
 from xarray_sql.ds import XarrayDataFrame
 
 from . import plans
@@ -18,11 +20,25 @@ _PASS_ORDER_ON = ("Projection", "SubqueryAlias", "Limit")
 
 
 class Frame(XarrayDataFrame):
-    """xarray-sql's frame, whose way back looks at what the query reads and at the order that it asks for."""
+    """xarray-sql's frame, whose way back looks at what the query reads and at the order that it asks for.
+
+    Args:
+        inner: DataFusion's frame.
+        templates: the datasets that are registered.
+        asked: the query whose rows these are, where they have been calculated by another way; its plan tells what it
+            reads.
+    """
+
+    def __init__(
+        self, inner: Any, templates: Mapping[str, xr.Dataset] | None = None, asked: XarrayDataFrame | None = None
+    ) -> None:
+        super().__init__(inner, templates=dict(templates or {}))
+        object.__setattr__(self, "_asked", asked)
 
     def to_dataset(
-        self, dims: Sequence[str] | None = None, template: xr.Dataset | str | None = None, **options: Any
-    ) -> xr.Dataset:
+        self, dims: Sequence[str] | None = None, template: xr.Dataset | str | None = None, *,
+        rows: pa.Table | None = None, **options: Any,
+    ) -> xr.Dataset:  # fmt: skip
         """The rows as an ``xr.Dataset``, coordinates and attributes restored.
 
         Attributes are those of the dataset that the query reads; where it reads several, those on which they agree.
@@ -33,17 +49,19 @@ class Frame(XarrayDataFrame):
             dims: the columns that are dimensions; by default those of the datasets that the query reads, as far as
                 they are among the columns.
             template: the dataset whose attributes to take, or its table's name.
+            rows: the rows, where they are known already.
             options: as for xarray-sql's ``to_dataset``.
 
         Raises:
             ValueError: the dims cannot be inferred, or do not name the rows.
         """
-        plan = plans.logical(self)
+        plan = plans.logical(self if self._asked is None else self._asked)
         known: Mapping[str, xr.Dataset] = self._templates
         read = {name: known[name] for name in plans.tables_read(plan) if name in known}
         # xarray-sql would take the only dataset that is registered, read or not, and none where there are two.
         templates = read if template is None else known
-        frame = XarrayDataFrame(self._inner, templates={name: counted(d) for name, d in templates.items()})
+        inner = self._inner if rows is None else SessionContext().from_arrow(rows)
+        frame = XarrayDataFrame(inner, templates={name: counted(d) for name, d in templates.items()})
         found: xr.Dataset = frame.to_dataset(None if dims is None else list(dims), template, **options)
         if template is None and len(read) > 1:
             _agree(found, read.values())

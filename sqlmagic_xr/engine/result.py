@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from .frame import Frame
 
+Answer = Callable[[], "pa.Table | None"]
+"""Gives the rows of a query by another way than its frame; None where that is not to be had after all."""
+
 KEPT_ROWS = 1_000_000
 """A result that had to be computed whole for its first rows is kept if it has no more rows than this."""
 
@@ -53,6 +56,7 @@ class Result:
         plan: the plan that an EXPLAIN asked for, as an indented tree; "" for anything else.
         limited: gives the query without its outermost LIMIT where it has one over rows that stream.
         explain_error: makes of an engine's error one that points into the statement.
+        answer: gives the rows in another way than the frame, if there is one.
 
     Example:
         >>> from sqlmagic_xr import Context
@@ -69,6 +73,7 @@ class Result:
     plan: str = ""
     limited: Callable[[], plans.Limited | None] = field(default=lambda: None, repr=False, compare=False)
     explain_error: Callable[[Exception], Exception] = field(default=lambda error: error, repr=False, compare=False)
+    answer: Answer | None = field(default=None, repr=False, compare=False)
 
     @property
     def schema(self) -> pa.Schema:
@@ -79,6 +84,11 @@ class Result:
     def columns(self) -> list[str]:
         """The names of the columns."""
         return list(self.schema.names)
+
+    @property
+    def executor(self) -> str:
+        """Who has run the query, which it does where nobody has: "dense" (array code) or "relational"."""
+        return "relational" if self._answered is None else "dense"
 
     def __len__(self) -> int:
         return self._total
@@ -106,7 +116,7 @@ class Result:
         if self.frame is None:
             return Preview(pa.table({}), 0)
         with self._explained():
-            flow = "known" if self._is_fetched else plans.flow(self.frame)
+            flow = "known" if self._is_fetched or self._answered is not None else plans.flow(self.frame)
             if flow == "sorted":
                 frame = self.frame.limit(limit)
                 return Preview(interruptible(lambda: fetch(frame), frame), self._total)
@@ -135,6 +145,8 @@ class Result:
     def _table(self) -> pa.Table:
         if self.frame is None:
             return pa.table({})
+        if self._answered is not None:
+            return self._answered
         limited = self._limited
         with self._explained():
             if limited is None:
@@ -144,13 +156,20 @@ class Result:
             )
 
     @cached_property
+    def _answered(self) -> pa.Table | None:
+        with self._explained():
+            return None if self.answer is None else self.answer()
+
+    @cached_property
     def _limited(self) -> plans.Limited | None:
         with self._explained():  # it plans, and the engine folds constants then
             return self.limited()
 
     @cached_property
     def _total(self) -> int:
-        if self._is_fetched or self.frame is None or self.plan:  # a plan can be run, but not counted
+        if (
+            self._is_fetched or self.frame is None or self.plan or self._answered is not None
+        ):  # a plan can be run, but not counted
             return int(self._table.num_rows)
         with self._explained():
             return int(interruptible(self.frame.count, self.frame))
@@ -197,10 +216,10 @@ class Result:
         """
         if self.frame is None:
             raise UsageError(f"the statement gave no rows: {self.message}")
-        frame = self.frame
+        frame, rows = self.frame, self._answered
         with self._explained():
             try:
-                return interruptible(lambda: frame.to_dataset(dims, **options), frame)
+                return interruptible(lambda: frame.to_dataset(dims, rows=rows, **options), frame)
             except ValueError as error:
                 raise self._no_dims(error) or error from error
 
@@ -228,7 +247,7 @@ class Result:
             self._write(writer)
 
     def _write(self, writer: Any) -> None:
-        if self._is_fetched or self.frame is None:
+        if self._is_fetched or self.frame is None or self._answered is not None:
             writer.write_table(self._table)
             return
 

@@ -76,6 +76,10 @@ class ScratchSchema(SchemaProvider):
         """Whether something that is no scratch table has that name."""
         return name in self._others
 
+    def other(self, name: str) -> Any:
+        """What has that name and is no scratch table; another object when it is registered anew, None for nothing."""
+        return self._others.get(name)
+
     # What DataFusion asks
 
     @property

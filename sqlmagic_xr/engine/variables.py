@@ -51,6 +51,15 @@ class Variables:
         followed = self._followed.get(table)
         return type(followed.value).__name__ if followed else None
 
+    def held(self, table: str) -> int | None:
+        """How many rows a followed variable has that is a table in memory; None for any other name."""
+        followed = self._followed.get(table)
+        value: Any = None if followed is None else followed.value
+        if isinstance(value, (pa.Table, pa.RecordBatch)):
+            return int(value.num_rows)
+        frame = type(value).__name__ == "DataFrame" and type(value).__module__.partition(".")[0] in _FRAMES
+        return len(value) if frame else None
+
     def names(self) -> list[str]:
         """The variables that could be a table, by name; for hints and completion."""
         return [name for name, value in self._mapping().items() if not name.startswith("_") and _reader(value)]
@@ -123,6 +132,7 @@ class Variables:
             self._context.catalog().deregister_schema(name[0])
 
 
+_FRAMES = ("pandas", "polars")
 Tables = tuple[tuple[str, ...], ...]
 _Reader = Callable[["Context", str, Any], Tables]
 

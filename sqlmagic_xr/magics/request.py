@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import UsageError
 from ..sql.lexer import span_at
@@ -48,6 +48,10 @@ class XSqlOptions:
     )  # fmt: skip
     file: str | None = option("-f", "--file", help="Run the SQL of a file.", convert=str, metavar="PATH")
     explain: bool = option("-e", "--explain", help="Show the plans of queries, and do not run them.")
+    executor: Literal["auto", "dense", "relational"] = option(
+        "--executor", help="Who runs queries: auto, dense (array code) or relational (DataFusion).", convert=str,
+        metavar="NAME", choices=("auto", "dense", "relational"), default="auto",
+    )  # fmt: skip
     show_sql: bool = option("--show-sql", help="Show what really runs, derivatives and parameters worked out.")
     time: bool = option("--time", help="Say how long each statement took.")
     quiet: bool = option("-q", "--quiet", help="Do not say what statements did.")

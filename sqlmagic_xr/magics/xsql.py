@@ -109,7 +109,10 @@ class _Run:
         if options.explain:
             self._explain()
             return None
-        self.context.script(self.request.script, dict(options.params), before=self._before, each=self._report)
+        self.context.script(
+            self.request.script, dict(options.params), before=self._before, each=self._report,
+            executor=options.executor,
+        )  # fmt: skip
         return self._keep()
 
     def _explain(self) -> None:
@@ -119,7 +122,8 @@ class _Run:
         for statement in split(self.request.script):
             asks = statement if statement.kind == "Explain" else parse_one(f"EXPLAIN {statement.text}")
             try:
-                result = self.context.prepare(asks).run(dict(self.request.options.params))
+                options = self.request.options
+                result = self.context.prepare(asks).run(dict(options.params), options.executor)
             except SqlError as error:
                 if asks is not statement:  # point into the cell, where the word EXPLAIN does not stand
                     span = _moved(error.span, asks, statement) if error.span is not None else None

@@ -63,11 +63,16 @@ class Grids:
         self._fetch, self._key = fetch, key
         self._grids: dict[Read, tuple[Any, Mapping[str, Any], Grid]] = {}
         self._layouts: dict[Read, Layout | None] = {}
+        self._tables: dict[tuple[str, ...], tuple[Any, Table | None]] = {}
 
     def table(self, name: tuple[str, ...]) -> Table | None:
         """What a program is to know of a table."""
         found = self._fetch(name)
-        return None if found is None else described(found, tuple(self._key(name)))
+        known = self._tables.get(name)
+        if known is None or known[0] is not found:
+            known = (found, None if found is None else described(found, tuple(self._key(name))))
+            self._tables[name] = known
+        return known[1]
 
     def view(self, name: tuple[str, ...]) -> Tree | None:
         """The inside of a view's query; None for what is no view."""
