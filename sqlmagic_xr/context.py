@@ -30,13 +30,13 @@ class Context(engine.Context):
 
     def answer(self, prepared: engine.Prepared, tree: Tree, frame: Frame, executor: engine.Executor) -> Answer | None:
         """See :meth:`.engine.context.Context.answer`."""
-        from .queries import answer
+        from .queries.answer import answer
 
         return answer(self, prepared, tree, frame, executor)
 
     def told(self, tree: Tree, frame: Frame, executor: engine.Executor) -> str:
         """See :meth:`.engine.context.Context.told`."""
-        from .queries import told
+        from .queries.answer import told
 
         return told(self, tree, frame, executor)
 

@@ -121,13 +121,21 @@ def key_of(columns: Mapping[str, Column], candidates: Sequence[str]) -> tuple[st
     >>> key_of({"a": a, "b": b}, ["a", "b"])
     ('a', 'b')
     """
-    for count in range(1, len(candidates) + 1):
-        keys = tuple(candidates[:count])
+    found: list[Array] = []
+    cells, count = 1, len(next(iter(columns.values())).data) if columns else 0
+    for place, name in enumerate(candidates):
         try:
-            layout = _layout(tuple(_key(columns[name], name) for name in keys))
+            found.append(_key(columns[name], name))
         except Refused:
-            continue
-        return keys if layout.present is None else ()
+            return ()
+        cells *= len(np.unique(found[-1]))
+        if cells > count:
+            return ()  # with one column more there are no fewer
+        if cells == count:
+            try:
+                return tuple(candidates[: place + 1]) if _layout(tuple(found)).present is None else ()
+            except Refused:
+                continue
     return ()
 
 

@@ -58,7 +58,7 @@ class Catalog:
         if isinstance(entry, Version):
             key = entry.definition.key
             return Relation(name, _columns(entry.definition.schema), key, "scratch")
-        schema = self._schema(name)
+        schema = self.schema(name)
         if schema is None:
             return None
         if isinstance(entry, View):
@@ -88,6 +88,13 @@ class Catalog:
             return None
         return int(math.prod(dataset.sizes.values()))
 
+    def arrow(self, name: tuple[str, ...]) -> pa.Table | None:
+        """The rows of a table that lies in memory as Arrow does; None for any other."""
+        entry = self._context.store.entries().get(name[0]) if len(name) == 1 else None
+        if isinstance(entry, Version):
+            return entry.to_arrow()
+        return self._context.variables.arrow(name[0]) if len(name) == 1 and entry is None else None
+
     def standing(self, name: tuple[str, ...]) -> Any:
         """What stands for the rows of a table as they are now: another object as soon as they are others."""
         if len(name) > 1:
@@ -95,7 +102,8 @@ class Catalog:
         entry = self._context.store.entries().get(name[0])
         return self._context.store.schema.other(name[0]) if entry is None else entry
 
-    def _schema(self, name: tuple[str, ...]) -> pa.Schema | None:
+    def schema(self, name: tuple[str, ...]) -> pa.Schema | None:
+        """The names and types of a table's or view's columns; None where there is none."""
         try:
             with self._context.store.reading():
                 return self._context.table(".".join(f'"{part}"' for part in name)).schema()

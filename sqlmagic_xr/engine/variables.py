@@ -60,6 +60,11 @@ class Variables:
         frame = type(value).__name__ == "DataFrame" and type(value).__module__.partition(".")[0] in _FRAMES
         return len(value) if frame else None
 
+    def arrow(self, table: str) -> pa.Table | None:
+        """A followed variable that is an Arrow table; None for any other name."""
+        followed = self._followed.get(table)
+        return followed.value if followed is not None and isinstance(followed.value, pa.Table) else None
+
     def names(self) -> list[str]:
         """The variables that could be a table, by name; for hints and completion."""
         return [name for name, value in self._mapping().items() if not name.startswith("_") and _reader(value)]

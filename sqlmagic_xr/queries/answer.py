@@ -1,0 +1,188 @@
+"""Queries outside of training as array code: their rows by arrays, in the engine's types and order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ..dense.node import Refused
+from ..dense.program import Program, Query
+from ..engine.query import select, star, table
+from ..engine.schema import provider
+from ..errors import UnsupportedError
+from ..sql.expression import Column, Literal, from_tree
+from ..sql.syntax import NOWHERE, Tree, to_sql
+from ..train.generations import Generations
+from ..train.gridded import arrow
+from ..train.hoist import default_budget
+from .pays import names_of, refuse_at_sight, weigh
+
+if TYPE_CHECKING:
+    from ..engine.context import Context, Executor, Prepared
+    from ..engine.frame import Frame
+    from ..engine.result import Answer
+
+_ARRAYS = {pa.string_view(): pa.string(), pa.large_string(): pa.string()}  # the types in which arrays give texts
+
+
+def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, executor: Executor) -> Answer | None:
+    """What gives the rows of a query as array code: now if ``executor`` is "dense", else when they are asked for.
+
+    Raises:
+        UnsupportedError: ``executor`` is "dense", and there is no such code.
+    """
+    if executor == "dense":
+        try:
+            rows = ArrayQuery(context, tree, frame.schema()).rows()
+        except Refused as reason:
+            error = UnsupportedError(f"this query is no array code: {reason.reason}", hint="Use --executor auto.")
+            raise prepared.statement.place(error, reason.span) from None
+        return lambda: rows
+    try:
+        refuse_at_sight(context, tree)
+    except Refused:
+        return None
+    names = names_of(context, tree)
+    standing = [context.tables.standing(name) for name in names]
+
+    def later() -> pa.Table | None:
+        # A frame keeps the tables that it was planned with; arrays read those that are there when they run.
+        if any(context.tables.standing(n) is not s for n, s in zip(names, standing, strict=True)):
+            return None
+        try:
+            query = ArrayQuery(context, tree, frame.schema())
+            query.weigh()
+            return query.rows()
+        except Refused:
+            return None
+
+    return later
+
+
+def told(context: Context, tree: Tree, frame: Frame, executor: Executor) -> str:
+    """A line for EXPLAIN: who runs a query, and why; "" where it is worth no closer look and nobody has asked."""
+    saved = ""
+    try:
+        if executor == "auto":
+            refuse_at_sight(context, tree)
+    except Refused:
+        return ""
+    try:
+        query = ArrayQuery(context, tree, frame.schema())
+        if executor == "auto":
+            saved = f" instead of {query.weigh()}"
+        query.lower()
+    except Refused as reason:
+        return f"executor: relational ({reason.reason})"
+    return f"executor: dense (array code{saved}); the engine's plan, which does not run:"
+
+
+@dataclass(frozen=True)
+class _Order:
+    """The outermost ORDER BY and LIMIT of a query, which the engine applies to the rows that arrays give.
+
+    Attributes:
+        by: the tree of ORDER BY, its keys being numbers of columns; None for no order.
+        limit: the tree of LIMIT, or None.
+    """
+
+    by: Tree | None
+    limit: Tree | None
+
+
+class ArrayQuery:
+    """One query as array code.
+
+    Args:
+        context: whose tables it reads, now.
+        tree: the query, parameters bound.
+        schema: the names and types that the engine gives its columns.
+
+    Raises:
+        Refused: it is sorted by what is no column of its SELECT.
+    """
+
+    def __init__(self, context: Context, tree: Tree, schema: pa.Schema) -> None:
+        self._context, self._schema = context, schema
+        self._tree, self._order = _ordered(tree["Query"], schema.names)
+        self._grids = Generations(context, (), [self._tree], default_budget())
+
+    def weigh(self) -> str:
+        """What array code saves, for a person.
+
+        Raises:
+            Refused: nothing, or it is not sure.
+        """
+        return weigh(self._context, self._tree, self._grids)
+
+    def lower(self) -> Program:
+        """The code.
+
+        Raises:
+            Refused: there is none.
+        """
+        program = Program([Query(self._tree, columns=tuple(self._schema.names))], self._grids, {})
+        if program.refusals[0] is not None:
+            raise program.refusals[0]
+        return program
+
+    def rows(self) -> pa.Table:
+        """The rows.
+
+        Raises:
+            Refused: the data are none that arrays answer for.
+        """
+        program = self.lower()
+        self._grids.begin()
+        found = arrow(program.step(self._grids, {}).run(0))
+        kinds = [_ARRAYS.get(f.type, f.type) for f in self._schema]
+        if found.schema.types != kinds:
+            raise Refused("the types of its columns are open")
+        rows = found.cast(pa.schema([f.with_nullable(True) for f in self._schema]))
+        return self._arranged(rows)
+
+    def _arranged(self, rows: pa.Table) -> pa.Table:
+        if self._order.by is None and self._order.limit is None:
+            return rows
+        name = "__rows__"
+        whole = select([star()], [table(name)])["Query"]
+        sorted_ = {**whole, "order_by": self._order.by, "limit_clause": self._order.limit}
+        return self._context.query_over(to_sql({"Query": sorted_}), {name: provider(rows.to_batches(), rows.schema)})
+
+
+def _ordered(query: Tree, names: Sequence[str]) -> tuple[Tree, _Order]:
+    """A query without its outermost ORDER BY and LIMIT, and these.
+
+    Raises:
+        Refused: it is sorted by what is no column of its SELECT.
+    """
+    if not query["order_by"]:
+        return {**query, "limit_clause": None}, _Order(None, query["limit_clause"])
+    select, kinds = query["body"].get("Select"), query["order_by"]["kind"]
+    keys = kinds.get("Expressions") if isinstance(kinds, dict) else None
+    if select is None or keys is None:
+        raise Refused("this ORDER BY is not array code")
+    found = [{**key, "expr": _place(key["expr"], select["projection"], names)} for key in keys]
+    order = {**query["order_by"], "kind": {"Expressions": found}}
+    return {**query, "order_by": None, "limit_clause": None}, _Order(order, query["limit_clause"])
+
+
+def _place(tree: Tree, projection: Sequence[Any], names: Sequence[str]) -> Tree:
+    """The number of the column of SELECT that a sort key is; the names of columns come before those of tables' own."""
+    key = from_tree(tree)
+    if isinstance(key, Literal):
+        return tree
+    if isinstance(key, Column) and not key.qualifier and names.count(key.name) == 1:
+        places = [names.index(key.name)]
+    else:
+        items = [
+            i.get("UnnamedExpr") or (i.get("ExprWithAlias") or {}).get("expr") for i in projection if i != "Wildcard"
+        ]
+        stars = len(items) < len(projection) or None in items
+        places = [] if stars else [place for place, item in enumerate(items) if from_tree(item) == key]
+    if not places:
+        raise Refused("ORDER BY what is no column of its SELECT", key.span)
+    return {"Value": {"value": {"Number": (str(places[0] + 1), False)}, "span": NOWHERE}}
