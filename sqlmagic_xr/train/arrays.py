@@ -11,9 +11,7 @@ from ..dense.node import Refused
 from ..dense.program import Program, Query, Step
 from ..dense.seam import Output
 from ..errors import SqlError, UnsupportedError
-from ..sql.expression import tree_columns
 from ..sql.parameters import parameters_of
-from ..sql.syntax import Tree, name_of, walk
 from .explain import Explained, Note, title_of
 from .generations import Generations
 from .gridded import arrow, parameter_types
@@ -85,7 +83,7 @@ class ArrayExecutor:
         types = parameter_types({name: values[name] for name in self._names if name in values})
         if self._program is None or types != self._types:
             inserted = set(self._writes) - {s.table for s in ours if s.replaces}
-            self.grids = self.grids or Generations(self.context, inserted, _columns(ours), self._budget)
+            self.grids = self.grids or Generations(self.context, inserted, [s.query for s in ours], self._budget)
             self._program, self._types = Program([self._query(s) for s in self._statements], self.grids, types), types
         assert self.grids is not None
         self.grids.begin()
@@ -143,29 +141,3 @@ class ArrayRunner:
         told = self._fallback.explain()
         note = Note("not arrays", "runs relationally", self._reason.reason)
         return Explained(told.title, told.executor, (note, *told.notes), told.sql)
-
-
-def _columns(statements: Collection[Write]) -> frozenset[str] | None:
-    """The names of all columns that some statements mention; None where a star may stand for any."""
-    names: set[str] = set()
-    for statement in statements:
-        for node in walk(statement.query):
-            if "Wildcard" in node or "QualifiedWildcard" in node:
-                return None
-            for name in (node.get("Using") or []) if isinstance(node.get("Using"), list) else []:
-                names.add(name_of(name)[-1])
-        for item in _strings(statement.query):
-            if item == "Wildcard":
-                return None
-        names |= {path[-1] for path in tree_columns(statement.query)}
-    return frozenset(names)
-
-
-def _strings(tree: Tree) -> Collection[str]:
-    """The select items that are plain words."""
-    return [
-        item
-        for node in walk(tree)
-        for item in (node.get("projection") or [])
-        if isinstance(item, str)
-    ]  # fmt: skip

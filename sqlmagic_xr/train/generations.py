@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..engine.transaction import View
 from ..sql.syntax import Tree
 from .gridded import Grids, array_type, described
 from .lookup import extreme, has_nulls, rows_where
+from .mentioned import mentioned
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -48,15 +50,14 @@ class Generations(Grids):
     Args:
         context: whose.
         inserted: the tables to which a step adds rows; their whole history is not read.
-        columns: the columns that the step's statements name; None for all.
+        queries: those of the step; of data tables, only the columns that they mention are read.
         budget: how many bytes of data tables may be read.
     """
 
-    def __init__(
-        self, context: Context, inserted: Collection[str], columns: frozenset[str] | None, budget: int
-    ) -> None:
+    def __init__(self, context: Context, inserted: Collection[str], queries: Collection[Tree], budget: int) -> None:
         super().__init__(self._rows_of, self._key_of)
-        self._context, self._inserted, self._columns = context, frozenset(inserted), columns
+        self._context, self._inserted = context, frozenset(inserted)
+        self._columns = mentioned(queries, self.view)
         self._budget, self._turn = budget, 0
         self._data: dict[Name, pa.Table | None] = {}
         self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
@@ -160,7 +161,10 @@ class Generations(Grids):
         relation = self._context.relation(name)
         if relation is None or relation.kind == "view":
             return None
-        wanted = [c for c in relation.columns if self._columns is None or c in self._columns or c in relation.key]
+        # Of a long table whose key nobody has declared, its leading columns are the key if any are.
+        leading = takewhile(lambda c: relation.columns[c] in ("integer", "text", "time"), relation.columns)
+        key = set(relation.key or leading)
+        wanted = [c for c in relation.columns if self._columns is None or c in self._columns or c in key]
         if not wanted:
             wanted = list(relation.columns)[:1]
         template = "SELECT {} FROM {}"
