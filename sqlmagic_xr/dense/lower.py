@@ -147,10 +147,18 @@ class Lowering:
                 return grouping.column(by_text[expression])
             return self._special(scope)(expression)
 
+        grouped = [relation.named(key) for key in keys or () if isinstance(key, Column)]
+
         def resolve(column: Column) -> Value:
-            return grouping.column(relation.resolve(column))
+            # What is the same in all rows of a group is not enough: SQL wants its name in GROUP BY.
+            found = relation.named(column)
+            if not any(found is one for one in grouped):
+                raise Refused(f"{'.'.join(column.path)} is neither grouped nor aggregated", column.span)
+            return grouping.column(found.value)
 
         outer = Scalars(self.graph, resolve, self.parameters, special)
+        if any(value is not None and value not in (known or ()) for _, _, value in items):
+            raise Refused("a star in a SELECT with GROUP BY")
         columns = [
             (name, grouping.column(value) if value is not None else outer.lower(e))  # type: ignore[arg-type]
             for name, e, value in items

@@ -49,11 +49,11 @@ class Relation:
     shared: frozenset[str] = frozenset()
     scans: tuple[Node, ...] = ()
 
-    def resolve(self, column: Column) -> Value:
+    def named(self, column: Column) -> Named:
         """The column of that name.
 
         Raises:
-            Refused: there is none, or more than one.
+            Refused: there is none, or more than one, or one of a type that arrays do not hold.
         """
         found = [
             c for c in self.columns
@@ -64,7 +64,11 @@ class Relation:
         if len(found) != 1:
             raise Refused(f"{'no' if not found else 'more than one'} column {'.'.join(column.path)}", column.span)
         refuse_unheld(found[0], column.span)
-        return found[0].value
+        return found[0]
+
+    def resolve(self, column: Column) -> Value:
+        """The value of the column of that name; see :meth:`named`."""
+        return self.named(column).value
 
     def has(self, column: Column) -> bool:
         """Whether a name may mean one of the columns."""

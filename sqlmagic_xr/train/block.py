@@ -103,7 +103,8 @@ def _operator(operator: Tree) -> tuple[Operator, Tree | None]:
     if not isinstance(constraint, dict) or "On" not in constraint:
         return "other", None
     names: dict[str, Operator] = {"Join": "inner", "Inner": "inner", "Left": "left", "LeftOuter": "left"}
-    return names.get(kind, "other"), constraint["On"]
+    # The condition of a RIGHT or FULL JOIN chooses no rows: those without a partner are there all the same.
+    return (names[kind], constraint["On"]) if kind in names else ("other", None)
 
 
 def output_columns(query: Tree) -> Columns | None:

@@ -173,6 +173,8 @@ RELATIONALLY = {
     "SELECT x.v, m FROM x, state, params WHERE step = 1": "more than one column step",
     "SELECT s, v FROM x LIMIT 3": "LIMIT",
     "SELECT i, a.m FROM state a JOIN state c USING (i, step) WHERE step = 1": "more than one column step",
+    "SELECT cur.p, SUM(x.v) AS v FROM x CROSS JOIN cur": "neither grouped nor aggregated",
+    "SELECT y.s, SUM(x.v) AS v FROM x JOIN y ON x.s = y.s GROUP BY x.s": "neither grouped nor aggregated",
     "SELECT DISTINCT i FROM x": "DISTINCT",
     "SELECT x.s, w.v FROM x LEFT JOIN w ON w.i = x.i": "several partners",
     "SELECT x.s, b.v FROM x LEFT JOIN b ON b.o = x.i AND x.v > 0": "more than equalities",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import SqlError, UnsupportedError
 from sqlmagic_xr.sql.syntax import parse_one
+from sqlmagic_xr.train.arrays import ArrayExecutor
 from sqlmagic_xr.train.plan import PlannedStep
 from sqlmagic_xr.train.step import VerbatimStep
 
@@ -167,12 +168,13 @@ def has_one_answer(statements, ctx):
     return steps.count(max(steps, default=0)) <= 1
 
 
-def compare(statements, d, p, w):
-    """Run the statements both ways, and give the plan."""
+def compare(statements, d, p, w, arrays=False):
+    """Run the statements both ways, and give the plan; with arrays, whatever is array code runs so."""
     ours, theirs = context_of(d, p, w), context_of(d, p, w)
     planned = PlannedStep(
-        [ours.prepare(parse_one(s)) for s in statements], writes={"p", "w", "t"}, varying={"k", "next_step"}
-    )
+        [ours.prepare(parse_one(s)) for s in statements], writes={"p", "w", "t"}, varying={"k", "next_step"},
+        executors=[ArrayExecutor(ours)] if arrays else [],
+    )  # fmt: skip
     verbatim = VerbatimStep([theirs.prepare(parse_one(s)) for s in statements])
     for k in range(STEPS):
         if not has_one_answer(statements, theirs) or len(theirs.scratch("p")) + len(theirs.scratch("w")) > MOST_ROWS:
@@ -190,13 +192,14 @@ def compare(statements, d, p, w):
     return planned
 
 
+@pytest.mark.parametrize("arrays", [False, True], ids=["relational", "arrays"])
 @settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(
     first=inserts(), second=st.sampled_from(SECOND), made=st.sampled_from(MADE), d=data, p=state, w=weights
 )  # fmt: skip
-def test_random_steps(first, second, made, d, p, w):
+def test_random_steps(arrays, first, second, made, d, p, w):
     try:
         parse_one(first)
     except SqlError:
         pytest.fail(f"the test's own statement cannot be read: {first}")
-    compare([*([made, FROM_MADE] if made else []), first, *([second] if second else [])], d, p, w)
+    compare([*([made, FROM_MADE] if made else []), first, *([second] if second else [])], d, p, w, arrays)
