@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..sql.expression import Call, Expression, Literal, from_tree
+from ..sql.expression import Call, Column, Expression, Literal, descend, from_tree
 from ..sql.syntax import Tree, identifier, name_of, span_of
 from .node import Refused, Value
 from .relation import Relation, refuse_unheld
@@ -117,3 +117,39 @@ def relabel(relation: Relation, alias: Tree) -> Relation:
         raise Refused("an alias names another number of columns")
     columns = (replace(c, name=name) for c, name in zip(relation.columns, names, strict=True))
     return replace(relation, columns=tuple(columns))
+
+
+def narrowed(query: Tree, fixed: Mapping[str, Expression]) -> tuple[Tree, list[Expression]] | None:
+    """The SELECT of a query, and conditions inside it that say which values columns of its result have.
+
+    A condition on a column that is passed on as it is, or grouped by, may stand before the grouping as well as behind.
+
+    Returns:
+        None where one of the columns is calculated, or the query does more than select and group.
+    """
+    select = query["body"].get("Select")
+    if select is None or query["limit_clause"] or query["fetch"] or select["distinct"] or select["qualify"]:
+        return None
+    inner: dict[str, Column] = {}
+    stars = False
+    for item in select["projection"]:
+        if item == "Wildcard" or "Wildcard" in item or "QualifiedWildcard" in item:
+            stars = True
+            continue
+        named = item.get("ExprWithAlias")
+        expression = from_tree(named["expr"] if named else item["UnnamedExpr"])
+        if any(isinstance(e, Call) and e.window is not None for e in descend(expression)):
+            return None
+        label = identifier(named["alias"]) if named else expression.name if isinstance(expression, Column) else ""
+        if isinstance(expression, Column):
+            inner[label] = expression
+        elif label in fixed:
+            return None
+    if set(fixed) - set(inner) and (not stars or inner):
+        return None
+    columns = {name: inner.get(name, Column((name,))) for name in fixed}
+    groups = select["group_by"].get("Expressions")
+    keys = [] if groups is None else [from_tree(tree) for tree in groups[0]]
+    if (keys or select["having"]) and not all(column in keys for column in columns.values()):
+        return None
+    return select, [Call("=", (columns[name], value)) for name, value in fixed.items()]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ..sql.expression import Call, Column, Expression, Opaque
+from ..sql.expression import Call, Column, Expression, Opaque, descend
 from ..sql.syntax import Tree, identifier, name_of, span_of
 from .clauses import Joining, joining, relabel
 from .node import INTEGERS, Graph, Node, Refused, Type, Value
@@ -35,6 +35,12 @@ class Queries(Protocol):
     def stored(self, name: Name) -> Table | Relation | None:
         """A table, or the relation that a view is."""
 
+    def narrowed(self, query: Tree, scope: Scope, fixed: Fixed) -> Relation | None:
+        """The rows of a query in which columns have these values; None where that cannot be said inside it."""
+
+    def narrowed_view(self, name: Name, fixed: Fixed) -> Relation | None:
+        """The same of a view."""
+
     def constant(self, expression: Expression, scope: Scope) -> Value:
         """The value of an expression without columns."""
 
@@ -43,6 +49,13 @@ class Queries(Protocol):
 
     def among(self, relation: Relation, tree: Tree, scope: Scope) -> Node:
         """Where ``value IN (query)`` is true."""
+
+
+Fixed = Mapping[str, Expression]
+"""Columns of a query and the constants that they shall equal."""
+
+
+_KEYS = INTEGERS | {"label"}
 
 
 @dataclass
@@ -55,6 +68,7 @@ class Factor:
         types: the type of each of its columns; None for one that arrays do not hold.
         name, table: of a table, whose rows are chosen when all conditions are known.
         relation: of anything else.
+        narrow: gives the rows of a subquery or a view in which columns have some values.
         fixings: what is known of the values of its columns.
     """
 
@@ -64,6 +78,7 @@ class Factor:
     name: Name = ()
     table: Table | None = None
     relation: Relation | None = None
+    narrow: Callable[[Fixed], Relation | None] | None = None
     fixings: list[Fixing] = field(default_factory=list)
 
     def has(self, column: Column) -> bool:
@@ -106,8 +121,10 @@ def _factor(queries: Queries, tree: Tree, operator: Tree | None, scope: Scope) -
         alias = derived["alias"]
         if derived["lateral"] or alias is None:
             raise Refused("a derived table without a name, or LATERAL", span_of(tree))
-        relation = relabel(queries.relation(derived["subquery"], scope), alias)
-        return _known(relation, (identifier(alias["name"]),), how)
+        query = derived["subquery"]
+        relation = relabel(queries.relation(query, scope), alias)
+        narrow = None if alias["columns"] else lambda fixed: queries.narrowed(query, scope, fixed)
+        return _known(relation, (identifier(alias["name"]),), how, narrow)
     table = tree.get("Table")
     if table is None or table["args"] is not None or table["sample"] or table["version"]:
         raise Refused("this part of FROM is not array code", span_of(tree))
@@ -118,24 +135,42 @@ def _factor(queries: Queries, tree: Tree, operator: Tree | None, scope: Scope) -
     if known is None:
         raise Refused(f"{'.'.join(name)} has no grid", span_of(tree))
     if isinstance(known, Relation):
-        return _known(known if alias is None else relabel(known, alias), qualifier, how)
+        renamed = alias is not None and alias["columns"]
+        narrow = (lambda fixed: queries.narrowed_view(name, fixed)) if found is None and not renamed else None
+        return _known(known if alias is None else relabel(known, alias), qualifier, how, narrow)
     if alias is not None and alias["columns"]:
         raise Refused("a table alias with columns", span_of(tree))
     return Factor(qualifier, how, known.columns, name, known)
 
 
-def _known(relation: Relation, qualifier: Name, how: Joining) -> Factor:
+def _known(
+    relation: Relation, qualifier: Name, how: Joining, narrow: Callable[[Fixed], Relation | None] | None
+) -> Factor:
     types = {c.name: c.value.type for c in relation.columns}
-    return Factor(qualifier, how, types, relation=relation.renamed(qualifier))
+    return Factor(qualifier, how, types, relation=relation.renamed(qualifier), narrow=narrow)
 
 
 def _rows(queries: Queries, factor: Factor, scope: Scope) -> tuple[Relation, list[Expression]]:
     """A factor's rows, and the conditions that are part of the scan."""
     if factor.table is None:
         assert factor.relation is not None
-        return factor.relation, []
+        return _narrowed(factor) or (factor.relation, [])
     fixed, used = fixed_by(factor.table, factor.fixings, lambda e: queries.constant(e, scope))
     return queries.scans.scan(factor.name, factor.table, fixed).renamed(factor.qualifier), used
+
+
+def _narrowed(factor: Factor) -> tuple[Relation, list[Expression]] | None:
+    """The rows of a subquery or a view, what fixes a column being said inside it: it may be the key of a scan there."""
+    said: dict[str, Fixing] = {}
+    for each in factor.fixings:
+        constant = not any(isinstance(e, Opaque) for e in descend(each.value))
+        if constant and factor.types[each.column.name] in _KEYS:
+            said.setdefault(each.column.name, each)
+    if factor.narrow is None or not said:
+        return None
+    found = factor.narrow({name: each.value for name, each in said.items()})
+    used = [each.condition for each in said.values() if each.condition is not None]
+    return None if found is None else (found.renamed(factor.qualifier), used)
 
 
 # What fixes a key

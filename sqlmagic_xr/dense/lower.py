@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from ..sql.expression import Call, Column, Expression, Literal, Opaque, descend, from_tree
 from ..sql.syntax import Tree, identifier, span_of
-from .clauses import Item, conjuncts, group_keys, order_keys, relabel, star
+from .clauses import Item, conjuncts, group_keys, narrowed, order_keys, relabel, star
 from .grouping import Grouping, is_aggregate
-from .joins import Scope, source
+from .joins import Fixed, Scope, source
 from .newest import extremes, first_row
 from .node import Graph, Node, Refused, Type, Value
 from .relation import Named, Relation, apart, restrict
@@ -17,6 +18,8 @@ from .scalar import Scalars, Special, refuse_failing
 from .scans import Scans, no_column
 from .tables import Name, Table, Tables
 from .window import row_number
+
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -105,14 +108,15 @@ class Lowering:
     # SELECT
 
     def _select(
-        self, select: Tree, scope: Scope, order: Sequence[Expression] = (), rows: Relation | None = None
-    ) -> Relation:
+        self, select: Tree, scope: Scope, order: Sequence[Expression] = (), *, rows: Relation | None = None,
+        also: Sequence[Expression] = (),
+    ) -> Relation:  # fmt: skip
         for clause in ("distinct", "top", "lateral_views", "connect_by", "cluster_by", "sort_by", "named_window",
                        "distribute_by", "into", "value_table_mode", "prewhere", "exclude"):  # fmt: skip
             if select.get(clause):
                 raise Refused(f"{clause.replace('_', ' ').upper()} is not array code", span_of(select))
-        where = [] if select["selection"] is None else list(conjuncts(from_tree(select["selection"])))
-        found = None if order or rows is not None else extremes(self, select, scope)
+        where = [*also, *(() if select["selection"] is None else conjuncts(from_tree(select["selection"])))]
+        found = None if order or also or rows is not None else extremes(self, select, scope)
         if found is not None:
             return found
         relation = rows if rows is not None else source(self, select["from"], where, scope)
@@ -211,13 +215,26 @@ class Lowering:
     def stored(self, name: Name) -> Table | Relation | None:
         """A table, or the relation that a view is: its query, which sees none of the CTEs around its name."""
         view = self.tables.view(name)
-        if view is None:
-            return self.tables.table(name)
+        return self.tables.table(name) if view is None else self._viewed(name, lambda: self.relation(view, self._made))
+
+    def narrowed_view(self, name: Name, fixed: Fixed) -> Relation | None:
+        """The rows of a view in which columns have these values; None where that cannot be said inside it."""
+        view = self.tables.view(name)
+        return None if view is None else self._viewed(name, lambda: self.narrowed(view, self._made, fixed))
+
+    def narrowed(self, query: Tree, scope: Scope, fixed: Fixed) -> Relation | None:
+        """The rows of a query in which columns have these values; None where that cannot be said inside it."""
+        narrower = narrowed(query, fixed)
+        return (
+            None if narrower is None else self._select(narrower[0], self._with(query["with"], scope), also=narrower[1])
+        )
+
+    def _viewed(self, name: Name, lower: Callable[[], Found]) -> Found:
         if name in self._views:
             raise Refused(f"the view {'.'.join(name)} reads itself")
         self._views.append(name)
         try:
-            return self.relation(view, self._made)
+            return lower()
         finally:
             self._views.pop()
 

@@ -32,7 +32,8 @@ class Scans:
     def scan(self, name: Name, table: Table, fixed: Mapping[str, Node]) -> Relation:
         """The grid of the rows of a table in which some columns of its key have these values."""
         key = None if table.key is None else tuple(k for k in table.key if k not in fixed)
-        columns = tuple(n for n, kind in table.columns.items() if kind is not None and n not in (table.key or ()))
+        known = {*(table.key or ()), *fixed}
+        columns = tuple(n for n, kind in table.columns.items() if kind is not None and n not in known)
         version, guards = self._version(name, fixed)
         read = Read(name, version, tuple(fixed), key, columns, table.holes)
         scan = self.graph.make("scan", tuple(fixed.values()), data=read)
@@ -121,12 +122,13 @@ def _is_constant(expression: Expression) -> bool:
 
 
 def fixed_by(table: Table, fixings: Sequence[Fixing], constant: Constant) -> tuple[dict[str, Node], list[Expression]]:
-    """The columns of a table's key whose values are fixed, and the conditions that say no more than that."""
+    """The columns whose values are fixed, by which a table's rows are chosen, and the conditions that say no more."""
     found: dict[str, Node] = {}
     used: list[Expression] = []
     for each in fixings:
         name = each.column.name
-        if name not in (table.key or ()) or name in found:
+        chooses = name in (table.key or ()) or (table.key is None and table.grows)
+        if not chooses or name in found:
             continue
         value, kind = constant(each.value), table.columns[name]
         exact = (

@@ -21,12 +21,15 @@ class Table:
         key: the columns that are its axes; () for a table of one row, None for one whose rows are the one axis.
         nulls: the columns in which a NULL has been seen.
         holes: whether cells of the key's product are missing.
+        grows: whether generations are added to it; then its rows are chosen by whatever column, also where none is
+            known to be part of a key.
     """
 
     columns: Mapping[str, Type | None]
     key: tuple[str, ...] | None
     nulls: frozenset[str] = frozenset()
     holes: bool = False
+    grows: bool = False
 
 
 class Tables(Protocol):

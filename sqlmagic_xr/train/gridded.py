@@ -118,6 +118,8 @@ class Grids:
 
     def _made(self, read: Read, found: pa.Table) -> Grid:
         columns = columns_of(found, (*(read.key or ()), *read.columns))
+        if read.key is None and not columns:
+            return Grid((np.arange(found.num_rows),), ("",), {})
         if read.key is None:
             return rows(columns, read.columns)
         if not read.key and found.num_rows != 1:
@@ -143,8 +145,8 @@ def described(found: pa.Table, key: tuple[str, ...], *, grows: bool = False) -> 
         return Table(types, (), nulls)
     if not key:
         candidates = [n for n, kind in types.items() if kind in _KEYS and n not in nulls]
-        return Table(types, key_of(columns_of(found, candidates), candidates) or None, nulls)
-    return Table(types, key, nulls)
+        return Table(types, key_of(columns_of(found, candidates), candidates) or None, nulls, grows=grows)
+    return Table(types, key, nulls, grows=grows)
 
 
 _KEYS = WHOLE | INSTANTS | {"label"}

@@ -28,6 +28,8 @@ KEYS = {
 VIEWS = {
     "doubled": "SELECT i, j, f * 2 AS f, g, n, m, b, r, t FROM a",
     "sums": "SELECT i, SUM(f) AS f, COUNT(*) AS n FROM a GROUP BY i",
+    "gens": "SELECT i, step AS n, f + g AS f, m FROM s WHERE f > -1",
+    "totals": "SELECT step, SUM(f) AS f, COUNT(*) AS n FROM s GROUP BY step HAVING COUNT(n) > 0",
     "newest": "SELECT f AS p, n AS q FROM p ORDER BY step DESC LIMIT 1",
 }
 
@@ -276,6 +278,13 @@ class Writer:
             "SELECT j AS k0, c.f - cur.v AS v FROM c, (SELECT f + 1 AS v FROM p q ORDER BY q.step LIMIT 1) cur",
             "SELECT j AS k0, c.f - cur.v AS v FROM c, (SELECT f AS v FROM p ORDER BY n LIMIT 1) cur",
             "SELECT MAX(step) AS v, MIN(step) AS w FROM s",
+            f"SELECT i AS k0, f, m FROM gens WHERE n = {k}",
+            f"SELECT x.i AS k0, x.f - y.f AS v FROM gens x LEFT JOIN gens y ON x.i = y.i AND y.n = {k} WHERE x.n = 1",
+            f"SELECT x.i AS k0, x.f * t.f AS v, t.n AS c FROM s x JOIN totals t USING (step) WHERE x.step = {k}",
+            f"SELECT x.i AS k0, x.f * t.f AS v FROM s x LEFT JOIN totals t ON x.step = t.step WHERE t.step = {k}",
+            f"SELECT q.i AS k0, q.v, q.step FROM (SELECT step, i, f * {k} AS v FROM s ORDER BY f) q WHERE q.step = {k}",
+            f"SELECT q.i AS k0, r FROM (SELECT step, i, ROW_NUMBER() OVER (PARTITION BY i ORDER BY step) AS r FROM s) q "
+            f"WHERE step = {k}",
             "SELECT MAX(n) AS v FROM p",
             f"SELECT i AS k0, j AS k1, n FROM a, p WHERE step = {k} AND a.f > 0",
             f"SELECT i AS k0, j AS k1, m AS v FROM a, p WHERE step = {k}",

@@ -18,6 +18,7 @@ VIEWS = {
     "scaled": "SELECT s, i, v * 2 AS v FROM x",
     "chosen": "SELECT inp AS i, out AS o, val AS v FROM weight WHERE layer = 0",
     "newest": "SELECT a, c FROM params ORDER BY step DESC LIMIT 1",
+    "halves": "SELECT step AS n, i, m / 2 AS h FROM state",
     "by_view": "SELECT s, SUM(v) AS total FROM scaled GROUP BY s",
 }
 PARAMETERS = {"k": 1, "lr": 0.5, "name": "red"}
@@ -135,6 +136,10 @@ SELECT x.s, x.v * p.a AS v FROM x CROSS JOIN params p WHERE p.step = (SELECT MAX
 SELECT i, m FROM state WHERE step = (SELECT MAX(step) - 1 FROM state)
 SELECT MAX(step) AS newest, MIN(step) AS oldest FROM params
 SELECT s, i, v FROM scaled WHERE i < 2
+SELECT x.s, x.i, x.v * h AS v FROM x JOIN halves ON x.i = halves.i WHERE n = :k
+SELECT a.i, q.v FROM state a JOIN (SELECT step, SUM(m) AS v FROM state GROUP BY step) q USING (step) WHERE a.step = :k
+SELECT a.i, a.m - q.m AS v FROM state a JOIN (SELECT * FROM state) q ON q.i = a.i AND q.step = a.step WHERE q.step = 2
+SELECT a.i, q.m AS v FROM state a LEFT JOIN (SELECT step, i, m FROM state) q ON q.i = a.i AND q.step = 1 WHERE a.step = 0
 SELECT x.s, c.o, SUM(x.v * c.v) AS v FROM x JOIN chosen c USING (i) GROUP BY x.s, c.o
 SELECT x.s, x.v * cur.a + cur.c AS v FROM x CROSS JOIN newest cur
 WITH scaled AS (SELECT o AS total FROM b) SELECT by_view.s, by_view.total, scaled.total AS o FROM by_view, scaled
@@ -242,7 +247,7 @@ def _number(value):
 
 
 def test_there_are_enough_of_them():
-    assert len(BY_ARRAYS) >= 75
+    assert len(BY_ARRAYS) >= 80
 
 
 @pytest.mark.parametrize("sql", RELATIONALLY)
