@@ -133,7 +133,7 @@ def _factor(queries: Queries, tree: Tree, operator: Tree | None, scope: Scope) -
     found = scope.get(name[0]) if len(name) == 1 else None
     known = queries.stored(name) if found is None else found
     if known is None:
-        raise Refused(f"{'.'.join(name)} has no grid", span_of(tree))
+        raise Refused(f"{'.'.join(name)} is no table that arrays can hold, or is not there yet", span_of(tree))
     if isinstance(known, Relation):
         renamed = alias is not None and alias["columns"]
         narrow = (lambda fixed: queries.narrowed_view(name, fixed)) if found is None and not renamed else None

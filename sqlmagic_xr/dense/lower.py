@@ -103,7 +103,8 @@ class Lowering:
             yield from self._bodies(inner["left"], scope)
             yield from self._bodies(inner["right"], scope)
         else:
-            raise Refused(f"{kind} is not array code", span_of(body))
+            what = {"SetOperation": "UNION, INTERSECT or EXCEPT (UNION ALL apart)"}.get(kind, kind.upper())
+            raise Refused(f"{what} is not array code", span_of(body))
 
     # SELECT
 

@@ -59,7 +59,9 @@ def first_row(queries: Queries, query: Tree, scope: Scope) -> Relation:
     Raises:
         Refused: it means another row, or several may be the first.
     """
-    refusal = Refused("LIMIT is not array code, ORDER BY a key DESC LIMIT 1 apart", span_of(query["limit_clause"]))
+    refusal = Refused(
+        "LIMIT is not array code, except LIMIT 1 of one table ordered by its only key", span_of(query["limit_clause"])
+    )
     keys, select = order_keys(query["order_by"]), query["body"].get("Select")
     if len(keys) != 1 or select is None or query["with"] or not _is_one(query["limit_clause"]):
         raise refusal

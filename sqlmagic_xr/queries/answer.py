@@ -38,7 +38,9 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
         try:
             rows = ArrayQuery(context, tree, frame.schema()).rows()
         except Refused as reason:
-            error = UnsupportedError(f"this query is no array code: {reason.reason}", hint="Use --executor auto.")
+            error = UnsupportedError(
+                f"this query cannot run as array code: {reason.reason}", hint="Use --executor auto."
+            )
             raise prepared.statement.place(error, reason.span) from None
         return lambda: rows
     try:

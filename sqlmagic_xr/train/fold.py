@@ -217,6 +217,8 @@ class _Pass:
         found = self._ask(read)
         if found is None:
             return None
+        if found == "many" and read.extreme is not None:
+            raise UnsureError(f"several rows have the greatest or least {read.extreme[1]}; which is first is open")
         outer = source.operator == "left"  # where nothing matches, its columns are NULL
         if (found == "one" or (found == "none" and outer)) and can_be_text(version.definition.schema.types):
             try:

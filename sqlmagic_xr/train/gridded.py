@@ -123,7 +123,7 @@ class Grids:
         if read.key is None:
             return rows(columns, read.columns)
         if not read.key and found.num_rows != 1:
-            raise Refused(f"{'.'.join(read.table)} has {found.num_rows} rows where one was expected")
+            raise Refused(f"{'.'.join(read.table)} has {found.num_rows} rows to read where one is expected")
         made, layout = grid(columns, read.key, read.columns, self._layouts.get(read))
         self._layouts[read] = layout
         return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .explain import Explained, title_of
+from .explain import Explained, Note, title_of
 
 if TYPE_CHECKING:
     from ..engine.context import Prepared
@@ -49,4 +49,5 @@ class VerbatimStep:
 
     def explain(self) -> list[Explained]:
         """That each runs as it stands."""
-        return [Explained(title_of(s.statement), "verbatim") for s in self._statements]
+        asked = (Note("verbatim", "runs as it stands", "--verbatim asks for it"),)
+        return [Explained(title_of(s.statement), "verbatim", asked) for s in self._statements]

@@ -50,6 +50,9 @@ class Write:
             raise prepared.statement.place(error) from error.__cause__
 
 
+_PLANNED = ("INSERT INTO ... SELECT", "CREATE OR REPLACE TABLE ... AS SELECT")
+
+
 def write_of(prepared: Prepared) -> Write | str:
     """What a statement writes, or why it is no plain write of a query."""
     tree = prepared.tree
@@ -61,15 +64,16 @@ def write_of(prepared: Prepared) -> Write | str:
     if isinstance(tree, dict) and "CreateTable" in tree:
         body = tree["CreateTable"]
         if body["query"] is None or body["columns"] or body["constraints"] or not body["or_replace"]:
-            return "it is no CREATE OR REPLACE TABLE ... AS SELECT"
+            return f"CREATE TABLE is planned only as {_PLANNED[1]}"
         return _in_default_schema(Write(name_of(body["name"])[-1], (), body["query"], True), body["name"])
-    return "it is no INSERT and no CREATE OR REPLACE TABLE"
+    word = prepared.statement.tokens[0].text.upper()
+    return f"{word} is not planned, only {_PLANNED[0]} and {_PLANNED[1]} are"
 
 
 def _insert(body: Tree, outer: Tree | None) -> Write | str:
     extra = [k for k, v in body.items() if v and k not in ("insert_token", "table", "columns", "source", "into")]
     if extra or "TableName" not in body["table"] or not body["source"] or "Values" in body["source"]["body"]:
-        return "it is an INSERT with more to it than a query"
+        return f"only {_PLANNED[0]} is planned, without ON CONFLICT, RETURNING and the like"
     columns = tuple(name_of([c] if isinstance(c, dict) else c)[-1] for c in body["columns"])
     source = body["source"]
     if outer is not None:

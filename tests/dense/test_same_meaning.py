@@ -283,7 +283,7 @@ class Writer:
             f"SELECT x.i AS k0, x.f * t.f AS v, t.n AS c FROM s x JOIN totals t USING (step) WHERE x.step = {k}",
             f"SELECT x.i AS k0, x.f * t.f AS v FROM s x LEFT JOIN totals t ON x.step = t.step WHERE t.step = {k}",
             f"SELECT q.i AS k0, q.v, q.step FROM (SELECT step, i, f * {k} AS v FROM s ORDER BY f) q WHERE q.step = {k}",
-            f"SELECT q.i AS k0, r FROM (SELECT step, i, ROW_NUMBER() OVER (PARTITION BY i ORDER BY step) AS r FROM s) q "
+            "SELECT q.i AS k0, r FROM (SELECT step, i, ROW_NUMBER() OVER (PARTITION BY i ORDER BY step) AS r FROM s) q "
             f"WHERE step = {k}",
             "SELECT MAX(n) AS v FROM p",
             f"SELECT i AS k0, j AS k1, n FROM a, p WHERE step = {k} AND a.f > 0",

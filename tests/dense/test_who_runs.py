@@ -139,7 +139,8 @@ SELECT s, i, v FROM scaled WHERE i < 2
 SELECT x.s, x.i, x.v * h AS v FROM x JOIN halves ON x.i = halves.i WHERE n = :k
 SELECT a.i, q.v FROM state a JOIN (SELECT step, SUM(m) AS v FROM state GROUP BY step) q USING (step) WHERE a.step = :k
 SELECT a.i, a.m - q.m AS v FROM state a JOIN (SELECT * FROM state) q ON q.i = a.i AND q.step = a.step WHERE q.step = 2
-SELECT a.i, q.m AS v FROM state a LEFT JOIN (SELECT step, i, m FROM state) q ON q.i = a.i AND q.step = 1 WHERE a.step = 0
+SELECT a.i, q.m AS v FROM state a LEFT JOIN (SELECT step, i, m FROM state) q ON q.i = a.i AND q.step = 1
+  WHERE a.step = 0
 SELECT x.s, c.o, SUM(x.v * c.v) AS v FROM x JOIN chosen c USING (i) GROUP BY x.s, c.o
 SELECT x.s, x.v * cur.a + cur.c AS v FROM x CROSS JOIN newest cur
 WITH scaled AS (SELECT o AS total FROM b) SELECT by_view.s, by_view.total, scaled.total AS o FROM by_view, scaled
@@ -191,12 +192,12 @@ RELATIONALLY = {
     "SELECT s, SUM(pixel) AS p FROM air GROUP BY s": "no array code for sum",
     "SELECT COUNT(DISTINCT i) AS n FROM x": "no array code for count",
     "SELECT median(v) AS m FROM x": "no array code for median",
-    "SELECT s FROM x UNION SELECT s FROM y": "SetOperation",
+    "SELECT s FROM x UNION SELECT s FROM y": "UNION, INTERSECT",
     "SELECT s, v FROM x WHERE EXISTS (SELECT 1 FROM y)": "no array code",
     "SELECT s, v FROM x WHERE v > (SELECT v FROM b)": "several rows",
     "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r": "RECURSIVE",
     "SELECT s, SUM(v) OVER (PARTITION BY s) AS v FROM x": "no array code",
-    "SELECT v FROM nowhere": "nowhere has no grid",
+    "SELECT v FROM nowhere": "nowhere is no table",
     "SELECT layer, SUM(val) AS v FROM weight WHERE inp > 100 GROUP BY layer": "empty",
     "SELECT s, i / (s - s) AS v FROM x": "divided by zero",
     "SELECT COUNT(i / (s - s)) AS n FROM x": "no array code for count",
