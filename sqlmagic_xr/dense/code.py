@@ -92,7 +92,7 @@ class Code:
         found = [_output(part, known) for part in self._parts]
         if not any(output.any for output in found):
             # DataFusion gives the type that it first guessed where there is no row, e.g. that of CASE's first branch.
-            raise Refused("there is no row in the result")
+            raise Refused("the result has no row, and then its types may be others")
         return found
 
 

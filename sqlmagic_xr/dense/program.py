@@ -212,13 +212,13 @@ def _named(parts: Sequence[Relation], names: tuple[str, ...]) -> list[Relation]:
     names = names or tuple(column.name for column in parts[0].columns)
     types = [column.value.type for column in parts[0].columns]
     if "" in names or len(set(names)) < len(names):
-        raise Refused("a column of the result has no name of its own")
+        raise Refused("a column of the result has no name, or that of another: write AS name")
     named = []
     for part in parts:
         if len(part.columns) != len(names):
             raise Refused(f"{len(part.columns)} columns for {len(names)}")
         if [column.value.type for column in part.columns] != types or "null" in types:
-            raise Refused("the types of the result's columns are open")
+            raise Refused("the type of a column is open: it is NULL alone, or differs between the parts of a UNION ALL")
         columns = (replace(c, name=name) for c, name in zip(part.columns, names, strict=True))
         named.append(replace(part, columns=tuple(columns)))
     return named

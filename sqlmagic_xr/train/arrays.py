@@ -61,7 +61,9 @@ class ArrayExecutor:
 
     def refusal(self, prepared: Prepared, reason: Refused) -> SqlError:
         """The error of a statement that has to be array code and is not."""
-        error = UnsupportedError(f"this statement is no array code: {reason.reason}", hint="Use --executor auto.")
+        error = UnsupportedError(
+            f"this statement cannot run as array code: {reason.reason}", hint="Use --executor auto."
+        )
         return prepared.statement.place(error, reason.span)
 
     def outputs(self, index: int, values: Mapping[str, Any]) -> list[Output]:
@@ -137,7 +139,11 @@ class ArrayRunner:
     def explain(self) -> Explained:
         """Who runs the statement, and why not arrays."""
         if self._reason is None:
-            return Explained(title_of(self._prepared.statement), "dense", (Note("arrays", "named-array code"),))
+            return Explained(
+                title_of(self._prepared.statement),
+                "dense",
+                (Note("array code", "sums of products and maps over named axes"),),
+            )
         told = self._fallback.explain()
-        note = Note("not arrays", "runs relationally", self._reason.reason)
+        note = Note("not dense", "", self._reason.reason)
         return Explained(told.title, told.executor, (note, *told.notes), told.sql)
