@@ -69,9 +69,11 @@ class Grouping:
 
     def aggregate(self, call: Call) -> Value:
         """The value of an aggregate for each group."""
-        if call.distinct or len(call.args) != 1:
+        if len(call.args) != 1 or (call.distinct and call.name != "count"):
             raise refuse(call)
         where = None if call.filter is None else self.scalars.condition(call.filter)
+        if call.distinct:
+            return Value(self._count_distinct(call, self.graph.both(self.relation.present, where)))
         if isinstance(call.args[0], Star):
             if call.name != "count":
                 raise refuse(call)
@@ -89,6 +91,24 @@ class Grouping:
         zero = self.graph.constant(0, "int64")
         valid = self.graph.elementwise(">", (count, zero), "boolean") if open_ else None
         return self._computed(call, value.cells, mask, count, valid)
+
+    def _count_distinct(self, call: Call, mask: Node | None) -> Node:
+        """How many of the distinct values of a column a group has: along their axis, those that some row has."""
+        if isinstance(call.args[0], Star):
+            raise refuse(call)
+        value, graph, relation = self.scalars.lower(call.args[0]), self.graph, self.relation
+        if value.valid is not None or len(value.dims) != 1 or value.dims[0] in self.axes:
+            raise Refused("COUNT(DISTINCT) of what may be NULL, or varies along several axes", call.span)
+        axis = axis_of(value)
+        if axis is None:
+            axis, member = self._values(value)
+            mask, relation = graph.both(mask, member), replace(relation, axes=(*relation.axes, axis))
+        inner = Grouping(graph, replace(relation, present=None), self.scalars, [])
+        inner.axes = (*self.axes, axis)
+        there = inner._some(mask)
+        sizes = () if axis in there.dims else (graph.make("size", (axis.origin,), (), "int64"),)
+        kept = tuple(a for a in self.axes if a in there.dims)
+        return graph.make("count", (there, *sizes), kept, "int64", 1)
 
     def _computed(self, call: Call, cells: Node, mask: Node | None, count: Node, valid: Node | None) -> Value:
         name = call.name
@@ -124,16 +144,19 @@ class Grouping:
         """A new axis of the distinct values of a column, of which each row has one."""
         if len(key.dims) != 1 or key.valid is not None:
             raise Refused("GROUP BY a value that varies along several axes, or may be NULL")
-        (rows,) = key.dims
-        graph = self.graph
-        axis = Axis(graph.make("distinct", (rows.origin, key.cells)))
+        axis, member = self._values(key)
+        present = self.graph.both(self.relation.present, member)
+        self.relation = replace(self.relation, axes=(*self.relation.axes, axis), present=present)
+        self.replaced[key.cells] = self.graph.coordinate(axis, key.type)
+        return axis
+
+    def _values(self, value: Value) -> tuple[Axis, Node]:
+        """An axis of the distinct values of a column, and which of them each row has."""
+        (rows,) = value.dims
+        axis = Axis(self.graph.make("distinct", (rows.origin, value.cells)))
         while axis in self.relation.axes:
             axis = Axis(axis.origin, axis.copy + 1)
-        member = graph.make("member", (axis.origin,), (rows, axis), "boolean")
-        present = graph.both(self.relation.present, member)
-        self.relation = replace(self.relation, axes=(*self.relation.axes, axis), present=present)
-        self.replaced[key.cells] = graph.coordinate(axis, key.type)
-        return axis
+        return axis, self.graph.make("member", (axis.origin,), (rows, axis), "boolean")
 
     def _sizes(self, *arrays: Node) -> tuple[Node, ...]:
         """The lengths of the axes that are summed over and along which no array varies."""
@@ -144,7 +167,7 @@ class Grouping:
         present = set(union(arrays))
         return tuple(axis for axis in self.axes if axis in present)
 
-    def _some(self, mask: Node) -> Node:
+    def _some(self, mask: Node | None) -> Node:
         zero = self.graph.constant(0, "int64")
         return self.graph.elementwise(">", (self._count(mask), zero), "boolean")
 

@@ -327,9 +327,14 @@ class Writer:
         return first if self.rng.random() < 0.7 else f"{first} {self.pick('+-*/')} {self.aggregate()}"
 
     def aggregate(self):
-        name = self.pick(["SUM", "SUM", "SUM", "AVG", "COUNT", "MIN", "MAX", "var", "stddev_pop", "COUNT(*)"])
+        name = self.pick(
+            ["SUM", "SUM", "SUM", "AVG", "COUNT", "MIN", "MAX", "var", "stddev_pop", "COUNT(*)", "DISTINCT"]
+        )
         if name == "COUNT(*)":
             return name
+        if name == "DISTINCT":
+            where = f" FILTER (WHERE {self.condition(1)})" if self.rng.random() < 0.3 else ""
+            return f"COUNT(DISTINCT {self.pick(self.whole)}){where}"
         inner = self.pick([
             lambda: self.expression(1), lambda: self.expression(2), lambda: self.pick(self.whole),
             lambda: " * ".join(self.pick(self.real) for _ in range(int(self.rng.integers(1, 4)))),

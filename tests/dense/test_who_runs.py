@@ -135,6 +135,8 @@ SELECT x.s, x.v * p.a AS v FROM x CROSS JOIN (SELECT * FROM params p ORDER BY p.
 SELECT x.s, x.v * p.a AS v FROM x CROSS JOIN params p WHERE p.step = (SELECT MAX(step) FROM params)
 SELECT i, m FROM state WHERE step = (SELECT MAX(step) - 1 FROM state)
 SELECT MAX(step) AS newest, MIN(step) AS oldest FROM params
+SELECT COUNT(DISTINCT i) AS n, COUNT(DISTINCT label) AS m FROM x JOIN y USING (s)
+SELECT i, COUNT(DISTINCT y.t) AS n, COUNT(DISTINCT x.s) FILTER (WHERE v > 0) AS m FROM x JOIN y USING (s) GROUP BY i
 SELECT s, i, v FROM scaled WHERE i < 2
 SELECT x.s, x.i, x.v * h AS v FROM x JOIN halves ON x.i = halves.i WHERE n = :k
 SELECT a.i, q.v FROM state a JOIN (SELECT step, SUM(m) AS v FROM state GROUP BY step) q USING (step) WHERE a.step = :k
@@ -190,7 +192,8 @@ RELATIONALLY = {
     "SELECT time FROM air WHERE time > '2001-1-3'": "a form that arrays do not read",
     "SELECT s, pixel + pixel AS p FROM air": "uint8 alone",
     "SELECT s, SUM(pixel) AS p FROM air GROUP BY s": "no array code for sum",
-    "SELECT COUNT(DISTINCT i) AS n FROM x": "no array code for count",
+    "SELECT COUNT(DISTINCT v) AS n FROM x": "may be NULL, or varies along several axes",
+    "SELECT SUM(DISTINCT i) AS n FROM x": "no array code for sum",
     "SELECT median(v) AS m FROM x": "no array code for median",
     "SELECT s FROM x UNION SELECT s FROM y": "UNION, INTERSECT",
     "SELECT s, v FROM x WHERE EXISTS (SELECT 1 FROM y)": "no array code",
