@@ -161,6 +161,18 @@ def run(ctx, step, k):
     return tables(ctx)
 
 
+def has_one_answer(statements, ctx, k):
+    """Whether it is settled what the step gives.
+
+    `ORDER BY step DESC LIMIT 1` takes the first of several newest rows. In a table that nobody has written since it was
+    made both ways have the same; after a step, rows that SQL gives no order may have come in another one.
+    """
+    if not any("LIMIT 1" in s or "newest" in s for s in statements):
+        return True
+    steps = ctx.scratch("p").to_arrow().column("step").to_pylist()
+    return steps.count(max(steps, default=0)) <= 1 or (k == 0 and len(statements) == 1)
+
+
 def compare(statements, d, p, w, arrays=False):
     """Run the statements both ways, and give the plan; with arrays, whatever is array code runs so."""
     ours, theirs = context_of(d, p, w), context_of(d, p, w)
@@ -170,7 +182,7 @@ def compare(statements, d, p, w, arrays=False):
     )  # fmt: skip
     verbatim = VerbatimStep([theirs.prepare(parse_one(s)) for s in statements])
     for k in range(STEPS):
-        if len(theirs.scratch("p")) + len(theirs.scratch("w")) > MOST_ROWS:
+        if not has_one_answer(statements, theirs, k) or len(theirs.scratch("p")) + len(theirs.scratch("w")) > MOST_ROWS:
             return planned
         mine, right = run(ours, planned, k), run(theirs, verbatim, k)
         if right is UnsupportedError:
@@ -186,7 +198,7 @@ def compare(statements, d, p, w, arrays=False):
 
 
 @pytest.mark.parametrize("arrays", [False, True], ids=["relational", "arrays"])
-@settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(
     first=inserts(), second=st.sampled_from(SECOND), made=st.sampled_from(MADE), d=data, p=state, w=weights
 )  # fmt: skip
