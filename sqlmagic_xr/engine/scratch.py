@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import UnknownNameError
-from .chunk import Chunk, append
+from .chunk import Bounds, Chunk, append, span
 from .definition import Definition
 from .keys import Rows
 
@@ -100,7 +100,7 @@ class Lineage:
         return [c for c in self._log if c.version < kept[0].version] + kept
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Version:
     """A scratch table at one moment; nothing in it ever changes.
 
@@ -112,6 +112,8 @@ class Version:
         rows: how many.
         lineage: the table's past.
         commit: what made this version.
+        added: the chunks that were appended since the last commit; None where more than that was done.
+        spans: see :meth:`span`.
         providers: what DataFusion takes for the whole of it, once that was asked for.
     """
 
@@ -122,15 +124,31 @@ class Version:
     rows: int
     lineage: Lineage
     commit: Commit
+    added: tuple[Chunk, ...] | None = field(default=(), compare=False, repr=False)
+    spans: dict[int, Bounds | None] = field(default_factory=dict, compare=False, repr=False)
     providers: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def to_arrow(self) -> pa.Table:
         """All rows as one Arrow table."""
         return pa.Table.from_batches([c.batch for c in self.chunks], schema=self.definition.schema)
 
+    def span(self, column: int) -> Bounds | None:
+        """The bounds of a numeric column over all rows; None where some chunk has none.
+
+        A table to which rows are added knows it without a look at its chunks, where their bounds are known.
+        """
+        if column not in self.spans:
+            self.spans[column] = span([chunk.bounds(column) for chunk in self.chunks])
+        return self.spans[column]
+
     def appended(self, rows: Chunk) -> Version:
         """This table with rows added; they must satisfy the constraints already."""
-        return self._next(append(self.chunks, rows), self.rows + rows.rows)
+        added = None if self.added is None else (*self.added, rows)
+        new = self._next(append(self.chunks, rows), self.rows + rows.rows, added)
+        for column, known in self.spans.items():
+            if rows.rows and known is not None and rows.constant((column,)):
+                new.spans[column] = span([known, rows.bounds(column)])
+        return new
 
     def without(self, removed: Rows) -> Version:
         """This table without the rows at these positions. Chunks that lose nothing are shared."""
@@ -182,15 +200,25 @@ class Version:
     def committed(self, before: Version | None, statement: str, added: int, removed: int) -> Version:
         """This version as the one that follows ``before``, with its line of history."""
         number = before.number + 1 if before is not None else 0
-        return replace(self, number=number, commit=Commit(number, statement, added, removed, time.time()))
+        commit = Commit(number, statement, added, removed, time.time())
+        return Version(
+            self.name, number, self.definition, self.chunks, self.rows, self.lineage, commit, (), self.spans,
+            self.providers,
+        )  # fmt: skip
 
     def not_shared(self, other: Version) -> int:
         """Bytes of this version's chunks that ``other`` does not hold."""
-        kept = {id(c) for c in other.chunks}
-        return sum(c.nbytes for c in self.chunks if id(c) not in kept)
+        same = 0  # chunks at the beginning, which an append leaves as they are
+        for mine, theirs in zip(self.chunks, other.chunks, strict=False):
+            if mine is not theirs:
+                break
+            same += 1
+        kept = {id(c) for c in other.chunks[same:]}
+        return sum([c.nbytes for c in self.chunks[same:] if id(c) not in kept])
 
-    def _next(self, chunks: tuple[Chunk, ...], rows: int) -> Version:
-        return replace(self, chunks=chunks, rows=rows, providers={})
+    def _next(self, chunks: tuple[Chunk, ...], rows: int, added: tuple[Chunk, ...] | None = None) -> Version:
+        # Not replace(), which takes several times as long: this runs at every commit.
+        return Version(self.name, self.number, self.definition, chunks, rows, self.lineage, self.commit, added)
 
 
 def single_batch(table: pa.Table) -> pa.RecordBatch:
