@@ -71,9 +71,13 @@ class Chunk:
 
     Args:
         rows: an Arrow batch, or drafts that will be one.
+
+    Attributes:
+        rows: how many.
+        level: the size class: 0 for fewer than FANOUT rows, 1 for fewer than FANOUT squared, ...
     """
 
-    __slots__ = ("_batch", "_bounds", "_drafts", "_keys", "_nbytes", "rows")
+    __slots__ = ("_batch", "_bounds", "_drafts", "_keys", "_nbytes", "level", "rows")
 
     def __init__(self, rows: pa.RecordBatch | tuple[Draft, ...]) -> None:
         drafts = rows if isinstance(rows, tuple) else ()
@@ -83,6 +87,7 @@ class Chunk:
         self._bounds: dict[int, Bounds | None] = {}
         self._keys: dict[tuple[int, ...], KeyIndex] = {}
         self._nbytes: int | None = None
+        self.level = _level(self.rows)
 
     @property
     def batch(self) -> pa.RecordBatch:
@@ -118,11 +123,6 @@ class Chunk:
         else:
             yield self._batch.column(column).to_numpy(zero_copy_only=False)
 
-    @property
-    def level(self) -> int:
-        """The size class: 0 for fewer than FANOUT rows, 1 for fewer than FANOUT squared, ..."""
-        return (self.rows.bit_length() - 1) // 2 if self.rows else 0
-
     def bounds(self, column: int) -> Bounds | None:
         """The bounds of a numeric column; None where it has another type, no value, or a NaN (which has no place)."""
         if column not in self._bounds:
@@ -154,11 +154,15 @@ def append(chunks: tuple[Chunk, ...], new: Chunk) -> tuple[Chunk, ...]:
         if same - alike >= FANOUT - 1:
             rows += sum(c.rows for c in chunks[alike:same])
             same = alike
-        grown = (rows.bit_length() - 1) // 2
+        grown = _level(rows)
         if same == keep and grown == level:
             break
         keep, level = same, grown
     return (*chunks[:keep], merge((*chunks[keep:], new)))
+
+
+def _level(rows: int) -> int:
+    return (rows.bit_length() - 1) // 2 if rows else 0
 
 
 def merge(parts: Sequence[Chunk]) -> Chunk:

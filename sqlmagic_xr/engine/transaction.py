@@ -49,6 +49,8 @@ class Change:
 class Work:
     """The tables and views as a statement makes them: a copy that nobody else sees until it is committed."""
 
+    __slots__ = ("changes", "entries", "statement")
+
     def __init__(self, entries: Entries, changes: Mapping[str, Change] | None = None, statement: str = "") -> None:
         self.entries: dict[str, Entry] = dict(entries)
         self.changes: dict[str, Change] = dict(changes or {})
@@ -111,6 +113,9 @@ class Work:
         return Work(self.entries, self.changes, statement)
 
 
+_NOTHING_YET = Work({})
+
+
 class Transaction:
     """An open transaction: BEGIN to COMMIT or ROLLBACK.
 
@@ -121,9 +126,11 @@ class Transaction:
         savepoints: name -> work at that moment, in order.
     """
 
+    __slots__ = ("failed", "owner", "savepoints", "work")
+
     def __init__(self) -> None:
         self.owner = threading.current_thread()
-        self.work = Work({})
+        self.work = _NOTHING_YET
         self.failed = False
         self.savepoints: dict[str, Work] = {}
 
