@@ -12,7 +12,7 @@ import numpy as np
 
 from .arrays import DTYPES, MAPS
 from .node import Axis, Node, Refused, Type
-from .operations import EMPTY, finite, masked_product
+from .operations import EMPTY, masked_product
 from .text import Text
 
 _BLOCK = 65_536  # cells; of float64 half a megabyte: a few of them fit a core's own cache, and calls are few
@@ -83,28 +83,33 @@ class Bundle:
                 visit(argument)
             leaves.update(dict.fromkeys(total.args[factors + masks :]))
         self.inner, self.leaves = tuple(inner), tuple(leaves)
-        self._long = tuple(leaf for leaf in leaves if leaf.dims)
+        self._first = next(place for place, leaf in enumerate(self.leaves) if leaf.dims)
         self._heavy = any(node.data in _HEAVY for node in inner)
         self._kernel = _kernel(sums, self.inner, self.leaves)
+        self._finish = _finish(sums, self.leaves)
 
-    def run(self, known: Mapping[Node, Any]) -> dict[Node, Any]:
+    def run(self, *leaves: Any) -> tuple[Any, ...]:
         """The sums.
+
+        Args:
+            leaves: the values of :attr:`leaves`.
 
         Raises:
             Refused: there is no row, or a sum is not finite.
         """
-        leaves = [known[leaf] for leaf in self.leaves]
-        rows = len(known[self._long[0]])
+        rows = len(leaves[self._first])
         if rows == 0:
             raise Refused(EMPTY)
         if rows < _ALONE or not self._heavy:
-            parts = [self._kernel(0, rows, *leaves)]
+            totals = self._kernel(0, rows, *leaves)
         else:
             workers = cpu_count() or 1
             step = -(-rows // workers)
             bounds = [(start, min(start + step, rows)) for start in range(0, rows, step)]
-            parts = list(_workers().map(lambda bound: self._part(bound, leaves), bounds))
-        return {node: _finished(node, [part[i] for part in parts], known) for i, node in enumerate(self.sums)}
+            parts = _workers().map(lambda bound: self._part(bound, leaves), bounds)
+            totals = [sum(of_one[1:], start=of_one[0]) for of_one in zip(*parts, strict=True)]
+        found: tuple[Any, ...] = self._finish(*totals, *leaves)
+        return found
 
     def _part(self, bound: tuple[int, int], leaves: Sequence[Any]) -> Sequence[Any]:
         with np.errstate(all="ignore"):  # which each thread has for itself
@@ -225,23 +230,51 @@ def _dot(left: Any, right: Any) -> Any:
     return total if whole == count else total + np.dot(left[whole:], right[whole:])
 
 
-def _finished(node: Node, parts: Sequence[Any], values: Mapping[Node, Any]) -> Any:
-    factors, masks, names = node.data
-    total = sum(parts[1:], start=parts[0])
-    rest = node.args[factors + masks :]
-    for name, scalar in zip(names, rest, strict=False):
-        total = total * values[scalar] if name == "*" else total / values[scalar]
-    for size in rest[len(names) :]:
-        total = total * total.dtype.type(values[size])
-        if not values[size]:
-            raise Refused(EMPTY)
-    if node.type == "float64":
-        total = total + 0.0
-        if not finite(total):
-            raise Refused("a sum is not finite")
-    return total
+def _finish(sums: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., tuple[Any, ...]]:
+    """A function (totals..., leaves...) -> the sums, multiplied by what was taken out of them, and looked at."""
+    text = Text()
+    names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
+    for place, total in enumerate(sums):
+        factors, masks, scalars = total.data
+        rest = [names[argument] for argument in total.args[factors + masks :]]
+        for operator, scalar in zip(scalars, rest, strict=False):
+            text.line(f"t{place} = t{place} {operator} {scalar}")
+        for size in rest[len(scalars) :]:
+            text.line(f"if not {size}: {text.name(_refuse_empty)}()")
+            text.line(f"t{place} = t{place} * {text.name(DTYPES[total.type])}({size})")
+        if total.type == "float64":
+            text.line(f"t{place} = t{place} + 0.0")
+            text.line(f"if t{place} - t{place} != 0.0: {text.name(_refuse_infinite)}()")
+    totals = [f"t{place}" for place in range(len(sums))]
+    text.line(f"return ({', '.join(totals)},)")
+    return text.function([*totals, *names.values()])
+
+
+def _refuse_empty() -> None:
+    raise Refused(EMPTY)
+
+
+def _refuse_infinite() -> None:
+    raise Refused("a sum is not finite")
 
 
 @cache
 def _workers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cpu_count() or 1, thread_name_prefix="arrays")
+
+
+class Member:
+    """One of the sums of a bundle: the first that is asked for calculates all."""
+
+    def __init__(self, node: Node, bundle: Bundle) -> None:
+        self._node, self.bundle = node, bundle
+
+    def __call__(self) -> None:
+        """Not what is asked of it: see :meth:`calculate`."""
+        raise TypeError("a sum of a bundle is calculated together with the others")
+
+    def calculate(self, known: dict[Node, Any]) -> None:
+        """Put the sums of the bundle among what is known, unless another has done so."""
+        if self._node not in known:
+            found = self.bundle.run(*[known[leaf] for leaf in self.bundle.leaves])
+            known.update(zip(self.bundle.sums, found, strict=True))

@@ -4,9 +4,9 @@ A scratch table is a tuple of chunks in the order they were committed. Chunks of
 in a log-structured store, so a table of n rows has at most 3 log4(n) of them whatever the size of its commits, and
 each row is copied at most log4(n) times in its life.
 
-Rows may come as :class:`Draft`\\ s, as arrays have calculated them: they are written out as an Arrow batch when somebody
-reads them, many at a time. A training loop reads its state back from arrays, and makes a thousand commits between two
-looks at the table.
+Rows may come as drafts, as arrays have calculated them: they are written out as an Arrow batch when somebody reads
+them, many at a time. A training loop reads its state back from arrays, and makes a thousand commits between two looks
+at the table.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Chunk:
         """Those of some columns of drafts that have one value in all rows of a draft; () where rows are written out."""
         drafts = self._drafts
         return tuple(
-            [c for c in columns if drafts and all([isinstance(draft.columns[c], np.generic) for draft in drafts])]
+            [c for c in columns if drafts and all(isinstance(draft.columns[c], np.generic) for draft in drafts)]
         )
 
     def numbers(self, column: int) -> Iterator[Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from ..dense.node import Refused
 from ..dense.program import Program, Query, Step
 from ..dense.seam import Output
@@ -14,6 +12,7 @@ from ..errors import SqlError, UnsupportedError
 from ..sql.expression import tree_columns
 from ..sql.parameters import parameters_of
 from ..sql.syntax import Tree, name_of, walk
+from .drafts import Drafting, apart
 from .explain import Explained, Note, title_of
 from .generations import Generations
 from .gridded import arrow, parameter_types
@@ -113,28 +112,37 @@ class ArrayRunner:
         self._executor, self._prepared, self._statement = executor, prepared, statement
         self._index, self._fallback = index, fallback
         self._reason: Refused | None = None
-        self._ran = False
+        self._drafting: Drafting | None = None
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Make the statement's changes, inside the step's transaction."""
         try:
             outputs = self._executor.outputs(self._index, values)
-            rows = arrow(outputs)
         except Refused as reason:
-            self._reason, self._ran = reason, False
+            self._reason = reason
             if self._executor.insist:
                 raise self._executor.refusal(self._prepared, reason) from None
             self._fallback.run(values)
             return
-        self._ran = True
-        self._keep(outputs, rows)
+        self._reason = None
+        self._keep(outputs)
 
-    def _keep(self, outputs: list[Output], rows: pa.Table) -> None:
-        store, table = self._executor.context.store, self._statement.table
-        before = None if self._statement.replaces else store.table(table)
-        self._statement.keep(rows, self._prepared)
-        if self._executor.grids is not None and before is not None:
-            self._executor.grids.remember(table, before, store.table(table), outputs)
+    def _keep(self, outputs: list[Output]) -> None:
+        statement, prepared = self._statement, self._prepared
+        if statement.replaces:
+            statement.keep(arrow(outputs), prepared)
+            return
+        store = self._executor.context.store
+        before = store.table(statement.table)
+        if self._drafting is None or self._drafting.definition is not before.definition:
+            self._drafting = Drafting(before.definition)
+        drafts = self._drafting.drafts(outputs)
+        if drafts is None:
+            statement.keep(arrow(outputs), prepared)
+        else:
+            statement.keep_drafts(drafts, apart(outputs), prepared)
+        if self._executor.grids is not None:
+            self._executor.grids.remember(statement.table, before, store.table(statement.table), outputs)
 
     def explain(self) -> Explained:
         """Who runs the statement, and why not arrays."""

@@ -25,10 +25,11 @@ _TYPES: tuple[tuple[Callable[[pa.DataType], bool], Type], ...] = (
     (pt.is_large_string, "label"),
     (pt.is_string_view, "label"),
 )
-_ARROW: Mapping[Type, pa.DataType] = {
+ARROW: Mapping[Type, pa.DataType] = {
     "int64": pa.int64(), "float64": pa.float64(), "boolean": pa.bool_(), "int32": pa.int32(),
     "float32": pa.float32(), "uint64": pa.uint64(), "label": pa.string(),
 }  # fmt: skip
+"""The type in which Arrow has what arrays hold."""
 
 
 def array_type(kind: pa.DataType) -> Type | None:
@@ -74,6 +75,10 @@ class Grids:
     def state(self, name: tuple[str, ...]) -> Any:
         """An object that stands for the rows of a table: another one as soon as they change."""
         return self._fetch(name)
+
+    def settled(self, table: tuple[str, ...]) -> bool:
+        """See :class:`..dense.seam.Source`."""
+        return False
 
     def rows(self, name: tuple[str, ...], fixed: Mapping[str, Any]) -> pa.Table:
         """The rows of a table in which some columns have these values."""
@@ -147,9 +152,9 @@ def arrow(outputs: Sequence[Output]) -> pa.Table:
 def _arrow(output: Output) -> pa.Table:
     fields, arrays = [], []
     found = output.rows()
-    for name, kind, _ in output.columns:
+    for name, kind in zip(output.form.names, output.form.types, strict=True):
         data, valid = found[name]
-        fields.append(pa.field(name, _ARROW[kind]))
+        fields.append(pa.field(name, ARROW[kind]))
         values = data.tolist() if kind == "label" else data
-        arrays.append(pa.array(values, _ARROW[kind], mask=None if valid is None else ~valid))
+        arrays.append(pa.array(values, ARROW[kind], mask=None if valid is None else ~valid))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ..errors import SqlError
 from ..sql.syntax import Tree, name_of
 
 if TYPE_CHECKING:
+    from ..engine.chunk import Draft
     from ..engine.context import Context, Prepared
 
 
@@ -48,6 +50,14 @@ class Write:
             context.store.append(self.table, rows.rename_columns(list(names)), statement=prepared.statement.text)
         except SqlError as error:
             raise prepared.statement.place(error) from error.__cause__
+
+    def keep_drafts(self, rows: Sequence[Draft], apart: frozenset[str], prepared: Prepared) -> None:
+        """The same for rows of the table's own shape that are not written out (see ``ScratchStore.append_drafts``)."""
+        statement = prepared.statement
+        try:
+            prepared.context.store.append_drafts(self.table, rows, statement.text, apart=apart)
+        except SqlError as error:
+            raise statement.place(error) from error.__cause__
 
 
 def write_of(prepared: Prepared) -> Write | str:
