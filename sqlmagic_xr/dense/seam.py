@@ -69,7 +69,7 @@ class Form:
     owned: tuple[bool, ...]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Output:
     """The rows of a query, as the cells of one grid.
 

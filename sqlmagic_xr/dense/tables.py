@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from .node import Type
@@ -52,3 +53,10 @@ class Read:
     key: tuple[str, ...] | None
     columns: tuple[str, ...]
     holes: bool = False
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:  # asked for at every step
+        return hash((self.table, self.version, self.fixed, self.key, self.columns, self.holes))

@@ -12,58 +12,31 @@ at the table.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .draft import MOST, Draft, distinct, written
 from .keys import KeyIndex
 
 FANOUT = 4
 """How many chunks of like size become one. More: fewer copies, but more chunks to scan."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """The least and greatest value of a chunk's column, NULLs apart; ``ascending`` if it never falls."""
 
     low: Any
     high: Any
     ascending: bool
 
-
-class Cells(Protocol):
-    """The values of a column that are not written out row by row."""
-
-    @property
-    def distinct(self) -> Any:
-        """An array in which each of the values stands at least once, and no other."""
-
-    def values(self) -> Any:
-        """The value of each row, as an array that nobody else changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """Rows that nobody has read yet; none of their values is NULL.
-
-    Attributes:
-        rows: how many.
-        columns: for each column of the table a NumPy scalar, which is the value of all rows, or :class:`Cells`; of the
-            types that ``schema`` says.
-        schema: the table's.
-    """
-
-    rows: int
-    columns: tuple[Any, ...]
-    schema: pa.Schema
-
-
-_DRAFTS = 64
-"""So many drafts are kept as they are: more of them would take more memory than the rows themselves."""
+    def then(self, other: Bounds) -> Bounds:
+        """The bounds of what is followed by something else."""
+        if other.low >= self.high:
+            return Bounds(self.low, other.high, self.ascending and other.ascending)
+        return Bounds(min(self.low, other.low), max(self.high, other.high), False)
 
 
 class Chunk:
@@ -71,62 +44,77 @@ class Chunk:
 
     Args:
         rows: an Arrow batch, or drafts that will be one.
+        count: how many rows the drafts have, where that is known.
 
     Attributes:
         rows: how many.
         level: the size class: 0 for fewer than FANOUT rows, 1 for fewer than FANOUT squared, ...
+        drafts: the rows, as long as they are not written out; else ().
     """
 
-    __slots__ = ("_batch", "_bounds", "_drafts", "_keys", "_nbytes", "level", "rows")
+    __slots__ = ("_batch", "_bounds", "_keys", "_nbytes", "drafts", "level", "rows")
 
-    def __init__(self, rows: pa.RecordBatch | tuple[Draft, ...]) -> None:
-        drafts = rows if isinstance(rows, tuple) else ()
-        self._drafts = drafts
-        self._batch: pa.RecordBatch | None = None if drafts else rows
-        self.rows: int = sum([d.rows for d in drafts]) if drafts else rows.num_rows  # type: ignore[union-attr]
+    def __init__(self, rows: pa.RecordBatch | tuple[Draft, ...], count: int | None = None) -> None:
+        self._nbytes: int | None = None
+        if isinstance(rows, tuple):
+            self._batch: pa.RecordBatch | None = None
+            self.drafts = rows
+            self.rows: int = sum(draft.rows for draft in rows) if count is None else count
+        else:
+            self._batch, self.drafts, self.rows = rows, (), rows.num_rows
         self._bounds: dict[int, Bounds | None] = {}
         self._keys: dict[tuple[int, ...], KeyIndex] = {}
-        self._nbytes: int | None = None
         self.level = _level(self.rows)
 
     @property
     def batch(self) -> pa.RecordBatch:
         """The rows."""
-        drafts = self._drafts  # first: another thread sets the batch before it forgets the drafts
+        drafts = self.drafts  # first: another thread sets the batch before it forgets the drafts
         if self._batch is None:
-            self._batch = _written(drafts)
-            self._drafts = ()
+            self._batch = written(drafts)
+            self.drafts = ()
         return self._batch
 
     @property
     def nbytes(self) -> int:
         """Bytes of data."""
         if self._nbytes is None:
-            width = _width(self._drafts[0].schema) if self._batch is None else None
-            self._nbytes = int(self.batch.nbytes) if width is None else -(-self.rows * width // 8)
+            drafts = self.drafts
+            self._nbytes = sum([draft.nbytes for draft in drafts]) if self._batch is None else int(self._batch.nbytes)
         return self._nbytes
 
-    def constant(self, columns: Sequence[int]) -> tuple[int, ...]:
-        """Those of some columns of drafts that have one value in all rows of a draft; () where rows are written out."""
-        drafts = self._drafts
-        return tuple(
-            [c for c in columns if drafts and all(isinstance(draft.columns[c], np.generic) for draft in drafts)]
-        )
+    def extended(self, new: Chunk) -> Chunk:
+        """This chunk of drafts with those of another behind it; what a training loop does at every step."""
+        whole = Chunk(self.drafts + new.drafts, self.rows + new.rows)
+        whole._nbytes = self.nbytes + new.nbytes
+        for column, known in self._bounds.items():
+            if known is not None and (added := new.bounds(column) if new.constant(column) else None) is not None:
+                whole._bounds[column] = known.then(added)
+        return whole
+
+    def begins(self, other: Chunk) -> bool:
+        """Whether this chunk's drafts are the first of another's, so that it holds nothing that the other does not."""
+        mine, theirs = self.drafts, other.drafts
+        return bool(mine) and len(mine) <= len(theirs) and mine[-1] is theirs[len(mine) - 1]
+
+    def constant(self, column: int) -> bool:
+        """Whether a column is one value in all rows of each draft; False where the rows are written out."""
+        for draft in self.drafts:
+            if not isinstance(draft.columns[column], np.generic):
+                return False
+        return bool(self.drafts)
 
     def numbers(self, column: int) -> Iterator[Any]:
-        """Arrays in which every number of a column of numbers stands at least once; NULLs may stand as NaN."""
-        drafts = self._drafts
+        """Arrays in which every number of a column of numbers stands at least once; a NULL is a NaN among them."""
+        drafts = self.drafts
         if self._batch is None:
-            for draft in drafts:
-                cells = draft.columns[column]
-                yield cells if isinstance(cells, np.generic) else cells.distinct
-        else:
-            yield self._batch.column(column).to_numpy(zero_copy_only=False)
+            return distinct(drafts, column)
+        return iter([self._batch.column(column).to_numpy(zero_copy_only=False)])
 
     def bounds(self, column: int) -> Bounds | None:
         """The bounds of a numeric column; None where it has another type, no value, or a NaN (which has no place)."""
         if column not in self._bounds:
-            known = span([_of_draft(draft.columns[column]) for draft in self._drafts])
+            known = span([_of_draft(draft.columns[column]) for draft in self.drafts]) if self.drafts else None
             self._bounds[column] = _bounds(self.batch.column(column)) if known is None else known
         return self._bounds[column]
 
@@ -141,6 +129,12 @@ def append(chunks: tuple[Chunk, ...], new: Chunk) -> tuple[Chunk, ...]:
     """The chunks of a table to which ``new`` was added, merged so that there are few."""
     if new.rows == 0:
         return chunks
+    if new.drafts and chunks and chunks[-1].drafts:
+        last = chunks[-1]
+        if len(last.drafts) + len(new.drafts) <= MOST:
+            return (*chunks[:-1], last.extended(new))
+        # They are written out all together, when they become part of a larger chunk, or are read.
+        chunks = append(chunks[:-1], last)
     keep, rows, level = len(chunks), new.rows, new.level
     while keep:
         same = keep
@@ -169,9 +163,9 @@ def merge(parts: Sequence[Chunk]) -> Chunk:
     """One chunk of several; the bounds that all of them know are kept without another look at the data."""
     if len(parts) == 1:
         return parts[0]
-    drafts = [part._drafts for part in parts]
-    if all(drafts) and sum(map(len, drafts)) <= _DRAFTS:
-        whole = Chunk(tuple(draft for some in drafts for draft in some))
+    drafts = [draft for part in parts for draft in part.drafts]
+    if len(drafts) <= MOST and all(part.drafts for part in parts):
+        whole = Chunk(tuple(drafts))
     else:
         whole = Chunk(pa.concat_batches([p.batch for p in parts]))
     for column in parts[-1]._bounds:
@@ -187,8 +181,7 @@ def span(parts: Sequence[Bounds | None]) -> Bounds | None:
     for part in parts[1:]:
         if whole is None or part is None:
             return None
-        ascending = whole.ascending and part.ascending and whole.high <= part.low
-        whole = Bounds(min(whole.low, part.low), max(whole.high, part.high), ascending)
+        whole = whole.then(part)
     return whole
 
 
@@ -196,31 +189,6 @@ def _of_draft(cells: Any) -> Bounds | None:
     """The bounds of a number that is the same in all rows; None where that is not what it is."""
     number = isinstance(cells, (np.integer, np.floating)) and cells == cells
     return Bounds(cells.item(), cells.item(), True) if number else None
-
-
-def _written(drafts: Sequence[Draft]) -> pa.RecordBatch:
-    schema = drafts[0].schema
-    arrays = []
-    for place, field in enumerate(schema):
-        parts = [draft.columns[place] for draft in drafts]
-        if all(draft.rows == 1 and isinstance(part, np.generic) for draft, part in zip(drafts, parts, strict=True)):
-            values = np.array(parts)
-        else:
-            values = np.concatenate(
-                [np.full(d.rows, c) if isinstance(c, np.generic) else c.values()
-                 for d, c in zip(drafts, parts, strict=True)]
-            )  # fmt: skip
-        arrays.append(pa.array(values.tolist() if values.dtype.kind in "UO" else values, field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-@cache
-def _width(schema: pa.Schema) -> int | None:
-    """The bits of a row; None where they differ from row to row."""
-    try:
-        return sum(int(field.type.bit_width) for field in schema)
-    except ValueError:
-        return None
 
 
 def _bounds(column: pa.Array) -> Bounds | None:

@@ -85,9 +85,10 @@ def conflicts(rows: Chunk, unique: Unique, version: Version, removed: Rows | Non
     """
     indices = version.definition.indices(unique.columns)
     hashes = None
-    telling = rows.constant(indices)  # the generation, in rows that are not written out
-    if any(_lie_apart(rows.bounds(place), version.span(place)) for place in telling):
-        return _NONE, _NONE
+    for place in indices:
+        # The generation, in rows that are not written out: to look at more of them would write them out.
+        if rows.constant(place) and _lie_apart(rows.bounds(place), version.span(place)):
+            return _NONE, _NONE
     theirs, ours = [], []
     start = 0
     for chunk in version.chunks:

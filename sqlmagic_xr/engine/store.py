@@ -12,8 +12,9 @@ from datafusion import SessionContext
 
 from ..errors import ExecutionError, UnknownNameError, UsageError, suggest
 from ..sql.syntax import Tree, name_of
-from .chunk import Chunk, Draft
+from .chunk import Chunk
 from .constraints import check
+from .draft import Draft
 from .pruning import batches, visible
 from .query import relations
 from .rows import arrange
@@ -154,8 +155,8 @@ class ScratchStore:
             statement: what the history shall say.
             apart: columns that together tell any two of the rows apart; empty where that is not known.
         """
+        chunk = Chunk(tuple(rows))
         with self.writing(statement) as work:
-            chunk = Chunk(tuple(rows))
             check(chunk, work.table(name), self, apart=apart)
             return work.append(name, chunk)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import UnknownNameError, suggest
 from ..sql.syntax import Tree
@@ -37,8 +37,7 @@ Entry = Version | View
 Entries = Mapping[str, Entry]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What was done to one table since the last commit."""
 
     statements: tuple[str, ...] = ()
@@ -135,8 +134,7 @@ class Transaction:
         self.savepoints: dict[str, Work] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """All that the store's threads share; exchanged as a whole, so that a commit is one assignment."""
 
     entries: Entries

@@ -41,8 +41,8 @@ class ArrayExecutor:
         self._statements: list[Write | str] = []
         self._writes: tuple[str, ...] = ()
         self._program: Program | None = None
-        self._types: Mapping[str, Any] = {}
-        self._names: frozenset[str] | None = None
+        self._names: list[str] | None = None  # of the parameters that the statements name
+        self._kinds: list[type] = []  # the types of their values at the last step
         self._step: Step | None = None
         self._last = -1
         self.grids: Generations | None = None
@@ -78,17 +78,21 @@ class ArrayExecutor:
         return self._step.run(index)
 
     def _begin(self, values: Mapping[str, Any]) -> Step:
-        ours = [statement for statement in self._statements if isinstance(statement, Write)]
         if self._names is None:
-            self._names = frozenset(name for statement in ours for name in parameters_of(statement.query))
-        types = parameter_types({name: values[name] for name in self._names if name in values})
-        if self._program is None or types != self._types:
-            inserted = set(self._writes) - {s.table for s in ours if s.replaces}
-            self.grids = self.grids or Generations(self.context, inserted, _columns(ours), self._budget)
-            self._program, self._types = Program([self._query(s) for s in self._statements], self.grids, types), types
+            self._names = sorted({n for s in self._statements if isinstance(s, Write) for n in parameters_of(s.query)})
+        kinds = [type(values.get(name)) for name in self._names]
+        if self._program is None or self.grids is None or kinds != self._kinds:
+            self._program, self._kinds = self._lowered(values, self._names), kinds
         assert self.grids is not None
         self.grids.begin()
         return self._program.step(self.grids, values)
+
+    def _lowered(self, values: Mapping[str, Any], names: Collection[str]) -> Program:
+        ours = [statement for statement in self._statements if isinstance(statement, Write)]
+        inserted = set(self._writes) - {statement.table for statement in ours if statement.replaces}
+        self.grids = self.grids or Generations(self.context, inserted, _columns(ours), self._budget)
+        types = parameter_types({name: values[name] for name in names if name in values})
+        return Program([self._query(statement) for statement in self._statements], self.grids, types)
 
     def _query(self, statement: Write | str) -> Query:
         if isinstance(statement, str):

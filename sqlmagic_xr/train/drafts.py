@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ..dense.arrays import DTYPES
 from ..dense.seam import Form, Output
-from ..engine.chunk import Draft
 from ..engine.definition import Definition
+from ..engine.draft import Draft
 from .gridded import ARROW
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Spread:
-    """A column of a grid (:class:`..engine.chunk.Cells`)."""
+    """A column of a grid (:class:`..engine.draft.Cells`)."""
 
     output: Output
     place: int
@@ -46,6 +48,11 @@ class Drafting:
     definition: Definition
     _places: dict[Form, tuple[int, ...] | None] = field(default_factory=dict)
 
+    @cached_property
+    def _width(self) -> int:
+        """The bits of a row, of which a text has sixteen letters."""
+        return sum(128 if column.type == pa.string() else column.type.bit_width for column in self.definition.columns)
+
     def drafts(self, outputs: Sequence[Output]) -> list[Draft] | None:
         """The rows as drafts; None where some are NULL, or have to be brought to the table's types or completed."""
         found = []
@@ -61,7 +68,7 @@ class Drafting:
             if not all(isinstance(c, (np.generic, _Spread)) for c in columns):
                 return None
             if rows:
-                found.append(Draft(rows, tuple(columns), self.definition.schema))
+                found.append(Draft(rows, tuple(columns), self.definition.schema, rows * self._width // 8))
         return found or None
 
     def _places_of(self, form: Form) -> tuple[int, ...] | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Name = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class _Written:
     """What a statement has appended to a table.
 

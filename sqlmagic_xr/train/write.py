@@ -13,8 +13,8 @@ from ..errors import SqlError
 from ..sql.syntax import Tree, name_of
 
 if TYPE_CHECKING:
-    from ..engine.chunk import Draft
     from ..engine.context import Context, Prepared
+    from ..engine.draft import Draft
 
 
 @dataclass(frozen=True)
