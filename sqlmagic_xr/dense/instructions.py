@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -128,12 +129,14 @@ def _remembered(function: Callable[..., Any]) -> Callable[[Node], Callable[..., 
     """A function of alignments and arrays that is not called again for the very same ones."""
 
     def build(node: Node) -> Callable[..., Any]:
-        last: list[Any] = [(), None]
+        last: tuple[Any, ...] = ()
+        result: Any = None
 
         def apply(*args: Any) -> Any:
-            if len(last[0]) != len(args) or any(a is not b for a, b in zip(args, last[0], strict=True)):
-                last[:] = [args, function(*args)]
-            return last[1]
+            nonlocal last, result
+            if len(last) != len(args) or any(map(is_not, args, last)):
+                last, result = args, function(*args)
+            return result
 
         return apply
 

@@ -69,7 +69,7 @@ def _reusing(function: Any, buffers: Buffers) -> Function:
 
     def apply(*args: Any) -> Any:
         nonlocal shapes, result
-        met = [(a.shape, a.dtype) for a in args]
+        met = [a.shape for a in args]  # the types are the node's
         if met == shapes:
             room = buffers.take(*result)
             return function(*args) if room is None else function(*args, out=room)
@@ -159,7 +159,8 @@ def _unsigned(result: Any, borrowed: bool) -> Any:
 
 def finite(result: Any) -> bool:
     """Whether all numbers are finite: their sum tells at once, except where it overflows itself."""
-    return bool(np.isfinite(np.add.reduce(result, axis=None)) or np.isfinite(result).all())
+    total = np.add.reduce(result, axis=None)
+    return bool(total - total == 0.0 or np.isfinite(result).all())
 
 
 def extreme(node: Node, buffers: Buffers) -> Function:
@@ -290,7 +291,7 @@ def _lengths(sizes: Sequence[Any], empty: bool = False) -> int:
 
 def _refuse_empty(values: Sequence[Any], labels: Sequence[Labels], kept: Labels) -> None:
     for value, names in zip(values, labels, strict=True):
-        if value.size == 0 and any(
+        if not value.size and any(
             size == 0 and name not in kept for size, name in zip(value.shape, names, strict=True)
         ):
             raise Refused(EMPTY)
