@@ -100,20 +100,11 @@ class Bundle:
         rows = len(leaves[self._first])
         if rows == 0:
             raise Refused(EMPTY)
-        if rows < _ALONE or not self._heavy:
-            totals = self._kernel(0, rows, *leaves)
-        else:
-            workers = cpu_count() or 1
-            step = -(-rows // workers)
-            bounds = [(start, min(start + step, rows)) for start in range(0, rows, step)]
-            parts = _workers().map(lambda bound: self._part(bound, leaves), bounds)
-            totals = [sum(of_one[1:], start=of_one[0]) for of_one in zip(*parts, strict=True)]
+        alone = rows < _ALONE or not self._heavy
+        parts = in_parts(lambda start, stop: self._kernel(start, stop, *leaves), rows, alone=alone)
+        totals = parts[0] if alone else [sum(of_one[1:], start=of_one[0]) for of_one in zip(*parts, strict=True)]
         found: tuple[Any, ...] = self._finish(*totals, *leaves)
         return found
-
-    def _part(self, bound: tuple[int, int], leaves: Sequence[Any]) -> Sequence[Any]:
-        with np.errstate(all="ignore"):  # which each thread has for itself
-            return self._kernel(*bound, *leaves)
 
 
 def _kernel(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., Sequence[Any]]:
@@ -133,7 +124,7 @@ def _kernel(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node])
     """
     text = Text()
     names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
-    rooms = _Rooms(sums, inner)
+    rooms = Rooms([_arrays(total) for total in sums], inner)
     body: list[str] = []
     for place, leaf in enumerate(leaves):
         if leaf.dims:
@@ -165,16 +156,24 @@ def _kernel(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node])
     return text.function(["start", "stop", *(f"l{place}" for place in range(len(leaves)))])
 
 
-class _Rooms:
-    """Which array each function writes into: one whose cells nobody needs any more, also one of its own arguments."""
+class Rooms:
+    """Which array each function writes into: one whose cells nobody needs any more, also one of its own arguments.
 
-    def __init__(self, sums: Sequence[Node], inner: Sequence[Node]) -> None:
+    Args:
+        sums: what each sum is a sum of.
+        inner: the functions, in order.
+
+    Attributes:
+        made: the names of the arrays, and the types of their cells.
+    """
+
+    def __init__(self, sums: Sequence[Sequence[Node]], inner: Sequence[Node]) -> None:
         places = {node: place for place, node in enumerate(inner)}
         self._last: dict[Node, float] = dict.fromkeys(inner, 0.0)
         for place, node in enumerate(inner):
             self._last.update({a: place for a in node.args if a in places})
-        for total in sums:  # which is added as soon as its last factor is there
-            needed = [a for a in _arrays(total) if a in places]
+        for arrays in sums:  # which are added as soon as the last of them is there
+            needed = [a for a in arrays if a in places]
             ready = max((places[a] for a in needed), default=0)
             # The sum stands behind the function at ``ready``, which must not write over the sum's other factors.
             self._last.update({a: max(self._last[a], ready + 0.5) for a in needed})
@@ -256,6 +255,20 @@ def _refuse_empty() -> None:
 
 def _refuse_infinite() -> None:
     raise Refused("a sum is not finite")
+
+
+def in_parts(work: Callable[[int, int], Any], count: int, *, alone: bool) -> list[Any]:
+    """``work(0, count)``, divided among the cores unless ``alone``; what each part gives, in order."""
+    workers = 1 if alone else cpu_count() or 1
+    if workers == 1:
+        return [work(0, count)]
+    step = -(-count // workers)
+
+    def part(start: int) -> Any:
+        with np.errstate(all="ignore"):  # which each thread has for itself
+            return work(start, min(start + step, count))
+
+    return list(_workers().map(part, range(0, count, step)))
 
 
 @cache

@@ -9,6 +9,7 @@ import numpy as np
 
 from .blocks import Member, bundles
 from .buffers import Buffers
+from .fusion import fused
 from .instructions import Instruction, Still, function_of, parameter, scan
 from .node import Node, ancestors
 from .quick import Quick, quick
@@ -35,12 +36,17 @@ class Code:
         self._done = done
         self._result = Result(parts)
         self.roots = self._result.roots
-        together = {n: b for b in bundles([n for n in ancestors(self.roots) if n not in done], still) for n in b.sums}
+        nodes = [node for node in ancestors(self.roots) if node not in done]
+        together = {n: b for b in bundles(nodes, still) for n in b.sums}
+        alone = fused((node for node in nodes if node not in together), self.roots, still)
+        instead = {n: b.leaves for n, b in together.items()} | {n: f.args for n, f in alone.items()}
         self.whole: list[Instruction] = []
-        for node in ancestors(self.roots, {n: b.leaves for n, b in together.items()}):
-            bundle = together.get(node)
-            function = function_of(node, buffers, still) if bundle is None else Member(node, bundle)
-            self.whole.append((node, node.args if bundle is None else bundle.leaves, function))
+        for node in ancestors(self.roots, instead):
+            if node in together:
+                function: Callable[..., Any] = Member(node, together[node])
+            else:
+                function = alone[node].function if node in alone else function_of(node, buffers, still)
+            self.whole.append((node, instead.get(node, node.args), function))
         self.brief: list[Instruction] | None = None
         self._quick: Quick | None = None
 

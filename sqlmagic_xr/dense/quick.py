@@ -96,7 +96,12 @@ class _Writer:
             text.line(f"{', '.join(names)}, = {text.name(function.bundle.run)}({', '.join(given)})")
         else:
             sums = (node,)
-            value = self._cells(node, given[0], function) if node.op == "cells" else self._value(node, given, function)
+            if tuple(args) != node.args:  # fused with what it is made of
+                value = f"{text.name(function)}({', '.join(given)})"
+            elif node.op == "cells":
+                value = self._cells(node, *given, function=function)
+            else:
+                value = self._value(node, given, function)
             text.line(f"{self._new(node)} = {value}")
             if node.op == "scan" and not node.data.holes:
                 text.line(f"if {self._names[node]}.present is not None: {text.name(refuse_holes)}({text.name(node)})")
@@ -104,7 +109,7 @@ class _Writer:
             if found in self._wanted:
                 text.line(f"known[{text.name(found)}] = {self._names[found]}")
 
-    def _cells(self, node: Node, grid: str, function: Callable[..., Any]) -> str:
+    def _cells(self, node: Node, grid: str, *, function: Callable[..., Any]) -> str:
         """A column of a grid; the usual case of one that varies along all axes and has no NULL asks for no function."""
         text, column = self._text, f"{grid}c"
         text.line(f"{column} = {grid}.columns[{node.data[0]!r}]")

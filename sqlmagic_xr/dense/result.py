@@ -103,9 +103,14 @@ def _output(part: Relation, form: Form, text: Text, name: Callable[[Node], str])
     present = "None"
     if part.present is not None:
         shape = _tuple([f"len({length})" for length in lengths])
-        present = f"{text.name(np.broadcast_to)}({_aligned(part.present, part.axes, text, name)}, {shape})"
+        present = f"{text.name(_present)}({_aligned(part.present, part.axes, text, name)}, {shape})"
     given = [_tuple(lengths), _tuple(cells), _tuple(valid), present]
     return f"{text.name(Output)}({text.name(form)}, {', '.join(given)})"
+
+
+def _present(cells: Any, shape: tuple[int, ...]) -> Any:
+    """Which cells of a grid are rows; None where all are."""
+    return None if cells.all() else np.broadcast_to(cells, shape)
 
 
 def _aligned(node: Node, want: tuple[Axis, ...], text: Text, name: Callable[[Node], str]) -> str:
