@@ -78,6 +78,11 @@ def partner(rows: Alignment, axis: Alignment, cells: Array, known: Array | None 
     return Alignment(rows.coordinates, None, codes, None if found.all() else found)
 
 
+def partnered(partners: Alignment) -> Array:
+    """Which rows have a partner."""
+    return np.ones(len(partners.coordinates), np.bool_) if partners.found is None else partners.found
+
+
 def _places(coordinates: Array, cells: Array, known: Array | None) -> tuple[Array, Array]:
     """Where each cell stands among some coordinates, and whether it does."""
     order = np.argsort(coordinates, kind="stable")

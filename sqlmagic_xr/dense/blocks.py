@@ -10,12 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import MAPS
-from .node import Axis, Node, Refused
-from .operations import EMPTY, finite, masked_product
+from .arrays import DTYPES, MAPS
+from .node import Axis, Node, Refused, Type
+from .operations import EMPTY, masked_product
+from .text import Text
 
-_BLOCK = 16_384  # cells; a block of float64 is 128 kB, so that a few fit a core's own cache
-_ALONE = 8 * _BLOCK  # rows below which a second thread costs more than it gives
+_BLOCK = 65_536  # cells; of float64 half a megabyte: a few of them fit a core's own cache, and calls are few
+_ALONE = 2 * _BLOCK  # rows below which a second thread costs more than it gives
+_HEAVY = frozenset(
+    {"exp", "ln", "log", "log10", "log2", "sqrt", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh",
+     "cosh", "tanh", "asinh", "acosh", "atanh", "power", "/", "%"}
+)  # fmt: skip
+"""Functions that cost more than fetching their argument from memory, which one core does as fast as two."""
 
 
 def bundles(nodes: Sequence[Node], still: Callable[[Node], bool]) -> list[Bundle]:
@@ -77,72 +83,211 @@ class Bundle:
                 visit(argument)
             leaves.update(dict.fromkeys(total.args[factors + masks :]))
         self.inner, self.leaves = tuple(inner), tuple(leaves)
-        self._long = frozenset(leaf for leaf in leaves if leaf.dims)
-        self._code = [(node, MAPS[node.data], node.args) for node in inner]
+        self._first = next(place for place, leaf in enumerate(self.leaves) if leaf.dims)
+        self._heavy = any(node.data in _HEAVY for node in inner)
+        self._kernel = _kernel(sums, self.inner, self.leaves)
+        self._finish = _finish(sums, self.leaves)
 
-    def run(self, known: Mapping[Node, Any]) -> dict[Node, Any]:
+    def run(self, *leaves: Any) -> tuple[Any, ...]:
         """The sums.
+
+        Args:
+            leaves: the values of :attr:`leaves`.
 
         Raises:
             Refused: there is no row, or a sum is not finite.
         """
-        values = {leaf: known[leaf] for leaf in self.leaves}
-        (rows,) = {len(values[leaf]) for leaf in self._long}
+        rows = len(leaves[self._first])
         if rows == 0:
             raise Refused(EMPTY)
-        if rows < _ALONE:
-            parts = [self._part(values, 0, rows)]
+        alone = rows < _ALONE or not self._heavy
+        parts = in_parts(lambda start, stop: self._kernel(start, stop, *leaves), rows, alone=alone)
+        totals = parts[0] if alone else [sum(of_one[1:], start=of_one[0]) for of_one in zip(*parts, strict=True)]
+        found: tuple[Any, ...] = self._finish(*totals, *leaves)
+        return found
+
+
+def _kernel(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., Sequence[Any]]:
+    """A function (start, stop, leaves...) -> the sums over those rows.
+
+    The text of it, for ``SUM((y - a * x) * x)`` and with the names of its objects::
+
+        size = min(stop - start, block)
+        r0 = empty(size)
+        for low in range(start, stop, block):
+            high = min(low + block, stop)
+            if high - low < size: r0 = r0[:high - low]
+            v0 = l0[low:high]; ...
+            v3 = multiply(v0, l2, r0)
+            v4 = subtract(v1, v3, r0)
+            t0 += dot(v4, v0)
+    """
+    text = Text()
+    names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
+    rooms = Rooms([_arrays(total) for total in sums], inner)
+    body: list[str] = []
+    for place, leaf in enumerate(leaves):
+        if leaf.dims:
+            names[leaf] = f"v{place}"
+            body.append(f"v{place} = l{place}[low:high]")
+    body += _added(sums, names, inner[:0], text)
+    for place, node in enumerate(inner):
+        function = MAPS[node.data]
+        given = [names[argument] for argument in node.args]
+        names[node] = f"n{place}"
+        room = rooms.take(place, node) if isinstance(function, np.ufunc) else None
+        given += [] if room is None else [room]
+        body.append(f"n{place} = {text.name(function)}({', '.join(given)})")
+        body += _added(sums, names, inner[place : place + 1], text)
+    totals = ", ".join(f"t{place}" for place in range(len(sums)))
+    text.line(f"{' = '.join(totals.split(', '))} = 0")
+    text.line(f"size = min(stop - start, {_BLOCK})")
+    for name, kind in rooms.made.items():
+        text.line(f"{name} = {text.name(np.empty)}(size, {text.name(DTYPES[kind])})")
+    text.line(f"for low in range(start, stop, {_BLOCK}):")
+    text.line(f"high = min(low + {_BLOCK}, stop)", 2)
+    if rooms.made:
+        text.line("if high - low < size:", 2)
+        for name in rooms.made:
+            text.line(f"{name} = {name}[: high - low]", 3)
+    for line in body:
+        text.line(line, 2)
+    text.line(f"return ({totals},)")
+    return text.function(["start", "stop", *(f"l{place}" for place in range(len(leaves)))])
+
+
+class Rooms:
+    """Which array each function writes into: one whose cells nobody needs any more, also one of its own arguments.
+
+    Args:
+        sums: what each sum is a sum of.
+        inner: the functions, in order.
+
+    Attributes:
+        made: the names of the arrays, and the types of their cells.
+    """
+
+    def __init__(self, sums: Sequence[Sequence[Node]], inner: Sequence[Node]) -> None:
+        places = {node: place for place, node in enumerate(inner)}
+        self._last: dict[Node, float] = dict.fromkeys(inner, 0.0)
+        for place, node in enumerate(inner):
+            self._last.update({a: place for a in node.args if a in places})
+        for arrays in sums:  # which are added as soon as the last of them is there
+            needed = [a for a in arrays if a in places]
+            ready = max((places[a] for a in needed), default=0)
+            # The sum stands behind the function at ``ready``, which must not write over the sum's other factors.
+            self._last.update({a: max(self._last[a], ready + 0.5) for a in needed})
+        self._holds: dict[str, Node] = {}
+        self.made: dict[str, Type] = {}
+
+    def take(self, place: int, node: Node) -> str:
+        """The room of a node."""
+        for name, kind in self.made.items():
+            if kind == node.type and (name not in self._holds or self._last[self._holds[name]] <= place):
+                break
         else:
-            workers = cpu_count() or 1
-            step = -(-rows // workers)
-            bounds = [(start, min(start + step, rows)) for start in range(0, rows, step)]
-            parts = list(_workers().map(lambda bound: self._part(values, *bound), bounds))
-        return {node: _finished(node, [part[i] for part in parts], values) for i, node in enumerate(self.sums)}
+            name = f"r{len(self.made)}"
+            self.made[name] = node.type
+        self._holds[name] = node
+        return name
 
-    def _part(self, values: Mapping[Node, Any], start: int, stop: int) -> list[Any]:
-        """The sums over some rows."""
-        totals: list[Any] = [0 for _ in self.sums]
-        room: dict[Node, Any] = {}
+
+def _arrays(total: Node) -> tuple[Node, ...]:
+    factors, masks, _ = total.data
+    return total.args[: factors + masks]
+
+
+def _added(sums: Sequence[Node], names: Mapping[Node, str], new: Sequence[Node], text: Text) -> list[str]:
+    """The lines that add to the sums whose last factor is ``new``; where it is nothing, to those of leaves only."""
+    lines = []
+    for place, total in enumerate(sums):
+        arrays = _arrays(total)
+        if not all(a in names for a in arrays) or (new and new[0] not in arrays):
+            continue
+        factors, masks, _ = total.data
+        given = [names[a] for a in arrays]
+        if factors == 2 and not masks and total.type == "float64":
+            cells = f"{text.name(_dot)}({', '.join(given)})"
+        else:
+            product = given[0] if len(given) == 1 else f"{text.name(masked_product)}(({', '.join(given)}), {factors})"
+            cells = f"{text.name(np.add.reduce)}({product})"
+        lines.append(f"t{place} = t{place} + {cells}")
+    return lines
+
+
+_ROW = 8192  # cells; BLAS divides a longer dot product among threads of its own, which costs more than it gives
+
+
+def _dot(left: Any, right: Any) -> Any:
+    """The dot product of two arrays of one axis, by one thread."""
+    count = len(left)
+    if count <= _ROW:
+        return np.dot(left, right)
+    whole = count - count % _ROW
+    rows = np.vecdot(left[:whole].reshape(-1, _ROW), right[:whole].reshape(-1, _ROW))
+    total = np.add.reduce(rows)
+    return total if whole == count else total + np.dot(left[whole:], right[whole:])
+
+
+def _finish(sums: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., tuple[Any, ...]]:
+    """A function (totals..., leaves...) -> the sums, multiplied by what was taken out of them, and looked at."""
+    text = Text()
+    names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
+    for place, total in enumerate(sums):
+        factors, masks, scalars = total.data
+        rest = [names[argument] for argument in total.args[factors + masks :]]
+        for operator, scalar in zip(scalars, rest, strict=False):
+            text.line(f"t{place} = t{place} {operator} {scalar}")
+        for size in rest[len(scalars) :]:
+            text.line(f"if not {size}: {text.name(_refuse_empty)}()")
+            text.line(f"t{place} = t{place} * {text.name(DTYPES[total.type])}({size})")
+        if total.type == "float64":
+            text.line(f"t{place} = t{place} + 0.0")
+            text.line(f"if t{place} - t{place} != 0.0: {text.name(_refuse_infinite)}()")
+    totals = [f"t{place}" for place in range(len(sums))]
+    text.line(f"return ({', '.join(totals)},)")
+    return text.function([*totals, *names.values()])
+
+
+def _refuse_empty() -> None:
+    raise Refused(EMPTY)
+
+
+def _refuse_infinite() -> None:
+    raise Refused("a sum is not finite")
+
+
+def in_parts(work: Callable[[int, int], Any], count: int, *, alone: bool) -> list[Any]:
+    """``work(0, count)``, divided among the cores unless ``alone``; what each part gives, in order."""
+    workers = 1 if alone else cpu_count() or 1
+    if workers == 1:
+        return [work(0, count)]
+    step = -(-count // workers)
+
+    def part(start: int) -> Any:
         with np.errstate(all="ignore"):  # which each thread has for itself
-            for low in range(start, stop, _BLOCK):
-                high = min(low + _BLOCK, stop)
-                cells = {leaf: v[low:high] if leaf in self._long else v for leaf, v in values.items()}
-                for node, function, args in self._code:
-                    out = room.get(node)
-                    if out is not None and high - low == _BLOCK:
-                        cells[node] = function(*[cells[a] for a in args], out=out)
-                    else:
-                        cells[node] = function(*[cells[a] for a in args])
-                        if isinstance(function, np.ufunc) and high - low == _BLOCK:
-                            room[node] = cells[node]
-                for place, node in enumerate(self.sums):
-                    totals[place] = totals[place] + _added(node, cells)
-        return totals
+            return work(start, min(start + step, count))
 
-
-def _added(node: Node, cells: Mapping[Node, Any]) -> Any:
-    factors, masks, _ = node.data
-    values = [cells[argument] for argument in node.args[: factors + masks]]
-    return np.add.reduce(masked_product(values, factors))
-
-
-def _finished(node: Node, parts: Sequence[Any], values: Mapping[Node, Any]) -> Any:
-    factors, masks, names = node.data
-    total = sum(parts[1:], start=parts[0])
-    rest = node.args[factors + masks :]
-    for name, scalar in zip(names, rest, strict=False):
-        total = total * values[scalar] if name == "*" else total / values[scalar]
-    for size in rest[len(names) :]:
-        total = total * total.dtype.type(values[size])
-        if not values[size]:
-            raise Refused(EMPTY)
-    if node.type == "float64":
-        total = total + 0.0
-        if not finite(total):
-            raise Refused("a sum is not finite")
-    return total
+    return list(_workers().map(part, range(0, count, step)))
 
 
 @cache
 def _workers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cpu_count() or 1, thread_name_prefix="arrays")
+
+
+class Member:
+    """One of the sums of a bundle: the first that is asked for calculates all."""
+
+    def __init__(self, node: Node, bundle: Bundle) -> None:
+        self._node, self.bundle = node, bundle
+
+    def __call__(self) -> None:
+        """Not what is asked of it: see :meth:`calculate`."""
+        raise TypeError("a sum of a bundle is calculated together with the others")
+
+    def calculate(self, known: dict[Node, Any]) -> None:
+        """Put the sums of the bundle among what is known, unless another has done so."""
+        if self._node not in known:
+            found = self.bundle.run(*[known[leaf] for leaf in self.bundle.leaves])
+            known.update(zip(self.bundle.sums, found, strict=True))

@@ -9,7 +9,9 @@ import numpy as np
 
 from .grid import Array
 
-_SMALL = 4096  # cells; smaller arrays come from memory that Python keeps at hand
+SMALL = 4096
+"""Cells; smaller arrays come from memory that Python keeps at hand."""
+
 _MOST = 64  # arrays of one shape
 
 
@@ -24,7 +26,7 @@ class Buffers:
         size = 1
         for length in shape:
             size *= length
-        if size < _SMALL:
+        if size < SMALL:
             return None
         room = self._room.setdefault((shape, dtype), [])
         for array in room:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ def contract(arrays: Sequence[Array], labels: Sequence[Labels], kept: Labels, bu
     Raises:
         Refused: three or more factors are so large that the order of multiplication matters.
     """
+    if len(arrays) == 2:
+        return _product_of(*labels, kept)(*arrays, buffers)
     work, names = list(arrays), list(labels)
     if len(work) > 2:
         _refuse_overflow(work)
@@ -39,7 +42,12 @@ def contract(arrays: Sequence[Array], labels: Sequence[Labels], kept: Labels, bu
         for i in sorted(pair, reverse=True):
             del work[i], names[i]
         needed = set(kept).union(*names)
-        result, have = _pair(*chosen[0], *chosen[1], needed, buffers) if len(chosen) == 2 else chosen[0]
+        if len(chosen) == 1:
+            ((result, have),) = chosen
+        else:
+            (left, a), (right, b) = chosen
+            have = tuple(dict.fromkeys(x for x in (*a, *b) if x in needed))
+            result = _product_of(a, b, have)(left, right, buffers)
         work.append(result)
         names.append(have)
     return _arranged(work[0], names[0], kept)
@@ -62,47 +70,65 @@ def _refuse_overflow(arrays: Sequence[Array]) -> None:
         raise Refused("products that may overflow")
 
 
-def _pair(
-    left: Array, a: Labels, right: Array, b: Labels, needed: set[int], buffers: Buffers | None
-) -> tuple[Array, Labels]:
-    """The product of two arrays, summed over what is not ``needed`` any more."""
-    left, a = _summed(left, a, needed.union(b))
-    right, b = _summed(right, b, needed.union(a))
-    shared = set(a) & set(b)
-    batch = [x for x in a if x in shared and x in needed]
-    inner = [x for x in a if x in shared and x not in needed]
-    rows, columns = [x for x in a if x not in shared], [x for x in b if x not in shared]
+@lru_cache(maxsize=1024)
+def _product_of(a: Labels, b: Labels, kept: Labels) -> Callable[..., Any]:
+    """A function (left, right, buffers) -> the product of two arrays, summed over all axes but ``kept``.
+
+    What it does is worked out once: which axes are summed beforehand, and how each side is turned into a matrix.
+    """
+    alone = [place for place, x in enumerate(a) if x not in kept and x not in b]
+    apart = [place for place, x in enumerate(b) if x not in kept and x not in a]
+    first, second = tuple(x for x in a if x in kept or x in b), tuple(x for x in b if x in kept or x in a)
+    shared = set(first) & set(second)
+    batch = [x for x in first if x in shared and x in kept]
+    inner = [x for x in first if x in shared and x not in kept]
+    rows, columns = [x for x in first if x not in shared], [x for x in second if x not in shared]
+    have = (*batch, *rows, *columns)
+    order = [have.index(x) for x in kept]
+    turned = order != list(range(len(order)))
     if batch and (not rows or not columns):  # no matrix product in it
-        result = (*batch, *rows, *columns)
-        return np.einsum(left, list(a), right, list(b), list(result)), result
-    one = _as_matrix(left, a, batch, rows, inner)
-    other = _as_matrix(right, b, batch, inner, columns)
-    sizes = dict(zip((*a, *b), (*left.shape, *right.shape), strict=True))
-    result = (*batch, *rows, *columns)
-    room = None
-    if buffers is not None and not batch:
-        room = buffers.take((one.shape[0], other.shape[1]), one.dtype)
-    product = np.matmul(one, other) if room is None else np.matmul(one, other, out=room)
-    shape = tuple(sizes[x] for x in result)
-    return product if product.shape == shape else product.reshape(shape), result
+        operands = (list(first), list(second), list(kept))
+
+        def multiply(left: Array, right: Array, buffers: Buffers | None) -> Any:
+            left, right = _without(left, alone), _without(right, apart)
+            return np.einsum(left, operands[0], right, operands[1], operands[2])
+
+        return multiply
+    one, other = _matrix_of(first, batch, rows, inner), _matrix_of(second, batch, inner, columns)
+    flat = len(rows) == len(columns) == 1  # so that the product has its shape already
+
+    def product(left: Array, right: Array, buffers: Buffers | None) -> Any:
+        left, right = _without(left, alone), _without(right, apart)
+        matrix, by = one(left), other(right)
+        room = None if buffers is None or batch else buffers.take((matrix.shape[0], by.shape[1]), matrix.dtype)
+        found = np.matmul(matrix, by) if room is None else np.matmul(matrix, by, out=room)
+        if not flat:
+            sizes = dict(zip((*first, *second), (*left.shape, *right.shape), strict=True))
+            found = found.reshape([sizes[x] for x in have])
+        return found.transpose(order) if turned else found
+
+    return product
 
 
-def _as_matrix(array: Array, have: Labels, batch: list[int], first: list[int], second: list[int]) -> Array:
+def _matrix_of(have: Labels, batch: list[int], first: list[int], second: list[int]) -> Callable[[Array], Array]:
+    """What makes an array a matrix, or a stack of them: the axes ``first`` its rows, ``second`` its columns."""
     order = [have.index(x) for x in (*batch, *first, *second)]
-    if order != list(range(len(order))):
-        array = array.transpose(order)
+    turned = order != list(range(len(order)))
     if len(first) == len(second) == 1:
-        return array
-    sizes, cut = array.shape, len(batch) + len(first)
-    rows, columns = _product(sizes[len(batch) : cut]), _product(sizes[cut:])
-    return array.reshape((*sizes[: len(batch)], rows, columns))
+        return (lambda array: array.transpose(order)) if turned else (lambda array: array)
+    cut = len(batch) + len(first)
+
+    def matrix(array: Array) -> Array:
+        array = array.transpose(order) if turned else array
+        sizes = array.shape
+        return array.reshape((*sizes[: len(batch)], prod(sizes[len(batch) : cut]), prod(sizes[cut:])))
+
+    return matrix
 
 
-def _product(sizes: Sequence[int]) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
+def _without(array: Array, places: list[int]) -> Array:
+    """An array summed over some axes."""
+    return np.add.reduce(array, axis=tuple(places)) if places else array
 
 
 def _summed(array: Array, have: Labels, needed: set[int]) -> tuple[Array, Labels]:

@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 _SPARSE = 4  # a grid with more than so many cells for each row is none
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Cells:
     """The cells of one column.
 
@@ -35,7 +35,7 @@ class Cells:
     valid: Array | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Grid:
     """A relation as arrays.
 

@@ -191,6 +191,9 @@ class Grouping:
         return self.graph.make("sum", args, self._kept(*arrays), cells.type, data)
 
 
+_MODEST = 1e6  # a factor of this size or its inverse, taken out of a sum, makes no cell overflow or vanish
+
+
 def _factors(graph: Graph, cells: Node) -> tuple[list[Node], list[tuple[str, Node]]]:
     """What a product is a product of: arrays, and scalars with the operation that brings them in."""
     arrays: list[Node] = []
@@ -209,8 +212,30 @@ def _factors(graph: Graph, cells: Node) -> tuple[list[Node], list[tuple[str, Nod
             scalars.append(("/", node.args[1]))
             pending.append(node.args[0])
         else:
-            arrays.append(node)
+            # A sum over one axis to a single number is a dot product of two arrays.
+            node, constants = _without_constants(graph, node)
+            scalars += constants
+            arrays += node.args if _is_product(node) and len(node.dims) == 1 else (node,)
     return (arrays, scalars) if arrays else ([cells], [])
+
+
+def _without_constants(graph: Graph, node: Node) -> tuple[Node, list[tuple[str, Node]]]:
+    """A product of arrays along the same axes without the modest constants in it, and these: ``(-2.0 * x) * y``."""
+    if node.op == "map" and node.data == "*":
+        left, right = node.args
+        for array, scalar in ((left, right), (right, left)):
+            if not scalar.dims and scalar.op == "constant" and 1 / _MODEST <= abs(scalar.data[1]) <= _MODEST:
+                inner, constants = _without_constants(graph, array)
+                return inner, [*constants, ("*", scalar)]
+        if left.dims == right.dims:
+            (left, more), (right, others) = (_without_constants(graph, side) for side in (left, right))
+            if more or others:
+                return graph.elementwise("*", (left, right), node.type), [*more, *others]
+    return node, []
+
+
+def _is_product(node: Node) -> bool:
+    return node.op == "map" and node.data == "*" and node.args[0].dims == node.args[1].dims
 
 
 def conjuncts(mask: Node) -> Iterable[Node]:

@@ -69,7 +69,7 @@ def _reusing(function: Any, buffers: Buffers) -> Function:
 
     def apply(*args: Any) -> Any:
         nonlocal shapes, result
-        met = [(a.shape, a.dtype) for a in args]
+        met = [a.shape for a in args]  # the types are the node's
         if met == shapes:
             room = buffers.take(*result)
             return function(*args) if room is None else function(*args, out=room)
@@ -107,16 +107,16 @@ def summed(node: Node, buffers: Buffers) -> Function:
     Factors along the same axes are multiplied cell by cell, others contracted. What is not finite is refused, since
     it may depend on the order of calculation.
     """
-    factors, masks, scalars = node.data
+    factors, masks, _ = node.data
     arrays = node.args[: factors + masks]
     labels, kept = _labels(arrays, node.dims)
-    end = factors + masks + len(scalars)
     alike = all(set(names) == set(labels[0]) for names in labels)
     everything = union(arrays)
     aligners = [aligner(a.dims, everything) for a in arrays]
     gone = tuple(place for place, axis in enumerate(everything) if axis not in node.dims)
     turn = aligner([a for a in everything if a in node.dims], node.dims)
     integers = node.type != "float64"
+    finish = multiplied(node)
 
     def cellwise(values: Sequence[Any]) -> Any:
         whole = [v if align is None else align(v) for v, align in zip(values, aligners, strict=True)]
@@ -137,17 +137,27 @@ def summed(node: Node, buffers: Buffers) -> Function:
             result = contract([np.asarray(v, np.float64) for v in values], labels, kept, buffers)
             if masks and not finite(result):  # what a mask hides may be anything
                 result = cellwise(values)
-        for name, scalar in zip(scalars, args[factors + masks : end], strict=True):
+        return finish(result, args[factors + masks :], any(result is v for v in values))
+
+    return total
+
+
+def multiplied(node: Node) -> Callable[[Any, Sequence[Any], bool], Any]:
+    """A function (sum, what it is multiplied by, whether the sum's array is somebody else's) -> the value of a sum."""
+    scalars, integers = node.data[2], node.type != "float64"
+
+    def finish(result: Any, rest: Sequence[Any], borrowed: bool) -> Any:
+        for name, scalar in zip(scalars, rest, strict=False):
             result = result * scalar if name == "*" else result / scalar
-        rest = _lengths(args[end:])
+        size = _lengths(rest[len(scalars) :])
         if integers:
-            return result if rest == 1 else result * np.int64(rest)
-        result = _unsigned(result if rest == 1 else result * float(rest), any(result is v for v in values))
+            return result if size == 1 else result * np.int64(size)
+        result = _unsigned(result if size == 1 else result * float(size), borrowed and not scalars and size == 1)
         if not finite(result):
             raise Refused("a sum is not finite")
         return result
 
-    return total
+    return finish
 
 
 def _unsigned(result: Any, borrowed: bool) -> Any:
@@ -159,7 +169,8 @@ def _unsigned(result: Any, borrowed: bool) -> Any:
 
 def finite(result: Any) -> bool:
     """Whether all numbers are finite: their sum tells at once, except where it overflows itself."""
-    return bool(np.isfinite(np.add.reduce(result, axis=None)) or np.isfinite(result).all())
+    total = np.add.reduce(result, axis=None)
+    return bool(total - total == 0.0 or np.isfinite(result).all())
 
 
 def extreme(node: Node, buffers: Buffers) -> Function:
@@ -236,10 +247,40 @@ def ranked(node: Node, buffers: Buffers) -> Function:
     return rank
 
 
+def first(node: Node) -> Function:
+    """Where ROW_NUMBER is 1: the first cell of each partition, if one is before all others; others may be equal.
+
+    Args:
+        node: of operation ``row number``.
+    """
+    keys, descending, masks, width = node.data
+    aligners = [aligner(argument.dims, node.dims) for argument in node.args]
+    axes = tuple(range(len(node.dims) - width, len(node.dims)))
+
+    def find(*args: Any) -> Any:
+        shape = tuple(len(a) for a in args[keys + masks :])
+        whole = [a if align is None else align(a) for a, align in zip(args, aligners, strict=True)]
+        found = np.broadcast_to(whole[keys] if masks else np.True_, shape)
+        for key, down in zip(whole[:keys], descending, strict=True):
+            if not found.size:
+                break
+            order = np.broadcast_to(_sortable(key, down), shape)
+            limit = np.iinfo(order.dtype).max
+            best = np.min(np.where(found, order, limit) if masks or key is not whole[0] else order, axes, keepdims=True)
+            found = found & (order == best)
+            if (np.count_nonzero(found, axes) <= 1).all():
+                return found
+        if (np.count_nonzero(found, axes) > 1).any():
+            raise Refused("ROW_NUMBER between equal rows")
+        return found
+
+    return find
+
+
 def _sortable(column: Any, descending: bool) -> Any:
-    if column.dtype.kind == "f" and np.isnan(column).any():
-        raise Refused("a NaN is sorted")
-    return -column.astype(np.float64) if descending else column
+    """Integers in the order in which DataFusion sorts the cells."""
+    order = total_order(column.astype(np.float64, copy=False)) if column.dtype.kind == "f" else column
+    return ~order if descending else order
 
 
 def _refuse_ties(columns: Sequence[Any], present: Any) -> None:
@@ -290,7 +331,7 @@ def _lengths(sizes: Sequence[Any], empty: bool = False) -> int:
 
 def _refuse_empty(values: Sequence[Any], labels: Sequence[Labels], kept: Labels) -> None:
     for value, names in zip(values, labels, strict=True):
-        if value.size == 0 and any(
+        if not value.size and any(
             size == 0 and name not in kept for size, name in zip(value.shape, names, strict=True)
         ):
             raise Refused(EMPTY)

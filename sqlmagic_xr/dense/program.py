@@ -12,7 +12,8 @@ from typing import Any
 
 from ..sql.syntax import Tree
 from .buffers import Buffers
-from .code import Code, Still, scan
+from .code import Code
+from .instructions import Still, scan
 from .lower import Lowering
 from .node import Node, Refused, Type
 from .relation import Relation
@@ -103,6 +104,7 @@ class Program:
                     scope[table[-1]] = parts[0]
         self._code: list[Code | None] = []
         self._kept: dict[Node, Any] = {}
+        self._watched: list[tuple[Node, Any]] = []
         buffers, done = Buffers(), dict[Node, None]()
         still = Still(self._changing)
         for parts, refusal in zip(self._parts, self.refusals, strict=True):
@@ -110,19 +112,18 @@ class Program:
             self._code.append(code)
             done.update(dict.fromkeys(node for node, _, _ in code.whole) if code else ())
 
-    def known(self, source: Source) -> dict[Node, Any]:
-        """What the last step has calculated from nothing but tables that are still as they were."""
-        changed = {node.data.table for node, grid in self._kept.items()
-                   if node.op == "scan" and scan(node, (), source) is not grid}  # fmt: skip
+    def kept(self, source: Source) -> Mapping[Node, Any]:
+        """What an earlier step has calculated from nothing but tables that are still as they were."""
+        changed = {node.data.table for node, grid in self._watched if scan(node, (), source) is not grid}
         if changed:
             self._changing |= changed
-            self._kept = {}
+            self._kept, self._watched = {}, []
             for code in self._code:
                 if code is not None:
-                    code.brief = None
-        return dict(self._kept)
+                    code.forget()
+        return self._kept
 
-    def keep(self, known: Mapping[Node, Any]) -> None:
+    def keep(self, known: Mapping[Node, Any], source: Source) -> None:
         """Keep what the next step will find the same, and leave it out of what is done then."""
         codes = [code for code in self._code if code is not None]
         for code in codes:
@@ -130,13 +131,15 @@ class Program:
                 varies = node.op == "parameter" or (node.op == "scan" and (args or node.data.table in self._changing))
                 if node in known and not varies and all(argument in self._kept for argument in args):
                     self._kept[node] = known[node]
-        last: dict[Node, Code] = {}
+        self._watched = [
+            (n, grid) for n, grid in self._kept.items() if n.op == "scan" and not source.settled(n.data.table)
+        ]
         for code in codes:
             code.abridge(self._kept)
-            for node in code.uses:
-                last[node] = code
-        for code in codes:
-            code.drop({node for node, user in last.items() if user is code} - self._kept.keys())
+        later: set[Node] = set()
+        for code in reversed(codes):
+            code.compile(known, self._kept, later, code.uses - later)
+            later |= code.uses
 
     def step(self, source: Source, parameters: Mapping[str, Any]) -> Step:
         """Begin a step."""
@@ -172,7 +175,8 @@ class Step:
 
     def __init__(self, program: Program, source: Source, parameters: Mapping[str, Any]) -> None:
         self._program, self._source, self._parameters = program, source, parameters
-        self._known: dict[Node, Any] = program.known(source)
+        self._kept = program.kept(source)
+        self._known: dict[Node, Any] = {}
         self._ran: set[int] = set()
 
     def run(self, index: int) -> list[Output]:
@@ -186,18 +190,20 @@ class Step:
             reason, code = program.refusals[index], program.code(index)
             if reason is not None or code is None:
                 raise reason or Refused("it is not lowered")
-            whole = code.brief is None or not program.before(index) <= self._ran
+            whole = not code.ready or not self._ran.issuperset(program.before(index))
+            if whole:
+                self._known = {**self._kept, **self._known}
             try:
                 found = code.run(self._known, self._source, self._parameters, whole=whole)
             except Changed as change:
-                self._known, self._ran = {}, set()
+                self._kept, self._known, self._ran = {}, {}, set()
                 program.relearn(change)
-            except (TypeError, MemoryError) as error:
+            except (TypeError, MemoryError, OverflowError) as error:
                 raise Refused(f"arrays cannot: {error}") from error
             else:
                 self._ran.add(index)
-                if whole and len(self._ran) == program.lowered:
-                    program.keep(self._known)
+                if whole and not code.ready and len(self._ran) == program.lowered:
+                    program.keep(self._known, self._source)
                 return found
 
 

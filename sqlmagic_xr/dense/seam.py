@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
 from .arrays import DTYPES
-from .grid import Array, Cells, Grid
+from .grid import Array, Grid
 from .node import Type
 from .tables import Read
 
@@ -29,6 +29,9 @@ class Source(Protocol):
             Refused: the rows are no such grid.
         """
 
+    def settled(self, table: tuple[str, ...]) -> bool:
+        """Whether the rows of a table stay as they are as long as there is this source."""
+
 
 class Changed(Exception):  # noqa: N818 - no error: the program is lowered again
     """The data are not what the program was lowered for: a NULL or a hole where there was none.
@@ -43,44 +46,73 @@ class Changed(Exception):  # noqa: N818 - no error: the program is lowered again
         self.table, self.column = table, column
 
 
-@dataclass(frozen=True)
-class Output:
-    """The rows of a query, as one of the grids that they are the cells of.
+@dataclass(frozen=True, eq=False, slots=True)
+class Form:
+    """What is the same at each step of the rows that a query gives.
 
     Attributes:
-        grid: the cells; the names of its axes are not those of columns (see ``columns``).
-        columns: each column's name, type and cells, in the order of SELECT; coordinates among them.
+        axes: how many there are.
+        names: of the columns, in the order of SELECT.
+        types: theirs.
+        dims: for each column the axes along which it varies, by their places, in the order of its array's own.
+        coordinates: the columns that are the coordinates of an axis, and which one.
+        constants: the places of the columns that are one value, not NULL, for all rows.
+        owned: for each column whether its array is calculated anew at each step, and so nobody else's.
     """
 
-    grid: Grid
-    columns: tuple[tuple[str, Type, Cells], ...]
+    axes: int
+    names: tuple[str, ...]
+    types: tuple[Type, ...]
+    dims: tuple[tuple[int, ...], ...]
+    coordinates: Mapping[str, int]
+    constants: tuple[int, ...]
+    owned: tuple[bool, ...]
 
-    @cached_property
-    def constants(self) -> Mapping[str, Any]:
-        """The columns that are one value, not NULL, for all rows."""
-        return {name: cells.data[()] for name, _, cells in self.columns if not cells.dims and cells.valid is None}
 
-    @cached_property
-    def coordinates(self) -> Mapping[str, int]:
-        """The columns that are the coordinates of an axis, and which one."""
-        return {name: cells.dims[0] for name, _, cells in self.columns
-                if len(cells.dims) == 1 and cells.data is self.grid.axes[cells.dims[0]]}  # fmt: skip
+@dataclass(eq=False, slots=True)
+class Output:
+    """The rows of a query, as the cells of one grid.
+
+    Attributes:
+        form: the columns.
+        axes: the coordinates of each axis: distinct, none of them NULL.
+        cells: the array of each column; a scalar for one that does not vary.
+        valid: where each column is not NULL, of its array's shape; None where it is nowhere.
+        present: which cells of the grid are rows, over all axes; None where all are.
+    """
+
+    form: Form
+    axes: tuple[Array, ...]
+    cells: tuple[Any, ...]
+    valid: tuple[Any, ...]
+    present: Array | None = None
 
     @property
-    def any(self) -> bool:
-        """Whether there is a row."""
-        return 0 not in self.grid.shape and (self.grid.present is None or bool(self.grid.present.any()))
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(len(axis) for axis in self.axes)
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return prod(self.shape) if self.present is None else int(np.count_nonzero(self.present))
+
+    def column(self, place: int) -> Array:
+        """The values of a column, row by row; a new array, or one that is nobody else's where the form says so."""
+        form = self.form
+        return _spread(self.cells[place], form.dims[place], self.shape, self.present)
 
     def rows(self) -> dict[str, tuple[Array, Array | None]]:
         """The rows: for each column the values, and where they are not NULL (None where nowhere)."""
-        shape, present = self.grid.shape, self.grid.present
+        shape, form = self.shape, self.form
         found = {}
-        for name, kind, cells in self.columns:
-            data = _spread(cells.data, cells.dims, shape, present)
+        for name, kind, dims, cells, known in zip(
+            form.names, form.types, form.dims, self.cells, self.valid, strict=True
+        ):
+            data = _spread(cells, dims, shape, self.present)
             if kind != "label":
                 data = data.astype(DTYPES[kind], copy=False)
-            valid = None if cells.valid is None else _spread(cells.valid, cells.dims, shape, present)
-            found[name] = (data, valid)
+            found[name] = (data, None if known is None else _spread(known, dims, shape, self.present))
         return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 from ..sql.syntax import Tree
@@ -78,3 +79,10 @@ class Read:
     columns: tuple[str, ...]
     holes: bool = False
     extreme: Extreme | None = None
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:  # asked for at every step
+        return hash((self.table, self.version, self.fixed, self.key, self.columns, self.holes, self.extreme))

@@ -1,63 +1,121 @@
-"""A chunk: an Arrow batch that never changes, and what is known about it (bounds, order, where a key stands).
+"""A chunk: rows that never change, and what is known about them (bounds, order, where a key stands).
 
 A scratch table is a tuple of chunks in the order they were committed. Chunks of like size are merged four at a time, as
 in a log-structured store, so a table of n rows has at most 3 log4(n) of them whatever the size of its commits, and
 each row is copied at most log4(n) times in its life.
+
+Rows may come as drafts, as arrays have calculated them: they are written out as an Arrow batch when somebody reads
+them, many at a time. A training loop reads its state back from arrays, and makes a thousand commits between two looks
+at the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .draft import MOST, Draft, distinct, written
 from .keys import KeyIndex
 
 FANOUT = 4
 """How many chunks of like size become one. More: fewer copies, but more chunks to scan."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """The least and greatest value of a chunk's column, NULLs apart; ``ascending`` if it never falls."""
 
     low: Any
     high: Any
     ascending: bool
 
+    def then(self, other: Bounds) -> Bounds:
+        """The bounds of what is followed by something else."""
+        if other.low >= self.high:
+            return Bounds(self.low, other.high, self.ascending and other.ascending)
+        return Bounds(min(self.low, other.low), max(self.high, other.high), False)
+
 
 class Chunk:
-    """An immutable batch of rows; what is asked about it is worked out once and kept."""
+    """An immutable batch of rows; what is asked about it is worked out once and kept.
 
-    __slots__ = ("_bounds", "_keys", "_nbytes", "batch", "rows")
+    Args:
+        rows: an Arrow batch, or drafts that will be one.
+        count: how many rows the drafts have, where that is known.
 
-    def __init__(self, batch: pa.RecordBatch) -> None:
-        self.batch = batch
-        self.rows: int = batch.num_rows
+    Attributes:
+        rows: how many.
+        level: the size class: 0 for fewer than FANOUT rows, 1 for fewer than FANOUT squared, ...
+        drafts: the rows, as long as they are not written out; else ().
+    """
+
+    __slots__ = ("_batch", "_bounds", "_keys", "_nbytes", "drafts", "level", "rows")
+
+    def __init__(self, rows: pa.RecordBatch | tuple[Draft, ...], count: int | None = None) -> None:
+        self._nbytes: int | None = None
+        if isinstance(rows, tuple):
+            self._batch: pa.RecordBatch | None = None
+            self.drafts = rows
+            self.rows: int = sum(draft.rows for draft in rows) if count is None else count
+        else:
+            self._batch, self.drafts, self.rows = rows, (), rows.num_rows
         self._bounds: dict[int, Bounds | None] = {}
         self._keys: dict[tuple[int, ...], KeyIndex] = {}
-        self._nbytes: int | None = None
+        self.level = _level(self.rows)
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The rows."""
+        drafts = self.drafts  # first: another thread sets the batch before it forgets the drafts
+        if self._batch is None:
+            self._batch = written(drafts)
+            self.drafts = ()
+        return self._batch
 
     @property
     def nbytes(self) -> int:
         """Bytes of data."""
         if self._nbytes is None:
-            self._nbytes = int(self.batch.nbytes)
+            drafts = self.drafts
+            self._nbytes = sum([draft.nbytes for draft in drafts]) if self._batch is None else int(self._batch.nbytes)
         return self._nbytes
 
-    @property
-    def level(self) -> int:
-        """The size class: 0 for fewer than FANOUT rows, 1 for fewer than FANOUT squared, ..."""
-        return (self.rows.bit_length() - 1) // 2 if self.rows else 0
+    def extended(self, new: Chunk) -> Chunk:
+        """This chunk of drafts with those of another behind it; what a training loop does at every step."""
+        whole = Chunk(self.drafts + new.drafts, self.rows + new.rows)
+        whole._nbytes = self.nbytes + new.nbytes
+        for column, known in self._bounds.items():
+            if known is not None and (added := new.bounds(column) if new.constant(column) else None) is not None:
+                whole._bounds[column] = known.then(added)
+        return whole
+
+    def begins(self, other: Chunk) -> bool:
+        """Whether this chunk's drafts are the first of another's, so that it holds nothing that the other does not."""
+        mine, theirs = self.drafts, other.drafts
+        return bool(mine) and len(mine) <= len(theirs) and mine[-1] is theirs[len(mine) - 1]
+
+    def constant(self, column: int) -> bool:
+        """Whether a column is one value in all rows of each draft; False where the rows are written out."""
+        for draft in self.drafts:
+            if not isinstance(draft.columns[column], np.generic):
+                return False
+        return bool(self.drafts)
+
+    def numbers(self, column: int) -> Iterator[Any]:
+        """Arrays in which every number of a column of numbers stands at least once; a NULL is a NaN among them."""
+        drafts = self.drafts
+        if self._batch is None:
+            return distinct(drafts, column)
+        return iter([self._batch.column(column).to_numpy(zero_copy_only=False)])
 
     def bounds(self, column: int) -> Bounds | None:
         """The bounds of a numeric column; None where it has another type, no value, or a NaN (which has no place)."""
         if column not in self._bounds:
-            self._bounds[column] = _bounds(self.batch.column(column))
+            known = span([_of_draft(draft.columns[column]) for draft in self.drafts]) if self.drafts else None
+            self._bounds[column] = _bounds(self.batch.column(column)) if known is None else known
         return self._bounds[column]
 
     def keys(self, columns: tuple[int, ...]) -> KeyIndex:
@@ -71,6 +129,12 @@ def append(chunks: tuple[Chunk, ...], new: Chunk) -> tuple[Chunk, ...]:
     """The chunks of a table to which ``new`` was added, merged so that there are few."""
     if new.rows == 0:
         return chunks
+    if new.drafts and chunks and chunks[-1].drafts:
+        last = chunks[-1]
+        if len(last.drafts) + len(new.drafts) <= MOST:
+            return (*chunks[:-1], last.extended(new))
+        # They are written out all together, when they become part of a larger chunk, or are read.
+        chunks = append(chunks[:-1], last)
     keep, rows, level = len(chunks), new.rows, new.level
     while keep:
         same = keep
@@ -84,31 +148,47 @@ def append(chunks: tuple[Chunk, ...], new: Chunk) -> tuple[Chunk, ...]:
         if same - alike >= FANOUT - 1:
             rows += sum(c.rows for c in chunks[alike:same])
             same = alike
-        grown = (rows.bit_length() - 1) // 2
+        grown = _level(rows)
         if same == keep and grown == level:
             break
         keep, level = same, grown
     return (*chunks[:keep], merge((*chunks[keep:], new)))
 
 
+def _level(rows: int) -> int:
+    return (rows.bit_length() - 1) // 2 if rows else 0
+
+
 def merge(parts: Sequence[Chunk]) -> Chunk:
     """One chunk of several; the bounds that all of them know are kept without another look at the data."""
     if len(parts) == 1:
         return parts[0]
-    whole = Chunk(pa.concat_batches([p.batch for p in parts]))
+    drafts = [draft for part in parts for draft in part.drafts]
+    if len(drafts) <= MOST and all(part.drafts for part in parts):
+        whole = Chunk(tuple(drafts))
+    else:
+        whole = Chunk(pa.concat_batches([p.batch for p in parts]))
     for column in parts[-1]._bounds:
-        known = [p._bounds.get(column) for p in parts]
-        if all(b is not None for b in known):
-            whole._bounds[column] = _join(b for b in known if b is not None)
+        known = span([p._bounds.get(column) for p in parts])
+        if known is not None:
+            whole._bounds[column] = known
     return whole
 
 
-def _join(parts: Iterable[Bounds]) -> Bounds:
-    whole, *rest = parts
-    for part in rest:
-        ascending = whole.ascending and part.ascending and whole.high <= part.low
-        whole = Bounds(min(whole.low, part.low), max(whole.high, part.high), ascending)
+def span(parts: Sequence[Bounds | None]) -> Bounds | None:
+    """The bounds of all parts together, in their order; None where there is none, or those of one are not known."""
+    whole = parts[0] if parts else None
+    for part in parts[1:]:
+        if whole is None or part is None:
+            return None
+        whole = whole.then(part)
     return whole
+
+
+def _of_draft(cells: Any) -> Bounds | None:
+    """The bounds of a number that is the same in all rows; None where that is not what it is."""
+    number = isinstance(cells, (np.integer, np.floating)) and cells == cells
+    return Bounds(cells.item(), cells.item(), True) if number else None
 
 
 def _bounds(column: pa.Array) -> Bounds | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from ..errors import ConstraintError
-from .chunk import Chunk
+from .chunk import Bounds, Chunk
 from .definition import Unique
 from .keys import Rows, fingerprints, repeated
 from .query import quoted
@@ -27,6 +27,7 @@ def check(
     *,
     removed: Rows | None = None,
     columns: frozenset[str] | None = None,
+    apart: frozenset[str] = frozenset(),
 ) -> None:
     """Check rows that are about to be added.
 
@@ -36,6 +37,7 @@ def check(
         store: who evaluates conditions.
         removed: positions of rows that the same statement takes away or changes.
         columns: the only columns in which the rows are new; None for all.
+        apart: columns that are known to tell any two of the rows apart; empty where that is not known.
 
     Raises:
         ConstraintError: names the constraint, the first offending key and how many more there are.
@@ -51,13 +53,16 @@ def check(
             raise violation(what, rows.batch, version, bad, "false for")
     for unique in version.definition.uniques:
         if columns is None or not columns.isdisjoint(unique.columns):
-            _check_unique(rows, unique, version, removed)
+            _check_unique(rows, unique, version, removed, apart)
 
 
-def _check_unique(rows: Chunk, unique: Unique, version: Version, removed: Rows | None) -> None:
+def _check_unique(rows: Chunk, unique: Unique, version: Version, removed: Rows | None, apart: frozenset[str]) -> None:
+    there, _ = conflicts(rows, unique, version, removed)
+    one_each = rows.rows == 1 or (apart and apart.issubset(unique.columns))
+    if one_each and not len(there):
+        return
     key = [rows.batch.column(i) for i in version.definition.indices(unique.columns)]
     again, _ = repeated(key)
-    there, _ = conflicts(rows, unique, version, removed)
     if not len(again) and not len(there):
         return
     bad = np.union1d(again, there)
@@ -80,6 +85,10 @@ def conflicts(rows: Chunk, unique: Unique, version: Version, removed: Rows | Non
     """
     indices = version.definition.indices(unique.columns)
     hashes = None
+    for place in indices:
+        # The generation, in rows that are not written out: to look at more of them would write them out.
+        if rows.constant(place) and _lie_apart(rows.bounds(place), version.span(place)):
+            return _NONE, _NONE
     theirs, ours = [], []
     start = 0
     for chunk in version.chunks:
@@ -102,8 +111,8 @@ def conflicts(rows: Chunk, unique: Unique, version: Version, removed: Rows | Non
 
 def _apart(one: Chunk, other: Chunk, indices: tuple[int, ...]) -> bool:
     """Whether the bounds of some key column show that the two have no key in common."""
-    for place in indices:
-        a, b = one.bounds(place), other.bounds(place)
-        if a is not None and b is not None and (a.low > b.high or a.high < b.low):
-            return True
-    return False
+    return any(_lie_apart(one.bounds(place), other.bounds(place)) for place in indices)
+
+
+def _lie_apart(one: Bounds | None, other: Bounds | None) -> bool:
+    return one is not None and other is not None and bool(one.low > other.high or one.high < other.low)

@@ -6,13 +6,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from ..errors import UnknownNameError
-from .chunk import Chunk, append
+from .chunk import Bounds, Chunk, append, span
 from .definition import Definition
 from .keys import Rows
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from .store import ScratchStore
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """One line of a table's history.
 
     Attributes:
@@ -62,11 +61,11 @@ class Lineage:
     in before its successor becomes the present, so an interrupt between two lines can lose nothing.
     """
 
-    __slots__ = ("_held", "_log", "_past")
+    __slots__ = ("_log", "_nbytes", "_past")
 
     def __init__(self) -> None:
-        self._past: dict[int, Version] = {}
-        self._held: dict[int, int] = {}
+        self._past: deque[tuple[Version, int]] = deque()  # each with the bytes that its successor does not share
+        self._nbytes = 0
         self._log: deque[Commit] = deque()
 
     def remember(self, version: Version, nbytes: int, retention: Retention) -> None:
@@ -77,22 +76,26 @@ class Lineage:
             nbytes: what it holds that its successor does not share.
             retention: the limits.
         """
-        self._past[version.number] = version
-        self._held[version.number] = nbytes
-        held = sum(self._held.values())
-        while len(self._past) > 1 and (len(self._past) > retention.versions or held > retention.nbytes):
-            oldest = next(iter(self._past))
-            commit = self._past[oldest].commit
-            if not self._log or self._log[-1].version < commit.version:
-                self._log.append(commit)
-            held -= self._held.pop(oldest, 0)
-            del self._past[oldest]
+        past = self._past
+        if past and past[-1][0].number >= version.number:  # an interrupt has kept its successor from coming
+            past.pop()
+        past.append((version, nbytes))
+        if version.number % 64:
+            self._nbytes += nbytes
+        else:  # counted anew now and then, since an interrupt may come between any two lines
+            self._nbytes = sum([held for _, held in past])
+        while len(past) > 1 and (len(past) > retention.versions or self._nbytes > retention.nbytes):
+            oldest, held = past[0]
+            if not self._log or self._log[-1].version < oldest.commit.version:
+                self._log.append(oldest.commit)
+            self._nbytes -= held
+            past.popleft()
         while len(self._log) > retention.commits:
             self._log.popleft()
 
     def past(self, before: int) -> dict[int, Version]:
         """The kept versions older than ``before``, by number, the oldest first."""
-        return {n: v for n, v in self._past.items() if n < before}
+        return {version.number: version for version, _ in self._past if version.number < before}
 
     def history(self, present: Version) -> list[Commit]:
         """The commits up to the present version, the oldest first."""
@@ -100,7 +103,7 @@ class Lineage:
         return [c for c in self._log if c.version < kept[0].version] + kept
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)  # not frozen, which makes it thrice as slow to build: this runs at every commit
 class Version:
     """A scratch table at one moment; nothing in it ever changes.
 
@@ -112,6 +115,8 @@ class Version:
         rows: how many.
         lineage: the table's past.
         commit: what made this version.
+        added: the chunks that were appended since the last commit; None where more than that was done.
+        spans: see :meth:`span`.
         providers: what DataFusion takes for the whole of it, once that was asked for.
     """
 
@@ -122,15 +127,33 @@ class Version:
     rows: int
     lineage: Lineage
     commit: Commit
-    providers: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    added: tuple[Chunk, ...] | None = field(default=(), repr=False)
+    spans: dict[int, Bounds | None] = field(default_factory=dict, repr=False)
+    providers: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def to_arrow(self) -> pa.Table:
         """All rows as one Arrow table."""
         return pa.Table.from_batches([c.batch for c in self.chunks], schema=self.definition.schema)
 
+    def span(self, column: int) -> Bounds | None:
+        """The bounds of a numeric column over all rows; None where some chunk has none.
+
+        A table to which rows are added knows it without a look at its chunks, where their bounds are known.
+        """
+        if column not in self.spans:
+            self.spans[column] = span([chunk.bounds(column) for chunk in self.chunks])
+        return self.spans[column]
+
     def appended(self, rows: Chunk) -> Version:
         """This table with rows added; they must satisfy the constraints already."""
-        return self._next(append(self.chunks, rows), self.rows + rows.rows)
+        added = None if self.added is None else (*self.added, rows)
+        new = self._next(append(self.chunks, rows), self.rows + rows.rows, added)
+        for column, known in self.spans.items():
+            if known is not None and rows.rows and (not rows.drafts or rows.constant(column)):
+                bounds = rows.bounds(column)
+                if bounds is not None:
+                    new.spans[column] = known.then(bounds)
+        return new
 
     def without(self, removed: Rows) -> Version:
         """This table without the rows at these positions. Chunks that lose nothing are shared."""
@@ -182,15 +205,24 @@ class Version:
     def committed(self, before: Version | None, statement: str, added: int, removed: int) -> Version:
         """This version as the one that follows ``before``, with its line of history."""
         number = before.number + 1 if before is not None else 0
-        return replace(self, number=number, commit=Commit(number, statement, added, removed, time.time()))
+        commit = Commit(number, statement, added, removed, time.time())
+        return Version(
+            self.name, number, self.definition, self.chunks, self.rows, self.lineage, commit, (), self.spans,
+            self.providers,
+        )  # fmt: skip
 
     def not_shared(self, other: Version) -> int:
         """Bytes of this version's chunks that ``other`` does not hold."""
-        kept = {id(c) for c in other.chunks}
-        return sum(c.nbytes for c in self.chunks if id(c) not in kept)
+        same = 0  # chunks at the beginning, which an append leaves as they are
+        for mine, theirs in zip(self.chunks, other.chunks, strict=False):
+            if mine is not theirs and not mine.begins(theirs):
+                break
+            same += 1
+        kept = {id(c) for c in other.chunks[same:]}
+        return sum([c.nbytes for c in self.chunks[same:] if id(c) not in kept])
 
-    def _next(self, chunks: tuple[Chunk, ...], rows: int) -> Version:
-        return replace(self, chunks=chunks, rows=rows, providers={})
+    def _next(self, chunks: tuple[Chunk, ...], rows: int, added: tuple[Chunk, ...] | None = None) -> Version:
+        return Version(self.name, self.number, self.definition, chunks, rows, self.lineage, self.commit, added)
 
 
 def single_batch(table: pa.Table) -> pa.RecordBatch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,12 +14,13 @@ from ..errors import ExecutionError, UnknownNameError, UsageError, suggest
 from ..sql.syntax import Tree, name_of
 from .chunk import Chunk
 from .constraints import check
+from .draft import Draft
 from .pruning import batches, visible
 from .query import relations
 from .rows import arrange
 from .schema import ScratchSchema, provider
 from .scratch import Retention, ScratchTable, Version
-from .transaction import Entries, Moment, Transaction, View, Work
+from .transaction import Entries, Entry, Moment, Transaction, View, Work
 
 ABORTED = "the transaction is aborted: a statement in it has failed"
 ABORTED_HINT = "ROLLBACK ends it; nothing of it was kept."
@@ -119,26 +120,22 @@ class ScratchStore:
         Args:
             statement: what the history shall say.
         """
-        with self._turn, self._statement(statement) as work:
-            yield work
-
-    @contextmanager
-    def _statement(self, statement: str) -> Iterator[Work]:
-        self._await_turn()
-        transaction = self._moment.transaction
-        if transaction is None:
-            work = Work(self._moment.entries, statement=statement)
-            yield work
-            self._commit(work)
-            return
-        self.check_usable()
-        try:
-            work = transaction.work.copy(statement)
-            yield work
-            transaction.work = work
-        except BaseException:
-            transaction.failed = True
-            raise
+        with self._turn:
+            self._await_turn()
+            transaction = self._moment.transaction
+            if transaction is None:
+                work = Work(self._moment.entries, statement=statement)
+                yield work
+                self._commit(work)
+                return
+            self.check_usable()
+            try:
+                work = transaction.work.copy(statement)
+                yield work
+                transaction.work = work
+            except BaseException:
+                transaction.failed = True
+                raise
 
     def append(self, name: str, rows: Any, statement: str) -> int:
         """Add rows to a table, checked; returns how many. See :meth:`ScratchTable.append`."""
@@ -147,6 +144,20 @@ class ScratchStore:
             # A copy, since an array of the caller's may share its memory with NumPy, where it can still change.
             chunk = Chunk(pa.concat_batches([arrange(rows, before, self)]))
             check(chunk, before, self)
+            return work.append(name, chunk)
+
+    def append_drafts(self, name: str, rows: Sequence[Draft], statement: str, *, apart: frozenset[str]) -> int:
+        """Add rows that are not written out yet, checked as those of :meth:`append`; returns how many.
+
+        Args:
+            name: the table.
+            rows: drafts of the table's own schema, whose arrays are nobody else's; at least one.
+            statement: what the history shall say.
+            apart: columns that together tell any two of the rows apart; empty where that is not known.
+        """
+        chunk = Chunk(tuple(rows))
+        with self.writing(statement) as work:
+            check(chunk, work.table(name), self, apart=apart)
             return work.append(name, chunk)
 
     # Transactions
@@ -311,11 +322,10 @@ class ScratchStore:
         """Make ``work`` the state of all; the assignment in :meth:`_end` is the moment at which it becomes true."""
         shared = self._moment.entries
         entries = dict(work.entries)
-        present = {id(e.lineage): e for e in shared.values() if isinstance(e, Version)}
         for name, change in work.changes.items():
             version = entries[name]
             assert isinstance(version, Version)
-            before = present.get(id(version.lineage))
+            before = _of_lineage(version, shared.get(name), shared)
             if before is not None:
                 before.lineage.remember(before, before.not_shared(version), self.retention)
             entries[name] = version.committed(before, ";\n".join(change.statements), change.added, change.removed)
@@ -336,6 +346,14 @@ class ScratchStore:
         if name not in names:
             raise UnknownNameError(f"there is no savepoint `{name}`", hint=suggest(name, names))
         return {n: transaction.savepoints[n] for n in names[: names.index(name) + 1]}
+
+
+def _of_lineage(version: Version, likely: Entry | None, entries: Entries) -> Version | None:
+    """The entry that a version follows; it has another name where the table was renamed."""
+    for entry in (likely, *entries.values()):
+        if isinstance(entry, Version) and entry.lineage is version.lineage:
+            return entry
+    return None
 
 
 def _parts(tree: Tree, entries: Entries) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import UnknownNameError, suggest
 from ..sql.syntax import Tree
@@ -37,8 +37,7 @@ Entry = Version | View
 Entries = Mapping[str, Entry]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What was done to one table since the last commit."""
 
     statements: tuple[str, ...] = ()
@@ -48,6 +47,8 @@ class Change:
 
 class Work:
     """The tables and views as a statement makes them: a copy that nobody else sees until it is committed."""
+
+    __slots__ = ("changes", "entries", "statement")
 
     def __init__(self, entries: Entries, changes: Mapping[str, Change] | None = None, statement: str = "") -> None:
         self.entries: dict[str, Entry] = dict(entries)
@@ -111,6 +112,9 @@ class Work:
         return Work(self.entries, self.changes, statement)
 
 
+_NOTHING_YET = Work({})
+
+
 class Transaction:
     """An open transaction: BEGIN to COMMIT or ROLLBACK.
 
@@ -121,15 +125,16 @@ class Transaction:
         savepoints: name -> work at that moment, in order.
     """
 
+    __slots__ = ("failed", "owner", "savepoints", "work")
+
     def __init__(self) -> None:
         self.owner = threading.current_thread()
-        self.work = Work({})
+        self.work = _NOTHING_YET
         self.failed = False
         self.savepoints: dict[str, Work] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """All that the store's threads share; exchanged as a whole, so that a commit is one assignment."""
 
     entries: Entries

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from ..dense.node import Refused
 from ..dense.program import Program, Query, Step
 from ..dense.seam import Output
 from ..errors import SqlError, UnsupportedError
 from ..sql.parameters import parameters_of
+from .drafts import Drafting, apart
 from .explain import Explained, Note, title_of
 from .generations import Generations
 from .gridded import arrow, parameter_types
@@ -40,8 +39,8 @@ class ArrayExecutor:
         self._statements: list[Write | str] = []
         self._writes: tuple[str, ...] = ()
         self._program: Program | None = None
-        self._types: Mapping[str, Any] = {}
-        self._names: frozenset[str] | None = None
+        self._names: list[str] | None = None  # of the parameters that the statements name
+        self._kinds: list[type] = []  # the types of their values at the last step
         self._step: Step | None = None
         self._last = -1
         self.grids: Generations | None = None
@@ -79,17 +78,21 @@ class ArrayExecutor:
         return self._step.run(index)
 
     def _begin(self, values: Mapping[str, Any]) -> Step:
-        ours = [statement for statement in self._statements if isinstance(statement, Write)]
         if self._names is None:
-            self._names = frozenset(name for statement in ours for name in parameters_of(statement.query))
-        types = parameter_types({name: values[name] for name in self._names if name in values})
-        if self._program is None or types != self._types:
-            inserted = set(self._writes) - {s.table for s in ours if s.replaces}
-            self.grids = self.grids or Generations(self.context, inserted, [s.query for s in ours], self._budget)
-            self._program, self._types = Program([self._query(s) for s in self._statements], self.grids, types), types
+            self._names = sorted({n for s in self._statements if isinstance(s, Write) for n in parameters_of(s.query)})
+        kinds = [type(values.get(name)) for name in self._names]
+        if self._program is None or self.grids is None or kinds != self._kinds:
+            self._program, self._kinds = self._lowered(values, self._names), kinds
         assert self.grids is not None
         self.grids.begin()
         return self._program.step(self.grids, values)
+
+    def _lowered(self, values: Mapping[str, Any], names: Collection[str]) -> Program:
+        ours = [statement for statement in self._statements if isinstance(statement, Write)]
+        inserted = set(self._writes) - {statement.table for statement in ours if statement.replaces}
+        self.grids = self.grids or Generations(self.context, inserted, [s.query for s in ours], self._budget)
+        types = parameter_types({name: values[name] for name in names if name in values})
+        return Program([self._query(statement) for statement in self._statements], self.grids, types)
 
     def _query(self, statement: Write | str) -> Query:
         if isinstance(statement, str):
@@ -113,28 +116,37 @@ class ArrayRunner:
         self._executor, self._prepared, self._statement = executor, prepared, statement
         self._index, self._fallback = index, fallback
         self._reason: Refused | None = None
-        self._ran = False
+        self._drafting: Drafting | None = None
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Make the statement's changes, inside the step's transaction."""
         try:
             outputs = self._executor.outputs(self._index, values)
-            rows = arrow(outputs)
         except Refused as reason:
-            self._reason, self._ran = reason, False
+            self._reason = reason
             if self._executor.insist:
                 raise self._executor.refusal(self._prepared, reason) from None
             self._fallback.run(values)
             return
-        self._ran = True
-        self._keep(outputs, rows)
+        self._reason = None
+        self._keep(outputs)
 
-    def _keep(self, outputs: list[Output], rows: pa.Table) -> None:
-        store, table = self._executor.context.store, self._statement.table
-        before = None if self._statement.replaces else store.table(table)
-        self._statement.keep(rows, self._prepared)
-        if self._executor.grids is not None and before is not None:
-            self._executor.grids.remember(table, before, store.table(table), outputs)
+    def _keep(self, outputs: list[Output]) -> None:
+        statement, prepared = self._statement, self._prepared
+        if statement.replaces:
+            statement.keep(arrow(outputs), prepared)
+            return
+        store = self._executor.context.store
+        before = store.table(statement.table)
+        if self._drafting is None or self._drafting.definition is not before.definition:
+            self._drafting = Drafting(before.definition)
+        drafts = self._drafting.drafts(outputs)
+        if drafts is None:
+            statement.keep(arrow(outputs), prepared)
+        else:
+            statement.keep_drafts(drafts, apart(outputs), prepared)
+        if self._executor.grids is not None:
+            self._executor.grids.remember(statement.table, before, store.table(statement.table), outputs)
 
     def explain(self) -> Explained:
         """Who runs the statement, and why not arrays."""

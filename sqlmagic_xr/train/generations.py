@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ..dense.grid import Cells, Grid
 from ..dense.node import Refused
-from ..dense.seam import Output
+from ..dense.seam import Form, Output
 from ..dense.tables import Extreme, Read, Table
 from ..engine.query import quoted
 from ..engine.scratch import Version
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Name = tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class _Written:
     """What a statement has appended to a table.
 
@@ -36,12 +36,15 @@ class _Written:
         before, after: the table without it and with it.
         turn: the step that did it.
         outputs: the rows, their columns named as in the table.
+        newer: the columns that are one value for all of the rows, greater than any that the table had: none of its
+            earlier rows has that value.
     """
 
     turn: int
     before: Version
     after: Version
     outputs: tuple[Output, ...]
+    newer: frozenset[str]
 
 
 class Generations(Grids):
@@ -62,6 +65,7 @@ class Generations(Grids):
         self._data: dict[Name, pa.Table | None] = {}
         self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
         self._written: dict[Name, list[_Written]] = {}
+        self._readings: dict[tuple[Read, Form], _Reading | None] = {}
 
     def table(self, name: Name) -> Table | None:
         """See :class:`..dense.lower.Tables`."""
@@ -106,6 +110,10 @@ class Generations(Grids):
         """See :class:`..dense.program.Source`."""
         return self._last(read, fixed) or super().grid(read, fixed)
 
+    def settled(self, table: Name) -> bool:
+        """See :class:`..dense.seam.Source`: data are read once."""
+        return self._version(table) is None
+
     def begin(self) -> None:
         """Begin a step."""
         self._turn += 1
@@ -114,25 +122,35 @@ class Generations(Grids):
         """Note what has been appended to a table, so that it need not be read back."""
         earlier = self._written.get((name,), [])
         chain = [w for w in earlier if w.turn == self._turn] if earlier and earlier[-1].after is before else []
-        self._written[(name,)] = [*chain, _Written(self._turn, before, after, tuple(outputs))]
+        found = _Written(self._turn, before, after, tuple(outputs), _newer(before, outputs))
+        self._written[(name,)] = [*chain, found]
 
     def _last(self, read: Read, fixed: Mapping[str, Any]) -> Grid | None:
         """The grid of rows that were written just now, if they are all that a scan asks for."""
         written = self._written.get(read.table)
+        if not written or not fixed:
+            return None
         version = self._version(read.table)
-        if not written or not fixed or version is None or written[-1].after.chunks is not version.chunks:
+        if version is None or written[-1].after.chunks is not version.chunks:
             return None
-        found = []
-        for output in (o for w in written for o in w.outputs):
-            constants = output.constants
-            if any(name not in constants and name not in output.coordinates for name in fixed):
+        found = None
+        for output in written[0].outputs if len(written) == 1 else [o for w in written for o in w.outputs]:
+            reading = self._reading(read, output.form, version)
+            if reading is None:
                 return None
-            if all(constants.get(name, value) == value for name, value in fixed.items()):
-                found.append(output)
-        keys = [(column, value.item()) for column, value in fixed.items()]
-        if len(found) != 1 or rows_where(written[0].before, keys):
+            if reading.fits(output, fixed):
+                if found is not None:
+                    return None
+                found = reading, output
+        if found is None or not (written[0].newer.intersection(fixed) or _none_before(written[0].before, fixed)):
             return None
-        return _as_read(found[0], read, fixed, written[-1].after.definition.schema)
+        return found[0].grid(found[1], fixed)
+
+    def _reading(self, read: Read, form: Form, version: Version) -> _Reading | None:
+        key = (read, form)
+        if key not in self._readings:
+            self._readings[key] = _reading(form, read, version.definition.schema)
+        return self._readings[key]
 
     def _version(self, name: Name) -> Version | None:
         entry = self._context.store.entries().get(name[-1]) if name[:-1] in ((), ("public",)) else None
@@ -177,35 +195,89 @@ class Generations(Grids):
         return found if all(array_type(found.schema.field(k).type) for k in relation.key) else None
 
 
-def _as_read(output: Output, read: Read, fixed: Mapping[str, Any], schema: pa.Schema) -> Grid | None:
-    """What was written, as a scan reads it; None where its axes or types differ from the table's."""
-    if any(array_type(schema.field(name).type) != kind for name, kind, _ in output.columns):
+def _newer(before: Version, outputs: Sequence[Output]) -> frozenset[str]:
+    """See :class:`_Written`."""
+    names = before.definition.names
+    found = set()
+    for place in outputs[0].form.constants if len(outputs) == 1 else ():
+        name, value = outputs[0].form.names[place], outputs[0].cells[place]
+        if isinstance(value, np.integer):
+            span = before.span(names.index(name))
+            if span is not None and isinstance(span.high, int) and value > span.high:
+                found.add(name)
+    return frozenset(found)
+
+
+def _none_before(before: Version, fixed: Mapping[str, Any]) -> bool:
+    return not rows_where(before, [(column, value.item()) for column, value in fixed.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a scan reads what was written.
+
+    Attributes:
+        fixed: the scan's fixed columns that are one value in what was written, and where they stand.
+        picked: those that are an axis of it, and which one.
+        order: for each axis of the scan the axis that it is in what was written.
+        columns: for each column of the scan where it stands, and along which axes of the scan it varies.
+        key: the scan's axes.
+    """
+
+    fixed: tuple[tuple[str, int], ...]
+    picked: tuple[tuple[str, int], ...]
+    order: tuple[int, ...]
+    columns: tuple[tuple[str, int, tuple[int, ...]], ...]
+    key: tuple[str, ...]
+
+    def fits(self, output: Output, fixed: Mapping[str, Any]) -> bool:
+        """Whether the scan asks for what was written, as far as columns of one value tell."""
+        return all(output.cells[place] == fixed[name] for name, place in self.fixed)
+
+    def grid(self, output: Output, fixed: Mapping[str, Any]) -> Grid | None:
+        """What was written, as the scan reads it; None where no coordinate has the value of a fixed column."""
+        chosen: dict[int, int] = {}
+        for name, axis in self.picked:
+            (places,) = np.nonzero(output.axes[axis] == fixed[name])
+            if len(places) != 1:
+                return None
+            chosen[axis] = int(places[0])
+        dims = output.form.dims
+        values = {
+            name: Cells(
+                new, _cut(output.cells[place], dims[place], chosen), _cut(output.valid[place], dims[place], chosen)
+            )
+            for name, place, new in self.columns
+        }
+        present = output.present
+        if present is not None:
+            kept = sorted(self.order)
+            present = _cut(present, range(len(output.axes)), chosen).transpose([kept.index(p) for p in self.order])
+        return Grid(tuple([output.axes[place] for place in self.order]), self.key, values, present)
+
+
+def _reading(form: Form, read: Read, schema: pa.Schema) -> _Reading | None:
+    """How a scan reads rows of that form; None where their axes or types are not those of the table."""
+    if any(array_type(schema.field(n).type) != kind for n, kind in zip(form.names, form.types, strict=True)):
         return None
-    axes, coordinates = output.grid.axes, output.coordinates
-    picked = {}
-    for name in fixed.keys() & coordinates.keys():
-        (places,) = np.nonzero(axes[coordinates[name]] == fixed[name])
-        if len(places) != 1:
-            return None
-        picked[coordinates[name]] = int(places[0])
-    order = [coordinates[name] for name in read.key or () if name in coordinates]
-    columns = {name: cells for name, _, cells in output.columns}
-    if len(order) != len(read.key or ()) or sorted([*order, *picked]) != list(range(len(axes))):
+    places = {name: place for place, name in enumerate(form.names)}
+    if read.key is None or not places.keys() >= {*read.columns, *read.fixed}:
         return None
-    if read.key is None or not columns.keys() >= set(read.columns):
+    fixed = tuple((name, places[name]) for name in read.fixed if places[name] in form.constants)
+    picked = tuple((name, form.coordinates[name]) for name in read.fixed if name in form.coordinates)
+    order = tuple(form.coordinates[name] for name in read.key if name in form.coordinates)
+    gone = {axis for _, axis in picked}
+    if len(fixed) + len(picked) != len(read.fixed) or len(order) != len(read.key):
+        return None
+    if sorted([*order, *gone]) != list(range(form.axes)):
         return None
     new = {old: place for place, old in enumerate(order)}
+    columns = tuple((n, places[n], tuple(new[d] for d in form.dims[places[n]] if d in new)) for n in read.columns)
+    return _Reading(fixed, picked, order, columns, read.key)
 
-    def cut(array: Any, dims: Sequence[int]) -> Any:
-        return array[tuple(picked.get(d, slice(None)) for d in dims)] if picked.keys() & set(dims) else array
 
-    values = {}
-    for name in read.columns:
-        cells = columns[name]
-        valid = None if cells.valid is None else cut(cells.valid, cells.dims)
-        values[name] = Cells(tuple(new[d] for d in cells.dims if d in new), cut(cells.data, cells.dims), valid)
-    present = output.grid.present
-    if present is not None:
-        kept = sorted(order)
-        present = cut(present, range(len(axes))).transpose([kept.index(place) for place in order])
-    return Grid(tuple(axes[place] for place in order), read.key, values, present)
+def _cut(array: Any, dims: Sequence[int], chosen: Mapping[int, int]) -> Any:
+    """An array at the chosen coordinates of some axes."""
+    if array is None or chosen.keys().isdisjoint(dims):
+        return array
+    return array[tuple(chosen.get(d, slice(None)) for d in dims)]

@@ -15,18 +15,20 @@ from ..dense.seam import Output
 from ..dense.tables import Extreme, Read, Table
 from ..sql.syntax import Tree
 
-_ARROW: Mapping[Type, pa.DataType] = {
+ARROW: Mapping[Type, pa.DataType] = {
     "int64": pa.int64(), "float64": pa.float64(), "boolean": pa.bool_(), "int32": pa.int32(),
     "float32": pa.float32(), "uint64": pa.uint64(), "label": pa.string(), "int8": pa.int8(), "int16": pa.int16(),
     "uint8": pa.uint8(), "uint16": pa.uint16(), "uint32": pa.uint32(), "date": pa.date32(),
     "timestamp[s]": pa.timestamp("s"), "timestamp[ms]": pa.timestamp("ms"), "timestamp[us]": pa.timestamp("us"),
     "timestamp[ns]": pa.timestamp("ns"),
 }  # fmt: skip
+"""The type in which Arrow has what arrays hold."""
 # A column of whole numbers of 64 unsigned bits is left to the engine; only ROW_NUMBER() gives one here.
 _TYPES: Mapping[pa.DataType, Type] = {
-    **{kind: name for name, kind in _ARROW.items() if name != "uint64"},
+    **{kind: name for name, kind in ARROW.items() if name != "uint64"},
     pa.large_string(): "label", pa.string_view(): "label",
 }  # fmt: skip
+"""The type in which Arrow has what arrays hold."""
 
 
 def array_type(kind: pa.DataType) -> Type | None:
@@ -91,6 +93,10 @@ class Grids:
     def state(self, name: tuple[str, ...]) -> Any:
         """An object that stands for the rows of a table: another one as soon as they change."""
         return self._fetch(name)
+
+    def settled(self, table: tuple[str, ...]) -> bool:
+        """See :class:`..dense.seam.Source`."""
+        return False
 
     def rows(self, name: tuple[str, ...], fixed: Mapping[str, Any]) -> pa.Table:
         """The rows of a table in which some columns have these values."""
@@ -179,14 +185,14 @@ def arrow(outputs: Sequence[Output]) -> pa.Table:
 def _arrow(output: Output) -> pa.Table:
     fields, arrays = [], []
     found = output.rows()
-    for name, kind, _ in output.columns:
+    for name, kind in zip(output.form.names, output.form.types, strict=True):
         data, valid = found[name]
-        fields.append(pa.field(name, _ARROW[kind]))
+        fields.append(pa.field(name, ARROW[kind]))
         values = data.tolist() if kind == "label" else data
         mask = None if valid is None else ~valid
         if kind in INSTANTS:
             number = pa.array(values, pa.int32() if kind == "date" else pa.int64(), mask=mask)
-            arrays.append(number.view(_ARROW[kind]))
+            arrays.append(number.view(ARROW[kind]))
         else:
-            arrays.append(pa.array(values, _ARROW[kind], mask=mask))
+            arrays.append(pa.array(values, ARROW[kind], mask=mask))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))

@@ -36,6 +36,9 @@ class Trajectory:
 
     def newest(self, version: Version) -> int | None:
         """The greatest step of the table; None where it has no row."""
+        whole = version.span(self.place)
+        if whole is not None:
+            return int(whole.high)
         return max((b.high for c in version.chunks if (b := c.bounds(self.place)) is not None), default=None)
 
     def first(self, version: Version) -> int | None:

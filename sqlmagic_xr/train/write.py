@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ..sql.syntax import Tree, name_of
 
 if TYPE_CHECKING:
     from ..engine.context import Context, Prepared
+    from ..engine.draft import Draft
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class Write:
             context.store.append(self.table, rows.rename_columns(list(names)), statement=prepared.statement.text)
         except SqlError as error:
             raise prepared.statement.place(error) from error.__cause__
+
+    def keep_drafts(self, rows: Sequence[Draft], apart: frozenset[str], prepared: Prepared) -> None:
+        """The same for rows of the table's own shape that are not written out (see ``ScratchStore.append_drafts``)."""
+        statement = prepared.statement
+        try:
+            prepared.context.store.append_drafts(self.table, rows, statement.text, apart=apart)
+        except SqlError as error:
+            raise statement.place(error) from error.__cause__
 
 
 _PLANNED = ("INSERT INTO ... SELECT", "CREATE OR REPLACE TABLE ... AS SELECT")

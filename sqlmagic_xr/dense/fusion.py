@@ -1,0 +1,183 @@
+"""Nodes that are calculated together with what they are made of, which is then never formed as a whole.
+
+A sum over cells that are a function of smaller arrays (``SUM((d.v - c.v) * (d.v - c.v))`` for each pair of a point and
+a centre) goes through these cells block by block, so that they stay in a core's cache. ``ROW_NUMBER() = 1`` looks for
+the first cell of each partition and ranks no other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from . import operations
+from .align import aligner
+from .arrays import DTYPES, MAPS
+from .blocks import Rooms, in_parts
+from .node import Node, Refused, union
+from .text import Text
+
+_BLOCK = 32_768  # cells of a block: of float64 a quarter of a megabyte, of which several fit a core's own cache
+_ALONE = 8 * _BLOCK  # cells below which a second thread costs more than it gives
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A node and what it is calculated from instead of its arguments."""
+
+    args: tuple[Node, ...]
+    function: Callable[..., Any]
+
+
+def fused(nodes: Iterable[Node], roots: Sequence[Node], still: Callable[[Node], bool]) -> dict[Node, Fused]:
+    """What among some nodes is calculated together with what it is made of.
+
+    Args:
+        nodes: what a statement calculates, arguments first.
+        roots: those that somebody else needs too.
+        still: whether a node is calculated once for all steps.
+    """
+    every = list(nodes)
+    uses = Counter(argument for node in every for argument in set(node.args))
+    uses.update(dict.fromkeys(roots, 2))
+    found = {}
+    for node in every:
+        made = None if still(node) else _first(node, uses) or _blocked(node, uses, still)
+        if made is not None:
+            found[node] = made
+    return found
+
+
+def _first(node: Node, uses: Mapping[Node, int]) -> Fused | None:
+    """``ROW_NUMBER() OVER (...) = 1``."""
+    if node.op != "map" or node.data != "=":
+        return None
+    rank, one = node.args
+    if one.op != "constant" or one.data[1] != 1 or rank.op != "map" or rank.data != "to int64" or uses[rank] > 1:
+        return None
+    (numbers,) = rank.args
+    if numbers.op != "row number" or uses[numbers] > 1 or numbers.dims != node.dims:
+        return None
+    return Fused(numbers.args, operations.first(numbers))
+
+
+def _blocked(node: Node, uses: Mapping[Node, int], still: Callable[[Node], bool]) -> Fused | None:
+    """A sum for each of many cells over functions of smaller arrays."""
+    if node.op != "sum" or node.type != "float64" or not node.dims:
+        return None
+    factors, masks, _ = node.data
+    arrays = node.args[: factors + masks]
+    every = set(union(arrays))
+    inner: dict[Node, None] = {}
+    leaves: dict[Node, None] = {}
+
+    def visit(part: Node) -> None:
+        if part in inner or part in leaves:
+            return
+        if part.op != "map" or set(part.dims) != every or uses[part] > 1 or still(part):
+            leaves[part] = None
+            return
+        for argument in part.args:
+            visit(argument)
+        inner[part] = None
+
+    for array in arrays:
+        visit(array)
+    smaller = all(set(leaf.dims) < every for leaf in leaves)
+    if not inner or not smaller or any(set(array.dims) != every for array in arrays[:factors]):
+        return None
+    leaves.update(dict.fromkeys(node.args[factors + masks :]))
+    return Fused(tuple(leaves), BlockedSum(node, tuple(inner), tuple(leaves)))
+
+
+class BlockedSum:
+    """A sum whose cells are formed block by block along the first axis that is kept.
+
+    Args:
+        node: of operation ``sum``.
+        inner: the functions of cells that it is a sum of, arguments first.
+        leaves: the arrays and numbers that they are made of, and what the sum is multiplied by.
+    """
+
+    def __init__(self, node: Node, inner: Sequence[Node], leaves: Sequence[Node]) -> None:
+        factors, masks, _ = node.data
+        arrays = node.args[: factors + masks]
+        gone = tuple(axis for axis in union(arrays) if axis not in node.dims)
+        self._want = (*node.dims, *gone)
+        self._kept = len(node.dims)
+        self._aligners = [aligner(leaf.dims, self._want) for leaf in leaves]
+        self._along = [node.dims[0] in leaf.dims for leaf in leaves]
+        self._sizes = [(place, leaf.dims) for place, leaf in enumerate(leaves) if leaf.dims]
+        self._kernel = self._write(node, inner, leaves)
+        rest = node.args[factors + masks :]
+        self._rest = [list(leaves).index(argument) for argument in rest]
+        self._finish = operations.multiplied(node)
+
+    def __call__(self, *leaves: Any) -> Any:
+        """The sum.
+
+        Raises:
+            Refused: there is nothing to be added, or a sum is not finite.
+        """
+        lengths = {axis: n for place, dims in self._sizes for axis, n in zip(dims, leaves[place].shape, strict=True)}
+        shape = tuple(lengths[axis] for axis in self._want)
+        if 0 in shape:
+            raise Refused(operations.EMPTY)
+        given = []
+        for leaf, align, along in zip(leaves, self._aligners, self._along, strict=True):
+            leaf = leaf if align is None else align(leaf)
+            # What each block goes through again is small, and should lie in the order in which it is read.
+            given.append(leaf if along or np.ndim(leaf) < 2 else np.ascontiguousarray(leaf))
+        out = np.empty(shape[: self._kept])
+        step = max(1, _BLOCK // prod(shape[1:]))
+        in_parts(
+            lambda start, stop: self._kernel(start, stop, step, shape[1:], out, *given),
+            shape[0], alone=prod(shape) < _ALONE,
+        )  # fmt: skip
+        return self._finish(out, [leaves[place] for place in self._rest], False)
+
+    def _write(self, node: Node, inner: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., None]:
+        text = Text()
+        names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
+        factors, masks, _ = node.data
+        arrays = node.args[: factors + masks]
+        rooms = Rooms([arrays], inner)
+        body = []
+        for place, leaf in enumerate(leaves):
+            if self._along[place]:
+                names[leaf] = f"v{place}"
+                body.append(f"v{place} = l{place}[low:high]")
+        for place, part in enumerate(inner):
+            function = MAPS[part.data]
+            given = [names[argument] for argument in part.args]
+            if isinstance(function, np.ufunc):
+                given.append(rooms.take(place, part))
+            names[part] = f"n{place}"
+            body.append(f"n{place} = {text.name(function)}({', '.join(given)})")
+        body.append(self._added([names[array] for array in arrays], factors, text))
+        for name, kind in rooms.made.items():
+            text.line(f"{name} = {text.name(np.empty)}((step, *shape), {text.name(DTYPES[kind])})")
+        text.line("for low in range(start, stop, step):")
+        text.line("high = min(low + step, stop)", 2)
+        if rooms.made:
+            text.line("if high - low < step:", 2)
+            for name in rooms.made:
+                text.line(f"{name} = {name}[: high - low]", 3)
+        for line in body:
+            text.line(line, 2)
+        return text.function(["start", "stop", "step", "shape", "out", *(f"l{place}" for place in range(len(leaves)))])
+
+    def _added(self, given: Sequence[str], factors: int, text: Text) -> str:
+        gone = tuple(range(self._kept, len(self._want)))
+        if not gone:
+            return f"out[low:high] = {text.name(operations.masked_product)}(({', '.join(given)},), {factors})"
+        if factors == len(given) == 2 and len(gone) == 1:
+            return f"{text.name(np.vecdot)}({', '.join(given)}, out[low:high])"
+        product = given[0] if len(given) == 1 else (
+            f"{text.name(operations.masked_product)}(({', '.join(given)}), {factors})")  # fmt: skip
+        return f"{text.name(np.add.reduce)}({product}, {gone}, None, out[low:high])"

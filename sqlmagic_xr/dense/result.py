@@ -1,0 +1,122 @@
+"""The rows of a statement, put together from the arrays that its columns are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import align
+from .node import Axis, Node, Refused, Value
+from .relation import Relation
+from .seam import Form, Output
+from .text import Text
+
+
+class Result:
+    """What becomes the rows of a statement.
+
+    Args:
+        parts: the grids of which they are the cells.
+
+    Attributes:
+        roots: the nodes that they are made of.
+    """
+
+    def __init__(self, parts: Sequence[Relation]) -> None:
+        self._parts = tuple((part, _form(part)) for part in parts)
+        self.roots: list[Node] = []
+        for part in parts:
+            self.roots += [*part.scans, *(axis.origin for axis in part.axes)]
+            self.roots += [part.present] if part.present is not None else []
+            for column in part.columns:
+                cells, valid = column.value.cells, column.value.valid
+                self.roots += [cells, *([valid] if valid is not None else [])]
+        text = Text()
+        text.line(f"return {self.expression(text, lambda node: f'known[{text.name(node)}]')}")
+        self._function = text.function(["known"])
+
+    def of(self, known: Mapping[Node, Any]) -> list[Output]:
+        """The rows.
+
+        Raises:
+            Refused: there is none.
+        """
+        found: list[Output] = self._function(known)
+        return found
+
+    def expression(self, text: Text, name: Callable[[Node], str]) -> str:
+        """The same as an expression in a function's text, in which ``name`` tells what each node is called."""
+        outputs = ", ".join(_output(part, form, text, name) for part, form in self._parts)
+        sure = any(not part.axes and part.present is None for part, _ in self._parts)
+        return f"[{outputs}]" if sure else f"{text.name(_some)}([{outputs}])"
+
+
+def _some(outputs: list[Output]) -> list[Output]:
+    # DataFusion gives the type that it first guessed where there is no row, e.g. that of CASE's first branch.
+    if not any(output.count for output in outputs):
+        raise Refused("the result has no row, and then its types may be others")
+    return outputs
+
+
+def _form(part: Relation) -> Form:
+    places = {axis: place for place, axis in enumerate(part.axes)}
+    values = [column.value for column in part.columns]
+    names = tuple(column.name for column in part.columns)
+    dims = tuple(tuple(places[axis] for axis in _dims(value)) for value in values)
+    coordinates = {
+        name: places[value.dims[0]]
+        for name, value in zip(names, values, strict=True)
+        if value.cells.op == "coordinate" and value.valid is None
+    }
+    constants = tuple(place for place, value in enumerate(values) if not value.dims and value.valid is None)
+    types, owned = tuple(value.type for value in values), tuple(map(_owned, values))
+    return Form(len(part.axes), names, types, dims, coordinates, constants, owned)
+
+
+def _dims(value: Value) -> tuple[Axis, ...]:
+    """The axes of a column's array in the result."""
+    return value.cells.dims if value.valid is None or value.valid.dims == value.cells.dims else value.dims
+
+
+def _owned(value: Value) -> bool:
+    """Whether a column's array is a new one at each step, or the coordinates of an axis, which are nobody else's."""
+    cells = value.cells
+    return (
+        not cells.dims or cells.op in ("map", "coordinate", "count") or (cells.op == "sum" and cells.type == "float64")
+    )
+
+
+def _output(part: Relation, form: Form, text: Text, name: Callable[[Node], str]) -> str:
+    lengths = [f"{name(axis.origin)}.coordinates" for axis in part.axes]
+    cells, valid = [], []
+    for column, dims in zip(part.columns, form.dims, strict=True):
+        value = column.value
+        if value.valid is None or value.valid.dims == value.cells.dims:
+            cells.append(name(value.cells))
+            valid.append("None" if value.valid is None else name(value.valid))
+            continue
+        shape = _tuple([f"len({lengths[place]})" for place in dims])
+        for node, found in ((value.cells, cells), (value.valid, valid)):
+            found.append(f"{text.name(np.broadcast_to)}({_aligned(node, value.dims, text, name)}, {shape})")
+    present = "None"
+    if part.present is not None:
+        shape = _tuple([f"len({length})" for length in lengths])
+        present = f"{text.name(_present)}({_aligned(part.present, part.axes, text, name)}, {shape})"
+    given = [_tuple(lengths), _tuple(cells), _tuple(valid), present]
+    return f"{text.name(Output)}({text.name(form)}, {', '.join(given)})"
+
+
+def _present(cells: Any, shape: tuple[int, ...]) -> Any:
+    """Which cells of a grid are rows; None where all are."""
+    return None if cells.all() else np.broadcast_to(cells, shape)
+
+
+def _aligned(node: Node, want: tuple[Axis, ...], text: Text, name: Callable[[Node], str]) -> str:
+    change = align.aligner(node.dims, want)
+    return name(node) if change is None else f"{text.name(change)}({name(node)})"
+
+
+def _tuple(items: Sequence[str]) -> str:
+    return f"({', '.join(items)},)" if items else "()"
