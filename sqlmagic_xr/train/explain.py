@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..sql.syntax import Statement
 
@@ -44,6 +44,11 @@ class Explained:
     executor: str
     notes: Sequence[Note] = field(default=())
     sql: str = ""
+
+    def declined(self, notes: Sequence[Note]) -> Explained:
+        """The same, with the notes of executors that were asked before, unless their reasons are told already."""
+        told = {note.detail for note in self.notes}
+        return replace(self, notes=(*(note for note in notes if note.detail not in told), *self.notes))
 
     def __str__(self) -> str:
         lines = [f"{self.title}", f"  executor: {self.executor}", *(f"  {note}" for note in self.notes)]

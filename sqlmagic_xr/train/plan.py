@@ -7,7 +7,6 @@ values of the step (:mod:`.template`). Whatever cannot be had so with certainty 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -119,13 +118,7 @@ class PlannedStep:
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps that were made have shown it."""
         found = [runner.explain() for runner in self.runners]
-        return [_with_declined(e, n) for e, n in zip(found, self._declined, strict=True)]
-
-
-def _with_declined(told: Explained, declined: Sequence[Note]) -> Explained:
-    """What is told of a statement, and why other executors have declined it, unless that is told already."""
-    reasons = {note.detail for note in told.notes}
-    return dataclasses.replace(told, notes=(*(n for n in declined if n.detail not in reasons), *told.notes))
+        return [e.declined(n) for e, n in zip(found, self._declined, strict=True)]
 
 
 @dataclass(frozen=True)

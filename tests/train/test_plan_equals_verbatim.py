@@ -198,7 +198,7 @@ def compare(statements, d, p, w, arrays=False):
 
 
 @pytest.mark.parametrize("arrays", [False, True], ids=["relational", "arrays"])
-@settings(max_examples=500, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(
     first=inserts(), second=st.sampled_from(SECOND), made=st.sampled_from(MADE), d=data, p=state, w=weights
 )  # fmt: skip
