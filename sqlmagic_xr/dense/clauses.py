@@ -131,10 +131,11 @@ def narrowed(query: Tree, fixed: Mapping[str, Expression]) -> tuple[Tree, list[E
     if select is None or query["limit_clause"] or query["fetch"] or select["distinct"] or select["qualify"]:
         return None
     inner: dict[str, Column] = {}
-    stars = False
+    stars: list[tuple[str, ...]] = []
     for item in select["projection"]:
         if item == "Wildcard" or "Wildcard" in item or "QualifiedWildcard" in item:
-            stars = True
+            kind = {} if item == "Wildcard" else item.get("QualifiedWildcard", ({},))[0]
+            stars.append(name_of(kind["ObjectName"]) if "ObjectName" in kind else ())
             continue
         named = item.get("ExprWithAlias")
         expression = from_tree(named["expr"] if named else item["UnnamedExpr"])
@@ -145,9 +146,9 @@ def narrowed(query: Tree, fixed: Mapping[str, Expression]) -> tuple[Tree, list[E
             inner[label] = expression
         elif label in fixed:
             return None
-    if set(fixed) - set(inner) and (not stars or inner):
+    if not fixed.keys() <= inner.keys() and len(stars) != 1:
         return None
-    columns = {name: inner.get(name, Column((name,))) for name in fixed}
+    columns = {name: inner.get(name) or Column((*stars[0], name)) for name in fixed}
     groups = select["group_by"].get("Expressions")
     keys = [] if groups is None else [from_tree(tree) for tree in groups[0]]
     if (keys or select["having"]) and not all(column in keys for column in columns.values()):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ..sql.expression import Call, Column, Expression, Opaque, descend
+from ..sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend
 from ..sql.syntax import Tree, identifier, name_of, span_of
 from .clauses import Joining, joining, relabel
 from .node import INTEGERS, Graph, Node, Refused, Type, Value
@@ -193,9 +193,42 @@ def _fix(factors: Sequence[Factor], conditions: Sequence[Expression]) -> None:
         for group in classes:
             if (id(owner), found.column.name) in group:
                 _spread(inner, group, owner, found)
+    for condition in conditions:
+        found = _followed(factors, condition)
+        owner = None if found is None else _owner(factors, found.column)
+        if found is not None and owner is not None and not owner.joining.outer:
+            owner.fixings.append(found)
     for factor in factors:
         if factor.joining.outer:
             _fix_outer(factors, factor)
+
+
+def _followed(factors: Sequence[Factor], condition: Expression) -> Fixing | None:
+    """``before.step = cur.step - 1`` where ``cur.step`` is fixed: so is ``before.step``, and no more is said."""
+    if not (isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2):
+        return None
+    for column, other in (condition.args, condition.args[::-1]):
+        owner = _owner(factors, column) if isinstance(column, Column) else None
+        if owner is not None and isinstance(column, Column) and isinstance(other, Call):
+            value = _settled(factors, owner, other)
+            if value is not None:
+                return Fixing(column, value, condition)
+    return None
+
+
+def _settled(factors: Sequence[Factor], owner: Factor, expression: Expression) -> Expression | None:
+    """An expression with constants for the columns of other relations, all of which must be fixed."""
+    if isinstance(expression, Column):
+        source = _owner(factors, expression)
+        if source is None or source is owner or source.joining.outer or source.types[expression.name] != "int64":
+            return None
+        return next((f.value for f in source.fixings if f.column.name == expression.name), None)
+    if isinstance(expression, Call) and expression.name not in ("+", "-", "*"):
+        return None
+    if not isinstance(expression, (Call, Literal, Parameter)):
+        return None
+    parts = [_settled(factors, owner, part) for part in expression.parts]
+    return None if None in parts else expression.rebuilt([part for part in parts if part is not None])
 
 
 def _fix_outer(factors: Sequence[Factor], factor: Factor) -> None:
@@ -206,6 +239,7 @@ def _fix_outer(factors: Sequence[Factor], factor: Factor) -> None:
         pairs.append((Column((*earlier.qualifier, name)), Column((*factor.qualifier, name))))
     for condition in factor.joining.on:
         found = fixing(condition)
+        found = found or _followed(factors, condition)
         if found is not None and _owner(factors, found.column) is factor:
             factor.fixings.append(found)
         if isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2:

@@ -278,6 +278,11 @@ class Writer:
             "SELECT j AS k0, c.f - cur.v AS v FROM c, (SELECT f + 1 AS v FROM p q ORDER BY q.step LIMIT 1) cur",
             "SELECT j AS k0, c.f - cur.v AS v FROM c, (SELECT f AS v FROM p ORDER BY n LIMIT 1) cur",
             "SELECT MAX(step) AS v, MIN(step) AS w FROM s",
+            f"SELECT x.i AS k0, x.f - y.f AS v FROM s x JOIN s y USING (i) WHERE x.step = {k} AND y.step = x.step - 1",
+            f"SELECT x.i AS k0, y.f AS v FROM s x LEFT JOIN s y ON y.i = x.i AND 1 + x.step = y.step "
+            f"WHERE x.step = {k}",
+            f"SELECT q.i AS k0, q.v FROM (SELECT s.*, p.n AS o, p.f * s.f AS v FROM s, p WHERE p.step = 1) q "
+            f"WHERE q.step = {k}",
             f"SELECT i AS k0, f, m FROM gens WHERE n = {k}",
             f"SELECT x.i AS k0, x.f - y.f AS v FROM gens x LEFT JOIN gens y ON x.i = y.i AND y.n = {k} WHERE x.n = 1",
             f"SELECT x.i AS k0, x.f * t.f AS v, t.n AS c FROM s x JOIN totals t USING (step) WHERE x.step = {k}",

@@ -139,6 +139,9 @@ SELECT COUNT(DISTINCT i) AS n, COUNT(DISTINCT label) AS m FROM x JOIN y USING (s
 SELECT i, COUNT(DISTINCT y.t) AS n, COUNT(DISTINCT x.s) FILTER (WHERE v > 0) AS m FROM x JOIN y USING (s) GROUP BY i
 SELECT s, i, v FROM scaled WHERE i < 2
 SELECT x.s, x.i, x.v * h AS v FROM x JOIN halves ON x.i = halves.i WHERE n = :k
+SELECT a.i, a.m - c.m AS v FROM state a JOIN state c ON c.i = a.i AND c.step = a.step - 1 WHERE a.step = 2
+SELECT a.i, a.m - c.m AS v FROM state a LEFT JOIN state c ON c.i = a.i AND c.step = a.step - 1 WHERE a.step = 2
+SELECT q.s, q.i, q.w FROM (SELECT y.label, x.*, v * 2 AS w FROM x JOIN y ON x.s = y.s) q WHERE q.i = 1
 SELECT a.i, q.v FROM state a JOIN (SELECT step, SUM(m) AS v FROM state GROUP BY step) q USING (step) WHERE a.step = :k
 SELECT a.i, a.m - q.m AS v FROM state a JOIN (SELECT * FROM state) q ON q.i = a.i AND q.step = a.step WHERE q.step = 2
 SELECT a.i, q.m AS v FROM state a LEFT JOIN (SELECT step, i, m FROM state) q ON q.i = a.i AND q.step = 1
