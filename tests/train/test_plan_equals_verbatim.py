@@ -169,6 +169,8 @@ def has_one_answer(statements, ctx, k):
     """
     if not any("LIMIT 1" in s or "newest" in s for s in statements):
         return True
+    if FROM_MADE in statements:
+        return False  # which adds several rows of one step before the read
     steps = ctx.scratch("p").to_arrow().column("step").to_pylist()
     return steps.count(max(steps, default=0)) <= 1 or (k == 0 and len(statements) == 1)
 
