@@ -120,22 +120,24 @@ class ScratchStore:
         Args:
             statement: what the history shall say.
         """
-        with self._turn:
-            self._await_turn()
-            transaction = self._moment.transaction
-            if transaction is None:
-                work = Work(self._moment.entries, statement=statement)
-                yield work
-                self._commit(work)
-                return
-            self.check_usable()
-            try:
-                work = transaction.work.copy(statement)
-                yield work
-                transaction.work = work
-            except BaseException:
+        transaction: Transaction | None = None
+        try:
+            with self._turn:
+                self._await_turn()
+                transaction = self._moment.transaction
+                if transaction is None:
+                    work = Work(self._moment.entries, statement=statement)
+                    yield work
+                    self._commit(work)
+                else:
+                    self.check_usable()
+                    work = transaction.work.copy(statement)
+                    yield work
+                    transaction.work = work
+        except BaseException:
+            if transaction is not None:
                 transaction.failed = True
-                raise
+            raise
 
     def append(self, name: str, rows: Any, statement: str) -> int:
         """Add rows to a table, checked; returns how many. See :meth:`ScratchTable.append`."""

@@ -18,7 +18,6 @@ from sqlmagic_xr.train.arrays import ArrayExecutor
 from sqlmagic_xr.train.plan import PlannedStep
 
 from .harness import Answer, Contender, Effort, Report, Target, benchmark, race
-from .linear import BEGIN, CREATE, OURS, RATE, synthetic_rows
 from .shapes import CENTROID, K_MEANS, digits
 from .steps import VARYING, run_steps
 
@@ -175,57 +174,6 @@ def mini_batches(effort: Effort) -> Report:
     out = np.tanh(images[held] @ w1.reshape(784, HIDDEN) + b1) @ w2.reshape(HIDDEN, 10) + b2
     report.notes.append(f"held-out accuracy after 20 epochs: {(out.argmax(1) == labels[held]).mean():.3f}")
     return report
-
-
-def line(rows: pa.Table, arrays: bool) -> Contender:
-    """Linear regression, one INSERT a step."""
-
-    def ready() -> Callable[[int], Answer]:
-        context = Context(namespace=lambda: {"d": rows})
-        context.script(f"{CREATE}; {BEGIN}")
-        step = step_by(context, [OURS], ["params"], arrays)
-        run_steps(context, step, 0, 2, lr=RATE)
-        context.sql("DELETE FROM params WHERE step > 0")
-
-        def run(steps: int) -> Answer:
-            run_steps(context, step, 0, steps, lr=RATE)
-            last = context.scratch("params").to_arrow().to_pylist()[-1]
-            return np.array([last["a"], last["b"]])
-
-        return run
-
-    return ready
-
-
-def line_numpy(rows: pa.Table) -> Contender:
-    """NumPy by hand."""
-
-    def ready() -> Callable[[int], Answer]:
-        x, y = rows["x"].to_numpy(), rows["y"].to_numpy()
-
-        def run(steps: int) -> Answer:
-            a = b = 0.0
-            for _ in range(steps):
-                off = y - (a * x + b)
-                a, b = a - RATE * np.mean(-2.0 * x * off), b - RATE * np.mean(-2.0 * off)
-            return np.array([a, b])
-
-        return run
-
-    return ready
-
-
-def _lines(count: int, steps: int, ratio: float) -> Callable[[Effort], Report]:
-    def measure(effort: Effort) -> Report:
-        rows = synthetic_rows(count)
-        contenders = {"arrays": line(rows, True), "NumPy": line_numpy(rows), "DataFusion": line(rows, False)}
-        return race(contenders, steps=steps, effort=effort, targets=[Target("arrays", "NumPy", ratio)])
-
-    return measure
-
-
-for _count, _steps, _ratio in ((442, 200, 0.1), (100_000, 50, 0.5), (1_000_000, 10, 1 / 1.2), (5_000_000, 5, 2.5)):
-    benchmark(f"Linear regression as array code, {_count:,} rows")(_lines(_count, _steps, _ratio))
 
 
 def means(arrays: bool) -> Contender:

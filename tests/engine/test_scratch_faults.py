@@ -11,14 +11,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import sqlmagic_xr.engine
+from sqlmagic_xr.engine.draft import Draft
 
 from .conftest import Db
 
 ENGINE = str(Path(sqlmagic_xr.engine.__file__).parent)
-ROOMS = {"store", "scratch", "transaction", "chunk", "keys", "constraints", "rows", "change", "schema", "pruning"}
+ROOMS = {"store", "scratch", "transaction", "chunk", "draft", "keys", "constraints", "rows", "change", "schema",
+         "pruning"}  # fmt: skip
 
 
 @cache
@@ -88,6 +91,14 @@ def append(db: Db) -> None:
     db.store.scratch("t").append({"k": [7], "v": [1.0]})
 
 
+def drafts(db: Db) -> None:
+    schema = db.store.table("t").definition.schema
+    rows = [Draft(1, (np.int64(k), np.float64(1.0)), schema, 16) for k in (7, 9)]
+    with db.store.transaction():
+        for row in rows:
+            db.store.append_drafts("t", [row], "INSERT", apart=frozenset())
+
+
 def insert(db: Db) -> None:
     db.run("INSERT INTO t VALUES (7, 1.0), (9, 1.0)")
 
@@ -111,7 +122,8 @@ def restore(db: Db) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "every"), [(append, 1), (both_tables, 5), (restore, 1), (insert, 17), (update, 37), (script, 41)]
+    ("change", "every"),
+    [(append, 1), (drafts, 1), (both_tables, 5), (restore, 1), (insert, 17), (update, 37), (script, 41)],
 )
 def test_an_interrupt_at_any_line_leaves_before_or_after(change: Callable[[Db], None], every: int):
     db = start()

@@ -1,0 +1,125 @@
+"""What is calculated together with what it is made of equals what DataFusion gives, in one block and in many."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from datafusion import SessionContext
+
+from sqlmagic_xr.dense.fusion import BlockedSum
+from sqlmagic_xr.dense.node import Refused
+from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.sql.syntax import parse_one
+from sqlmagic_xr.train.gridded import Grids, arrow
+
+PAIRS = "FROM d JOIN c ON d.p = c.p GROUP BY d.i, c.k"
+SUMS = {
+    "squares": f"SELECT d.i, c.k, SUM((d.v - c.v) * (d.v - c.v)) AS s {PAIRS}",
+    "power": f"SELECT d.i, c.k, 2 * SUM(power(d.v - c.v, 2)) / 3 AS s {PAIRS}",
+    "other order": "SELECT c.k, d.i, AVG(abs(c.v - d.v)) AS s FROM c JOIN d ON d.p = c.p GROUP BY c.k, d.i",
+    "three factors": f"SELECT d.i, c.k, SUM((d.v - c.v) * exp(c.v * d.v) * (d.v + c.v)) AS s {PAIRS}",
+    "masked": f"SELECT d.i, c.k, SUM(d.v - c.v) FILTER (WHERE d.v > c.v) AS s {PAIRS}",
+    "masked by a case": f"SELECT d.i, c.k, SUM(CASE WHEN d.v > c.v THEN d.v - c.v ELSE 0.5 END) AS s {PAIRS}",
+    "two axes gone": "SELECT d.i, SUM((d.v - c.v) * (d.v + c.v)) AS s FROM d JOIN c ON d.p = c.p GROUP BY d.i",
+}
+
+
+def tables(rows, pixels=7, centres=3):
+    rng = np.random.default_rng(rows)
+
+    def long(first, count):
+        i, p = (a.ravel() for a in np.meshgrid(np.arange(count), np.arange(pixels), indexing="ij"))
+        return pa.table({first: i, "p": p, "v": rng.normal(size=i.size)})
+
+    return {"d": long("i", rows), "c": long("k", centres)}
+
+
+def program_of(sql, data):
+    grids = Grids(lambda name: data.get(name[0]), lambda name: {"d": ("i", "p"), "c": ("k", "p")}.get(name[0], ()))
+    # As if a step wrote the tables: nothing is kept from one run to the next.
+    program = Program([Query(parse_one(sql).tree["Query"], tuple((name,) for name in data))], grids, {})
+    return program, grids
+
+
+def by_arrays(sql, data):
+    """The rows at the first step and at the second, when the instructions are one function."""
+    program, grids = program_of(sql, data)
+    found = [arrow(program.step(grids, {}).run(0)) for _ in range(3)]
+    assert program.code(0).ready
+    return found
+
+
+def by_datafusion(sql, data):
+    context = SessionContext()
+    for name, table in data.items():
+        context.register_record_batches(name, [table.to_batches()])
+    return context.sql(sql).to_arrow_table()
+
+
+def rows_of(table):
+    keys = [n for n in table.column_names if n in ("i", "k")]
+    return table.sort_by([(n, "ascending") for n in keys]).to_pandas()[sorted(table.column_names)]
+
+
+@pytest.mark.parametrize("rows", [1, 40, 30_000])
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_of_what_two_arrays_span(name, rows):
+    data = tables(rows)
+    program, _ = program_of(SUMS[name], data)
+    # What a FILTER lets through is counted as well, and so formed as a whole.
+    blocked = any(isinstance(function, BlockedSum) for _, _, function in program.code(0).whole)
+    assert blocked == (name != "masked")
+    theirs = rows_of(by_datafusion(SUMS[name], data))
+    for mine in map(rows_of, by_arrays(SUMS[name], data)):
+        assert list(mine.dtypes) == list(theirs.dtypes)
+        assert (mine.isna() == theirs.isna()).all(axis=None)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_what_is_not_finite_is_refused():
+    data = tables(50)
+    data["c"] = data["c"].set_column(2, "v", pa.array(np.where(np.arange(21) == 4, np.inf, 1.0)))
+    with pytest.raises(Refused, match="not finite"):
+        by_arrays(SUMS["squares"], data)
+
+
+FIRST = """
+SELECT i, k FROM (SELECT d.i, c.k, ROW_NUMBER() OVER (PARTITION BY d.i ORDER BY {}) AS place
+                  FROM d CROSS JOIN c WHERE d.p = 0 AND c.p = 0) r WHERE place = 1"""
+ORDERS = ["abs(d.v - c.v)", "d.v * c.v DESC", "round(c.v), c.k DESC", "CAST(round(c.v) AS BIGINT), c.v DESC"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_first_of_each_partition(order):
+    data = tables(30, centres=9)
+    sql = FIRST.format(order)
+    program, _ = program_of(sql, data)
+    assert not any(node.op == "row number" for node, _, _ in program.code(0).whole)
+    theirs = rows_of(by_datafusion(sql, data))
+    for mine in by_arrays(sql, data):
+        assert rows_of(mine).equals(theirs)
+
+
+def centres(*values):
+    places = np.arange(len(values))
+    return {"d": tables(4)["d"], "c": pa.table({"k": places, "p": np.zeros(len(values), np.int64), "v": values})}
+
+
+def test_rows_behind_the_first_may_be_equal():
+    sql = FIRST.format("c.v")
+    for mine in by_arrays(sql, centres(2.0, 1.0, 2.0)):
+        assert set(mine["k"].to_pylist()) == {1}
+    with pytest.raises(Refused, match="between equal rows"):
+        by_arrays(sql, centres(1.0, 2.0, 1.0))
+
+
+def test_a_negative_zero_is_before_a_zero():
+    data = centres(0.0, -0.0, 1.0)
+    for sql, first in ((FIRST.format("c.v"), 1), (FIRST.format("abs(c.v - 1) DESC, c.v DESC"), 0)):
+        assert set(by_datafusion(sql, data)["k"].to_pylist()) == {first}
+        for mine in by_arrays(sql, data):
+            assert set(mine["k"].to_pylist()) == {first}
+
+
+def test_a_nan_that_is_sorted_is_refused():
+    with pytest.raises(Refused, match="NaN"):
+        by_arrays(FIRST.format("c.v"), centres(np.nan, 1.0))
