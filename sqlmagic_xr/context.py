@@ -8,6 +8,7 @@ from .engine import context as engine
 
 if TYPE_CHECKING:
     from .engine.frame import Frame
+    from .engine.prepared import Executor, Prepared
     from .engine.result import Answer
     from .sql.syntax import Tree
     from .train.loop import Training
@@ -28,13 +29,13 @@ class Context(engine.Context):
         [1.0, 0.5, 0.25, 0.125]
     """
 
-    def answer(self, prepared: engine.Prepared, tree: Tree, frame: Frame, executor: engine.Executor) -> Answer | None:
+    def answer(self, prepared: Prepared, tree: Tree, frame: Frame, executor: Executor) -> Answer | None:
         """See :meth:`.engine.context.Context.answer`."""
         from .queries.answer import answer
 
         return answer(self, prepared, tree, frame, executor)
 
-    def told(self, tree: Tree, frame: Frame, executor: engine.Executor) -> str:
+    def told(self, tree: Tree, frame: Frame, executor: Executor) -> str:
         """See :meth:`.engine.context.Context.told`."""
         from .queries.answer import told
 

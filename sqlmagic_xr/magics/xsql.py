@@ -20,7 +20,8 @@ from .shared import get_context
 
 if TYPE_CHECKING:
     from ..display.screen import Screen
-    from ..engine.context import Context, Prepared
+    from ..engine.context import Context
+    from ..engine.prepared import Prepared
     from ..engine.result import Result
     from ..sql.draft import Columns
     from ..sql.syntax import Statement

@@ -21,8 +21,9 @@ from ..train.hoist import default_budget
 from .pays import names_of, refuse_at_sight, weigh
 
 if TYPE_CHECKING:
-    from ..engine.context import Context, Executor, Prepared
+    from ..engine.context import Context
     from ..engine.frame import Frame
+    from ..engine.prepared import Executor, Prepared
     from ..engine.result import Answer
 
 _ARRAYS = {pa.string_view(): pa.string(), pa.large_string(): pa.string()}  # the types in which arrays give texts

@@ -18,7 +18,8 @@ from .hoist import default_budget
 from .write import Write, write_of
 
 if TYPE_CHECKING:
-    from ..engine.context import Context, Prepared
+    from ..engine.context import Context
+    from ..engine.prepared import Prepared
     from .plan import Runner
 
 

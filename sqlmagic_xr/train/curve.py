@@ -21,7 +21,8 @@ from .trajectory import Trajectory
 from .units import units_of
 
 if TYPE_CHECKING:
-    from ..engine.context import Context, Prepared
+    from ..engine.context import Context
+    from ..engine.prepared import Prepared
 
 _PIECE = 0.2  # seconds that bringing a curve up to date may take at a time, so that buttons act in between
 _GROWTH = 8  # a piece is at most so many times as long as the one before it

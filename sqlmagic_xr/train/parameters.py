@@ -16,7 +16,8 @@ from .expression import Expression
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from ..engine.context import Context, Prepared
+    from ..engine.context import Context
+    from ..engine.prepared import Prepared
 
 LOOP = ("k", "step", "next_step", "seed", "random")
 """The loop's own: the newest generation (twice), the one to make, the run's seed, a number in [0, 1) for the step."""

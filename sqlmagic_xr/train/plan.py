@@ -27,7 +27,8 @@ from .template import Template, parameter_text, stored_text
 from .write import Write, write_of
 
 if TYPE_CHECKING:
-    from ..engine.context import Context, Prepared
+    from ..engine.context import Context
+    from ..engine.prepared import Prepared
     from ..engine.scratch import Version
 
 _VARIANTS = 8  # foldings of one statement; a statement whose reads differ more often gains nothing by being folded

@@ -10,7 +10,8 @@ from ..engine import query
 from ..sql.syntax import Statement, Tree
 
 if TYPE_CHECKING:
-    from ..engine.context import Context, Prepared
+    from ..engine.context import Context
+    from ..engine.prepared import Prepared
 
 
 def prepare_step(context: Context, statements: Sequence[Statement], values: Mapping[str, Any]) -> list[Prepared]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .explain import Explained, Note, title_of
 
 if TYPE_CHECKING:
-    from ..engine.context import Prepared
+    from ..engine.prepared import Prepared
 
 
 class Step(Protocol):

@@ -13,8 +13,9 @@ from ..errors import SqlError
 from ..sql.syntax import Tree, name_of
 
 if TYPE_CHECKING:
-    from ..engine.context import Context, Prepared
+    from ..engine.context import Context
     from ..engine.draft import Draft
+    from ..engine.prepared import Prepared
 
 
 @dataclass(frozen=True)

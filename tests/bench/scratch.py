@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from sqlmagic_xr.engine.context import Context, Prepared
+from sqlmagic_xr.engine.context import Context
+from sqlmagic_xr.engine.prepared import Prepared
 from sqlmagic_xr.sql.syntax import parse_one
 
 from .harness import Effort, Report, Verdict, benchmark

@@ -1,0 +1,151 @@
+"""A statement that is ready to run any number of times: bind, route, execute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..autodiff.rewrite import rewrite
+from ..errors import SqlError
+from ..sql.parameters import bind, can_be_parameter, missing
+from ..sql.syntax import Statement, Tree, name_of, to_sql
+from . import dml, inventory, plans
+from .failures import translate
+from .frame import Frame
+from .interrupt import interruptible
+from .result import Result
+
+if TYPE_CHECKING:
+    from .context import Context
+
+Executor = Literal["auto", "dense", "relational"]
+"""Who runs a query: DataFusion ("relational"), array code or nobody ("dense"), or whichever pays ("auto")."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A statement that is read and differentiated; :meth:`run` binds its parameters and runs it.
+
+    Attributes:
+        context: where it runs.
+        statement: what the user wrote.
+        tree: what will run, parameters still in it; None where only DataFusion can read the statement.
+    """
+
+    context: Context
+    statement: Statement
+    tree: Tree | None
+
+    def run(self, values: Mapping[str, Any] | None = None, executor: Executor = "relational") -> Result:
+        """Bind and run.
+
+        Args:
+            values: parameters by name; the notebook's variables stand behind them.
+            executor: who runs it, if it is a query.
+
+        Raises:
+            SqlError: with the place in the user's text. Nothing has changed then.
+        """
+        try:
+            return self._run(values or {}, executor)
+        except SqlError as error:
+            self.context.store.fail()
+            raise self.statement.place(error, error.span or self.statement.first_word) from error.__cause__
+        except Exception as error:
+            self.context.store.fail()
+            raise self.explain_error(error) from error
+
+    def grid(self, values: Mapping[str, Any]) -> tuple[Frame, int] | None:
+        """The rows that the statement fetches, and their number, where it only selects or joins whole tables.
+
+        Nothing runs for it. None where it aggregates, filters, limits, fetches nothing, or cannot be planned.
+        """
+        if self.tree is None or not isinstance(self.tree, dict):
+            return None
+        kind, node = next(iter(self.tree.items()))
+        query = {"Query": self.tree, "CreateTable": node.get("query"), "Insert": node.get("source")}.get(kind)
+        if query is None:
+            return None
+        try:
+            tree = Prepared(self.context, self.statement, query if kind == "Query" else {"Query": query}).bind(values)
+            frame = self.context.plan(to_sql(tree))
+            rows = plans.grid_rows(frame, self.context)
+        except Exception:  # whatever it is, running the statement says it better
+            return None
+        return None if rows is None else (frame, rows)
+
+    def explain_error(self, error: Exception) -> SqlError:
+        """The error for a person, with its place, that stands for one that the engine raised."""
+        context = self.context
+        plan = None if self.statement.has_effects or self.tree is None else self._plan_variant
+        return translate(error, self.statement, context.tables, functions=list(context.functions), plan=plan)
+
+    def _plan_variant(self, tree: Tree) -> None:
+        """Plan another tree in the place of the statement's own; it raises what the engine raises."""
+        prepared = Prepared(self.context, self.statement, rewrite(tree, self.context.tables, rules=self.context.rules))
+        self.context.plan(to_sql(prepared.bind({}))).execution_plan()
+
+    def bind(self, values: Mapping[str, Any]) -> Tree:
+        """The tree with every parameter a literal.
+
+        Raises:
+            ParameterError: one has no value, or one that SQL has no literal for.
+        """
+        namespace = self.context.variables.namespace
+        variables = namespace() if namespace is not None else {}
+
+        def lookup(name: str) -> Any:
+            if name in values:
+                return values[name]
+            if name in variables:
+                return variables[name]
+            known = (n for n, v in variables.items() if not n.startswith("_") and can_be_parameter(v))
+            raise missing(name, [*values, *known])
+
+        return bind(self.tree, lookup)
+
+    def _run(self, values: Mapping[str, Any], executor: Executor) -> Result:
+        statement, context = self.statement, self.context
+        if self.tree is None:
+            return self._pass_on(statement.text)
+        tree = self.bind(values)
+        if statement.kind in ("CreateTable", "CreateView"):  # a table wins over a variable of its name
+            context.variables.release(name_of(tree[statement.kind]["name"])[-1])
+        if dml.has_effects(tree):
+            effect = dml.execute(statement, tree, context)
+            frame = None if effect.returning is None else context.frame_of(effect.returning)
+            return Result(statement, tree, frame, effect.tag, effect.rows)
+        sql = statement.text if tree is statement.tree else to_sql(tree)
+        if statement.has_effects:
+            return self._pass_on(sql)
+        listing = inventory.shown(context, tree)
+        if listing is not None:
+            return Result(statement, sql, context.frame_of(listing))
+        frame = context.plan(sql, tree)
+        answer = None
+        if executor != "relational" and statement.kind == "Query":
+            answer = context.answer(self, tree, frame, executor)
+        return Result(
+            statement, sql, frame, plan=self._explain(tree, executor), limited=lambda: plans.limited(frame, context),
+            explain_error=self.explain_error, answer=answer,
+        )  # fmt: skip
+
+    def _explain(self, tree: Tree, executor: Executor) -> str:
+        """The plan that EXPLAIN asks for, drawn by us; "" where it asks for a run, another format, or nothing."""
+        asked = tree["Explain"] if self.statement.kind == "Explain" else None
+        if asked is None or asked["analyze"] or asked["verbose"] or asked.get("format") or asked.get("options"):
+            return ""
+        inner = asked["statement"]
+        frame = self.context.plan(to_sql(inner), tree)
+        who = self.context.told(inner, frame, executor) if executor != "relational" and "Query" in inner else ""
+        return "\n".join(([who] if who else []) + [plans.explain(frame, self.context)])
+
+    def _pass_on(self, sql: str) -> Result:
+        """A statement of DataFusion's own, with or without effects: it runs once, now."""
+        if not self.statement.has_effects:
+            return Result(self.statement, sql, self.context.plan(sql), explain_error=self.explain_error)
+        frame = self.context.plan(sql)
+        rows = interruptible(frame.to_arrow_table, frame)
+        verb = " ".join(token.text.upper() for token in self.statement.tokens[:2])
+        return Result(self.statement, sql, self.context.frame_of(rows) if rows.num_rows else None, f"{verb}: done")
