@@ -14,6 +14,7 @@ REFUSED = [
     ("grad(expp(x), x) FROM d", DerivativeError, "expp has no derivative", "expp(x", "Did you mean `exp`?"),
     ("grad(x > y, x) FROM d", DerivativeError, "> has no derivative", "x > y", "CASE WHEN"),
     ("grad(y + (x ^ 2), x) FROM d", DerivativeError, "^ has no derivative", "x ^ 2", "power(x, y)"),
+    ("grad(y + x ** 2, x) FROM d", ParseError, "** is no operator", "**", "power(x, 2)"),
     ("grad(1 + i / j, i) FROM d", DerivativeError, "division of integers", "i / j", "CAST(a AS DOUBLE)"),
     ("grad(x * (i / $n), i) FROM d", DerivativeError, "division of integers", "i / $n", "1.0 * a / b"),
     ("grad(CAST(x AS VARCHAR), x) FROM d", DerivativeError, "CAST to VARCHAR", "x", "Numbers"),
