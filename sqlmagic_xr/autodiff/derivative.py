@@ -26,8 +26,26 @@ from ..sql.expression import (
 )  # fmt: skip
 from ..sql.scope import ColumnType
 from ..sql.syntax import Tree
+from .collect import collected
+from .intermediate import Intermediate
 from .rules import AGGREGATES, DEFINED, EXTREMES, FOLDED, NONE, SAME, SHIFTS, UNARY, Rules, nearest, read
-from .simplify import ZERO, add, build, choose, is_zero, multiply, number
+from .simplify import (
+    ZERO,
+    add,
+    build,
+    choose,
+    divide,
+    factors,
+    intermediate,
+    is_logistic,
+    is_sum,
+    is_zero,
+    multiply,
+    negative,
+    number,
+    plain,
+    subtract,
+)  # fmt: skip
 
 REAL = Opaque({"Double": "None"})
 _INTEGER_TYPES = ("TinyInt", "SmallInt", "MediumInt", "Int", "Integer", "BigInt", "Unsigned", "UInt", "HugeInt", "INT")
@@ -82,6 +100,9 @@ class Derivative:
     def _of(self, node: Expression) -> Expression | None:
         if isinstance(node, Column):
             return self.scope.derivative(node)
+        if isinstance(node, Intermediate):
+            found = self.of(node.value)
+            return None if found is None else intermediate(collected(found))
         if not self.scope.depends(node):
             return None
         match node:
@@ -135,18 +156,41 @@ class Derivative:
             raise refused(node, what, f"It is known with {len(partials)}.")
         if name == "/":
             self._check_division(node)
+            return self._quotient(node)
         total: Expression = ZERO
+        whole = name not in _ARITHMETIC
         for partial, arg in zip(partials, args, strict=False):
             tangent = None if partial == "0" else self.of(arg)
             if tangent is not None:
+                tangent = intermediate(tangent) if whole else tangent
                 total = add(total, multiply(self._partial(partial, node), tangent))
-        return total
+        if not whole:
+            return total
+        total = collected(total)
+        # exp(u)' is exp(u) * u', spread out: all its derivatives are multiples of exp(u)
+        return total if node in factors(total).over else intermediate(total)
+
+    def _quotient(self, node: Call) -> Expression | None:
+        """That of y = a / b as (a1 - y * b1) / b: the value is there already, and b is not squared."""
+        a, b = node.args
+        above, below = self.of(a), self.of(b)
+        if above is None and below is None:
+            return None
+        below = None if below is None else intermediate(below)
+        if below is None:
+            return intermediate(divide(above or ZERO, b))
+        value = intermediate(node)
+        if above is None or is_logistic(b):  # 1 + exp(z) goes with each exp(z) apart, so that none overflows
+            rest = multiply(divide(negative(value), b), below)
+            return intermediate(rest if above is None else add(divide(above, b), rest))
+        return intermediate(divide(collected(subtract(above, multiply(value, below))), b))
 
     def _partial(self, text: str, node: Call) -> Expression:
         """A rule's text, filled in for a call."""
         key = (text, node)
         if key not in self.partials:
-            self.partials[key] = fill(read(text), node)
+            made = fill(read(text), node)
+            self.partials[key] = intermediate(made) if is_sum(made) and made.origin is None else made
         return self.partials[key]
 
     def _check_division(self, node: Call) -> None:
@@ -169,6 +213,8 @@ class Derivative:
             case Cast():
                 kind = node.type.tree if isinstance(node.type.tree, str) else next(iter(node.type.tree))
                 return "integer" if str(kind).startswith(_INTEGER_TYPES) else "real"
+            case Intermediate():
+                return self.type_of(node.value)
             case Case():
                 results = [result for _, result in node.branches] + ([node.default] if node.default else [])
                 return self._common(results)
@@ -208,7 +254,7 @@ class Derivative:
         assert tangent is not None
 
         def first(least: bool) -> Expression:
-            order = Opaque([_ordered(node.args[0], ascending), _ordered(tangent, least)])
+            order = Opaque([_ordered(plain(node.args[0]), ascending), _ordered(plain(tangent), least)])
             return self._masked(Call("first_value", (tangent,), filter=node.filter, order=order), node)
 
         return multiply(Literal(0.5), add(first(True), first(False)))
@@ -245,6 +291,7 @@ class Derivative:
 
     def _covers(self, new: Expression, old: Expression) -> bool:
         """Whether ``new`` is surely NULL wherever ``old`` is."""
+        new, old = plain(new), plain(old)
         if new == old:
             return True
         if isinstance(new, Case) and isinstance(old, Case) and new.operand == old.operand:
@@ -269,6 +316,8 @@ class Derivative:
                 return frozenset() if self.scope.never_null(node) else frozenset((node,))
             case Cast():
                 return None if node.kind == "TryCast" else self._strict(node.value)
+            case Intermediate():
+                return self._strict(node.value)
             case Call() if SAME.get(node.name, node.name) in _STRICT and node.window is None:
                 parts = [self._strict(part) for part in node.args]
                 known = [part for part in parts if part is not None]
@@ -295,6 +344,7 @@ class Derivative:
         return refused(node, f"{node.name} has no derivative that we know", f"{hint} {registered}.".strip())
 
 
+_ARITHMETIC = frozenset({"+", "-", "*"})
 _TYPE_OF_ARGUMENTS = frozenset(
     {"+", "-", "*", "/", "%", "abs", "greatest", "least", "coalesce", "nullif", "sum", "min", "max", *SHIFTS}
 )

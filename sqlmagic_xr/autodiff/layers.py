@@ -12,6 +12,7 @@ from ..errors import DerivativeError, SqlError, UnknownNameError
 from ..sql.expression import Call, Column, Expression, Literal, columns, from_tree, replace_parts, to_sql, unique
 from ..sql.scope import ColumnType, Environment, Item, Query, Relation, Scope, item_key
 from ..sql.syntax import identifier
+from .collect import collected
 from .derivative import Derivative, real, refused
 from .rules import CALLS, Rules
 from .simplify import ONE, ZERO, add, multiply
@@ -267,7 +268,7 @@ class Layers:
         found = derivative.of(inner.expression)
         if found is None:
             return None
-        made = real(found, derivative)
+        made = real(collected(found), derivative)
         read = {view.needs[path] for path in columns(made) if path in view.needs}
         return Worked(made, frozenset(read) | inner.needs)
 

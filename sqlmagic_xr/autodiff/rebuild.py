@@ -6,16 +6,22 @@ wildcards are kept from showing them, and long derivatives get their shared part
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
+from string import ascii_lowercase
 
 from ..errors import DerivativeError, UnknownNameError
 from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, columns, descend, tree_columns
 from ..sql.scope import Item, Query, Scope
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
+from .collect import collected
 from .layers import Companion, Variable
 from .reading import Reading, Standing, is_call
-from .sharing import GROWTH, WORTH, Shared, share, size
+from .rules import CALLS
+from .sharing import GROWTH, LONG, TOO_LONG, WORTH, Shared, share
+from .simplify import Plain, plain
+from .size import size
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Rebuilding:
         self.below: dict[int, Below] = {}
         self.ctes: dict[int, list[Tree]] = {}
         self.count = 0
+        self.plain: Plain = {}
 
     def statement(self, tree: Tree) -> Tree:
         """The statement with what was worked out in its place."""
@@ -92,19 +99,22 @@ class Rebuilding:
         found = [self.worked[id(s.node)] for s in standing] + [expression for _, expression in extra]
         known: dict[int, int] = {}
         total = sum(size(expression, known) for expression in found)
-        if total < WORTH or total < GROWTH * self._written_size(scope, standing) or not self._may_share(scope):
+        written = self._written_size(scope, standing)
+        long = total > LONG * written
+        if not (long or (total >= WORTH and total >= GROWTH * written)) or not self._may_share(scope):
             return
         row = [s.row for s in standing] + [not scope.groups] * len(extra)
         shared = share(found, within=row, name=self._free_names(scope), safe=lambda node: self._safe(node, scope))
-        if not shared.levels:
+        if shared.levels and total < WORTH and 2 * shared.size > total and total < TOO_LONG * written:
             return
         new = shared.expressions
-        renamed = None if len(scope.items) == 1 else self._renamed(scope, shared)
         for one, expression in zip(standing, new, strict=False):
             self.worked[id(one.node)] = expression
         if extra:
             self.extra[id(scope.select)] = [(n, e) for (n, _), e in zip(extra, new[len(standing) :], strict=True)]
-        self.below[id(scope.select)] = Below(shared, renamed)
+        if shared.levels:
+            renamed = None if len(scope.items) == 1 else self._renamed(scope, shared)
+            self.below[id(scope.select)] = Below(shared, renamed)
 
     def _written_size(self, scope: Scope, standing: list[Standing]) -> int:
         """About how many characters what is derived in a SELECT has."""
@@ -114,7 +124,7 @@ class Rebuilding:
                 if branch is scope and companion.source in (names := companion.query.names or ()):
                     output = branch.outputs[names.index(companion.source)] if branch.outputs else None
                     derived |= {output.expression} if output else set()
-        return sum(size(expression) for expression in derived)
+        return sum(size(_underived(expression)) for expression in derived)
 
     def _may_share(self, scope: Scope) -> bool:
         """Whether a SELECT can read a CTE instead of its FROM: nothing in it reads that FROM from within a subquery."""
@@ -147,7 +157,9 @@ class Rebuilding:
 
     def _free_names(self, scope: Scope) -> _Names:
         taken = {name for item in scope.items for name in item.names or ()}
-        taken |= {path[-1] for path in tree_columns(scope.select)}
+        order = self.reading.owners[id(scope.select)].tree["order_by"]
+        taken |= {part for path in tree_columns([scope.select, order]) for part in path}
+        taken |= {part for item in scope.items for part in item.path} | set(scope.aliases)
         return _Names(taken)
 
     def _renamed(self, scope: Scope, shared: Shared) -> dict[tuple[str, ...], str]:
@@ -201,6 +213,7 @@ class Rebuilding:
 
     def _written(self, expression: Expression) -> Tree:
         """The tree of an expression; what it keeps opaque may hold calls of its own."""
+        expression = collected(plain(expression, self.plain))
         tree = self.writer.tree(expression)
         kept = any(isinstance(node, Opaque) or getattr(node, "window", None) for node in descend(expression))
         return self.build(tree) if kept else tree
@@ -247,7 +260,8 @@ class Rebuilding:
         name = self._cte(node, lowest)
         for level in levels:
             named = [_output(self._moved(self._written(e), below), label) for label, e in level]
-            name = self._cte(node, {**template, "projection": [*star, *named], "from": [_table(name, alias)]})
+            called = alias if any(len(path) > 1 for path in tree_columns(named)) else None
+            name = self._cte(node, {**template, "projection": [*star, *named], "from": [_table(name, called)]})
         new = {**new, "from": [_table(name, alias)], "selection": None}
         moved = {key: value if key == "from" else self._moved(value, below) for key, value in new.items()}
         return {
@@ -260,7 +274,7 @@ class Rebuilding:
         name = ""
         while not name or any(known for known in self.reading.environment.table((name,))):
             self.count += 1
-            name = f"shared_{self.count}"
+            name = f"s{self.count}"
         owner = self.reading.owners[id(select)]
         cte = _WITH["cte_tables"][0]
         alias = {**cte["alias"], "name": make_identifier(name)}
@@ -294,17 +308,29 @@ class Rebuilding:
         return {key: self._moved(value, below) for key, value in tree.items()}
 
 
+def _underived(expression: Expression) -> Expression:
+    """What the innermost of nested calls of grad, jvp and vjp derives."""
+    while isinstance(expression, Call) and expression.name in CALLS and expression.args:
+        expression = expression.args[0]
+    return expression
+
+
 class _Names:
-    """Names s1, s2, ... that no column has."""
+    """Names a, b, ..., z, a1, b1, ... that no column has: they stand in the text again and again."""
 
     def __init__(self, taken: set[str]) -> None:
-        self.taken = taken
+        self.free = (name for name in _names() if name not in taken)
+        self.found: list[str] = []
 
     def __call__(self, number: int) -> str:
-        prefix = next(
-            p for p in ("s", "shared", "shared_part") if not any(re.fullmatch(p + r"\d+", n) for n in self.taken)
-        )
-        return f"{prefix}{number}"
+        while len(self.found) < number:
+            self.found.append(next(self.free))
+        return self.found[number - 1]
+
+
+def _names() -> Iterator[str]:
+    for suffix in chain([""], map(str, count(1))):
+        yield from (letter + suffix for letter in ascii_lowercase)
 
 
 _NOWHERE = Item({}, ())

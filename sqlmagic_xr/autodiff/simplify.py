@@ -10,11 +10,13 @@ leans to the left, so that a long chain needs no nested parentheses. Assumptions
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
-from ..sql.expression import Call, Case, Expression, Literal
+from ..sql.expression import Call, Case, Column, Expression, Literal
+from .intermediate import Intermediate
 
 ZERO = Literal(0.0)
 ONE = Literal(1.0)
@@ -61,7 +63,7 @@ def add(x: Expression, y: Expression) -> Expression:
 def _collected(x: Expression, y: Expression) -> Expression | None:
     """``x + y`` as one sum, where a term of one is a multiple of a term of the other; else None."""
     mine, others = terms(x), terms(y)
-    if len(mine) + len(others) > _MANY or not any(_alike(a, b) for a in mine for b in others):
+    if len(mine) + len(others) > _TERMS or not any(_alike(a, b) for a in mine for b in others):
         return None
     merged = list(mine)
     for term in others:
@@ -91,7 +93,12 @@ def terms(x: Expression) -> list[Factors]:
 
 
 def _alike(a: Factors, b: Factors) -> bool:
-    return a.over == b.over and a.under == b.under
+    return _same(a.over, b.over) and _same(a.under, b.under)
+
+
+def _same(a: Sequence[Expression], b: Sequence[Expression]) -> bool:
+    """Whether two products have the same factors, in any order."""
+    return a == b or (len(a) == len(b) and Counter(a) == Counter(b))
 
 
 def _minus(f: Factors) -> Factors:
@@ -144,6 +151,10 @@ _MANY = 4
 """A product of more factors stays one factor in a larger one, so that what it shares with others stays shared."""
 
 
+_TERMS = 8
+"""A longer sum is not searched for terms that are multiples of each other."""
+
+
 @dataclass(frozen=True)
 class Factors:
     """A product taken apart: ``number * over... / under...``."""
@@ -154,7 +165,11 @@ class Factors:
 
     def same_but_number(self, other: Factors) -> bool:
         """Whether two products are multiples of each other."""
-        return self.over == other.over and self.under == other.under and bool(self.over or self.under)
+        return _alike(self, other) and bool(self.over or self.under)
+
+    def times(self, number: float) -> Factors:
+        """The product with another number in front."""
+        return replace(self, number=self.number * number)
 
 
 def factors(x: Expression) -> Factors:
@@ -182,7 +197,7 @@ def factors(x: Expression) -> Factors:
 
 def product(f: Factors) -> Expression:
     """The expression of a product, its number in front."""
-    f = _without_overflow(f)
+    f = _shortened(_without_overflow(f))
     if f.number == 0:
         return ZERO
     over, under = (_chain(side) for side in (f.over, f.under))
@@ -210,6 +225,8 @@ def _opened(part: Expression, wanted: Expression) -> list[Expression]:
         match todo.pop():
             case Call("*", (a, b)):
                 todo += [b, a]
+            case Intermediate(value=Call("*", (a, b))):
+                todo += [b, a]
             case leaf:
                 leaves.append(leaf)
     return leaves if wanted in leaves else [part]
@@ -226,6 +243,37 @@ def _without_overflow(f: Factors) -> Factors:
                     below[below.index(under)] = Call("+", (ONE, Call("exp", (negative(z),))))
                     return _without_overflow(Factors(f.number, tuple(over), tuple(below)))
     return f
+
+
+def _shortened(f: Factors) -> Factors:
+    """``y / (y * y)`` as ``1 / y``, and ``sqrt(z) * sqrt(z) * sqrt(z)`` as ``z * sqrt(z)``.
+
+    One of each stays, so that NULL and the NaN of a root still show.
+    """
+    if len(f.under) < 2:
+        return f
+    over, under = list(f.over), list(f.under)
+    for factor in f.over:
+        if under.count(factor) > 1:
+            over.remove(factor)
+            under.remove(factor)
+    for side in (over, under):
+        for root in [part for part in dict.fromkeys(side) if isinstance(part, Call) and part.name == "sqrt"]:
+            while side.count(root) > 2:
+                place = side.index(root)
+                side.remove(root)
+                side[place if side[place] == root else side.index(root)] = root.args[0]
+    return replace(f, over=tuple(over), under=tuple(under))
+
+
+def is_logistic(x: Expression) -> bool:
+    """Whether a product has a factor 1 + exp(z), which :func:`product` may cancel against an exp(z)."""
+    f = factors(x)
+    for part in f.over + f.under:
+        match part:
+            case Call("+", (c, Call("exp"))) | Call("+", (Call("exp"), c)) if number(c) == 1:
+                return True
+    return False
 
 
 def power(x: Expression, y: Expression) -> Expression:
@@ -276,6 +324,55 @@ def build(name: str, args: Sequence[Expression]) -> Expression:
     """A call, simplified."""
     make = BUILD.get((name, len(args)))
     return make(*args) if make else Call(name, tuple(args))
+
+
+def intermediate(expression: Expression) -> Expression:
+    """An expression as an intermediate, its number in front; what is one factor already stays as it is."""
+    f = factors(expression)
+    if not f.under and len(f.over) <= 1 and not (f.over and is_sum(f.over[0])):
+        return expression
+    whole = expression if f.number == 1 else product(f.times(1 / f.number))
+    one: Expression = Intermediate(whole)
+    return one if f.number == 1 else product(Factors(f.number, (one,)))
+
+
+Plain = dict[int, tuple[Expression, Expression]]
+
+
+def plain(expression: Expression, done: Plain | None = None) -> Expression:
+    """An expression without intermediates, simplified where they were.
+
+    Args:
+        expression: any expression.
+        done: what was done already, by its id and beside itself, for whoever calls this with several expressions.
+    """
+    done = {} if done is None else done
+
+    def visit(node: Expression) -> Expression:
+        if isinstance(node, (Column, Literal)):
+            return node
+        if id(node) not in done:
+            parts = [visit(part) for part in node.parts]
+            done[id(node)] = (node, joined(node, parts))
+        return done[id(node)][1]
+
+    return visit(expression)
+
+
+def joined(node: Expression, parts: list[Expression]) -> Expression:
+    """A node around other parts: simplified anew if it was calculated, and not if the user wrote it."""
+    if isinstance(node, Intermediate):
+        return parts[0]
+    if all(a is b for a, b in zip(parts, node.parts, strict=True)):
+        return node
+    if isinstance(node, Call) and node.origin is None and node == Call(node.name, node.args):
+        return build(node.name, parts)
+    return node.rebuilt(parts)
+
+
+def is_sum(node: Expression) -> bool:
+    """Whether it is a sum or a difference."""
+    return isinstance(node, Call) and node.name in ("+", "-") and len(node.args) == 2
 
 
 def _fold(x: Expression, y: Expression, operation: Callable[[float, float], float]) -> Expression | None:
