@@ -9,10 +9,12 @@ whole.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import reduce
 
 from ..sql.expression import Call, Expression, Literal
-from .simplify import ZERO, Factors, add, divide, factors, is_sum, multiply, negative, number, product, subtract, terms
+from .intermediate import Intermediate
+from .simplify import ZERO, Factors, add, divide, factors, is_sum, joined, multiply, negative, number, product, subtract, without_overflow
 from .size import size
 
 _MOST = 24
@@ -40,6 +42,20 @@ def collected(expression: Expression) -> Expression:
     return found if size(found) < size(expression) else expression
 
 
+def tidied(expression: Expression) -> Expression:
+    """An expression in which everything that was calculated is collected, the inner parts first."""
+    done: dict[int, Expression] = {}
+
+    def visit(node: Expression) -> Expression:
+        if node.origin is not None or not node.parts:
+            return node
+        if id(node) not in done:
+            done[id(node)] = collected(joined(node, [visit(part) for part in node.parts], dissolve=False))
+        return done[id(node)]
+
+    return visit(expression)
+
+
 def _plus(a: Factors, b: Factors) -> Factors:
     return Factors(a.number + b.number, a.over, a.under)
 
@@ -48,8 +64,14 @@ def _spread(node: Expression) -> list[Factors] | None:
     """An expression as a sum of products; None for too many."""
     if (n := number(node)) is not None:
         return [Factors(n)]
-    if not isinstance(node, Call) or node.origin is not None or node.name not in ("+", "-", "*"):
+    if not isinstance(node, Call) or node.origin is not None or node.name not in ("+", "-", "*", "/"):
         return [factors(node)]
+    if node.name == "/":
+        above, below = _spread(node.args[0]), factors(node.args[1])
+        if above is None or not below.number or not is_sum(node.args[0]):
+            return [factors(node)]
+        each = [Factors(t.number / below.number, t.over + below.under, t.under + below.over) for t in above]
+        return list(map(without_overflow, each))
     # 1 - t * t stays a factor: spread out, what is small in it would be lost
     parts = [[factors(arg)] if node.name == "*" and _has_number(arg) else _spread(arg) for arg in node.args]
     first, second = parts[0], parts[-1]
@@ -65,7 +87,10 @@ def _spread(node: Expression) -> list[Factors] | None:
 
 
 def _has_number(node: Expression) -> bool:
-    return is_sum(node) and any(not (term.over or term.under) for term in terms(node))
+    """Whether a number is a term of a calculated sum."""
+    if not isinstance(node, Call) or not is_sum(node) or node.origin is not None:
+        return False
+    return any(number(arg) is not None or _has_number(arg) for arg in node.args)
 
 
 def _factored(terms: list[Factors]) -> Expression:
@@ -76,10 +101,7 @@ def _factored(terms: list[Factors]) -> Expression:
     if len(sizes) == 1 and sizes != {1.0}:
         (common,) = sizes
         return multiply(Literal(common), _factored([term.times(1 / common) for term in terms]))
-    over = Counter(factor for term in terms for factor in set(term.over))
-    under = Counter(factor for term in terms for factor in set(term.under))
-    gains = [((n - 1) * (size(f) + 3), below, f) for below, many in ((0, over), (1, under)) for f, n in many.items()]
-    gain, below, factor = max(gains, key=lambda found: found[0], default=(0, 0, ZERO))
+    gain, below, factor = max(_gains(terms), key=lambda found: found[0], default=(0, False, ZERO))
     if not gain:
         ordered = sorted(terms, key=lambda term: term.number < 0)
         return reduce(_sum, map(product, ordered))
@@ -94,6 +116,37 @@ def _factored(terms: list[Factors]) -> Expression:
     inner = _factored(inside)
     new = divide(inner, factor) if below else multiply(factor, inner)
     return _sum(_factored(outside), new) if outside else new
+
+
+def _gains(terms: list[Factors]) -> Iterator[tuple[int, bool, Expression]]:
+    """The common factors, each with the characters that taking it out saves and whether it stands below."""
+    for below in (False, True):
+        many = Counter(factor for term in terms for factor in set(term.under if below else term.over))
+        for factor, count in many.items():
+            if count > 1 and not (_vanishes(factor, below) and any(_grows(t, factor, below) for t in terms)):
+                yield (count - 1) * (size(factor) + 3), below, factor
+
+
+def _vanishes(factor: Expression, below: bool) -> bool:
+    """Whether a factor may go to 0 faster than products of the others go to Infinity, as exp(-x * x) does."""
+    while isinstance(factor, Intermediate):
+        factor = factor.value
+    f = factors(factor)
+    return below or bool(f.under) or any(isinstance(p, Call) and p.name in ("exp", "/", "-") for p in f.over)
+
+
+def _grows(term: Factors, factor: Expression, below: bool) -> bool:
+    """Whether what a term has beside a common factor may become Infinity where its parts do not: x * x at 1e200."""
+    if factor not in (term.under if below else term.over):
+        return False
+    return sum(not isinstance(p, Intermediate) and not _is_bounded(p) and p != factor for p in term.over) > 1
+
+
+def _is_bounded(node: Expression) -> bool:
+    return isinstance(node, Call) and node.name in _BOUNDED
+
+
+_BOUNDED = frozenset({"sin", "cos", "tanh", "atan", "asin", "acos", "signum", "ln", "log10", "log2"})
 
 
 def _sum(x: Expression, y: Expression) -> Expression:

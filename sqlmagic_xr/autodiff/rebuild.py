@@ -15,7 +15,7 @@ from ..errors import DerivativeError, UnknownNameError
 from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, columns, descend, tree_columns
 from ..sql.scope import Item, Query, Scope
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
-from .collect import collected
+from .collect import tidied
 from .layers import Companion, Variable
 from .reading import Reading, Standing, is_call
 from .rules import CALLS
@@ -97,8 +97,7 @@ class Rebuilding:
         standing = [s for s in self.reading.standing if s.scope is scope]
         extra = self.extra.get(id(scope.select), [])
         found = [self.worked[id(s.node)] for s in standing] + [expression for _, expression in extra]
-        known: dict[int, int] = {}
-        total = sum(size(expression, known) for expression in found)
+        total = sum(map(size, found))
         written = self._written_size(scope, standing)
         long = total > LONG * written
         if not (long or (total >= WORTH and total >= GROWTH * written)) or not self._may_share(scope):
@@ -213,7 +212,7 @@ class Rebuilding:
 
     def _written(self, expression: Expression) -> Tree:
         """The tree of an expression; what it keeps opaque may hold calls of its own."""
-        expression = collected(plain(expression, self.plain))
+        expression = tidied(plain(expression, self.plain))
         tree = self.writer.tree(expression)
         kept = any(isinstance(node, Opaque) or getattr(node, "window", None) for node in descend(expression))
         return self.build(tree) if kept else tree

@@ -14,7 +14,7 @@ from ..sql.expression import (
 )
 from ..sql.scope import Catalog, Environment, Item, Scope
 from ..sql.syntax import Tree, walk
-from .collect import collected
+from .collect import tidied
 from .layers import Layers, NoTables, Variable
 from .reading import Reading, is_call
 from .rebuild import Rebuilding
@@ -69,7 +69,7 @@ def differentiate(expression: str, column: str, *, rules: Rules = RULES) -> str:
         found = layers.derivative(parse(expression), scope, Variable(item, ".".join(variable.path)))
     except SqlError as error:
         raise error.locate(text, error.span) from None
-    return to_sql(collected(plain(found.expression)) if found else ZERO)
+    return to_sql(tidied(plain(found.expression)) if found else ZERO)
 
 
 class _AnyColumn(Scope):

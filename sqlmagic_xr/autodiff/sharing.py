@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, unique
 from ..sql.scope import is_aggregate
-from .collect import collected
+from .collect import tidied
 from .intermediate import Intermediate
-from .simplify import intermediate, joined, plain
+from .simplify import Plain, intermediate, joined, plain
 from .size import size
 
 WORTH = 400
@@ -78,9 +78,11 @@ def share(
     done: dict[int, Expression] = {}
     given = [unique(expression, one, done) for expression in expressions]
     # What is shorter after sharing cannot be told before it.
-    spread = [collected(plain(root)) for root in given]
-    ways = [_shared(roots, within, name, safe) for roots in (_dissolved(given), spread)]
-    return min(ways, key=lambda shared: shared.size)
+    dissolved: Plain = {}
+    spread = [plain(root, dissolved) for root in given]
+    ways = [spread] if all(a is b for a, b in zip(spread, given, strict=True)) else [_dissolved(given), spread]
+    found = [_shared(roots, within, name, safe) for roots in ways]
+    return min(found, key=lambda shared: shared.size)
 
 
 def _shared(
@@ -88,7 +90,8 @@ def _shared(
 ) -> Shared:
     one: dict[Expression, Expression] = {}
     done: dict[int, Expression] = {}
-    roots = [unique(collected(root), one, done) for root in roots]
+    whole = [tidied(root) for root in roots]  # kept, since unique() knows them by their ids
+    roots = [unique(root, one, done) for root in whole]
     naming = _Naming(roots, _movable(roots, within, safe))
     return _called(_merged([*naming.levels(), dict(_numbered(naming.roots))]), name)
 
@@ -170,7 +173,6 @@ class _Naming:
         self.movable = movable
         self.uses = _uses(roots)
         self.done: dict[int, Expression] = {}
-        self.sizes: dict[int, int] = {}
         self.height: dict[str, int] = {}
         self.named: dict[str, Expression] = {}
         self.roots = [self.visit(root) for root in roots]
@@ -184,7 +186,7 @@ class _Naming:
         if isinstance(node, Intermediate):
             return self.visit(node.value)
         new = joined(node, [self.visit(part) for part in node.parts])
-        length = size(new, self.sizes)
+        length = size(new)
         uses = self.uses[id(node)]
         if id(node) not in self.movable or uses < 2 or (uses - 1) * length <= uses * _NAME + _NAMING:
             return new
@@ -253,8 +255,7 @@ def _merged(levels: list[dict[str, Expression]]) -> list[dict[str, Expression]]:
 
 
 def _cost(level: dict[str, Expression]) -> int:
-    known: dict[int, int] = {}
-    return sum(size(e, known) + _NAMING * label.startswith("\0") for label, e in level.items())
+    return sum(size(e) + _NAMING * label.startswith("\0") for label, e in level.items())
 
 
 def _called(levels: list[dict[str, Expression]], name: Callable[[int], str]) -> Shared:

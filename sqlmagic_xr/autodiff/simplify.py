@@ -197,7 +197,7 @@ def factors(x: Expression) -> Factors:
 
 def product(f: Factors) -> Expression:
     """The expression of a product, its number in front."""
-    f = _shortened(_without_overflow(f))
+    f = _shortened(without_overflow(f))
     if f.number == 0:
         return ZERO
     over, under = (_chain(side) for side in (f.over, f.under))
@@ -232,7 +232,7 @@ def _opened(part: Expression, wanted: Expression) -> list[Expression]:
     return leaves if wanted in leaves else [part]
 
 
-def _without_overflow(f: Factors) -> Factors:
+def without_overflow(f: Factors) -> Factors:
     """``exp(z) / (1 + exp(z))`` as ``1 / (1 + exp(-z))``: the sigmoid, which does not become Infinity / Infinity."""
     for under in f.under:
         match under:
@@ -241,7 +241,7 @@ def _without_overflow(f: Factors) -> Factors:
                 if e in over:
                     over.remove(e)
                     below[below.index(under)] = Call("+", (ONE, Call("exp", (negative(z),))))
-                    return _without_overflow(Factors(f.number, tuple(over), tuple(below)))
+                    return without_overflow(Factors(f.number, tuple(over), tuple(below)))
     return f
 
 
@@ -359,10 +359,10 @@ def plain(expression: Expression, done: Plain | None = None) -> Expression:
     return visit(expression)
 
 
-def joined(node: Expression, parts: list[Expression]) -> Expression:
+def joined(node: Expression, parts: list[Expression], *, dissolve: bool = True) -> Expression:
     """A node around other parts: simplified anew if it was calculated, and not if the user wrote it."""
     if isinstance(node, Intermediate):
-        return parts[0]
+        return parts[0] if dissolve else intermediate(parts[0])
     if all(a is b for a, b in zip(parts, node.parts, strict=True)):
         return node
     if isinstance(node, Call) and node.origin is None and node == Call(node.name, node.args):

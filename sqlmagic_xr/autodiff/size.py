@@ -5,12 +5,13 @@ from __future__ import annotations
 from ..sql.expression import OPERATORS, Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, Star
 
 
-def size(expression: Expression, known: dict[int, int] | None = None) -> int:
-    """About how many characters the text of an expression has, shared parts counted each time."""
-    known = {} if known is None else known
-    if id(expression) not in known:
-        known[id(expression)] = _own_size(expression) + sum(size(part, known) for part in expression.parts)
-    return known[id(expression)]
+def size(expression: Expression) -> int:
+    """About how many characters the text of an expression has, shared parts counted each time (worked out once)."""
+    cached: int | None = expression.__dict__.get("_size")
+    if cached is None:
+        cached = _own_size(expression) + sum(map(size, expression.parts))
+        object.__setattr__(expression, "_size", cached)
+    return cached
 
 
 def _own_size(node: Expression) -> int:

@@ -5,21 +5,7 @@ import pytest
 
 from sqlmagic_xr.autodiff.rewrite import rewrite
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
-
-NAMES = ("sin", "tanh", "exp", "atan")
-
-
-def chain(length, column="x"):
-    text = column
-    for i in range(length):
-        text = f"{NAMES[i % len(NAMES)]}({text})"
-    return text
-
-
-def nested(text, order, column="x"):
-    for _ in range(order):
-        text = f"grad({text}, {column})"
-    return text
+from tests.autodiff.functions import chain, nested
 
 
 def written(query, context):
@@ -28,13 +14,6 @@ def written(query, context):
 
 def values(query, context):
     return context.sql(query).to_arrow_table().to_pandas().to_numpy(dtype=float)
-
-
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_the_text_grows_linearly(order, context):
-    sizes = [len(written(f"SELECT {nested(chain(n), order)} FROM d", context)) for n in (10, 20, 40)]
-    assert sizes[1] < 2.5 * sizes[0]
-    assert sizes[2] < 2.5 * sizes[1]
 
 
 def test_fifty_functions_through_layers(context):
