@@ -14,7 +14,21 @@ from functools import reduce
 
 from ..sql.expression import Call, Expression, Literal
 from .intermediate import Intermediate
-from .simplify import ZERO, Factors, add, divide, factors, is_sum, joined, multiply, negative, number, product, subtract, without_overflow
+from .simplify import (
+    ZERO,
+    Factors,
+    add,
+    divide,
+    factors,
+    is_sum,
+    joined,
+    multiply,
+    negative,
+    number,
+    product,
+    subtract,
+    without_overflow,
+)
 from .size import size
 
 _MOST = 24
@@ -61,7 +75,14 @@ def _plus(a: Factors, b: Factors) -> Factors:
 
 
 def _spread(node: Expression) -> list[Factors] | None:
-    """An expression as a sum of products; None for too many."""
+    """An expression as a sum of products; None for too many (worked out once)."""
+    if "_spread" not in node.__dict__:
+        object.__setattr__(node, "_spread", _spread_out(node))
+    found: list[Factors] | None = node.__dict__["_spread"]
+    return found
+
+
+def _spread_out(node: Expression) -> list[Factors] | None:
     if (n := number(node)) is not None:
         return [Factors(n)]
     if not isinstance(node, Call) or node.origin is not None or node.name not in ("+", "-", "*", "/"):

@@ -85,6 +85,7 @@ class Derivative:
         self.scope = scope
         self.rules = rules
         self.done: dict[Expression, Expression | None] = {}
+        self.types: dict[Expression, ColumnType | None] = {}
 
     def of(self, node: Expression) -> Expression | None:
         """The derivative of an expression; None for a symbolic zero.
@@ -203,6 +204,11 @@ class Derivative:
 
     def type_of(self, node: Expression) -> ColumnType | None:
         """What kind of number an expression is: "integer", "real", or None where that depends on a parameter."""
+        if node not in self.types:
+            self.types[node] = self._type_of(node)
+        return self.types[node]
+
+    def _type_of(self, node: Expression) -> ColumnType | None:
         match node:
             case Literal():
                 return "text" if isinstance(node.value, str) else "integer" if isinstance(node.value, int) else "real"

@@ -34,6 +34,9 @@ LONG = 9
 TOO_LONG = 16
 """Of more than this many times the characters, whatever is shorter is better."""
 
+_MUCH = 4000
+"""An expression of more characters is not tried without its intermediates: it would be longer, and take long."""
+
 _NAME = 2  # characters of a name, more or less
 _NAMING = 6 + _NAME  # characters of ", " and " AS " and the name
 _LEVEL = 28  # characters of "s2 AS (SELECT *,  FROM s1), "
@@ -80,7 +83,9 @@ def share(
     # What is shorter after sharing cannot be told before it.
     dissolved: Plain = {}
     spread = [plain(root, dissolved) for root in given]
-    ways = [spread] if all(a is b for a, b in zip(spread, given, strict=True)) else [_dissolved(given), spread]
+    ways = [] if all(a is b for a, b in zip(spread, given, strict=True)) else [_dissolved(given)]
+    if not ways or sum(map(size, spread)) < _MUCH:
+        ways.append(spread)
     found = [_shared(roots, within, name, safe) for roots in ways]
     return min(found, key=lambda shared: shared.size)
 

@@ -177,6 +177,14 @@ def factors(x: Expression) -> Factors:
 
     A division that the user wrote is a factor of its own, since one of integers must not be regrouped.
     """
+    cached: Factors | None = x.__dict__.get("_factors")
+    if cached is None:
+        cached = _factors(x)
+        object.__setattr__(x, "_factors", cached)
+    return cached
+
+
+def _factors(x: Expression) -> Factors:
     if (n := number(x)) is not None:
         return Factors(n)
     match x:
