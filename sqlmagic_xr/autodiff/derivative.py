@@ -20,6 +20,7 @@ from ..sql.expression import (
     Literal,
     Opaque,
     Parameter,
+    descend,
     replace_parts,
     to_sql,
     to_tree,
@@ -27,8 +28,8 @@ from ..sql.expression import (
 from ..sql.scope import ColumnType
 from ..sql.syntax import Tree
 from .collect import collected
-from .intermediate import Intermediate
-from .rules import AGGREGATES, DEFINED, EXTREMES, FOLDED, NONE, SAME, SHIFTS, UNARY, Rules, nearest, read
+from .intermediate import Below, Intermediate
+from .rules import AGGREGATES, DEFINED, EXTREMES, FOLDED, NONE, SAME, SHIFTS, UNARY, VOLATILE, Rules, nearest, read
 from .simplify import (
     ZERO,
     add,
@@ -66,6 +67,9 @@ class Scope(Protocol):
 
     def never_null(self, column: Column) -> bool:
         """Whether a column cannot be NULL."""
+
+    def rows_of(self, call: Call) -> Opaque | None:
+        """The window with the very rows that an aggregate reads; None where no window below its SELECT has them."""
 
     def require_constant(self, call: Call) -> None:
         """Raise DerivativeError unless the variable has one value in all rows that an aggregate reads."""
@@ -253,16 +257,24 @@ class Derivative:
         return self._linear(read(AGGREGATES[name]), node, tangents)
 
     def _extreme(self, node: Call, tangent: Expression | None, *, ascending: bool) -> Expression:
-        """That of the row that MIN or MAX takes; halfway between the least and the greatest where several rows do."""
-        if node.window is not None:
-            hint = f"Take the {node.name} in a subquery with GROUP BY, and join it."
-            raise refused(node, f"{node.name} over a window has no derivative that we know", hint)
+        """That of the row that MIN or MAX takes, the mean where several rows do."""
         assert tangent is not None
+        rows = self.scope.rows_of(node)
+        value = plain(node.args[0])  # one text in both places, so that the row that attains it is equal to it
+        if rows is not None and not any(isinstance(part, Call) and part.name in VOLATILE for part in descend(value)):
+            extreme = Below(Call(node.name, (value,), filter=node.filter, window=rows))
+            taken: Expression = Call("=", (value, extreme))
+            condition = taken if node.filter is None else Call("and", (node.filter, taken))
+            return Call("avg", (tangent,), filter=condition, window=node.window)
+        if node.window is not None:
+            hint = f"Leave its ORDER BY out, or take the {node.name} in a subquery with GROUP BY, and join it."
+            raise refused(node, f"{node.name} over a window that slides has no derivative that we know", hint)
 
         def first(least: bool) -> Expression:
-            order = Opaque([_ordered(plain(node.args[0]), ascending), _ordered(plain(tangent), least)])
+            order = Opaque([_ordered(value, ascending), _ordered(plain(tangent), least)])
             return self._masked(Call("first_value", (tangent,), filter=node.filter, order=order), node)
 
+        # Halfway from the least to the greatest: the mean of one row and of two, and the best that can be said here.
         return multiply(Literal(0.5), add(first(True), first(False)))
 
     def _linear(self, template: Expression, node: Call, tangents: Sequence[Expression | None]) -> Expression:

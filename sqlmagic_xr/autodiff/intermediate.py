@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..sql.expression import Expression
+from ..sql.expression import Expression, descend
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,3 +38,27 @@ class Intermediate(Expression):
     def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
         (value,) = parts
         return replace(self, value=value)
+
+
+@dataclass(frozen=True, eq=False)
+class Below(Expression):
+    """What is computed row by row below a SELECT, since the SELECT's aggregates read it: the maximum of a group.
+
+    Attributes:
+        value: what it stands for, a call over a window.
+    """
+
+    value: Expression
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:  # noqa: D102 - see Expression
+        return (self.value,)
+
+    def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
+        (value,) = parts
+        return replace(self, value=value)
+
+
+def reads_below(expression: Expression) -> bool:
+    """Whether anything in an expression must be computed below its SELECT."""
+    return any(isinstance(part, Below) for part in descend(expression))

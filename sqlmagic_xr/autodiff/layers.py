@@ -6,12 +6,25 @@ is outside reads the companion as it reads the column, so nothing is computed tw
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ..errors import DerivativeError, SqlError, UnknownNameError
-from ..sql.expression import Call, Column, Expression, Literal, columns, from_tree, replace_parts, to_sql, unique
+from ..sql.expression import (
+    Call,
+    Column,
+    Expression,
+    Literal,
+    Opaque,
+    columns,
+    from_tree,
+    replace_parts,
+    to_sql,
+    to_tree,
+    unique,
+)  # fmt: skip
 from ..sql.scope import ColumnType, Environment, Item, Query, Relation, Scope, item_key
-from ..sql.syntax import identifier
+from ..sql.syntax import Tree, identifier
 from .collect import collected
 from .derivative import Derivative, real, refused
 from .rules import CALLS, Rules
@@ -32,6 +45,7 @@ class NoTables:
         return None
 
 
+_WHOLE: Tree = {"window_name": None, "partition_by": [], "order_by": [], "window_frame": None}
 _NOTHING = Item({}, ())
 _NO_TABLES = Environment(NoTables())
 
@@ -124,6 +138,18 @@ class View:
         item, name = self.scope.resolve(column.path)
         return item.relation is not None and not item.nullable and name in item.relation.key
 
+    def rows_of(self, call: Call) -> Opaque | None:
+        """The window with the very rows that an aggregate reads; None where no window below its SELECT has them."""
+        if not self.layers.may_share(self.scope):
+            return None
+        if call.window is not None:
+            return call.window if _is_whole(call.window.tree) else None
+        grouped = self.scope.select["group_by"].get("Expressions")
+        keys = self.scope.group_keys or ()
+        if grouped is None or grouped[1] or any(isinstance(key, Opaque) for key in keys):
+            return None  # GROUPING SETS and the like, where a row is in several groups; GROUP BY ALL
+        return Opaque({"WindowSpec": {**_WHOLE, "partition_by": [to_tree(key) for key in keys]}})
+
     def require_constant(self, call: Call) -> None:
         """Raise DerivativeError unless the variable has one value in all rows that an aggregate reads."""
         item, name = self.variable.item, self.variable.name
@@ -145,10 +171,12 @@ class Layers:
 
     Args:
         rules: function -> partial derivatives.
+        may_share: whether a SELECT can read a CTE instead of its FROM.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, may_share: Callable[[Scope], bool] = lambda scope: False) -> None:
         self.rules = rules
+        self.may_share = may_share
         self.companions: list[Companion] = []
         self._called: dict[tuple[Scope, Call], Worked] = {}
         self._one: dict[Expression, Expression] = {}
@@ -413,6 +441,12 @@ def _resolve(column: Column, scope: Scope) -> tuple[Item, str]:
     except UnknownNameError as error:
         error.span = error.span or column.span
         raise
+
+
+def _is_whole(window: Tree) -> bool:
+    """Whether a window has all rows of its partition for each of them."""
+    spec = window.get("WindowSpec", {"order_by": True})
+    return not spec["order_by"] and spec["window_frame"] is None and spec["window_name"] is None
 
 
 def _require_given(query: Query, name: str) -> None:

@@ -48,7 +48,7 @@ class Reading:
     """
 
     def __init__(self, catalog: Catalog, rules: Rules) -> None:
-        self.layers = Layers(rules)
+        self.layers = Layers(rules, self.may_share)
         self.environment = Environment(catalog)
         self.worked: dict[int, Expression] = {}
         self.standing: list[Standing] = []
@@ -120,6 +120,21 @@ class Reading:
         for key, value in scope.select.items():
             row = None if key in ("from", "selection") else not scope.groups
             self.visit(value, scope, named=key in ("group_by", "having", "qualify"), row=row)
+
+    def may_share(self, scope: Scope) -> bool:
+        """Whether a SELECT can read a CTE instead of its FROM: nothing in it reads that FROM from within a subquery."""
+        owner = self.owners.get(id(scope.select))
+        if owner is None or owner.recursive is not None or scope.outer is not None or not scope.items:
+            return False
+        above = {key: value for key, value in scope.select.items() if key not in ("from", "selection")}
+        if any("body" in node and "with" in node for node in walk([above, owner.tree["order_by"]])):
+            return False
+        if len(scope.items) == 1:
+            return len(scope.items[0].path) == 1
+        wild = any("Wildcard" in node or "QualifiedWildcard" in node for node in scope.select["projection"])
+        names = [output.name for output in scope.outputs or () if isinstance(output.expression, Column)]
+        twice = len(set(names)) < len(names)  # a.i and b.i are two columns only while they are qualified
+        return not wild and not twice and all(item.names is not None for item in scope.items)
 
     def _visit_items(self, scope: Scope) -> None:
         for item in scope.items:

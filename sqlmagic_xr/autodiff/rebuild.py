@@ -16,6 +16,7 @@ from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, col
 from ..sql.scope import Item, Query, Scope
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
 from .collect import tidied
+from .intermediate import reads_below
 from .layers import Companion, Variable
 from .reading import Reading, Standing, is_call
 from .rules import CALLS
@@ -99,12 +100,14 @@ class Rebuilding:
         found = [self.worked[id(s.node)] for s in standing] + [expression for _, expression in extra]
         total = sum(map(size, found))
         written = self._written_size(scope, standing)
-        long = total > LONG * written
-        if not (long or (total >= WORTH and total >= GROWTH * written)) or not self._may_share(scope):
+        must = any(map(reads_below, found))
+        worth = total > LONG * written or (total >= WORTH and total >= GROWTH * written)
+        if not (must or (worth and self.reading.may_share(scope))):
             return
         row = [s.row for s in standing] + [not scope.groups] * len(extra)
         shared = share(found, within=row, name=self._free_names(scope), safe=lambda node: self._safe(node, scope))
-        if shared.levels and total < WORTH and 2 * shared.size > total and total < TOO_LONG * written:
+        small = total < WORTH and 2 * shared.size > total and total < TOO_LONG * written
+        if shared.levels and small and not must:
             return
         new = shared.expressions
         for one, expression in zip(standing, new, strict=False):
@@ -124,21 +127,6 @@ class Rebuilding:
                     output = branch.outputs[names.index(companion.source)] if branch.outputs else None
                     derived |= {output.expression} if output else set()
         return sum(size(_underived(expression)) for expression in derived)
-
-    def _may_share(self, scope: Scope) -> bool:
-        """Whether a SELECT can read a CTE instead of its FROM: nothing in it reads that FROM from within a subquery."""
-        owner = self.reading.owners.get(id(scope.select))
-        if owner is None or owner.recursive is not None or scope.outer is not None or not scope.items:
-            return False
-        above = {key: value for key, value in scope.select.items() if key not in ("from", "selection")}
-        if any("body" in node and "with" in node for node in walk([above, owner.tree["order_by"]])):
-            return False
-        if len(scope.items) == 1:
-            return len(scope.items[0].path) == 1
-        wild = any("Wildcard" in node or "QualifiedWildcard" in node for node in scope.select["projection"])
-        names = [output.name for output in scope.outputs or () if isinstance(output.expression, Column)]
-        twice = len(set(names)) < len(names)  # a.i and b.i are two columns only while they are qualified
-        return not wild and not twice and all(item.names is not None for item in scope.items)
 
     def _safe(self, node: Expression, scope: Scope) -> bool:
         """Whether computing an expression cannot fail, whatever its columns hold: a division of integers can."""
@@ -213,6 +201,9 @@ class Rebuilding:
     def _written(self, expression: Expression) -> Tree:
         """The tree of an expression; what it keeps opaque may hold calls of its own."""
         expression = tidied(plain(expression, self.plain))
+        if reads_below(expression):
+            what = "a derivative of min or max cannot stand inside another expression here"
+            raise DerivativeError(what, hint="Take the derivative in a subquery, and use its column.")
         tree = self.writer.tree(expression)
         kept = any(isinstance(node, Opaque) or getattr(node, "window", None) for node in descend(expression))
         return self.build(tree) if kept else tree

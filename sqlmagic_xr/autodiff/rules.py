@@ -26,7 +26,8 @@ CAST between reals          that of what is cast
 integer columns             as if they were real; the result is always a real number
 integer division            refused: it is a staircase, and its 0 would be a trap
 ``x / y`` at y = 0          what floating point makes of 1 / y and x / (y * y)
-``MIN``, ``MAX``            that of the row that attains it; where several do, halfway from least to greatest
+``MIN``, ``MAX``            that of the row that attains it, the mean where several do (in a correlated subquery, a
+                            recursive CTE and GROUPING SETS: halfway from the least to the greatest of them)
 ``STDDEV`` of equal values  NaN (0 / 0)
 NULL                        NULL only where the derivative still reads the NULL operand: that of a * x by a is x
 ... inside an aggregate     rows that the aggregate left out for a NULL are left out of its derivative too
@@ -154,6 +155,9 @@ EXTREMES = {"min": True, "max": False}
 SHIFTS = frozenset({"lag", "lead", "first_value", "last_value", "nth_value"})
 """Window functions that pass a value of another row on: the derivative is that row's."""
 
+VOLATILE = ("random", "rand", "uuid")
+"""Functions that have another value at each call."""
+
 NONE: dict[str, str] = {
     "median": "its value jumps between rows; use avg, or differentiate a smooth quantile loss",
     "approx_median": "it is an estimate that jumps between rows; use avg",
@@ -168,7 +172,7 @@ NONE: dict[str, str] = {
                      "is null", "is not null", "isnan", "iszero"),
                     "it is true or false; use CASE WHEN ... THEN ... ELSE ... END, or a smooth step such as tanh"),
     **dict.fromkeys(("&", "|", "^"), "it works on bits; x to the power of y is power(x, y)"),
-    **dict.fromkeys(("random", "uuid", "rand"), "it is another value at each call"),
+    **dict.fromkeys(VOLATILE, "it is another value at each call"),
 }  # fmt: skip
 """What has no derivative, and why."""
 

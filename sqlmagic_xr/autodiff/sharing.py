@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, unique
 from ..sql.scope import is_aggregate
 from .collect import tidied
-from .intermediate import Intermediate
+from .intermediate import Below, Intermediate
+from .rules import VOLATILE
 from .simplify import Plain, intermediate, joined, plain
 from .size import size
 
@@ -109,10 +110,10 @@ def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expres
         """Whether something in it belongs where it stands: an aggregate, a window, a piece kept opaque."""
         if id(node) not in fixed:
             own = isinstance(node, (Opaque, Star)) or (
-                isinstance(node, Call)
-                and (node.window is not None or is_aggregate(node.name) or node.name in _VOLATILE)
+                isinstance(node, Call) and (node.window is not None or is_aggregate(node.name) or node.name in VOLATILE)
             )
-            fixed[id(node)] = own or any(is_fixed(part) for part in node.parts)
+            inside = not isinstance(node, Below) and any(is_fixed(part) for part in node.parts)
+            fixed[id(node)] = own or inside
         return fixed[id(node)]
 
     found: set[int] = set()
@@ -128,9 +129,6 @@ def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expres
         inner = inside or (isinstance(node, Call) and is_aggregate(node.name))
         todo += [(part, inner, asked or isinstance(node, Case)) for part in node.parts]
     return found
-
-
-_VOLATILE = frozenset({"random", "rand", "uuid"})
 
 
 def _whole(node: Expression) -> Expression:
@@ -193,8 +191,13 @@ class _Naming:
         new = joined(node, [self.visit(part) for part in node.parts])
         length = size(new)
         uses = self.uses[id(node)]
+        if isinstance(new, Below):
+            return self._name(new)
         if id(node) not in self.movable or uses < 2 or (uses - 1) * length <= uses * _NAME + _NAMING:
             return new
+        return self._name(new)
+
+    def _name(self, new: Expression) -> Column:
         label = f"\0{len(self.named)}"
         self.named[label] = new
         self.height[label] = 1 + max((self.height[part] for part in _stand_ins(new)), default=-1)
@@ -249,6 +252,9 @@ def _merged(levels: list[dict[str, Expression]]) -> list[dict[str, Expression]]:
     while place + 1 < len(levels):
         lower, upper = levels[place], levels[place + 1]
         later = set().union(*(_stand_ins(e) for level in levels[place + 2 :] for e in level.values()))
+        if any(isinstance(expression, Below) for expression in lower.values()):
+            place += 1
+            continue
         one = {label: _replaced(expression, lower) for label, expression in upper.items()}
         if place + 2 < len(levels):
             one |= {label: expression for label, expression in lower.items() if label in later}
@@ -263,10 +269,16 @@ def _cost(level: dict[str, Expression]) -> int:
     return sum(size(e) + _NAMING * label.startswith("\0") for label, e in level.items())
 
 
+def _inner(expression: Expression) -> Expression:
+    return expression.value if isinstance(expression, Below) else expression
+
+
 def _called(levels: list[dict[str, Expression]], name: Callable[[int], str]) -> Shared:
     """The levels with names that a reader can write."""
     labels = [label for level in levels[:-1] for label in level]
     names = {label: name(number) for number, label in enumerate(labels, 1)}
     columns: dict[str, Expression] = {label: Column((called,)) for label, called in names.items()}
-    written = [[(names.get(label, ""), _replaced(e, columns)) for label, e in level.items()] for level in levels]
+    written = [
+        [(names.get(label, ""), _inner(_replaced(e, columns))) for label, e in level.items()] for level in levels
+    ]
     return Shared([expression for _, expression in written[-1]], written[:-1])

@@ -31,7 +31,7 @@ REFUSED = [
     ("grad(AVG(a * x), a) FROM d, params", DerivativeError, "a may differ between the rows", "AVG(a * x", "GROUP BY"),
     ("grad(AVG(a * x) OVER (PARTITION BY g), a) FROM d, params", DerivativeError, "may differ", "AVG", "PARTITION BY"),
     ("grad(SUM(DISTINCT a * x), a) FROM d, params GROUP BY a", DerivativeError, "sum(DISTINCT ...)", "SUM", "subquery"),
-    ("grad(MAX(a * x) OVER (PARTITION BY a), a) FROM d, params", DerivativeError, "over a window", "MAX", "GROUP BY"),
+    ("grad(MAX(a * x) OVER (PARTITION BY a ORDER BY i), a) FROM d, params", DerivativeError, "a window that slides", "MAX", "GROUP BY"),
     ("grad(u, x) FROM (SELECT DISTINCT x, sin(x) AS u FROM d)", DerivativeError, "SELECT DISTINCT", "grad(u, x", "GROUP BY"),
     ("grad(u, x) FROM (SELECT x, sin(x) AS u FROM d UNION SELECT x, y FROM d)", DerivativeError, "UNION", "grad(u, x", "UNION ALL"),
     ("grad(l, b) FROM (SELECT a * 2 AS b, a * a AS l FROM params)", DerivativeError, "b is computed itself", "grad(l, b", "such as a"),
