@@ -29,7 +29,21 @@ from ..sql.scope import ColumnType
 from ..sql.syntax import Tree
 from .collect import collected
 from .intermediate import Below, Intermediate
-from .rules import AGGREGATES, DEFINED, EXTREMES, FOLDED, NONE, SAME, SHIFTS, UNARY, VOLATILE, Rules, nearest, read
+from .rules import (
+    AGGREGATES,
+    DEFINED,
+    EXTREMES,
+    FOLDED,
+    NONE,
+    OVER_WINDOWS,
+    SAME,
+    SHIFTS,
+    UNARY,
+    VOLATILE,
+    Rules,
+    nearest,
+    read,
+)
 from .simplify import (
     ZERO,
     add,
@@ -291,7 +305,16 @@ class Derivative:
             return build(template.name, parts)
         if any(is_zero(part) for part in parts):
             return ZERO
-        return self._masked(Call(template.name, tuple(parts), False, node.filter, node.window), node)
+        new = Call(template.name, tuple(parts))
+        if node.window is None or template.name not in OVER_WINDOWS:
+            return self._masked(replace(new, filter=node.filter, window=node.window), node)
+
+        def masked(part: Expression) -> Expression | None:
+            if not isinstance(part, Call) or part.name not in AGGREGATES:
+                return None
+            return self._masked(replace(part, filter=node.filter, window=node.window), node)
+
+        return replace_parts(_substitute(read(OVER_WINDOWS[template.name]), new), masked)
 
     def _masked(self, new: Call, node: Call) -> Call:
         """The new aggregate with no row that the old one left out because an argument was NULL."""
@@ -358,6 +381,7 @@ class Derivative:
         hint = nearest(node)
         if known:
             return refused(node, f"{node.name} has no derivative: {hint.split(';')[0]}", hint.partition("; ")[2])
+        hint += "." if hint and not hint.endswith(("?", ".")) else ""
         registered = f'ctx.register_derivative("{node.name}", [...]) gives it one'
         return refused(node, f"{node.name} has no derivative that we know", f"{hint} {registered}.".strip())
 

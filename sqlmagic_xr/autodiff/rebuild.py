@@ -13,7 +13,7 @@ from string import ascii_lowercase
 
 from ..errors import DerivativeError, UnknownNameError
 from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, columns, descend, tree_columns
-from ..sql.scope import Item, Query, Scope
+from ..sql.scope import NO_GROUP, Item, Query, Scope, aggregates
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
 from .collect import tidied
 from .intermediate import reads_below
@@ -231,6 +231,8 @@ class Rebuilding:
         extra = [_output(self._written(e), name) for name, e in self.extra.get(id(node), ())]
         if extra or shown is not new["projection"]:
             new = {**new, "projection": [*shown, *extra]}
+        if scope.groups and scope.select["group_by"] == NO_GROUP:
+            new = _of_one_row(new)
         return self._above(node, new, scope, below) if below else new
 
     def _above(self, node: Tree, new: Tree, scope: Scope, below: Below) -> Tree:
@@ -325,6 +327,7 @@ def _names() -> Iterator[str]:
 
 _NOWHERE = Item({}, ())
 _TEMPLATE = parse_one("SELECT * FROM t AS u").tree["Query"]
+_ONE_ROW = parse_one("SELECT 1 HAVING count(*) >= 0").tree["Query"]["body"]["Select"]["having"]
 _WITH = parse_one("WITH c AS (SELECT 1) SELECT 1").tree["Query"]["with"]
 
 
@@ -334,6 +337,14 @@ def _table(name: str, alias: str | None) -> Tree:
     body = table["relation"]["Table"]
     called = {**body["alias"], "name": make_identifier(alias)} if alias else None
     return {**table, "relation": {"Table": {**body, "name": [{"Identifier": make_identifier(name)}], "alias": called}}}
+
+
+def _of_one_row(select: Tree) -> Tree:
+    """A SELECT without GROUP BY that makes one row of all, also where the derivative of its aggregates is 0."""
+    if any(aggregates(select[part]) for part in ("projection", "having")):
+        return select
+    both = {"BinaryOp": {"left": _ONE_ROW, "op": "And", "right": {"Nested": select["having"]}}}
+    return {**select, "having": _ONE_ROW if select["having"] is None else both}
 
 
 def _output(tree: Tree, name: str) -> Tree:

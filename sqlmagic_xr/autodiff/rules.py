@@ -141,6 +141,12 @@ AGGREGATES: dict[str, str] = {
 """Aggregate -> its derivative, where ``:d1`` is the derivative of the first argument. In the regressions the first
 argument is y and the second x, as in SQL."""
 
+OVER_WINDOWS: dict[str, str] = {
+    "covar_pop": "regr_sxy($1, $2) / regr_count($1, $2)",
+    "covar_samp": "regr_sxy($1, $2) / (regr_count($1, $2) - 1)",
+}
+"""Aggregate -> the same for a window: DataFusion cannot slide a covariance, though it can a variance."""
+
 DEFINED: dict[str, str] = {
     "corr": "regr_sxy($1, $2) / sqrt(regr_sxx($1, $2) * regr_syy($1, $2))",
     "regr_slope": "regr_sxy($1, $2) / regr_sxx($1, $2)",

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from sqlmagic_xr.sql.expression import Call, Column, parse, replace_parts, to_sql
+from tests.autodiff.functions import nested
 from tests.autodiff.oracle import derivative
 
 COLUMNS = ("x", "y", "z")
@@ -47,10 +48,10 @@ def run(context, query):
     return context.sql(query).to_arrow_table().to_pandas().to_numpy(dtype=float)
 
 
-def expected(text, column, columns):
+def expected(text, column, columns, order=1):
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return derivative(text, column, columns)
+        return derivative(text, column, columns, order)
 
 
 @pytest.mark.parametrize("seed", range(BATCHES))
@@ -69,6 +70,24 @@ def test_derivatives_of_random_expressions(seed, context):
             finite += 1
             np.testing.assert_allclose(ours[:, i], theirs, rtol=1e-7, atol=1e-9 * scale, err_msg=f"{column}: {text}")
     assert finite > 0.9 * BATCH
+
+
+@pytest.mark.parametrize(("seed", "order", "depth"), [(s, 2, 3) for s in range(4)] + [(s, 3, 2) for s in range(4, 8)])
+def test_higher_derivatives_of_random_expressions(seed, order, depth, context):
+    """Each alone in its statement, so that what is shared is its own."""
+    rng = random.Random(500 + seed)
+    columns = table(context, "cloud", seed)
+    context.from_arrow(pa.table({**columns, "k": np.arange(ROWS)}), "cloud")
+    finite = 0
+    for _ in range(30):
+        text, column = expression(rng, depth), rng.choice(COLUMNS)
+        ours = run(context, f"SELECT {nested(text, order, column)} FROM cloud ORDER BY k")[:, 0]
+        theirs = expected(text, column, columns, order)
+        scale = 1 + np.abs(theirs).max()
+        if np.isfinite(scale) and scale < 1e6:
+            finite += 1
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8 * scale, err_msg=f"{column}: {text}")
+    assert finite > 20
 
 
 def qualified(text, name):

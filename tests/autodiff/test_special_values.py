@@ -116,7 +116,7 @@ TIES = """SELECT * FROM (VALUES (1, 1, 3.0, 1.0), (1, 2, 3.0, 2.0), (1, 3, 3.0, 
     ],
 )
 def test_ties_of_min_and_max(query, slopes, context):
-    """The mean over the rows that attain it, as JAX; halfway between their extremes where a row is in several groups."""
+    """The mean over the rows that attain it, as JAX; in grouping sets halfway between the least and the greatest."""
     context.script(f"CREATE OR REPLACE TABLE ties AS {TIES}")
     column = "b" if "AS b" in query else "a"
     for call in ("max(a * w + v - w)", "-min(w - v - a * w)"):
