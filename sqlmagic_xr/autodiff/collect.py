@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import reduce
 
 from ..sql.expression import Call, Expression, Literal
+from .dissolve import joined
 from .intermediate import Intermediate
 from .simplify import (
     ZERO,
@@ -21,7 +22,6 @@ from .simplify import (
     divide,
     factors,
     is_sum,
-    joined,
     multiply,
     negative,
     number,

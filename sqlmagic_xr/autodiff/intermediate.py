@@ -9,7 +9,7 @@ factor, and deriving one gives the next intermediate. With t for tanh(u), and u1
     t3 = (1 - t * t) * u3 - 4 * t * t1 * u2 - 2 * u1 * (t1 * t1 + t * t2)
 
 These are the recurrences of Taylor arithmetic (Griewank and Walther, Evaluating Derivatives, chapter 13). Where the
-derivative is written, an intermediate that is used again gets a name (:mod:`.sharing`), and :func:`.simplify.plain`
+derivative is written, an intermediate that is used again gets a name (:mod:`.sharing`), and :func:`.dissolve.plain`
 dissolves the others.
 """
 

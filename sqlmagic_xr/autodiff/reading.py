@@ -10,8 +10,8 @@ from ..errors import SqlError
 from ..sql.expression import Call, Column, Expression, Opaque, from_tree, replace_parts
 from ..sql.scope import Catalog, Environment, Item, Query, Scope, is_aggregate
 from ..sql.syntax import Tree, identifier, name_of, span_of, walk
-from .derivative import refused
 from .layers import Layers
+from .names import refused
 from .rules import CALLS, Rules
 
 

@@ -16,13 +16,13 @@ from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, col
 from ..sql.scope import NO_GROUP, Item, Query, Scope, aggregates
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
 from .collect import tidied
+from .dissolve import Plain, plain
 from .intermediate import reads_below
-from .layers import Companion, Variable
 from .reading import Reading, Standing, is_call
 from .rules import CALLS
 from .sharing import GROWTH, LONG, TOO_LONG, WORTH, Shared, share
-from .simplify import Plain, plain
 from .size import size
+from .view import Companion, Variable
 
 
 @dataclass(frozen=True)

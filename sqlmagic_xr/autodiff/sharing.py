@@ -6,7 +6,9 @@ SQL has no ``let`` inside an expression. What is used more than once is therefor
     WHERE x > 0                  ->  SELECT f(a) * g(a) FROM s1 AS t     -- and the WHERE goes along
 
 This module chooses what is shared, so that the text is short; :mod:`.rebuild` writes it. Short derivatives are left as
-they are: the engine finds common subexpressions by itself, and they read better.
+they are: the engine finds common subexpressions by itself, and they read better. Where a SELECT cannot read a CTE
+instead of its FROM (it holds a subquery, or is one that reads another's rows, or is recursive), and outside a SELECT's
+outputs (WHERE, ON, SET, VALUES), nothing has a name, and a derivative is written in full.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from dataclasses import dataclass
 from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, unique
 from ..sql.scope import is_aggregate
 from .collect import tidied
+from .dissolve import Plain, intermediate, joined, plain
 from .intermediate import Below, Intermediate
 from .rules import VOLATILE
-from .simplify import Plain, intermediate, joined, plain
 from .size import size
 
 WORTH = 400
