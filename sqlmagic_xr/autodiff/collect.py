@@ -142,7 +142,7 @@ def _factored(terms: list[Factors]) -> Expression:
 def _gains(terms: list[Factors]) -> Iterator[tuple[int, bool, Expression]]:
     """The common factors, each with the characters that taking it out saves and whether it stands below."""
     for below in (False, True):
-        many = Counter(factor for term in terms for factor in set(term.under if below else term.over))
+        many = Counter(factor for term in terms for factor in dict.fromkeys(term.under if below else term.over))
         for factor, count in many.items():
             if count > 1 and not (_vanishes(factor, below) and any(_grows(t, factor, below) for t in terms)):
                 yield (count - 1) * (size(factor) + 3), below, factor

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..sql.expression import Expression, descend
+from ..sql.expression import Expression
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,5 +60,9 @@ class Below(Expression):
 
 
 def reads_below(expression: Expression) -> bool:
-    """Whether anything in an expression must be computed below its SELECT."""
-    return any(isinstance(part, Below) for part in descend(expression))
+    """Whether anything in an expression must be computed below its SELECT (worked out once)."""
+    cached: bool | None = expression.__dict__.get("_reads_below")
+    if cached is None:
+        cached = isinstance(expression, Below) or any(map(reads_below, expression.parts))
+        object.__setattr__(expression, "_reads_below", cached)
+    return cached
