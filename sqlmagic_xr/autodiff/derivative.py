@@ -7,6 +7,7 @@ What a column's derivative is, and what is constant within a group, only a scope
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from ..errors import DerivativeError
 from ..sql.expression import (
@@ -51,12 +52,21 @@ from .simplify import (
     multiply,
     negative,
     number,
+    product,
     subtract,
 )
 
 REAL = Opaque({"Double": "None"})
 _INTEGER_TYPES = ("TinyInt", "SmallInt", "MediumInt", "Int", "Integer", "BigInt", "Unsigned", "UInt", "HugeInt", "INT")
 _REAL_TYPES = ("Double", "Float", "Real", "Numeric", "Decimal", "Dec")
+
+
+@dataclass
+class Kinds:
+    """What was found out about the expressions of a scope: their types, and whether anything in them is an integer."""
+
+    types: dict[Expression, ColumnType | None] = field(default_factory=dict)
+    integers: dict[Expression, bool] = field(default_factory=dict)
 
 
 class Derivative:
@@ -66,15 +76,17 @@ class Derivative:
         scope: what the names mean.
         rules: function -> partial derivatives, see :mod:`.rules`.
         partials: the rules that were filled in already, shared between the variables of a statement.
+        kinds: what kinds of value expressions of the scope have, shared between the variables of the scope.
     """
 
-    def __init__(self, scope: Scope, rules: Rules, partials: dict[tuple[str, Call], Expression]) -> None:
+    def __init__(self, scope: Scope, rules: Rules, partials: dict[tuple[str, Call], Expression], kinds: Kinds) -> None:
         self.partials = partials
         self.scope = scope
         self.rules = rules
         self.aggregates = Aggregates(scope, self.of)
         self.done: dict[Expression, Expression | None] = {}
-        self.types: dict[Expression, ColumnType | None] = {}
+        self.types = kinds.types
+        self.integers = kinds.integers
 
     def of(self, node: Expression) -> Expression | None:
         """The derivative of an expression; None for a symbolic zero.
@@ -220,6 +232,13 @@ class Derivative:
                     return self._common(node.args)
         return "real"
 
+    def reads_integers(self, node: Expression) -> bool:
+        """Whether anything in an expression is an integer, numbers aside."""
+        if node not in self.integers:
+            own = not isinstance(node, (Literal, Parameter)) and self.type_of(node) == "integer"
+            self.integers[node] = own or any(map(self.reads_integers, node.parts))
+        return self.integers[node]
+
     def _common(self, nodes: Sequence[Expression]) -> ColumnType | None:
         kinds = {self.type_of(node) for node in nodes}
         return "real" if "real" in kinds else None if None in kinds else "integer" if "integer" in kinds else "text"
@@ -279,9 +298,15 @@ def real(expression: Expression | None, derivative: Derivative) -> Expression:
     def divided(node: Expression) -> Expression:
         if not (isinstance(node, Call) and node.name == "/"):
             return node
+        if integers:
+            f = factors(node)
+            under = tuple(part if derivative.type_of(part) == "real" else Cast(part, REAL) for part in f.under)
+            return node if under == f.under else product(replace(f, under=under))
         whole = "real" not in {derivative.type_of(part) for part in node.args}
         return Call("/", (Cast(node.args[0], REAL), node.args[1])) if whole else node
 
+    # x * i / j is real, but i / j is not, should x be taken out when equal terms are collected: so j is made real.
+    integers = derivative.reads_integers(expression)
     expression = visit(expression)
     return expression if derivative.type_of(expression) == "real" else Cast(expression, REAL)
 

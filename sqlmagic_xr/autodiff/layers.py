@@ -24,7 +24,7 @@ from ..sql.expression import (
 from ..sql.scope import ColumnType, Environment, Item, Query, Relation, Scope
 from ..sql.syntax import identifier
 from .collect import collected
-from .derivative import Derivative, real
+from .derivative import Derivative, Kinds, real
 from .names import refused
 from .rules import CALLS, Rules
 from .simplify import ONE, ZERO, add, multiply
@@ -66,6 +66,7 @@ class Layers:
         self._expanded: dict[tuple[Scope, Expression], Worked] = {}
         self._paths: dict[tuple[Scope, Expression], dict[int, list[tuple[str, ...]]]] = {}
         self._partials: dict[tuple[str, Call], Expression] = {}
+        self._kinds: dict[Scope, Kinds] = {}
         self._found: dict[tuple[Query, str, str], Companion | Expression | None] = {}
         self._views: dict[tuple[Scope, Item, str], tuple[View, Derivative]] = {}
 
@@ -74,7 +75,10 @@ class Layers:
         key = (scope, variable.item, variable.name)
         if key not in self._views:
             view = View(self, scope, variable)
-            self._views[key] = (view, Derivative(view, self.rules, self._partials))
+            self._views[key] = (
+                view,
+                Derivative(view, self.rules, self._partials, self._kinds.setdefault(scope, Kinds())),
+            )
         return self._views[key]
 
     def call(self, call: Call, scope: Scope) -> Worked:
