@@ -130,8 +130,8 @@ class Reading:
         above = {key: value for key, value in scope.select.items() if key not in ("from", "selection")}
         if any("body" in node and "with" in node for node in walk([above, owner.tree["order_by"]])):
             return False
-        if len(scope.items) == 1:
-            return len(scope.items[0].path) == 1
+        if len(scope.items) == 1 and len(scope.items[0].path) < 2:
+            return True
         wild = any("Wildcard" in node or "QualifiedWildcard" in node for node in scope.select["projection"])
         names = [output.name for output in scope.outputs or () if isinstance(output.expression, Column)]
         twice = len(set(names)) < len(names)  # a.i and b.i are two columns only while they are qualified

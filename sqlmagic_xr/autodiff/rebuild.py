@@ -115,7 +115,8 @@ class Rebuilding:
         if extra:
             self.extra[id(scope.select)] = [(n, e) for (n, _), e in zip(extra, new[len(standing) :], strict=True)]
         if shared.levels:
-            renamed = None if len(scope.items) == 1 else self._renamed(scope, shared)
+            alone = len(scope.items) == 1 and len(scope.items[0].path) < 2  # else a.x or schema.a.x may stand above
+            renamed = None if alone else self._renamed(scope, shared)
             self.below[id(scope.select)] = Below(shared, renamed)
 
     def _written_size(self, scope: Scope, standing: list[Standing]) -> int:
@@ -241,7 +242,7 @@ class Rebuilding:
         first, *levels = below.shared.levels
         star = template["projection"][:1]
         if below.renamed is None:
-            alias = scope.items[0].path[-1]
+            alias = next(iter(scope.items[0].path), None)
             kept = star
         else:
             alias = None

@@ -5,7 +5,7 @@ import pytest
 
 from sqlmagic_xr.autodiff.rewrite import rewrite
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
-from tests.autodiff.functions import chain, nested
+from tests.autodiff.functions import chain, growth, nested
 
 
 def written(query, context):
@@ -21,7 +21,9 @@ def test_fifty_functions_through_layers(context):
     inner = chain(25)
     query = f"SELECT x, grad({chain(25, 'u')}, x) AS g FROM (SELECT x, {inner} AS u FROM d) ORDER BY x"
     sql = written(query, context)
-    assert len(sql) < 13 * len(query)
+    assert len(sql) < 6 * len(query)
+    order_3 = f"SELECT {nested(chain(25, 'u'), 3)} AS g FROM (SELECT x, {inner} AS u FROM d)"
+    assert growth(written(order_3, context), chain(50)) < 27
     by_hand = (
         f"SELECT x, grad({chain(25, 'u')}, u) * grad({inner}, x) AS g FROM (SELECT x, {inner} AS u FROM d) ORDER BY x"
     )
@@ -41,6 +43,10 @@ QUERIES = [
     f"SELECT i FROM d WHERE x > 0.1 ORDER BY {nested(chain(9), 2)}, i",
     f"SELECT a.i, b.i AS k, {NEIGHBOURS} AS g FROM d a JOIN d b ON a.i = b.i + 1 ORDER BY a.i",
     f"SELECT step, grad(AVG({nested(chain(9, 'a * x'), 2, 'a')}), a) AS g FROM d, params GROUP BY step ORDER BY step",
+    f"SELECT x, {nested(chain(9), 2)} AS g FROM public.d ORDER BY public.d.i",
+    f"SELECT k, {nested(chain(9), 2)} AS g FROM (SELECT x, i AS k FROM d) ORDER BY k",
+    f"SELECT *, {nested(chain(9), 2)} AS g FROM (SELECT x, i AS k FROM d) ORDER BY k",
+    f"SELECT k, {nested(chain(4, 'u'), 2)} AS g FROM (SELECT x, i AS k, {chain(5)} AS u FROM d) ORDER BY k",
     f"SELECT {nested(chain(9), 2)} AS g FROM d UNION ALL SELECT {nested(chain(8), 2)} FROM d ORDER BY g",
 ]  # fmt: skip
 
