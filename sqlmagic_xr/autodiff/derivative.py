@@ -7,8 +7,7 @@ What a column's derivative is, and what is constant within a group, only a scope
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 from ..errors import DerivativeError
 from ..sql.expression import (
@@ -20,37 +19,54 @@ from ..sql.expression import (
     Literal,
     Opaque,
     Parameter,
-    replace_parts,
-    to_sql,
-    to_tree,
 )  # fmt: skip
 from ..sql.scope import ColumnType
-from ..sql.syntax import Tree
-from .rules import AGGREGATES, DEFINED, EXTREMES, FOLDED, NONE, SAME, SHIFTS, UNARY, Rules, nearest, read
-from .simplify import ZERO, add, build, choose, is_zero, multiply, number
+from .aggregates import Aggregates
+from .collect import collected
+from .dissolve import intermediate
+from .intermediate import Intermediate
+from .names import Scope, refused
+from .rules import (
+    AGGREGATES,
+    DEFINED,
+    EXTREMES,
+    FOLDED,
+    NONE,
+    SAME,
+    SHIFTS,
+    UNARY,
+    Rules,
+    nearest,
+    read,
+)
+from .simplify import (
+    ZERO,
+    add,
+    build,
+    choose,
+    divide,
+    factors,
+    is_logistic,
+    is_sum,
+    is_zero,
+    multiply,
+    negative,
+    number,
+    product,
+    subtract,
+)
 
 REAL = Opaque({"Double": "None"})
 _INTEGER_TYPES = ("TinyInt", "SmallInt", "MediumInt", "Int", "Integer", "BigInt", "Unsigned", "UInt", "HugeInt", "INT")
 _REAL_TYPES = ("Double", "Float", "Real", "Numeric", "Decimal", "Dec")
 
 
-class Scope(Protocol):
-    """What a derivative asks about the names in an expression."""
+@dataclass
+class Kinds:
+    """What was found out about the expressions of a scope: their types, and whether anything in them is an integer."""
 
-    def derivative(self, column: Column) -> Expression | None:
-        """The derivative of a column by the variable; None where it does not depend on it."""
-
-    def depends(self, expression: Expression) -> bool:
-        """Whether any column in an expression, also inside pieces that are kept opaque, depends on the variable."""
-
-    def type_of(self, column: Column) -> ColumnType | None:
-        """What kind of value a column holds; None where that is not known."""
-
-    def never_null(self, column: Column) -> bool:
-        """Whether a column cannot be NULL."""
-
-    def require_constant(self, call: Call) -> None:
-        """Raise DerivativeError unless the variable has one value in all rows that an aggregate reads."""
+    types: dict[Expression, ColumnType | None] = field(default_factory=dict)
+    integers: dict[Expression, bool] = field(default_factory=dict)
 
 
 class Derivative:
@@ -60,13 +76,17 @@ class Derivative:
         scope: what the names mean.
         rules: function -> partial derivatives, see :mod:`.rules`.
         partials: the rules that were filled in already, shared between the variables of a statement.
+        kinds: what kinds of value expressions of the scope have, shared between the variables of the scope.
     """
 
-    def __init__(self, scope: Scope, rules: Rules, partials: dict[tuple[str, Call], Expression]) -> None:
+    def __init__(self, scope: Scope, rules: Rules, partials: dict[tuple[str, Call], Expression], kinds: Kinds) -> None:
         self.partials = partials
         self.scope = scope
         self.rules = rules
+        self.aggregates = Aggregates(scope, self.of)
         self.done: dict[Expression, Expression | None] = {}
+        self.types = kinds.types
+        self.integers = kinds.integers
 
     def of(self, node: Expression) -> Expression | None:
         """The derivative of an expression; None for a symbolic zero.
@@ -82,6 +102,9 @@ class Derivative:
     def _of(self, node: Expression) -> Expression | None:
         if isinstance(node, Column):
             return self.scope.derivative(node)
+        if isinstance(node, Intermediate):
+            found = self.of(node.value)
+            return None if found is None else intermediate(collected(found))
         if not self.scope.depends(node):
             return None
         match node:
@@ -119,9 +142,9 @@ class Derivative:
         if partials and node.window is None and node.filter is None and not node.distinct:
             return self._function(node, name, partials)
         if name in AGGREGATES or name in DEFINED or name in EXTREMES:
-            return self._aggregate(node, name)
+            return self.aggregates.derivative(node, name)
         if name in SHIFTS and (node.window is not None or node.order is not None):
-            return self._shift(node)
+            return self.aggregates.shift(node)
         raise self._unknown(node)
 
     def _function(self, node: Call, name: str, partials: tuple[str, ...]) -> Expression | None:
@@ -135,18 +158,41 @@ class Derivative:
             raise refused(node, what, f"It is known with {len(partials)}.")
         if name == "/":
             self._check_division(node)
+            return self._quotient(node)
         total: Expression = ZERO
+        whole = name not in _ARITHMETIC
         for partial, arg in zip(partials, args, strict=False):
             tangent = None if partial == "0" else self.of(arg)
             if tangent is not None:
+                tangent = intermediate(tangent) if whole else tangent
                 total = add(total, multiply(self._partial(partial, node), tangent))
-        return total
+        if not whole:
+            return total
+        total = collected(total)
+        # exp(u)' is exp(u) * u', spread out: all its derivatives are multiples of exp(u)
+        return total if node in factors(total).over else intermediate(total)
+
+    def _quotient(self, node: Call) -> Expression | None:
+        """That of y = a / b as (a1 - y * b1) / b: the value is there already, and b is not squared."""
+        a, b = node.args
+        above, below = self.of(a), self.of(b)
+        if above is None and below is None:
+            return None
+        below = None if below is None else intermediate(below)
+        if below is None:
+            return intermediate(divide(above or ZERO, b))
+        value = intermediate(node)
+        if above is None or is_logistic(b):  # 1 + exp(z) goes with each exp(z) apart, so that none overflows
+            rest = multiply(divide(negative(value), b), below)
+            return intermediate(rest if above is None else add(divide(above, b), rest))
+        return intermediate(divide(collected(subtract(above, multiply(value, below))), b))
 
     def _partial(self, text: str, node: Call) -> Expression:
         """A rule's text, filled in for a call."""
         key = (text, node)
         if key not in self.partials:
-            self.partials[key] = fill(read(text), node)
+            made = fill(read(text), node)
+            self.partials[key] = intermediate(made) if is_sum(made) and made.origin is None else made
         return self.partials[key]
 
     def _check_division(self, node: Call) -> None:
@@ -159,6 +205,11 @@ class Derivative:
 
     def type_of(self, node: Expression) -> ColumnType | None:
         """What kind of number an expression is: "integer", "real", or None where that depends on a parameter."""
+        if node not in self.types:
+            self.types[node] = self._type_of(node)
+        return self.types[node]
+
+    def _type_of(self, node: Expression) -> ColumnType | None:
         match node:
             case Literal():
                 return "text" if isinstance(node.value, str) else "integer" if isinstance(node.value, int) else "real"
@@ -169,6 +220,8 @@ class Derivative:
             case Cast():
                 kind = node.type.tree if isinstance(node.type.tree, str) else next(iter(node.type.tree))
                 return "integer" if str(kind).startswith(_INTEGER_TYPES) else "real"
+            case Intermediate():
+                return self.type_of(node.value)
             case Case():
                 results = [result for _, result in node.branches] + ([node.default] if node.default else [])
                 return self._common(results)
@@ -179,128 +232,31 @@ class Derivative:
                     return self._common(node.args)
         return "real"
 
+    def reads_integers(self, node: Expression) -> bool:
+        """Whether anything in an expression is an integer, numbers aside."""
+        if node not in self.integers:
+            own = not isinstance(node, (Literal, Parameter)) and self.type_of(node) == "integer"
+            self.integers[node] = own or any(map(self.reads_integers, node.parts))
+        return self.integers[node]
+
     def _common(self, nodes: Sequence[Expression]) -> ColumnType | None:
         kinds = {self.type_of(node) for node in nodes}
         return "real" if "real" in kinds else None if None in kinds else "integer" if "integer" in kinds else "text"
-
-    def _aggregate(self, node: Call, name: str) -> Expression | None:
-        if AGGREGATES.get(name) == "0":
-            return None
-        # Which rows a FILTER takes is a condition, and conditions are not differentiated.
-        tangents = [self.of(arg) for arg in node.args]
-        if not any(tangents):
-            return None
-        self.scope.require_constant(node)
-        if name in EXTREMES:
-            return self._extreme(node, tangents[0], ascending=EXTREMES[name])
-        if name in DEFINED:
-            return self.of(_same_rows(_substitute(read(DEFINED[name]), node), node))
-        if node.distinct:
-            hint = f"Leave DISTINCT out, or select the distinct rows in a subquery and take {node.name} of them."
-            raise refused(node, f"{node.name}(DISTINCT ...) has no derivative", hint)
-        return self._linear(read(AGGREGATES[name]), node, tangents)
-
-    def _extreme(self, node: Call, tangent: Expression | None, *, ascending: bool) -> Expression:
-        """That of the row that MIN or MAX takes; halfway between the least and the greatest where several rows do."""
-        if node.window is not None:
-            hint = f"Take the {node.name} in a subquery with GROUP BY, and join it."
-            raise refused(node, f"{node.name} over a window has no derivative that we know", hint)
-        assert tangent is not None
-
-        def first(least: bool) -> Expression:
-            order = Opaque([_ordered(node.args[0], ascending), _ordered(tangent, least)])
-            return self._masked(Call("first_value", (tangent,), filter=node.filter, order=order), node)
-
-        return multiply(Literal(0.5), add(first(True), first(False)))
-
-    def _linear(self, template: Expression, node: Call, tangents: Sequence[Expression | None]) -> Expression:
-        """A template of AGGREGATES, filled in; what holds a tangent that is zero falls away."""
-        if isinstance(template, Parameter) and template.name == "$0":
-            return node
-        if isinstance(template, Parameter):
-            place = int(template.name[-1]) - 1
-            return node.args[place] if template.name.startswith("$") else tangents[place] or ZERO
-        if not isinstance(template, Call):
-            return template
-        parts = [self._linear(part, node, tangents) for part in template.args]
-        if template.name not in AGGREGATES:
-            return build(template.name, parts)
-        if any(is_zero(part) for part in parts):
-            return ZERO
-        return self._masked(Call(template.name, tuple(parts), False, node.filter, node.window), node)
-
-    def _masked(self, new: Call, node: Call) -> Call:
-        """The new aggregate with no row that the old one left out because an argument was NULL."""
-        missing: list[Expression] = []
-        for arg in node.args:
-            if not any(self._covers(part, arg) for part in new.args):
-                seen = frozenset().union(*(self._strict(part) or frozenset() for part in new.args))
-                needed = self._strict(arg)
-                missing += [arg] if needed is None else sorted(needed - seen, key=to_sql)
-        condition = new.filter
-        for part in dict.fromkeys(missing):
-            known = Call("is not null", (part,))
-            condition = known if condition is None else Call("and", (condition, known))
-        return replace(new, filter=condition)
-
-    def _covers(self, new: Expression, old: Expression) -> bool:
-        """Whether ``new`` is surely NULL wherever ``old`` is."""
-        if new == old:
-            return True
-        if isinstance(new, Case) and isinstance(old, Case) and new.operand == old.operand:
-            asked = [condition for condition, _ in old.branches] == [condition for condition, _ in new.branches]
-            ends = (new.default is None) == (old.default is None)
-            if asked and ends:
-                pairs = [(a, b) for (_, a), (_, b) in zip(new.branches, old.branches, strict=True)]
-                if new.default is not None and old.default is not None:
-                    pairs.append((new.default, old.default))
-                return all(self._covers(a, b) for a, b in pairs)
-        needed = self._strict(old)
-        return needed is not None and needed <= (self._strict(new) or frozenset())
-
-    def _strict(self, node: Expression) -> frozenset[Column] | None:
-        """The columns of which any NULL makes an expression NULL; None where something else may too."""
-        match node:
-            case Literal(value):
-                return None if value is None else frozenset()
-            case Parameter():
-                return frozenset()
-            case Column():
-                return frozenset() if self.scope.never_null(node) else frozenset((node,))
-            case Cast():
-                return None if node.kind == "TryCast" else self._strict(node.value)
-            case Call() if SAME.get(node.name, node.name) in _STRICT and node.window is None:
-                parts = [self._strict(part) for part in node.args]
-                known = [part for part in parts if part is not None]
-                return frozenset().union(*known) if len(known) == len(parts) else None
-        return None
-
-    def _shift(self, node: Call) -> Expression | None:
-        tangent = self.of(node.args[0])
-        if any(self.of(arg) is not None for arg in node.args[1:]):
-            raise refused(node, f"{node.name} has no derivative by its offset or default", "Make those constants.")
-        if tangent is None:
-            return None
-        self.scope.require_constant(node)
-        rest = node.args[1:2] if node.name in ("lag", "lead", "nth_value") else ()
-        default = (ZERO,) if len(node.args) > 2 else ()
-        return Call(node.name, (tangent, *rest, *default), filter=node.filter, window=node.window, order=node.order)
 
     def _unknown(self, node: Call) -> DerivativeError:
         known = node.name in NONE
         hint = nearest(node)
         if known:
             return refused(node, f"{node.name} has no derivative: {hint.split(';')[0]}", hint.partition("; ")[2])
+        hint += "." if hint and not hint.endswith(("?", ".")) else ""
         registered = f'ctx.register_derivative("{node.name}", [...]) gives it one'
         return refused(node, f"{node.name} has no derivative that we know", f"{hint} {registered}.".strip())
 
 
+_ARITHMETIC = frozenset({"+", "-", "*"})
 _TYPE_OF_ARGUMENTS = frozenset(
     {"+", "-", "*", "/", "%", "abs", "greatest", "least", "coalesce", "nullif", "sum", "min", "max", *SHIFTS}
 )
-_STRICT = frozenset({"+", "-", "*", "/", "%", "power", "abs", "signum", "floor", "ceil", "round", "trunc"}) | frozenset(
-    {"sqrt", "cbrt", "exp", "ln", "log", "log2", "log10", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2"}
-) | frozenset({"sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "degrees", "radians"})  # fmt: skip
 
 
 def fill(template: Expression, call: Call) -> Expression:
@@ -342,24 +298,17 @@ def real(expression: Expression | None, derivative: Derivative) -> Expression:
     def divided(node: Expression) -> Expression:
         if not (isinstance(node, Call) and node.name == "/"):
             return node
+        if integers:
+            f = factors(node)
+            under = tuple(part if derivative.type_of(part) == "real" else Cast(part, REAL) for part in f.under)
+            return node if under == f.under else product(replace(f, under=under))
         whole = "real" not in {derivative.type_of(part) for part in node.args}
         return Call("/", (Cast(node.args[0], REAL), node.args[1])) if whole else node
 
+    # x * i / j is real, but i / j is not, should x be taken out when equal terms are collected: so j is made real.
+    integers = derivative.reads_integers(expression)
     expression = visit(expression)
     return expression if derivative.type_of(expression) == "real" else Cast(expression, REAL)
-
-
-def refused(node: Expression, what: str, hint: str) -> DerivativeError:
-    """An error that points at the part of the user's text that has no derivative."""
-    error = DerivativeError(what, hint=hint or None)
-    error.span = node.span
-    return error
-
-
-def _ordered(expression: Expression, ascending: bool) -> Tree:
-    """An element of an ORDER BY; NULLs, which MIN and MAX leave out, come last."""
-    options = {"asc": ascending, "nulls_first": False}
-    return {"expr": to_tree(expression), "options": options, "with_fill": None}
 
 
 def _null_or_zero(result: Expression) -> Expression:
@@ -372,21 +321,3 @@ def _fold(node: Call) -> Expression:
     for arg in node.args[1:]:
         folded = Call(node.name, (folded, arg), origin=node.origin)
     return folded
-
-
-def _substitute(template: Expression, call: Call) -> Expression:
-    def change(node: Expression) -> Expression | None:
-        return call.args[int(node.name[1:]) - 1] if isinstance(node, Parameter) and node.name[0] == "$" else None
-
-    return replace_parts(template, change)
-
-
-def _same_rows(expression: Expression, call: Call) -> Expression:
-    """An expression whose aggregates have the FILTER and the window of a call."""
-
-    def change(node: Expression) -> Expression | None:
-        if isinstance(node, Call) and node.name in AGGREGATES and node.args == call.args:
-            return Call(node.name, node.args, False, call.filter, call.window, origin=call.origin)
-        return None
-
-    return replace_parts(expression, change)

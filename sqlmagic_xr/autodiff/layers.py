@@ -6,15 +6,29 @@ is outside reads the companion as it reads the column, so nothing is computed tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from ..errors import DerivativeError, SqlError, UnknownNameError
-from ..sql.expression import Call, Column, Expression, Literal, columns, from_tree, replace_parts, to_sql, unique
-from ..sql.scope import ColumnType, Environment, Item, Query, Relation, Scope, item_key
+from ..sql.expression import (
+    Call,
+    Column,
+    Expression,
+    Literal,
+    columns,
+    from_tree,
+    replace_parts,
+    to_sql,
+    unique,
+)  # fmt: skip
+from ..sql.scope import ColumnType, Environment, Item, Query, Relation, Scope
 from ..sql.syntax import identifier
-from .derivative import Derivative, real, refused
+from .collect import collected
+from .derivative import Derivative, Kinds, real
+from .names import refused
 from .rules import CALLS, Rules
 from .simplify import ONE, ZERO, add, multiply
+from .view import Companion, Variable, View, Worked
 
 USAGE = {
     "grad": "grad(expression, column)",
@@ -35,125 +49,24 @@ _NOTHING = Item({}, ())
 _NO_TABLES = Environment(NoTables())
 
 
-@dataclass(frozen=True)
-class Variable:
-    """What a derivative is taken by: a column of one item of a scope."""
-
-    item: Item
-    name: str
-
-
-@dataclass(eq=False)
-class Companion:
-    """The derivative of a query's column, as a further column of the query.
-
-    Attributes:
-        query: the query that gets it.
-        name: its name there.
-        source: the column that it is the derivative of.
-        branches: what it is in each of the query's SELECTs.
-        needs: the companions of inner queries that ``branches`` read.
-        wanted: whether the statement reads it; only then it is written.
-    """
-
-    query: Query
-    name: str
-    source: str
-    branches: list[Expression] = field(default_factory=list)
-    needs: set[Companion] = field(default_factory=set)
-    wanted: bool = False
-
-
-@dataclass(frozen=True)
-class Worked:
-    """A derivative that was worked out, and the companions that it reads."""
-
-    expression: Expression
-    needs: frozenset[Companion] = frozenset()
-
-
-class View:
-    """An expression's names as :class:`.derivative.Scope` asks for them: one scope, one variable."""
-
-    def __init__(self, layers: Layers, scope: Scope, variable: Variable) -> None:
-        self.layers = layers
-        self.scope = scope
-        self.variable = variable
-        self.needs: dict[tuple[str, ...], Companion] = {}
-        self._known: dict[tuple[str, ...], Expression | None] = {}
-        self._active: set[tuple[str, ...]] = set()
-
-    def derivative(self, column: Column) -> Expression | None:
-        """The derivative of a column by the variable; None where it does not depend on it."""
-        if column.path not in self._known:
-            self._known[column.path] = self._derivative(column)
-        return self._known[column.path]
-
-    def _derivative(self, column: Column) -> Expression | None:
-        item, name = self.scope.resolve(column.path)
-        if item is not self.variable.item:
-            return None
-        if name == self.variable.name:
-            return ONE
-        if item.query is None:
-            return None
-        found = self.layers.through(item.query, item.inner(name), item.inner(self.variable.name))
-        if not isinstance(found, Companion):
-            return found
-        path = (*column.path[:-1], found.name)
-        self.needs[path] = found
-        return Column(path)
-
-    def depends(self, expression: Expression) -> bool:
-        """Whether any column in an expression depends on the variable."""
-        return not columns(expression).isdisjoint(self._active)
-
-    def learn(self, expression: Expression) -> None:
-        """Find out which of an expression's columns depend on the variable."""
-        for path in self.layers.paths(self.scope, expression).get(id(self.variable.item), ()):
-            if path not in self._active and self.derivative(Column(path)) is not None:
-                self._active.add(path)
-
-    def type_of(self, column: Column) -> ColumnType | None:
-        """What kind of value a column holds."""
-        return self.layers.type_of(self.scope, column)
-
-    def never_null(self, column: Column) -> bool:
-        """Whether a column cannot be NULL: part of a table's key that no outer join fills."""
-        item, name = self.scope.resolve(column.path)
-        return item.relation is not None and not item.nullable and name in item.relation.key
-
-    def require_constant(self, call: Call) -> None:
-        """Raise DerivativeError unless the variable has one value in all rows that an aggregate reads."""
-        item, name = self.variable.item, self.variable.name
-        if not self.scope.owns(item) or item_key(item) == ():
-            return
-        keys: tuple[Expression, ...] = self.scope.group_keys or ()
-        if call.window is not None:
-            keys = self.layers.partition(self.scope, call)
-        if (id(item), name) in self.scope.fixed(keys):
-            return
-        what = f"{name} may differ between the rows that {call.name} reads, so that there is no one {name} to derive by"
-        where = "PARTITION BY" if call.window is not None else "GROUP BY"
-        hint = f"Put it into {where}, read it from a relation of one row, or derive inside it: avg(grad(..., {name}))."
-        raise refused(call, what, hint)
-
-
 class Layers:
     """The derivatives of the columns of a statement's queries, each worked out once.
 
     Args:
         rules: function -> partial derivatives.
+        may_share: whether a SELECT can read a CTE instead of its FROM.
     """
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, may_share: Callable[[Scope], bool] = lambda scope: False) -> None:
         self.rules = rules
+        self.may_share = may_share
         self.companions: list[Companion] = []
         self._called: dict[tuple[Scope, Call], Worked] = {}
         self._one: dict[Expression, Expression] = {}
         self._expanded: dict[tuple[Scope, Expression], Worked] = {}
         self._paths: dict[tuple[Scope, Expression], dict[int, list[tuple[str, ...]]]] = {}
         self._partials: dict[tuple[str, Call], Expression] = {}
+        self._kinds: dict[Scope, Kinds] = {}
         self._found: dict[tuple[Query, str, str], Companion | Expression | None] = {}
         self._views: dict[tuple[Scope, Item, str], tuple[View, Derivative]] = {}
 
@@ -162,7 +75,10 @@ class Layers:
         key = (scope, variable.item, variable.name)
         if key not in self._views:
             view = View(self, scope, variable)
-            self._views[key] = (view, Derivative(view, self.rules, self._partials))
+            self._views[key] = (
+                view,
+                Derivative(view, self.rules, self._partials, self._kinds.setdefault(scope, Kinds())),
+            )
         return self._views[key]
 
     def call(self, call: Call, scope: Scope) -> Worked:
@@ -267,7 +183,7 @@ class Layers:
         found = derivative.of(inner.expression)
         if found is None:
             return None
-        made = real(found, derivative)
+        made = real(collected(found), derivative)
         read = {view.needs[path] for path in columns(made) if path in view.needs}
         return Worked(made, frozenset(read) | inner.needs)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from ..errors import SqlError
 from ..sql.expression import Call, Column, Expression, Opaque, from_tree, replace_parts
 from ..sql.scope import Catalog, Environment, Item, Query, Scope, is_aggregate
 from ..sql.syntax import Tree, identifier, name_of, span_of, walk
-from .derivative import refused
 from .layers import Layers
+from .names import refused
 from .rules import CALLS, Rules
 
 
@@ -48,7 +49,7 @@ class Reading:
     """
 
     def __init__(self, catalog: Catalog, rules: Rules) -> None:
-        self.layers = Layers(rules)
+        self.layers = Layers(rules, self.may_share)
         self.environment = Environment(catalog)
         self.worked: dict[int, Expression] = {}
         self.standing: list[Standing] = []
@@ -99,7 +100,7 @@ class Reading:
         rest = {key: value for key, value in query.tree.items() if key not in ("with", "body")}
         scope = query.first or Scope((), query.environment, query.outer)
         row = not scope.groups if "Select" in query.tree["body"] else None
-        self.visit(rest, scope, named=query.first is not None, row=row)
+        self.visit(rest, scope, names="outputs" if query.first is not None else None, row=row)
 
     def _body(self, query: Query, body: Tree) -> None:
         ((kind, node),) = body.items()
@@ -119,7 +120,22 @@ class Reading:
         self._visit_items(scope)
         for key, value in scope.select.items():
             row = None if key in ("from", "selection") else not scope.groups
-            self.visit(value, scope, named=key in ("group_by", "having", "qualify"), row=row)
+            self.visit(value, scope, names="both" if key in ("group_by", "having", "qualify") else None, row=row)
+
+    def may_share(self, scope: Scope) -> bool:
+        """Whether a SELECT can read a CTE instead of its FROM: nothing in it reads that FROM from within a subquery."""
+        owner = self.owners.get(id(scope.select))
+        if owner is None or owner.recursive is not None or scope.outer is not None or not scope.items:
+            return False
+        above = {key: value for key, value in scope.select.items() if key not in ("from", "selection")}
+        if any("body" in node and "with" in node for node in walk([above, owner.tree["order_by"]])):
+            return False
+        if len(scope.items) == 1 and len(scope.items[0].path) < 2:
+            return True
+        wild = any("Wildcard" in node or "QualifiedWildcard" in node for node in scope.select["projection"])
+        names = [output.name for output in scope.outputs or () if isinstance(output.expression, Column)]
+        twice = len(set(names)) < len(names)  # a.i and b.i are two columns only while they are qualified
+        return not wild and not twice and all(item.names is not None for item in scope.items)
 
     def _visit_items(self, scope: Scope) -> None:
         for item in scope.items:
@@ -127,18 +143,18 @@ class Reading:
             if item.query is not None and ("Derived" in item.tree or item.query.view is not None):
                 self.query(item.query)
 
-    def visit(self, node: Tree, scope: Scope, *, named: bool = False, row: bool | None = None) -> None:
+    def visit(self, node: Tree, scope: Scope, *, names: Names = None, row: bool | None = None) -> None:
         """Work out every call in a part of a statement.
 
         Args:
             node: the part.
             scope: what names mean there.
-            named: whether names may also be the aliases of the SELECT.
+            names: whether names may also be those of the SELECT's outputs.
             row: as in :class:`Standing`; None where a part is not above the FROM and WHERE of a SELECT.
         """
         if isinstance(node, (list, tuple)):
             for part in node:
-                self.visit(part, scope, named=named, row=row)
+                self.visit(part, scope, names=names, row=row)
         elif isinstance(node, dict):
             if "Derived" in node:  # an item of the scope, visited already
                 return
@@ -146,7 +162,7 @@ class Reading:
                 self.query(Query(node, scope.environment, scope))
                 return
             if is_call(node):
-                self._work_out(node, scope, named, row)
+                self._work_out(node, scope, names, row)
                 row = None
                 if not any(is_call(part) or "body" in part for part in walk(node["Function"])):
                     return
@@ -154,14 +170,14 @@ class Reading:
                 row = True
             for key, part in node.items():
                 if key != "span" and isinstance(part, (dict, list, tuple)):
-                    self.visit(part, scope, named=named, row=row)
+                    self.visit(part, scope, names=names, row=row)
 
-    def _work_out(self, node: Tree, scope: Scope, named: bool, row: bool | None) -> None:
+    def _work_out(self, node: Tree, scope: Scope, names: Names, row: bool | None) -> None:
         call = from_tree(node)
         if not isinstance(call, Call):
             raise refused(Opaque(node, origin=node), "this call cannot be read", "Write grad(expression, column).")
-        if named:
-            call = replace_parts(call, lambda part: _named(part, scope))
+        if names is not None:
+            call = replace_parts(call, lambda part: _named(part, scope, names))
             assert isinstance(call, Call)
         try:
             worked = self.layers.call(call, scope)
@@ -179,9 +195,16 @@ def _is_aggregate(node: Tree) -> bool:
     return isinstance(call, dict) and call["over"] is None and is_aggregate(name_of(call["name"])[-1])
 
 
-def _named(part: Expression, scope: Scope) -> Expression | None:
-    """What an alias of the SELECT stands for."""
-    if isinstance(part, Column) and len(part.path) == 1:
-        meant = scope.aliases.get(part.name) if scope.select is not None else None
-        return meant if meant is not None and not isinstance(meant, Column) else None
-    return None
+Names = Literal["outputs", "both"] | None
+"""Whose names may stand in a part of a SELECT beside its FROM's columns: those of its outputs (where a column has the
+name too, in ORDER BY the output is meant, elsewhere the column), or nobody's."""
+
+
+def _named(part: Expression, scope: Scope, names: Names) -> Expression | None:
+    """What the name of an output stands for."""
+    if not isinstance(part, Column) or len(part.path) > 1 or scope.select is None:
+        return None
+    meant = scope.aliases.get(part.name)
+    own = any(item.has(part.name) for item in scope.items)
+    # DataFusion finds an output that is a column under another column's name by itself.
+    return None if own and (names == "both" or isinstance(meant, Column)) else meant

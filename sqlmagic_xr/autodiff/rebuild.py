@@ -6,16 +6,23 @@ wildcards are kept from showing them, and long derivatives get their shared part
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
+from string import ascii_lowercase
 
 from ..errors import DerivativeError, UnknownNameError
 from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, columns, descend, tree_columns
-from ..sql.scope import Item, Query, Scope
+from ..sql.scope import NO_GROUP, Item, Query, Scope, aggregates
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
-from .layers import Companion, Variable
+from .collect import tidied
+from .dissolve import Plain, plain
+from .intermediate import reads_below
 from .reading import Reading, Standing, is_call
-from .sharing import GROWTH, WORTH, Shared, share, size
+from .rules import CALLS
+from .sharing import GROWTH, LONG, TOO_LONG, WORTH, Shared, share
+from .size import size
+from .view import Companion, Variable
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Rebuilding:
         self.below: dict[int, Below] = {}
         self.ctes: dict[int, list[Tree]] = {}
         self.count = 0
+        self.plain: Plain = {}
 
     def statement(self, tree: Tree) -> Tree:
         """The statement with what was worked out in its place."""
@@ -90,21 +98,26 @@ class Rebuilding:
         standing = [s for s in self.reading.standing if s.scope is scope]
         extra = self.extra.get(id(scope.select), [])
         found = [self.worked[id(s.node)] for s in standing] + [expression for _, expression in extra]
-        known: dict[int, int] = {}
-        total = sum(size(expression, known) for expression in found)
-        if total < WORTH or total < GROWTH * self._written_size(scope, standing) or not self._may_share(scope):
+        total = sum(map(size, found))
+        written = self._written_size(scope, standing)
+        must = any(map(reads_below, found))
+        worth = total > LONG * written or (total >= WORTH and total >= GROWTH * written)
+        if not (must or (worth and self.reading.may_share(scope))):
             return
         row = [s.row for s in standing] + [not scope.groups] * len(extra)
         shared = share(found, within=row, name=self._free_names(scope), safe=lambda node: self._safe(node, scope))
-        if not shared.levels:
+        small = total < WORTH and 2 * shared.size > total and total < TOO_LONG * written
+        if shared.levels and small and not must:
             return
         new = shared.expressions
-        renamed = None if len(scope.items) == 1 else self._renamed(scope, shared)
         for one, expression in zip(standing, new, strict=False):
             self.worked[id(one.node)] = expression
         if extra:
             self.extra[id(scope.select)] = [(n, e) for (n, _), e in zip(extra, new[len(standing) :], strict=True)]
-        self.below[id(scope.select)] = Below(shared, renamed)
+        if shared.levels:
+            alone = len(scope.items) == 1 and len(scope.items[0].path) < 2  # else a.x or schema.a.x may stand above
+            renamed = None if alone else self._renamed(scope, shared)
+            self.below[id(scope.select)] = Below(shared, renamed)
 
     def _written_size(self, scope: Scope, standing: list[Standing]) -> int:
         """About how many characters what is derived in a SELECT has."""
@@ -114,22 +127,7 @@ class Rebuilding:
                 if branch is scope and companion.source in (names := companion.query.names or ()):
                     output = branch.outputs[names.index(companion.source)] if branch.outputs else None
                     derived |= {output.expression} if output else set()
-        return sum(size(expression) for expression in derived)
-
-    def _may_share(self, scope: Scope) -> bool:
-        """Whether a SELECT can read a CTE instead of its FROM: nothing in it reads that FROM from within a subquery."""
-        owner = self.reading.owners.get(id(scope.select))
-        if owner is None or owner.recursive is not None or scope.outer is not None or not scope.items:
-            return False
-        above = {key: value for key, value in scope.select.items() if key not in ("from", "selection")}
-        if any("body" in node and "with" in node for node in walk([above, owner.tree["order_by"]])):
-            return False
-        if len(scope.items) == 1:
-            return len(scope.items[0].path) == 1
-        wild = any("Wildcard" in node or "QualifiedWildcard" in node for node in scope.select["projection"])
-        names = [output.name for output in scope.outputs or () if isinstance(output.expression, Column)]
-        twice = len(set(names)) < len(names)  # a.i and b.i are two columns only while they are qualified
-        return not wild and not twice and all(item.names is not None for item in scope.items)
+        return sum(size(_underived(expression)) for expression in derived)
 
     def _safe(self, node: Expression, scope: Scope) -> bool:
         """Whether computing an expression cannot fail, whatever its columns hold: a division of integers can."""
@@ -147,7 +145,9 @@ class Rebuilding:
 
     def _free_names(self, scope: Scope) -> _Names:
         taken = {name for item in scope.items for name in item.names or ()}
-        taken |= {path[-1] for path in tree_columns(scope.select)}
+        order = self.reading.owners[id(scope.select)].tree["order_by"]
+        taken |= {part for path in tree_columns([scope.select, order]) for part in path}
+        taken |= {part for item in scope.items for part in item.path} | set(scope.aliases)
         return _Names(taken)
 
     def _renamed(self, scope: Scope, shared: Shared) -> dict[tuple[str, ...], str]:
@@ -201,6 +201,10 @@ class Rebuilding:
 
     def _written(self, expression: Expression) -> Tree:
         """The tree of an expression; what it keeps opaque may hold calls of its own."""
+        expression = tidied(plain(expression, self.plain))
+        if reads_below(expression):
+            what = "a derivative of min or max cannot stand inside another expression here"
+            raise DerivativeError(what, hint="Take the derivative in a subquery, and use its column.")
         tree = self.writer.tree(expression)
         kept = any(isinstance(node, Opaque) or getattr(node, "window", None) for node in descend(expression))
         return self.build(tree) if kept else tree
@@ -228,6 +232,8 @@ class Rebuilding:
         extra = [_output(self._written(e), name) for name, e in self.extra.get(id(node), ())]
         if extra or shown is not new["projection"]:
             new = {**new, "projection": [*shown, *extra]}
+        if scope.groups and scope.select["group_by"] == NO_GROUP:
+            new = _of_one_row(new)
         return self._above(node, new, scope, below) if below else new
 
     def _above(self, node: Tree, new: Tree, scope: Scope, below: Below) -> Tree:
@@ -236,7 +242,7 @@ class Rebuilding:
         first, *levels = below.shared.levels
         star = template["projection"][:1]
         if below.renamed is None:
-            alias = scope.items[0].path[-1]
+            alias = next(iter(scope.items[0].path), None)
             kept = star
         else:
             alias = None
@@ -247,7 +253,8 @@ class Rebuilding:
         name = self._cte(node, lowest)
         for level in levels:
             named = [_output(self._moved(self._written(e), below), label) for label, e in level]
-            name = self._cte(node, {**template, "projection": [*star, *named], "from": [_table(name, alias)]})
+            called = alias if any(len(path) > 1 for path in tree_columns(named)) else None
+            name = self._cte(node, {**template, "projection": [*star, *named], "from": [_table(name, called)]})
         new = {**new, "from": [_table(name, alias)], "selection": None}
         moved = {key: value if key == "from" else self._moved(value, below) for key, value in new.items()}
         return {
@@ -260,7 +267,7 @@ class Rebuilding:
         name = ""
         while not name or any(known for known in self.reading.environment.table((name,))):
             self.count += 1
-            name = f"shared_{self.count}"
+            name = f"s{self.count}"
         owner = self.reading.owners[id(select)]
         cte = _WITH["cte_tables"][0]
         alias = {**cte["alias"], "name": make_identifier(name)}
@@ -294,21 +301,34 @@ class Rebuilding:
         return {key: self._moved(value, below) for key, value in tree.items()}
 
 
+def _underived(expression: Expression) -> Expression:
+    """What the innermost of nested calls of grad, jvp and vjp derives."""
+    while isinstance(expression, Call) and expression.name in CALLS and expression.args:
+        expression = expression.args[0]
+    return expression
+
+
 class _Names:
-    """Names s1, s2, ... that no column has."""
+    """Names a, b, ..., z, a1, b1, ... that no column has: they stand in the text again and again."""
 
     def __init__(self, taken: set[str]) -> None:
-        self.taken = taken
+        self.free = (name for name in _names() if name not in taken)
+        self.found: list[str] = []
 
     def __call__(self, number: int) -> str:
-        prefix = next(
-            p for p in ("s", "shared", "shared_part") if not any(re.fullmatch(p + r"\d+", n) for n in self.taken)
-        )
-        return f"{prefix}{number}"
+        while len(self.found) < number:
+            self.found.append(next(self.free))
+        return self.found[number - 1]
+
+
+def _names() -> Iterator[str]:
+    for suffix in chain([""], map(str, count(1))):
+        yield from (letter + suffix for letter in ascii_lowercase)
 
 
 _NOWHERE = Item({}, ())
 _TEMPLATE = parse_one("SELECT * FROM t AS u").tree["Query"]
+_ONE_ROW = parse_one("SELECT 1 HAVING count(*) >= 0").tree["Query"]["body"]["Select"]["having"]
 _WITH = parse_one("WITH c AS (SELECT 1) SELECT 1").tree["Query"]["with"]
 
 
@@ -318,6 +338,14 @@ def _table(name: str, alias: str | None) -> Tree:
     body = table["relation"]["Table"]
     called = {**body["alias"], "name": make_identifier(alias)} if alias else None
     return {**table, "relation": {"Table": {**body, "name": [{"Identifier": make_identifier(name)}], "alias": called}}}
+
+
+def _of_one_row(select: Tree) -> Tree:
+    """A SELECT without GROUP BY that makes one row of all, also where the derivative of its aggregates is 0."""
+    if any(aggregates(select[part]) for part in ("projection", "having")):
+        return select
+    both = {"BinaryOp": {"left": _ONE_ROW, "op": "And", "right": {"Nested": select["having"]}}}
+    return {**select, "having": _ONE_ROW if select["having"] is None else both}
 
 
 def _output(tree: Tree, name: str) -> Tree:

@@ -14,11 +14,14 @@ from ..sql.expression import (
 )
 from ..sql.scope import Catalog, Environment, Item, Scope
 from ..sql.syntax import Tree, walk
-from .layers import Layers, NoTables, Variable
+from .collect import tidied
+from .dissolve import plain
+from .layers import Layers, NoTables
 from .reading import Reading, is_call
 from .rebuild import Rebuilding
 from .rules import RULES, Rules
 from .simplify import ZERO
+from .view import Variable
 
 
 def rewrite(tree: Tree, catalog: Catalog, *, rules: Rules = RULES) -> Tree:
@@ -43,7 +46,10 @@ def rewrite(tree: Tree, catalog: Catalog, *, rules: Rules = RULES) -> Tree:
 def differentiate(expression: str, column: str, *, rules: Rules = RULES) -> str:
     """The derivative of a SQL expression by one of its columns, as SQL.
 
-    Every name in the expression is taken for a column of real numbers.
+    Every name in the expression is taken for a column of real numbers. The result is one expression, so it repeats
+    what a statement would compute once, in CTEs below its SELECT: SQL names a value only in a FROM, and DataFusion
+    plans no scalar subquery that reads the row outside it. Of a chain of functions it is longer than what ``grad``
+    becomes in a statement, by about the chain's length for each order.
 
     Args:
         expression: any scalar SQL expression; grad, jvp and vjp may stand in it.
@@ -68,7 +74,7 @@ def differentiate(expression: str, column: str, *, rules: Rules = RULES) -> str:
         found = layers.derivative(parse(expression), scope, Variable(item, ".".join(variable.path)))
     except SqlError as error:
         raise error.locate(text, error.span) from None
-    return to_sql(found.expression if found else ZERO)
+    return to_sql(tidied(plain(found.expression)) if found else ZERO)
 
 
 class _AnyColumn(Scope):

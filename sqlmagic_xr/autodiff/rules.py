@@ -26,7 +26,8 @@ CAST between reals          that of what is cast
 integer columns             as if they were real; the result is always a real number
 integer division            refused: it is a staircase, and its 0 would be a trap
 ``x / y`` at y = 0          what floating point makes of 1 / y and x / (y * y)
-``MIN``, ``MAX``            that of the row that attains it; where several do, halfway from least to greatest
+``MIN``, ``MAX``            that of the row that attains it, the mean where several do (in a correlated subquery, a
+                            recursive CTE and GROUPING SETS: halfway from the least to the greatest of them)
 ``STDDEV`` of equal values  NaN (0 / 0)
 NULL                        NULL only where the derivative still reads the NULL operand: that of a * x by a is x
 ... inside an aggregate     rows that the aggregate left out for a NULL are left out of its derivative too
@@ -140,6 +141,12 @@ AGGREGATES: dict[str, str] = {
 """Aggregate -> its derivative, where ``:d1`` is the derivative of the first argument. In the regressions the first
 argument is y and the second x, as in SQL."""
 
+OVER_WINDOWS: dict[str, str] = {
+    "covar_pop": "regr_sxy($1, $2) / regr_count($1, $2)",
+    "covar_samp": "regr_sxy($1, $2) / (regr_count($1, $2) - 1)",
+}
+"""Aggregate -> the same for a window: DataFusion cannot slide a covariance, though it can a variance."""
+
 DEFINED: dict[str, str] = {
     "corr": "regr_sxy($1, $2) / sqrt(regr_sxx($1, $2) * regr_syy($1, $2))",
     "regr_slope": "regr_sxy($1, $2) / regr_sxx($1, $2)",
@@ -153,6 +160,9 @@ EXTREMES = {"min": True, "max": False}
 
 SHIFTS = frozenset({"lag", "lead", "first_value", "last_value", "nth_value"})
 """Window functions that pass a value of another row on: the derivative is that row's."""
+
+VOLATILE = ("random", "rand", "uuid")
+"""Functions that have another value at each call."""
 
 NONE: dict[str, str] = {
     "median": "its value jumps between rows; use avg, or differentiate a smooth quantile loss",
@@ -168,7 +178,7 @@ NONE: dict[str, str] = {
                      "is null", "is not null", "isnan", "iszero"),
                     "it is true or false; use CASE WHEN ... THEN ... ELSE ... END, or a smooth step such as tanh"),
     **dict.fromkeys(("&", "|", "^"), "it works on bits; x to the power of y is power(x, y)"),
-    **dict.fromkeys(("random", "uuid", "rand"), "it is another value at each call"),
+    **dict.fromkeys(VOLATILE, "it is another value at each call"),
 }  # fmt: skip
 """What has no derivative, and why."""
 

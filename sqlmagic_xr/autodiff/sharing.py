@@ -2,29 +2,47 @@
 
 SQL has no ``let`` inside an expression. What is used more than once is therefore computed in a CTE below the SELECT::
 
-    SELECT f(u) * g(u) FROM t        WITH shared_1 AS (SELECT *, u AS s1 FROM t)
-    WHERE x > 0                  ->  SELECT f(s1) * g(s1) FROM shared_1 AS t     -- and the WHERE goes along
+    SELECT f(u) * g(u) FROM t        WITH s1 AS (SELECT *, u AS a FROM t)
+    WHERE x > 0                  ->  SELECT f(a) * g(a) FROM s1 AS t     -- and the WHERE goes along
 
-This module chooses what is shared; :mod:`.rewrite` writes it. Short derivatives are left as they are: the engine
-finds common subexpressions by itself, and they read better.
+This module chooses what is shared, so that the text is short; :mod:`.rebuild` writes it. Short derivatives are left as
+they are: the engine finds common subexpressions by itself, and they read better. Where a SELECT cannot read a CTE
+instead of its FROM (it holds a subquery, or is one that reads another's rows, or is recursive), and outside a SELECT's
+outputs (WHERE, ON, SET, VALUES), nothing has a name, and a derivative is written in full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..sql.expression import OPERATORS, Call, Case, Cast, Column, Expression, Opaque, Parameter, Star, unique
+from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, unique
 from ..sql.scope import is_aggregate
+from .collect import tidied
+from .dissolve import Plain, intermediate, joined, plain
+from .intermediate import Below, Intermediate
+from .rules import VOLATILE
+from .size import size
 
 WORTH = 400
-"""Derivatives of together fewer characters are left as they are."""
+"""Derivatives of together fewer characters are left as they are, unless they are LONG."""
 
 GROWTH = 4
 """So are those of fewer than this many times the characters of what is derived."""
 
-_SHORTEST = 12  # characters of a subexpression that gets a name
-_NAME = 4  # characters of the name
+LONG = 9
+"""Short ones of more than this many times the characters of what is derived are shared too, where that halves them."""
+
+TOO_LONG = 16
+"""Of more than this many times the characters, whatever is shorter is better."""
+
+_MUCH = 4000
+"""An expression of more characters is not tried without its intermediates: it would be longer, and take long."""
+
+_NAME = 2  # characters of a name, more or less
+_NAMING = 6 + _NAME  # characters of ", " and " AS " and the name
+_LEVEL = 28  # characters of "s2 AS (SELECT *,  FROM s1), "
 
 
 @dataclass(frozen=True)
@@ -39,11 +57,21 @@ class Shared:
     expressions: list[Expression]
     levels: list[list[tuple[str, Expression]]]
 
+    @property
+    def size(self) -> int:
+        """About how many characters all of it has."""
+        named = [(name, expression) for level in self.levels for name, expression in level]
+        return (
+            sum(size(expression) for expression in self.expressions)
+            + sum(size(expression) + len(name) + 6 for name, expression in named)
+            + _LEVEL * len(self.levels)
+        )
+
 
 def share(
     expressions: list[Expression], *, within: list[bool], name: Callable[[int], str], safe: Callable[[Expression], bool]
 ) -> Shared:
-    """Name the subexpressions that are used more than once.
+    """Name the subexpressions that are used more than once, where that makes the text shorter.
 
     Args:
         expressions: what stands in one SELECT.
@@ -54,44 +82,26 @@ def share(
     """
     one: dict[Expression, Expression] = {}
     done: dict[int, Expression] = {}
-    roots = [unique(expression, one, done) for expression in expressions]
-    movable = _movable(roots, within, safe)
-    uses: dict[int, int] = {}
-    for node in one.values():
-        for part in node.parts:
-            uses[id(part)] = uses.get(id(part), 0) + 1
-    for root in roots:
-        uses[id(root)] = uses.get(id(root), 0) + 1
-    return _named(roots, {key for key in movable if uses.get(key, 0) > 1}, name)
+    given = [unique(expression, one, done) for expression in expressions]
+    # What is shorter after sharing cannot be told before it.
+    dissolved: Plain = {}
+    spread = [plain(root, dissolved) for root in given]
+    ways = [] if all(a is b for a, b in zip(spread, given, strict=True)) else [_dissolved(given)]
+    if not ways or sum(map(size, spread)) < _MUCH:
+        ways.append(spread)
+    found = [_shared(roots, within, name, safe) for roots in ways]
+    return min(found, key=lambda shared: shared.size)
 
 
-def size(expression: Expression, known: dict[int, int] | None = None) -> int:
-    """About how many characters the text of an expression has, shared parts counted each time."""
-    known = {} if known is None else known
-    if id(expression) not in known:
-        known[id(expression)] = _own_size(expression) + sum(size(part, known) for part in expression.parts)
-    return known[id(expression)]
-
-
-def _own_size(node: Expression) -> int:
-    match node:
-        case Column():
-            return sum(len(part) + 1 for part in node.path) - 1
-        case Call():
-            return (3 if node.name in OPERATORS else len(node.name) + 2 * len(node.args)) + 4 * (
-                node.window is not None
-            )
-        case Case():
-            return 9 + 11 * len(node.branches)
-        case Cast():
-            return 16
-        case Opaque():
-            return 10
-        case Parameter():
-            return len(node.name)
-        case Star():
-            return 1
-    return len(str(getattr(node, "value", "")))
+def _shared(
+    roots: list[Expression], within: list[bool], name: Callable[[int], str], safe: Callable[[Expression], bool]
+) -> Shared:
+    one: dict[Expression, Expression] = {}
+    done: dict[int, Expression] = {}
+    whole = [tidied(root) for root in roots]  # kept, since unique() knows them by their ids
+    roots = [unique(root, one, done) for root in whole]
+    naming = _Naming(roots, _movable(roots, within, safe))
+    return _called(_merged([*naming.levels(), dict(_numbered(naming.roots))]), name)
 
 
 def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expression], bool]) -> set[int]:
@@ -102,10 +112,10 @@ def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expres
         """Whether something in it belongs where it stands: an aggregate, a window, a piece kept opaque."""
         if id(node) not in fixed:
             own = isinstance(node, (Opaque, Star)) or (
-                isinstance(node, Call)
-                and (node.window is not None or is_aggregate(node.name) or node.name in _VOLATILE)
+                isinstance(node, Call) and (node.window is not None or is_aggregate(node.name) or node.name in VOLATILE)
             )
-            fixed[id(node)] = own or any(is_fixed(part) for part in node.parts)
+            inside = not isinstance(node, Below) and any(is_fixed(part) for part in node.parts)
+            fixed[id(node)] = own or inside
         return fixed[id(node)]
 
     found: set[int] = set()
@@ -123,32 +133,154 @@ def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expres
     return found
 
 
-_VOLATILE = frozenset({"random", "rand", "uuid"})
+def _whole(node: Expression) -> Expression:
+    return node.value if isinstance(node, Intermediate) else node
 
 
-def _named(roots: list[Expression], candidates: set[int], name: Callable[[int], str]) -> Shared:
+def _uses(roots: list[Expression]) -> Counter[int]:
+    """How often each distinct part stands in the text of the others, by its id; one object for each is assumed."""
+    uses = Counter(id(_whole(root)) for root in roots)
+    seen: set[int] = set()
+    todo = [_whole(root) for root in roots]
+    while todo:
+        node = todo.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            parts = [_whole(part) for part in node.parts]
+            uses.update(map(id, parts))
+            todo += parts
+    return uses
+
+
+def _dissolved(roots: list[Expression]) -> list[Expression]:
+    """Expressions whose intermediates that are used once are no longer ones; the others stay whole."""
+    uses = _uses(roots)
     done: dict[int, Expression] = {}
-    sizes: dict[int, int] = {}
-    level: dict[int, int] = {}
-    levels: list[list[tuple[str, Expression]]] = []
 
     def visit(node: Expression) -> Expression:
-        if id(node) in done:
-            return done[id(node)]
-        parts = [visit(part) for part in node.parts]
-        sizes[id(node)] = _own_size(node) + sum(sizes[id(part)] for part in node.parts)
-        level[id(node)] = max((level[id(part)] for part in node.parts), default=0)
-        same = all(a is b for a, b in zip(parts, node.parts, strict=True))
-        new = node if same else node.rebuilt(parts)
-        if id(node) in candidates and sizes[id(node)] >= _SHORTEST:
-            height = level[id(node)]
-            if height == len(levels):
-                levels.append([])
-            label = name(sum(map(len, levels)) + 1)
-            levels[height].append((label, new))
-            new = Column((label,))
-            sizes[id(node)], level[id(node)] = _NAME, height + 1
-        done[id(node)] = new
-        return new
+        if id(node) not in done:
+            parts = [visit(part) for part in node.parts]
+            kept = isinstance(node, Intermediate) and uses[id(node.value)] > 1
+            done[id(node)] = intermediate(parts[0]) if kept else joined(node, parts)
+        return done[id(node)]
 
-    return Shared([visit(root) for root in roots], levels)
+    return [visit(root) for root in roots]
+
+
+class _Naming:
+    """Chooses what gets a name: what is used again and is longer than its name and the naming of it.
+
+    Attributes:
+        named: by the id of its stand-in, which is a Column of that name until it is called, what a name stands for.
+    """
+
+    def __init__(self, roots: list[Expression], movable: set[int]) -> None:
+        self.movable = movable
+        self.uses = _uses(roots)
+        self.done: dict[int, Expression] = {}
+        self.height: dict[str, int] = {}
+        self.named: dict[str, Expression] = {}
+        self.roots = [self.visit(root) for root in roots]
+
+    def visit(self, node: Expression) -> Expression:
+        if id(node) not in self.done:
+            self.done[id(node)] = self._visit(node)
+        return self.done[id(node)]
+
+    def _visit(self, node: Expression) -> Expression:
+        if isinstance(node, Intermediate):
+            return self.visit(node.value)
+        new = joined(node, [self.visit(part) for part in node.parts])
+        length = size(new)
+        uses = self.uses[id(node)]
+        if isinstance(new, Below):
+            return self._name(new)
+        if id(node) not in self.movable or uses < 2 or (uses - 1) * length <= uses * _NAME + _NAMING:
+            return new
+        return self._name(new)
+
+    def _name(self, new: Expression) -> Column:
+        label = f"\0{len(self.named)}"
+        self.named[label] = new
+        self.height[label] = 1 + max((self.height[part] for part in _stand_ins(new)), default=-1)
+        return Column((label,))
+
+    def levels(self) -> list[dict[str, Expression]]:
+        """What is computed in which level, the first one first."""
+        found: list[dict[str, Expression]] = [{} for _ in range(1 + max(self.height.values(), default=-1))]
+        for label, expression in self.named.items():
+            found[self.height[label]][label] = expression
+        return found
+
+
+def _stand_ins(expression: Expression) -> set[str]:
+    found: set[str] = set()
+    seen: set[int] = set()
+    todo = [expression]
+    while todo:
+        node = todo.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            todo += node.parts
+            if isinstance(node, Column) and node.path[0].startswith("\0"):
+                found.add(node.path[0])
+    return found
+
+
+def _numbered(roots: list[Expression]) -> Iterator[tuple[str, Expression]]:
+    return ((f"\1{i}", root) for i, root in enumerate(roots))
+
+
+def _replaced(expression: Expression, meaning: Mapping[str, Expression]) -> Expression:
+    """An expression with names replaced by what they stand for."""
+    if not any(label in meaning for label in _stand_ins(expression)):
+        return expression
+    done: dict[int, Expression] = {}
+
+    def visit(node: Expression) -> Expression:
+        if isinstance(node, Column):
+            return meaning.get(node.path[0], node)
+        if id(node) not in done:
+            done[id(node)] = joined(node, [visit(part) for part in node.parts])
+        return done[id(node)]
+
+    return visit(expression)
+
+
+def _merged(levels: list[dict[str, Expression]]) -> list[dict[str, Expression]]:
+    """Fewer levels, where writing a value again costs less than one more SELECT. The last level is what is selected."""
+    levels = list(levels)
+    place = 0
+    while place + 1 < len(levels):
+        lower, upper = levels[place], levels[place + 1]
+        later = set().union(*(_stand_ins(e) for level in levels[place + 2 :] for e in level.values()))
+        if any(isinstance(expression, Below) for expression in lower.values()):
+            place += 1
+            continue
+        one = {label: _replaced(expression, lower) for label, expression in upper.items()}
+        if place + 2 < len(levels):
+            one |= {label: expression for label, expression in lower.items() if label in later}
+        if _cost(one) <= _cost(lower) + _cost(upper) + _LEVEL:
+            levels[place : place + 2] = [one]
+        else:
+            place += 1
+    return levels
+
+
+def _cost(level: dict[str, Expression]) -> int:
+    return sum(size(e) + _NAMING * label.startswith("\0") for label, e in level.items())
+
+
+def _inner(expression: Expression) -> Expression:
+    return expression.value if isinstance(expression, Below) else expression
+
+
+def _called(levels: list[dict[str, Expression]], name: Callable[[int], str]) -> Shared:
+    """The levels with names that a reader can write."""
+    labels = [label for level in levels[:-1] for label in level]
+    names = {label: name(number) for number, label in enumerate(labels, 1)}
+    columns: dict[str, Expression] = {label: Column((called,)) for label, called in names.items()}
+    written = [
+        [(names.get(label, ""), _inner(_replaced(e, columns))) for label, e in level.items()] for level in levels
+    ]
+    return Shared([expression for _, expression in written[-1]], written[:-1])

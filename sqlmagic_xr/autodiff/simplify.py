@@ -10,11 +10,13 @@ leans to the left, so that a long chain needs no nested parentheses. Assumptions
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 from ..sql.expression import Call, Case, Expression, Literal
+from .intermediate import Intermediate
 
 ZERO = Literal(0.0)
 ONE = Literal(1.0)
@@ -61,7 +63,7 @@ def add(x: Expression, y: Expression) -> Expression:
 def _collected(x: Expression, y: Expression) -> Expression | None:
     """``x + y`` as one sum, where a term of one is a multiple of a term of the other; else None."""
     mine, others = terms(x), terms(y)
-    if len(mine) + len(others) > _MANY or not any(_alike(a, b) for a in mine for b in others):
+    if len(mine) + len(others) > _TERMS or not any(_alike(a, b) for a in mine for b in others):
         return None
     merged = list(mine)
     for term in others:
@@ -91,7 +93,12 @@ def terms(x: Expression) -> list[Factors]:
 
 
 def _alike(a: Factors, b: Factors) -> bool:
-    return a.over == b.over and a.under == b.under
+    return _same(a.over, b.over) and _same(a.under, b.under)
+
+
+def _same(a: Sequence[Expression], b: Sequence[Expression]) -> bool:
+    """Whether two products have the same factors, in any order."""
+    return a == b or (len(a) == len(b) and Counter(a) == Counter(b))
 
 
 def _minus(f: Factors) -> Factors:
@@ -144,6 +151,10 @@ _MANY = 4
 """A product of more factors stays one factor in a larger one, so that what it shares with others stays shared."""
 
 
+_TERMS = 8
+"""A longer sum is not searched for terms that are multiples of each other."""
+
+
 @dataclass(frozen=True)
 class Factors:
     """A product taken apart: ``number * over... / under...``."""
@@ -154,7 +165,11 @@ class Factors:
 
     def same_but_number(self, other: Factors) -> bool:
         """Whether two products are multiples of each other."""
-        return self.over == other.over and self.under == other.under and bool(self.over or self.under)
+        return _alike(self, other) and bool(self.over or self.under)
+
+    def times(self, number: float) -> Factors:
+        """The product with another number in front."""
+        return replace(self, number=self.number * number)
 
 
 def factors(x: Expression) -> Factors:
@@ -162,6 +177,14 @@ def factors(x: Expression) -> Factors:
 
     A division that the user wrote is a factor of its own, since one of integers must not be regrouped.
     """
+    cached: Factors | None = x.__dict__.get("_factors")
+    if cached is None:
+        cached = _factors(x)
+        object.__setattr__(x, "_factors", cached)
+    return cached
+
+
+def _factors(x: Expression) -> Factors:
     if (n := number(x)) is not None:
         return Factors(n)
     match x:
@@ -182,7 +205,7 @@ def factors(x: Expression) -> Factors:
 
 def product(f: Factors) -> Expression:
     """The expression of a product, its number in front."""
-    f = _without_overflow(f)
+    f = _shortened(without_overflow(f))
     if f.number == 0:
         return ZERO
     over, under = (_chain(side) for side in (f.over, f.under))
@@ -210,12 +233,14 @@ def _opened(part: Expression, wanted: Expression) -> list[Expression]:
         match todo.pop():
             case Call("*", (a, b)):
                 todo += [b, a]
+            case Intermediate(value=Call("*", (a, b))):
+                todo += [b, a]
             case leaf:
                 leaves.append(leaf)
     return leaves if wanted in leaves else [part]
 
 
-def _without_overflow(f: Factors) -> Factors:
+def without_overflow(f: Factors) -> Factors:
     """``exp(z) / (1 + exp(z))`` as ``1 / (1 + exp(-z))``: the sigmoid, which does not become Infinity / Infinity."""
     for under in f.under:
         match under:
@@ -224,8 +249,39 @@ def _without_overflow(f: Factors) -> Factors:
                 if e in over:
                     over.remove(e)
                     below[below.index(under)] = Call("+", (ONE, Call("exp", (negative(z),))))
-                    return _without_overflow(Factors(f.number, tuple(over), tuple(below)))
+                    return without_overflow(Factors(f.number, tuple(over), tuple(below)))
     return f
+
+
+def _shortened(f: Factors) -> Factors:
+    """``y / (y * y)`` as ``1 / y``, and ``sqrt(z) * sqrt(z) * sqrt(z)`` as ``z * sqrt(z)``.
+
+    One of each stays, so that NULL and the NaN of a root still show.
+    """
+    if len(f.under) < 2:
+        return f
+    over, under = list(f.over), list(f.under)
+    for factor in f.over:
+        if under.count(factor) > 1:
+            over.remove(factor)
+            under.remove(factor)
+    for side in (over, under):
+        for root in [part for part in dict.fromkeys(side) if isinstance(part, Call) and part.name == "sqrt"]:
+            while side.count(root) > 2:
+                place = side.index(root)
+                side.remove(root)
+                side[place if side[place] == root else side.index(root)] = root.args[0]
+    return replace(f, over=tuple(over), under=tuple(under))
+
+
+def is_logistic(x: Expression) -> bool:
+    """Whether a product has a factor 1 + exp(z), which :func:`product` may cancel against an exp(z)."""
+    f = factors(x)
+    for part in f.over + f.under:
+        match part:
+            case Call("+", (c, Call("exp"))) | Call("+", (Call("exp"), c)) if number(c) == 1:
+                return True
+    return False
 
 
 def power(x: Expression, y: Expression) -> Expression:
@@ -276,6 +332,11 @@ def build(name: str, args: Sequence[Expression]) -> Expression:
     """A call, simplified."""
     make = BUILD.get((name, len(args)))
     return make(*args) if make else Call(name, tuple(args))
+
+
+def is_sum(node: Expression) -> bool:
+    """Whether it is a sum or a difference."""
+    return isinstance(node, Call) and node.name in ("+", "-") and len(node.args) == 2
 
 
 def _fold(x: Expression, y: Expression, operation: Callable[[float, float], float]) -> Expression | None:

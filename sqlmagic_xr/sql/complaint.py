@@ -69,6 +69,11 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
         span = span_at(script, start + token.start, start + token.end)
         return ParseError(f"`{token.text}` stands where a keyword is expected", text=script, span=span,
                           hint=f"Did you mean {keyword}?")  # fmt: skip
+    line = script.split("\n")[span.line - 1]
+    if complaint.found == "*" and line[: span.column - 1].endswith("*"):
+        stars = Span(span.line, span.column - 1, span.line, span.column + 1)
+        hint = "x to the power of 2 is power(x, 2)."
+        return ParseError("** is no operator of DataFusion's SQL", text=script, span=stars, hint=hint)
     return ParseError(what[:1].lower() + what[1:], text=script, span=span)
 
 

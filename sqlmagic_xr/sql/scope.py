@@ -233,7 +233,7 @@ class Scope:
     def groups(self) -> bool:
         """Whether a SELECT makes one row of many: by GROUP BY or by an aggregate."""
         parts = (*self.select["projection"], self.select["having"])
-        return self.select["group_by"] != _NO_GROUP or any(_aggregates(part) for part in parts)
+        return self.select["group_by"] != NO_GROUP or any(aggregates(part) for part in parts)
 
     @cached_property
     def equalities(self) -> tuple[tuple[Expression, Expression], ...]:
@@ -475,7 +475,7 @@ class Query:
         if not scope.items:
             return ()
         grouped = scope.group_keys
-        if grouped is None and any(_aggregates(node) for node in scope.select["projection"]):
+        if grouped is None and any(aggregates(node) for node in scope.select["projection"]):
             return ()
         if grouped is not None:
             wanted = {scope._place(key) or (0, "") for key in grouped}
@@ -497,11 +497,12 @@ def expression_text(expression: Expression) -> str:
     return expression_sql(expression.origin)
 
 
-_NO_GROUP: Tree = {"Expressions": ([], [])}
+NO_GROUP: Tree = {"Expressions": ([], [])}
 _AGGREGATES = frozenset(
     ["avg", "mean", "sum", "count", "min", "max", "median", "var", "var_pop", "var_samp", "stddev", "stddev_pop",
      "stddev_samp", "covar", "covar_pop", "covar_samp", "corr", "array_agg", "bool_and", "bool_or", "first_value",
-     "last_value", "nth_value", "string_agg", "percentile_cont", "approx_median", "approx_distinct"]
+     "last_value", "nth_value", "string_agg", "percentile_cont", "quantile_cont", "approx_median", "approx_distinct",
+     "approx_percentile_cont", "approx_percentile_cont_with_weight", "bit_and", "bit_or", "bit_xor"]
 )  # fmt: skip
 
 
@@ -510,7 +511,7 @@ def is_aggregate(name: str) -> bool:
     return name in _AGGREGATES or name.startswith("regr_")
 
 
-def _aggregates(projection: Tree) -> bool:
+def aggregates(projection: Tree) -> bool:
     """Whether an output holds an aggregate that is no window function (so that without GROUP BY there is one row)."""
     for node in walk(projection):
         call = node.get("Function")

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from sqlmagic_xr.sql.expression import Call, Column, parse, replace_parts, to_sql
+from tests.autodiff.functions import nested
 from tests.autodiff.oracle import derivative
 
 COLUMNS = ("x", "y", "z")
@@ -47,10 +48,10 @@ def run(context, query):
     return context.sql(query).to_arrow_table().to_pandas().to_numpy(dtype=float)
 
 
-def expected(text, column, columns):
+def expected(text, column, columns, order=1):
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return derivative(text, column, columns)
+        return derivative(text, column, columns, order)
 
 
 @pytest.mark.parametrize("seed", range(BATCHES))
@@ -69,6 +70,24 @@ def test_derivatives_of_random_expressions(seed, context):
             finite += 1
             np.testing.assert_allclose(ours[:, i], theirs, rtol=1e-7, atol=1e-9 * scale, err_msg=f"{column}: {text}")
     assert finite > 0.9 * BATCH
+
+
+@pytest.mark.parametrize(("seed", "order", "depth"), [(s, 2, 3) for s in range(4)] + [(s, 3, 2) for s in range(4, 8)])
+def test_higher_derivatives_of_random_expressions(seed, order, depth, context):
+    """Each alone in its statement, so that what is shared is its own."""
+    rng = random.Random(500 + seed)
+    columns = table(context, "cloud", seed)
+    context.from_arrow(pa.table({**columns, "k": np.arange(ROWS)}), "cloud")
+    finite = 0
+    for _ in range(30):
+        text, column = expression(rng, depth), rng.choice(COLUMNS)
+        ours = run(context, f"SELECT {nested(text, order, column)} FROM cloud ORDER BY k")[:, 0]
+        theirs = expected(text, column, columns, order)
+        scale = 1 + np.abs(theirs).max()
+        if np.isfinite(scale) and scale < 1e6:
+            finite += 1
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8 * scale, err_msg=f"{column}: {text}")
+    assert finite > 20
 
 
 def qualified(text, name):
@@ -128,3 +147,34 @@ def test_layers_do_not_change_a_derivative(seed, context):
     flat = run(context, f"SELECT grad({text}, {column}) FROM cloud ORDER BY k")
     for query in layered(text, column, rng):
         np.testing.assert_allclose(run(context, query), flat, rtol=1e-9, atol=1e-12, err_msg=query)
+
+
+INTEGER_FORMS = (
+    "({} + {})", "({} * {})", "({} + 2 * {})", "(x * ({}) / ({}))", "(y * ({}) / (x * ({})))", "(2.0 * ({}) / ({}))",
+    "(x / ({}) + y * {})", "({} * x / (({}) * ({})))", "(power(x * {}, 2) / (1.0 * {}))", "sin(x * ({}) / ({}))",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_integer_columns_are_real_numbers_in_any_arrangement(seed, context):
+    """Whatever is regrouped, no division of ours divides integers: the same columns as doubles give the same."""
+    rng = random.Random(700 + seed)
+    numbers = np.random.default_rng(seed)
+    whole = {c: numbers.integers(2, 9, ROWS) for c in "ijl"}
+    real = {"k": np.arange(ROWS), "x": numbers.uniform(0.5, 2, ROWS), "y": numbers.uniform(0.5, 2, ROWS)}
+    context.from_arrow(pa.table({**real, **whole}), "whole")
+    context.from_arrow(pa.table({**real, **{c: v.astype(float) for c, v in whole.items()}}), "broken")
+
+    def form(depth):
+        if depth == 0:
+            return rng.choice("ijlijlxy")
+        text = rng.choice(INTEGER_FORMS)
+        return text.format(*(form(depth - 1) for _ in range(text.count("{}"))))
+
+    for _ in range(10):
+        text = " + ".join(f"{c} * ({form(2)})" for c in ("x", "x * y", "y"))
+        chosen = ", ".join(f"{nested(text, o, c)} AS {c}{o}" for c in "xyi" for o in (1, 2))
+        queries = [f"SELECT {chosen} FROM {name} ORDER BY k" for name in ("whole", "broken")]
+        whole_, broken = (run(context, query) for query in queries)
+        sound = np.isfinite(broken) & (np.abs(broken) < 1e9)
+        np.testing.assert_allclose(whole_[sound], broken[sound], rtol=1e-8, atol=1e-8, err_msg=text)

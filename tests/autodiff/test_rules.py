@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from sqlmagic_xr.autodiff.rewrite import differentiate
-from sqlmagic_xr.autodiff.rules import AGGREGATES, DEFINED, EXTREMES, RULES, SAME
+from sqlmagic_xr.autodiff.rules import AGGREGATES, DEFINED, EXTREMES, RULES, SAME, SHIFTS
 from tests.autodiff.oracle import derivative
 
 # (expression, orders, domain of x, domain of y, relative tolerance against autograd)
@@ -127,6 +127,47 @@ def test_an_aggregate_is_right_in_groups_with_gaps(name, call, _, variant, conte
 
     slope = (values(aggregate, 0.7 + 1e-6) - values(aggregate, 0.7 - 1e-6)) / 2e-6
     np.testing.assert_allclose(values(f"grad({aggregate}, a)", 0.7), slope, rtol=1e-5, atol=1e-7)
+
+
+# where a window slides, min and max are refused by us, the others by the engine
+WINDOWS = dict.fromkeys((*EXTREMES, "covar_pop", "covar_samp", "covar", "corr"), "PARTITION BY g")
+
+
+@pytest.mark.parametrize(("name", "call", "_"), AGGREGATE_SPEC, ids=[row[1] for row in AGGREGATE_SPEC])
+def test_an_aggregate_is_right_over_windows(name, call, _, context):
+    rng = np.random.default_rng(2)
+    data = {"g": np.repeat([0, 1], 15), "i": np.tile(np.arange(15), 2), "x": rng.random(30),
+            "y": pa.array(rng.random(30), mask=rng.random(30) < 0.2)}  # fmt: skip
+    context.from_arrow(pa.table(data), "slides")
+    call = f"{call} OVER ({WINDOWS.get(name, 'PARTITION BY g ORDER BY i ROWS BETWEEN 6 PRECEDING AND 1 FOLLOWING')})"
+
+    def values(expression, a):
+        query = f"SELECT {expression} AS v FROM slides CROSS JOIN (SELECT {a} AS a) ORDER BY g, i"
+        return np.asarray(context.sql(query).to_arrow_table()["v"].to_pylist(), dtype=float)
+
+    slope = (values(call, 0.7 + 1e-6) - values(call, 0.7 - 1e-6)) / 2e-6
+    ours = values(f"grad({call}, a)", 0.7)
+    one_row = np.isnan(ours) & (slope == 0)  # the stddev of one row
+    sound = np.isfinite(slope) & (np.abs(slope) < 1e3) & ~one_row
+    assert sound.mean() > 0.6
+    np.testing.assert_allclose(ours[sound], slope[sound], rtol=1e-4, atol=1e-6)
+
+
+SHIFT_SPEC = ["lag({}) OVER (ORDER BY i)", "lead({}, 2, 0.0) OVER (ORDER BY i)", "first_value({}) OVER (ORDER BY i)",
+              "last_value({}) OVER (ORDER BY i)", "nth_value({}, 3) OVER (ORDER BY i)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", SHIFT_SPEC)
+def test_a_shift_is_that_of_the_other_row(form, context):
+    def values(expression):
+        query = f"SELECT {expression} AS v FROM d CROSS JOIN (SELECT 0.7 AS a) ORDER BY i"
+        return np.asarray(context.sql(query).to_arrow_table()["v"].to_pylist(), dtype=float)
+
+    np.testing.assert_allclose(values(f"grad({form.format('a * a * x')}, a)"), values(form.format("2 * a * x")))
+
+
+def test_every_shift_has_a_row():
+    assert {form.partition("(")[0] for form in SHIFT_SPEC} == SHIFTS
 
 
 @pytest.mark.parametrize(

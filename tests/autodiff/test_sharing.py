@@ -3,24 +3,9 @@
 import numpy as np
 import pytest
 
-from sqlmagic_xr.autodiff import sharing
 from sqlmagic_xr.autodiff.rewrite import rewrite
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
-
-NAMES = ("sin", "tanh", "exp", "atan")
-
-
-def chain(length, column="x"):
-    text = column
-    for i in range(length):
-        text = f"{NAMES[i % len(NAMES)]}({text})"
-    return text
-
-
-def nested(text, order, column="x"):
-    for _ in range(order):
-        text = f"grad({text}, {column})"
-    return text
+from tests.autodiff.functions import chain, growth, nested
 
 
 def written(query, context):
@@ -31,19 +16,14 @@ def values(query, context):
     return context.sql(query).to_arrow_table().to_pandas().to_numpy(dtype=float)
 
 
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_the_text_grows_linearly(order, context):
-    sizes = [len(written(f"SELECT {nested(chain(n), order)} FROM d", context)) for n in (10, 20, 40)]
-    assert sizes[1] < 2.5 * sizes[0]
-    assert sizes[2] < 2.5 * sizes[1]
-
-
 def test_fifty_functions_through_layers(context):
     """The parser stops at 48 nested calls; a chain of 50 goes through a subquery."""
     inner = chain(25)
     query = f"SELECT x, grad({chain(25, 'u')}, x) AS g FROM (SELECT x, {inner} AS u FROM d) ORDER BY x"
     sql = written(query, context)
-    assert len(sql) < 13 * len(query)
+    assert len(sql) < 6 * len(query)
+    order_3 = f"SELECT {nested(chain(25, 'u'), 3)} AS g FROM (SELECT x, {inner} AS u FROM d)"
+    assert growth(written(order_3, context), chain(50)) < 27
     by_hand = (
         f"SELECT x, grad({chain(25, 'u')}, u) * grad({inner}, x) AS g FROM (SELECT x, {inner} AS u FROM d) ORDER BY x"
     )
@@ -63,6 +43,10 @@ QUERIES = [
     f"SELECT i FROM d WHERE x > 0.1 ORDER BY {nested(chain(9), 2)}, i",
     f"SELECT a.i, b.i AS k, {NEIGHBOURS} AS g FROM d a JOIN d b ON a.i = b.i + 1 ORDER BY a.i",
     f"SELECT step, grad(AVG({nested(chain(9, 'a * x'), 2, 'a')}), a) AS g FROM d, params GROUP BY step ORDER BY step",
+    f"SELECT x, {nested(chain(9), 2)} AS g FROM public.d ORDER BY public.d.i",
+    f"SELECT k, {nested(chain(9), 2)} AS g FROM (SELECT x, i AS k FROM d) ORDER BY k",
+    f"SELECT *, {nested(chain(9), 2)} AS g FROM (SELECT x, i AS k FROM d) ORDER BY k",
+    f"SELECT k, {nested(chain(4, 'u'), 2)} AS g FROM (SELECT x, i AS k, {chain(5)} AS u FROM d) ORDER BY k",
     f"SELECT {nested(chain(9), 2)} AS g FROM d UNION ALL SELECT {nested(chain(8), 2)} FROM d ORDER BY g",
 ]  # fmt: skip
 
@@ -70,27 +54,27 @@ QUERIES = [
 @pytest.mark.parametrize("query", QUERIES)
 def test_sharing_changes_no_value(query, context, monkeypatch):
     shared = written(query, context)
-    assert "shared_1" in shared
+    assert " s1 AS (SELECT" in shared
     got = values(query, context)
-    monkeypatch.setattr(sharing, "GROWTH", 1e9)
-    monkeypatch.setattr("sqlmagic_xr.autodiff.rebuild.GROWTH", 1e9)
+    for limit in ("WORTH", "LONG"):
+        monkeypatch.setattr(f"sqlmagic_xr.autodiff.rebuild.{limit}", 1e9)
     plain = written(query, context)
-    assert "shared_1" not in plain
+    assert " s1 AS (SELECT" not in plain
     assert len(shared) < len(plain)
     np.testing.assert_allclose(got, values(query, context), rtol=1e-9, atol=1e-12)
 
 
 def test_the_names_below_are_free(context):
-    context.script("CREATE TABLE shared_1 (x DOUBLE, s1 DOUBLE); INSERT INTO shared_1 VALUES (0.5, 3.0)")
+    context.script("CREATE TABLE s1 (x DOUBLE, a DOUBLE); INSERT INTO s1 VALUES (0.5, 3.0)")
     try:
-        query = f"SELECT *, {nested(chain(9), 2)} AS g FROM shared_1"
+        query = f"SELECT *, {nested(chain(9), 2)} AS g FROM s1"
         sql = written(query, context)
-        assert "WITH shared_2" in sql
+        assert "WITH s2 AS" in sql
         (row,) = values(query, context)
         assert list(row[:2]) == [0.5, 3.0]
         assert len(row) == 3
     finally:
-        context.script("DROP TABLE shared_1")
+        context.script("DROP TABLE s1")
 
 
 def test_short_derivatives_are_left_as_they_are(context):

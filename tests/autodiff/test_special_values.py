@@ -56,6 +56,15 @@ def test_a_convention(text, x, y, value, context):
     [
         ("max(a * w * x)", [1.0, 3.0, 2.0], [1.0, 2.0, 5.0], 10.0),
         ("max(a * w + x - w)", [2.0, 2.0, 1.0], [1.0, 5.0, 9.0], 3.0),  # two rows attain it: half of each
+        ("max(a * w + x - w)", [2.0, 2.0, 2.0, 1.0], [1.0, 2.0, 6.0, 9.0], 3.0),  # the mean of three
+        ("min(a * w - x - w)", [2.0, 2.0, 2.0, 1.0], [1.0, 2.0, 6.0, 9.0], 3.0),
+        ("max(a * w + x - w) FILTER (WHERE w > 1)", [2.0, 2.0, 2.0, 1.0], [1.0, 2.0, 6.0, 9.0], 4.0),
+        (
+            "max(greatest(a * x - 2, 0))",
+            [1.0, 2.0, 2.0, 0.5],
+            [1.0, 1.0, 1.0, 1.0],
+            0.5,
+        ),  # ties of greatest within ties of max
         ("min(a * w * x)", [1.0, None, 2.0], [3.0, 1.0, 1.0], 2.0),
         ("max(a * x + w)", [1.0, 2.0, 3.0], [1.0, 2.0, None], 2.0),
         ("max(a * x + w)", [1.0, 2.0, 3.0], [None, None, None], None),
@@ -82,3 +91,34 @@ def test_a_convention_of_aggregates(call, values, weights, slope, context):
         assert got is slope
     else:
         assert got == pytest.approx(slope, rel=1e-12, nan_ok=True)
+
+
+TIES = """SELECT * FROM (VALUES (1, 1, 3.0, 1.0), (1, 2, 3.0, 2.0), (1, 3, 3.0, 6.0), (1, 4, 1.0, 9.0),
+    (2, 5, 2.0, 4.0), (2, 6, 2.0, 5.0), (2, 7, NULL, 7.0)) AS t(g, k, v, w) CROSS JOIN (SELECT 1.0 AS a)"""
+
+
+@pytest.mark.parametrize(
+    ("query", "slopes"),
+    [
+        ("SELECT grad({}, a) AS s FROM ties GROUP BY g, a ORDER BY g", [3.0, 4.5]),
+        ("SELECT grad({} FILTER (WHERE w > 1), a) AS s FROM ties GROUP BY g, a ORDER BY g", [4.0, 4.5]),
+        ("SELECT grad({} FILTER (WHERE w > 1), b) AS s FROM ties CROSS JOIN (SELECT 1.0 AS b)", [4.0]),
+        ("SELECT grad({} OVER (PARTITION BY g, a), a) AS s FROM ties ORDER BY k", [3.0] * 4 + [4.5] * 3),
+        ("SELECT g + 0.0 AS s FROM ties GROUP BY g, a HAVING grad({}, a) > 4 ORDER BY grad({}, a)", [2.0]),
+        ("SELECT grad(m, a) AS s FROM (SELECT g, a, {} AS m FROM ties GROUP BY g, a) ORDER BY g", [3.0, 4.5]),
+        (
+            "WITH q AS (SELECT g, a, {} AS m FROM ties GROUP BY g, a) SELECT grad(m, a) AS s FROM q ORDER BY g",
+            [3.0, 4.5],
+        ),
+        ("SELECT grad({}, a) AS s FROM ties GROUP BY 1 + g, a ORDER BY 1 + g", [3.0, 4.5]),
+        ("SELECT grad({}, a) AS s FROM ties GROUP BY ROLLUP (g), a ORDER BY g", [3.5, 4.5, 3.5]),
+        ("SELECT grad({}, t.a) AS s FROM ties AS t WHERE t.w > 1 GROUP BY t.g, t.a ORDER BY t.g", [4.0, 4.5]),
+    ],
+)
+def test_ties_of_min_and_max(query, slopes, context):
+    """The mean over the rows that attain it, as JAX; in grouping sets halfway between the least and the greatest."""
+    context.script(f"CREATE OR REPLACE TABLE ties AS {TIES}")
+    column = "b" if "AS b" in query else "a"
+    for call in ("max(a * w + v - w)", "-min(w - v - a * w)"):
+        got = context.sql(query.replace("{}", call.replace("a *", f"{column} *"))).to_arrow_table()["s"].to_pylist()
+        assert got == pytest.approx(slopes)

@@ -77,7 +77,7 @@ POSITIONS = [
     "SELECT k FROM t GROUP BY k HAVING MAX({}) > 0 ORDER BY k", "SELECT CASE WHEN {} > 0 THEN {} ELSE -{} END FROM t",
     "SELECT SUM({}) OVER (PARTITION BY k ORDER BY {}) FROM t", "SELECT a.k FROM t a JOIN t b ON grad(a.x * b.x, b.x) > b.k",
     "SELECT k FROM t WHERE EXISTS (SELECT 1 FROM t AS u WHERE {u} > 1)", "SELECT (SELECT MAX({}) FROM t) FROM t",
-    "SELECT k FROM t WHERE k IN (SELECT {} FROM t)", "SELECT k, {} FROM t UNION ALL SELECT 1, {} FROM t",
+    "SELECT k FROM t WHERE k IN (SELECT {} FROM t)", "SELECT k, {} FROM t UNION ALL SELECT 1, {} FROM t ORDER BY 1, 2",
     "SELECT k FROM t WHERE {} BETWEEN 1 AND {}", "SELECT {} || 'a' FROM t", "SELECT CAST({} AS VARCHAR) LIKE '1%' FROM t",
     "SELECT count(*) FILTER (WHERE {} > 0) FROM t", "SELECT grad(x * CASE WHEN CAST({} AS VARCHAR) LIKE '4%' THEN 1 ELSE 2 END, x) FROM t",
     "SELECT DISTINCT {} FROM t", "SELECT k FROM t QUALIFY ROW_NUMBER() OVER (ORDER BY {}) = 1", "SELECT GRAD(x, x) FROM t",
@@ -97,6 +97,34 @@ def test_a_call_may_stand_wherever_an_expression_may(template, ctx):
         assert all(len(column) for column in got)
     else:
         assert list(got) == list(ctx.sql(expected).to_arrow_table().to_pydict().values())
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT grad(count(x * w), w) AS q FROM t CROSS JOIN (SELECT 1.0 AS w)", [(0.0,)]),
+        ("SELECT 1 + grad(sum(x), v) AS q, 'a' AS b FROM t", [(1.0, "a")]),
+        ("SELECT grad(sum(x), v) AS q FROM t HAVING 1 = 1", [(0.0,)]),
+        ("SELECT grad(sum(x), v) AS q FROM t WHERE k > 9", [(0.0,)]),
+        ("SELECT grad(sum(x), v) AS q FROM t GROUP BY v", [(0.0,)]),
+        ("SELECT (SELECT grad(count(*), v) FROM t) AS q", [(0.0,)]),
+    ],
+)
+def test_a_zero_does_not_change_how_many_rows_an_aggregate_has(query, expected, ctx):
+    assert rows(ctx, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT -x AS u FROM t ORDER BY grad(k * u, k)", [(-3.0,), (-2.0,)]),
+        ("SELECT x AS u FROM t ORDER BY grad(-u * u, u)", [(3.0,), (2.0,)]),
+        ("SELECT 2 * x AS x FROM t GROUP BY x, k HAVING grad(sum(k * x), k) > 2.5", [(6.0,)]),
+        ("SELECT 2 * x AS u FROM t GROUP BY u, k HAVING grad(sum(k * u), k) > 5", [(6.0,)]),
+    ],
+)
+def test_the_name_of_an_output_means_what_it_means_to_the_engine(query, expected, ctx):
+    assert rows(ctx, query) == expected
 
 
 def test_a_statement_without_a_call_is_the_very_same_tree(ctx):

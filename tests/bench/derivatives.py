@@ -11,6 +11,7 @@ import pyarrow as pa
 from sqlmagic_xr import Context
 from sqlmagic_xr.autodiff.rewrite import rewrite
 from sqlmagic_xr.sql import syntax
+from tests.autodiff.functions import FUNCTIONS, growth, nested
 
 from .harness import Effort, Report, Verdict, benchmark
 
@@ -23,7 +24,7 @@ GROUP BY cur.a, cur.b
 """
 WIDTH = 200
 ROWS = 5_000_000
-FUNCTIONS = (
+TEN_FUNCTIONS = (
     "tanh(x) * sin(x * y) + exp(-x * x) * sqrt(1 + y * y) + ln(2 + cos(x)) * atan(x * y) + power(x, 3) / (1 + abs(y))"
 )
 BY_HAND = """
@@ -76,13 +77,30 @@ def working_out(effort: Effort) -> Report:
     return Report(("what", "read, differentiate, write", "size / size written"), rows, verdicts)
 
 
+@benchmark("Derivatives: the length of their text")
+def length(effort: Effort) -> Report:
+    """Orders 1 to 3 of functions of several kinds: characters of the SQL over characters of the function."""
+    ctx = Context()
+    ctx.from_arrow(pa.table({"x": [1.0], "y": [2.0]}), "d")
+    rows: list[Sequence[str]] = []
+    verdicts = []
+    for kind, (bound, texts) in FUNCTIONS.items():
+        times = [
+            max(growth(rewritten(f"SELECT {nested(text, order)} AS g FROM d", ctx), text) for text in texts)
+            for order in (1, 2, 3)
+        ]
+        rows.append((kind, *(f"{time:.1f}" for time in times)))
+        verdicts.append(Verdict(f"{kind}: under {bound} times", times[-1] < bound))
+    return Report(("kind", "order 1, at most", "order 2", "order 3"), rows, verdicts)
+
+
 @benchmark("Derivatives: running them over 5 million rows")
 def running(effort: Effort) -> Report:
     """The derivative of an expression of ten functions against the same by hand."""
     ctx = Context()
     rng = np.random.default_rng(0)
     ctx.from_arrow(pa.table({"x": rng.random(ROWS), "y": rng.random(ROWS)}), "d")
-    ours, hand = f"SELECT SUM(grad({FUNCTIONS}, x)) AS s FROM d", f"SELECT SUM({BY_HAND}) AS s FROM d"
+    ours, hand = f"SELECT SUM(grad({TEN_FUNCTIONS}, x)) AS s FROM d", f"SELECT SUM({BY_HAND}) AS s FROM d"
     got, expected = (ctx.sql(query).to_arrow_table()["s"].to_pylist()[0] for query in (ours, hand))
     np.testing.assert_allclose(got, expected, rtol=1e-9)
     mine, theirs = (best(lambda q=q: ctx.sql(q).to_arrow_table(), effort.repetitions) for q in (ours, hand))

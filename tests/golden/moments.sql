@@ -2,7 +2,7 @@
 SELECT step, grad(var_pop(a * x - y), a) AS v, grad(stddev(a * x - y), a) AS s, grad(corr(a * x + sin(a * y), y), a) AS c,
   grad(regr_slope(a * a * y, x), a) AS m FROM d CROSS JOIN params GROUP BY step ORDER BY step
 -- becomes
-WITH shared_1 AS (SELECT a AS a, step AS step, x AS x, y AS y, x + cos(a * y) * y AS s1, a * x + sin(a * y) AS s2 FROM d CROSS JOIN params) SELECT step AS step, 2.0 * covar_pop(a * x - y, x) AS v, covar_samp(a * x - y, x) / stddev(a * x - y) AS s, regr_sxy(s1, y) / sqrt(regr_sxx(s2, y) * regr_syy(s2, y)) - regr_sxy(s2, y) / sqrt(regr_sxx(s2, y) * regr_syy(s2, y)) * regr_sxx(s2, y) * regr_sxy(s2, s1) / (sqrt(regr_sxx(s2, y) * regr_syy(s2, y)) * sqrt(regr_sxx(s2, y) * regr_syy(s2, y))) AS c, regr_sxy(2.0 * y * a, x) / regr_sxx(a * a * y, x) AS m FROM shared_1 GROUP BY step ORDER BY step
+WITH s1 AS (SELECT a AS a, step AS step, x AS x, y AS y, a * x - y AS e, x + cos(a * y) * y AS f, a * x + sin(a * y) AS h FROM d CROSS JOIN params) SELECT step AS step, 2.0 * covar_pop(e, x) AS v, covar_samp(e, x) / stddev(e) AS s, (regr_sxy(f, y) - regr_sxy(h, y) / sqrt(regr_sxx(h, y) * regr_syy(h, y)) * regr_sxx(h, y) * regr_sxy(h, f) / sqrt(regr_sxx(h, y) * regr_syy(h, y))) / sqrt(regr_sxx(h, y) * regr_syy(h, y)) AS c, regr_sxy(2.0 * y * a, x) / regr_sxx(a * a * y, x) AS m FROM s1 GROUP BY step ORDER BY step
 -- by hand
 WITH s AS (SELECT step, a, var_pop((a + 1e-5) * x - y) AS v1, var_pop((a - 1e-5) * x - y) AS v0, stddev((a + 1e-5) * x - y) AS s1,
   stddev((a - 1e-5) * x - y) AS s0, corr((a + 1e-5) * x + sin((a + 1e-5) * y), y) AS c1, corr((a - 1e-5) * x + sin((a - 1e-5) * y), y) AS c0,

@@ -1,0 +1,68 @@
+"""Intermediates: what a derivative was computed through, each one thing to the derivatives of the derivative.
+
+Spread out, a derivative of a derivative of a derivative repeats what it was made of many times over. So the derivative
+of a function, the derivative of its argument and the value of a quotient stay whole: a product takes them for one
+factor, and deriving one gives the next intermediate. With t for tanh(u), and u1, u2, u3 for the derivatives of u::
+
+    t1 = (1 - t * t) * u1
+    t2 = (1 - t * t) * u2 - 2 * t * t1 * u1
+    t3 = (1 - t * t) * u3 - 4 * t * t1 * u2 - 2 * u1 * (t1 * t1 + t * t2)
+
+These are the recurrences of Taylor arithmetic (Griewank and Walther, Evaluating Derivatives, chapter 13). Where the
+derivative is written, an intermediate that is used again gets a name (:mod:`.sharing`), and :func:`.dissolve.plain`
+dissolves the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ..sql.expression import Expression
+
+
+@dataclass(frozen=True, eq=False)
+class Intermediate(Expression):
+    """A value that arithmetic leaves whole.
+
+    Attributes:
+        value: what it stands for.
+    """
+
+    value: Expression
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:  # noqa: D102 - see Expression
+        return (self.value,)
+
+    def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
+        (value,) = parts
+        return replace(self, value=value)
+
+
+@dataclass(frozen=True, eq=False)
+class Below(Expression):
+    """What is computed row by row below a SELECT, since the SELECT's aggregates read it: the maximum of a group.
+
+    Attributes:
+        value: what it stands for, a call over a window.
+    """
+
+    value: Expression
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:  # noqa: D102 - see Expression
+        return (self.value,)
+
+    def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
+        (value,) = parts
+        return replace(self, value=value)
+
+
+def reads_below(expression: Expression) -> bool:
+    """Whether anything in an expression must be computed below its SELECT (worked out once)."""
+    cached: bool | None = expression.__dict__.get("_reads_below")
+    if cached is None:
+        cached = isinstance(expression, Below) or any(map(reads_below, expression.parts))
+        object.__setattr__(expression, "_reads_below", cached)
+    return cached

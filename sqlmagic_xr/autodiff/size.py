@@ -1,0 +1,37 @@
+"""How long the text of an expression is, without writing it."""
+
+from __future__ import annotations
+
+from ..sql.expression import OPERATORS, Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, Star
+
+
+def size(expression: Expression) -> int:
+    """About how many characters the text of an expression has, shared parts counted each time (worked out once)."""
+    cached: int | None = expression.__dict__.get("_size")
+    if cached is None:
+        cached = _own_size(expression) + sum(map(size, expression.parts))
+        object.__setattr__(expression, "_size", cached)
+    return cached
+
+
+def _own_size(node: Expression) -> int:
+    match node:
+        case Column():
+            return sum(len(part) + 1 for part in node.path) - 1
+        case Call():
+            return (3 if node.name in OPERATORS else len(node.name) + 2 * len(node.args)) + 4 * (
+                node.window is not None
+            )
+        case Case():
+            return 9 + 11 * len(node.branches)
+        case Cast():
+            return 16
+        case Opaque():
+            return 10
+        case Parameter():
+            return len(node.name)
+        case Star():
+            return 1
+        case Literal():
+            return len(str(node.value))
+    return 0
