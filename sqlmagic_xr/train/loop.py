@@ -17,7 +17,7 @@ from .curves import Curves
 from .ending import Patience, Until
 from .events import Ended, Event, Newest, Paused, Refreshed, Started, Status, Stepped, Tuned
 from .explain import Explained
-from .inspection import fault, next_generation
+from .inspection import DivergedError, Inspection
 from .pace import Pace
 from .parameters import Change, Parameters
 from .plan import PlannedStep
@@ -32,14 +32,6 @@ from .undo import Made, Undo
 if TYPE_CHECKING:
     from ..engine.context import Context
     from ..engine.scratch import Version
-
-
-class _DivergedError(Exception):
-    """A number of the step is none any more."""
-
-    def __init__(self, column: str, value: float) -> None:
-        super().__init__(column, value)
-        self.column, self.value = column, value
 
 
 class _TakenBackError(Exception):
@@ -103,6 +95,7 @@ class Training:
         self._patience = Patience(settings.patience) if settings.patience is not None else None
         self._pace = Pace(times=0)
         self._undo = Undo()
+        self._inspection = Inspection(self._task, self._trajectory)
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
         self._shown: Mapping[str, Any] = {}  # the parameters that a person set, as they were last used
@@ -251,8 +244,8 @@ class Training:
                 self._step.run(values)
                 self.control.check()
                 after = tables_of(store, self._task.writes)
-                made = self._inspect(before, after)
-        except _DivergedError as error:
+                made = self._inspection.look(before, after, generation)
+        except DivergedError as error:
             self._diverged(generation + 1, error.column, error.value, self._shown)
             return False
         except KeyboardInterrupt:
@@ -262,19 +255,9 @@ class Training:
             )
             raise
         self.run.generation, self.run.steps = made, self.run.steps + 1
-        if self._curves.seen is not None:
+        if self._curves.watched:
             self._undo.add(Made(made, generation, before, self._shown))
         return True
-
-    def _inspect(self, before: Mapping[str, Version], after: Mapping[str, Version]) -> int:
-        for name, version in after.items():
-            found = fault(before.get(name), version)
-            if found is not None:
-                raise _DivergedError(*found)
-        table = self._task.table
-        if table not in after:
-            raise UsageError(f"the step has dropped `{table}`")
-        return next_generation(self._task, self._trajectory, before[table], after[table], self.run.generation)
 
     def _diverged(self, generation: int, column: str, value: float, shown: Mapping[str, Any]) -> None:
         number = "NaN" if math.isnan(value) else "infinite"
