@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
@@ -18,7 +17,7 @@ from .ending import Patience, Until
 from .events import Ended, Event, Newest, Paused, Refreshed, Started, Status, Stepped, Tuned
 from .explain import Explained
 from .inspection import DivergedError, Inspection
-from .pace import Pace
+from .pace import Pace, Stopwatch
 from .parameters import Change, Parameters
 from .plan import PlannedStep
 from .rehearsal import prepare_step
@@ -63,6 +62,7 @@ class Training:
 
     def __init__(self, context: Context, text: str, settings: Settings) -> None:
         self._context, self._settings = context, settings
+        self._clock, self._began = Stopwatch(), 0.0
         self._task = read_task(text, settings.curves)
         try:
             version = context.store.table(self._task.table)
@@ -93,13 +93,12 @@ class Training:
         )
         self._until: Until | None = None
         self._patience = Patience(settings.patience) if settings.patience is not None else None
-        self._pace = Pace(times=0)
+        self._pace = Pace(times=0, clock=self._clock)
         self._undo = Undo()
         self._inspection = Inspection(self._task, self._trajectory)
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
         self._shown: Mapping[str, Any] = {}  # the parameters that a person set, as they were last used
-        self._began = self._idle = 0.0
         self.control = Control(settings.tune)
         self.run = Run(context.store, self._task.table, self._task.writes)
         self.run.generation, self.run.seed = self._start, self._parameters.seed
@@ -108,7 +107,7 @@ class Training:
     def __iter__(self) -> Generator[Event]:
         if self._began:
             raise UsageError("a run can be gone through once", hint="Run the cell again: it continues.")
-        self._began = time.perf_counter()
+        self._began = self._clock()
         try:
             yield from self._events()
         finally:
@@ -163,15 +162,17 @@ class Training:
         yield from self._catch_up()
 
     def _wait(self) -> Iterator[Event]:
-        """While it is paused there is time to show everything."""
-        begin = time.perf_counter()
-        while self.control.paused and self._verdict is None:
-            if self._curves.due and self._curves.behind(self.run.generation):
-                self._refresh()
-                yield self._refreshed()
-            else:
-                yield Paused(self.run.generation, self.run.steps)
-        self._idle += time.perf_counter() - begin
+        """While it is paused there is time to show everything, and none of it is the run's."""
+        with self._clock.held():
+            while self.control.paused and self._verdict is None:
+                if self._curves.behind(self.run.generation):
+                    values = self._values()
+                    with self.control.stepping():
+                        self._curves.approach(values, self.run.generation)
+                        self._look_for_blemish(values)
+                    yield self._refreshed()
+                else:
+                    yield Paused(self.run.generation, self.run.steps)
 
     # --- before the first step
 
@@ -183,7 +184,7 @@ class Training:
             Curve(
                 self._context, statement, self._trajectory, first=self._start if first is None else first,
                 start=self._start, varying=self._parameters.varying,
-                changing=None if whole else self._task.writes - {self._task.table},
+                changing=None if whole else self._task.writes - {self._task.table}, clock=self._clock,
             )
             for statement in self._task.curves
         ]  # fmt: skip
@@ -366,7 +367,7 @@ class Training:
 
     @property
     def _seconds(self) -> float:
-        return time.perf_counter() - self._began - self._idle
+        return self._clock() - self._began
 
     def _values(self) -> dict[str, Any]:
         """Every parameter for the step that follows the newest generation."""

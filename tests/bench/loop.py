@@ -28,7 +28,8 @@ CELLS: Mapping[str, tuple[str, str]] = {
 _MOST = 20e-6  # seconds a step
 
 
-def _context() -> Context:
+def context_of() -> Context:
+    """Data of 442 rows, and a trajectory of a line's two numbers."""
     x = np.linspace(-1, 1, 442)
     data = pa.table({"i": np.arange(442), "x": x, "y": 2 * x + 1})
     context = Context(namespace=lambda: {"d": data})
@@ -55,11 +56,11 @@ def _compare(cell: str, curve: str, count: int, repetitions: int) -> tuple[float
     """Seconds a step: bare, in a run, and the median of the differences between neighbours in time."""
     bare, run = [], []
     for _ in range(repetitions):
-        context = _context()
+        context = context_of()
         step = step_of(context, [cell], writes={"params"})
         run_steps(context, step, 0, 10)
         bare.append(time_of(lambda n: run_steps(context, step, 10, n), count) / count)  # noqa: B023
-        training = iter(_context().train(f"{cell};\n{curve}", stream=True, steps=count + 10))
+        training = iter(context_of().train(f"{cell};\n{curve}", stream=True, steps=count + 10))
         deque((next(training) for _ in range(11)), maxlen=0)
         run.append(time_of(lambda _: deque(training, maxlen=0), count) / count)  # noqa: B023
     rest = statistics.median(b - a for a, b in zip(bare, run, strict=True))
