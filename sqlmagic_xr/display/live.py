@@ -15,12 +15,13 @@ import ipywidgets as widgets
 
 from ..train.events import Ended, Event, Newest, Panel, Paused, Range, Refreshed, Started, Stepped, Tuned
 from ..train.pace import Pace
+from .budget import Budget
 from .monitor import Display, picture
 from .plot import CurvePlot
 
 _CSS = 96  # CSS pixels per inch
 _DPI = 120  # of the picture while it moves: a compromise between sharp and quick
-_TIMES = 12  # frames take a thirteenth of the time; the first and the last picture have the rest of a tenth
+_MOVING = 1500  # points of a line while it moves: the least and the greatest of each pixel's width
 _ROWS = 8  # rows of the newest generation that are shown
 
 
@@ -51,24 +52,30 @@ class LiveMonitor:
         control: the run's.
         display: IPython's display.
         log: whether the y axis is logarithmic at first; the widget can switch.
-        pace: how often the picture is drawn anew.
+        budget: how often the picture is drawn anew.
+        pace: how often the text is brought up to date.
     """
 
-    def __init__(self, control: Steering, display: Display, *, log: bool = False, pace: Pace | None = None) -> None:
+    def __init__(
+        self, control: Steering, display: Display, *, log: bool = False, budget: Budget | None = None,
+        pace: Pace | None = None,
+    ) -> None:  # fmt: skip
         self._control, self._display = control, display
         self._log = self._drawn_log = log
-        self._pace = pace or Pace(times=_TIMES)
+        self._budget, self._pace = budget or Budget(), pace or Pace(times=50)
         self._panels: tuple[Panel, ...] = ()
         self._newest = Newest()
         self._stale = self._resting = False
         self._steps = 0
+        self._first: tuple[int, float] | None = None  # the first step, and when it was done
         self._handle: Any = None
         self._box: widgets.VBox | None = None
 
     def receive(self, event: Event) -> None:
         """Bring the widget up to date, as often as the pace allows."""
         if isinstance(event, Started):
-            self._open(event)
+            with self._budget.drawing(0.0):
+                self._open(event)
         elif isinstance(event, Ended):
             self._leave_picture(event)
             self.close()
@@ -145,25 +152,45 @@ class LiveMonitor:
     def _follow(self, event: Stepped | Refreshed | Paused) -> None:
         if isinstance(event, Refreshed):
             self._panels, self._newest, self._stale = event.panels, event.newest, True
-        paused = isinstance(event, Paused)
-        # A run that waits has all the time: what it shows is complete at once.
-        news = self._stale or self._log != self._drawn_log or not self._resting if paused else self._pace.due
-        self._resting = paused
-        if not news:
+        if isinstance(event, Paused):
+            self._rest(event)
             return
-        with self._pace.turn():
-            self._bar.value = event.step
-            said = _progress(event.step, self._steps, None if isinstance(event, Paused) else event.seconds)
-            self._progress.value = _small(said)
-            if self._stale or self._log != self._drawn_log:
+        self._resting = False
+        if self._log != self._drawn_log or (self._stale and self._budget.due(event.seconds, self._length(event))):
+            with self._budget.drawing(event.seconds):
+                self._say(event.step, event.seconds)
                 self._draw()
+        elif self._pace.due:
+            with self._budget.spending(), self._pace.turn():
+                self._say(event.step, event.seconds)
+
+    def _rest(self, event: Paused) -> None:
+        """A run that waits has all the time: what it shows is complete at once."""
+        if not self._resting:
+            self._say(event.step, None)
+        if self._stale or self._log != self._drawn_log:
+            self._draw()
+        self._resting = True
+
+    def _length(self, event: Stepped | Refreshed) -> float:
+        """How many seconds the run is going to take, as far as that can be seen."""
+        if self._first is None:
+            self._first = event.step, event.seconds
+        step, seconds = self._first
+        if event.step == step:
+            return math.inf
+        return event.seconds + (self._steps - event.step) * (event.seconds - seconds) / (event.step - step)
+
+    def _say(self, step: int, seconds: float | None) -> None:
+        self._bar.value = step
+        self._progress.value = _small(_progress(step, self._steps, seconds))
 
     def _draw(self) -> None:
         self._stale, self._drawn_log = False, self._log
         self._values.value = _table(self._newest)
         if self._panels:
             self._plot.log = self._log
-            self._plot.draw(self._panels)
+            self._plot.draw(self._panels, points=_MOVING)
             self._image.value = self._plot.png(dpi=_DPI, quick=True)
 
     # --- at the end
@@ -174,7 +201,7 @@ class LiveMonitor:
         if not event.panels:
             self._handle.update({"text/plain": ""}, raw=True)
             return
-        bundle, metadata = picture(event.panels, log=self._log)
+        bundle, metadata = picture(event.panels, log=self._log, plot=self._plot)
         self._handle.update(bundle, metadata=metadata, raw=True)
 
 

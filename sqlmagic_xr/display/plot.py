@@ -57,10 +57,10 @@ class CurvePlot:
         self._canvas = FigureCanvasAgg(self._figure)
         self._views = [_PanelView(self._axes(i, rows, panel, legend), panel, log=log) for i, panel in enumerate(panels)]
 
-    def draw(self, panels: Sequence[Panel]) -> None:
-        """Bring every line up to date."""
+    def draw(self, panels: Sequence[Panel], *, points: int = _POINTS) -> None:
+        """Bring every line up to date; one of more than so many points is drawn as the envelope of them all."""
         for view, panel in zip(self._views, panels, strict=True):
-            view.update(panel, log=self.log)
+            view.update(panel, log=self.log, points=points)
 
     def png(self, *, dpi: float = 100, quick: bool = False) -> bytes:
         """The picture.
@@ -98,11 +98,11 @@ class _PanelView:
         self._style(panel)
         self.update(panel, log=log)
 
-    def update(self, panel: Panel, *, log: bool) -> None:
+    def update(self, panel: Panel, *, log: bool, points: int = _POINTS) -> None:
         x = np.arange(len(panel.x)) if self._text_axis else panel.x
         marker = "o" if len(x) <= _FEW else ""
         for line, values in zip(self._lines, panel.lines.values(), strict=True):
-            line.set_data(*thin(x, values))
+            line.set_data(*thin(x, values, points))
             line.set_marker(marker)
         self._limit_x(panel, x)
         self._limit_y(list(panel.lines.values()), log=log)
@@ -221,19 +221,22 @@ class _PanelView:
             axis.set_minor_locator(ticker.NullLocator())
 
 
-def thin(x: npt.NDArray[Any], y: npt.NDArray[np.float64]) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+def thin(
+    x: npt.NDArray[Any], y: npt.NDArray[np.float64], points: int = _POINTS
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """The least and the greatest point of each of many stretches: the same envelope in a bounded number of points.
 
     Args:
         x, y: a line of n points in the order of drawing.
+        points: how many are not too many.
 
     Returns:
-        The line itself up to 4,000 points; otherwise about as many of its points, in order, the first and the last
+        The line itself up to so many points; otherwise about as many of its points, in order, the first and the last
         among them.
     """
-    if len(y) <= _POINTS:
+    if len(y) <= points:
         return x, y
-    stretch = math.ceil(len(y) / (_POINTS // 2))
+    stretch = math.ceil(len(y) / (points // 2))
     whole = len(y) // stretch * stretch
     blocks = y[:whole].reshape(-1, stretch)
     starts = np.arange(0, whole, stretch)

@@ -1,0 +1,72 @@
+"""What the pictures of a run may cost: a tenth of its time, the first and the last one among them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SHARE = 0.08  # of the time is planned with; what the kernel's own threads do to send a picture has the rest of a tenth
+_REST = 0.25  # seconds: a person sees no more than four pictures a second
+_HORIZON = 4.0  # seconds that a run is trusted to last, where it has so many steps to make
+_LAST = 2.0  # the last picture, finer and packed well, costs so many times what the others do
+
+
+class Budget:
+    """Says when the next picture is due, so that all of them together stay within their share.
+
+    The first picture and the last are due whatever they cost; what is left is spread evenly. In its first seconds a
+    run is granted what it will have earned by then, up to four seconds or its foreseeable end; so a run that is much
+    shorter shows its first and its last picture and little in between, and one that someone stops in its first second
+    may have paid more than its share.
+
+    Args:
+        share: the part of the run's time.
+        rest: the least seconds between two pictures.
+        clock: seconds that only grow; a test's own.
+    """
+
+    def __init__(
+        self, *, share: float = SHARE, rest: float = _REST, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._share, self._rest, self._clock = share, rest, clock
+        self._spent = self._cost = 0.0
+        self._at = 0.0  # the run's time at the last picture
+        self._drawn = False
+
+    def due(self, elapsed: float, length: float) -> bool:
+        """Whether there is time for another picture.
+
+        Args:
+            elapsed: seconds that the run has taken.
+            length: seconds that it is going to take, as far as that is known.
+        """
+        since = elapsed - self._at
+        if since < self._rest:
+            return False
+        earned = self._share * max(elapsed, min(length, _HORIZON))
+        left = earned - self._spent - _LAST * self._cost
+        if left < self._cost:
+            return False
+        ahead = min(length, _HORIZON) - self._at
+        return since * left >= self._cost * ahead
+
+    @contextmanager
+    def drawing(self, elapsed: float) -> Iterator[None]:
+        """Draw a picture now; what happens inside is what it costs."""
+        with self.spending() as spent:
+            yield
+        # The first one also makes the figure and the widget, and finds its fonts: half of it is a guess that holds.
+        self._cost = spent[0] if self._drawn else spent[0] / 2
+        self._at, self._drawn = elapsed, True
+
+    @contextmanager
+    def spending(self) -> Iterator[list[float]]:
+        """Spend on what is no picture; yields a list that then holds the seconds."""
+        begin = self._clock()
+        spent: list[float] = []
+        try:
+            yield spent
+        finally:
+            spent.append(self._clock() - begin)
+            self._spent += spent[0]
