@@ -9,7 +9,8 @@ from contextlib import contextmanager
 SHARE = 0.08  # of the time is planned with; what the kernel's own threads do to send a picture has the rest of a tenth
 _REST = 0.25  # seconds: a person sees no more than four pictures a second
 _HORIZON = 4.0  # seconds that a run is trusted to last, where it has so many steps to make
-_LAST = 2.0  # the last picture, finer and packed well, costs so many times what the others do
+_LAST = 2.0  # the last picture, finer and packed well, costs so many times what one does that is drawn from scratch
+_FORGET = 0.98  # how much of that is still believed a picture later
 
 
 class Budget:
@@ -30,7 +31,7 @@ class Budget:
         self, *, share: float = SHARE, rest: float = _REST, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self._share, self._rest, self._clock = share, rest, clock
-        self._spent = self._cost = 0.0
+        self._spent = self._cost = self._scratch = 0.0
         self._at = 0.0  # the run's time at the last picture
         self._drawn = False
 
@@ -45,7 +46,7 @@ class Budget:
         if since < self._rest:
             return False
         earned = self._share * max(elapsed, min(length, _HORIZON))
-        left = earned - self._spent - _LAST * self._cost
+        left = earned - self._spent - _LAST * self._scratch
         if left < self._cost:
             return False
         ahead = min(length, _HORIZON) - self._at
@@ -57,7 +58,9 @@ class Budget:
         with self.spending() as spent:
             yield
         # The first one also makes the figure and the widget, and finds its fonts: half of it is a guess that holds.
-        self._cost = spent[0] if self._drawn else spent[0] / 2
+        cost = spent[0] if self._drawn else spent[0] / 2
+        self._cost = (self._cost + cost) / 2 if self._drawn else cost
+        self._scratch = max(cost, _FORGET * self._scratch)
         self._at, self._drawn = elapsed, True
 
     @contextmanager

@@ -21,7 +21,7 @@ from .plot import CurvePlot
 
 _CSS = 96  # CSS pixels per inch
 _DPI = 120  # of the picture while it moves: a compromise between sharp and quick
-_MOVING = 1500  # points of a line while it moves: the least and the greatest of each pixel's width
+_GLANCE = 0.02  # seconds between two looks at whether something is due
 _ROWS = 8  # rows of the newest generation that are shown
 
 
@@ -67,12 +67,15 @@ class LiveMonitor:
         self._newest = Newest()
         self._stale = self._resting = False
         self._steps = 0
+        self._look = 0.0  # the run's time at which steps are looked at again
         self._first: tuple[int, float] | None = None  # the first step, and when it was done
         self._handle: Any = None
         self._box: widgets.VBox | None = None
 
     def receive(self, event: Event) -> None:
-        """Bring the widget up to date, as often as the pace allows."""
+        """Bring the widget up to date, as often as the budget and the pace allow."""
+        if isinstance(event, Stepped) and event.seconds < self._look:
+            return  # thousands of steps a second: what is done at each would be the widget's greatest cost
         if isinstance(event, Started):
             with self._budget.drawing(0.0):
                 self._open(event)
@@ -117,7 +120,7 @@ class LiveMonitor:
         buttons = [self._pause, stop]
         if curves:
             toggle = widgets.ToggleButton(value=self._log, description="log y", layout=widgets.Layout(width="80px"))
-            toggle.observe(lambda change: setattr(self, "_log", change["new"]), "value")
+            toggle.observe(lambda change: self._switch(log=change["new"]), "value")
             buttons.append(toggle)
         return widgets.HBox(buttons)
 
@@ -135,6 +138,9 @@ class LiveMonitor:
             )  # fmt: skip
         slider.observe(lambda change: self._control.tune(name, _clean(change["new"], values)), "value")
         return slider
+
+    def _switch(self, *, log: bool) -> None:
+        self._log, self._look = log, 0.0
 
     def _toggle_pause(self) -> None:
         if self._control.paused:
@@ -155,7 +161,7 @@ class LiveMonitor:
         if isinstance(event, Paused):
             self._rest(event)
             return
-        self._resting = False
+        self._resting, self._look = False, event.seconds + _GLANCE
         if self._log != self._drawn_log or (self._stale and self._budget.due(event.seconds, self._length(event))):
             with self._budget.drawing(event.seconds):
                 self._say(event.step, event.seconds)
@@ -190,8 +196,7 @@ class LiveMonitor:
         self._values.value = _table(self._newest)
         if self._panels:
             self._plot.log = self._log
-            self._plot.draw(self._panels, points=_MOVING)
-            self._image.value = self._plot.png(dpi=_DPI, quick=True)
+            self._image.value = self._plot.frame(self._panels, dpi=_DPI)
 
     # --- at the end
 

@@ -48,25 +48,28 @@ class Guarded:
 
     def receive(self, event: Event) -> None:
         """Hand the event on."""
-        self._try(lambda monitor: monitor.receive(event))
+        monitor = self._monitor
+        if monitor is not None:
+            try:
+                monitor.receive(event)
+            except Exception as error:
+                self._let_go(monitor, error)
 
     def close(self) -> None:
         """Close the monitor, once."""
-        self._try(lambda monitor: monitor.close())
-        self._monitor = None
-
-    def _try(self, action: Callable[[Monitor], None]) -> None:
-        monitor = self._monitor
-        if monitor is None:
-            return
-        try:
-            action(monitor)
-        except Exception as error:
-            self._monitor = None
-            what = f"{type(error).__name__}: {error}"
-            self._report(f"{type(monitor).__name__} failed and is let go; the run goes on ({what})")
-            with suppress(Exception):
+        monitor, self._monitor = self._monitor, None
+        if monitor is not None:
+            try:
                 monitor.close()
+            except Exception as error:
+                self._let_go(monitor, error)
+
+    def _let_go(self, monitor: Monitor, error: Exception) -> None:
+        self._monitor = None
+        what = f"{type(error).__name__}: {error}"
+        self._report(f"{type(monitor).__name__} failed and is let go; the run goes on ({what})")
+        with suppress(Exception):
+            monitor.close()
 
 
 class TextMonitor:

@@ -194,3 +194,51 @@ def test_plain_numbers():
     assert plain([0.1 + 0.2, 1.0]) == ["0.3", "1.0"]
     assert plain([-5.0, 0.0]) == ["−5", "0"]
     assert plain([]) == []
+
+
+def frames(plot, lengths, **keywords):
+    return [plot.frame((panel(n, **keywords),), dpi=100) for n in lengths]
+
+
+def test_a_frame_shows_what_a_picture_does_and_is_drawn_from_scratch_seldom():
+    plot = CurvePlot((panel(1),))
+    drawn = []
+    draw = plot._canvas.draw
+    plot._canvas.draw = lambda: drawn.append(1) or draw()
+    pictures = frames(plot, range(100, 400, 2))
+    assert len(set(pictures)) == len(pictures)
+    assert len(drawn) < 20
+    x = plot._figure.axes[0].get_xlim()
+    assert x[1] > 398
+    plot.draw((panel(398),))
+    last = plot.png()
+    fresh = CurvePlot((panel(398),)).png()
+    assert last == fresh, "what stays does not depend on what was shown before"
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_the_first_frame_is_the_picture(log):
+    plot = CurvePlot((panel(50),), log=log)
+    frame, picture = (
+        np.asarray(Image.open(io.BytesIO(p)).convert("RGBA")) for p in (plot.frame((panel(50),), dpi=100), plot.png())
+    )
+    assert (np.abs(frame.astype(int) - picture) > 40).mean() < 2e-3
+
+
+def test_frames_follow_text_dates_and_a_switched_scale():
+    names = [Panel("", "bin", np.array(list("abcdef")[:n], object), {"y": np.arange(1.0, n + 1)}) for n in (2, 6)]
+    days = [
+        Panel("", "t", np.arange(f"200{n}-01", "2010-01", dtype="datetime64[M]"), {"y": np.ones(120 - 12 * n)})
+        for n in (0, 5)
+    ]
+    for before, after in (names, days):
+        plot = CurvePlot((before,))
+        plot.frame((before,), dpi=100)
+        plot.frame((after,), dpi=100)
+        plot.log = True
+        plot.frame((after,), dpi=100)
+        axes = plot._figure.axes[0]
+        assert axes.get_yscale() == "log"
+        fresh = drawn(after)._figure.axes[0]
+        np.testing.assert_allclose(axes.get_xlim(), fresh.get_xlim())
+        assert labels(axes.xaxis) == labels(fresh.xaxis)

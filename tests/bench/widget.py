@@ -1,0 +1,173 @@
+"""What the training widget takes of a run's time, in a real kernel whose front end reads every message.
+
+The same cell runs with ``--no-display`` and with the widget, turn by turn, for the same number of steps. It is told
+what is spent inside the monitor (pictures, text, the widgets' messages as far as the cell's thread makes them),
+and by how much the whole cell is slower, which has in it the kernel's threads that sign and send, and their fight for
+the interpreter's lock. A step works in pure Python, so it holds that lock, which is the worst for all threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_client import BlockingKernelClient, KernelManager
+
+from .harness import Effort, Report, Verdict, benchmark
+from .loop import CREATE, DESCEND, LOSS
+
+_SHARE = 0.1
+_PANELS = {1: [LOSS], 3: [LOSS, "SELECT step, a, b FROM params ORDER BY step", "SELECT step, a FROM params"]}
+_WORK = {"as short as it is": 0.0, "1 ms": 0.001, "20 ms": 0.02, "300 ms": 0.3}  # seconds of work put into each step
+_SECONDS = (2, 10)
+_ENDS = {1: 2, 3: 3}  # panels -> seconds: in a shorter run the first and the last picture may be more than a tenth
+_PREPARE = f'''
+import json, time
+import numpy as np, pyarrow as pa
+import sqlmagic_xr
+from sqlmagic_xr.train import loop
+get_ipython().run_line_magic("load_ext", "sqlmagic_xr")
+x = np.linspace(-1, 1, 442)
+d = pa.table({{"i": np.arange(442), "x": x, "y": 2 * x + 1}})
+ctx = sqlmagic_xr.get_context()
+ctx.script("{CREATE}")
+
+def work(units):
+    x = 1.0
+    for _ in range(units):
+        x = x * 1.0000001 + 1e-9
+    return x
+
+def unit():
+    begin = time.perf_counter()
+    work(20_000)
+    return (time.perf_counter() - begin) / 20_000
+
+UNIT, UNITS = min(unit() for _ in range(30)), 0
+
+class Working(loop.PlannedStep):
+    def run(self, values):
+        super().run(values)
+        work(UNITS)
+
+loop.PlannedStep = Working
+spent, begun = [0.0], [0.0, 0.0]
+
+def watch():
+    from sqlmagic_xr.display import live
+    for name in ("receive", "close"):
+        def timed(self, *arguments, inner=getattr(live.LiveMonitor, name)):
+            begin = time.perf_counter()
+            inner(self, *arguments)
+            spent[0] += time.perf_counter() - begin
+        setattr(live.LiveMonitor, name, timed)
+
+def begin():
+    spent[0], begun[:] = 0.0, (time.perf_counter(), time.process_time())
+
+def end():
+    taken = {{"wall": time.perf_counter() - begun[0], "cpu": time.process_time() - begun[1], "monitor": spent[0]}}
+    TAKEN[:] = [*TAKEN[-1:], taken]
+
+TAKEN = []
+get_ipython().events.register("pre_execute", begin)
+get_ipython().events.register("post_execute", end)
+'''
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a cell took, in seconds: of the clock, of the processors, and inside the monitor."""
+
+    wall: float
+    cpu: float
+    monitor: float
+
+
+class Kernel:
+    """A kernel whose client lets cells ask for input, so that it takes the widget's way."""
+
+    def __init__(self, client: BlockingKernelClient) -> None:
+        self._client = client
+
+    def run(self, code: str) -> str:
+        """Run a cell; returns what it printed."""
+        printed: list[str] = []
+
+        def hear(message: dict[str, Any]) -> None:
+            if message["msg_type"] == "stream":
+                printed.append(message["content"]["text"])
+
+        answer = self._client.execute_interactive(code, allow_stdin=True, output_hook=hear, timeout=600)
+        if answer["content"]["status"] != "ok":
+            raise RuntimeError("\n".join(answer["content"]["traceback"]))
+        return "".join(printed)
+
+    def train(self, panels: int, steps: int, work: float, *, show: bool) -> Taken:
+        """Run the cell, from the first generation on."""
+        self.run(f"UNITS = round({work} / UNIT)")
+        line = f"%%xsql_train --restart -n {steps} -q" + ("" if show else " --no-display")
+        self.run("\n".join([line, ";\n".join([DESCEND, *_PANELS[panels]])]))
+        told = self.run("print(json.dumps(TAKEN[-1]))")
+        return Taken(**json.loads(told))
+
+
+@contextmanager
+def kernel() -> Iterator[Kernel]:
+    """A kernel of this Python that has the data and the clocks."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        it = Kernel(client)
+        it.run(_PREPARE)
+        yield it
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@benchmark("The widget's share of a run")
+def share(effort: Effort) -> Report:
+    """For steps of several costs, runs of several lengths, one panel and three."""
+    report = Report(["panels", "step", "seconds", "steps", "in the monitor", "slower by", "processors by"])
+    inside, slower = 0.0, []
+    with kernel() as it:
+        once = it.train(1, 2, 0.0, show=True).wall
+        it.run("watch()")
+        for panels in _PANELS:
+            for name, work in _WORK.items():
+                step = it.train(panels, 100 if work < 0.1 else 5, work, show=False).wall / (100 if work < 0.1 else 5)
+                for seconds in _SECONDS:
+                    steps = max(2, round(seconds * effort.scale / step))
+                    pairs = _pairs(it, panels, steps, work, max(1, effort.repetitions // 2))
+                    part = statistics.median(b.monitor / b.wall for _, b in pairs)
+                    wall = 1 - min(a.wall for a, _ in pairs) / min(b.wall for _, b in pairs)
+                    cpu = 1 - min(a.cpu for a, _ in pairs) / min(b.cpu for _, b in pairs)
+                    took = statistics.median(b.wall for _, b in pairs)
+                    cells = (name, f"{took:.1f}", f"{steps:,}", f"{part:.1%}", f"{wall:.1%}", f"{cpu:.1%}")
+                    report.rows.append((str(panels), *cells))
+                    if took >= _ENDS[panels]:
+                        inside = max(inside, part)
+                        slower.append(wall)
+    report.verdicts = [
+        Verdict(f"inside the monitor {inside:.1%} at most (at most {_SHARE:.0%})", inside <= _SHARE),
+        Verdict(f"slower by {statistics.median(slower):.1%} (at most {_SHARE:.0%})", statistics.median(slower) <= 0.1),
+    ]
+    report.notes.append(f"the first run of a session takes {once:.1f} s more: it imports matplotlib and ipywidgets")
+    return report
+
+
+def _pairs(it: Kernel, panels: int, steps: int, work: float, repetitions: int) -> list[tuple[Taken, Taken]]:
+    return [
+        (it.train(panels, steps, work, show=False), it.train(panels, steps, work, show=True))
+        for _ in range(repetitions)
+    ]
