@@ -1,4 +1,4 @@
-"""What the pictures of a run may cost: a tenth of its time, the first and the last one among them."""
+"""What the pictures of a run may cost: a tenth of its time, the last one among them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 SHARE = 0.08  # of the time is planned with; what the kernel's own threads do to send a picture has the rest of a tenth
 _REST = 0.25  # seconds: a person sees no more than four pictures a second
 _HORIZON = 4.0  # seconds that a run is trusted to last, where it has so many steps to make
+_COSTLY = 60.0  # or as long as so many of its pictures take, where that is more
 _LAST = 2.0  # the last picture, finer and packed well, costs so many times what one does that is drawn from scratch
 _FORGET = 0.98  # how much of that is still believed a picture later
 
@@ -16,10 +17,11 @@ _FORGET = 0.98  # how much of that is still believed a picture later
 class Budget:
     """Says when the next picture is due, so that all of them together stay within their share.
 
-    The first picture and the last are due whatever they cost; what is left is spread evenly. In its first seconds a
-    run is granted what it will have earned by then, up to four seconds or its foreseeable end; so a run that is much
-    shorter shows its first and its last picture and little in between, and one that someone stops in its first second
-    may have paid more than its share.
+    The last picture is due whatever it costs, and is counted from the beginning; what it leaves is spread evenly. In
+    its first seconds a run is granted what it will have earned by then, up to four seconds (six where a
+    picture takes 0.1 s) or its foreseeable end. So
+    a run of a second shows its progress and then the picture, and one that someone stops in its first seconds may have
+    paid more than its share.
 
     Args:
         share: the part of the run's time.
@@ -45,20 +47,26 @@ class Budget:
         since = elapsed - self._at
         if since < self._rest:
             return False
-        earned = self._share * max(elapsed, min(length, _HORIZON))
+        horizon = min(length, max(_HORIZON, _COSTLY * self._scratch))
+        earned = self._share * max(elapsed, horizon)
         left = earned - self._spent - _LAST * self._scratch
         if left < self._cost:
             return False
-        ahead = min(length, _HORIZON) - self._at
+        if not self._drawn:
+            return True
+        ahead = horizon - self._at
         return since * left >= self._cost * ahead
+
+    def expect(self, cost: float) -> None:
+        """Say what a picture is going to cost, before there has been one."""
+        self._cost = self._scratch = cost
 
     @contextmanager
     def drawing(self, elapsed: float) -> Iterator[None]:
         """Draw a picture now; what happens inside is what it costs."""
         with self.spending() as spent:
             yield
-        # The first one also makes the figure and the widget, and finds its fonts: half of it is a guess that holds.
-        cost = spent[0] if self._drawn else spent[0] / 2
+        cost = spent[0]
         self._cost = (self._cost + cost) / 2 if self._drawn else cost
         self._scratch = max(cost, _FORGET * self._scratch)
         self._at, self._drawn = elapsed, True

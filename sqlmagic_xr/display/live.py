@@ -8,6 +8,7 @@ leave a wish with the run's :class:`..train.control.Control`.
 from __future__ import annotations
 
 import math
+import time
 from html import escape
 from typing import Any, Protocol
 
@@ -22,7 +23,12 @@ from .plot import CurvePlot
 _CSS = 96  # CSS pixels per inch
 _DPI = 120  # of the picture while it moves: a compromise between sharp and quick
 _GLANCE = 0.02  # seconds between two looks at whether something is due
+_FIRST = 4  # times what making the figure costs is what drawing it for the first time does
 _ROWS = 8  # rows of the newest generation that are shown
+_NOTHING = bytes.fromhex(  # a transparent point, since a front end shows an empty image as a broken one
+    "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c020000"
+    "000b4944415478da6360600000000300012b094d840000000049454e44ae426082"
+)
 
 
 class Steering(Protocol):
@@ -77,8 +83,7 @@ class LiveMonitor:
         if isinstance(event, Stepped) and event.seconds < self._look:
             return  # thousands of steps a second: what is done at each would be the widget's greatest cost
         if isinstance(event, Started):
-            with self._budget.drawing(0.0):
-                self._open(event)
+            self._open(event)
         elif isinstance(event, Ended):
             self._leave_picture(event)
             self.close()
@@ -94,23 +99,35 @@ class LiveMonitor:
     # --- at the start
 
     def _open(self, event: Started) -> None:
+        with self._budget.spending():
+            self._box = self._make(event)
+            self._values.value = _table(event.newest)
+        self._stale = bool(event.panels)
+        # A point alone tells nothing: the first picture waits for the steps of a quarter of a second.
+        if any(len(panel.x) > 1 for panel in event.panels):
+            with self._budget.drawing(0.0):
+                self._draw()
+        with self._budget.spending():
+            self._handle = self._display(self._box, display_id=True)
+
+    def _make(self, event: Started) -> widgets.VBox:
         self._steps, self._panels, self._newest = event.steps, event.panels, event.newest
         self._bar = widgets.FloatProgress(min=0, max=max(event.steps, 1), layout=widgets.Layout(width="200px"))
         self._progress = widgets.HTML(_small(_progress(0, event.steps, 0.0)))
         self._values = widgets.HTML()
         rows: list[widgets.Widget] = [widgets.HBox([self._bar, self._progress])]
         if event.panels:
+            begin = time.perf_counter()
             self._plot = CurvePlot(event.panels, log=self._log)
+            self._budget.expect(_FIRST * (time.perf_counter() - begin))
             width, height = (round(inches * _CSS) for inches in self._plot.size)
             # The layout keeps the room, so that the page does not jump while a new picture is decoded.
             size = widgets.Layout(width=f"{width}px", height=f"{height}px", max_width="100%", object_fit="contain")
-            self._image = widgets.Image(format="png", layout=size)
+            self._image = widgets.Image(format="png", value=_NOTHING, layout=size)
             rows.append(self._image)
         rows += [self._values, self._buttons(bool(event.panels))]
         rows += [self._slider(name, event.tunable[name], event.parameters[name]) for name in event.tunable]
-        self._box = widgets.VBox(rows)
-        self._draw()
-        self._handle = self._display(self._box, display_id=True)
+        return widgets.VBox(rows)
 
     def _buttons(self, curves: bool) -> widgets.HBox:
         self._pause = widgets.Button(description="Pause", icon="pause")
@@ -184,7 +201,7 @@ class LiveMonitor:
             self._first = event.step, event.seconds
         step, seconds = self._first
         if event.step == step:
-            return math.inf
+            return event.seconds * self._steps / max(step, 1)
         return event.seconds + (self._steps - event.step) * (event.seconds - seconds) / (event.step - step)
 
     def _say(self, step: int, seconds: float | None) -> None:

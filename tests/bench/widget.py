@@ -26,7 +26,7 @@ _SHARE = 0.1
 _PANELS = {1: [LOSS], 3: [LOSS, "SELECT step, a, b FROM params ORDER BY step", "SELECT step, a FROM params"]}
 _WORK = {"as short as it is": 0.0, "1 ms": 0.001, "20 ms": 0.02, "300 ms": 0.3}  # seconds of work put into each step
 _SECONDS = (2, 10)
-_ENDS = {1: 2, 3: 3}  # panels -> seconds: in a shorter run the first and the last picture may be more than a tenth
+_ENDS = {1: 1.5, 3: 3.0}  # panels -> seconds: in a shorter run the last picture may be more than a tenth
 _PREPARE = f'''
 import json, time
 import numpy as np, pyarrow as pa
