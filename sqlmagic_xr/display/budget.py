@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SHARE = 0.08  # of the time is planned with; what the kernel's own threads do to send a picture has the rest of a tenth
+SHARE = 0.07  # of the time is planned with; what cannot be foreseen has the rest of a tenth
 _REST = 0.25  # seconds: a person sees no more than four pictures a second
 _HORIZON = 4.0  # seconds that a run is trusted to last, where it has so many steps to make
 _COSTLY = 60.0  # or as long as so many of its pictures take, where that is more
@@ -18,10 +18,9 @@ class Budget:
     """Says when the next picture is due, so that all of them together stay within their share.
 
     The last picture is due whatever it costs, and is counted from the beginning; what it leaves is spread evenly. In
-    its first seconds a run is granted what it will have earned by then, up to four seconds (six where a
-    picture takes 0.1 s) or its foreseeable end. So
-    a run of a second shows its progress and then the picture, and one that someone stops in its first seconds may have
-    paid more than its share.
+    its first seconds a run is granted what it will have earned by then: up to four seconds (six where a picture takes
+    0.1 s) or its foreseeable end. So a run of a second shows its progress and then the picture, and one that someone
+    stops in its first seconds may have paid more than its share.
 
     Args:
         share: the part of the run's time.

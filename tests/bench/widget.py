@@ -1,9 +1,10 @@
 """What the training widget takes of a run's time, in a real kernel whose front end reads every message.
 
 The same cell runs with ``--no-display`` and with the widget, turn by turn, for the same number of steps. It is told
-what is spent inside the monitor (pictures, text, the widgets' messages as far as the cell's thread makes them),
-and by how much the whole cell is slower, which has in it the kernel's threads that sign and send, and their fight for
-the interpreter's lock. A step works in pure Python, so it holds that lock, which is the worst for all threads.
+what is spent inside the monitor (pictures, text, messages as far as the cell's thread makes them), what the kernel's
+other threads take of the processors while they sign and send, and by how much the whole cell is slower; the last one
+says something on a machine that does nothing else. A step works in pure Python, so it holds the interpreter's lock,
+which is the worst for all threads.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _WORK = {"as short as it is": 0.0, "1 ms": 0.001, "20 ms": 0.02, "300 ms": 0.3} 
 _SECONDS = (2, 10)
 _ENDS = {1: 1.5, 3: 3.0}  # panels -> seconds: in a shorter run the last picture may be more than a tenth
 _PREPARE = f'''
-import json, time
+import json, threading, time
 import numpy as np, pyarrow as pa
 import sqlmagic_xr
 from sqlmagic_xr.train import loop
@@ -57,7 +58,12 @@ class Working(loop.PlannedStep):
         work(UNITS)
 
 loop.PlannedStep = Working
-spent, begun = [0.0], [0.0, 0.0]
+spent, begun, TAKEN = [0.0], [0.0, 0.0], []
+
+def threads():
+    """Processor time of the kernel's own threads but the one that runs cells."""
+    others = [t for t in threading.enumerate() if t is not threading.main_thread() and "sqlmagic" not in t.name]
+    return sum(time.clock_gettime(time.pthread_getcpuclockid(t.ident)) for t in others)
 
 def watch():
     from sqlmagic_xr.display import live
@@ -69,13 +75,12 @@ def watch():
         setattr(live.LiveMonitor, name, timed)
 
 def begin():
-    spent[0], begun[:] = 0.0, (time.perf_counter(), time.process_time())
+    spent[0], begun[:] = 0.0, (time.perf_counter(), threads())
 
 def end():
-    taken = {{"wall": time.perf_counter() - begun[0], "cpu": time.process_time() - begun[1], "monitor": spent[0]}}
+    taken = {{"wall": time.perf_counter() - begun[0], "threads": threads() - begun[1], "monitor": spent[0]}}
     TAKEN[:] = [*TAKEN[-1:], taken]
 
-TAKEN = []
 get_ipython().events.register("pre_execute", begin)
 get_ipython().events.register("post_execute", end)
 '''
@@ -83,11 +88,11 @@ get_ipython().events.register("post_execute", end)
 
 @dataclass(frozen=True)
 class Taken:
-    """What a cell took, in seconds: of the clock, of the processors, and inside the monitor."""
+    """What a cell took, in seconds: of the clock, inside the monitor, and of the processors for other threads."""
 
     wall: float
-    cpu: float
     monitor: float
+    threads: float
 
 
 class Kernel:
@@ -138,8 +143,8 @@ def kernel() -> Iterator[Kernel]:
 @benchmark("The widget's share of a run")
 def share(effort: Effort) -> Report:
     """For steps of several costs, runs of several lengths, one panel and three."""
-    report = Report(["panels", "step", "seconds", "steps", "in the monitor", "slower by", "processors by"])
-    inside, slower = 0.0, []
+    header = ["panels", "step", "seconds", "steps", "in the monitor", "other threads", "both", "slower by"]
+    report, worst = Report(header), 0.0
     with kernel() as it:
         once = it.train(1, 2, 0.0, show=True).wall
         it.run("watch()")
@@ -149,19 +154,15 @@ def share(effort: Effort) -> Report:
                 for seconds in _SECONDS:
                     steps = max(2, round(seconds * effort.scale / step))
                     pairs = _pairs(it, panels, steps, work, max(1, effort.repetitions // 2))
-                    part = statistics.median(b.monitor / b.wall for _, b in pairs)
-                    wall = 1 - min(a.wall for a, _ in pairs) / min(b.wall for _, b in pairs)
-                    cpu = 1 - min(a.cpu for a, _ in pairs) / min(b.cpu for _, b in pairs)
-                    took = statistics.median(b.wall for _, b in pairs)
-                    cells = (name, f"{took:.1f}", f"{steps:,}", f"{part:.1%}", f"{wall:.1%}", f"{cpu:.1%}")
-                    report.rows.append((str(panels), *cells))
-                    if took >= _ENDS[panels]:
-                        inside = max(inside, part)
-                        slower.append(wall)
-    report.verdicts = [
-        Verdict(f"inside the monitor {inside:.1%} at most (at most {_SHARE:.0%})", inside <= _SHARE),
-        Verdict(f"slower by {statistics.median(slower):.1%} (at most {_SHARE:.0%})", statistics.median(slower) <= 0.1),
-    ]
+                    inside = statistics.median(b.monitor / b.wall for _, b in pairs)
+                    beside = statistics.median((b.threads - a.threads) / b.wall for a, b in pairs)
+                    slower = 1 - min(a.wall for a, _ in pairs) / min(b.wall for _, b in pairs)
+                    took, both = statistics.median(b.wall for _, b in pairs), inside + beside
+                    figures = (f"{x:.1%}" for x in (inside, beside, both, slower))
+                    report.rows.append((str(panels), name, f"{took:.1f}", f"{steps:,}", *figures))
+                    worst = max(worst, both if took >= _ENDS[panels] else 0.0)
+    text = f"{worst:.1%} at most of a run that is longer than {_ENDS[1]} s (three panels: {_ENDS[3]} s)"
+    report.verdicts = [Verdict(f"{text} (at most {_SHARE:.0%})", worst <= _SHARE)]
     report.notes.append(f"the first run of a session takes {once:.1f} s more: it imports matplotlib and ipywidgets")
     return report
 
