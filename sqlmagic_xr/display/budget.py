@@ -8,19 +8,18 @@ from contextlib import contextmanager
 
 SHARE = 0.07  # of the time is planned with; what cannot be foreseen has the rest of a tenth
 _REST = 0.25  # seconds: a person sees no more than four pictures a second
-_HORIZON = 4.0  # seconds that a run is trusted to last, where it has so many steps to make
-_COSTLY = 60.0  # or as long as so many of its pictures take, where that is more
+_HORIZON = 10.0  # seconds that a run is trusted to last, where it has so many steps to make
 _LAST = 2.0  # the last picture, finer and packed well, costs so many times what one does that is drawn from scratch
-_FORGET = 0.98  # how much of that is still believed a picture later
+_FORGET = 0.95  # how much of that is still believed a picture later
 
 
 class Budget:
     """Says when the next picture is due, so that all of them together stay within their share.
 
     The last picture is due whatever it costs, and is counted from the beginning; what it leaves is spread evenly. In
-    its first seconds a run is granted what it will have earned by then: up to four seconds (six where a picture takes
-    0.1 s) or its foreseeable end. So a run of a second shows its progress and then the picture, and one that someone
-    stops in its first seconds may have paid more than its share.
+    its first ten seconds a run is granted what it will have earned by then, or by its end if that comes sooner. So a
+    run of a second shows its progress and then the picture, and one that someone stops early may have paid more than
+    its share: by as much as the first and the last picture cost.
 
     Args:
         share: the part of the run's time.
@@ -46,7 +45,7 @@ class Budget:
         since = elapsed - self._at
         if since < self._rest:
             return False
-        horizon = min(length, max(_HORIZON, _COSTLY * self._scratch))
+        horizon = min(length, _HORIZON)
         earned = self._share * max(elapsed, horizon)
         left = earned - self._spent - _LAST * self._scratch
         if left < self._cost:
@@ -67,7 +66,8 @@ class Budget:
             yield
         cost = spent[0]
         self._cost = (self._cost + cost) / 2 if self._drawn else cost
-        self._scratch = max(cost, _FORGET * self._scratch)
+        # Half of a rise is believed: a busy machine takes ten times as long once, and that is no forecast.
+        self._scratch = max((self._scratch + cost) / 2, _FORGET * self._scratch)
         self._at, self._drawn = elapsed, True
 
     @contextmanager
