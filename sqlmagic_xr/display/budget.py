@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SHARE = 0.07  # of the time is planned with; what cannot be foreseen has the rest of a tenth
+SHARE = 0.085  # of the time is planned with; what cannot be foreseen has the rest of a tenth
+_MOST = 0.1  # of the time, in all
 _REST = 0.25  # seconds: a person sees no more than four pictures a second
 _HORIZON = 10.0  # seconds that a run is trusted to last, where it has so many steps to make
 _LAST = 2.0  # the last picture, finer and packed well, costs so many times what one does that is drawn from scratch
@@ -46,12 +47,12 @@ class Budget:
         if since < self._rest:
             return False
         horizon = min(length, _HORIZON)
-        earned = self._share * max(elapsed, horizon)
-        left = earned - self._spent - _LAST * self._scratch
+        time_paid = max(elapsed, horizon)
+        left = self._share * time_paid - self._spent - _LAST * self._scratch
+        if not self._drawn:  # someone waits for it: what is kept for surprises is spent on it
+            return left + max(_MOST - self._share, 0.0) * time_paid >= self._cost
         if left < self._cost:
             return False
-        if not self._drawn:
-            return True
         ahead = horizon - self._at
         return since * left >= self._cost * ahead
 

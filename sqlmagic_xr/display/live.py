@@ -102,7 +102,7 @@ class LiveMonitor:
         with self._budget.spending():
             self._box = self._make(event)
             self._values.value = _table(event.newest)
-        self._stale = bool(event.panels)
+        self._stale = True
         # A point alone tells nothing: the first picture waits for the steps of a quarter of a second.
         if any(len(panel.x) > 1 for panel in event.panels):
             with self._budget.drawing(0.0):
@@ -189,7 +189,7 @@ class LiveMonitor:
 
     def _rest(self, event: Paused) -> None:
         """A run that waits has all the time: what it shows is complete at once."""
-        if not self._resting:
+        if not self._resting or self._stale:
             self._say(event.step, None)
         if self._stale or self._log != self._drawn_log:
             self._draw()
@@ -207,10 +207,10 @@ class LiveMonitor:
     def _say(self, step: int, seconds: float | None) -> None:
         self._bar.value = step
         self._progress.value = _small(_progress(step, self._steps, seconds))
+        self._values.value = _table(self._newest)
 
     def _draw(self) -> None:
         self._stale, self._drawn_log = False, self._log
-        self._values.value = _table(self._newest)
         if self._panels:
             self._plot.log = self._log
             self._image.value = self._plot.frame(self._panels, dpi=_DPI)

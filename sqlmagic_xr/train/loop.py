@@ -196,7 +196,9 @@ class Training:
             version = work.table(table)
             gone = self._trajectory.behind(version, self._start)
             work.put(table, version.without(gone), 0, len(gone))
-        return f"restart: {len(gone):,} rows of `{table}` behind {self._trajectory.column} = {self._start} are dropped"
+        rows = f"{len(gone):,} row" + ("" if len(gone) == 1 else "s")
+        are = "is" if len(gone) == 1 else "are"
+        return f"restart: {rows} of `{table}` behind {self._trajectory.column} = {self._start} {are} dropped"
 
     def _open_curves(self) -> None:
         """Evaluate the beginning of each curve, so that a curve that cannot be is an error before the first step."""
