@@ -10,7 +10,7 @@ SHARE = 0.085  # of the time is planned with; what cannot be foreseen has the re
 _MOST = 0.1  # of the time, in all
 _REST = 0.25  # seconds: a person sees no more than four pictures a second
 _HORIZON = 10.0  # seconds that a run is trusted to last, where it has so many steps to make
-_LAST = 2.0  # the last picture, finer and packed well, costs so many times what one does that is drawn from scratch
+_LAST = 1.7  # the last picture, finer and packed well, costs so many times what one does that is drawn from scratch
 _FORGET = 0.95  # how much of that is still believed a picture later
 
 
@@ -66,7 +66,8 @@ class Budget:
         with self.spending() as spent:
             yield
         cost = spent[0]
-        self._cost = (self._cost + cost) / 2 if self._drawn else cost
+        # Most of those that follow are drawn on the axes of the one before, for a third of what the first one costs.
+        self._cost = (self._cost + cost) / 2 if self._drawn else cost / 2
         # Half of a rise is believed: a busy machine takes ten times as long once, and that is no forecast.
         self._scratch = max((self._scratch + cost) / 2, _FORGET * self._scratch)
         self._at, self._drawn = elapsed, True

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_FULL = 0.6  # a stretch that is not filled by so much is too long
-_ROOM = 0.25  # of what is to be shown is left free on the side to which it grows
+_FULL = 0.5  # a stretch that is not filled by so much is too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +21,20 @@ class Extent:
     high: float
     log: bool = False
 
-    def following(self, before: Extent, *, room: bool = True) -> Extent:
+    def following(self, before: Extent, *, room: float) -> Extent:
         """The extent of an axis that shows this one and showed ``before``: the same, as long as that shows it well.
 
-        Otherwise this one, and with ``room`` some space on the sides that are beyond the one before.
+        Otherwise this one, and free room on the sides that are beyond the one before.
+
+        Args:
+            before: what the axis shows.
+            room: that part of this extent; 0 for an axis that shall fit in any case.
         """
         inside = before.low <= self.low and self.high <= before.high and self.log == before.log
         if self == before or (room and inside and self.high - self.low >= _FULL * (before.high - before.low)):
             return before
-        space = _ROOM * (self.high - self.low)
-        if not room or self.log != before.log or not math.isfinite(space):
+        space = room * (self.high - self.low)
+        if self.log != before.log or not math.isfinite(space):
             return self
         low = self.low - space * (self.low < before.low)
         return Extent(low, self.high + space * (self.high > before.high), self.log)

@@ -36,6 +36,8 @@ _LEGEND = 1.35  # inches for a legend beside the axes, where there are too many 
 _ABOVE = 4  # so many names fit above the axes
 _NAMES = 10  # so many names fit beside them
 _POINTS = 4000  # more points than this on a line are drawn as the envelope that they would cover anyway
+_AHEAD = 0.5  # of a running curve is left free ahead of it: the less often the axis changes, the cheaper a frame is
+_BEYOND = 0.25  # and above or below it
 _MOVING = 1500  # so many while a run goes on
 _LARGEST = 5e307  # an axis from minus to plus this, and its margins, is still a finite stretch
 _FEW = 40  # up to so many points are marked
@@ -137,8 +139,8 @@ class _PanelView:
         steady = self._text_axis or panel.x.dtype.kind == "M"  # such an axis does not grow; where it does it is new
         before = self._before
         if before is not None:
-            along = along.following(before[0], room=not steady)
-            up = up.following(before[1])
+            along = along.following(before[0], room=0.0 if steady else _AHEAD)
+            up = up.following(before[1], room=_BEYOND)
         self._before = along, up
         if self._before == before and not self._text_axis:
             return False
@@ -185,8 +187,10 @@ class _PanelView:
             self._legend([name if alike else _label(name, panel) for name in names])
         elif names:
             axes.set_ylabel(_label(names[0], panel), color=INK, fontsize=10)
-        inches = axes.get_window_extent().width / 100  # at the 100 dots per inch that the figure is made with
-        axes.yaxis.set_label_coords((0.21 - _LEFT) / inches, 0.5)
+        across, up = (size / 100 for size in axes.get_window_extent().size)  # the figure is made with 100 dots an inch
+        # Fixed, so that nothing jumps, and no label has to be measured again to find its place.
+        axes.yaxis.set_label_coords((0.21 - _LEFT) / across, 0.5)
+        axes.xaxis.set_label_coords(0.5, -0.29 / up)
         if panel.title:
             raised = 6 + 72 * _HEADLINE * (1 < len(names) <= _ABOVE)
             axes.set_title(panel.title, loc="left", color=INK, fontsize=10.5, pad=raised)

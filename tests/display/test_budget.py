@@ -71,7 +71,7 @@ def test_a_pause_earns_nothing_and_text_is_paid_for_too():
         now[0] += 0.1
     assert budget.due(10.0, 10.0)
     with budget.spending():
-        now[0] += 0.6
+        now[0] += 0.7
     assert not budget.due(10.0, 10.0)
     now[0] += 100
     assert not budget.due(10.0, 10.0)

@@ -8,24 +8,24 @@ from sqlmagic_xr.display.extent import Extent, extent_x, extent_y
 
 def test_an_axis_stands_still_while_it_shows_the_lines_well():
     before = Extent(0.0, 100.0)
-    assert Extent(10.0, 90.0).following(before) is before
-    assert Extent(10.0, 60.0).following(before) == Extent(10.0, 60.0), "they have become a small part of it"
-    assert Extent(1.0, 2.0, log=True).following(before).log
+    assert Extent(10.0, 90.0).following(before, room=0.25) is before
+    assert Extent(10.0, 50.0).following(before, room=0.25) == Extent(10.0, 50.0), "they have become a small part of it"
+    assert Extent(1.0, 2.0, log=True).following(before, room=0.25).log
 
 
-@pytest.mark.parametrize("room", [True, False])
+@pytest.mark.parametrize("room", [0.0, 0.25, 0.5])
 def test_it_leaves_room_on_the_side_to_which_they_grow(room):
-    assert Extent(0.0, 200.0).following(Extent(0.0, 100.0), room=room) == Extent(0.0, 250.0 if room else 200.0)
-    assert Extent(-200.0, 0.0).following(Extent(0.0, 1.0)) == Extent(-250.0, 0.0)
+    assert Extent(0.0, 200.0).following(Extent(0.0, 100.0), room=room) == Extent(0.0, 200.0 + 200 * room)
+    assert Extent(-200.0, 0.0).following(Extent(0.0, 1.0), room=room) == Extent(-200.0 - 200 * room, 0.0)
 
 
 def test_a_run_of_any_length_needs_few_axes():
     axis, count = Extent(0.0, 0.0), 0
     for step in range(1, 100_000):
-        new = Extent(0.0, float(step)).following(axis)
+        new = Extent(0.0, float(step)).following(axis, room=0.5)
         count += new is not axis
         axis = new
-    assert count < 60
+    assert count < 30
 
 
 def test_what_is_to_be_shown():
@@ -42,4 +42,4 @@ def test_what_is_to_be_shown():
 
 def test_the_largest_numbers_there_are():
     both = Extent(-1e308, 1e308)
-    assert both.following(Extent(0.0, 1.0)) == both
+    assert both.following(Extent(0.0, 1.0), room=0.25) == both
