@@ -30,7 +30,7 @@ _STYLES = ("-", "--", ":", "-.")  # the colours begin again after six lines; the
 
 _WIDTH, _HEIGHT = 6.4, 3.0  # inches of one panel alone
 _NARROW, _LOW = 4.3, 2.7  # inches of each of several panels
-_LEFT, _RIGHT, _BOTTOM, _TOP = 0.92, 0.18, 0.52, 0.16  # inches around the axes: fixed, so that nothing jumps
+_LEFT, _RIGHT, _BOTTOM, _TOP = 0.92, 0.32, 0.52, 0.16  # inches around the axes: fixed, so that nothing jumps
 _HEADLINE = 0.24  # inches for a title, and again for a legend
 _LEGEND = 1.35  # inches for a legend beside the axes, where there are too many lines to stand above
 _ABOVE = 4  # so many names fit above the axes
@@ -175,6 +175,7 @@ class _PanelView:
         axes.patch.set_alpha(0)
         axes.grid(color=INK, alpha=0.22, lw=0.7)
         axes.tick_params(colors=INK, labelsize=9, length=3)
+        axes.tick_params(which="minor", colors=INK, length=2)
         for side, spine in axes.spines.items():
             spine.set_visible(side in ("left", "bottom"))
             spine.set_color(INK)

@@ -242,3 +242,20 @@ def test_frames_follow_text_dates_and_a_switched_scale():
         fresh = drawn(after)._figure.axes[0]
         np.testing.assert_allclose(axes.get_xlim(), fresh.get_xlim())
         assert labels(axes.xaxis) == labels(fresh.xaxis)
+
+
+@pytest.mark.parametrize("last", [30_100, 1_002_000, 9_999_999])
+def test_no_label_of_a_tick_is_cut_off(last):
+    plot = drawn(of([1.0, 2.0, 0.004], x=[0, 5, last]), log=True)
+    (axes,) = plot._figure.axes
+    ends = [t.get_window_extent().x1 for t in axes.get_xticklabels() if t.get_text()]
+    inside = axes.get_window_extent().x1 + 1
+    shown = [end for end, place in zip(ends, axes.get_xticks(), strict=False) if place <= axes.get_xlim()[1]]
+    assert inside <= max(*shown, inside) <= 100 * plot.size[0]
+
+
+def test_all_ticks_have_the_ink_of_the_page():
+    (axes,) = drawn(of(np.geomspace(1, 0.01, 50)), log=True)._figure.axes
+    ticks = [*axes.yaxis.get_minor_ticks(), *axes.yaxis.get_major_ticks(), *axes.xaxis.get_major_ticks()]
+    assert len(ticks) > 10
+    assert {tick.tick1line.get_color() for tick in ticks} == {INK}
