@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SHARE = 0.085  # of the time is planned with; what cannot be foreseen has the rest of a tenth
+SHARE = 0.075  # of the time is planned with; what cannot be foreseen has the rest of a tenth
 _MOST = 0.1  # of the time, in all
 _REST = 0.25  # seconds: a person sees no more than four pictures a second
 _HORIZON = 10.0  # seconds that a run is trusted to last, where it has so many steps to make
-_LAST = 1.7  # the last picture, finer and packed well, costs so many times what one does that is drawn from scratch
+_LAST = 2.0  # the last picture, finer and packed well, costs so many times what one does that is drawn from scratch
 _FORGET = 0.95  # how much of that is still believed a picture later
 
 

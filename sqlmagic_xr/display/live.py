@@ -23,7 +23,8 @@ from .plot import CurvePlot
 _CSS = 96  # CSS pixels per inch
 _DPI = 120  # of the picture while it moves: a compromise between sharp and quick
 _GLANCE = 0.02  # seconds between two looks at whether something is due
-_FIRST = 4  # times what making the figure costs is what drawing it for the first time does
+_WAIT = 0.4  # seconds after which the curves are not about to come any more
+_FIRST = 5  # times what making the figure costs is what drawing it for the first time does
 _ROWS = 8  # rows of the newest generation that are shown
 _NOTHING = bytes.fromhex(  # a transparent point, since a front end shows an empty image as a broken one
     "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c020000"
@@ -73,6 +74,7 @@ class LiveMonitor:
         self._newest = Newest()
         self._stale = self._resting = False
         self._steps = 0
+        self._refreshed = 0.0  # the run's time when the curves came
         self._look = 0.0  # the run's time at which steps are looked at again
         self._first: tuple[int, float] | None = None  # the first step, and when it was done
         self._handle: Any = None
@@ -102,7 +104,6 @@ class LiveMonitor:
         with self._budget.spending():
             self._box = self._make(event)
             self._values.value = _table(event.newest)
-        self._stale = True
         # A point alone tells nothing: the first picture waits for the steps of a quarter of a second.
         if any(len(panel.x) > 1 for panel in event.panels):
             with self._budget.drawing(0.0):
@@ -175,11 +176,15 @@ class LiveMonitor:
     def _follow(self, event: Stepped | Refreshed | Paused) -> None:
         if isinstance(event, Refreshed):
             self._panels, self._newest, self._stale = event.panels, event.newest, True
+            self._refreshed = event.seconds
         if isinstance(event, Paused):
             self._rest(event)
             return
         self._resting, self._look = False, event.seconds + _GLANCE
-        if self._log != self._drawn_log or (self._stale and self._budget.due(event.seconds, self._length(event))):
+        # A picture waits for the curves that are about to come: as a rule they do so four times a second.
+        fresh = isinstance(event, Refreshed) or event.seconds >= self._refreshed + _WAIT
+        due = self._stale and fresh and self._budget.due(event.seconds, self._length(event))
+        if due or self._log != self._drawn_log:
             with self._budget.drawing(event.seconds):
                 self._say(event.step, event.seconds)
                 self._draw()

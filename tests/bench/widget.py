@@ -2,9 +2,9 @@
 
 The same cell runs with ``--no-display`` and with the widget, turn by turn, for the same number of steps. It is told
 what is spent inside the monitor (pictures, text, messages as far as the cell's thread makes them), what the kernel's
-other threads take of the processors while they sign and send, and by how much the whole cell is slower; the last one
-says something on a machine that does nothing else. A step works in pure Python, so it holds the interpreter's lock,
-which is the worst for all threads.
+other threads take while they sign and send, both as parts of the processor time of the cell; and by how much the whole
+cell is slower by the clock, which says something on a machine that does nothing else. A step works in pure Python, so
+it holds the interpreter's lock, which is the worst for all threads.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Working(loop.PlannedStep):
         work(UNITS)
 
 loop.PlannedStep = Working
-spent, begun, TAKEN = [0.0], [0.0, 0.0], []
+spent, begun, TAKEN = [0.0], [0.0, 0.0, 0.0], []
 
 def threads():
     """Processor time of the kernel's own threads but the one that runs cells."""
@@ -69,17 +69,17 @@ def watch():
     from sqlmagic_xr.display import live
     for name in ("receive", "close"):
         def timed(self, *arguments, inner=getattr(live.LiveMonitor, name)):
-            begin = time.perf_counter()
+            begin = time.thread_time()
             inner(self, *arguments)
-            spent[0] += time.perf_counter() - begin
+            spent[0] += time.thread_time() - begin
         setattr(live.LiveMonitor, name, timed)
 
 def begin():
-    spent[0], begun[:] = 0.0, (time.perf_counter(), threads())
+    spent[0], begun[:] = 0.0, (time.perf_counter(), threads(), time.thread_time())
 
 def end():
-    taken = {{"wall": time.perf_counter() - begun[0], "threads": threads() - begun[1], "monitor": spent[0]}}
-    TAKEN.append(taken)
+    wall, others, cell = time.perf_counter() - begun[0], threads() - begun[1], time.thread_time() - begun[2]
+    TAKEN.append({{"wall": wall, "cell": cell, "monitor": spent[0], "threads": others}})
 
 get_ipython().events.register("pre_execute", begin)
 get_ipython().events.register("post_execute", end)
@@ -88,9 +88,10 @@ get_ipython().events.register("post_execute", end)
 
 @dataclass(frozen=True)
 class Taken:
-    """What a cell took, in seconds: of the clock, inside the monitor, and of the processors for other threads."""
+    """What a cell took: seconds of the clock, and of a processor for the cell, inside the monitor, in other threads."""
 
     wall: float
+    cell: float
     monitor: float
     threads: float
 
@@ -155,8 +156,8 @@ def share(effort: Effort) -> Report:
                 for seconds in _SECONDS:
                     steps = max(2, round(seconds * effort.scale / step))
                     pairs = _pairs(it, panels, steps, work, max(1, effort.repetitions // 2))
-                    inside = statistics.median(b.monitor / b.wall for _, b in pairs)
-                    beside = statistics.median((b.threads - a.threads) / b.wall for a, b in pairs)
+                    inside = statistics.median(b.monitor / b.cell for _, b in pairs)
+                    beside = statistics.median((b.threads - a.threads) / b.cell for a, b in pairs)
                     slower = 1 - min(a.wall for a, _ in pairs) / min(b.wall for _, b in pairs)
                     took, both = statistics.median(b.wall for _, b in pairs), inside + beside
                     figures = (f"{x:.1%}" for x in (inside, beside, both, slower))

@@ -74,7 +74,7 @@ def test_it_shows_progress_curves_and_values(front, monitor, events):
     assert "step 40 of 40 · 50 steps/s" in front.text()
     assert "0.123457" in front.text()
     assert "NULL" in front.text()
-    assert len(set(pictures)) == 6  # nothing, the first generation, and four refreshes
+    assert len(set(pictures)) == 5  # nothing, and four refreshes
     assert all(p.startswith(b"\x89PNG") for p in pictures)
 
 
