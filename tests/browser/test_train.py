@@ -117,7 +117,7 @@ def test_the_kernels_interrupt_ends_a_run_by_button_and_by_keys(open_notebook):
             time.sleep(0.3)
         interrupt()
         assert book.wait(cell, 5) < 2.0
-        assert re.search(r"interrupted after \d+ steps; `params` stands at step \d+, loss", book.output(cell))
+        assert re.search(r"interrupted after [\d,]+ steps; `params` stands at step \d+, loss", book.output(cell))
         assert "Traceback" not in book.output(cell)
         assert book.cell(cell).locator(".jp-RenderedImage img").count() == 1
         book.screenshot(f"train-interrupted-{cell}")
