@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
+import gc
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
 
 from sqlmagic_xr.context import Context
 
-from .harness import Effort, Report, Verdict, benchmark, time_of
+from .harness import Effort, Report, Verdict, benchmark
 from .steps import run_steps, step_of
 
 CREATE = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO params VALUES (0, 0.0, 0.0)"
@@ -53,15 +54,26 @@ def bookkeeping(effort: Effort) -> Report:
 
 
 def _compare(cell: str, curve: str, count: int, repetitions: int) -> tuple[float, float, float]:
-    """Seconds a step: bare, in a run, and the median of the differences between neighbours in time."""
+    """Seconds of a processor a step, bare and in a run, of the quickest each; and the difference."""
     bare, run = [], []
     for _ in range(repetitions):
         context = context_of()
         step = step_of(context, [cell], writes={"params"})
         run_steps(context, step, 0, 10)
-        bare.append(time_of(lambda n: run_steps(context, step, 10, n), count) / count)  # noqa: B023
+        bare.append(_processor(lambda: run_steps(context, step, 10, count)) / count)  # noqa: B023
         training = iter(context_of().train(f"{cell};\n{curve}", stream=True, steps=count + 10))
         deque((next(training) for _ in range(11)), maxlen=0)
-        run.append(time_of(lambda _: deque(training, maxlen=0), count) / count)  # noqa: B023
-    rest = statistics.median(b - a for a, b in zip(bare, run, strict=True))
-    return statistics.median(bare), statistics.median(run), rest
+        run.append(_processor(lambda: deque(training, maxlen=0)) / count)  # noqa: B023
+    return min(bare), min(run), min(run) - min(bare)
+
+
+def _processor(action: Callable[[], object]) -> float:
+    """Seconds of a processor that an action takes in this thread: what neighbours do does not count."""
+    gc.collect()
+    gc.disable()
+    try:
+        begin = time.thread_time()
+        action()
+        return time.thread_time() - begin
+    finally:
+        gc.enable()
