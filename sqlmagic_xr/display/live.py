@@ -8,6 +8,7 @@ leave a wish with the run's :class:`..train.control.Control`.
 from __future__ import annotations
 
 import math
+import time
 from html import escape
 from typing import Any, Protocol
 
@@ -15,13 +16,20 @@ import ipywidgets as widgets
 
 from ..train.events import Ended, Event, Newest, Panel, Paused, Range, Refreshed, Started, Stepped, Tuned
 from ..train.pace import Pace
+from .budget import Budget
 from .monitor import Display, picture
 from .plot import CurvePlot
 
 _CSS = 96  # CSS pixels per inch
 _DPI = 120  # of the picture while it moves: a compromise between sharp and quick
-_TIMES = 12  # frames take a thirteenth of the time; the first and the last picture have the rest of a tenth
+_GLANCE = 0.02  # seconds between two looks at whether something is due
+_WAIT = 0.4  # seconds after which the curves are not about to come any more
+_FIRST = 5  # times what making the figure costs is what drawing it for the first time does
 _ROWS = 8  # rows of the newest generation that are shown
+_NOTHING = bytes.fromhex(  # a transparent point, since a front end shows an empty image as a broken one
+    "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c020000"
+    "000b4944415478da6360600000000300012b094d840000000049454e44ae426082"
+)
 
 
 class Steering(Protocol):
@@ -51,22 +59,31 @@ class LiveMonitor:
         control: the run's.
         display: IPython's display.
         log: whether the y axis is logarithmic at first; the widget can switch.
-        pace: how often the picture is drawn anew.
+        budget: how often the picture is drawn anew.
+        pace: how often the text is brought up to date.
     """
 
-    def __init__(self, control: Steering, display: Display, *, log: bool = False, pace: Pace | None = None) -> None:
+    def __init__(
+        self, control: Steering, display: Display, *, log: bool = False, budget: Budget | None = None,
+        pace: Pace | None = None,
+    ) -> None:  # fmt: skip
         self._control, self._display = control, display
         self._log = self._drawn_log = log
-        self._pace = pace or Pace(times=_TIMES)
+        self._budget, self._pace = budget or Budget(), pace or Pace(times=50)
         self._panels: tuple[Panel, ...] = ()
         self._newest = Newest()
         self._stale = self._resting = False
         self._steps = 0
+        self._refreshed = 0.0  # the run's time when the curves came
+        self._look = 0.0  # the run's time at which steps are looked at again
+        self._first: tuple[int, float] | None = None  # the first step, and when it was done
         self._handle: Any = None
         self._box: widgets.VBox | None = None
 
     def receive(self, event: Event) -> None:
-        """Bring the widget up to date, as often as the pace allows."""
+        """Bring the widget up to date, as often as the budget and the pace allow."""
+        if isinstance(event, Stepped) and event.seconds < self._look:
+            return  # thousands of steps a second: what is done at each would be the widget's greatest cost
         if isinstance(event, Started):
             self._open(event)
         elif isinstance(event, Ended):
@@ -84,23 +101,34 @@ class LiveMonitor:
     # --- at the start
 
     def _open(self, event: Started) -> None:
+        with self._budget.spending():
+            self._box = self._make(event)
+            self._values.value = _table(event.newest)
+        # A point alone tells nothing: the first picture waits for the steps of a quarter of a second.
+        if any(len(panel.x) > 1 for panel in event.panels):
+            with self._budget.drawing(0.0):
+                self._draw()
+        with self._budget.spending():
+            self._handle = self._display(self._box, display_id=True)
+
+    def _make(self, event: Started) -> widgets.VBox:
         self._steps, self._panels, self._newest = event.steps, event.panels, event.newest
         self._bar = widgets.FloatProgress(min=0, max=max(event.steps, 1), layout=widgets.Layout(width="200px"))
         self._progress = widgets.HTML(_small(_progress(0, event.steps, 0.0)))
         self._values = widgets.HTML()
         rows: list[widgets.Widget] = [widgets.HBox([self._bar, self._progress])]
         if event.panels:
+            begin = time.perf_counter()
             self._plot = CurvePlot(event.panels, log=self._log)
+            self._budget.expect(_FIRST * (time.perf_counter() - begin))
             width, height = (round(inches * _CSS) for inches in self._plot.size)
             # The layout keeps the room, so that the page does not jump while a new picture is decoded.
             size = widgets.Layout(width=f"{width}px", height=f"{height}px", max_width="100%", object_fit="contain")
-            self._image = widgets.Image(format="png", layout=size)
+            self._image = widgets.Image(format="png", value=_NOTHING, layout=size)
             rows.append(self._image)
         rows += [self._values, self._buttons(bool(event.panels))]
         rows += [self._slider(name, event.tunable[name], event.parameters[name]) for name in event.tunable]
-        self._box = widgets.VBox(rows)
-        self._draw()
-        self._handle = self._display(self._box, display_id=True)
+        return widgets.VBox(rows)
 
     def _buttons(self, curves: bool) -> widgets.HBox:
         self._pause = widgets.Button(description="Pause", icon="pause")
@@ -110,7 +138,7 @@ class LiveMonitor:
         buttons = [self._pause, stop]
         if curves:
             toggle = widgets.ToggleButton(value=self._log, description="log y", layout=widgets.Layout(width="80px"))
-            toggle.observe(lambda change: setattr(self, "_log", change["new"]), "value")
+            toggle.observe(lambda change: self._switch(log=change["new"]), "value")
             buttons.append(toggle)
         return widgets.HBox(buttons)
 
@@ -129,6 +157,9 @@ class LiveMonitor:
         slider.observe(lambda change: self._control.tune(name, _clean(change["new"], values)), "value")
         return slider
 
+    def _switch(self, *, log: bool) -> None:
+        self._log, self._look = log, 0.0
+
     def _toggle_pause(self) -> None:
         if self._control.paused:
             self._control.resume()
@@ -145,26 +176,49 @@ class LiveMonitor:
     def _follow(self, event: Stepped | Refreshed | Paused) -> None:
         if isinstance(event, Refreshed):
             self._panels, self._newest, self._stale = event.panels, event.newest, True
-        paused = isinstance(event, Paused)
-        # A run that waits has all the time: what it shows is complete at once.
-        news = self._stale or self._log != self._drawn_log or not self._resting if paused else self._pace.due
-        self._resting = paused
-        if not news:
+            self._refreshed = event.seconds
+        if isinstance(event, Paused):
+            self._rest(event)
             return
-        with self._pace.turn():
-            self._bar.value = event.step
-            said = _progress(event.step, self._steps, None if isinstance(event, Paused) else event.seconds)
-            self._progress.value = _small(said)
-            if self._stale or self._log != self._drawn_log:
+        self._resting, self._look = False, event.seconds + _GLANCE
+        # A picture waits for the curves that are about to come: as a rule they do so four times a second.
+        fresh = isinstance(event, Refreshed) or event.seconds >= self._refreshed + _WAIT
+        due = self._stale and fresh and self._budget.due(event.seconds, self._length(event))
+        if due or self._log != self._drawn_log:
+            with self._budget.drawing(event.seconds):
+                self._say(event.step, event.seconds)
                 self._draw()
+        elif self._pace.due:
+            with self._budget.spending(), self._pace.turn():
+                self._say(event.step, event.seconds)
+
+    def _rest(self, event: Paused) -> None:
+        """A run that waits has all the time: what it shows is complete at once."""
+        if not self._resting or self._stale:
+            self._say(event.step, None)
+        if self._stale or self._log != self._drawn_log:
+            self._draw()
+        self._resting = True
+
+    def _length(self, event: Stepped | Refreshed) -> float:
+        """How many seconds the run is going to take, as far as that can be seen."""
+        if self._first is None:
+            self._first = event.step, event.seconds
+        step, seconds = self._first
+        if event.step == step:
+            return event.seconds * self._steps / max(step, 1)
+        return event.seconds + (self._steps - event.step) * (event.seconds - seconds) / (event.step - step)
+
+    def _say(self, step: int, seconds: float | None) -> None:
+        self._bar.value = step
+        self._progress.value = _small(_progress(step, self._steps, seconds))
+        self._values.value = _table(self._newest)
 
     def _draw(self) -> None:
         self._stale, self._drawn_log = False, self._log
-        self._values.value = _table(self._newest)
         if self._panels:
             self._plot.log = self._log
-            self._plot.draw(self._panels)
-            self._image.value = self._plot.png(dpi=_DPI, quick=True)
+            self._image.value = self._plot.frame(self._panels, dpi=_DPI)
 
     # --- at the end
 
@@ -174,7 +228,7 @@ class LiveMonitor:
         if not event.panels:
             self._handle.update({"text/plain": ""}, raw=True)
             return
-        bundle, metadata = picture(event.panels, log=self._log)
+        bundle, metadata = picture(event.panels, log=self._log, plot=self._plot)
         self._handle.update(bundle, metadata=metadata, raw=True)
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from ..train.events import Ended, Event, Panel, Refreshed, Started, Stepped
 from .sparkline import sparkline
+
+if TYPE_CHECKING:
+    from .plot import CurvePlot
 
 Display = Callable[..., Any]
 """IPython's ``display``, or whatever a test puts in its place."""
@@ -45,25 +48,28 @@ class Guarded:
 
     def receive(self, event: Event) -> None:
         """Hand the event on."""
-        self._try(lambda monitor: monitor.receive(event))
+        monitor = self._monitor
+        if monitor is not None:
+            try:
+                monitor.receive(event)
+            except Exception as error:
+                self._let_go(monitor, error)
 
     def close(self) -> None:
         """Close the monitor, once."""
-        self._try(lambda monitor: monitor.close())
-        self._monitor = None
-
-    def _try(self, action: Callable[[Monitor], None]) -> None:
-        monitor = self._monitor
-        if monitor is None:
-            return
-        try:
-            action(monitor)
-        except Exception as error:
-            self._monitor = None
-            what = f"{type(error).__name__}: {error}"
-            self._report(f"{type(monitor).__name__} failed and is let go; the run goes on ({what})")
-            with suppress(Exception):
+        monitor, self._monitor = self._monitor, None
+        if monitor is not None:
+            try:
                 monitor.close()
+            except Exception as error:
+                self._let_go(monitor, error)
+
+    def _let_go(self, monitor: Monitor, error: Exception) -> None:
+        self._monitor = None
+        what = f"{type(error).__name__}: {error}"
+        self._report(f"{type(monitor).__name__} failed and is let go; the run goes on ({what})")
+        with suppress(Exception):
+            monitor.close()
 
 
 class TextMonitor:
@@ -165,11 +171,23 @@ class Several:
             monitor.close()
 
 
-def picture(panels: tuple[Panel, ...], *, log: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The curves for a notebook's file: a fine PNG and text, and the size at which to show the PNG."""
+def picture(
+    panels: tuple[Panel, ...], *, log: bool = False, plot: CurvePlot | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The curves for a notebook's file: a fine PNG and text, and the size at which to show the PNG.
+
+    Args:
+        panels: what to draw.
+        log: a logarithmic y axis.
+        plot: one that has drawn these panels before, which is quicker than a new one.
+    """
     from .plot import CurvePlot  # a terminal draws nothing and need not have matplotlib
 
-    plot = CurvePlot(panels, log=log)
+    if plot is None:
+        plot = CurvePlot(panels, log=log)
+    else:
+        plot.log = log
+        plot.draw(panels)
     width, height = plot.size
     bundle = {"image/png": plot.png(dpi=_FINE), "text/plain": curves_as_text(panels)}
     return bundle, {"image/png": {"width": round(width * _CSS), "height": round(height * _CSS)}}

@@ -32,6 +32,7 @@ class Control:
         self._why: Why | None = None
         self._paused = False
         self._stepping = self._abandoned = False
+        self._around = _Stepping(self)
 
     @property
     def ending(self) -> Why | None:
@@ -72,6 +73,8 @@ class Control:
 
     def wishes(self) -> dict[str, float]:
         """What has been set since the last call."""
+        if not self._wishes:  # a wish that comes just now is the next call's
+            return {}
         with self._lock:
             wishes, self._wishes = self._wishes, {}
         return wishes
@@ -96,14 +99,9 @@ class Control:
         if self._abandoned:
             raise KeyboardInterrupt
 
-    @contextmanager
-    def stepping(self) -> Iterator[None]:
+    def stepping(self) -> _Stepping:
         """Around a step: the only place that a second interrupt breaks into."""
-        self._stepping = True
-        try:
-            yield
-        finally:
-            self._stepping = self._abandoned = False
+        return self._around
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -121,3 +119,16 @@ class Control:
         finally:
             # None stands for a handler that was not installed from Python, which Python cannot put back.
             signal.signal(signal.SIGINT, previous if previous is not None else signal.default_int_handler)
+
+
+class _Stepping:
+    """See :meth:`Control.stepping`; entered at each step, so it is made once."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def __enter__(self) -> None:
+        self._control._stepping = True
+
+    def __exit__(self, *_: object) -> None:
+        self._control._stepping = self._control._abandoned = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ class Curve:
         start: the generation before the run; older ones are not watched for blemishes.
         changing: the other tables that a step changes; None where a step does more to the trajectory than add rows.
         varying: the parameters whose value changes from step to step.
+        clock: the run's time in seconds, pauses apart.
 
     Attributes:
         blemish: the first one that was found, or None.
@@ -56,7 +57,7 @@ class Curve:
 
     def __init__(
         self, context: Context, statement: Statement, trajectory: Trajectory, *, first: int, start: int,
-        changing: frozenset[str] | None, varying: frozenset[str],
+        changing: frozenset[str] | None, varying: frozenset[str], clock: Callable[[], float] = time.perf_counter,
     ) -> None:  # fmt: skip
         self.statement = statement
         self.blemish: Blemish | None = None
@@ -70,14 +71,15 @@ class Curve:
         self._units = units_of(statement.tree, context.tables)
         self._part: Prepared | None = None
         self._step: str | None = None  # the column that tells the generation
-        self._pace: Pace = Allowance()
+        self._clock = clock
+        self._pace: Pace = Allowance(clock=clock)
         restricted = None if changing is None else restrict(
             statement.tree, trajectory.table, trajectory.column, context.tables, changing=changing, varying=varying
         )  # fmt: skip
         if restricted is not None:
             tree, self._step = restricted
             self._part = context.prepare(parse_one(to_sql(tree)))
-            self._pace = Pace(times=0)
+            self._pace = Pace(times=0, clock=clock)
 
     @property
     def prepared(self) -> Prepared:
@@ -93,6 +95,16 @@ class Curve:
     def watched(self) -> bool:
         """Whether its rows tell their generation, so that a fault in them tells which step was at fault."""
         return self._step is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is evaluated whole each time."""
+        return self._part is None
+
+    def allow(self, share: float) -> None:
+        """Give the evaluations of a curve that is evaluated whole another share of the run's time."""
+        if self.whole:
+            self._pace = Allowance(share=share, clock=self._clock)
 
     @property
     def due(self) -> bool:

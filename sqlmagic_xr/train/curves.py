@@ -10,6 +10,8 @@ import pyarrow as pa
 from .curve import Blemish, Curve
 from .events import Panel
 
+_WHOLE = 0.1  # of the run's time is for all the curves that are evaluated whole
+
 
 class Curves:
     """The curves of a run, in the order of the cell.
@@ -20,6 +22,9 @@ class Curves:
 
     def __init__(self, curves: Sequence[Curve]) -> None:
         self._curves = tuple(curves)
+        whole = [curve for curve in self._curves if curve.whole]
+        for curve in whole:
+            curve.allow(_WHOLE / len(whole))
 
     def __len__(self) -> int:
         return len(self._curves)
@@ -44,6 +49,11 @@ class Curves:
         return any(curve.upto < newest for curve in self._curves)
 
     @property
+    def watched(self) -> bool:
+        """Whether one of them can show a fault and tell which step was at fault."""
+        return any(curve.watched for curve in self._curves)
+
+    @property
     def seen(self) -> int | None:
         """The newest generation that every curve that can show a fault has shown; None where none can."""
         return min((curve.upto for curve in self._curves if curve.watched), default=None)
@@ -59,6 +69,13 @@ class Curves:
         for curve in self._curves:
             if curve.due:
                 curve.refresh(values, newest)
+
+    def approach(self, values: Mapping[str, Any], newest: int) -> None:
+        """Bring the first that does not show the generation ``newest`` a piece nearer to it, due or not."""
+        for curve in self._curves:
+            if curve.upto < newest:
+                curve.refresh(values, newest)
+                return
 
     def catch_up(self, values: Mapping[str, Any], newest: int) -> Iterator[None]:
         """Bring all of them up to ``newest``, a piece at a time."""

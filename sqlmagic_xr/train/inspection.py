@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,65 +16,143 @@ from .trajectory import Trajectory
 
 if TYPE_CHECKING:
     from ..engine.chunk import Chunk
+    from ..engine.definition import Definition
     from ..engine.scratch import Version
 
-
-def fault(before: Version | None, after: Version) -> tuple[str, float] | None:
-    """The first column that has more NaNs and infinities than before, and one of them; None where there is none.
-
-    Only chunks that are new are looked at, so an append costs what it appends.
-    """
-    old = () if before is None else before.chunks
-    kept = {id(c) for c in old} & {id(c) for c in after.chunks}
-    new = [c for c in after.chunks if id(c) not in kept]
-    gone = [c for c in old if id(c) not in kept]
-    same_shape = before is not None and before.definition == after.definition
-    for place, column in enumerate(after.definition.columns):
-        if not _may_be_infinite(column.type):
-            continue
-        bad = [v for chunk in new for v in _not_finite(chunk, place)]
-        if len(bad) > (sum(1 for chunk in gone for _ in _not_finite(chunk, place)) if same_shape else 0):
-            return column.name, bad[-1]
-    return None
+Chunks = tuple["Chunk", ...]
+_HANDFUL = 16  # so few numbers are looked at one by one, which is quicker than as an array
 
 
-def next_generation(task: Task, trajectory: Trajectory, before: Version, after: Version, generation: int) -> int:
-    """The generation that a step has made.
+class DivergedError(Exception):
+    """A number that a step would commit is none any more.
 
     Args:
-        before, after: the trajectory.
-        generation: the newest one before.
-
-    Raises:
-        UsageError: the step has inserted nothing, nothing newer, or something older.
+        column: where it stands.
+        value: NaN or an infinity.
     """
-    newest = trajectory.newest(after)
-    if after.rows == before.rows and newest == generation:
-        raise _at_insert(
-            task,
-            f"the step inserts nothing into `{task.table}`",
-            "Its query gave no row: look whether a table that it reads is empty, or a join or WHERE lets nothing pass.",
+
+    def __init__(self, column: str, value: float) -> None:
+        super().__init__(column, value)
+        self.column, self.value = column, value
+
+
+class Inspection:
+    """Looks at one step after the other; what it costs is what a step has changed, however long the tables are.
+
+    Args:
+        task: what a step does.
+        trajectory: the table that it adds generations to.
+    """
+
+    def __init__(self, task: Task, trajectory: Trajectory) -> None:
+        self._task, self._trajectory = task, trajectory
+        self._floating: dict[str, tuple[Definition, tuple[int, ...]]] = {}
+        self._newest: tuple[Chunks, int] = ((), 0)  # the trajectory as the last step left it
+
+    def look(self, before: Mapping[str, Version], after: Mapping[str, Version], generation: int) -> int:
+        """The generation that a step has made.
+
+        Args:
+            before, after: the tables that a step changes, by name, as they were and as they shall be.
+            generation: the newest one before.
+
+        Raises:
+            DivergedError: the step adds a NaN or an infinity.
+            UsageError: it has dropped the trajectory, inserted nothing, nothing newer, or something older.
+        """
+        for name, version in after.items():
+            found = self.fault(before.get(name), version)
+            if found is not None:
+                raise DivergedError(*found)
+        table = self._task.table
+        if table not in after:
+            raise UsageError(f"the step has dropped `{table}`")
+        return self.next_generation(before[table], after[table], generation)
+
+    def fault(self, before: Version | None, after: Version) -> tuple[str, float] | None:
+        """The first column with more NaNs and infinities than before, and one of them; None where there is none.
+
+        Only chunks that are new are looked at, so an append costs what it appends, and its part of the merges.
+        """
+        same_shape = before is not None and (
+            before.definition is after.definition or before.definition == after.definition
         )
-    if newest is None or newest <= generation:
-        raise _at_insert(
-            task,
-            f"the step adds no generation to `{task.table}`: the newest stays {trajectory.column} = {generation}",
-            f"Insert `:next_step` as `{trajectory.column}`.",
-        )
-    if task.appends:
-        added = pa.chunked_array(_appended(before, after, trajectory.place))
-        if added.null_count:
-            raise _at_insert(
-                task, f"the step inserts a row whose {trajectory.column} is NULL", "Insert `:next_step` there."
+        gone, new = _exchanged(before.chunks if before is not None else (), after.chunks)
+        for place in self._floating_columns(after):
+            bad = [v for chunk in new for v in _not_finite(chunk, place)]
+            if bad and len(bad) > (sum(len(_not_finite(chunk, place)) for chunk in gone) if same_shape else 0):
+                return after.definition.names[place], bad[-1]
+        return None
+
+    def next_generation(self, before: Version, after: Version, generation: int) -> int:
+        """The generation that a step has made, from the trajectory alone; see :meth:`look`."""
+        made = self._appended_in_order(before, after, generation)
+        if made is None:
+            made = self._found(before, after, generation)
+        self._newest = after.chunks, made
+        return made
+
+    def _floating_columns(self, version: Version) -> tuple[int, ...]:
+        known = self._floating.get(version.name)
+        if known is None or known[0] is not version.definition:
+            places = tuple(i for i, c in enumerate(version.definition.columns) if _may_be_infinite(c.type))
+            known = self._floating[version.name] = (version.definition, places)
+        return known[1]
+
+    def _appended_in_order(self, before: Version, after: Version, generation: int) -> int | None:
+        """The greatest step of rows that were added at the end in order and are newer; None where it is not so."""
+        added = after.rows - before.rows
+        if not self._task.appends or added <= 0 or self._newest[0] is not before.chunks:
+            return None
+        place, last = self._trajectory.place, after.chunks[-1]
+        bounds = last.bounds(place)
+        if bounds is None or not bounds.ascending or added > last.rows or self._newest[1] != generation:
+            return None
+        oldest = bounds.low if added == last.rows else last.batch.column(place)[last.rows - added].as_py()
+        return int(bounds.high) if oldest > generation else None
+
+    def _found(self, before: Version, after: Version, generation: int) -> int:
+        task, trajectory = self._task, self._trajectory
+        newest = trajectory.newest(after)
+        if after.rows == before.rows and newest == generation:
+            raise self._at_insert(
+                f"the step inserts nothing into `{task.table}`",
+                "Its query gave no row: look whether a table that it reads is empty, or a join or WHERE lets nothing "
+                "pass.",
             )
-        oldest = pc.min(added).as_py()
-        if oldest <= generation:
-            raise _at_insert(
-                task,
-                f"the step inserts {trajectory.column} = {oldest}, but the newest generation is {generation} already",
-                f"Insert `:next_step` as `{trajectory.column}`; UPDATE changes rows that are there.",
+        if newest is None or newest <= generation:
+            raise self._at_insert(
+                f"the step adds no generation to `{task.table}`: the newest stays {trajectory.column} = {generation}",
+                f"Insert `:next_step` as `{trajectory.column}`.",
             )
-    return int(newest)
+        if task.appends:
+            added = pa.chunked_array(_appended(before, after, trajectory.place))
+            if added.null_count:
+                raise self._at_insert(
+                    f"the step inserts a row whose {trajectory.column} is NULL", "Insert `:next_step` there."
+                )
+            oldest = pc.min(added).as_py()
+            if oldest <= generation:
+                raise self._at_insert(
+                    f"the step inserts {trajectory.column} = {oldest}, but the newest generation is {generation} "
+                    "already",
+                    f"Insert `:next_step` as `{trajectory.column}`; UPDATE changes rows that are there.",
+                )
+        return int(newest)
+
+    def _at_insert(self, what: str, hint: str) -> UsageError:
+        error = UsageError(what, hint=hint)
+        self._task.insert.place(error, self._task.insert.span)
+        return error
+
+
+def _exchanged(before: Chunks, after: Chunks) -> tuple[Chunks, Chunks]:
+    """The chunks that are no more, and those that are new."""
+    kept = len(after) - 1
+    if kept >= 0 and after[:kept] == before[:kept]:  # an append, whose last chunk may have taken in some before it
+        return before[kept:], after[kept:] if before[kept:] != after[kept:] else ()
+    both = {id(c) for c in before} & {id(c) for c in after}
+    return tuple(c for c in before if id(c) not in both), tuple(c for c in after if id(c) not in both)
 
 
 def _appended(before: Version, after: Version, place: int) -> Iterator[pa.Array]:
@@ -90,21 +169,15 @@ def _may_be_infinite(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind))
 
 
-def _not_finite(chunk: Chunk, place: int) -> Iterator[float]:
+def _not_finite(chunk: Chunk, place: int) -> list[float]:
     column = chunk.batch.column(place)
     if pa.types.is_list(column.type):
         column = column.flatten()
-    if not column.null_count:
-        values = column.to_numpy()
-        finite = np.isfinite(values)
-        if not finite.all():
-            yield from (float(v) for v in values[~finite])
-        return
-    for value in column.filter(pc.invert(pc.fill_null(pc.is_finite(column), True))).to_pylist():
-        yield float(value)
-
-
-def _at_insert(task: Task, what: str, hint: str) -> UsageError:
-    error = UsageError(what, hint=hint)
-    task.insert.place(error, task.insert.span)
-    return error
+    if column.null_count:
+        bad = column.filter(pc.invert(pc.fill_null(pc.is_finite(column), True)))
+        return [float(value) for value in bad.to_pylist()]
+    values = column.to_numpy()
+    if len(values) <= _HANDFUL:
+        return [value for value in values.tolist() if not math.isfinite(value)]
+    finite = np.isfinite(values)
+    return [] if finite.all() else [float(value) for value in values[~finite]]

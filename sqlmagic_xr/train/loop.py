@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
@@ -17,8 +16,8 @@ from .curves import Curves
 from .ending import Patience, Until
 from .events import Ended, Event, Newest, Paused, Refreshed, Started, Status, Stepped, Tuned
 from .explain import Explained
-from .inspection import fault, next_generation
-from .pace import Pace
+from .inspection import DivergedError, Inspection
+from .pace import Pace, Stopwatch
 from .parameters import Change, Parameters
 from .plan import PlannedStep
 from .rehearsal import prepare_step
@@ -32,14 +31,6 @@ from .undo import Made, Undo
 if TYPE_CHECKING:
     from ..engine.context import Context
     from ..engine.scratch import Version
-
-
-class _DivergedError(Exception):
-    """A number of the step is none any more."""
-
-    def __init__(self, column: str, value: float) -> None:
-        super().__init__(column, value)
-        self.column, self.value = column, value
 
 
 class _TakenBackError(Exception):
@@ -71,6 +62,7 @@ class Training:
 
     def __init__(self, context: Context, text: str, settings: Settings) -> None:
         self._context, self._settings = context, settings
+        self._clock, self._began = Stopwatch(), 0.0
         self._task = read_task(text, settings.curves)
         try:
             version = context.store.table(self._task.table)
@@ -101,12 +93,12 @@ class Training:
         )
         self._until: Until | None = None
         self._patience = Patience(settings.patience) if settings.patience is not None else None
-        self._pace = Pace(times=0)
+        self._pace = Pace(times=0, clock=self._clock)
         self._undo = Undo()
+        self._inspection = Inspection(self._task, self._trajectory)
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
         self._shown: Mapping[str, Any] = {}  # the parameters that a person set, as they were last used
-        self._began = self._idle = 0.0
         self.control = Control(settings.tune)
         self.run = Run(context.store, self._task.table, self._task.writes)
         self.run.generation, self.run.seed = self._start, self._parameters.seed
@@ -115,7 +107,7 @@ class Training:
     def __iter__(self) -> Generator[Event]:
         if self._began:
             raise UsageError("a run can be gone through once", hint="Run the cell again: it continues.")
-        self._began = time.perf_counter()
+        self._began = self._clock()
         try:
             yield from self._events()
         finally:
@@ -170,15 +162,17 @@ class Training:
         yield from self._catch_up()
 
     def _wait(self) -> Iterator[Event]:
-        """While it is paused there is time to show everything."""
-        begin = time.perf_counter()
-        while self.control.paused and self._verdict is None:
-            if self._curves.due and self._curves.behind(self.run.generation):
-                self._refresh()
-                yield self._refreshed()
-            else:
-                yield Paused(self.run.generation, self.run.steps)
-        self._idle += time.perf_counter() - begin
+        """While it is paused there is time to show everything, and none of it is the run's."""
+        with self._clock.held():
+            while self.control.paused and self._verdict is None:
+                if self._curves.behind(self.run.generation):
+                    values = self._values()
+                    with self.control.stepping():
+                        self._curves.approach(values, self.run.generation)
+                        self._look_for_blemish(values)
+                    yield self._refreshed()
+                else:
+                    yield Paused(self.run.generation, self.run.steps)
 
     # --- before the first step
 
@@ -190,7 +184,7 @@ class Training:
             Curve(
                 self._context, statement, self._trajectory, first=self._start if first is None else first,
                 start=self._start, varying=self._parameters.varying,
-                changing=None if whole else self._task.writes - {self._task.table},
+                changing=None if whole else self._task.writes - {self._task.table}, clock=self._clock,
             )
             for statement in self._task.curves
         ]  # fmt: skip
@@ -202,7 +196,9 @@ class Training:
             version = work.table(table)
             gone = self._trajectory.behind(version, self._start)
             work.put(table, version.without(gone), 0, len(gone))
-        return f"restart: {len(gone):,} rows of `{table}` behind {self._trajectory.column} = {self._start} are dropped"
+        rows = f"{len(gone):,} row" + ("" if len(gone) == 1 else "s")
+        are = "is" if len(gone) == 1 else "are"
+        return f"restart: {rows} of `{table}` behind {self._trajectory.column} = {self._start} {are} dropped"
 
     def _open_curves(self) -> None:
         """Evaluate the beginning of each curve, so that a curve that cannot be is an error before the first step."""
@@ -251,8 +247,8 @@ class Training:
                 self._step.run(values)
                 self.control.check()
                 after = tables_of(store, self._task.writes)
-                made = self._inspect(before, after)
-        except _DivergedError as error:
+                made = self._inspection.look(before, after, generation)
+        except DivergedError as error:
             self._diverged(generation + 1, error.column, error.value, self._shown)
             return False
         except KeyboardInterrupt:
@@ -262,19 +258,9 @@ class Training:
             )
             raise
         self.run.generation, self.run.steps = made, self.run.steps + 1
-        if self._curves.seen is not None:
+        if self._curves.watched:
             self._undo.add(Made(made, generation, before, self._shown))
         return True
-
-    def _inspect(self, before: Mapping[str, Version], after: Mapping[str, Version]) -> int:
-        for name, version in after.items():
-            found = fault(before.get(name), version)
-            if found is not None:
-                raise _DivergedError(*found)
-        table = self._task.table
-        if table not in after:
-            raise UsageError(f"the step has dropped `{table}`")
-        return next_generation(self._task, self._trajectory, before[table], after[table], self.run.generation)
 
     def _diverged(self, generation: int, column: str, value: float, shown: Mapping[str, Any]) -> None:
         number = "NaN" if math.isnan(value) else "infinite"
@@ -383,7 +369,7 @@ class Training:
 
     @property
     def _seconds(self) -> float:
-        return time.perf_counter() - self._began - self._idle
+        return self._clock() - self._began
 
     def _values(self) -> dict[str, Any]:
         """Every parameter for the step that follows the newest generation."""

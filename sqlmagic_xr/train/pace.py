@@ -41,15 +41,18 @@ class Pace:
 
 
 class Allowance(Pace):
-    """A pace for what becomes costlier as the run grows: all turns together stay a small part of the time.
+    """A pace for what becomes costlier as the run grows: all turns, and one more at the end, stay within a share.
 
-    A turn is due when it and one more at the end, each of the cost that is to be expected by now, would still be paid
-    for. The cost is expected to grow as it did from the turn before the last to the last.
+    The next turn's cost is foreseen on the straight line through the last turn and one at half its time or before. A
+    turn is due when it and the final one, each of that cost, would still be paid by seven tenths of the share; the
+    rest is for what cannot be foreseen. Two early turns say little about how the cost grows (what is fixed in it looks
+    like growth), so after a second one more is taken, if it alone is paid for: it may have to be earned until some
+    five seconds into the run.
 
     Args:
         rest: the least seconds between the end of one turn and the next.
         share: the part of the time since the first turn.
-        clock: seconds that only grow.
+        clock: seconds that only grow, and stand still where the run does.
     """
 
     def __init__(
@@ -57,17 +60,22 @@ class Allowance(Pace):
     ) -> None:
         super().__init__(rest=rest, times=0.0, clock=clock)
         self._share = share
-        self._began: float | None = None
-        self._spent = self._cost = self._slope = self._last = 0.0
+        self._began = self._spent = 0.0
+        self._turns: list[tuple[float, float]] = []  # seconds after the first, cost
 
     @property
     def due(self) -> bool:
         """Whether there is enough time on the account."""
-        if self._began is None:
+        if not self._turns:
             return True
-        now = self._clock()
-        expected = self._cost + self._slope * (now - self._last)
-        return super().due and self._spent + 2 * expected <= self._share * (now - self._began)
+        if not super().due:
+            return False
+        elapsed = self._clock() - self._began
+        allowed, expected = self._share * elapsed, self._expected(elapsed)
+        if self._spent + 2 * expected <= _PLANNED * allowed:
+            return True
+        unknown = self._turns[-1][0] < _EARLY <= elapsed
+        return unknown and self._spent + expected <= allowed and expected <= _AFFORDABLE * allowed
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -76,8 +84,45 @@ class Allowance(Pace):
         with super().turn():
             yield
         cost = self._clock() - begin
-        if self._began is None:
-            self._began = begin
-        else:
-            self._slope = max(0.0, cost - self._cost) / max(begin - self._last, 1e-9)
-        self._spent, self._cost, self._last = self._spent + cost, cost, begin
+        self._began = self._began if self._turns else begin
+        self._spent += cost
+        elapsed = begin - self._began
+        # Of the turns before, those that stand apart in time: a base for any line, and few in a run of any length.
+        if len(self._turns) > 1 and self._turns[-1][0] < _APART * self._turns[-2][0]:
+            self._turns.pop()
+        self._turns.append((elapsed, cost))
+
+    def _expected(self, elapsed: float) -> float:
+        """The cost of a turn at that time."""
+        last, cost = self._turns[-1]
+        base = next((t for t in reversed(self._turns) if t[0] <= last / 2), self._turns[0])
+        slope = max(0.0, cost - base[1]) / (last - base[0]) if last > base[0] else 0.0
+        return cost + slope * (elapsed - last)
+
+
+_PLANNED = 0.7  # of the share is planned with
+_APART = 1.25
+_EARLY = 1.0  # seconds: turns before that do not tell how the cost grows
+_AFFORDABLE = 0.8  # of the share: what alone takes more is left for the end
+
+
+class Stopwatch:
+    """Seconds that a run takes: it can be held, and then time stands still."""
+
+    def __init__(self) -> None:
+        self._idle = 0.0
+        self._held: float | None = None
+
+    def __call__(self) -> float:
+        """Seconds since some moment, without those that it was held."""
+        return (time.perf_counter() if self._held is None else self._held) - self._idle
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within this block no time passes."""
+        self._held = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._idle += time.perf_counter() - self._held
+            self._held = None

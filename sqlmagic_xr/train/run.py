@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..engine.scratch import Version
 from ..errors import UsageError
 from .events import Status
 from .parameters import Change
@@ -12,7 +13,6 @@ from .parameters import Change
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ..engine.scratch import Version
     from ..engine.store import ScratchStore
 
 
@@ -86,8 +86,6 @@ class Run:
 
 def tables_of(store: ScratchStore, names: Iterable[str]) -> dict[str, Version]:
     """The newest versions of those of the tables that exist."""
-    from ..engine.scratch import Version
-
     entries = store.entries()
     return {name: entry for name in names if isinstance(entry := entries.get(name), Version)}
 

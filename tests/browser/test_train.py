@@ -117,7 +117,7 @@ def test_the_kernels_interrupt_ends_a_run_by_button_and_by_keys(open_notebook):
             time.sleep(0.3)
         interrupt()
         assert book.wait(cell, 5) < 2.0
-        assert re.search(r"interrupted after \d+ steps; `params` stands at step \d+, loss", book.output(cell))
+        assert re.search(r"interrupted after [\d,]+ steps; `params` stands at step \d+, loss", book.output(cell))
         assert "Traceback" not in book.output(cell)
         assert book.cell(cell).locator(".jp-RenderedImage img").count() == 1
         book.screenshot(f"train-interrupted-{cell}")
@@ -130,6 +130,32 @@ def keys(book, cell):
     book.cell(cell).locator(".jp-InputArea-prompt").click()
     book.page.keyboard.press("i")
     book.page.keyboard.press("i")
+
+
+def test_pictures_of_several_panels_and_of_a_single_step_in_the_dark(open_notebook, lab):
+    """The screenshots are for a person to look at; what is asserted is that there is something to see."""
+    theme = lab.root.parent / "settings" / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
+    theme.write_text('{"theme": "JupyterLab Dark"}')
+    try:
+        bins = "\n-- where a was\nSELECT floor(a * 20) / 20 AS a, COUNT(*) AS steps FROM params GROUP BY 1 ORDER BY 1"
+        three = "%%xsql_train --restart --log-y --steps 100000 -p lr=0.01" + STEP + CURVES.rstrip() + ";" + bins
+        single = "%%xsql_train --restart --steps 1 -p lr=0.01" + STEP + CURVES
+        book = open_notebook([SETUP, three, single])
+        book.run(0)
+        book.start(1)
+        is_watched(book, 1)
+        first = image(book, 1)
+        wait_for(lambda: image(book, 1) != first, "the curves are drawn again", 60)
+        book.cell(1).locator(".jp-OutputArea").first.evaluate("area => area.scrollIntoView()")
+        book.screenshot("train-three-panels-live")
+        press(book, 1, "Stop")
+        assert book.wait(1, 5) < 1.5  # three panels of the final picture, on a busy machine
+        book.screenshot("train-three-panels")
+        book.run(2)
+        book.screenshot("train-single-step")
+        assert [book.cell(cell).locator(".jp-RenderedImage img").count() for cell in (1, 2)] == [1, 1]
+    finally:
+        theme.unlink()
 
 
 def test_the_widget_is_alive_in_notebook_7(open_notebook):

@@ -6,6 +6,7 @@ import ipywidgets
 import pytest
 from ipywidgets.widgets.widget import _instances
 
+from sqlmagic_xr.display.budget import Budget
 from sqlmagic_xr.display.live import LiveMonitor, duration
 from sqlmagic_xr.train.control import Control
 from sqlmagic_xr.train.events import Paused, Range, Refreshed, Started, Stepped
@@ -60,7 +61,7 @@ def control():
 
 @pytest.fixture
 def monitor(front, control):
-    monitor = LiveMonitor(control, front.display, pace=Pace(rest=0, times=0))
+    monitor = LiveMonitor(control, front.display, budget=Budget(share=1e9, rest=0), pace=Pace(rest=0, times=0))
     yield monitor
     monitor.close()
 
@@ -73,7 +74,7 @@ def test_it_shows_progress_curves_and_values(front, monitor, events):
     assert "step 40 of 40 · 50 steps/s" in front.text()
     assert "0.123457" in front.text()
     assert "NULL" in front.text()
-    assert len(set(pictures)) == 5  # the first, and four refreshes
+    assert len(set(pictures)) == 5  # nothing, and four refreshes
     assert all(p.startswith(b"\x89PNG") for p in pictures)
 
 
@@ -94,6 +95,17 @@ def test_without_curves_there_are_progress_and_buttons(front, monitor):
     for event in recorded(panels=lambda n: ()):
         monitor.receive(event)
     assert front.handle.updates == [(({"text/plain": ""},), {"raw": True})]
+
+
+def test_a_run_that_is_continued_shows_at_once_what_there_is(front, monitor):
+    monitor.receive(started())
+    assert len(front.image()) < 100, "a point alone is no picture"
+    monitor.close()
+    front.shown.clear()
+    again = LiveMonitor(Control(), front.display)
+    again.receive(Started("params", "step", 49, 100, {}, {}, (panel(50),), newest(49)))
+    assert len(front.image()) > 1000
+    again.close()
 
 
 def test_a_run_that_breaks_off_leaves_no_widget(front, monitor, events):
@@ -147,7 +159,7 @@ def test_an_end_of_a_range_that_is_no_round_number_is_never_passed(front, contro
 
 def test_it_draws_no_more_than_a_tenth_of_the_time(front, control):
     now = [0.0]
-    monitor = LiveMonitor(control, front.display, pace=Pace(clock=lambda: now[0]))
+    monitor = LiveMonitor(control, front.display, budget=Budget(clock=lambda: now[0]))
     drawn = []
     draw = monitor._draw
 
@@ -158,18 +170,29 @@ def test_it_draws_no_more_than_a_tenth_of_the_time(front, control):
 
     monitor._draw = slow
     monitor.receive(started())
-    drawn.clear()
-    begin = now[0]
     for step in range(1, 2001):
         now[0] += 0.005
+        monitor.receive(Stepped(step, step, now[0]))
         monitor.receive(Refreshed(step, step, now[0], {}, (panel(2),), newest(step)))
     assert len(drawn) >= 5
-    assert 0.1 * len(drawn) <= 0.1 * (now[0] - begin)
+    assert 0.1 * (len(drawn) + 2) <= 0.1 * now[0], "the last picture costs two more"
+    monitor.close()
+
+
+def test_a_click_is_answered_at_once_whatever_it_costs(front, control):
+    monitor = LiveMonitor(control, front.display, budget=Budget(share=0))
+    monitor.receive(started())
+    before = front.image()
+    monitor.receive(Refreshed(7, 7, 0.2, {}, (panel(8),), newest(7)))
+    assert front.image() == before
+    front.widgets(ipywidgets.ToggleButton)[0].value = True
+    monitor.receive(Stepped(8, 8, 0.21))
+    assert front.image() != before
     monitor.close()
 
 
 def test_a_paused_run_shows_everything_at_once(front, control):
-    monitor = LiveMonitor(control, front.display, pace=Pace(rest=1000))
+    monitor = LiveMonitor(control, front.display, budget=Budget(share=0), pace=Pace(rest=1000))
     monitor.receive(started())
     monitor.receive(Stepped(1, 1, 0.1))
     monitor.receive(Refreshed(7, 7, 0.2, {}, (panel(8),), newest(7)))

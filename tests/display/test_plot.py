@@ -194,3 +194,68 @@ def test_plain_numbers():
     assert plain([0.1 + 0.2, 1.0]) == ["0.3", "1.0"]
     assert plain([-5.0, 0.0]) == ["−5", "0"]
     assert plain([]) == []
+
+
+def frames(plot, lengths, **keywords):
+    return [plot.frame((panel(n, **keywords),), dpi=100) for n in lengths]
+
+
+def test_a_frame_shows_what_a_picture_does_and_is_drawn_from_scratch_seldom():
+    plot = CurvePlot((panel(1),))
+    drawn = []
+    draw = plot._canvas.draw
+    plot._canvas.draw = lambda: drawn.append(1) or draw()
+    pictures = frames(plot, range(100, 400, 2))
+    assert len(set(pictures)) == len(pictures)
+    assert len(drawn) < 20
+    x = plot._figure.axes[0].get_xlim()
+    assert x[1] > 398
+    plot.draw((panel(398),))
+    last = plot.png()
+    fresh = CurvePlot((panel(398),)).png()
+    assert last == fresh, "what stays does not depend on what was shown before"
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_the_first_frame_is_the_picture(log):
+    plot = CurvePlot((panel(50),), log=log)
+    frame, picture = (
+        np.asarray(Image.open(io.BytesIO(p)).convert("RGBA")) for p in (plot.frame((panel(50),), dpi=100), plot.png())
+    )
+    assert (np.abs(frame.astype(int) - picture) > 40).mean() < 2e-3
+
+
+def test_frames_follow_text_dates_and_a_switched_scale():
+    names = [Panel("", "bin", np.array(list("abcdef")[:n], object), {"y": np.arange(1.0, n + 1)}) for n in (2, 6)]
+    days = [
+        Panel("", "t", np.arange(f"200{n}-01", "2010-01", dtype="datetime64[M]"), {"y": np.ones(120 - 12 * n)})
+        for n in (0, 5)
+    ]
+    for before, after in (names, days):
+        plot = CurvePlot((before,))
+        plot.frame((before,), dpi=100)
+        plot.frame((after,), dpi=100)
+        plot.log = True
+        plot.frame((after,), dpi=100)
+        axes = plot._figure.axes[0]
+        assert axes.get_yscale() == "log"
+        fresh = drawn(after)._figure.axes[0]
+        np.testing.assert_allclose(axes.get_xlim(), fresh.get_xlim())
+        assert labels(axes.xaxis) == labels(fresh.xaxis)
+
+
+@pytest.mark.parametrize("last", [30_100, 1_002_000, 9_999_999])
+def test_no_label_of_a_tick_is_cut_off(last):
+    plot = drawn(of([1.0, 2.0, 0.004], x=[0, 5, last]), log=True)
+    (axes,) = plot._figure.axes
+    ends = [t.get_window_extent().x1 for t in axes.get_xticklabels() if t.get_text()]
+    inside = axes.get_window_extent().x1 + 1
+    shown = [end for end, place in zip(ends, axes.get_xticks(), strict=False) if place <= axes.get_xlim()[1]]
+    assert inside <= max(*shown, inside) <= 100 * plot.size[0]
+
+
+def test_all_ticks_have_the_ink_of_the_page():
+    (axes,) = drawn(of(np.geomspace(1, 0.01, 50)), log=True)._figure.axes
+    ticks = [*axes.yaxis.get_minor_ticks(), *axes.yaxis.get_major_ticks(), *axes.xaxis.get_major_ticks()]
+    assert len(ticks) > 10
+    assert {tick.tick1line.get_color() for tick in ticks} == {INK}

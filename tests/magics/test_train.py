@@ -110,7 +110,7 @@ def test_a_terminal_gets_a_bar_a_line_and_the_curve_as_text(shell, capsys):
 
 
 def test_the_bar_shows_the_newest_loss(shell, capsys):
-    run(shell, "--steps 30 --every 1")
+    run(shell, "--steps 500 --every 1")  # the bar is drawn anew ten times a second
     assert "step/s, loss " in capsys.readouterr().err
 
 

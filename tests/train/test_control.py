@@ -112,6 +112,21 @@ def test_a_paused_run_waits_shows_everything_and_goes_on(ctx, rows):
     assert rows() == pytest.approx(by_hand(lambda k: 0.1 if k < 3 else 0.4, 6))
 
 
+def test_a_pause_shows_a_curve_that_is_evaluated_whole_and_costs_the_run_nothing(ctx):
+    whole = "SELECT step, SUM(a) OVER (ORDER BY step) AS total FROM params ORDER BY step"
+    training = ctx.train(CELL.split(";")[0] + ";" + whole, steps=4, params={"lr": 0.1}, stream=True)
+    shown = 0
+    for event in training:
+        if isinstance(event, Stepped) and event.step == 3:
+            training.control.pause()
+        if isinstance(event, Refreshed) and training.control.paused:
+            shown = len(event.panels[0].x)
+        if isinstance(event, Paused):
+            assert shown == 4, "due or not"
+            training.control.resume()
+    assert len(training.run.curve) == 5
+
+
 def test_pauses_do_not_count_as_time(ctx):
     training = ctx.train(CELL, steps=2, stream=True)
     training.control.pause()
