@@ -72,7 +72,7 @@ class Work:
     def create(self, name: str, definition: Definition, *, replacing: Version | None = None) -> Version:
         """A new, empty table, or the empty successor of one that is replaced."""
         lineage = replacing.lineage if replacing is not None else Lineage()
-        version = Version(name, 0, definition, (), 0, lineage, Commit(0, self.statement, 0, 0, 0.0))
+        version = Version(name, 0, definition, (), 0, lineage, Commit(0, self.statement, 0, 0, 0.0), None)
         self.put(name, version, 0, replacing.rows if replacing is not None else 0)
         return version
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +47,6 @@ class Inspection:
     def __init__(self, task: Task, trajectory: Trajectory) -> None:
         self._task, self._trajectory = task, trajectory
         self._floating: dict[str, tuple[Definition, tuple[int, ...]]] = {}
-        self._newest: tuple[Chunks, int] = ((), 0)  # the trajectory as the last step left it
 
     def look(self, before: Mapping[str, Version], after: Mapping[str, Version], generation: int) -> int:
         """The generation that a step has made.
@@ -72,12 +71,13 @@ class Inspection:
     def fault(self, before: Version | None, after: Version) -> tuple[str, float] | None:
         """The first column with more NaNs and infinities than before, and one of them; None where there is none.
 
-        Only chunks that are new are looked at, so an append costs what it appends, and its part of the merges.
+        Only what is new is looked at, so an append costs what it appends.
         """
         same_shape = before is not None and (
             before.definition is after.definition or before.definition == after.definition
         )
-        gone, new = _exchanged(before.chunks if before is not None else (), after.chunks)
+        added = None if before is None else _appended(before, after)
+        gone, new = _exchanged(() if before is None else before.chunks, after.chunks) if added is None else ((), added)
         for place in self._floating_columns(after):
             bad = [v for chunk in new for v in _not_finite(chunk, place)]
             if bad and len(bad) > (sum(len(_not_finite(chunk, place)) for chunk in gone) if same_shape else 0):
@@ -87,10 +87,7 @@ class Inspection:
     def next_generation(self, before: Version, after: Version, generation: int) -> int:
         """The generation that a step has made, from the trajectory alone; see :meth:`look`."""
         made = self._appended_in_order(before, after, generation)
-        if made is None:
-            made = self._found(before, after, generation)
-        self._newest = after.chunks, made
-        return made
+        return self._found(before, after, generation) if made is None else made
 
     def _floating_columns(self, version: Version) -> tuple[int, ...]:
         known = self._floating.get(version.name)
@@ -100,16 +97,17 @@ class Inspection:
         return known[1]
 
     def _appended_in_order(self, before: Version, after: Version, generation: int) -> int | None:
-        """The greatest step of rows that were added at the end in order and are newer; None where it is not so."""
-        added = after.rows - before.rows
-        if not self._task.appends or added <= 0 or self._newest[0] is not before.chunks:
+        """The greatest step of rows that were added and are all newer; None where it is not so."""
+        place, new = self._trajectory.place, _appended(before, after)
+        if not new or not self._task.appends or self._trajectory.newest(before) != generation:
             return None
-        place, last = self._trajectory.place, after.chunks[-1]
-        bounds = last.bounds(place)
-        if bounds is None or not bounds.ascending or added > last.rows or self._newest[1] != generation:
-            return None
-        oldest = bounds.low if added == last.rows else last.batch.column(place)[last.rows - added].as_py()
-        return int(bounds.high) if oldest > generation else None
+        newest = generation
+        for chunk in new:
+            bounds = chunk.bounds(place)
+            if bounds is None or bounds.low <= generation or not _without_nulls(chunk, place):
+                return None
+            newest = max(newest, int(bounds.high))
+        return newest
 
     def _found(self, before: Version, after: Version, generation: int) -> int:
         task, trajectory = self._task, self._trajectory
@@ -126,7 +124,7 @@ class Inspection:
                 f"Insert `:next_step` as `{trajectory.column}`.",
             )
         if task.appends:
-            added = pa.chunked_array(_appended(before, after, trajectory.place))
+            added = pa.chunked_array(_last_rows(before, after, trajectory.place))
             if added.null_count:
                 raise self._at_insert(
                     f"the step inserts a row whose {trajectory.column} is NULL", "Insert `:next_step` there."
@@ -155,7 +153,21 @@ def _exchanged(before: Chunks, after: Chunks) -> tuple[Chunks, Chunks]:
     return tuple(c for c in before if id(c) not in both), tuple(c for c in after if id(c) not in both)
 
 
-def _appended(before: Version, after: Version, place: int) -> Iterator[pa.Array]:
+def _appended(before: Version, after: Version) -> Chunks | None:
+    """The chunks that were appended to a table; None where more than that was done to it."""
+    first, last = before.added, after.added
+    if first is None or last is None or last[: len(first)] != first:
+        return None
+    if before.lineage is not after.lineage or before.number != after.number:  # a commit lies between the two
+        return None
+    return last[len(first) :]
+
+
+def _without_nulls(chunk: Chunk, place: int) -> bool:
+    return bool(chunk.drafts) or not chunk.batch.column(place).null_count
+
+
+def _last_rows(before: Version, after: Version, place: int) -> Iterator[pa.Array]:
     """The values of a column in the rows that were added at the end, the last chunk first."""
     missing = after.rows - before.rows
     for chunk in reversed(after.chunks):
@@ -170,14 +182,22 @@ def _may_be_infinite(kind: pa.DataType) -> bool:
 
 
 def _not_finite(chunk: Chunk, place: int) -> list[float]:
+    if chunk.drafts:
+        return [value for cells in chunk.numbers(place) for value in _not_finite_of(cells)]
     column = chunk.batch.column(place)
     if pa.types.is_list(column.type):
         column = column.flatten()
     if column.null_count:
         bad = column.filter(pc.invert(pc.fill_null(pc.is_finite(column), True)))
         return [float(value) for value in bad.to_pylist()]
-    values = column.to_numpy()
-    if len(values) <= _HANDFUL:
-        return [value for value in values.tolist() if not math.isfinite(value)]
-    finite = np.isfinite(values)
-    return [] if finite.all() else [float(value) for value in values[~finite]]
+    return _not_finite_of(column.to_numpy())
+
+
+def _not_finite_of(values: Any) -> list[float]:
+    """The NaNs and infinities of an array, or of a scalar."""
+    if values.size <= _HANDFUL:
+        return [value for value in values.ravel().tolist() if not math.isfinite(value)]
+    total = np.add.reduce(values, axis=None)
+    if total - total == 0.0:  # which is so where all are finite, unless the sum overflows
+        return []
+    return [float(value) for value in values[~np.isfinite(values)]]

@@ -2,9 +2,11 @@
 
 import math
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from sqlmagic_xr.engine.draft import Draft
 from sqlmagic_xr.errors import UsageError
 from sqlmagic_xr.train.inspection import DivergedError, Inspection
 from sqlmagic_xr.train.task import read_task
@@ -20,12 +22,13 @@ def store(ctx):
 
 
 def step(store, inspection, generation, steps, values=None):
-    """Add rows of these steps; what the inspection says, and what a new one does that knows nothing."""
+    """Add rows of these steps; what the inspection says inside the transaction, and what the whole table says."""
     before = {"w": store.table("w")}
-    store.append("w", pa.table({"step": steps, "i": range(len(steps)), "v": values or [0.5] * len(steps)}), "test")
-    after = {"w": store.table("w")}
-    fresh = Inspection(TASK, trajectory_of(TASK, after["w"]))
-    return inspection.look(before, after, generation), fresh.look(before, after, generation)
+    with store.transaction():
+        store.append("w", pa.table({"step": steps, "i": range(len(steps)), "v": values or [0.5] * len(steps)}), "test")
+        seen = inspection.look(before, {"w": store.table("w")}, generation)
+    fresh = Inspection(TASK, trajectory_of(TASK, store.table("w")))
+    return seen, fresh.look(before, {"w": store.table("w")}, generation)
 
 
 def test_generations_of_any_size_through_any_number_of_merges(store):
@@ -71,3 +74,24 @@ def test_a_number_that_is_none_any_more(store, bad, rows):
         step(store, inspection, 1, [2] * rows, [None, *[0.1] * (rows - 2), bad][-rows:])
     assert found.value.column == "v"
     assert str(found.value.value) == str(bad)
+
+
+@pytest.mark.parametrize("column", [np.float64("nan"), np.float64("inf")])
+def test_drafts_are_looked_at_as_they_are(store, column):
+    schema = store.table("w").definition.schema
+    inspection = Inspection(TASK, trajectory_of(TASK, store.table("w")))
+
+    def look(generation, *values):
+        before = {"w": store.table("w")}
+        with store.transaction():
+            drafts = [Draft(1, (np.int64(generation + 1), np.int64(i), v), schema, 24) for i, v in enumerate(values)]
+            store.append_drafts("w", drafts, "test", apart=frozenset())
+            made = inspection.look(before, {"w": store.table("w")}, generation)
+            assert store.table("w").chunks[-1].drafts  # nobody has written them out
+        return made
+
+    assert [look(generation, np.float64(0.5), np.float64(1.5)) for generation in range(3)] == [1, 2, 3]
+    with pytest.raises(DivergedError) as found:
+        look(3, np.float64(0.5), column)
+    assert str(found.value.value) == str(column)
+    assert store.table("w").rows == 2 + 3 * 2
