@@ -25,35 +25,34 @@ _HEAVY = frozenset(
 
 
 def bundles(nodes: Sequence[Node], still: Callable[[Node], bool]) -> list[Bundle]:
-    """The sums among some nodes that run along one and the same axis, together where there is anything to share.
+    """The sums among some nodes that run along the same axes to a number each, together if there is anything to share.
 
     Args:
         nodes: what a statement calculates.
         still: whether a node is calculated once for all steps.
     """
-    groups: dict[Axis, list[Node]] = {}
+    groups: dict[tuple[Axis, ...], list[Node]] = {}
     for node in nodes:
-        axis = _only_axis(node)
-        if axis is not None and not still(node):
-            groups.setdefault(axis, []).append(node)
-    found = (Bundle(axis, tuple(group), still) for axis, group in groups.items())
+        axes = _axes_of(node)
+        if axes and not still(node):
+            groups.setdefault(axes, []).append(node)
+    found = (Bundle(axes, tuple(group), still) for axes, group in groups.items())
     return [bundle for bundle in found if bundle.inner]
 
 
-def _only_axis(node: Node) -> Axis | None:
-    """The one axis that a sum to a single number runs along."""
+def _axes_of(node: Node) -> tuple[Axis, ...]:
+    """The axes, in one order, of all arrays that a sum to a single number is made of; () where they differ."""
     if node.op != "sum" or node.dims:
-        return None
-    factors, masks, _ = node.data
-    axes = {argument.dims for argument in node.args[: factors + masks]}
-    return next(iter(axes))[0] if len(axes) == 1 and len(next(iter(axes))) == 1 else None
+        return ()
+    found = {argument.dims for argument in _arrays(node)}
+    return next(iter(found)) if len(found) == 1 else ()
 
 
 class Bundle:
-    """Some sums along one axis.
+    """Some sums along the same axes.
 
     Args:
-        axis: the axis.
+        axes: the axes; cells are gone through in the order of memory, as if there were one.
         sums: nodes of operation ``sum``, without axes.
         still: see :func:`bundles`.
 
@@ -62,7 +61,7 @@ class Bundle:
         leaves: the arrays and numbers that they are made of.
     """
 
-    def __init__(self, axis: Axis, sums: tuple[Node, ...], still: Callable[[Node], bool]) -> None:
+    def __init__(self, axes: tuple[Axis, ...], sums: tuple[Node, ...], still: Callable[[Node], bool]) -> None:
         self.sums = sums
         inner: dict[Node, None] = {}
         leaves: dict[Node, None] = {}
@@ -70,7 +69,8 @@ class Bundle:
         def visit(node: Node) -> None:
             if node in inner or node in leaves:
                 return
-            if node.op != "map" or node.dims != (axis,) or still(node):
+            spread = any(argument.dims not in ((), axes) for argument in node.args)
+            if node.op != "map" or node.dims != axes or spread or still(node):
                 leaves[node] = None
                 return
             for argument in node.args:
@@ -84,6 +84,7 @@ class Bundle:
             leaves.update(dict.fromkeys(total.args[factors + masks :]))
         self.inner, self.leaves = tuple(inner), tuple(leaves)
         self._first = next(place for place, leaf in enumerate(self.leaves) if leaf.dims)
+        self._flat = [leaf.dims == axes for leaf in self.leaves] if len(axes) > 1 else None
         self._heavy = any(node.data in _HEAVY for node in inner)
         self._kernel = _kernel(sums, self.inner, self.leaves)
         self._finish = _finish(sums, self.leaves)
@@ -97,6 +98,8 @@ class Bundle:
         Raises:
             Refused: there is no row, or a sum is not finite.
         """
+        if self._flat is not None:
+            leaves = tuple([np.reshape(a, -1) if flat else a for a, flat in zip(leaves, self._flat, strict=True)])
         rows = len(leaves[self._first])
         if rows == 0:
             raise Refused(EMPTY)

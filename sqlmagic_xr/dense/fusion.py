@@ -22,8 +22,8 @@ from .blocks import Rooms, in_parts
 from .node import Node, Refused, union
 from .text import Text
 
-_BLOCK = 32_768  # cells of a block: of float64 a quarter of a megabyte, of which several fit a core's own cache
-_ALONE = 8 * _BLOCK  # cells below which a second thread costs more than it gives
+_BLOCK = 65_536  # cells of a block: of float64 half a megabyte, which fits a core's own cache
+_ALONE = 128 * _BLOCK  # cells below which a second thread gives little: BLAS's own threads go on for a while after it
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,9 @@ def _blocked(node: Node, uses: Mapping[Node, int], still: Callable[[Node], bool]
     """A sum for each of many cells over functions of smaller arrays."""
     if node.op != "sum" or node.type != "float64" or not node.dims:
         return None
-    factors, masks, _ = node.data
-    arrays = node.args[: factors + masks]
+    arrays, masks = _taken_apart(node, uses)
+    factors = len(arrays)
+    arrays += masks
     every = set(union(arrays))
     inner: dict[Node, None] = {}
     leaves: dict[Node, None] = {}
@@ -91,8 +92,23 @@ def _blocked(node: Node, uses: Mapping[Node, int], still: Callable[[Node], bool]
     smaller = all(set(leaf.dims) < every for leaf in leaves)
     if not inner or not smaller or any(set(array.dims) != every for array in arrays[:factors]):
         return None
-    leaves.update(dict.fromkeys(node.args[factors + masks :]))
-    return Fused(tuple(leaves), BlockedSum(node, tuple(inner), tuple(leaves)))
+    rest = node.args[sum(node.data[:2]) :]
+    leaves.update(dict.fromkeys(rest))
+    blocked = BlockedSum(node, (arrays[:factors], arrays[factors:]), tuple(inner), tuple(leaves))
+    return Fused(tuple(leaves), blocked)
+
+
+def _taken_apart(node: Node, uses: Mapping[Node, int]) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+    """The factors and masks of a sum; a product or a square of cells as its two factors."""
+    factors, masks, _ = node.data
+    arrays, others = node.args[:factors], node.args[factors : factors + masks]
+    product = arrays[0]
+    if factors == 1 and not masks and product.op == "map" and uses[product] == 1:
+        if product.data == "square":
+            return product.args * 2, ()
+        if product.data == "*" and all(set(a.dims) == set(product.dims) for a in product.args):
+            return product.args, ()
+    return arrays, others
 
 
 class BlockedSum:
@@ -100,21 +116,22 @@ class BlockedSum:
 
     Args:
         node: of operation ``sum``.
+        arrays: its factors and its masks.
         inner: the functions of cells that it is a sum of, arguments first.
         leaves: the arrays and numbers that they are made of, and what the sum is multiplied by.
     """
 
-    def __init__(self, node: Node, inner: Sequence[Node], leaves: Sequence[Node]) -> None:
-        factors, masks, _ = node.data
-        arrays = node.args[: factors + masks]
-        gone = tuple(axis for axis in union(arrays) if axis not in node.dims)
+    def __init__(
+        self, node: Node, arrays: tuple[Sequence[Node], Sequence[Node]], inner: Sequence[Node], leaves: Sequence[Node]
+    ) -> None:
+        gone = tuple(axis for axis in union([*arrays[0], *arrays[1]]) if axis not in node.dims)
         self._want = (*node.dims, *gone)
         self._kept = len(node.dims)
         self._aligners = [aligner(leaf.dims, self._want) for leaf in leaves]
         self._along = [node.dims[0] in leaf.dims for leaf in leaves]
         self._sizes = [(place, leaf.dims) for place, leaf in enumerate(leaves) if leaf.dims]
-        self._kernel = self._write(node, inner, leaves)
-        rest = node.args[factors + masks :]
+        self._kernel = self._write(arrays, inner, leaves)
+        rest = node.args[sum(node.data[:2]) :]
         self._rest = [list(leaves).index(argument) for argument in rest]
         self._finish = operations.multiplied(node)
 
@@ -134,18 +151,19 @@ class BlockedSum:
             # What each block goes through again is small, and should lie in the order in which it is read.
             given.append(leaf if along or np.ndim(leaf) < 2 else np.ascontiguousarray(leaf))
         out = np.empty(shape[: self._kept])
-        step = max(1, _BLOCK // prod(shape[1:]))
+        step = min(shape[0], max(1, _BLOCK // prod(shape[1:])))
         in_parts(
             lambda start, stop: self._kernel(start, stop, step, shape[1:], out, *given),
             shape[0], alone=prod(shape) < _ALONE,
         )  # fmt: skip
         return self._finish(out, [leaves[place] for place in self._rest], False)
 
-    def _write(self, node: Node, inner: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., None]:
+    def _write(
+        self, sources: tuple[Sequence[Node], Sequence[Node]], inner: Sequence[Node], leaves: Sequence[Node]
+    ) -> Callable[..., None]:
         text = Text()
         names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
-        factors, masks, _ = node.data
-        arrays = node.args[: factors + masks]
+        arrays, factors = [*sources[0], *sources[1]], len(sources[0])
         rooms = Rooms([arrays], inner)
         body = []
         for place, leaf in enumerate(leaves):

