@@ -88,6 +88,7 @@ class Bundle:
         self._heavy = any(node.data in _HEAVY for node in inner)
         self._kernel = _kernel(sums, self.inner, self.leaves)
         self._finish = _finish(sums, self.leaves)
+        self._small = _small(sums, self.inner, self.leaves)
 
     def run(self, *leaves: Any) -> tuple[Any, ...]:
         """The sums.
@@ -103,11 +104,12 @@ class Bundle:
         rows = len(leaves[self._first])
         if rows == 0:
             raise Refused(EMPTY)
+        if rows <= _BLOCK:
+            return self._small(rows, *leaves)
         alone = rows < _ALONE or not self._heavy
         parts = in_parts(lambda start, stop: self._kernel(start, stop, *leaves), rows, alone=alone)
         totals = parts[0] if alone else [sum(of_one[1:], start=of_one[0]) for of_one in zip(*parts, strict=True)]
-        found: tuple[Any, ...] = self._finish(*totals, *leaves)
-        return found
+        return self._finish(*totals, *leaves)
 
 
 def _kernel(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., Sequence[Any]]:
@@ -126,37 +128,58 @@ def _kernel(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node])
             t0 += dot(v4, v0)
     """
     text = Text()
+    cut = [place for place, leaf in enumerate(leaves) if leaf.dims]
+    names = {leaf: f"v{place}" if leaf.dims else f"l{place}" for place, leaf in enumerate(leaves)}
+    body, rooms = _body(sums, inner, names, text)
+    text.line(f"{' = '.join(_totals(sums))} = 0")
+    text.line(f"size = min(stop - start, {_BLOCK})")
+    for name, kind in rooms.items():
+        text.line(f"{name} = {text.name(np.empty)}(size, {text.name(DTYPES[kind])})")
+    text.line(f"for low in range(start, stop, {_BLOCK}):")
+    text.line(f"high = min(low + {_BLOCK}, stop)", 2)
+    if rooms:
+        text.line("if high - low < size:", 2)
+        for name in rooms:
+            text.line(f"{name} = {name}[: high - low]", 3)
+    for line in (*(f"v{place} = l{place}[low:high]" for place in cut), *body):
+        text.line(line, 2)
+    text.line(f"return ({', '.join(_totals(sums))},)")
+    return text.function(["start", "stop", *(f"l{place}" for place in range(len(leaves)))])
+
+
+def _small(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., tuple[Any, ...]]:
+    """A function (rows, leaves...) -> the sums over all rows, which fit one block: nothing is cut."""
+    text = Text()
     names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
+    ends = _endings(sums, dict(names), text)
+    body, rooms = _body(sums, inner, names, text)
+    text.line(f"{' = '.join(_totals(sums))} = 0")
+    for name, kind in rooms.items():
+        text.line(f"{name} = {text.name(np.empty)}(rows, {text.name(DTYPES[kind])})")
+    for line in (*body, *ends):
+        text.line(line)
+    text.line(f"return ({', '.join(_totals(sums))},)")
+    return text.function(["rows", *(f"l{place}" for place in range(len(leaves)))])
+
+
+def _totals(sums: Sequence[Node]) -> list[str]:
+    return [f"t{place}" for place in range(len(sums))]
+
+
+def _body(
+    sums: Sequence[Node], inner: Sequence[Node], names: dict[Node, str], text: Text
+) -> tuple[list[str], Mapping[str, Type]]:
+    """The lines that calculate the cells of a block and add them, and the arrays that they write into."""
     rooms = Rooms([_arrays(total) for total in sums], inner)
-    body: list[str] = []
-    for place, leaf in enumerate(leaves):
-        if leaf.dims:
-            names[leaf] = f"v{place}"
-            body.append(f"v{place} = l{place}[low:high]")
-    body += _added(sums, names, inner[:0], text)
+    body = _added(sums, names, inner[:0], text)
     for place, node in enumerate(inner):
         function = MAPS[node.data]
         given = [names[argument] for argument in node.args]
         names[node] = f"n{place}"
-        room = rooms.take(place, node) if isinstance(function, np.ufunc) else None
-        given += [] if room is None else [room]
+        given += [rooms.take(place, node)] if isinstance(function, np.ufunc) else []
         body.append(f"n{place} = {text.name(function)}({', '.join(given)})")
         body += _added(sums, names, inner[place : place + 1], text)
-    totals = ", ".join(f"t{place}" for place in range(len(sums)))
-    text.line(f"{' = '.join(totals.split(', '))} = 0")
-    text.line(f"size = min(stop - start, {_BLOCK})")
-    for name, kind in rooms.made.items():
-        text.line(f"{name} = {text.name(np.empty)}(size, {text.name(DTYPES[kind])})")
-    text.line(f"for low in range(start, stop, {_BLOCK}):")
-    text.line(f"high = min(low + {_BLOCK}, stop)", 2)
-    if rooms.made:
-        text.line("if high - low < size:", 2)
-        for name in rooms.made:
-            text.line(f"{name} = {name}[: high - low]", 3)
-    for line in body:
-        text.line(line, 2)
-    text.line(f"return ({totals},)")
-    return text.function(["start", "stop", *(f"l{place}" for place in range(len(leaves)))])
+    return body, rooms.made
 
 
 class Rooms:
@@ -236,20 +259,27 @@ def _finish(sums: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., tuple
     """A function (totals..., leaves...) -> the sums, multiplied by what was taken out of them, and looked at."""
     text = Text()
     names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
+    for line in _endings(sums, names, text):
+        text.line(line)
+    text.line(f"return ({', '.join(_totals(sums))},)")
+    return text.function([*_totals(sums), *names.values()])
+
+
+def _endings(sums: Sequence[Node], names: Mapping[Node, str], text: Text) -> list[str]:
+    """The lines that multiply the sums by what was taken out of them, and look whether they are finite."""
+    lines = []
     for place, total in enumerate(sums):
         factors, masks, scalars = total.data
         rest = [names[argument] for argument in total.args[factors + masks :]]
         for operator, scalar in zip(scalars, rest, strict=False):
-            text.line(f"t{place} = t{place} {operator} {scalar}")
+            lines.append(f"t{place} = t{place} {operator} {scalar}")
         for size in rest[len(scalars) :]:
-            text.line(f"if not {size}: {text.name(_refuse_empty)}()")
-            text.line(f"t{place} = t{place} * {text.name(DTYPES[total.type])}({size})")
+            lines.append(f"if not {size}: {text.name(_refuse_empty)}()")
+            lines.append(f"t{place} = t{place} * {text.name(DTYPES[total.type])}({size})")
         if total.type == "float64":
-            text.line(f"t{place} = t{place} + 0.0")
-            text.line(f"if t{place} - t{place} != 0.0: {text.name(_refuse_infinite)}()")
-    totals = [f"t{place}" for place in range(len(sums))]
-    text.line(f"return ({', '.join(totals)},)")
-    return text.function([*totals, *names.values()])
+            lines.append(f"t{place} = t{place} + 0.0")
+            lines.append(f"if t{place} - t{place} != 0.0: {text.name(_refuse_infinite)}()")
+    return lines
 
 
 def _refuse_empty() -> None:

@@ -103,6 +103,8 @@ class Program:
                 if query.replaces and len(parts) == 1:
                     scope[table[-1]] = parts[0]
         self._code: list[Code | None] = []
+        lowered = [place for place, refusal in enumerate(self.refusals) if refusal is None]
+        self._before = [frozenset(place for place in lowered if place < index) for index in range(len(self._queries))]
         self._kept: dict[Node, Any] = {}
         self._watched: list[tuple[Node, Any]] = []
         buffers, done = Buffers(), dict[Node, None]()
@@ -149,9 +151,9 @@ class Program:
         """The instructions of a statement, if it is lowered."""
         return self._code[index]
 
-    def before(self, index: int) -> set[int]:
+    def before(self, index: int) -> frozenset[int]:
         """The lowered statements in front of one, whose results it uses."""
-        return {place for place, code in enumerate(self._code[:index]) if code is not None}
+        return self._before[index]
 
     @property
     def lowered(self) -> int:

@@ -72,7 +72,8 @@ def _form(part: Relation) -> Form:
     }
     constants = tuple(place for place, value in enumerate(values) if not value.dims and value.valid is None)
     types, owned = tuple(value.type for value in values), tuple(map(_owned, values))
-    return Form(len(part.axes), names, types, dims, coordinates, constants, owned)
+    nullable = any(value.valid is not None for value in values)
+    return Form(len(part.axes), names, types, dims, coordinates, constants, nullable, owned)
 
 
 def _dims(value: Value) -> tuple[Axis, ...]:

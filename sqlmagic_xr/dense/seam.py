@@ -57,6 +57,7 @@ class Form:
         dims: for each column the axes along which it varies, by their places, in the order of its array's own.
         coordinates: the columns that are the coordinates of an axis, and which one.
         constants: the places of the columns that are one value, not NULL, for all rows.
+        nullable: whether a column may be NULL somewhere.
         owned: for each column whether its array is calculated anew at each step, and so nobody else's.
     """
 
@@ -66,6 +67,7 @@ class Form:
     dims: tuple[tuple[int, ...], ...]
     coordinates: Mapping[str, int]
     constants: tuple[int, ...]
+    nullable: bool
     owned: tuple[bool, ...]
 
 

@@ -114,7 +114,11 @@ class Chunk:
     def bounds(self, column: int) -> Bounds | None:
         """The bounds of a numeric column; None where it has another type, no value, or a NaN (which has no place)."""
         if column not in self._bounds:
-            known = span([_of_draft(draft.columns[column]) for draft in self.drafts]) if self.drafts else None
+            drafts = self.drafts
+            if len(drafts) == 1:
+                known = _of_draft(drafts[0].columns[column])
+            else:
+                known = span([_of_draft(draft.columns[column]) for draft in drafts])
             self._bounds[column] = _bounds(self.batch.column(column)) if known is None else known
         return self._bounds[column]
 
@@ -190,8 +194,9 @@ def span(parts: Sequence[Bounds | None]) -> Bounds | None:
 
 def _of_draft(cells: Any) -> Bounds | None:
     """The bounds of a number that is the same in all rows; None where that is not what it is."""
-    number = isinstance(cells, (np.integer, np.floating)) and cells == cells
-    return Bounds(cells.item(), cells.item(), True) if number else None
+    value = cells.item() if isinstance(cells, np.generic) else None
+    number = type(value) is int or (type(value) is float and value == value)
+    return Bounds(value, value, True) if number else None
 
 
 def _bounds(column: pa.Array) -> Bounds | None:

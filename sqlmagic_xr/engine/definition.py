@@ -100,7 +100,14 @@ class Definition:
 
     def indices(self, names: Sequence[str]) -> tuple[int, ...]:
         """The places of columns that are known to exist."""
-        return tuple(self.names.index(n) for n in names)
+        wanted = tuple(names)
+        if wanted not in self._indices:  # the same keys are asked for at every commit
+            self._indices[wanted] = tuple(self.names.index(name) for name in wanted)
+        return self._indices[wanted]
+
+    @cached_property
+    def _indices(self) -> dict[tuple[str, ...], tuple[int, ...]]:
+        return {}
 
 
 def stored(kind: pa.DataType) -> pa.DataType:

@@ -213,13 +213,12 @@ class Version:
 
     def not_shared(self, other: Version) -> int:
         """Bytes of this version's chunks that ``other`` does not hold."""
-        same = 0  # chunks at the beginning, which an append leaves as they are
-        for mine, theirs in zip(self.chunks, other.chunks, strict=False):
-            if mine is not theirs and not mine.begins(theirs):
-                break
-            same += 1
-        kept = {id(c) for c in other.chunks[same:]}
-        return sum([c.nbytes for c in self.chunks[same:] if id(c) not in kept])
+        mine, theirs = self.chunks, other.chunks
+        last = len(mine) - 1
+        if last >= 0 and mine[:last] == theirs[:last] and len(theirs) > last and mine[last].begins(theirs[last]):
+            return 0  # an append, as a training loop makes them
+        kept = {id(c) for c in theirs}
+        return sum([c.nbytes for c in mine if id(c) not in kept and not any(map(c.begins, theirs))])
 
     def _next(self, chunks: tuple[Chunk, ...], rows: int, added: tuple[Chunk, ...] | None = None) -> Version:
         return Version(self.name, self.number, self.definition, chunks, rows, self.lineage, self.commit, added)

@@ -58,18 +58,17 @@ class Drafting:
         """The rows as drafts; None where some are NULL, or have to be brought to the table's types or completed."""
         found = []
         for output in outputs:
-            places = self._places_of(output.form)
-            if places is None or any(valid is not None and not valid.all() for valid in output.valid):
+            form = output.form
+            places = self._places_of(form)
+            if places is None or (form.nullable and any(v is not None and not v.all() for v in output.valid)):
                 return None
-            if output.form.axes:
-                rows, columns = output.count, [_column(output, place) for place in places]
-            else:
-                # One row of scalars, if there is one.
-                rows, columns = 1 if output.present is None else output.count, [output.cells[p] for p in places]
-            if not all(isinstance(c, (np.generic, _Spread)) for c in columns):
-                return None
+            rows = output.count if form.axes or output.present is not None else 1
+            columns = tuple([_column(output, place) for place in places])
+            for column in columns:
+                if not isinstance(column, (np.generic, _Spread)):
+                    return None
             if rows:
-                found.append(Draft(rows, tuple(columns), self.definition.schema, rows * self._width // 8))
+                found.append(Draft(rows, columns, self.definition.schema, rows * self._width // 8))
         return found or None
 
     def _places_of(self, form: Form) -> tuple[int, ...] | None:

@@ -236,6 +236,10 @@ class _Reading:
 
     def grid(self, output: Output, fixed: Mapping[str, Any]) -> Grid | None:
         """What was written, as the scan reads it; None where no coordinate has the value of a fixed column."""
+        if not self.picked and output.present is None:
+            cells, valid = output.cells, output.valid
+            values = {name: Cells(new, cells[place], valid[place]) for name, place, new in self.columns}
+            return Grid(tuple([output.axes[place] for place in self.order]), self.key, values)
         chosen: dict[int, int] = {}
         for name, axis in self.picked:
             (places,) = np.nonzero(output.axes[axis] == fixed[name])

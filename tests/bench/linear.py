@@ -123,7 +123,7 @@ def duckdb_recursive(rows: pa.Table) -> Contender:
                 SELECT 0::BIGINT, 0.0::DOUBLE, 0.0::DOUBLE UNION ALL
                 {step} CROSS JOIN cur WHERE cur.step < {steps} GROUP BY cur.step, cur.a, cur.b)
                 SELECT * FROM cur"""
-            found = connection.execute(query).to_arrow_table()
+            found = connection.sql(query).to_arrow_table()
             return lambda: last_of(found.to_pandas())
 
         return run
