@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from .query import relations
 from .rows import arrange
 from .schema import ScratchSchema, provider
 from .scratch import Retention, ScratchTable, Version
-from .transaction import Entries, Entry, Moment, Transaction, View, Work
+from .transaction import Entries, Entry, Moment, Stated, Transaction, View, Work
 
 ABORTED = "the transaction is aborted: a statement in it has failed"
 ABORTED_HINT = "ROLLBACK ends it; nothing of it was kept."
@@ -45,7 +45,8 @@ class ScratchStore:
         self.retention = retention or Retention()
         self.lock_timeout = lock_timeout
         self._moment = Moment({})
-        self._turn = threading.Condition()
+        self._lock = threading.RLock()
+        self._turn = threading.Condition(self._lock)  # ``with`` goes by the lock itself, which is four times as quick
         self.schema = ScratchSchema(session, self.entries)
 
     # Reading
@@ -111,8 +112,7 @@ class ScratchStore:
 
     # Writing
 
-    @contextmanager
-    def writing(self, statement: str) -> Iterator[Work]:
+    def writing(self, statement: str) -> AbstractContextManager[Work]:
         """One statement: all of its changes are kept at the end of the block, or none.
 
         Inside a transaction they are kept for its COMMIT; outside they are committed at once.
@@ -120,24 +120,16 @@ class ScratchStore:
         Args:
             statement: what the history shall say.
         """
-        transaction: Transaction | None = None
-        try:
-            with self._turn:
-                self._await_turn()
-                transaction = self._moment.transaction
-                if transaction is None:
-                    work = Work(self._moment.entries, statement=statement)
-                    yield work
-                    self._commit(work)
-                else:
-                    self.check_usable()
-                    work = transaction.work.copy(statement)
-                    yield work
-                    transaction.work = work
-        except BaseException:
-            if transaction is not None:
-                transaction.failed = True
-            raise
+        transaction = self._mine()
+        return self._committing(statement) if transaction is None else Stated(transaction, statement, self.check_usable)
+
+    @contextmanager
+    def _committing(self, statement: str) -> Iterator[Work]:
+        with self._lock:
+            self._await_turn()
+            work = Work(self._moment.entries, statement=statement)
+            yield work
+            self._commit(work)
 
     def append(self, name: str, rows: Any, statement: str) -> int:
         """Add rows to a table, checked; returns how many. See :meth:`ScratchTable.append`."""
@@ -179,7 +171,7 @@ class ScratchStore:
         self._begin(Transaction())
 
     def _begin(self, transaction: Transaction) -> None:
-        with self._turn:
+        with self._lock:
             self._await_turn()
             if self._moment.transaction is not None:
                 raise UsageError("a transaction is open already", hint="COMMIT or ROLLBACK it first.")
@@ -192,7 +184,7 @@ class ScratchStore:
         Raises:
             UsageError: no transaction is open.
         """
-        with self._turn:
+        with self._lock:
             transaction = self._open("COMMIT")
             if transaction.failed:
                 self._end(self._moment.entries)
@@ -206,13 +198,13 @@ class ScratchStore:
         Raises:
             UsageError: no transaction is open.
         """
-        with self._turn:
+        with self._lock:
             self._open("ROLLBACK")
             self._end(self._moment.entries)
 
     def savepoint(self, name: str) -> None:
         """Remember this moment of the open transaction."""
-        with self._turn:
+        with self._lock:
             transaction = self._open("SAVEPOINT")
             self.check_usable()
             marks = {n: w for n, w in transaction.savepoints.items() if n != name}
@@ -220,14 +212,14 @@ class ScratchStore:
 
     def rollback_to(self, name: str) -> None:
         """Go back to a savepoint; an aborted transaction is usable again."""
-        with self._turn:
+        with self._lock:
             transaction = self._open("ROLLBACK TO SAVEPOINT")
             marks = self._savepoints_until(transaction, name)
             transaction.savepoints, transaction.work, transaction.failed = marks, marks[name], False
 
     def release(self, name: str) -> None:
         """Forget a savepoint and those after it."""
-        with self._turn:
+        with self._lock:
             transaction = self._open("RELEASE SAVEPOINT")
             self.check_usable()
             marks = self._savepoints_until(transaction, name)
@@ -257,7 +249,8 @@ class ScratchStore:
             if self._moment.transaction is mine:
                 self.commit()
         finally:
-            self._abandon(mine)
+            if self._moment.transaction is mine:
+                self._abandon(mine)
 
     @contextmanager
     def script(self) -> Iterator[None]:
@@ -339,7 +332,7 @@ class ScratchStore:
 
     def _abandon(self, transaction: Transaction | None) -> None:
         """Roll back that transaction if it is still open."""
-        with self._turn:
+        with self._lock:
             if transaction is not None and self._moment.transaction is transaction:
                 self._end(self._moment.entries)
 

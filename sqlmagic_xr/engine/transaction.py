@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -132,6 +132,32 @@ class Transaction:
         self.work = _NOTHING_YET
         self.failed = False
         self.savepoints: dict[str, Work] = {}
+
+
+class Stated:
+    """One statement of an open transaction: a context manager that keeps its work, or marks the transaction as failed.
+
+    Args:
+        transaction: the caller's own, so that nobody else writes.
+        statement: what the history shall say.
+        check: raises where the transaction has failed before.
+    """
+
+    __slots__ = ("_check", "_statement", "_transaction", "_work")
+
+    def __init__(self, transaction: Transaction, statement: str, check: Callable[[], None]) -> None:
+        self._transaction, self._statement, self._check = transaction, statement, check
+
+    def __enter__(self) -> Work:
+        self._check()
+        self._work = self._transaction.work.copy(self._statement)
+        return self._work
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None:
+            self._transaction.work = self._work
+        else:
+            self._transaction.failed = True
 
 
 class Moment(NamedTuple):
