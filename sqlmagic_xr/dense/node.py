@@ -1,7 +1,7 @@
 """The graph of a program: frozen nodes, each an array over named axes, equal nodes being one.
 
 A node is built once for equal operation, arguments and axes, so that what two statements of a step have in common is
-calculated once. Nothing is calculated here: :mod:`.program` does that.
+calculated once. Nothing is calculated here: :mod:`.running` does that.
 """
 
 from __future__ import annotations

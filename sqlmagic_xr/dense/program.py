@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..sql.syntax import Tree
-from .buffers import Buffers
-from .code import Code
-from .instructions import Still, scan
-from .lower import Lowering
+from .lowering.lower import Lowering
+from .lowering.relation import Relation
 from .node import Node, Refused, Type
-from .relation import Relation
+from .running.buffers import Buffers
+from .running.code import Code
+from .running.instructions import Still, scan
 from .seam import Changed, Output, Source
 from .tables import Table, Tables
 

@@ -37,6 +37,8 @@ class Extent:
         if self.log != before.log or not math.isfinite(space):
             return self
         low = self.low - space * (self.low < before.low)
+        if self.low >= 0 > low and not self.log:
+            low = 0.0  # a loss that falls towards zero needs no room below it
         return Extent(low, self.high + space * (self.high > before.high), self.log)
 
 

@@ -200,7 +200,6 @@ class _PanelView:
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         elif not self._text_axis:
-            axes.xaxis.set_major_locator(ticker.MaxNLocator(7, integer=panel.x.dtype.kind in "iu", min_n_ticks=1))
             axes.xaxis.set_major_formatter(_Plain())
 
     def _legend(self, names: list[str]) -> None:
@@ -228,6 +227,9 @@ class _PanelView:
         else:
             pad = (along.high - along.low) * 0.02 or 0.5
             self._axes.set_xlim(along.low - pad, along.high + pad)
+            most = 5 if along.high >= 1e4 else 7  # ticks, so that long labels do not touch
+            whole = panel.x.dtype.kind in "iu"
+            self._axes.xaxis.set_major_locator(ticker.MaxNLocator(most, integer=whole, min_n_ticks=1))
         self._limit_y(up)
 
     def _limit_y(self, up: Extent) -> None:
@@ -244,7 +246,8 @@ class _PanelView:
             low, high = max(low, -_LARGEST), min(high, _LARGEST)
             # A flat line stands in the middle of an axis whose ticks can be told apart.
             pad = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
-            low, high = low - pad, high + pad
+            # What is never negative has no axis below zero, but for the width of a line.
+            low, high = max(low - pad, -0.3 * pad) if up.low >= 0 < high else low - pad, high + pad
             self._axes.yaxis.set_major_locator(ticker.MaxNLocator(6))
             self._axes.yaxis.set_major_formatter(_Plain())
         self._axes.set_ylim(low, high)
@@ -266,7 +269,7 @@ class _PanelView:
             axis.set_minor_locator(ticker.NullLocator())
         elif decades > 1.2:
             axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.2 else (1.0, 3.0)))
-            axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.3g}"))
+            axis.set_major_formatter(ticker.FuncFormatter(_round))
             axis.set_minor_locator(ticker.LogLocator(subs=tuple(range(2, 10))))
         else:
             axis.set_major_locator(ticker.MaxNLocator(6))
@@ -303,6 +306,11 @@ def thin(
 def _label(name: str, panel: Panel) -> str:
     unit = panel.units.get(name)
     return f"{name} [{unit}]" if unit else name
+
+
+def _round(value: float, place: int) -> str:
+    """A round number as it is read aloud."""
+    return f"{value:.0f}" if 1 <= value < 1e6 else f"{value:.3g}"
 
 
 class _Plain(ticker.Formatter):

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..dense.lower import Lowering
+from ..dense.lowering.lower import Lowering
+from ..dense.lowering.relation import Relation
 from ..dense.node import Axis, Node, Refused, ancestors, union
-from ..dense.relation import Relation
 from ..dense.tables import Name, Table
 from ..sql.syntax import Tree, identifier, name_of, walk
 from ..train.explain import nbytes_shown

@@ -68,7 +68,7 @@ class Generations(Grids):
         self._readings: dict[tuple[Read, Form], _Reading | None] = {}
 
     def table(self, name: Name) -> Table | None:
-        """See :class:`..dense.lower.Tables`."""
+        """See :class:`..dense.lowering.lower.Tables`."""
         version = self._version(name)
         if version is None or name[-1] not in self._inserted:
             return super().table(name)
@@ -107,7 +107,7 @@ class Generations(Grids):
         return pa.Table.from_batches(rows_where(version, keys), schema=version.definition.schema)
 
     def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
-        """See :class:`..dense.program.Source`."""
+        """See :class:`..dense.seam.Source`."""
         return self._last(read, fixed) or super().grid(read, fixed)
 
     def settled(self, table: Name) -> bool:

@@ -52,7 +52,7 @@ def parameter_types(values: Mapping[str, Any]) -> dict[str, Type]:
 
 
 class Grids:
-    """The grids of Arrow tables: the :class:`..dense.program.Source` and the ``Tables`` of a program.
+    """The grids of Arrow tables: the :class:`..dense.seam.Source` and the ``Tables`` of a program.
 
     Args:
         fetch: gives the rows of a table as they are now, the same object as long as nothing has changed; None for none.
@@ -108,7 +108,7 @@ class Grids:
         return found
 
     def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
-        """See :class:`..dense.program.Source`."""
+        """See :class:`..dense.seam.Source`."""
         state, known = self.state(read.table), self._grids.get(read)
         if known is not None and known[0] is state and known[1] == fixed:
             return known[2]

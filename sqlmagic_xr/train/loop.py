@@ -190,11 +190,13 @@ class Training:
         ]  # fmt: skip
 
     def _restart(self) -> str:
-        """Drop all generations but the first; returns what was dropped, for a person."""
+        """Drop all generations but the first; returns what was dropped, for a person; "" for nothing."""
         table = self._task.table
         with self._context.store.writing("a training run restarts") as work:
             version = work.table(table)
             gone = self._trajectory.behind(version, self._start)
+            if not len(gone):
+                return ""
             work.put(table, version.without(gone), 0, len(gone))
         rows = f"{len(gone):,} row" + ("" if len(gone) == 1 else "s")
         are = "is" if len(gone) == 1 else "are"

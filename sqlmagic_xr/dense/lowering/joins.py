@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ..sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend
-from ..sql.syntax import Tree, identifier, name_of, span_of
+from ...sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend
+from ...sql.syntax import Tree, identifier, name_of, span_of
+from ..node import INTEGERS, Graph, Node, Refused, Type, Value
+from ..tables import Name, Table
 from .clauses import Joining, joining, relabel
-from .node import INTEGERS, Graph, Node, Refused, Type, Value
 from .outer import extended
 from .relation import Relation, cross, equate, restrict
 from .scalar import Scalars
 from .scans import Fixing, Scans, fixed_by, fixing
-from .tables import Name, Table
 
 Scope = Mapping[str, Relation]
 """The relations that WITH, or an earlier statement of the step, has named."""

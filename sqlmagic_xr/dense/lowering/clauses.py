@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..sql.expression import Call, Column, Expression, Literal, descend, from_tree
-from ..sql.syntax import Tree, identifier, name_of, span_of
-from .node import Refused, Value
+from ...sql.expression import Call, Column, Expression, Literal, descend, from_tree
+from ...sql.syntax import Tree, identifier, name_of, span_of
+from ..node import Refused, Value
 from .relation import Relation, refuse_unheld
 
 Item = tuple[str, Expression | None, Value | None]

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from ..lowering.relation import Relation
+from ..node import Node, ancestors
+from ..seam import Output, Source
 from .blocks import Member, bundles
 from .buffers import Buffers
 from .fusion import fused
 from .instructions import Instruction, Still, function_of, parameter, scan
-from .node import Node, ancestors
 from .quick import Quick, quick
-from .relation import Relation
 from .result import Result
-from .seam import Output, Source
 
 
 class Code:

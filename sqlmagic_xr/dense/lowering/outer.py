@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..sql.expression import Call, Column, Expression
-from .node import FLOATS, SECOND, Axis, Graph, Node, Refused, Value
+from ...sql.expression import Call, Column, Expression
+from ..node import FLOATS, SECOND, Axis, Graph, Node, Refused, Value
 from .relation import Named, Relation, alike, apart
 
 

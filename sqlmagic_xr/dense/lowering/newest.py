@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
-from ..sql.expression import Call, Column, descend, from_tree
-from ..sql.syntax import Tree, identifier, name_of, span_of
+from ...sql.expression import Call, Column, descend, from_tree
+from ...sql.syntax import Tree, identifier, name_of, span_of
+from ..node import Refused
+from ..tables import Extreme, Name, Table
 from .clauses import order_keys
 from .grouping import is_aggregate
 from .joins import Scope
-from .node import Refused
 from .relation import Named, Relation
 from .scans import Scans
-from .tables import Extreme, Name, Table
 
 _EXTREMES: dict[str, Literal["max", "min"]] = {"max": "max", "min": "min"}
 

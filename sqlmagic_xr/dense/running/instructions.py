@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import DTYPES
+from ..grid import Grid
+from ..node import FIRST, Node, Refused
+from ..seam import Changed, Source
+from ..tables import Read
 from . import align, operations
 from .align import Alignment
-from .arrays import DTYPES
 from .buffers import Buffers
-from .grid import Grid
-from .node import FIRST, Node, Refused
-from .seam import Changed, Source
-from .tables import Read
 
 Instruction = tuple[Node, tuple[Node, ...], Callable[..., Any]]
 """A node, what it is calculated from, and by what."""

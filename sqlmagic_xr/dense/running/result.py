@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..lowering.relation import Relation
+from ..node import Axis, Node, Refused, Value
+from ..seam import Form, Output
 from . import align
-from .node import Axis, Node, Refused, Value
-from .relation import Relation
-from .seam import Form, Output
 from .text import Text
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..sql.expression import Call, Expression, Star
-from .node import INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
+from ...sql.expression import Call, Expression, Star
+from ..node import INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
 from .relation import Relation, axis_of
 from .scalar import Scalars, refuse, refuse_failing
 

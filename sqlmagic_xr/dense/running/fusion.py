@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import DTYPES, MAPS
+from ..node import Node, Refused, union
 from . import operations
 from .align import aligner
-from .arrays import DTYPES, MAPS
 from .blocks import Rooms, in_parts
-from .node import Node, Refused, union
 from .text import Text
 
 _BLOCK = 65_536  # cells of a block: of float64 half a megabyte, which fits a core's own cache

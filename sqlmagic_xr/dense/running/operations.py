@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import DTYPES, MAPS, total_order
+from ..node import Axis, Node, Refused, union
 from .align import aligner
-from .arrays import DTYPES, MAPS, total_order
 from .buffers import Buffers
 from .contract import Labels, contract
-from .node import Axis, Node, Refused, union
 
 _LARGEST = 100_000_000  # cells of a product that is formed: 0.8 GB of float64
 _FAR = 1e6  # the square of how many deviations the mean may lie from zero

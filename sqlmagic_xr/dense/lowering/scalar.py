@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import reduce
 
-from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, to_sql
-from .arrays import COMPARISONS, UNARY
-from .instants import instants, typed_string
-from .node import (
+from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, to_sql
+from ..arrays import COMPARISONS, UNARY
+from ..instants import instants, typed_string
+from ..node import (
     FLOATS,
     INSTANTS,
     INTEGERS,

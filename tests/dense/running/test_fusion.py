@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 from datafusion import SessionContext
 
-from sqlmagic_xr.dense.fusion import BlockedSum
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.dense.running.fusion import BlockedSum
 from sqlmagic_xr.sql.syntax import parse_one
 from sqlmagic_xr.train.gridded import Grids, arrow
 

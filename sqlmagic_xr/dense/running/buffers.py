@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .grid import Array
+from ..grid import Array
 
 SMALL = 4096
 """Cells; smaller arrays come from memory that Python keeps at hand."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..sql.expression import Call, from_tree
-from .node import NUMBERS, Graph, Refused, Value
+from ...sql.expression import Call, from_tree
+from ..node import NUMBERS, Graph, Refused, Value
 from .relation import Relation
 from .scalar import Scalars, refuse
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import opt_einsum
 
+from ..grid import Array
+from ..node import Refused
 from .buffers import Buffers
-from .grid import Array
-from .node import Refused
 
 Labels = tuple[int, ...]
 """The axes of an array, as numbers."""

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from ..sql.expression import Call, Column, Expression, Literal, Opaque, descend, from_tree
-from ..sql.syntax import Tree, identifier, span_of
+from ...sql.expression import Call, Column, Expression, Literal, Opaque, descend, from_tree
+from ...sql.syntax import Tree, identifier, span_of
+from ..node import Graph, Node, Refused, Type, Value
+from ..tables import Name, Table, Tables
 from .clauses import Item, conjuncts, group_keys, narrowed, order_keys, relabel, star
 from .grouping import Grouping, is_aggregate
 from .joins import Fixed, Scope, source
 from .newest import extremes, first_row
-from .node import Graph, Node, Refused, Type, Value
 from .relation import Named, Relation, apart, restrict
 from .scalar import Scalars, Special, refuse_failing
 from .scans import Scans, no_column
-from .tables import Name, Table, Tables
 from .window import row_number
 
 Found = TypeVar("Found")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend
-from .node import FLOATS, Axis, Graph, Node, Refused, Value, ancestors
+from ...sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend
+from ..node import FLOATS, Axis, Graph, Node, Refused, Value, ancestors
+from ..tables import Extreme, Name, Read, Table
 from .relation import Named, Relation
 from .scalar import Scalars
-from .tables import Extreme, Name, Read, Table
 
 Constant = Callable[[Expression], Value]
 """Lowers an expression without columns; a subquery in it is one of one value."""

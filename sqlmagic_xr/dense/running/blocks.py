@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import DTYPES, MAPS
-from .node import Axis, Node, Refused, Type
+from ..arrays import DTYPES, MAPS
+from ..node import Axis, Node, Refused, Type
 from .operations import EMPTY, masked_product
 from .text import Text
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .grid import Array
-from .node import Axis, Refused
+from ..grid import Array
+from ..node import Axis, Refused
 
 
 @dataclass(frozen=True, eq=False, slots=True)

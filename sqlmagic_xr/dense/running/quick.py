@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import DTYPES, MAPS
+from ..node import NUMBERS, Node
+from ..seam import Output, Source
 from .align import aligner
-from .arrays import DTYPES, MAPS
 from .blocks import Member
 from .buffers import SMALL
 from .instructions import Instruction, refuse_holes
-from .node import NUMBERS, Node
 from .result import Result
-from .seam import Output, Source
 from .text import Text
 
 Quick = Callable[[dict[Node, Any], Source, Mapping[str, Any]], list[Output]]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from ..errors import Span
-from ..sql.expression import Column
-from .node import (
+from ...errors import Span
+from ...sql.expression import Column
+from ..node import (
     FIRST,
     FLOATS,
     GATHER,

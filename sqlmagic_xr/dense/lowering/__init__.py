@@ -1,0 +1,1 @@
+"""Queries as one graph of named arrays."""

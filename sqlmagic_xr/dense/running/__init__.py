@@ -1,0 +1,1 @@
+"""The graph calculated: NumPy, statement by statement."""
