@@ -14,6 +14,9 @@ MOST = 64
 LIGHT = 128
 """Drafts of more rows than this are lighter than the rows written out; as many as there are of them are kept."""
 
+HEAVY = 2**20
+"""Bytes from which on a draft counts among those that older versions hold."""
+
 
 class Cells(Protocol):
     """The values of a column that are not written out row by row."""

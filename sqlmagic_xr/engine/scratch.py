@@ -14,6 +14,7 @@ import pyarrow as pa
 from ..errors import UnknownNameError
 from .chunk import Bounds, Chunk, append, span
 from .definition import Definition
+from .draft import HEAVY
 from .keys import Rows
 
 if TYPE_CHECKING:
@@ -216,7 +217,10 @@ class Version:
         mine, theirs = self.chunks, other.chunks
         last = len(mine) - 1
         if last >= 0 and mine[:last] == theirs[:last] and len(theirs) > last and mine[last].begins(theirs[last]):
-            return 0  # an append, as a training loop makes them
+            # An append, as a training loop makes them: all is shared, until a reader of a newer version has it written
+            # out. Then the drafts are this version's alone; small ones are not worth counting.
+            newest = mine[last].drafts[-1].nbytes
+            return newest if newest > HEAVY else 0
         kept = {id(c) for c in theirs}
         return sum([c.nbytes for c in mine if id(c) not in kept and not any(map(c.begins, theirs))])
 

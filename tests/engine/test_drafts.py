@@ -127,6 +127,16 @@ class TestReading:
         with pytest.raises(Exception, match="no version 6 any more"):
             table.at(6)
 
+    def test_large_drafts_count_since_a_reader_may_have_the_others_written_out(self):
+        db = Db()
+        db.store.retention = Retention(versions=10, nbytes=3 * 2**21)
+        table = table_of(db)
+        for step in range(8):
+            keep(db, draft(step, np.ones(2**17)))  # three megabytes each
+        assert len(table.at(table.version - 1)) == 7 * 2**17
+        with pytest.raises(Exception, match=f"no version {table.version - 4} any more"):
+            table.at(table.version - 4)
+
 
 class TestChecks:
     def test_a_key_that_is_there_already(self, db):
