@@ -17,6 +17,7 @@ from .node import Node, Refused, Type
 from .running.buffers import Buffers
 from .running.code import Code
 from .running.instructions import Still, scan
+from .running.summary import Summary, summary
 from .seam import Changed, Output, Source
 from .tables import Table, Tables
 
@@ -150,6 +151,11 @@ class Program:
     def code(self, index: int) -> Code | None:
         """The instructions of a statement, if it is lowered."""
         return self._code[index]
+
+    def summary(self, index: int) -> Summary | None:
+        """What a statement keeps, reads and does at each step; None where it is not lowered."""
+        code = self._code[index]
+        return None if code is None else summary(code, self._kept)
 
     def before(self, index: int) -> frozenset[int]:
         """The lowered statements in front of one, whose results it uses."""

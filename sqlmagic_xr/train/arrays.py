@@ -11,7 +11,7 @@ from ..dense.seam import Output
 from ..errors import SqlError, UnsupportedError
 from ..sql.parameters import parameters_of
 from .drafts import Drafting, apart
-from .explain import Explained, Note, title_of
+from .explain import Explained, Note, nbytes_shown, title_of
 from .generations import Generations
 from .gridded import arrow, parameter_types
 from .hoist import default_budget
@@ -58,6 +58,15 @@ class ArrayExecutor:
         if self.insist:
             raise self.refusal(statement, Refused(found))
         return found
+
+    def notes(self, index: int) -> list[Note]:
+        """What a statement keeps, reads and does as array code."""
+        found = self._program.summary(index) if self._program is not None else None
+        if found is None:
+            return []
+        kept = [Note("kept", name, f"{rows:,} rows, {nbytes_shown(nbytes)}") for name, rows, nbytes in found.kept]
+        state = [Note("state", f"{name} where {key}" if key else name) for name, key in found.state]
+        return [*kept, *state, Note("each step", f"array code: {found.said}" if found.said else "array code")]
 
     def refusal(self, prepared: Prepared, reason: Refused) -> SqlError:
         """The error of a statement that has to be array code and is not."""
@@ -152,11 +161,7 @@ class ArrayRunner:
     def explain(self) -> Explained:
         """Who runs the statement, and why not arrays."""
         if self._reason is None:
-            return Explained(
-                title_of(self._prepared.statement),
-                "dense",
-                (Note("array code", "sums of products and maps over named axes"),),
-            )
+            return Explained(title_of(self._prepared.statement), "dense", self._executor.notes(self._index))
         told = self._fallback.explain()
         note = Note("not dense", "", self._reason.reason)
         return Explained(told.title, told.executor, (note, *told.notes), told.sql)
