@@ -1,6 +1,8 @@
 """Functions whose derivatives of order 3 are measured, by kind; tests and the benchmark read them."""
 # ruff: noqa: E501 - a row of a table is one line
 
+from sqlmagic_xr.sql.syntax import walk
+
 NAMES = ("sin", "tanh", "exp", "atan")
 
 
@@ -23,6 +25,12 @@ def growth(sql, text):
     """The characters of ``SELECT <derivative> AS g FROM d`` as it is written, its CTEs included, but not those of
     ``SELECT AS g FROM d``, over the characters of the function."""
     return (len(sql) - len("SELECT  AS g FROM d")) / len(text)
+
+
+def operations(tree):
+    """How many functions, operators, CASEs and CASTs a statement's tree has, its CTEs included."""
+    kinds = ("BinaryOp", "UnaryOp", "Function", "Case", "Cast")
+    return sum(kind in node for node in walk(tree) for kind in kinds)
 
 
 # kind -> (how many times the function's characters order 3 may have, the functions)
