@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SHARE = 0.075  # of the time is planned with; what cannot be foreseen has the rest of a tenth
+SHARE = 0.07  # of the time, for pictures; text, messages in other threads and surprises have the rest of a tenth
 _MOST = 0.1  # of the time, in all
 _REST = 0.25  # seconds: a person sees no more than four pictures a second
 _HORIZON = 10.0  # seconds that a run is trusted to last, where it has so many steps to make

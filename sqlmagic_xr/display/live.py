@@ -69,7 +69,7 @@ class LiveMonitor:
     ) -> None:  # fmt: skip
         self._control, self._display = control, display
         self._log = self._drawn_log = log
-        self._budget, self._pace = budget or Budget(), pace or Pace(times=50)
+        self._budget, self._pace = budget or Budget(), pace or Pace(times=100)
         self._panels: tuple[Panel, ...] = ()
         self._newest = Newest()
         self._stale = self._resting = False

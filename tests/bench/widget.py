@@ -62,8 +62,14 @@ spent, begun, TAKEN = [0.0], [0.0, 0.0, 0.0], []
 
 def threads():
     """Processor time of the kernel's own threads but the one that runs cells."""
-    others = [t for t in threading.enumerate() if t is not threading.main_thread() and "sqlmagic" not in t.name]
-    return sum(time.clock_gettime(time.pthread_getcpuclockid(t.ident)) for t in others)
+    total = 0.0
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and "sqlmagic" not in thread.name:
+            try:
+                total += time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+            except OSError:  # it has ended meanwhile
+                pass
+    return total
 
 def watch():
     from sqlmagic_xr.display import live
@@ -121,8 +127,9 @@ class Kernel:
         line = f"%%xsql_train --restart -n {steps} -q" + ("" if show else " --no-display")
         self.run("\n".join([line, ";\n".join([DESCEND, *_PANELS[panels]])]))
         # The cells around it are clocked as well, and take no time.
-        told = self.run("print(json.dumps(max(TAKEN, key=lambda taken: taken['wall'])))")
-        return Taken(**json.loads(told))
+        told = json.loads(self.run("print(json.dumps([max(TAKEN, key=lambda taken: taken['wall']), len(TAKEN)]))"))
+        assert told[1] == 2, "the clocks have missed a cell"  # the one that clears and the one that trains
+        return Taken(**told[0])
 
 
 @contextmanager
