@@ -22,41 +22,36 @@ from ..sql.expression import Expression
 
 
 @dataclass(frozen=True, eq=False)
-class Intermediate(Expression):
+class _Mark(Expression):
+    """An expression that is marked for what becomes of it."""
+
+    value: Expression
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return (self.value,)
+
+    def rebuilt(self, parts: Iterable[Expression]) -> Expression:
+        (value,) = parts
+        return replace(self, value=value)
+
+
+@dataclass(frozen=True, eq=False)
+class Intermediate(_Mark):
     """A value that arithmetic leaves whole.
 
     Attributes:
         value: what it stands for.
     """
 
-    value: Expression
-
-    @property
-    def parts(self) -> tuple[Expression, ...]:  # noqa: D102 - see Expression
-        return (self.value,)
-
-    def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
-        (value,) = parts
-        return replace(self, value=value)
-
 
 @dataclass(frozen=True, eq=False)
-class Below(Expression):
+class Below(_Mark):
     """What is computed row by row below a SELECT, since the SELECT's aggregates read it: the maximum of a group.
 
     Attributes:
         value: what it stands for, a call over a window.
     """
-
-    value: Expression
-
-    @property
-    def parts(self) -> tuple[Expression, ...]:  # noqa: D102 - see Expression
-        return (self.value,)
-
-    def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
-        (value,) = parts
-        return replace(self, value=value)
 
 
 def reads_below(expression: Expression) -> bool:

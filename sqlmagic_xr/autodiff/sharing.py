@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, unique
+from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, descend, unique
 from ..sql.scope import is_aggregate
 from .collect import tidied
 from .dissolve import Plain, intermediate, joined, plain
@@ -214,17 +214,8 @@ class _Naming:
 
 
 def _stand_ins(expression: Expression) -> set[str]:
-    found: set[str] = set()
-    seen: set[int] = set()
-    todo = [expression]
-    while todo:
-        node = todo.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            todo += node.parts
-            if isinstance(node, Column) and node.path[0].startswith("\0"):
-                found.add(node.path[0])
-    return found
+    columns = (node for node in descend(expression) if isinstance(node, Column))
+    return {column.path[0] for column in columns if column.path[0].startswith("\0")}
 
 
 def _numbered(roots: list[Expression]) -> Iterator[tuple[str, Expression]]:
