@@ -7,15 +7,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..dense.node import Refused
+from ..dense.program import Program, Query
 from ..errors import SqlError
+from ..sql.parameters import parameters_of
 from ..sql.syntax import parse_one
+from .gridded import Grids, parameter_types
 
 if TYPE_CHECKING:
     from ..engine.context import Context
 
+_NO_TABLES = Grids(lambda name: None, lambda name: ())
+
 
 class Expression:
-    """An expression that is evaluated by the engine, again and again.
+    """An expression that is evaluated again and again: as array code, or by the engine where that is not to be had.
 
     Args:
         context: evaluates it.
@@ -33,6 +39,9 @@ class Expression:
         query = f"SELECT (\n{text}\n) AS value" + (f" FROM {source}" if source else "")
         with self._told():
             self.prepared = context.prepare(parse_one(query))
+        self._names = sorted(parameters_of(self.prepared.tree or {}))
+        self._kinds: list[type] = []  # of the parameters' values, for which the program was made
+        self._program: Program | None = None
 
     def value(self, values: Mapping[str, Any]) -> Any:
         """Its value as a Python object.
@@ -41,7 +50,25 @@ class Expression:
             values: the parameters by name.
         """
         with self._told():
-            return self.prepared.run(values).to_arrow_table().column(0)[0].as_py()
+            try:
+                return self._by_arrays(values)
+            except Refused:
+                return self.prepared.run(values).to_arrow_table().column(0)[0].as_py()
+
+    def _by_arrays(self, values: Mapping[str, Any]) -> Any:
+        """The value, in a hundredth of the time that the engine takes to plan a query.
+
+        Raises:
+            Refused: array code does not know the expression, or what these values make of it.
+        """
+        kinds = [type(values.get(name)) for name in self._names]
+        if self._program is None or kinds != self._kinds:
+            types = parameter_types({name: values[name] for name in self._names if name in values})
+            query = Query((self.prepared.tree or {}).get("Query"))
+            self._program, self._kinds = Program([query], _NO_TABLES, types), kinds
+        (output,) = self._program.step(_NO_TABLES, values).run(0)
+        known = output.valid[0]
+        return None if known is not None and not known else output.cells[0].item()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
