@@ -199,13 +199,17 @@ def _newer(before: Version, outputs: Sequence[Output]) -> frozenset[str]:
     """See :class:`_Written`."""
     names = before.definition.names
     found = set()
-    for place in outputs[0].form.constants if len(outputs) == 1 else ():
-        name, value = outputs[0].form.names[place], outputs[0].cells[place]
-        if isinstance(value, np.integer):
-            span = before.span(names.index(name))
-            if span is not None and isinstance(span.high, int) and value > span.high:
-                found.add(name)
+    for place in outputs[0].form.constants:
+        name = outputs[0].form.names[place]
+        span = before.span(names.index(name)) if isinstance(outputs[0].cells[place], np.integer) else None
+        if span is not None and isinstance(span.high, int) and all(_exceeds(o, name, span.high) for o in outputs):
+            found.add(name)
     return frozenset(found)
+
+
+def _exceeds(output: Output, name: str, value: int) -> bool:
+    place = output.form.names.index(name)
+    return place in output.form.constants and bool(output.cells[place] > value)
 
 
 def _none_before(before: Version, fixed: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.errors import UnsupportedError
 from sqlmagic_xr.train import generations
+from sqlmagic_xr.train.events import Stepped
 from sqlmagic_xr.train.start import train
 
 LINE = """
@@ -140,6 +141,19 @@ def test_a_statement_that_stops_being_array_code_goes_on_relationally():
     train(other, text, steps=5, verbatim=True)
     left, right = (c.scratch("params").to_arrow().to_pandas().to_numpy(float) for c in (ctx, other))
     np.testing.assert_allclose(left, right, rtol=1e-10)
+
+
+def test_a_state_of_several_layers_is_read_from_what_was_calculated():
+    """Nobody reads the tables, so that no generation is ever written out."""
+    ctx = context()
+    for cell, table in TASKS.values():
+        for event in train(ctx, cell, steps=8, params={"lr": 0.01}, executor="dense", stream=True, every=99):
+            if isinstance(event, Stepped) and event.step == 8:  # the end shows the newest generation, and so reads it
+                assert len(ctx.store.table(table).chunks[-1].drafts) >= 8, table
+        other = context()
+        train(other, cell, steps=8, params={"lr": 0.01}, verbatim=True)
+        mine, theirs = trajectory(ctx, table), trajectory(other, table)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12, err_msg=table)
 
 
 def test_a_table_changed_from_outside_between_runs_is_read_anew():
