@@ -28,7 +28,7 @@ SELECT step, AVG(power(d.y - (a*d.x + b), 2)) AS loss FROM d CROSS JOIN params G
 -- the line
 SELECT step, a, b FROM params ORDER BY step
 """
-TRAIN = "%%xsql_train --steps 100000 -p lr=0.01 --tune lr=1e-3:1 -o run" + STEP + CURVES
+TRAIN = "%%xsql_train --steps 10000000 -p lr=0.01 --tune lr=1e-3:1 -o run" + STEP + CURVES
 TELL = """
 rows = len(ctx.scratch("params"))
 print("TOLD", run.status, run.parameters[-1].value, rows == run.generation + 1 == run.curve.num_rows)
@@ -138,7 +138,7 @@ def test_pictures_of_several_panels_and_of_a_single_step_in_the_dark(open_notebo
     theme.write_text('{"theme": "JupyterLab Dark"}')
     try:
         bins = "\n-- where a was\nSELECT floor(a * 20) / 20 AS a, COUNT(*) AS steps FROM params GROUP BY 1 ORDER BY 1"
-        three = "%%xsql_train --restart --log-y --steps 100000 -p lr=0.01" + STEP + CURVES.rstrip() + ";" + bins
+        three = "%%xsql_train --restart --log-y --steps 10000000 -p lr=0.01" + STEP + CURVES.rstrip() + ";" + bins
         single = "%%xsql_train --restart --steps 1 -p lr=0.01" + STEP + CURVES
         book = open_notebook([SETUP, three, single])
         book.run(0)
