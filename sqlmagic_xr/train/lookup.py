@@ -67,7 +67,7 @@ def extreme(version: Version, column: str, which: Literal["max", "min"]) -> int 
 def has_nulls(version: Version, column: str) -> bool:
     """Whether some row has NULL there."""
     place = version.definition.names.index(column)
-    return any(chunk.batch.column(place).null_count for chunk in version.chunks)
+    return any(not chunk.drafts and chunk.batch.column(place).null_count for chunk in version.chunks)
 
 
 Environment = Mapping[str, Any]
