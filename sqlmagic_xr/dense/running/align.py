@@ -11,6 +11,8 @@ import numpy as np
 from ..grid import Array
 from ..node import Axis, Refused
 
+_FEW = 16  # cells that are copied sooner than looked at
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Alignment:
@@ -18,13 +20,14 @@ class Alignment:
 
     Attributes:
         coordinates: the coordinates, distinct.
-        first: which cells along the first partner's axis are meant; None where all are, in their order.
+        first: which cells along the first partner's axis are meant, as places or as a slice; None where all are, in
+            their order.
         second: the same for the second partner.
         found: which cells have a second partner; None where all have.
     """
 
     coordinates: Array
-    first: Array | None = None
+    first: Array | slice | None = None
     second: Array | None = None
     found: Array | None = None
 
@@ -97,7 +100,17 @@ def restrict(axis: Alignment, condition: Array) -> Alignment:
     if condition.all():
         return Alignment(axis.coordinates)
     (kept,) = np.nonzero(condition)
-    return Alignment(axis.coordinates[kept], kept)
+    cells = _evenly(kept)
+    return Alignment(axis.coordinates[cells], cells)
+
+
+def _evenly(places: Array) -> Array | slice:
+    """Some places as a slice where they lie evenly, as those of a mini-batch do: then no cell is copied."""
+    if len(places) < _FEW:
+        return places
+    stride = int(places[1] - places[0])
+    even = bool((places[1:] - places[:-1] == stride).all())
+    return slice(int(places[0]), int(places[-1]) + 1, stride) if even else places
 
 
 def distinct(rows: Alignment, cells: Array) -> Alignment:
@@ -111,7 +124,7 @@ def distinct(rows: Alignment, cells: Array) -> Alignment:
 def member(values: Alignment) -> Array:
     """Which of the distinct values each row has: rows by values."""
     codes = values.first
-    assert codes is not None
+    assert isinstance(codes, np.ndarray)
     if codes.size * len(values.coordinates) > 50_000_000:
         raise Refused("too many groups for arrays")
     return np.asarray(codes[:, None] == np.arange(len(values.coordinates)))

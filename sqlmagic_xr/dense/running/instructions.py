@@ -145,9 +145,12 @@ def _remembered(function: Callable[..., Any]) -> Callable[[Node], Callable[..., 
 
 def _take(node: Node) -> Callable[..., Any]:
     place, side = node.data
+    before = (slice(None),) * place
 
     def take(array: Any, alignment: Alignment) -> Any:
         index = alignment.first if side == FIRST else alignment.second
+        if isinstance(index, slice):
+            return array[(*before, index)]
         return array if index is None else np.take(array, index, axis=place)
 
     return take

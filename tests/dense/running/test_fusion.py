@@ -7,6 +7,7 @@ from datafusion import SessionContext
 
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.dense.running.align import Alignment, restrict
 from sqlmagic_xr.dense.running.fusion import BlockedSum
 from sqlmagic_xr.sql.syntax import parse_one
 from sqlmagic_xr.train.gridded import Grids, arrow
@@ -123,3 +124,31 @@ def test_a_negative_zero_is_before_a_zero():
 def test_a_nan_that_is_sorted_is_refused():
     with pytest.raises(Refused, match="NaN"):
         by_arrays(FIRST.format("c.v"), centres(np.nan, 1.0))
+
+
+BATCHES = {
+    "even": "i % 3 = 1", "every second from the end": "i % 2 = 1 AND i > 20", "uneven": "i % 3 <> 1", "one": "i = 7",
+    "few": "i % 30 = 2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_batch_of_rows_is_the_rows_of_its_condition(name):
+    data = tables(100)
+    batch = f"WITH b AS (SELECT i, p, v FROM d WHERE {BATCHES[name]}) "
+    for sql in (
+        f"{batch} SELECT b.i, c.k, SUM(b.v * c.v) AS s FROM b JOIN c ON b.p = c.p GROUP BY b.i, c.k",
+        f"{batch} SELECT b.p AS i, c.k, SUM(b.v * c.v) AS s FROM b CROSS JOIN c WHERE c.p = 2 GROUP BY b.p, c.k",
+        f"{batch} SELECT b.i, SUM(tanh(b.v) - d.v) AS s FROM b JOIN d ON b.i = d.i AND b.p = d.p GROUP BY b.i",
+    ):
+        theirs = rows_of(by_datafusion(sql, data))
+        for mine in map(rows_of, by_arrays(sql, data)):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_rows_that_lie_evenly_are_looked_at_where_they_are():
+    rows, condition = Alignment(np.arange(100)), np.arange(100) % 5 == 2
+    assert restrict(rows, condition).first == slice(2, 98, 5)
+    assert restrict(rows, condition).coordinates.tolist() == list(range(2, 100, 5))
+    condition[50] = True
+    assert restrict(rows, condition).first.tolist() == np.flatnonzero(condition).tolist()
