@@ -101,21 +101,19 @@ class Output:
 
     def column(self, place: int) -> Array:
         """The values of a column, row by row; a new array, or one that is nobody else's where the form says so."""
-        form = self.form
-        return _spread(self.cells[place], form.dims[place], self.shape, self.present)
+        kind = self.form.types[place]
+        data = self._spread(self.cells[place], place)
+        return data if kind == "label" else data.astype(DTYPES[kind], copy=False)
 
     def rows(self) -> dict[str, tuple[Array, Array | None]]:
         """The rows: for each column the values, and where they are not NULL (None where nowhere)."""
-        shape, form = self.shape, self.form
-        found = {}
-        for name, kind, dims, cells, known in zip(
-            form.names, form.types, form.dims, self.cells, self.valid, strict=True
-        ):
-            data = _spread(cells, dims, shape, self.present)
-            if kind != "label":
-                data = data.astype(DTYPES[kind], copy=False)
-            found[name] = (data, None if known is None else _spread(known, dims, shape, self.present))
-        return found
+        return {
+            name: (self.column(place), None if known is None else self._spread(known, place))
+            for place, (name, known) in enumerate(zip(self.form.names, self.valid, strict=True))
+        }
+
+    def _spread(self, data: Array, place: int) -> Array:
+        return _spread(data, self.form.dims[place], self.shape, self.present)
 
 
 def _spread(data: Array, dims: tuple[int, ...], shape: tuple[int, ...], present: Array | None) -> Array:

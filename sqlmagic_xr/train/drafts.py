@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..dense.arrays import DTYPES
 from ..dense.node import INSTANTS
 from ..dense.seam import Form, Output
 from ..engine.definition import Definition
@@ -32,9 +31,7 @@ class _Spread:
 
     def values(self) -> Any:
         """The cell of each row."""
-        kind = self.output.form.types[self.place]
-        found = self.output.column(self.place)
-        return found if kind == "label" else found.astype(DTYPES[kind], copy=False)
+        return self.output.column(self.place)
 
 
 @dataclass

@@ -58,7 +58,9 @@ def _of_chunk(chunk: Chunk, places: Sequence[tuple[int, int | str]]) -> pa.Recor
 def extreme(version: Version, column: str, which: Literal["max", "min"]) -> int | None:
     """The greatest or least value of an integer column, NULLs apart; None where there is none."""
     place = version.definition.names.index(column)
-    bounds = [b for chunk in version.chunks if (b := chunk.bounds(place)) is not None]
+    whole = version.span(place)  # None also where a chunk has no value
+    parts = (chunk.bounds(place) for chunk in version.chunks) if whole is None else (whole,)
+    bounds = [part for part in parts if part is not None]
     if not bounds:
         return None
     return int(max(b.high for b in bounds) if which == "max" else min(b.low for b in bounds))

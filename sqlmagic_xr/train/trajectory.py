@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ..errors import SqlError, TypeMismatchError, UsageError
 from .events import Newest
+from .lookup import extreme
 from .task import Task
 
 if TYPE_CHECKING:
@@ -36,14 +37,11 @@ class Trajectory:
 
     def newest(self, version: Version) -> int | None:
         """The greatest step of the table; None where it has no row."""
-        whole = version.span(self.place)
-        if whole is not None:
-            return int(whole.high)
-        return max((b.high for c in version.chunks if (b := c.bounds(self.place)) is not None), default=None)
+        return extreme(version, self.column, "max")
 
     def first(self, version: Version) -> int | None:
         """The least step of the table; None where it has no row."""
-        return min((b.low for c in version.chunks if (b := c.bounds(self.place)) is not None), default=None)
+        return extreme(version, self.column, "min")
 
     def behind(self, version: Version, number: int) -> npt.NDArray[np.int64]:
         """The positions of the rows whose step is greater than ``number``."""

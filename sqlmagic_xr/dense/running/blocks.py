@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import DTYPES, MAPS
-from ..node import Axis, Node, Refused, Type
-from .operations import EMPTY, masked_product
+from ..arrays import DTYPES
+from ..node import Axis, Node, Refused
+from .cells import Rooms, calculated, gathered, product, write_loop
+from .operations import EMPTY
 from .text import Text
 
 _BLOCK = 65_536  # cells; of float64 half a megabyte: a few of them fit a core's own cache, and calls are few
@@ -63,29 +64,16 @@ class Bundle:
 
     def __init__(self, axes: tuple[Axis, ...], sums: tuple[Node, ...], still: Callable[[Node], bool]) -> None:
         self.sums = sums
-        inner: dict[Node, None] = {}
-        leaves: dict[Node, None] = {}
 
-        def visit(node: Node) -> None:
-            if node in inner or node in leaves:
-                return
+        def inside(node: Node) -> bool:
             spread = any(argument.dims not in ((), axes) for argument in node.args)
-            if node.op != "map" or node.dims != axes or spread or still(node):
-                leaves[node] = None
-                return
-            for argument in node.args:
-                visit(argument)
-            inner[node] = None
+            return node.op == "map" and node.dims == axes and not spread and not still(node)
 
-        for total in sums:
-            factors, masks, _ = total.data
-            for argument in total.args[: factors + masks]:
-                visit(argument)
-            leaves.update(dict.fromkeys(total.args[factors + masks :]))
-        self.inner, self.leaves = tuple(inner), tuple(leaves)
+        self.inner, leaves = gathered([array for total in sums for array in _arrays(total)], inside)
+        self.leaves = tuple(dict.fromkeys((*leaves, *(rest for total in sums for rest in _rest(total)))))
         self._first = next(place for place, leaf in enumerate(self.leaves) if leaf.dims)
         self._flat = [leaf.dims == axes for leaf in self.leaves] if len(axes) > 1 else None
-        self._heavy = any(node.data in _HEAVY for node in inner)
+        self._heavy = any(node.data in _HEAVY for node in self.inner)
         self._kernel = _kernel(sums, self.inner, self.leaves)
         self._finish = _finish(sums, self.leaves)
         self._small = _small(sums, self.inner, self.leaves)
@@ -117,32 +105,23 @@ def _kernel(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node])
 
     The text of it, for ``SUM((y - a * x) * x)`` and with the names of its objects::
 
-        size = min(stop - start, block)
-        r0 = empty(size)
-        for low in range(start, stop, block):
-            high = min(low + block, stop)
-            if high - low < size: r0 = r0[:high - low]
+        step = min(stop - start, block)
+        r0 = empty(step)
+        for low in range(start, stop, step):
+            high = min(low + step, stop)
+            if high - low < step: r0 = r0[:high - low]
             v0 = l0[low:high]; ...
-            v3 = multiply(v0, l2, r0)
-            v4 = subtract(v1, v3, r0)
-            t0 += dot(v4, v0)
+            n0 = multiply(v0, l2, r0)
+            n1 = subtract(v1, n0, r0)
+            t0 = t0 + dot(n1, v0)
     """
     text = Text()
-    cut = [place for place, leaf in enumerate(leaves) if leaf.dims]
     names = {leaf: f"v{place}" if leaf.dims else f"l{place}" for place, leaf in enumerate(leaves)}
+    cuts = {f"v{place}": f"l{place}" for place, leaf in enumerate(leaves) if leaf.dims}
     body, rooms = _body(sums, inner, names, text)
     text.line(f"{' = '.join(_totals(sums))} = 0")
-    text.line(f"size = min(stop - start, {_BLOCK})")
-    for name, kind in rooms.items():
-        text.line(f"{name} = {text.name(np.empty)}(size, {text.name(DTYPES[kind])})")
-    text.line(f"for low in range(start, stop, {_BLOCK}):")
-    text.line(f"high = min(low + {_BLOCK}, stop)", 2)
-    if rooms:
-        text.line("if high - low < size:", 2)
-        for name in rooms:
-            text.line(f"{name} = {name}[: high - low]", 3)
-    for line in (*(f"v{place} = l{place}[low:high]" for place in cut), *body):
-        text.line(line, 2)
+    text.line(f"step = min(stop - start, {_BLOCK})")
+    write_loop(text, rooms, "step", cuts, body)
     text.line(f"return ({', '.join(_totals(sums))},)")
     return text.function(["start", "stop", *(f"l{place}" for place in range(len(leaves)))])
 
@@ -154,9 +133,7 @@ def _small(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node]) 
     ends = _endings(sums, dict(names), text)
     body, rooms = _body(sums, inner, names, text)
     text.line(f"{' = '.join(_totals(sums))} = 0")
-    for name, kind in rooms.items():
-        text.line(f"{name} = {text.name(np.empty)}(rows, {text.name(DTYPES[kind])})")
-    for line in (*body, *ends):
+    for line in (*rooms.lines("rows", text), *body, *ends):
         text.line(line)
     text.line(f"return ({', '.join(_totals(sums))},)")
     return text.function(["rows", *(f"l{place}" for place in range(len(leaves)))])
@@ -166,77 +143,38 @@ def _totals(sums: Sequence[Node]) -> list[str]:
     return [f"t{place}" for place in range(len(sums))]
 
 
-def _body(
-    sums: Sequence[Node], inner: Sequence[Node], names: dict[Node, str], text: Text
-) -> tuple[list[str], Mapping[str, Type]]:
+def _body(sums: Sequence[Node], inner: Sequence[Node], names: dict[Node, str], text: Text) -> tuple[list[str], Rooms]:
     """The lines that calculate the cells of a block and add them, and the arrays that they write into."""
     rooms = Rooms([_arrays(total) for total in sums], inner)
-    body = _added(sums, names, inner[:0], text)
-    for place, node in enumerate(inner):
-        function = MAPS[node.data]
-        given = [names[argument] for argument in node.args]
-        names[node] = f"n{place}"
-        given += [rooms.take(place, node)] if isinstance(function, np.ufunc) else []
-        body.append(f"n{place} = {text.name(function)}({', '.join(given)})")
-        body += _added(sums, names, inner[place : place + 1], text)
-    return body, rooms.made
-
-
-class Rooms:
-    """Which array each function writes into: one whose cells nobody needs any more, also one of its own arguments.
-
-    Args:
-        sums: what each sum is a sum of.
-        inner: the functions, in order.
-
-    Attributes:
-        made: the names of the arrays, and the types of their cells.
-    """
-
-    def __init__(self, sums: Sequence[Sequence[Node]], inner: Sequence[Node]) -> None:
-        places = {node: place for place, node in enumerate(inner)}
-        self._last: dict[Node, float] = dict.fromkeys(inner, 0.0)
-        for place, node in enumerate(inner):
-            self._last.update({a: place for a in node.args if a in places})
-        for arrays in sums:  # which are added as soon as the last of them is there
-            needed = [a for a in arrays if a in places]
-            ready = max((places[a] for a in needed), default=0)
-            # The sum stands behind the function at ``ready``, which must not write over the sum's other factors.
-            self._last.update({a: max(self._last[a], ready + 0.5) for a in needed})
-        self._holds: dict[str, Node] = {}
-        self.made: dict[str, Type] = {}
-
-    def take(self, place: int, node: Node) -> str:
-        """The room of a node."""
-        for name, kind in self.made.items():
-            if kind == node.type and (name not in self._holds or self._last[self._holds[name]] <= place):
-                break
-        else:
-            name = f"r{len(self.made)}"
-            self.made[name] = node.type
-        self._holds[name] = node
-        return name
+    body = _added(sums, names, None, text)
+    for node, line in calculated(inner, names, rooms, text):
+        body += [line, *_added(sums, names, node, text)]
+    return body, rooms
 
 
 def _arrays(total: Node) -> tuple[Node, ...]:
-    factors, masks, _ = total.data
-    return total.args[: factors + masks]
+    """The factors and masks of a sum."""
+    return total.args[: sum(total.data[:2])]
 
 
-def _added(sums: Sequence[Node], names: Mapping[Node, str], new: Sequence[Node], text: Text) -> list[str]:
-    """The lines that add to the sums whose last factor is ``new``; where it is nothing, to those of leaves only."""
+def _rest(total: Node) -> tuple[Node, ...]:
+    """What a sum is multiplied by."""
+    return total.args[sum(total.data[:2]) :]
+
+
+def _added(sums: Sequence[Node], names: Mapping[Node, str], new: Node | None, text: Text) -> list[str]:
+    """The lines that add to the sums whose last factor is ``new``; where it is none, to those of leaves only."""
     lines = []
     for place, total in enumerate(sums):
         arrays = _arrays(total)
-        if not all(a in names for a in arrays) or (new and new[0] not in arrays):
+        if not all(a in names for a in arrays) or (new is not None and new not in arrays):
             continue
         factors, masks, _ = total.data
         given = [names[a] for a in arrays]
         if factors == 2 and not masks and total.type == "float64":
             cells = f"{text.name(_dot)}({', '.join(given)})"
         else:
-            product = given[0] if len(given) == 1 else f"{text.name(masked_product)}(({', '.join(given)}), {factors})"
-            cells = f"{text.name(np.add.reduce)}({product})"
+            cells = f"{text.name(np.add.reduce)}({product(given, factors, text)})"
         lines.append(f"t{place} = t{place} + {cells}")
     return lines
 
@@ -269,8 +207,8 @@ def _endings(sums: Sequence[Node], names: Mapping[Node, str], text: Text) -> lis
     """The lines that multiply the sums by what was taken out of them, and look whether they are finite."""
     lines = []
     for place, total in enumerate(sums):
-        factors, masks, scalars = total.data
-        rest = [names[argument] for argument in total.args[factors + masks :]]
+        scalars = total.data[2]
+        rest = [names[argument] for argument in _rest(total)]
         for operator, scalar in zip(scalars, rest, strict=False):
             lines.append(f"t{place} = t{place} {operator} {scalar}")
         for size in rest[len(scalars) :]:

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import DTYPES, MAPS
 from ..node import Node, Refused, union
 from . import operations
 from .align import aligner
-from .blocks import Rooms, in_parts
+from .blocks import in_parts
+from .cells import Rooms, calculated, gathered, product, write_loop
 from .text import Text
 
 _BLOCK = 65_536  # cells of a block: of float64 half a megabyte, which fits a core's own cache
@@ -74,28 +74,16 @@ def _blocked(node: Node, uses: Mapping[Node, int], still: Callable[[Node], bool]
     factors = len(arrays)
     arrays += masks
     every = set(union(arrays))
-    inner: dict[Node, None] = {}
-    leaves: dict[Node, None] = {}
 
-    def visit(part: Node) -> None:
-        if part in inner or part in leaves:
-            return
-        if part.op != "map" or set(part.dims) != every or uses[part] > 1 or still(part):
-            leaves[part] = None
-            return
-        for argument in part.args:
-            visit(argument)
-        inner[part] = None
+    def inside(part: Node) -> bool:
+        return part.op == "map" and set(part.dims) == every and uses[part] <= 1 and not still(part)
 
-    for array in arrays:
-        visit(array)
+    inner, leaves = gathered(arrays, inside)
     smaller = all(set(leaf.dims) < every for leaf in leaves)
     if not inner or not smaller or any(set(array.dims) != every for array in arrays[:factors]):
         return None
-    rest = node.args[sum(node.data[:2]) :]
-    leaves.update(dict.fromkeys(rest))
-    blocked = BlockedSum(node, (arrays[:factors], arrays[factors:]), tuple(inner), tuple(leaves))
-    return Fused(tuple(leaves), blocked)
+    leaves = tuple(dict.fromkeys((*leaves, *node.args[sum(node.data[:2]) :])))
+    return Fused(leaves, BlockedSum(node, (arrays[:factors], arrays[factors:]), inner, leaves))
 
 
 def _taken_apart(node: Node, uses: Mapping[Node, int]) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
@@ -162,40 +150,19 @@ class BlockedSum:
         self, sources: tuple[Sequence[Node], Sequence[Node]], inner: Sequence[Node], leaves: Sequence[Node]
     ) -> Callable[..., None]:
         text = Text()
-        names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
         arrays, factors = [*sources[0], *sources[1]], len(sources[0])
         rooms = Rooms([arrays], inner)
-        body = []
-        for place, leaf in enumerate(leaves):
-            if self._along[place]:
-                names[leaf] = f"v{place}"
-                body.append(f"v{place} = l{place}[low:high]")
-        for place, part in enumerate(inner):
-            function = MAPS[part.data]
-            given = [names[argument] for argument in part.args]
-            if isinstance(function, np.ufunc):
-                given.append(rooms.take(place, part))
-            names[part] = f"n{place}"
-            body.append(f"n{place} = {text.name(function)}({', '.join(given)})")
+        names = {leaf: f"v{place}" if self._along[place] else f"l{place}" for place, leaf in enumerate(leaves)}
+        cuts = {f"v{place}": f"l{place}" for place in range(len(leaves)) if self._along[place]}
+        body = [line for _, line in calculated(inner, names, rooms, text)]
         body.append(self._added([names[array] for array in arrays], factors, text))
-        for name, kind in rooms.made.items():
-            text.line(f"{name} = {text.name(np.empty)}((step, *shape), {text.name(DTYPES[kind])})")
-        text.line("for low in range(start, stop, step):")
-        text.line("high = min(low + step, stop)", 2)
-        if rooms.made:
-            text.line("if high - low < step:", 2)
-            for name in rooms.made:
-                text.line(f"{name} = {name}[: high - low]", 3)
-        for line in body:
-            text.line(line, 2)
+        write_loop(text, rooms, "(step, *shape)", cuts, body)
         return text.function(["start", "stop", "step", "shape", "out", *(f"l{place}" for place in range(len(leaves)))])
 
     def _added(self, given: Sequence[str], factors: int, text: Text) -> str:
         gone = tuple(range(self._kept, len(self._want)))
         if not gone:
-            return f"out[low:high] = {text.name(operations.masked_product)}(({', '.join(given)},), {factors})"
+            return f"out[low:high] = {product(given, factors, text)}"
         if factors == len(given) == 2 and len(gone) == 1:
             return f"{text.name(np.vecdot)}({', '.join(given)}, out[low:high])"
-        product = given[0] if len(given) == 1 else (
-            f"{text.name(operations.masked_product)}(({', '.join(given)}), {factors})")  # fmt: skip
-        return f"{text.name(np.add.reduce)}({product}, {gone}, None, out[low:high])"
+        return f"{text.name(np.add.reduce)}({product(given, factors, text)}, {gone}, None, out[low:high])"
