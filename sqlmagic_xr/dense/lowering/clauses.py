@@ -99,6 +99,19 @@ def joining(operator: Any) -> Joining:
     raise Refused("a NATURAL join is not array code", span_of(operator))
 
 
+def equations(condition: Expression) -> tuple[tuple[Expression, Expression], ...]:
+    """The two sides of a condition that says that they are equal, both ways round; () for any other."""
+    if isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2:
+        left, right = condition.args
+        return (left, right), (right, left)
+    return ()
+
+
+def equal_columns(condition: Expression) -> tuple[tuple[Column, Column], ...]:
+    """The two columns that a condition says are equal, both ways round; () for any other."""
+    return tuple((a, b) for a, b in equations(condition) if isinstance(a, Column) and isinstance(b, Column))
+
+
 def conjuncts(condition: Expression) -> Iterable[Expression]:
     """What a condition is the conjunction of."""
     if isinstance(condition, Call) and condition.name == "and":

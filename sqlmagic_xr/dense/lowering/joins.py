@@ -10,7 +10,7 @@ from ...sql.expression import Call, Column, Expression, Literal, Opaque, Paramet
 from ...sql.syntax import Tree, identifier, name_of, span_of
 from ..node import INTEGERS, Graph, Node, Refused, Type, Value
 from ..tables import Name, Table
-from .clauses import Joining, joining, relabel
+from .clauses import Joining, equal_columns, equations, joining, relabel
 from .outer import extended
 from .relation import Relation, cross, equate, restrict
 from .scalar import Scalars
@@ -205,9 +205,7 @@ def _fix(factors: Sequence[Factor], conditions: Sequence[Expression]) -> None:
 
 def _followed(factors: Sequence[Factor], condition: Expression) -> Fixing | None:
     """``before.step = cur.step - 1`` where ``cur.step`` is fixed: so is ``before.step``, and no more is said."""
-    if not (isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2):
-        return None
-    for column, other in (condition.args, condition.args[::-1]):
+    for column, other in equations(condition):
         owner = _owner(factors, column) if isinstance(column, Column) else None
         if owner is not None and isinstance(column, Column) and isinstance(other, Call):
             value = _settled(factors, owner, other)
@@ -242,10 +240,7 @@ def _fix_outer(factors: Sequence[Factor], factor: Factor) -> None:
         found = found or _followed(factors, condition)
         if found is not None and _owner(factors, found.column) is factor:
             factor.fixings.append(found)
-        if isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2:
-            one, other = condition.args
-            if isinstance(one, Column) and isinstance(other, Column):
-                pairs += [(one, other), (other, one)]
+        pairs += equal_columns(condition)
     for mine, theirs in pairs:
         owner = _owner(factors, mine)
         if owner is None or owner is factor or not factor.has(theirs) or owner.types[mine.name] not in INTEGERS:
@@ -276,12 +271,10 @@ def _classes(inner: Sequence[Factor], factors: Sequence[Factor], conditions: Ite
     """Which columns of whole numbers the conditions and USING say are equal."""
     pairs: list[Group] = []
     for condition in conditions:
-        if not (isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2):
-            continue
-        columns = [a for a in condition.args if isinstance(a, Column)]
-        owners = [_owner(factors, column) for column in columns]
-        if len(columns) == 2 and all(o is not None and not o.joining.outer for o in owners):
-            pairs.append({(id(o), c.name) for o, c in zip(owners, columns, strict=True)})
+        for columns in equal_columns(condition)[:1]:
+            owners = [_owner(factors, column) for column in columns]
+            if all(o is not None and not o.joining.outer for o in owners):
+                pairs.append({(id(o), c.name) for o, c in zip(owners, columns, strict=True)})
     for place, factor in enumerate(inner):
         for name in factor.joining.using:
             earlier = next((f for f in inner[:place] if name in f.types), None)
@@ -348,9 +341,6 @@ def _filtered(queries: Queries, relation: Relation, conditions: Sequence[Express
 
 def columns_of(relation: Relation, condition: Expression) -> tuple[Value, Value] | None:
     """The two columns that a condition says are equal."""
-    if not (isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2):
-        return None
-    left, right = condition.args
-    if not (isinstance(left, Column) and isinstance(right, Column)):
-        return None
-    return relation.resolve(left), relation.resolve(right)
+    for left, right in equal_columns(condition):
+        return relation.resolve(left), relation.resolve(right)
+    return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...sql.expression import Call, Column, Expression
+from ...sql.expression import Column, Expression
 from ..node import FLOATS, SECOND, Axis, Graph, Node, Refused, Value
+from .clauses import equal_columns
 from .relation import Named, Relation, alike, apart
 
 
@@ -60,12 +61,9 @@ def extended(graph: Graph, left: Relation, right: Relation, on: Sequence[Express
 
 def _sides(left: Relation, right: Relation, condition: Expression) -> tuple[Value, Value]:
     """The columns of the two sides that a condition says are equal."""
-    if isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2:
-        one, other = condition.args
-        if isinstance(one, Column) and isinstance(other, Column):
-            for first, second in ((one, other), (other, one)):
-                if left.has(first) and right.has(second) and not (left.has(second) or right.has(first)):
-                    return left.resolve(first), right.resolve(second)
+    for first, second in equal_columns(condition):
+        if left.has(first) and right.has(second) and not (left.has(second) or right.has(first)):
+            return left.resolve(first), right.resolve(second)
     raise Refused("a LEFT JOIN whose ON is more than equalities of columns", condition.span)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ...sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend
 from ..node import FLOATS, Axis, Graph, Node, Refused, Value, ancestors
 from ..tables import Extreme, Name, Read, Table
+from .clauses import equations
 from .relation import Named, Relation
 from .scalar import Scalars
 
@@ -107,9 +108,7 @@ class Fixing:
 
 def fixing(condition: Expression) -> Fixing | None:
     """A condition as one that fixes a column; None where it is none."""
-    if not (isinstance(condition, Call) and condition.name == "=" and len(condition.args) == 2):
-        return None
-    for column, other in (condition.args, condition.args[::-1]):
+    for column, other in equations(condition):
         if isinstance(column, Column) and all(_is_constant(e) for e in descend(other)):
             return Fixing(column, other, condition)
     return None
