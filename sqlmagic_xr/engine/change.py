@@ -14,6 +14,7 @@ from ..sql.syntax import Tree, identifier, name_of, span_of
 from . import query
 from .chunk import Chunk
 from .constraints import check
+from .definition import stored
 from .effect import Engine
 from .expressions import refuse_aggregates
 from .keys import Rows
@@ -99,9 +100,14 @@ def numbered(batch: pa.RecordBatch, numbers: Rows | None = None) -> Any:
 
 
 def ask(engine: Engine, tree: Tree, names: Mapping[str, Any]) -> pa.RecordBatch:
-    """Run a query of ours that reads ``names`` besides the user's tables; its rows as one batch."""
+    """Run a query of ours that reads ``names`` besides the user's tables; its rows as one batch, of types for storing.
+
+    Arrow has no ``take`` for others, such as the views of text that some functions give.
+    """
     with engine.store.showing(names):
-        return single_batch(engine.query(tree))
+        found = engine.query(tree)
+    kinds = [field.with_type(stored(field.type)) for field in found.schema]
+    return single_batch(found if kinds == list(found.schema) else found.cast(pa.schema(kinds)))
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,12 @@ from ..sql.syntax import (
 )
 from .calendars import ambiguous, numbered, tabular
 from .catalog import Catalog
+from .fetch import fetch, fetch_brief
 from .frame import Frame
 from .functions import Function, functions
 from .interrupt import interruptible, reserve_threads
 from .prepared import Executor, Prepared
-from .result import Answer, Result, fetch
+from .result import Answer, Result
 from .scratch import ScratchTable
 from .store import ScratchStore
 from .variables import Namespace, Variables
@@ -285,7 +286,7 @@ class Context(xarray_sql.Context):
         self.store.check_usable()
         with self.store.showing(relations):
             frame = SessionContext.sql(self, sql)
-        return frame.to_arrow_table() if brief else interruptible(frame.to_arrow_table, frame)
+        return fetch_brief(frame) if brief else interruptible(lambda: fetch_brief(frame), frame)
 
     @cached_property
     def functions(self) -> Mapping[str, Function]:

@@ -24,6 +24,7 @@ from .constraints import check
 from .definition import Check, Column, Definition, Unique, sql_name, stored
 from .effect import Effect, Engine, counted, free_name, plain_name
 from .expressions import refuse_aggregates, refuse_subqueries
+from .fetch import coerced
 from .rows import arrange, fit
 from .schema import provider
 from .scratch import Version, single_batch
@@ -256,7 +257,7 @@ def _check_condition(constraint: Check, table: str, definition: Definition, engi
         tree = query.select([query.item(constraint.condition, "v")], [query.table(table)])
         with engine.store.showing(rows):
             text = to_sql(tree)
-            kind = SessionContext.sql(engine.session, text).schema().field(0).type
+            kind = coerced(SessionContext.sql(engine.session, text)).field(0).type
     except Exception as error:
         raise UsageError(
             f"CHECK ({constraint.text}) of `{table}` cannot be evaluated on a row", hint=_first_line(error)

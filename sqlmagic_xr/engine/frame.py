@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import xarray as xr
-from datafusion import SessionContext
+from datafusion import DataFrame, SessionContext
 from xarray_sql.ds import XarrayDataFrame
 
 from . import plans
 from .calendars import counted, with_times
+from .fetch import coerced, fetch_brief, reader
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _PASS_ORDER_ON = ("Projection", "SubqueryAlias", "Limit")
 
@@ -34,6 +39,50 @@ class Frame(XarrayDataFrame):
     ) -> None:
         super().__init__(inner, templates=dict(templates or {}))
         object.__setattr__(self, "_asked", asked)
+
+    def __getattr__(self, name: str) -> Any:
+        """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""
+        found = getattr(self._inner, name)
+        return self._deriving(found) if callable(found) else found
+
+    def __getitem__(self, key: str | list[str]) -> Frame:
+        return Frame(self._inner[key], self._templates)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._inner)
+
+    def _deriving(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def derive(*args: Any, **options: Any) -> Any:
+            found = method(*args, **options)
+            return Frame(found, self._templates) if isinstance(found, DataFrame) else found
+
+        return derive
+
+    def schema(self) -> pa.Schema:
+        """The names and types of the rows; nothing runs for it."""
+        return coerced(self._inner)
+
+    def to_arrow_table(self) -> pa.Table:
+        """All rows as an Arrow table."""
+        return fetch_brief(self._inner)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All rows as a pandas data frame."""
+        return self.to_arrow_table().to_pandas()
+
+    def to_polars(self) -> pl.DataFrame:
+        """All rows as a polars data frame.
+
+        Raises:
+            ImportError: polars is not installed.
+        """
+        import polars
+
+        return polars.DataFrame(polars.from_arrow(self.to_arrow_table()))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return reader(self._inner).__arrow_c_stream__(requested_schema)
 
     def to_dataset(
         self, dims: Sequence[str] | None = None, template: xr.Dataset | str | None = None, *,
@@ -60,7 +109,7 @@ class Frame(XarrayDataFrame):
         read = {name: known[name] for name in plans.tables_read(plan) if name in known}
         # xarray-sql would take the only dataset that is registered, read or not, and none where there are two.
         templates = read if template is None else known
-        inner = self._inner if rows is None else SessionContext().from_arrow(rows)
+        inner = self if rows is None else SessionContext().from_arrow(rows)
         frame = XarrayDataFrame(inner, templates={name: counted(d) for name, d in templates.items()})
         found: xr.Dataset = frame.to_dataset(None if dims is None else list(dims), template, **options)
         if template is None and len(read) > 1:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from ..errors import UsageError
 from ..sql.syntax import Statement, Tree, to_sql
 from . import plans
+from .fetch import fetch, head, planned, reader, stream
 from .interrupt import interruptible
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 Answer = Callable[[], "pa.Table | None"]
 """Gives the rows of a query by another way than its frame; None where that is not to be had after all."""
-
-KEPT_ROWS = 1_000_000
-"""A result that had to be computed whole for its first rows is kept if it has no more rows than this."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +76,15 @@ class Result:
     @property
     def schema(self) -> pa.Schema:
         """The names and types of the columns; nothing runs for it."""
-        return pa.schema([]) if self.frame is None else self.frame.schema()
+        if self.frame is None:
+            return pa.schema([])
+        with self._explained():
+            return self.frame.schema()
 
     @property
     def columns(self) -> list[str]:
         """The names of the columns."""
-        return list(self.schema.names)
+        return [] if self.frame is None else list(planned(self.frame).names)
 
     @property
     def executor(self) -> str:
@@ -121,12 +122,12 @@ class Result:
                 frame = self.frame.limit(limit)
                 return Preview(interruptible(lambda: fetch(frame), frame), self._total)
             if flow == "stream":
-                rows = interruptible(lambda: _head(self.frame, limit), self.frame)
+                rows = interruptible(lambda: head(self.frame, limit), self.frame)
                 if rows.num_rows < limit:
                     self.__dict__["_table"] = rows
                 return Preview(rows, self._total)
             if flow == "whole" and self._limited is None:
-                kept, total = interruptible(lambda: _stream(self.frame, limit), self.frame)
+                kept, total = interruptible(lambda: stream(self.frame, limit), self.frame)
                 if kept.num_rows < total:
                     self.__dict__["_total"] = total
                     return Preview(kept.slice(0, limit), total)
@@ -151,7 +152,7 @@ class Result:
         with self._explained():
             if limited is None:
                 return interruptible(lambda: fetch(self.frame), self.frame)
-            return interruptible(lambda: _head(limited.frame, limited.skip + limited.fetch), limited.frame).slice(
+            return interruptible(lambda: head(limited.frame, limited.skip + limited.fetch), limited.frame).slice(
                 limited.skip
             )
 
@@ -236,73 +237,22 @@ class Result:
         """Write all rows to one Parquet file, a batch at a time."""
         import pyarrow.parquet
 
-        with pyarrow.parquet.ParquetWriter(path, self.schema) as writer:
-            self._write(writer)
+        self._write(lambda schema: pyarrow.parquet.ParquetWriter(path, schema))
 
     def to_csv(self, path: str | Path) -> None:
         """Write all rows to a CSV file with a header, a batch at a time."""
         import pyarrow.csv
 
-        with pyarrow.csv.CSVWriter(path, self.schema) as writer:
-            self._write(writer)
+        self._write(lambda schema: pyarrow.csv.CSVWriter(path, schema))
 
-    def _write(self, writer: Any) -> None:
-        if self._is_fetched or self.frame is None or self._answered is not None:
-            writer.write_table(self._table)
-            return
-
-        def write() -> None:
-            for batch in _batches(self.frame):
-                writer.write_batch(batch)
-
+    def _write(self, opened: Callable[[pa.Schema], Any]) -> None:
         with self._explained():
+            known = self._is_fetched or self.frame is None or self._answered is not None
+            rows = self._table.to_reader() if known else reader(self.frame)
+
+            def write() -> None:
+                with opened(rows.schema) as writer:
+                    for batch in rows:
+                        writer.write_batch(batch)
+
             interruptible(write, self.frame)
-
-
-def fetch(frame: Any) -> pa.Table:
-    """All rows of a frame, its partitions in their order: a grid comes as it lies (``collect()`` mixes them)."""
-    batches = [batch for partition in frame.collect_partitioned() for batch in partition]
-    return _table(batches, frame.schema())
-
-
-def _table(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """Batches as one table, of the planned types.
-
-    The engine plans a folded constant as nullable and computes it as not, or the other way round; then any may be NULL.
-    """
-    if any(batch.schema != schema for batch in batches):
-        schema = pa.schema([field.with_nullable(True) for field in schema], schema.metadata)
-        batches = [pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches]
-    return pa.Table.from_batches(batches, schema=schema)
-
-
-def _batches(frame: Any) -> Iterator[pa.RecordBatch]:
-    """The batches of a frame, one partition after another, as far as they are asked for."""
-    for stream in frame.execute_stream_partitioned():
-        for batch in stream:
-            yield batch.to_pyarrow()
-
-
-def _head(frame: Any, limit: int) -> pa.Table:
-    """The first rows of a frame that streams; the rest is not read."""
-    found: list[pa.RecordBatch] = []
-    room = limit
-    for batch in _batches(frame) if limit else ():
-        found.append(batch.slice(0, room))
-        room -= found[-1].num_rows
-        if room == 0:
-            break
-    return _table(found, frame.schema())
-
-
-def _stream(frame: Any, limit: int) -> tuple[pa.Table, int]:
-    """A frame's rows and their number; of more than ``KEPT_ROWS`` only the first ``limit`` are kept."""
-    found: list[pa.RecordBatch] = []
-    total = 0
-    for stream in frame.execute_stream_partitioned():
-        for batch in stream:
-            total += batch.to_pyarrow().num_rows
-            if total <= KEPT_ROWS or sum(b.num_rows for b in found) < limit:
-                found.append(batch.to_pyarrow())
-    table = _table(found, frame.schema())
-    return (table if total <= KEPT_ROWS else table.slice(0, limit)), total

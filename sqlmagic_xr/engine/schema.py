@@ -105,6 +105,9 @@ class ScratchSchema(SchemaProvider):
 
     def register_table(self, name: str, table: Any) -> None:
         """Take a table that is no scratch table: an xarray dataset, a view of DataFusion's, an Arrow table."""
+        if name == _MADE:
+            self._local.made = table
+            return
         if name in self._visible():
             raise UsageError(f"`{name}` is a scratch table", hint=f"DROP TABLE {name} first, or take another name.")
         self._others[name] = table
@@ -126,9 +129,15 @@ class ScratchSchema(SchemaProvider):
         if known is None or len(known) != len(sources) or any(a is not b for a, b in zip(known, sources, strict=True)):
             views = {name[0]: s for name, s in zip(view.reads, sources, strict=True) if name[0] in entries}
             with self._only(entries, views):
-                plan = Table(SessionContext.sql(self._session, view.text))._inner
+                plan = self._as_view(view.text)
             view.plan = (sources, plan)
         return plan
+
+    def _as_view(self, text: str) -> Any:
+        """A query as a table; DataFusion's CREATE VIEW gives it the types that its rows have, a frame's view others."""
+        SessionContext.sql(self._session, f"CREATE VIEW datafusion.public.{_MADE} AS {text}")
+        made, self._local.made = self._local.made, None
+        return made
 
     def _plan_aside(self, view: View) -> Any:
         """The plan of a view that nobody planned before: made by another thread, for want of a second planner."""
@@ -162,6 +171,11 @@ class ScratchSchema(SchemaProvider):
 class _Pins(threading.local):
     entries: Entries | None = None
     names: Mapping[str, Any] = {}
+    made: Any = None  # the view that is being made
+
+
+_MADE = "__view__"
+"""The name under which a view is made; nothing is ever registered under it."""
 
 
 def provider_of(version: Version) -> Any:

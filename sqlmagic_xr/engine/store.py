@@ -15,6 +15,7 @@ from ..sql.syntax import Tree, name_of
 from .chunk import Chunk
 from .constraints import check
 from .draft import Draft
+from .fetch import fetch_brief
 from .pruning import batches, visible
 from .query import relations
 from .rows import arrange
@@ -108,7 +109,7 @@ class ScratchStore:
         self.check_usable()
         with self.showing(relations):
             frame = SessionContext.sql(self.session, sql)
-        return frame.to_arrow_table()
+        return fetch_brief(frame)
 
     # Writing
 

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from sqlmagic_xr import Context, errors
-from sqlmagic_xr.engine import result as result_module
+from sqlmagic_xr.engine import fetch as fetch_module
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_an_aggregate_is_computed_once_for_its_preview_and_its_rows(context):
 
 
 def test_of_a_large_aggregate_the_first_rows_are_kept_and_all_are_counted(context, monkeypatch):
-    monkeypatch.setattr(result_module, "KEPT_ROWS", 100)
+    monkeypatch.setattr(fetch_module, "KEPT_ROWS", 100)
     result = run(context, "SELECT DISTINCT air FROM ds")
     preview = result.preview(5)
     assert (preview.rows.num_rows, preview.total, len(result)) == (5, 4000, 4000)
