@@ -24,7 +24,7 @@ from .schema import provider
 from .scratch import Version, single_batch
 from .transaction import Work
 
-ROW = "__row"
+ROW = "__row__"
 """The hidden column that says at which position of the table a row stands."""
 
 TARGET = "__target__"

@@ -233,8 +233,8 @@ class Context(xarray_sql.Context):
 
     def frame_of(self, table: pa.Table, asked: Frame | None = None) -> Frame:
         """Rows that are there already, as a frame; ``asked`` is that of the query whose rows they are."""
-        frame = SessionContext.from_arrow(self, table, name="result_rows")
-        SessionContext.deregister_table(self, "result_rows")
+        batches = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
+        frame = SessionContext.read_batches(self, batches)  # which registers nothing that could take a name
         return Frame(frame, templates=self._registered_datasets, asked=asked)
 
     def answer(self, prepared: Prepared, tree: Tree, frame: Frame, executor: Executor) -> Answer | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from ..errors import UnknownNameError, suggest
 from ..sql.syntax import Tree
 from . import query
+from .reserved import refuse_reserved
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,18 @@ class Definition:
         columns: in the table's order.
         uniques: PRIMARY KEY and UNIQUE constraints.
         checks: CHECK constraints.
+
+    Raises:
+        UsageError: a column has a name of ours.
     """
 
     columns: tuple[Column, ...]
     uniques: tuple[Unique, ...] = ()
     checks: tuple[Check, ...] = ()
+
+    def __post_init__(self) -> None:
+        for column in self.columns:
+            refuse_reserved(column.name, "a column")
 
     @cached_property
     def schema(self) -> pa.Schema:

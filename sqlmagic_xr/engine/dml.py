@@ -14,6 +14,8 @@ from .ddl import create_table, create_view, drop
 from .effect import Effect, Engine
 from .insert import insert, insert_question
 from .merge import merge, merge_question
+from .query import cte_names
+from .reserved import refuse_reserved
 from .transaction import Entries
 from .update import delete, delete_question, truncate, update, update_question
 
@@ -119,6 +121,8 @@ def execute(statement: Statement, tree: Tree, engine: Engine) -> Effect:
     kind = _kind(inner)
     try:
         run = _explain if kind == "Explain" else _STATEMENTS.get(kind)
+        for name in cte_names(ctes):
+            refuse_reserved(name, "a common table expression")
         if run is None:
             raise UnsupportedError(f"{statement.text.split()[0].upper()} is not offered")
         return run(statement, inner, engine, ctes)

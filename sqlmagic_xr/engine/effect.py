@@ -10,6 +10,7 @@ import pyarrow as pa
 from ..errors import ImmutableError, SqlError, UnknownNameError, UnsupportedError, UsageError, suggest
 from ..sql.scope import Relation
 from ..sql.syntax import Tree, name_of, span_of
+from .reserved import refuse_reserved
 from .scratch import Version
 from .store import ScratchStore
 from .transaction import Entries, View
@@ -111,6 +112,10 @@ def free_name(parts: list[Tree], entries: Entries, engine: Engine, replaceable: 
         UsageError: something else has the name.
     """
     name = plain_name(parts)
+    try:
+        refuse_reserved(name, "a table")
+    except SqlError as error:
+        raise _at(error, parts) from None
     entry = entries.get(name)
     if isinstance(entry, replaceable):
         return name

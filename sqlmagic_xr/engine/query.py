@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from ..sql.syntax import Tree, expression_sql, make_identifier, name_of, parse_one, walk
+from ..sql.syntax import Tree, expression_sql, identifier, make_identifier, name_of, parse_one, walk
 
 
 def select(
@@ -96,6 +96,11 @@ def relations(tree: Tree) -> Iterator[Any]:
         factor = node.get("Table")
         if isinstance(factor, dict) and isinstance(factor.get("name"), list):
             yield factor
+
+
+def cte_names(tree: Tree) -> set[str]:
+    """The names of all common table expressions in a tree."""
+    return {identifier(cte["alias"]["name"]) for node in walk(tree) for cte in node.get("cte_tables") or ()}
 
 
 @cache

@@ -18,6 +18,7 @@ from datafusion import SessionContext
 from datafusion.catalog import SchemaProvider, Table
 
 from ..errors import UsageError
+from .reserved import refuse_reserved
 from .scratch import Version
 from .transaction import Entries, Entry, View
 
@@ -108,6 +109,7 @@ class ScratchSchema(SchemaProvider):
         if name == _MADE:
             self._local.made = table
             return
+        refuse_reserved(name, "a table")
         if name in self._visible():
             raise UsageError(f"`{name}` is a scratch table", hint=f"DROP TABLE {name} first, or take another name.")
         self._others[name] = table

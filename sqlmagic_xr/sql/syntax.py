@@ -313,16 +313,24 @@ def name_of(parts: list[Tree]) -> tuple[str, ...]:
     return tuple(identifier(p.get("Identifier", p)) for p in parts)
 
 
+def local_name(name: tuple[str, ...]) -> tuple[str, ...]:
+    """A table's name without the default catalog and schema: however it is written, one table has one such name.
+
+    >>> local_name(("datafusion", "public", "params")), local_name(("public", "params")), local_name(("era5", "surface"))
+    (('params',), ('params',), ('era5', 'surface'))
+    """
+    if len(name) == 3 and name[0] == "datafusion":
+        name = name[1:]
+    return name[1:] if len(name) == 2 and name[0] == "public" else name
+
+
 def short_name(name: tuple[str, ...]) -> str:
     """A table's name as text, without the default catalog and schema.
 
     >>> short_name(("datafusion", "public", "params")), short_name(("era5", "surface"))
     ('params', 'era5.surface')
     """
-    for default in (("datafusion", "public"), ("public",)):
-        if name[:-1] == default:
-            return name[-1]
-    return ".".join(name)
+    return ".".join(local_name(name))
 
 
 def identifier(node: dict[str, Any]) -> str:

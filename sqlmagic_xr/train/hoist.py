@@ -6,11 +6,13 @@ import math
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ..engine import query as build
+from ..engine.reserved import is_reserved
 from ..engine.schema import provider
 from ..engine.streaming import streamed
 from ..errors import SqlError
@@ -77,6 +79,7 @@ class Larder:
         self._context = context
         self.budget = budget
         self._kept: dict[str, Kept | str] = {}
+        self._names = count()  # a plan of an earlier step may still read what had a name, so none is given twice
         self._streams: dict[tuple[str, ...], Kept] = {}
 
     @property
@@ -126,7 +129,7 @@ class Larder:
             return None
         if table not in self._streams:
             schema = self._context.table(".".join(f'"{part}"' for part in table)).schema()
-            name = f"__read_{len(self._streams)}__"
+            name = f"__read_{next(self._names)}__"
             self._streams[table] = Kept(name, streamed(dataset, schema), math.prod(dataset.sizes.values()), 0)
         return self._streams[table]
 
@@ -153,7 +156,7 @@ class Larder:
         cores = os.cpu_count() or 1
         partitions = 1 if rows < _ROWS_TO_SHARE else cores
         table = provider(batches, stream.schema, partitions=partitions)
-        return Kept(f"__kept_{len(self._kept)}__", table, rows, size, reads)
+        return Kept(f"__kept_{next(self._names)}__", table, rows, size, reads)
 
 
 def _read(stream: pa.RecordBatchReader, limit: int) -> tuple[list[pa.RecordBatch] | None, int]:
@@ -276,7 +279,7 @@ class _Pass:
                 return False
             if isinstance(node.get("Table"), dict):
                 table = name_of(node["Table"]["name"])
-                if table[-1] in self._writes or table[-1].startswith("__") or node["Table"]["args"]:
+                if table[-1] in self._writes or is_reserved(table[-1]) or node["Table"]["args"]:
                     return False
                 if self._columns_of(table) is None:
                     return False

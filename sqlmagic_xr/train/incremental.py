@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..engine.query import cte_names
 from ..sql.parameters import parameters_of
 from ..sql.scope import Catalog
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, replace, short_name, walk
@@ -78,7 +79,7 @@ def _expand_views(query: Tree, table: str, catalog: Catalog, changing: frozenset
     """The query with every view replaced by its definition."""
     if depth > 16:
         raise _WholeError("views within views without end")
-    ctes = _cte_names(query)
+    ctes = cte_names(query)
 
     def change(node: dict[str, Tree]) -> Tree | None:
         if set(node) != {"Table"} or name_of(node["Table"]["name"])[-1] in ctes:
@@ -89,7 +90,7 @@ def _expand_views(query: Tree, table: str, catalog: Catalog, changing: frozenset
             return None
         definition = relation.definition
         inner = _expand_views({"Query": definition.get("Query", definition)}, table, catalog, changing, depth + 1)
-        if _mentions(inner, {table, *changing}) and _cte_names(inner) & {table}:
+        if _mentions(inner, {table, *changing}) and cte_names(inner) & {table}:
             raise _WholeError("a CTE hides the trajectory")
         alias = node["Table"]["alias"] or _alias(name[-1])
         return {"Derived": {**_derived_template(), "subquery": inner["Query"], "alias": alias}}
@@ -260,10 +261,6 @@ def _alias_of(alias: Tree, name: str) -> str:
     if alias and alias["columns"]:
         raise _WholeError("an alias renames columns")
     return identifier(alias["name"]) if alias else name
-
-
-def _cte_names(query: Tree) -> set[str]:
-    return {identifier(cte["alias"]["name"]) for node in walk(query) for cte in node.get("cte_tables") or ()}
 
 
 def _mentions(tree: Tree, names: frozenset[str] | set[str]) -> bool:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from ..engine.query import cte_names
+from ..engine.reserved import is_reserved
 from ..engine.schema import provider
 from ..sql.parameters import bind, placeholder
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, replace, to_sql, walk
@@ -254,6 +256,8 @@ class Relational:
         missing = names - set(values)
         if missing:
             raise UnsureError(f"the parameter {min(missing)} is not the loop's to give")
+        if any(map(is_reserved, cte_names(self._query))):
+            raise UnsureError("a CTE has a name that is reserved")
         constants = {name: values[name] for name in names - self._varying}
         query = _bound(self._query, constants)
         self._check(query, values)
