@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ..sql.scope import ColumnType, Relation
+from ..sql.syntax import local_name
 from .scratch import Version
-from .transaction import View
+from .transaction import Entry, View
 
 if TYPE_CHECKING:
     from .context import Context
@@ -54,7 +55,7 @@ class Catalog:
 
     def relation(self, name: tuple[str, ...]) -> Relation | None:
         """The table or view of that name (``("params",)`` or ``("era5", "surface")``), or None."""
-        entry = self._context.store.entries().get(name[0]) if len(name) == 1 else None
+        entry = self._entry(name)
         if isinstance(entry, Version):
             key = entry.definition.key
             return Relation(name, _columns(entry.definition.schema), key, "scratch")
@@ -64,21 +65,21 @@ class Catalog:
         if isinstance(entry, View):
             return Relation(name, _columns(schema), (), "view", entry.query)
         dataset = self.dataset(name)
-        variable = self._context.variables.kind_of(name[0]) is not None
+        variable = self._context.variables.kind_of(local_name(name)[0]) is not None
         key = tuple(str(d) for d in _dims(dataset)) if dataset is not None else ()
         kind = "variable" if variable else "xarray" if dataset is not None else "table"
         return Relation(name, _columns(schema), key, kind)  # type: ignore[arg-type]
 
     def dataset(self, name: tuple[str, ...]) -> Any | None:
         """The ``xr.Dataset`` that an xarray table reads, or None where the table is none."""
-        wanted = ".".join(name)
+        wanted = ".".join(local_name(name))
         known: Mapping[str, Any] = self._context._registered_datasets
         # from_dataset files a dataset under the name as written, which the engine folds.
         return known.get(wanted) or next((ds for key, ds in known.items() if key.lower() == wanted), None)
 
     def held(self, name: tuple[str, ...]) -> int | None:
         """How many rows a table has that is in memory; 0 for a view, None for what has to be read from elsewhere."""
-        entry = self._context.store.entries().get(name[0]) if len(name) == 1 else None
+        name, entry = local_name(name), self._entry(name)
         if entry is not None:
             return entry.rows if isinstance(entry, Version) else 0
         dataset = self.dataset(name)
@@ -90,17 +91,22 @@ class Catalog:
 
     def arrow(self, name: tuple[str, ...]) -> pa.Table | None:
         """The rows of a table that lies in memory as Arrow does; None for any other."""
-        entry = self._context.store.entries().get(name[0]) if len(name) == 1 else None
+        name, entry = local_name(name), self._entry(name)
         if isinstance(entry, Version):
             return entry.to_arrow()
         return self._context.variables.arrow(name[0]) if len(name) == 1 and entry is None else None
 
     def standing(self, name: tuple[str, ...]) -> Any:
         """What stands for the rows of a table as they are now: another object as soon as they are others."""
+        name, entry = local_name(name), self._entry(name)
         if len(name) > 1:
             return self.dataset(name)
-        entry = self._context.store.entries().get(name[0])
         return self._context.store.schema.other(name[0]) if entry is None else entry
+
+    def _entry(self, name: tuple[str, ...]) -> Entry | None:
+        """The scratch table or view of that name, however it is written."""
+        name = local_name(name)
+        return self._context.store.entries().get(name[0]) if len(name) == 1 else None
 
     def schema(self, name: tuple[str, ...]) -> pa.Schema | None:
         """The names and types of a table's or view's columns; None where there is none."""

@@ -21,6 +21,7 @@ from ..sql.syntax import (
     Statement,
     Tree,
     identifier,
+    local_name,
     name_columns,
     parse_one,
     split,
@@ -309,7 +310,7 @@ class Context(xarray_sql.Context):
         pending = tables_named(tree)
         while pending:
             parts = pending.pop()
-            name = tuple(identifier(p) for p in parts)
+            name = local_name(tuple(identifier(p) for p in parts))
             if name in seen:
                 continue
             seen.add(name)

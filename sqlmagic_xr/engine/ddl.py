@@ -17,7 +17,18 @@ from ..errors import (
     UsageError,
     suggest,
 )
-from ..sql.syntax import Statement, Tree, expression_sql, identifier, name_of, parse_one, span_of, to_sql, transform
+from ..sql.syntax import (
+    Statement,
+    Tree,
+    expression_sql,
+    identifier,
+    local_name,
+    name_of,
+    parse_one,
+    span_of,
+    to_sql,
+    transform,
+)
 from . import query
 from .chunk import Chunk
 from .constraints import check
@@ -291,15 +302,11 @@ def create_view(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | N
 def _view(name: str, body: Tree) -> View:
     inner = {"Query": body["query"]}
     columns = [identifier(c["name"]) for c in body["columns"]]
-    reads = {_default(name_of(f["name"])) for f in query.relations(inner)}
+    reads = {local_name(name_of(f["name"])) for f in query.relations(inner)}
     if columns:
         listed = ", ".join(query.quoted(c) for c in columns)
         inner = parse_one(f"SELECT * FROM ({to_sql(inner)}) AS {query.quoted(name)} ({listed})").tree
     return View(name, inner, to_sql(inner), tuple(sorted(reads)))
-
-
-def _default(name: tuple[str, ...]) -> tuple[str, ...]:
-    return name[-1:] if name[:-1] in (("public",), ("datafusion", "public")) else name
 
 
 def _refuse_cycle(view: View, entries: Entries) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ..errors import ImmutableError, SqlError, UnknownNameError, UnsupportedError, UsageError, suggest
 from ..sql.scope import Relation
-from ..sql.syntax import Tree, name_of, span_of
+from ..sql.syntax import Tree, local_name, name_of, span_of
 from .reserved import refuse_reserved
 from .scratch import Version
 from .store import ScratchStore
@@ -56,7 +56,7 @@ def plain_name(parts: list[Tree]) -> str:
         UnsupportedError: another schema is named.
     """
     name = name_of(parts)
-    if name[:-1] not in ((), ("public",), ("datafusion", "public")):
+    if len(local_name(name)) > 1:
         raise _at(
             UnsupportedError(
                 f"scratch tables live in the default schema, not in `{'.'.join(name[:-1])}`",
@@ -81,7 +81,7 @@ def target(parts: list[Tree], entries: Entries, engine: Engine, doing: str) -> V
         UnknownNameError: there is nothing of that name.
     """
     name = name_of(parts)
-    short = name[-1] if name[:-1] in ((), ("public",), ("datafusion", "public")) else None
+    short = name[-1] if len(local_name(name)) == 1 else None
     entry = entries.get(short) if short is not None else None
     if isinstance(entry, Version):
         return entry

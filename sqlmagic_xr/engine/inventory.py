@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..errors import UnknownNameError, suggest
-from ..sql.syntax import name_of, span_of
+from ..sql.syntax import local_name, name_of, span_of
 from .effect import counted
 from .plans import chunks_to_read
 from .scratch import Version
@@ -107,6 +107,7 @@ def columns(context: Context, name: tuple[str, ...]) -> Mapping[str, str] | None
 
     A notebook variable that no query has named yet is asked for its columns, and not registered for it.
     """
+    name = local_name(name)
     relation = context.relation(name)
     if relation is None:
         namespace = context.variables.namespace
@@ -160,6 +161,7 @@ def schema(context: Context, name: str) -> Schema:
     if context.relation(parts) is None:
         names = [*context.tables.names(), *context.variables.names()]
         raise UnknownNameError(f"there is no table {name}", hint=suggest(name, names))
+    parts = local_name(parts)
     entry = context.store.entries().get(parts[0]) if len(parts) == 1 else None
     if isinstance(entry, Version):
         return _scratch(context, entry)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..sql.syntax import Tree, identifier, name_of
+from ..sql.syntax import Tree, identifier, local_name, name_of
 from .scratch import Version
 
 _FLOAT = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -104,7 +104,7 @@ def _table_name(table: Any) -> str:
     if isinstance(table.get("table_name"), str):
         return str(table["table_name"]).lower()
     parts = name_of(table["name"]) if isinstance(table.get("name"), list) else ()
-    return parts[-1] if parts[:-1] in ((), ("public",), ("datafusion", "public")) and parts else ""
+    return parts[-1] if len(local_name(parts)) == 1 else ""
 
 
 def _restricted(select: Any, versions: Mapping[str, Version]) -> Iterator[tuple[str, Ranges]]:

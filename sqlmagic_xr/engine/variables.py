@@ -13,7 +13,7 @@ from xarray_sql.df import group_vars_by_dims
 
 from ..errors import UnknownNameError, UnsupportedError
 from ..sql.parameters import can_be_parameter
-from ..sql.syntax import identifier
+from ..sql.syntax import identifier, local_name
 from .schema import provider
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Variables:
         """
         namespace = self._mapping()
         for parts in names:
+            parts = parts[-len(local_name(tuple(identifier(part) for part in parts))) :]
             self._follow(identifier(parts[0]), str(parts[0]["value"]), len(parts) > 1, namespace)
 
     def release(self, table: str) -> None:

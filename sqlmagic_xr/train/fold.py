@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from ..engine import query as build
-from ..sql.syntax import NOWHERE, Tree, expression_sql, identifier, name_of
+from ..sql.syntax import NOWHERE, Tree, expression_sql, identifier, local_name, name_of
 from .block import (
     Naming,
     Source,
@@ -114,6 +114,7 @@ class _Pass:
 
     def view_of(self, name: tuple[str, ...]) -> Tree | None:
         """The query of a view."""
+        name = local_name(name)
         relation = self._context.relation(name) if len(name) == 1 and name[0] in self._entries else None
         return relation.definition if relation is not None else None
 
@@ -403,7 +404,7 @@ class _Pass:
     def _version(self, name: tuple[str, ...] | None) -> Version | None:
         from ..engine.scratch import Version
 
-        if name is None or name[:-1] not in ((), ("public",), ("datafusion", "public")):
+        if name is None or len(local_name(name)) > 1:
             return None
         if any(name[-1] in names for names in self._hidden):
             return None

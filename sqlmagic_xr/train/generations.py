@@ -17,7 +17,7 @@ from ..dense.tables import Extreme, Read, Table
 from ..engine.query import quoted
 from ..engine.scratch import Version
 from ..engine.transaction import View
-from ..sql.syntax import Tree
+from ..sql.syntax import Tree, local_name
 from .gridded import Grids, array_type, described
 from .lookup import extreme, has_nulls, rows_where
 from .mentioned import mentioned
@@ -78,7 +78,7 @@ class Generations(Grids):
 
     def view(self, name: Name) -> Tree | None:
         """See :class:`.gridded.Grids`."""
-        entry = self._context.store.entries().get(name[-1]) if name[:-1] in ((), ("public",)) else None
+        entry = self._context.store.entries().get(name[-1]) if len(local_name(name)) == 1 else None
         query: Tree | None = entry.query["Query"] if isinstance(entry, View) else None
         return query
 
@@ -153,7 +153,7 @@ class Generations(Grids):
         return self._readings[key]
 
     def _version(self, name: Name) -> Version | None:
-        entry = self._context.store.entries().get(name[-1]) if name[:-1] in ((), ("public",)) else None
+        entry = self._context.store.entries().get(name[-1]) if len(local_name(name)) == 1 else None
         return entry if isinstance(entry, Version) else None
 
     def _rows_of(self, name: Name) -> pa.Table | None:

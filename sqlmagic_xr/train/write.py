@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ..engine import dml
 from ..errors import SqlError
-from ..sql.syntax import Tree, name_of
+from ..sql.syntax import Tree, local_name, name_of
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -98,7 +98,7 @@ def _insert(body: Tree, outer: Tree | None) -> Write | str:
 
 
 def _in_default_schema(write: Write, name: list[Tree]) -> Write | str:
-    if name_of(name)[:-1] in ((), ("public",), ("datafusion", "public")):
+    if len(local_name(name_of(name))) == 1:
         return write
     return "its table stands in a schema of its own"
 

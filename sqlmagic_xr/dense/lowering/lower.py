@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ...sql.expression import Call, Column, Expression, Literal, Opaque, descend, from_tree
-from ...sql.syntax import Tree, identifier, span_of
+from ...sql.syntax import Tree, identifier, local_name, span_of
 from ..node import Graph, Node, Refused, Type, Value
 from ..tables import Name, Table, Tables
 from .clauses import Item, conjuncts, group_keys, narrowed, order_keys, relabel, star
@@ -215,11 +215,15 @@ class Lowering:
 
     def stored(self, name: Name) -> Table | Relation | None:
         """A table, or the relation that a view is: its query, which sees none of the CTEs around its name."""
+        name = local_name(name)
+        if len(name) == 1 and name[0] in self._made:  # a CTE does not hide it where its schema is written
+            return self._made[name[0]]
         view = self.tables.view(name)
         return self.tables.table(name) if view is None else self._viewed(name, lambda: self.relation(view, self._made))
 
     def narrowed_view(self, name: Name, fixed: Fixed) -> Relation | None:
         """The rows of a view in which columns have these values; None where that cannot be said inside it."""
+        name = local_name(name)
         view = self.tables.view(name)
         return None if view is None else self._viewed(name, lambda: self.narrowed(view, self._made, fixed))
 

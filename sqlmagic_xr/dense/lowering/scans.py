@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend
+from ...sql.syntax import local_name
 from ..node import FLOATS, Axis, Graph, Node, Refused, Value, ancestors
 from ..tables import Extreme, Name, Read, Table
 from .clauses import equations
@@ -36,14 +37,14 @@ class Scans:
         known = {*(table.key or ()), *fixed}
         columns = tuple(n for n, kind in table.columns.items() if kind is not None and n not in known)
         version, guards = self._version(name, fixed)
-        read = Read(name, version, tuple(fixed), key, columns, table.holes)
+        read = Read(local_name(name), version, tuple(fixed), key, columns, table.holes)
         scan = self.graph.make("scan", tuple(fixed.values()), data=read)
         return replace(self._scanned(scan, read, table, fixed), scans=(*guards, scan))
 
     def extreme(self, name: Name, what: Extreme) -> tuple[Node, Value]:
         """The greatest or least whole number of a column: the scan that reads it, and its value."""
         version, _ = self._version(name, {})
-        scan = self.graph.make("scan", (), data=Read(name, version, (), (), (what.column,), extreme=what))
+        scan = self.graph.make("scan", (), data=Read(local_name(name), version, (), (), (what.column,), extreme=what))
         return scan, Value(self.graph.make("cells", (scan,), (), "int64", (what.column, False)))
 
     def _version(self, name: Name, fixed: Mapping[str, Node]) -> tuple[int, tuple[Node, ...]]:
@@ -53,7 +54,7 @@ class Scans:
         are those that were there before.
         """
         guards: list[Node] = []
-        for place, parts in reversed(list(enumerate(self.writes.get(name, ())))):
+        for place, parts in reversed(list(enumerate(self.writes.get(local_name(name), ())))):
             apart = [self._apart(part, fixed) for part in parts] if parts is not None else [None]
             if None in apart:
                 return place + 1, tuple(guards)
