@@ -170,11 +170,14 @@ class Curve:
         return prepared.run(values).to_arrow_table()
 
     def _take(self, rows: pa.Table) -> None:
-        """The whole result, anew."""
+        """The whole result, anew; by step where that is its x axis, since rows come in any order."""
+        first = rows.schema.field(0)
+        if first.name == self._trajectory.column and pa.types.is_integer(first.type):
+            rows = rows.sort_by(first.name)
+            self._step = first.name
         self._lines = _Lines(rows, self.statement)
         self._parts = [rows]
-        if self._lines.x_name == self._trajectory.column and pa.types.is_integer(rows.schema.field(0).type):
-            self._step = self._lines.x_name
+        if self._step is not None:
             self._finite = {}
             self._watch(rows, self._step)
 

@@ -14,6 +14,7 @@ from sqlmagic_xr.train.pace import Pace
 from sqlmagic_xr.train.trajectory import Trajectory
 
 D = pa.table({"x": [0.5, -1.0, 2.0], "g": ["u", "v", "u"], "step": [0, 1, 7]})
+DEALT_OUT = "SET datafusion.execution.batch_size = 2; SET datafusion.execution.target_partitions = 4"
 TRAJECTORY = Trajectory("params", "step", 0)
 
 
@@ -205,9 +206,16 @@ def queries(draw):
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(query=queries(), growth=st.lists(st.integers(1, 4), min_size=1, max_size=3), rows=st.integers(1, 3))
-def test_any_curve_equals_the_query_run_afresh(query, growth, rows):
+@given(
+    query=queries(),
+    growth=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    rows=st.integers(1, 3),
+    dealt=st.booleans(),
+)
+def test_any_curve_equals_the_query_run_afresh(query, growth, rows, dealt):
     context = Context(namespace=lambda: {"w": D.select(["x", "g"])})
+    if dealt:
+        context.script(DEALT_OUT)
     context.script("CREATE TABLE params (step BIGINT, i BIGINT, a DOUBLE, PRIMARY KEY (step, i))")
     grow(context, 0, 1, rows)
     curve = curve_of(context, query)
@@ -220,6 +228,22 @@ def test_any_curve_equals_the_query_run_afresh(query, growth, rows):
             same(curve.table, context.script(query)[0].to_arrow_table())
         grow(context, newest + 1, more, rows)
         newest += more
+
+
+def test_a_curve_that_is_evaluated_whole_is_drawn_step_by_step():
+    """Its groups come in any order, and what is no number any more is looked for in the order of the steps."""
+    context = Context()
+    context.script(DEALT_OUT)
+    context.script("CREATE TABLE params (step BIGINT, i BIGINT, a DOUBLE, PRIMARY KEY (step, i))")
+    grow(context, 0, 40, 1)
+    context.script("UPDATE params SET a = 'NaN' WHERE step < 3 OR step = 30")
+    query = "SELECT p.step, AVG(p.a) AS y FROM params p LEFT JOIN params q ON q.step = p.step GROUP BY p.step"
+    curve = curve_of(context, query)
+    assert curve.refresh({}, 39)
+    assert curve.whole
+    assert list(curve.panel.x) == list(range(40))
+    assert curve.blemish is not None
+    assert curve.blemish.generation == 30
 
 
 def test_a_curve_that_fails_points_into_the_users_text():
