@@ -18,14 +18,12 @@ from .definition import stored
 from .effect import Engine
 from .expressions import refuse_aggregates
 from .keys import Rows
+from .order import ROW
 from .pruning import batches, visible
 from .rows import arrange
 from .schema import provider
 from .scratch import Version, single_batch
 from .transaction import Work
-
-ROW = "__row__"
-"""The hidden column that says at which position of the table a row stands."""
 
 TARGET = "__target__"
 """The name under which a statement's own queries read the table that it changes, positions included."""
@@ -79,7 +77,7 @@ class Change:
 
 
 def positions(version: Version, question: Tree) -> Any:
-    """The rows of a version that a question about ``__target__`` can see, with the column ``__row`` in front."""
+    """The rows of a version that a question about ``__target__`` can see, with the column ``__row__`` in front."""
     schema = pa.schema([pa.field(ROW, pa.int64(), nullable=False), *version.definition.schema])
     every = [(n, 0, chunk.rows) for n, chunk in enumerate(version.chunks)]
     stretches = visible(question, {TARGET: version}).get(TARGET, every)
@@ -91,18 +89,11 @@ def positions(version: Version, question: Tree) -> Any:
     return provider(numbered, schema)
 
 
-def numbered(batch: pa.RecordBatch, numbers: Rows | None = None) -> Any:
-    """A batch as a table of DataFusion's, with the column ``__row``: its rows' numbers, from 0 unless given."""
-    place = pa.array(np.arange(batch.num_rows, dtype=np.int64) if numbers is None else numbers)
-    fields = [pa.field(ROW, pa.int64(), nullable=False), *batch.schema]
-    whole = pa.RecordBatch.from_arrays([place, *batch.columns], schema=pa.schema(fields))
-    return provider([whole], whole.schema)
-
-
 def ask(engine: Engine, tree: Tree, names: Mapping[str, Any]) -> pa.RecordBatch:
     """Run a query of ours that reads ``names`` besides the user's tables; its rows as one batch, of types for storing.
 
-    Arrow has no ``take`` for others, such as the views of text that some functions give.
+    They come in any order: a row that stands for one of a table's has that one's number in its first column.
+    Arrow has no ``take`` for types that are not for storing, such as the views of text that some functions give.
     """
     with engine.store.showing(names):
         found = engine.query(tree)
@@ -198,15 +189,3 @@ def refuse(body: Mapping[str, Any], options: Sequence[str], statement: str) -> N
     for option in options:
         if body.get(option):
             raise UnsupportedError(f"{statement} ... {option.upper().replace('_', ' ')} is not offered")
-
-
-def returning(
-    items: Sequence[Tree] | None, batch: pa.RecordBatch, label: str, engine: Engine, ctes: Tree | None
-) -> pa.Table | None:
-    """The rows that RETURNING gives of the rows ``batch``, which the statement calls ``label``."""
-    if items is None:
-        return None
-    refuse_aggregates(items, engine, "RETURNING")
-    tree = query.select(items, [query.table("__returned__", label)], ctes=ctes)
-    with engine.store.showing({"__returned__": provider([batch], batch.schema)}):
-        return engine.query(tree)

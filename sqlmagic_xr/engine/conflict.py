@@ -10,12 +10,13 @@ import pyarrow as pa
 from ..errors import ConstraintError, UnknownNameError, UsageError, suggest
 from ..sql.syntax import Tree, identifier, name_of
 from . import query
-from .change import ROW, Assignments, Change, ask, numbered
+from .change import Assignments, Change, ask
 from .chunk import Chunk
 from .constraints import conflicts
 from .definition import Unique
 from .effect import Engine
 from .keys import Rows, repeated
+from .order import ROW, in_order, numbered
 from .rows import show
 from .scratch import Version
 
@@ -122,8 +123,7 @@ class OnConflict:
         where = query.all_equal([query.column(label, ROW), query.column(EXCLUDED, ROW)])
         if self.condition is not None:
             where = query.both(where, own(self.condition))
-        found = ask(engine, query.select(items, tables, where, ctes), names)
-        found = found.take(pa.array(np.argsort(found.column(0).to_numpy())))
+        found = in_order(ask(engine, query.select(items, tables, where, ctes), names))
         rows = ours[found.column(0).to_numpy()]
         return rows, self.assignments.onto(version.take(rows), found.columns[1:], version, engine)
 

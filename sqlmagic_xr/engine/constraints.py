@@ -11,10 +11,8 @@ from ..errors import ConstraintError
 from .chunk import Bounds, Chunk
 from .definition import Unique
 from .keys import Rows, fingerprints, repeated
-from .query import quoted
 from .rows import more, show, violation
-from .schema import provider
-from .scratch import Version, single_batch
+from .scratch import Version
 
 if TYPE_CHECKING:
     from .store import ScratchStore
@@ -45,9 +43,8 @@ def check(
     if not rows.rows:
         return
     for constraint in version.definition.checks:
-        relation = {version.name: provider([rows.batch], rows.batch.schema)}
-        found = store.query(f"SELECT {constraint.text} AS ok FROM {quoted(version.name)}", relation)
-        bad = np.flatnonzero(pc.equal(pc.fill_null(single_batch(found).column(0), True), False))
+        holds = store.of_each(constraint.text, rows.batch, version.name)
+        bad = np.flatnonzero(pc.equal(pc.fill_null(holds, True), False))
         if len(bad):
             what = f"{constraint.name} CHECK ({constraint.text})"
             raise violation(what, rows.batch, version, bad, "false for")

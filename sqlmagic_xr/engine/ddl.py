@@ -127,18 +127,15 @@ def check_default(column: Column, table: str, engine: Engine) -> None:
     refuse_aggregates(column.default, engine, "DEFAULT")
     refuse_subqueries(column.default, "DEFAULT")
     try:
-        frame = engine.store.query(query_text(column.default), {})
+        # Without a FROM, so that it can name no column.
+        asked = to_sql(query.select([query.item(column.default, "v")]))
+        one = single_batch(SessionContext.sql(engine.session, asked).to_arrow_table())
     except Exception as error:
         raise TypeMismatchError(
             f"the DEFAULT of `{table}.{column.name}` cannot be evaluated: {expression_sql(column.default)}",
             hint=_first_line(error),
         ) from error
-    fit(single_batch(frame).column(0), column, table, engine.store)
-
-
-def query_text(expression: Tree) -> str:
-    """``SELECT expression``."""
-    return to_sql(query.select([query.item(expression, "v")]))
+    fit(one.column(0), column, table)
 
 
 def _kind(data_type: Tree, table: str, column: str, engine: Engine) -> pa.DataType:

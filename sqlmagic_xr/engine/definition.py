@@ -13,6 +13,7 @@ from ..errors import UnknownNameError, suggest
 from ..sql.syntax import Tree
 from . import query
 from .reserved import refuse_reserved
+from .types import type_name
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,9 @@ class Definition:
         return {}
 
 
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_list_view, pa.types.is_large_list_view)
+
+
 def stored(kind: pa.DataType) -> pa.DataType:
     """The type that a column of DataFusion's type ``kind`` is stored with: views become plain strings and bytes.
 
@@ -128,12 +132,14 @@ def stored(kind: pa.DataType) -> pa.DataType:
         return pa.string()
     if kind == pa.binary_view() or pa.types.is_large_binary(kind):
         return pa.binary()
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return stored(kind.value_type)
     if pa.types.is_fixed_size_list(kind):
         return pa.list_(stored(kind.value_type), kind.list_size)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if any(is_list(kind) for is_list in _LISTS):
         return pa.list_(stored(kind.value_type))
+    if pa.types.is_map(kind):
+        return pa.map_(stored(kind.key_type), stored(kind.item_type))
     if pa.types.is_struct(kind):
         return pa.struct([pa.field(f.name, stored(f.type), f.nullable) for f in kind])
     return kind
@@ -164,11 +170,11 @@ _SQL_NAMES = {
 
 
 def sql_name(kind: pa.DataType) -> str:
-    """The name that SQL has for a stored type; Arrow's own name where SQL has none.
+    """The name that SQL has for a stored type, for messages.
 
-    >>> sql_name(pa.int64()), sql_name(pa.decimal128(10, 2)), sql_name(pa.float16())
-    ('BIGINT', 'DECIMAL(10, 2)', 'halffloat')
+    >>> sql_name(pa.int64()), sql_name(pa.decimal128(10, 2)), sql_name(pa.list_(pa.float64()))
+    ('BIGINT', 'DECIMAL(10, 2)', 'DOUBLE[]')
     """
     if pa.types.is_decimal128(kind):
         return f"DECIMAL({kind.precision}, {kind.scale})"
-    return _SQL_NAMES.get(kind, str(kind))
+    return _SQL_NAMES.get(kind) or type_name(kind)

@@ -10,9 +10,10 @@ import pyarrow as pa
 from ..errors import SqlError, UnsupportedError, UsageError
 from ..sql.syntax import Statement, Tree, identifier, span_of, walk
 from . import query
-from .change import Change, refuse, returning
+from .change import Change, refuse
 from .conflict import OnConflict
 from .effect import Effect, Engine, counted, target
+from .returning import returning
 from .rows import arrange
 from .scratch import Version, single_batch
 from .transaction import Entries
@@ -34,7 +35,7 @@ def insert(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
         change.apply(version, work, engine)
         new = [b for b in (change.added, change.values) if b is not None]
         affected = pa.concat_batches(new) if len(new) > 1 else new[0]
-        answer = returning(body["returning"], affected, label, engine, ctes)
+        answer = returning(body["returning"], [(label, affected)], engine, ctes)
         parts = [counted(len(change.updated), "updated")] if len(change.updated) else []
         if change.added is not None and (change.added.num_rows or not parts):
             parts.insert(0, counted(change.added.num_rows, "inserted"))

@@ -12,9 +12,10 @@ import pyarrow as pa
 from ..errors import UnsupportedError, UsageError
 from ..sql.syntax import Statement, Tree, name_of
 from . import query
-from .change import ROW, TARGET, Assignments, Change, ask, label_of, numbered, positions, refuse, target_of
+from .change import TARGET, Assignments, Change, ask, label_of, positions, refuse, target_of
 from .effect import Effect, Engine, counted, target
 from .keys import Rows, repeated
+from .order import ROW, in_order, numbered
 from .rows import arrange, show
 from .scratch import Version
 from .transaction import Entries
@@ -136,7 +137,7 @@ def _answer(
     engine: Engine,
     ctes: Tree | None,
 ) -> pa.RecordBatch:
-    """For each row that clauses of a kind are about: its keys, then what each clause says of it."""
+    """For each row that clauses of a kind are about, in order: its keys, then what each clause says of it."""
     items = list(keys)
     for i, clause in enumerate(read.clauses[kind]):
         accepts = query.true() if clause.predicate is None else clause.predicate
@@ -146,7 +147,7 @@ def _answer(
     tree = query.select(items, tables, read.on if kind == "Matched" else None, ctes)
     if kind == "Matched":
         sides = {TARGET: positions(read.version, tree), **sides}
-    return ask(engine, tree, sides)
+    return in_order(ask(engine, tree, sides))
 
 
 class _Gathered:

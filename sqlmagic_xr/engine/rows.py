@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from ..errors import ConstraintError, TypeMismatchError, UsageError
 from ..sql.syntax import expression_sql
+from .casting import MisfitError, cast
 from .definition import Column
 from .keys import Rows
-from .schema import provider
 from .scratch import Version, single_batch
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def arrange(rows: Any, version: Version, store: ScratchStore) -> pa.RecordBatch:
         definition.index(name, version.name)
     count = len(next(iter(given.values()))) if given else 0
     arrays = [
-        fit(given[c.name], c, version.name, store) if c.name in given else defaults(c, count, version.name, store)
+        fit(given[c.name], c, version.name) if c.name in given else defaults(c, count, version.name, store)
         for c in definition.columns
     ]
     # The schema with every column nullable first: a NOT NULL column may hold a NULL that the check will name.
@@ -80,17 +80,16 @@ def _columns(rows: Any, version: Version) -> dict[str, pa.Array]:
 # Types
 
 
-def fit(values: pa.Array, column: Column, table: str, store: ScratchStore) -> pa.Array:
-    """Values as the column stores them.
-
-    A number goes into an integer column only if it is one: 3.0 is a BIGINT, 3.7 is not. Into REAL and DECIMAL it is
-    rounded, if it is not too large. Everything else is cast as DataFusion casts.
+def fit(values: pa.Array, column: Column, table: str) -> pa.Array:
+    """Values as the column stores them (see :func:`.casting.cast`).
 
     Raises:
         TypeMismatchError: names the column and the first value that does not fit.
     """
-    if values.type != column.type:
-        values = _cast(values, column, table, store)
+    try:
+        values = cast(values, column.type)
+    except MisfitError as misfit:
+        raise _misfit(values[misfit.place].as_py(), column, table) from misfit.__cause__
     if column.length is not None:
         long = pc.fill_null(pc.greater(pc.utf8_length(values), column.length), False)
         if pc.any(long).as_py():
@@ -99,49 +98,6 @@ def fit(values: pa.Array, column: Column, table: str, store: ScratchStore) -> pa
                 f"`{table}.{column.name}` is {column.sql_type} and cannot hold {show(first)} ({len(first)} characters)"
             )
     return values
-
-
-def _cast(values: pa.Array, column: Column, table: str, store: ScratchStore) -> pa.Array:
-    if values.null_count == len(values):
-        return pa.nulls(len(values), column.type)
-    source = values.type
-    if _is_number(source) and _is_number(column.type) and not pa.types.is_decimal(column.type):
-        cast = _cast_number(values, column.type)
-        if cast is None:
-            bad = next(i for i in range(len(values)) if _cast_number(values.slice(i, 1), column.type) is None)
-            raise _misfit(values[bad].as_py(), column, table)
-        return cast
-    rows = provider([pa.RecordBatch.from_arrays([values], names=["v"])], pa.schema([("v", source)]))
-    try:
-        found = store.query(f"SELECT CAST(v AS {column.sql_type}) AS v FROM __values__", {"__values__": rows})
-    except Exception as error:
-        good = store.query(f"SELECT TRY_CAST(v AS {column.sql_type}) AS v FROM __values__", {"__values__": rows})
-        lost = pc.and_(single_batch(good).column(0).is_null(), values.is_valid())
-        raise _misfit(values.filter(lost)[0].as_py(), column, table) from error
-    return as_stored(single_batch(found).column(0), column.type)
-
-
-def as_stored(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Values of DataFusion's own type for ``kind`` (a string view, say) as they are stored."""
-    return values if values.type == kind else values.cast(kind)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _cast_number(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
-    """The numbers as ``kind``, or None where one of them does not fit."""
-    to_float = pa.types.is_floating(kind)
-    try:
-        cast = pc.cast(values, kind, safe=not to_float)
-    except pa.ArrowInvalid:
-        return None
-    if to_float and pa.types.is_floating(values.type) and kind.bit_width < values.type.bit_width:
-        # A finite number that became infinite was too large.
-        lost = pc.and_(pc.is_inf(cast), pc.is_finite(values))
-        return None if pc.any(lost).as_py() else cast
-    return cast
 
 
 def _misfit(value: Any, column: Column, table: str) -> TypeMismatchError:
@@ -163,9 +119,8 @@ def defaults(column: Column, count: int, table: str, store: ScratchStore) -> pa.
     """So many values of a column that no one gives: its DEFAULT, worked out for each row."""
     if column.default is None:
         return pa.nulls(count, column.type)
-    rows = provider([pa.record_batch({"row": pa.array(range(count), pa.int64())})], pa.schema([("row", pa.int64())]))
-    found = store.query(f"SELECT {expression_sql(column.default)} AS v FROM __rows__", {"__rows__": rows})
-    return fit(single_batch(found).column(0), column, table, store)
+    rows = pa.record_batch({"row": pa.array(range(count), pa.int64())})
+    return fit(store.of_each(expression_sql(column.default), rows, "__rows__"), column, table)
 
 
 # Constraints

@@ -16,8 +16,9 @@ from .chunk import Chunk
 from .constraints import check
 from .draft import Draft
 from .fetch import fetch_brief
+from .order import ROW, in_order, numbered
 from .pruning import batches, visible
-from .query import relations
+from .query import quoted, relations
 from .rows import arrange
 from .schema import ScratchSchema, provider
 from .scratch import Retention, ScratchTable, Version
@@ -104,12 +105,18 @@ class ScratchStore:
         with self.schema.pinned(self.entries(), relations):
             yield
 
-    def query(self, sql: str, relations: Mapping[str, Any]) -> pa.Table:
-        """Run a query of ours, not the user's, that reads nothing but ``relations``."""
+    def of_each(self, expression: str, rows: pa.RecordBatch, name: str) -> pa.Array:
+        """The value of an expression for each of some rows, in their order.
+
+        Args:
+            expression: SQL text that reads nothing but the rows.
+            rows: a batch; one without columns has no rows.
+            name: what the expression calls them.
+        """
         self.check_usable()
-        with self.showing(relations):
-            frame = SessionContext.sql(self.session, sql)
-        return fetch_brief(frame)
+        with self.showing({name: numbered(rows)}):
+            frame = SessionContext.sql(self.session, f"SELECT {ROW}, {expression} AS v FROM {quoted(name)}")
+        return in_order(fetch_brief(frame)).column(1)
 
     # Writing
 

@@ -30,6 +30,8 @@ def type_name(kind: pa.DataType) -> str:
         return type_name(kind.value_type)
     if pa.types.is_decimal(kind):
         return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_run_end_encoded(kind):
+        return type_name(kind.value_type)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return f"{type_name(kind.value_type)}[]"
     if pa.types.is_fixed_size_list(kind):

@@ -11,20 +11,19 @@ from ..errors import UnsupportedError, UsageError
 from ..sql.syntax import Statement, Tree
 from . import query
 from .change import (
-    ROW,
     TARGET,
     Assignments,
     Change,
     ask,
     label_of,
-    numbered,
     positions,
     refuse,
-    returning,
     target_of,
 )
 from .effect import Effect, Engine, counted, target
 from .keys import Rows, equal, repeated
+from .order import ROW, in_order
+from .returning import Part, returning
 from .rows import show
 from .scratch import Version
 from .transaction import Entries
@@ -42,7 +41,7 @@ def update(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
         new = assignments.onto(version.take(rows), values, version, engine)
         Change(rows, new, columns=frozenset(assignments.columns)).apply(version, work, engine)
         others = _others(found, 1 + len(assignments.columns), _from(body), engine, ctes)
-        answer = _returning(body, new, label, others, engine, ctes)
+        answer = returning(body["returning"], [(label, new), *others], engine, ctes)
         return Effect(f"{version.name}: {counted(len(rows), 'updated')}", len(rows), answer)
 
 
@@ -81,7 +80,7 @@ def delete(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
             rows, others = found.column(0).to_numpy(), _others(found, 1, body["using"] or [], engine, ctes)
         old = version.take(rows) if body["returning"] else None
         Change(removed=rows).apply(version, work, engine)
-        answer = _returning(body, old, label, others, engine, ctes) if old is not None else None
+        answer = returning(body["returning"], [(label, old), *others], engine, ctes) if old is not None else None
         return Effect(f"{version.name}: {counted(len(rows), 'deleted')}", len(rows), answer)
 
 
@@ -139,7 +138,7 @@ def _first_of_each(found: pa.RecordBatch) -> pa.RecordBatch:
         keep = np.ones(found.num_rows, np.bool_)
         keep[again] = False
         found = found.filter(pa.array(keep))
-    return found.take(pa.array(np.argsort(found.column(0).to_numpy(), kind="stable")))
+    return in_order(found)
 
 
 def _each_once(found: pa.RecordBatch, version: Version) -> pa.RecordBatch:
@@ -172,52 +171,13 @@ def _same(columns: list[pa.Array], i: Rows, j: Rows) -> Any:
     return same
 
 
-Others = list[tuple[str, pa.RecordBatch]]
-"""The rows of FROM or USING that go with each changed row: label, batch."""
-
-
-def _others(found: pa.RecordBatch, start: int, sources: list[Tree], engine: Engine, ctes: Tree | None) -> Others:
+def _others(found: pa.RecordBatch, start: int, sources: list[Tree], engine: Engine, ctes: Tree | None) -> list[Part]:
     """The columns behind ``start``, which are ``label.*`` of each source, taken apart."""
     labels = _labels(sources) if found.num_columns > start else []
-    out: Others = []
+    out: list[Part] = []
     for label in labels:
         empty = engine.query(query.select([query.wildcard(label)], sources, query.false(), ctes))
         columns = found.columns[start : start + empty.num_columns]
         out.append((label, pa.RecordBatch.from_arrays(columns, names=empty.schema.names)))
         start += empty.num_columns
     return out
-
-
-def _all_columns(parts: Others) -> dict[str, list[Tree]]:
-    """What ``*`` means: each part's columns, by label; a name that came before is qualified."""
-    seen: set[str] = set()
-    every: dict[str, list[Tree]] = {}
-    for label, batch in parts:
-        names = [(n, f"{label}.{n}" if n in seen else n) for n in batch.schema.names]
-        every[label] = [query.item(query.column(label, n), shown) for n, shown in names]
-        seen.update(batch.schema.names)
-    return every
-
-
-def _returning(
-    body: Tree, batch: pa.RecordBatch, label: str, others: Others, engine: Engine, ctes: Tree | None
-) -> pa.Table | None:
-    """The rows of RETURNING, which may name the relations of FROM or USING as well."""
-    if not others:
-        return returning(body["returning"], batch, label, engine, ctes)
-    parts = [(label, batch), *others]
-    names = {f"__returned{i}__": numbered(b) for i, (_, b) in enumerate(parts)}
-    tables = [query.table(name, part[0]) for name, part in zip(names, parts, strict=True)]
-    every = _all_columns(parts)
-    items: list[Tree] = []
-    for node in body["returning"]:
-        if "Wildcard" in node:
-            items += [i for columns in every.values() for i in columns]
-        elif "QualifiedWildcard" in node:
-            items += every[query.name(node["QualifiedWildcard"][0]["ObjectName"])]
-        else:
-            items.append(node)
-    where = query.all_equal([query.column(part[0], ROW) for part in parts])
-    tree = query.select(items, tables, where, ctes)
-    with engine.store.showing(names):
-        return engine.query(tree)
