@@ -1,0 +1,8 @@
+-- why: the key may stand in ON, either way round
+INSERT INTO params
+SELECT :next_step, cur.a - AVG(d.x * cur.a) AS a, cur.b FROM d JOIN params AS cur ON :k = cur.step GROUP BY cur.a, cur.b
+-- becomes
+SELECT 2 AS __0__, 0.25 - AVG(d.x * 0.25) AS __1__, 4.0 AS __2__ FROM __kept_0__ AS d
+-- because
+folded: params where step = :k (its columns are literals)
+kept: d (4 rows, 33 B)

@@ -1,0 +1,8 @@
+-- why: ORDER BY the key DESC LIMIT 1 is the newest generation too
+INSERT INTO params
+SELECT :next_step, cur.a - AVG(d.x * cur.a) AS a, cur.b FROM d CROSS JOIN (SELECT a, b FROM params ORDER BY step DESC LIMIT 1) cur GROUP BY cur.a, cur.b
+-- becomes
+SELECT 2 AS __0__, 0.25 - AVG(d.x * 0.25) AS a, 4.0 AS __2__ FROM __kept_0__ AS d
+-- because
+folded: params where step is its greatest (its columns are literals)
+kept: d (4 rows, 33 B)

@@ -1,0 +1,9 @@
+-- why: a view is looked through
+INSERT INTO params
+SELECT :next_step, cur.a - AVG(d.x * cur.a) AS a, cur.b FROM d CROSS JOIN newest cur GROUP BY cur.a, cur.b
+-- becomes
+SELECT 2 AS __0__, 0.25 - AVG(d.x * 0.25) AS __1__, 4.0 AS __2__ FROM __kept_0__ AS d
+-- because
+folded: MAX(step) of params
+folded: params where step = (params.step) (its columns are literals)
+kept: d (4 rows, 33 B)
