@@ -5,13 +5,14 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 export JUPYTER_PLATFORM_DIRS := 1
 .DEFAULT_GOAL := help
-.PHONY: help tutorial lab test lint unit notebooks bench store clean
+.PHONY: help tutorial lab test lint unit notebooks bench peers store clean
 
 help:
 	@echo "make tutorial   run notebooks/01_train_in_sql.ipynb and say what it found"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make test       lint, types, unit tests, doctests, golden pairs, notebooks"
 	@echo "make bench      speed and memory, as ratios against what people use today"
+	@echo "make peers      DataFusion's own test files, statement by statement, on it and on us: PEERS=its checkout"
 	@echo "make store      run the notebooks and keep what they print, for make test to compare with"
 
 tutorial: .venv/notebook.stamp
@@ -36,6 +37,9 @@ notebooks: .venv/test.stamp
 
 bench: .venv/test.stamp
 	$(BIN)/python -m tests.bench
+
+peers: .venv/test.stamp
+	$(BIN)/python -m tests.peers "$(PEERS)"
 
 store: .venv/test.stamp
 	$(BIN)/python notebooks/run.py --store notebooks/*.ipynb
