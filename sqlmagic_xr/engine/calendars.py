@@ -1,4 +1,10 @@
-"""Times of other calendars than ours: as timestamps of the same date or as numbers of one unit, and the way back."""
+"""Times of other calendars than ours: as timestamps of the same date or as numbers of one unit, and the way back.
+
+The dates of a calendar without leap days are ours, too, and become timestamps of the same year, month and day; counting
+its days since 1970 would be weeks off after a century. A calendar with dates that we have not (30 February) has its
+times as numbers: microseconds since 1970 in that calendar, whatever the unit of the file, for equal times of two files
+are to be equal. What a variable becomes depends on its calendar alone, so that coordinates and their bounds compare.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +16,67 @@ import pandas as pd
 import pyarrow as pa
 import xarray as xr
 from datafusion import udf
-from xarray_sql.cftime import DEFAULT_UNITS, is_gregorian_like, to_offsets
+
+UNITS = "microseconds since 1970-01-01T00:00:00"
+"""The unit of times that are numbers."""
+
+_OURS = frozenset({"standard", "gregorian", "proleptic_gregorian", "noleap", "365_day"})
+"""Calendars whose dates we have; of 29 February before 1582 in the standard one, not all."""
 
 
-def tabular(dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with times as a table shall have them; the one that is given is not changed.
+def calendar_of(values: Any) -> str | None:
+    """The calendar of an array of ``cftime`` objects, missing ones among them; None where the first is none of these.
 
-    The dates of a calendar without leap days are ours, too, and become timestamps of the same year, month and day;
-    xarray-sql would count its days since 1970, which is weeks off after a century. Dates that we have not (30 February)
-    stay and become numbers: microseconds since 1970 in their calendar, whatever the unit of the file, for chunks are
-    pruned as if they were, and equal times of two files are to be equal.
+    Raises:
+        ValueError: there are several calendars, or values that are no times.
     """
-    for dim, index in _calendar_indexes(dataset).items():
-        stamps = _timestamps(index) if is_gregorian_like(index.calendar) else None
-        attrs = dataset[dim].attrs
-        if stamps is not None:
-            dataset = dataset.assign_coords({dim: (dim, stamps, attrs)})
-        else:
-            dataset = dataset.copy()
-            dataset[dim].encoding = {**dataset[dim].encoding, "units": DEFAULT_UNITS}
-    return dataset
+    found = values[~pd.isnull(values)]
+    if not len(found) or not hasattr(found[0], "calendar"):
+        return None
+    calendars = {getattr(value, "calendar", type(value).__name__) for value in found}
+    if len(calendars) > 1:
+        raise ValueError(f"its times are of several calendars: {', '.join(sorted(calendars))}")
+    return str(calendars.pop())
+
+
+def time_type(calendar: str) -> pa.DataType:
+    """The Arrow type in which a table has the times of a calendar."""
+    return pa.timestamp("us") if calendar in _OURS else pa.int64()
+
+
+def times(values: Any, kind: pa.DataType) -> pa.Array:
+    """``cftime`` objects, of which some may be missing, as a table has them: the one place that converts them.
+
+    Args:
+        values: one axis of objects of one calendar.
+        kind: as :func:`time_type` gives it.
+
+    Raises:
+        ValueError: a date that our calendar has not.
+    """
+    missing = pd.isnull(values)
+    present = values[~missing]
+    cells = np.zeros(len(values), np.int64)
+    if len(present):
+        cells[~missing] = _stamps(present) if pa.types.is_timestamp(kind) else _numbers(present)
+    return pa.array(cells, mask=missing).view(kind)
+
+
+def _stamps(values: Any) -> Any:
+    return np.array([value.isoformat() for value in values], "datetime64[us]").view(np.int64)
+
+
+def _numbers(values: Any) -> Any:
+    import cftime  # type: ignore[import-untyped]  # only where a dataset has made some
+
+    return np.rint(cftime.date2num(values, UNITS, calendar=values[0].calendar)).astype(np.int64)
 
 
 def counted(dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with times exactly as its table shows them, numbers included."""
-    dataset = tabular(dataset)
+    """The dataset with the times of its dimensions exactly as its table shows them; the one given is not changed."""
     for dim, index in _calendar_indexes(dataset).items():
-        if not is_gregorian_like(index.calendar):
-            numbers = to_offsets(dataset[dim].values, DEFAULT_UNITS, index.calendar)
-            dataset = dataset.assign_coords({dim: (dim, numbers, dataset[dim].attrs)})
+        shown = times(np.asarray(index), time_type(index.calendar)).to_numpy(zero_copy_only=False)
+        dataset = dataset.assign_coords({dim: (dim, shown, dataset[dim].attrs)})
     return dataset
 
 
@@ -47,24 +85,37 @@ def with_times(found: xr.Dataset, read: Collection[xr.Dataset]) -> xr.Dataset:
     for dim in found.dims:
         calendars = {index.calendar for dataset in read if (index := _calendar_indexes(dataset).get(dim)) is not None}
         if len(calendars) == 1:
-            times = _times(found.indexes[dim], calendars.pop())
-            found = found.assign_coords({dim: (dim, times, found[dim].attrs)})
+            restored = _times(found.indexes[dim], calendars.pop())
+            found = found.assign_coords({dim: (dim, restored, found[dim].attrs)})
     return found
 
 
-def numbered(dataset: xr.Dataset) -> set[str]:
-    """The calendars whose times a table shows as numbers, of a dataset that is :func:`tabular`."""
-    return {i.calendar for i in _calendar_indexes(dataset).values() if not is_gregorian_like(i.calendar)}
+def cftime_function(calendars: Collection[str]) -> Any:
+    """``cftime('2000-01-01')``: the number of a date, for the tables that have numbers for their times.
+
+    Args:
+        calendars: theirs; where they are several, which one is meant, nobody knows.
+    """
+
+    def number(texts: pa.Array) -> pa.Array:
+        if len(calendars) > 1:
+            names = " and ".join(sorted(calendars))
+            raise ValueError(f"cftime() cannot tell which calendar is meant, of {names}: use a Context for each")
+        return _read(texts, next(iter(calendars)))
+
+    return udf(number, [pa.utf8()], pa.int64(), "immutable", "cftime")
 
 
-def ambiguous(calendars: Collection[str]) -> Any:
-    """``cftime('2000-01-01')`` where datasets of several calendars are registered: which one is meant, nobody knows."""
-    names = " and ".join(sorted(calendars))
+def _read(texts: pa.Array, calendar: str) -> pa.Array:
+    import cftime
 
-    def refuse(_: pa.Array) -> pa.Array:
-        raise ValueError(f"cftime() cannot tell which calendar is meant, of {names}: use a Context for each")
+    dates = [t if t is None else cftime.datetime.strptime(t, "%Y-%m-%d", calendar=calendar) for t in texts.to_pylist()]
+    return times(np.array([*dates, None], object)[:-1], pa.int64())
 
-    return udf(refuse, [pa.utf8()], pa.int64(), "immutable", "cftime")
+
+def numbered(calendar: str | None) -> bool:
+    """Whether a table has the times of this calendar as numbers."""
+    return calendar is not None and calendar not in _OURS
 
 
 def _calendar_indexes(dataset: xr.Dataset) -> dict[Any, xr.CFTimeIndex]:
@@ -72,17 +123,9 @@ def _calendar_indexes(dataset: xr.Dataset) -> dict[Any, xr.CFTimeIndex]:
     return {d: i for d in dataset.dims if isinstance(i := dataset.indexes.get(d), xr.CFTimeIndex)}
 
 
-def _timestamps(index: xr.CFTimeIndex) -> Any:
-    """Timestamps of the same dates and times of day; None where our calendar has not all of them."""
-    try:
-        return np.array([time.isoformat() for time in index], "datetime64[us]")
-    except ValueError:
-        return None
-
-
 def _times(values: pd.Index, calendar: str) -> Any:
     """Times of a calendar out of what a table has for them; the values themselves where they are something else."""
-    import cftime  # type: ignore[import-untyped]  # only where a dataset has made some
+    import cftime
 
     if isinstance(values, pd.DatetimeIndex) and not values.hasnans:
         try:
@@ -91,5 +134,5 @@ def _times(values: pd.Index, calendar: str) -> Any:
         except ValueError:
             return values
     if all(isinstance(value, (int, np.integer)) for value in values):
-        return cftime.num2date(np.asarray(values, np.int64), DEFAULT_UNITS, calendar=calendar)
+        return cftime.num2date(np.asarray(values, np.int64), UNITS, calendar=calendar)
     return values

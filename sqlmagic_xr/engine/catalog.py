@@ -16,6 +16,7 @@ from .transaction import Entry, View
 
 if TYPE_CHECKING:
     from .context import Context
+    from .gridtable import GridTable
 
 # The first test that a type passes says what kind of value it is.
 _TYPES: tuple[tuple[Callable[[pa.DataType], bool], ColumnType], ...] = (
@@ -64,18 +65,25 @@ class Catalog:
             return None
         if isinstance(entry, View):
             return Relation(name, _columns(schema), (), "view", entry.query)
-        dataset = self.dataset(name)
+        grid = self.grid(name)
         variable = self._context.variables.kind_of(local_name(name)[0]) is not None
-        key = tuple(str(d) for d in _dims(dataset)) if dataset is not None else ()
-        kind = "variable" if variable else "xarray" if dataset is not None else "table"
+        key = grid.key if grid is not None else ()
+        kind = "variable" if variable else "xarray" if grid is not None else "table"
         return Relation(name, _columns(schema), key, kind)  # type: ignore[arg-type]
 
     def dataset(self, name: tuple[str, ...]) -> Any | None:
         """The ``xr.Dataset`` that an xarray table reads, or None where the table is none."""
-        wanted = ".".join(local_name(name))
-        known: Mapping[str, Any] = self._context._registered_datasets
-        # from_dataset files a dataset under the name as written, which the engine folds.
-        return known.get(wanted) or next((ds for key, ds in known.items() if key.lower() == wanted), None)
+        return _under(self._context._registered_datasets, name)
+
+    def grid(self, name: tuple[str, ...]) -> GridTable | None:
+        """How an xarray table reads its dataset, or None where the table is none."""
+        found: GridTable | None = _under(self._context.grids, name)
+        return found
+
+    def unread(self, name: tuple[str, ...]) -> Mapping[str, str]:
+        """What an xarray table has in its dataset and not as a column -> why."""
+        grid = self.grid(name)
+        return {} if grid is None else grid.unread
 
     def held(self, name: tuple[str, ...]) -> int | None:
         """How many rows a table has that is in memory; 0 for a view, None for what has to be read from elsewhere."""
@@ -117,9 +125,10 @@ class Catalog:
             return None
 
 
-def _dims(dataset: Any) -> tuple[Any, ...]:
-    """The dims in the order of the axes, which need not be that of ``dataset.dims``."""
-    return max((variable.dims for variable in dataset.data_vars.values()), key=len, default=())
+def _under(known: Mapping[str, Any], name: tuple[str, ...]) -> Any:
+    """What is filed under a name as it was written, which the engine folds."""
+    wanted = ".".join(local_name(name))
+    return known.get(wanted) or next((found for key, found in known.items() if key.lower() == wanted), None)
 
 
 def _columns(schema: pa.Schema) -> dict[str, ColumnType]:

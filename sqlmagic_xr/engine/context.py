@@ -10,10 +10,10 @@ import pyarrow as pa
 import xarray as xr
 import xarray_sql
 from datafusion import SessionConfig, SessionContext
-from xarray_sql.reader import read_xarray_table
 
 from ..autodiff.rewrite import rewrite
-from ..autodiff.rules import CALLS, RULES, register
+from ..autodiff.rules import CALLS, RULES
+from ..autodiff.rules import register as with_rule
 from ..errors import SqlError, UnsupportedError
 from ..sql.lexer import TokenKind
 from ..sql.parameters import parameters_of, values_of
@@ -29,11 +29,12 @@ from ..sql.syntax import (
     to_sql,
     walk,
 )
-from .calendars import ambiguous, numbered, tabular
 from .catalog import Catalog
+from .datasets import register
 from .fetch import fetch, fetch_brief
 from .frame import Frame
 from .functions import Function, functions
+from .gridtable import GridTable
 from .interrupt import interruptible, reserve_threads
 from .prepared import Executor, Prepared
 from .result import Answer, Result
@@ -63,6 +64,8 @@ class Context(xarray_sql.Context):
         store: the scratch tables.
         tables: what tables there are.
         variables: the notebook variables that are tables.
+        grids: the xarray tables, by name.
+        calendars: those of which a table has the times as numbers.
         chunks_read: how many chunks of xarray tables queries have begun to read so far.
 
     Example:
@@ -77,7 +80,8 @@ class Context(xarray_sql.Context):
         reserve_threads()
         super().__init__(config or _configuration(), runtime)
         self.rules = RULES
-        self._calendars: set[str] = set()
+        self.calendars: set[str] = set()
+        self.grids: dict[str, GridTable] = {}
         self.chunks_read = 0
         self.store = ScratchStore(self)
         self.tables = Catalog(self)
@@ -98,7 +102,7 @@ class Context(xarray_sql.Context):
         Example:
             >>> Context().register_derivative("relu", ["CASE WHEN $1 > 0 THEN 1.0 ELSE 0.0 END"])
         """
-        self.rules = register(self.rules, name, partials)
+        self.rules = with_rule(self.rules, name, partials)
 
     # SQL
 
@@ -206,30 +210,19 @@ class Context(xarray_sql.Context):
     # Tables
 
     def from_dataset(self, name: str, input_table: xr.Dataset, **options: Any) -> Context:
-        """Register an xarray dataset as one or more tables; as in xarray-sql. Takes the name from a variable."""
+        """Register an xarray dataset as one or more tables; as in xarray-sql. Takes the name from a variable.
+
+        A variable that SQL has no type for (complex numbers, objects of several types) is left out: the schema says
+        which and why, and so does an error about its name.
+
+        Raises:
+            UnsupportedError: nothing in it can be read.
+        """
         self.variables.release(name.lower())
-        super().from_dataset(name, input_table, **options)
-        return self
-
-    def _from_dataset(
-        self, table_name: str, input_table: xr.Dataset, chunks: Any = None, schema: Any = None, coord_arrays: Any = None
-    ) -> Context:
-        """As in xarray-sql, but the chunks that are read are counted."""
-
-        def count(*_: Any) -> None:
-            self.chunks_read += 1
-
-        input_table = tabular(input_table)
-        if coord_arrays is not None:  # which are those of the dataset as it was
-            coord_arrays = {**coord_arrays, **{d: input_table[d].values for d in input_table.dims if d in coord_arrays}}
-        table = read_xarray_table(input_table, chunks, coord_arrays=coord_arrays, _iteration_callback=count)
-        (self.register_table if schema is None else schema.register_table)(table_name, table)
-        self._calendars |= numbered(input_table)
-        if len(self._calendars) > 1:
-            self.register_udf(ambiguous(self._calendars))
-        else:
-            self._maybe_register_cftime_udf(input_table)
-        self.__dict__.pop("functions", None)  # which may have one more now
+        try:
+            register(self, name, input_table, **options)
+        except ValueError as error:
+            raise UnsupportedError(f"the dataset `{name}` cannot be read as a table: {error}") from error
         return self
 
     def frame_of(self, table: pa.Table, asked: Frame | None = None) -> Frame:

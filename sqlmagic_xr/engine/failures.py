@@ -9,12 +9,12 @@ the suspect without which it says something else is the culprit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import Span, SqlError
 from ..sql.lexer import span_at
-from ..sql.syntax import NOWHERE, Statement, Tree, replace, span_of, walk
+from ..sql.syntax import NOWHERE, Statement, Tree, identifier, replace, span_of, tables_named, walk
 from .messages import RELATIONS, Finding, Known, Suspect, core, explain
 
 Plan = Callable[[Tree], object]
@@ -36,6 +36,9 @@ class Names(Protocol):
 
     def names(self) -> Sequence[str]:
         """The tables and views."""
+
+    def unread(self, name: tuple[str, ...]) -> Mapping[str, str]:
+        """What a table has in xarray and not as a column -> why."""
 
 
 def translate(
@@ -65,11 +68,20 @@ def translate(
     tree, unread = statement.parsed
     if unread is not None and "ParserError" in str(error):
         return unread
-    finding = explain(str(error), Known(catalog.names() if catalog else (), functions))
+    finding = explain(str(error), _known(tree, catalog, functions))
     failure = finding.kind(finding.what, hint=finding.hint)
     span = _locate(tree, finding, str(error), plan) or _word(statement, finding.word)
     failure.__cause__ = error
     return statement.place(failure, span or statement.first_word)
+
+
+def _known(tree: Tree, catalog: Names | None, functions: Sequence[str]) -> Known:
+    if catalog is None:
+        return Known((), functions)
+    unread: dict[str, str] = {}
+    for name in tables_named(tree):
+        unread |= catalog.unread(tuple(map(identifier, name)))
+    return Known(catalog.names(), functions, unread)
 
 
 def _suspects(tree: Tree, suspect: Suspect) -> Iterator[dict[str, Any]]:

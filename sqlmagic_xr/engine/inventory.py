@@ -178,7 +178,9 @@ def schema(context: Context, name: str) -> Schema:
     if dataset is not None:
         for attribute in ("units", "long_name"):
             columns[attribute] = [_attribute(dataset, n, attribute) for n in fields.names]
-        notes = (f"{_line(context, '.'.join(parts)).kind}, {_dims(dataset)}",)
+        unread = context.tables.unread(parts)
+        kind = _line(context, ".".join(parts)).kind
+        notes = (f"{kind}, {_dims(dataset)}", *(f"{name} is not read: {why}" for name, why in unread.items()))
     return Schema(_texts(columns), notes)
 
 

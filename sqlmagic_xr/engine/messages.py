@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from ast import literal_eval
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import (
@@ -50,10 +50,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Known:
-    """The names there are, for suggestions."""
+    """The names there are, for suggestions.
+
+    Attributes:
+        tables, functions: their names.
+        unread: what the tables of a statement have in xarray and not as a column -> why.
+    """
 
     tables: Sequence[str] = ()
     functions: Sequence[str] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def explain(message: str, known: Known) -> Finding:
@@ -95,6 +101,9 @@ def _unknown_column(match: re.Match[str], known: Known) -> Finding:
     near = _parts(match["near"] or "")
     hint = f"Did you mean `{near[-1]}`?" if near else _column_hint(parts, valid)
     what = f"there is no column {shown}"
+    why = known.unread.get(parts[-1]) or next((w for n, w in known.unread.items() if n.lower() == parts[-1]), None)
+    if why is not None:
+        what, hint = f"{what}: {why}", None
     return Finding(UnknownNameError, what, hint, lambda k, n: _names(k, n) == parts, word=parts[-1])
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from .streaming import chunks_of
+
 if TYPE_CHECKING:
     from .context import Context
 
@@ -135,14 +137,14 @@ class Chunks:
 
 def chunks_to_read(frame: Any) -> int:
     """How many chunks of xarray tables a frame reads in all."""
-    return sum(int(leaf.partition_count) for leaf in _leaves(frame.execution_plan()) if _SCAN in leaf.display())
+    return sum(chunks_of(leaf.partition_count) for leaf in _leaves(frame.execution_plan()) if _SCAN in leaf.display())
 
 
 def explain(frame: Any, context: Context) -> str:
     """A plan as an indented tree; scans of xarray tables say which part of their chunks they read."""
     totals = [total for name in tables_read(logical(frame)) if (total := _chunks_of(name, context))]
     plan = frame.execution_plan()
-    read = [leaf.partition_count for leaf in _leaves(plan) if _SCAN in leaf.display()]
+    read = [chunks_of(leaf.partition_count) for leaf in _leaves(plan) if _SCAN in leaf.display()]
     only = Chunks(read[0], totals[0]) if len(read) == len(totals) == 1 else None
     lines = list(_tree(plan, only, "", ""))
     if only is None and read and len(read) == len(totals):
@@ -190,7 +192,7 @@ def _tree(plan: Any, only: Chunks | None, here: str, below: str) -> Iterator[str
 def _label(plan: Any, only: Chunks | None) -> str:
     line = str(plan.display()).strip().split("\n")[0]
     if _SCAN in line:
-        return f"XarrayScan: {only or f'{plan.partition_count:,} chunks'}"
+        return f"XarrayScan: {only or f'{chunks_of(plan.partition_count):,} chunks'}"
     name, colon, detail = line.partition(":")
     detail = detail if len(detail) <= 160 else detail[:159] + "…"
     return name.removesuffix("Exec") + colon + detail

@@ -1,53 +1,95 @@
-"""An xarray table that is read a chunk at a time, for data that shall not be in memory all at once.
+"""An xarray table as DataFusion scans it: a partition a chunk, or a few that read one chunk after another.
 
-xarray-sql makes each chunk a partition, and DataFusion begins all partitions of a scan together, so that an aggregate
-over a table on disk holds nearly all of it. Here the chunks are dealt out to a few partitions, each of which reads one
-after the other.
+DataFusion begins all partitions of a scan together, so that an aggregate over a table on disk holds nearly all of it.
+For data that shall not be in memory all at once, the chunks are dealt out to a few partitions.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import xarray as xr
 from datafusion.catalog import Table
 from xarray_sql._native import LazyArrowStreamTable
-from xarray_sql.df import block_slices, iter_record_batches
+from xarray_sql.df import _block_metadata, _block_slices_from_resolved, resolve_chunks
 
-Block = Mapping[Any, slice]
+from .gridtable import Block, GridTable, bounds
+
+_EMPTY = 2
 
 
-def streamed(dataset: xr.Dataset, schema: pa.Schema) -> Any:
+def chunked(table: GridTable, chunks: Any, on_read: Callable[[], None]) -> LazyArrowStreamTable:
+    """A table each of whose chunks is a partition, which a condition on coordinates may leave out.
+
+    Where there are several, two more without a row can never be left out: DataFusion cannot plan a join, a sort or a
+    window over no partition at all, and their number tells such a scan from that of a single chunk, always read.
+
+    Args:
+        table: what is read.
+        chunks: dimension -> size; None for those that the dataset has, in memory or on disk.
+        on_read: is called when a chunk begins to be read.
+    """
+    resolved = _resolved(table, chunks)
+    known = {name: found for name, column in table.columns.items() if (found := bounds(column)) is not None}
+    dims = {name: table.columns[name].variable.dims[0] for name in known}
+    varying = [name for name in known if len(resolved[dims[name]]) > 1]
+    same = _block_metadata(known, {name: slice(None) for name in known if name not in varying})
+
+    def pairs() -> Iterator[Any]:
+        alone = math.prod(map(len, resolved.values())) == 1
+        for block in _blocks(table, resolved):
+            limits = {} if alone else {**same, **_block_metadata(known, {n: block[dims[n]] for n in varying})}
+            yield _reader(table, [block], on_read), limits, _cells(block)
+        for _ in range(0 if alone else _EMPTY):
+            yield _reader(table, [], None), {}, 0
+
+    return LazyArrowStreamTable(pairs(), table.schema)
+
+
+def chunks_of(partitions: int) -> int:
+    """How many chunks so many partitions of a scan read; see :func:`chunked`."""
+    return 1 if partitions == 1 else max(0, partitions - _EMPTY)
+
+
+def streamed(table: GridTable) -> Any:
     """What DataFusion takes for a table: the cells of a dataset, read by as many threads as there are cores.
 
     Args:
-        dataset: variables of the same dims. Its chunks, or those it has on disk, are what is read at a time.
-        schema: the table's, as xarray-sql gives it.
+        table: its chunks, or those it has on disk, are what is read at a time.
     """
-    blocks = list(block_slices(dataset))
+    blocks = list(_blocks(table, _resolved(table, None)))
     size = math.ceil(len(blocks) / min(os.cpu_count() or 1, len(blocks)))
     parts = [blocks[start : start + size] for start in range(0, len(blocks), size)]
-    pairs: Iterator[Any] = ((_reader(dataset, part, schema), {}, sum(map(_cells, part))) for part in parts)
-    return Table(LazyArrowStreamTable(pairs, schema))._inner
+    pairs: Iterator[Any] = ((_reader(table, part, None), {}, sum(map(_cells, part))) for part in parts)
+    return Table(LazyArrowStreamTable(pairs, table.schema))._inner
+
+
+def _resolved(table: GridTable, chunks: Any) -> dict[Any, tuple[int, ...]]:
+    """The sizes of the chunks along each dimension."""
+    dataset = table.dataset
+    try:
+        return dict(resolve_chunks(dataset, chunks))
+    except ValueError:  # variables with chunks of their own
+        return dict(resolve_chunks(dataset.unify_chunks(), chunks))
+
+
+def _blocks(table: GridTable, resolved: Any) -> Iterator[Any]:
+    yield from _block_slices_from_resolved(table.dataset, resolved)
 
 
 def _reader(
-    dataset: xr.Dataset, blocks: Sequence[Block], schema: pa.Schema
+    table: GridTable, blocks: Sequence[Block], on_read: Callable[[], None] | None
 ) -> Callable[[list[str] | None], pa.RecordBatchReader]:
     def read(columns: list[str] | None) -> pa.RecordBatchReader:
-        chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-        # One variable at least, so that the cells can be counted where no column is asked for.
-        names = [name for name in chosen.names if name in dataset.data_vars] or [next(iter(dataset.data_vars))]
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            for block in blocks:
-                yield from iter_record_batches(dataset[names].isel(block), chosen)
-
-        return pa.RecordBatchReader.from_batches(chosen, batches())
+        names = table.schema.names if columns is None else columns
+        schema = pa.schema([table.schema.field(name) for name in names])
+        if on_read is not None:
+            on_read()
+        batches = (batch for block in blocks for batch in table.batches(block, names))
+        return pa.RecordBatchReader.from_batches(schema, batches)
 
     return read
 

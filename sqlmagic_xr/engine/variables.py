@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import xarray as xr
-import xarray_sql
-from xarray_sql.df import group_vars_by_dims
 
 from ..errors import UnknownNameError, UnsupportedError
 from ..sql.parameters import can_be_parameter
 from ..sql.syntax import identifier, local_name
+from .datasets import register
 from .schema import provider
 
 if TYPE_CHECKING:
@@ -131,6 +130,7 @@ class Variables:
 
     def _drop(self, name: tuple[str, ...]) -> None:
         self._context._registered_datasets.pop(".".join(name), None)
+        self._context.grids.pop(".".join(name), None)
         if len(name) == 1:
             if self._context.store.schema.registered(name[0]):
                 self._context.store.schema.deregister_table(name[0])
@@ -146,16 +146,8 @@ _Reader = Callable[["Context", str, Any], Tables]
 def _dataset(context: Context, table: str, value: xr.Dataset) -> Tables:
     if not value.data_vars:
         raise ValueError("it has no data variable")
-    several = len(group_vars_by_dims(value)) > 1
-    # DataFusion folds the name of a table, unless it is quoted, and takes the name of a schema as it is.
-    name = table if several else f'"{table}"'
-    before = set(context._registered_datasets)
-    xarray_sql.Context.from_dataset(context, name, value)
-    made = [key for key in context._registered_datasets if key not in before]
-    if several:
-        return tuple((table, key.removeprefix(table + ".")) for key in made)
-    context._registered_datasets[table] = context._registered_datasets.pop(name)
-    return ((table,),)
+    made = register(context, table, value, folds=False)
+    return tuple((table, *filter(None, [key[len(table) + 1 :]])) for key in made)
 
 
 def _data_array(context: Context, table: str, value: xr.DataArray) -> Tables:

@@ -119,18 +119,17 @@ class Larder:
         relation = self._context.relation(table)
         if dataset is None or relation is None:
             return 0
-        rows = math.prod(dataset.sizes[dim] for dim in relation.key)
+        rows = math.prod(dataset.sizes.values())
         return int(rows * sum(dataset[name].dtype.itemsize for name in columns if name in dataset.variables))
 
     def stream(self, table: tuple[str, ...]) -> Kept | None:
         """An xarray table that is read a few chunks at a time; None for a table of another kind."""
-        dataset = self._context.tables.dataset(table)
-        if dataset is None or not dataset.data_vars:
+        grid = self._context.tables.grid(table)
+        if grid is None or not grid.dataset.data_vars:
             return None
         if table not in self._streams:
-            schema = self._context.table(".".join(f'"{part}"' for part in table)).schema()
             name = f"__read_{next(self._names)}__"
-            self._streams[table] = Kept(name, streamed(dataset, schema), math.prod(dataset.sizes.values()), 0)
+            self._streams[table] = Kept(name, streamed(grid), math.prod(grid.dataset.sizes.values()), 0)
         return self._streams[table]
 
     def _too_large(self, size: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import cftime
 import numpy as np
 import pytest
@@ -120,3 +122,69 @@ def test_cftime_of_two_calendars_is_refused_and_not_guessed():
     context.from_dataset("third", dataset("hours since 1970-01-01"))
     with pytest.raises(SqlError, match="cannot tell which calendar is meant, of 360_day and julian"):
         context.script("SELECT COUNT(*) FROM one WHERE time <= cftime('2000-01-01')")[0].to_pandas()
+
+
+CALENDARS = ["standard", "proleptic_gregorian", "noleap", "all_leap", "360_day", "julian"]
+
+
+def shown(time):
+    """A time as a table has it: the same date, or microseconds since 1970 in its own calendar."""
+    if time is None or time != time:
+        return None
+    if time.calendar in ("standard", "proleptic_gregorian", "noleap"):
+        return datetime.datetime.fromisoformat(time.isoformat())
+    apart = time - cftime.datetime(1970, 1, 1, calendar=time.calendar)
+    return apart // datetime.timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("chunks", [None, {"time": 7}])
+@pytest.mark.parametrize("calendar", CALENDARS)
+def test_times_that_are_data_are_converted_as_coordinates_are(calendar, chunks, lazy):
+    times = xr.date_range("1999-12-30T06:00", periods=40, freq="997D", calendar=calendar, use_cftime=True)
+    edges = np.array([[a, b] for a, b in zip(times, times[1:].append(times[-1:]), strict=True)], object)
+    edges[3], edges[4, 1] = (np.nan, None), np.nan
+    data = xr.Dataset(
+        {"edges": (("time", "bnds"), edges), "once": ((), np.array(times[7], object)), "v": ("time", np.arange(40))},
+        {"time": times},
+    )
+    if lazy:
+        data["edges"] = data.edges.variable._replace(data=xr.core.indexing.LazilyIndexedArray(Opaque(edges)))
+    context = Context()
+    context.from_dataset("d", data, chunks=chunks)
+    edge = context.sql("SELECT * FROM d.time_bnds ORDER BY time, bnds").to_arrow_table()
+    assert edge["edges"].to_pylist() == [shown(t) for t in edges.ravel()]
+    assert edge["time"].to_pylist() == [shown(t) for t in times for _ in range(2)]
+    assert context.sql("SELECT once FROM d.scalar").to_arrow_table()["once"].to_pylist() == [shown(times[7])]
+    inside = "SELECT COUNT(*) AS n FROM d.time_bnds e JOIN d.time t ON e.edges = t.time WHERE bnds = 1"
+    assert context.sql(inside).to_arrow_table()["n"].to_pylist() == [38]
+
+
+class Opaque(xr.backends.BackendArray):
+    """What lies behind a file that is opened lazily."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype = values, values.shape, values.dtype
+
+    def __getitem__(self, key):
+        return xr.core.indexing.explicit_indexing_adapter(
+            key, self.shape, xr.core.indexing.IndexingSupport.BASIC, self.values.__getitem__
+        )
+
+
+@pytest.mark.parametrize("calendar", ["all_leap", "360_day", "julian"])
+def test_numbers_are_times_again_in_a_result(calendar):
+    times = xr.date_range("2095-02-28T06:00", periods=40, freq="97D", calendar=calendar, use_cftime=True)
+    context = Context()
+    context.from_dataset("d", xr.Dataset({"v": ("time", np.arange(40))}, {"time": times}))
+    assert list(context.sql("SELECT * FROM d").to_dataset().time.values) == list(times)
+    number = context.sql("SELECT cftime('2100-01-05') AS n").to_arrow_table()["n"][0].as_py()
+    assert number == shown(cftime.datetime(2100, 1, 5, calendar=calendar))
+
+
+def test_a_date_that_our_calendar_has_not_is_named_and_not_moved():
+    time = np.array([cftime.DatetimeGregorian(1500, 2, 29), cftime.DatetimeGregorian(1500, 3, 1)], object)
+    context = Context()
+    context.from_dataset("d", xr.Dataset({"t": ("x", time), "v": ("x", [1, 2])}))
+    with pytest.raises(SqlError, match=r"there is no column t: .*1500-02-29"):
+        context.script("SELECT t FROM d")

@@ -15,6 +15,9 @@ class Tables:
     def names(self):
         return ["params", "d"]
 
+    def unread(self, name):
+        return {}
+
 
 @pytest.fixture(scope="module")
 def session():

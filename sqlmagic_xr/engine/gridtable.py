@@ -1,0 +1,196 @@
+"""A dataset as a table: its columns, the variables that are none and why, and the rows of one chunk.
+
+A row is one cell. The columns are the coordinates of the dimensions (of one that has none, the positions; of a
+MultiIndex, its levels), then the variables, all of which have the same dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import xarray as xr
+from xarray_sql.df import group_vars_by_dims
+
+from .columns import UnreadableError, arrow, arrow_type, values_of
+
+Block = Mapping[Any, slice]
+
+_BATCH = 65_536
+_EXPANDED = 8_388_608  # a coordinate of a chunk of more rows is written out a batch at a time
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        variable: the variable that it shows.
+        kind, calendar: the type of its cells, and the calendar of its times where that is not ours.
+        cells: of a coordinate, its values along its dimension; None for any other.
+    """
+
+    variable: xr.Variable
+    kind: pa.DataType
+    calendar: str | None = None
+    cells: pa.Array | None = None
+
+
+@dataclass(frozen=True)
+class GridTable:
+    """A table of an xarray dataset.
+
+    Attributes:
+        dataset: the variables that it shows, with the coordinates that belong to them.
+        dims: the axes in their order.
+        columns: the columns by name.
+        key: the columns that name a row; () where a dimension has no column.
+        unread: variable that is no column -> why.
+    """
+
+    dataset: xr.Dataset
+    dims: tuple[Any, ...]
+    columns: Mapping[str, Column]
+    key: tuple[str, ...]
+    unread: Mapping[str, str]
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The names and types of the columns."""
+        return pa.schema([(name, column.kind) for name, column in self.columns.items()])
+
+    @property
+    def calendars(self) -> set[str]:
+        """The calendars of its times, as far as they are not ours."""
+        return {column.calendar for column in self.columns.values() if column.calendar is not None}
+
+    def batches(self, block: Block, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of one chunk, these columns of them; nothing is read before the first is asked for."""
+        sizes = {d: len(range(*block.get(d, slice(None)).indices(self.dataset.sizes[d]))) for d in self.dims}
+        shape = tuple(sizes.values())
+        schema = pa.schema([self.schema.field(name) for name in names])
+        parts = [self._part(name, block, shape) for name in names]
+        for start in range(0, math.prod(shape), _BATCH):
+            stop = min(start + _BATCH, math.prod(shape))
+            yield pa.RecordBatch.from_arrays([part(start, stop) for part in parts], schema=schema)
+
+    def _part(self, name: str, block: Block, shape: tuple[int, ...]) -> Any:
+        """What gives the rows of one column from one number to another."""
+        column = self.columns[name]
+        if column.cells is not None:
+            (dim,) = column.variable.dims
+            start, stop, _ = block.get(dim, slice(None)).indices(len(column.cells))
+            return _spread(column.cells.slice(start, stop - start), self.dims.index(dim), shape)
+        values = values_of(column.variable.isel({d: s for d, s in block.items() if d in column.variable.dims}))
+        flat = values.reshape(-1) if isinstance(values, np.ndarray) else values
+
+        def rows(start: int, stop: int) -> pa.Array:
+            try:
+                return arrow(flat[start:stop], column.kind, column.calendar)
+            except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+                raise ValueError(f"a value of the variable {name} is no {column.kind}: {error}") from error
+
+        return rows
+
+
+def _spread(cells: pa.Array, axis: int, shape: tuple[int, ...]) -> Any:
+    """A coordinate along one axis as a column over all of them."""
+    inner = math.prod(shape[axis + 1 :])
+    if len(shape) == 1:
+        return lambda start, stop: cells.slice(start, stop - start)
+    if math.prod(shape) <= _EXPANDED and cells.null_count == 0 and pa.types.is_primitive(cells.type):
+        column = np.tile(np.repeat(cells.to_numpy(zero_copy_only=False), inner), math.prod(shape[:axis]))
+        written = pa.array(column, cells.type)
+        return lambda start, stop: written.slice(start, stop - start)
+    return lambda start, stop: cells.take(pa.array(np.arange(start, stop) // inner % shape[axis]))
+
+
+def grid_tables(dataset: xr.Dataset) -> dict[tuple[Any, ...], GridTable]:
+    """The tables of a dataset by their dims: one for the variables of the same dims.
+
+    A coordinate that is no dimension of these variables is in none of them: bounds, or what a selection has left over.
+
+    Raises:
+        ValueError: none of its variables can be read.
+    """
+    groups = {dims: _table(dataset, dataset[names], dims) for dims, names in group_vars_by_dims(dataset).items()}
+    if not groups:
+        return {tuple(dataset.sizes): _table(dataset, dataset, tuple(dataset.sizes))}
+    found = {dims: table for dims, table in groups.items() if table.dataset.data_vars}
+    if not found:
+        unread = "; ".join(f"{name}: {why}" for table in groups.values() for name, why in table.unread.items())
+        raise ValueError(f"none of its variables can be read ({unread})")
+    lost = {name: why for table in groups.values() if not table.dataset.data_vars for name, why in table.unread.items()}
+    return {dims: replace(table, unread={**lost, **table.unread}) for dims, table in found.items()} if lost else found
+
+
+def _table(whole: xr.Dataset, dataset: xr.Dataset, dims: tuple[Any, ...]) -> GridTable:
+    """The table of a part of a dataset."""
+    known = [dim for dim in dataset.coords if dim in dims]
+    by_dim = {dim: _coordinates(dataset, dim) for dim in dict.fromkeys([*known, *dims])}
+    coordinates = {name: variable for found in by_dim.values() for name, variable in found.items()}
+    columns, unread = _columns(coordinates, coordinate=True)
+    others, why = _columns(dict(dataset.data_vars.variables), coordinate=False, taken=columns)
+    unread |= why
+    key = tuple(str(name) for dim in dims for name in by_dim[dim])
+    aside = {str(name): _why_none(whole, name) for name in whole.coords if name not in coordinates}
+    return GridTable(
+        dataset.drop_vars([name for name in dataset.data_vars if str(name) in unread]),
+        dims,
+        {**columns, **others},
+        key if all(name in columns for name in key) else (),
+        {**aside, **unread},
+    )
+
+
+def _columns(
+    variables: Mapping[Any, xr.Variable], *, coordinate: bool, taken: Collection[str] = ()
+) -> tuple[dict[str, Column], dict[str, str]]:
+    """The columns that variables are, and why the others are none."""
+    columns: dict[str, Column] = {}
+    unread: dict[str, str] = {}
+    for name, variable in variables.items():
+        try:
+            if str(name) in columns or str(name) in taken:
+                raise UnreadableError("there are two variables of that name")
+            columns[str(name)] = _column(variable, coordinate=coordinate)
+        except UnreadableError as reason:
+            unread[str(name)] = str(reason)
+    return columns, unread
+
+
+def _why_none(dataset: xr.Dataset, coordinate: Any) -> str:
+    index = dataset.indexes.get(coordinate)
+    if isinstance(index, pd.MultiIndex) and coordinate not in index.names:
+        return f"it is a MultiIndex, whose levels are columns: {', '.join(map(str, index.names))}"
+    if coordinate in dataset.dims:
+        return "no variable of this table has that dimension"
+    return f"it is a coordinate that is no dimension; ds.reset_coords({coordinate!r}) makes it a variable"
+
+
+def _coordinates(dataset: xr.Dataset, dim: Any) -> dict[Any, xr.Variable]:
+    """The variables that say where one is along a dimension."""
+    index = dataset.indexes.get(dim)
+    if isinstance(index, pd.MultiIndex):
+        return {level: dataset.variables[level] for level in index.names}
+    known = dataset.variables.get(dim)
+    return {dim: xr.Variable((dim,), np.arange(dataset.sizes[dim])) if known is None else known}
+
+
+def _column(variable: xr.Variable, *, coordinate: bool) -> Column:
+    kind, calendar = arrow_type(variable)
+    if not coordinate:
+        return Column(variable, kind, calendar)
+    return Column(variable, kind, calendar, arrow(values_of(variable), kind, calendar))
+
+
+def bounds(column: Column) -> Any:
+    """The values of a coordinate as they are compared where chunks are left out; None where they cannot be."""
+    cells = column.cells
+    return None if cells is None or cells.null_count else cells.to_numpy(zero_copy_only=False)
