@@ -11,12 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import xarray as xr
-from datafusion import DataFrame, SessionContext
-from xarray_sql.ds import XarrayDataFrame
+from datafusion import DataFrame
+from xarray_sql.ds import XarrayDataFrame, _finish_dataset
 
+from ..errors import UsageError
 from . import plans
 from .calendars import counted, with_times
-from .fetch import coerced, fetch_brief, reader
+from .fetch import coerced, fetch, fetch_brief, reader
+from .grid import grid, refuse_names
+from .provenance import origin
 
 if TYPE_CHECKING:
     import polars as pl
@@ -99,23 +102,70 @@ class Frame(XarrayDataFrame):
                 they are among the columns.
             template: the dataset whose attributes to take, or its table's name.
             rows: the rows, where they are known already.
-            options: as for xarray-sql's ``to_dataset``.
+            options: ``sparsity``, ``fill_value`` and ``chunks``, as for xarray-sql's ``to_dataset``.
+
+        What no row tells is missing, and ``isnull()`` finds it: NaN in numbers (whole ones become floats), NaT in
+        times, None or NaN in text, truth values and decimals (which become objects). A query that only selects and
+        filters cells of a dataset is read lazily.
 
         Raises:
             ValueError: the dims cannot be inferred, or do not name the rows.
         """
-        plan = plans.logical(self if self._asked is None else self._asked)
+        asked = self if self._asked is None else self._asked
+        plan = plans.logical(asked)
         known: Mapping[str, xr.Dataset] = self._templates
         read = {name: known[name] for name in plans.tables_read(plan) if name in known}
         # xarray-sql would take the only dataset that is registered, read or not, and none where there are two.
-        templates = read if template is None else known
-        inner = self if rows is None else SessionContext().from_arrow(rows)
-        frame = XarrayDataFrame(inner, templates={name: counted(d) for name, d in templates.items()})
-        found: xr.Dataset = frame.to_dataset(None if dims is None else list(dims), template, **options)
+        templates = {name: counted(d) for name, d in (read if template is None else known).items()}
+        way = _Way(XarrayDataFrame(self, templates=templates), dims, template, **options)
+        found = way.lazily(read) if rows is None and self._asked is None else None
+        if found is None:
+            found = way.at_once(fetch(self._inner) if rows is None else rows)
         if template is None and len(read) > 1:
             _agree(found, read.values())
         found = with_times(found, read.values())
         return _arranged(found, read.values(), _sort_of(plan))
+
+
+class _Way:
+    """The way of a frame's rows into a dataset, with xarray-sql's options."""
+
+    def __init__(
+        self, frame: XarrayDataFrame, dims: Sequence[str] | str | None, template: xr.Dataset | str | None, *,
+        sparsity: str = "result", fill_value: Any = np.nan, chunks: Mapping[str, int] | str | None = "inherit",
+    ) -> None:  # fmt: skip
+        self._frame, self._schema = frame, frame.schema()
+        self._template = template if isinstance(template, xr.Dataset) else frame._resolve_template(template)
+        named = frame._infer_dimension_columns(self._template) if dims is None else dims
+        self._dims = [named] if isinstance(named, str) else list(named)
+        self._sparsity, self._fill_value, self._chunks = sparsity, fill_value, chunks
+        if sparsity not in ("result", "template"):
+            raise UsageError(f"sparsity is 'result' or 'template', not {sparsity!r}")
+        if sparsity == "template" and self._template is None:
+            raise UsageError("sparsity='template' needs a dataset whose labels to take", hint="Give template=.")
+        refuse_names(self._schema.names, self._dims)
+
+    def lazily(self, read: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+        """The dataset, read when it is needed; None where that might invent or lose a cell."""
+        floats = all(pa.types.is_floating(f.type) for f in self._schema if f.name not in self._dims)
+        source = origin(self._frame, read) if self._sparsity == "result" or floats else None
+        if source is None or not source.is_grid(self._dims, self._schema):
+            return None
+        options = {"sparsity": self._sparsity, "fill_value": self._fill_value, "chunks": self._chunks}
+        made: xr.Dataset = self._frame.to_dataset(self._dims, self._template, **options)
+        return made
+
+    def at_once(self, rows: pa.Table) -> xr.Dataset:
+        """The dataset in memory, then in chunks where chunks are asked for."""
+        labels = {}
+        if self._sparsity == "template":
+            known = self._template
+            labels = {d: known[d].values for d in self._dims if d in known.coords and d in known.dims}
+        found = grid(rows, self._dims, labels, self._fill_value)
+        kinds = {field.name: field.type for field in rows.schema}
+        chunks = self._frame._resolve_chunks(self._chunks, self._template, self._dims)
+        made: xr.Dataset = _finish_dataset(found, self._dims, self._template, "result", None, chunks, kinds)
+        return made
 
 
 def _agree(found: xr.Dataset, read: Collection[xr.Dataset]) -> None:

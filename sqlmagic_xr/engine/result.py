@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..errors import UsageError
+from ..errors import SqlError, UsageError
 from ..sql.syntax import Statement, Tree, to_sql
 from . import plans
 from .fetch import fetch, head, planned, reader, stream
@@ -217,10 +217,13 @@ class Result:
         """
         if self.frame is None:
             raise UsageError(f"the statement gave no rows: {self.message}")
-        frame, rows = self.frame, self._answered
+        frame = self.frame
+        rows = self._table if self._is_fetched else self._answered
         with self._explained():
             try:
                 return interruptible(lambda: frame.to_dataset(dims, rows=rows, **options), frame)
+            except SqlError:
+                raise
             except ValueError as error:
                 raise self._no_dims(error) or error from error
 
