@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,9 +86,11 @@ class OnConflict:
         return theirs, ours[first]
 
     def _again(self, batch: pa.RecordBatch, rows: Rows) -> Rows:
-        """The rows of those to insert whose key an earlier one of them has."""
-        found = [repeated([batch.column(n) for n in u.columns])[0] for u in self.uniques]
-        return rows[np.unique(np.concatenate(found))]
+        """The rows of those to insert that conflict with an earlier one that is itself inserted."""
+        found = [repeated([batch.column(n) for n in u.columns]) for u in self.uniques]
+        if len(found) == 1:
+            return rows[found[0][0]]
+        return rows[_left_out(found)]
 
     def _refuse_twice(self, batch: pa.RecordBatch, theirs: Rows, ours: Rows, again: Rows) -> None:
         twice = np.concatenate([theirs[repeated([pa.array(ours)])[0]], again])
@@ -126,6 +129,28 @@ class OnConflict:
         found = in_order(ask(engine, query.select(items, tables, where, ctes), names))
         rows = ours[found.column(0).to_numpy()]
         return rows, self.assignments.onto(version.take(rows), found.columns[1:], version, engine)
+
+
+def _left_out(found: Sequence[tuple[Rows, Rows]]) -> Rows:
+    """The rows, one after the other, of which some key is taken; a row that is left out takes none.
+
+    Args:
+        found: for each key the pairs (row, first row of that key), which name every row that has it in common.
+    """
+    keys: dict[int, list[tuple[int, int]]] = {}
+    for place, (again, first) in enumerate(found):
+        for row, head in zip(again.tolist(), first.tolist(), strict=True):
+            keys.setdefault(row, []).append((place, head))
+        for head in np.unique(first).tolist():
+            keys.setdefault(head, []).append((place, head))
+    taken: set[tuple[int, int]] = set()
+    out = []
+    for row in sorted(keys):
+        if taken.isdisjoint(keys[row]):
+            taken.update(keys[row])
+        else:
+            out.append(row)
+    return np.array(out, np.int64)
 
 
 class _Qualified:
