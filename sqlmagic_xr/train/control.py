@@ -23,10 +23,14 @@ class Control:
 
     Args:
         tunable: the parameters that may be set, and their ranges.
+
+    Attributes:
+        driven: whether somebody goes through the run to its end (inside :meth:`interruptible`).
     """
 
     def __init__(self, tunable: Mapping[str, Range] | None = None) -> None:
         self.tunable = dict(tunable or {})
+        self.driven = False
         self._lock = threading.Lock()
         self._wishes: dict[str, float] = {}
         self._why: Why | None = None
@@ -105,11 +109,19 @@ class Control:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """While this is open, SIGINT goes to :meth:`interrupt`; in any thread but the main one it does nothing."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        """While this is open, SIGINT goes to :meth:`interrupt`; in any thread but the main one it is not asked for."""
+        self.driven = True
+        try:
+            if threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            with self._handling():
+                yield
+        finally:
+            self.driven = False
 
+    @contextmanager
+    def _handling(self) -> Iterator[None]:
         def handle(number: int, frame: FrameType | None) -> None:
             self.interrupt()
 

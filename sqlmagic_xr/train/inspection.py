@@ -98,7 +98,7 @@ class Inspection:
 
     def _appended_in_order(self, before: Version, after: Version, generation: int) -> int | None:
         """The greatest step of rows that were added and are all newer; None where it is not so."""
-        place, new = self._trajectory.place, _appended(before, after)
+        place, new = self._trajectory.place(after), _appended(before, after)
         if not new or not self._task.appends or self._trajectory.newest(before) != generation:
             return None
         newest = generation
@@ -124,7 +124,7 @@ class Inspection:
                 f"Insert `:next_step` as `{trajectory.column}`.",
             )
         if task.appends:
-            added = pa.chunked_array(_last_rows(before, after, trajectory.place))
+            added = pa.chunked_array(_last_rows(before, after, trajectory.place(after)))
             if added.null_count:
                 raise self._at_insert(
                     f"the step inserts a row whose {trajectory.column} is NULL", "Insert `:next_step` there."

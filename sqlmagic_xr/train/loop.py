@@ -8,29 +8,31 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..engine.scratch import Version
 from ..errors import SqlError, UsageError
 from .arrays import ArrayExecutor
 from .control import Control
+from .course import Course
 from .curve import Curve
 from .curves import Curves
 from .ending import Patience, Until
-from .events import Ended, Event, Newest, Paused, Refreshed, Started, Status, Stepped, Tuned
+from .events import Ended, Event, Paused, Refreshed, Started, Status, Stepped, Tuned
 from .explain import Explained
+from .holdings import tables_of
 from .inspection import DivergedError, Inspection
 from .pace import Pace, Stopwatch
 from .parameters import Change, Parameters
 from .plan import PlannedStep
 from .rehearsal import prepare_step
-from .run import Run, restore, tables_of
+from .run import Run
 from .settings import Settings
 from .step import Step, VerbatimStep
 from .task import read_task
 from .trajectory import begin_at, trajectory_of
-from .undo import Made, Undo
+from .undo import Made
 
 if TYPE_CHECKING:
     from ..engine.context import Context
-    from ..engine.scratch import Version
 
 
 class _TakenBackError(Exception):
@@ -94,25 +96,32 @@ class Training:
         self._until: Until | None = None
         self._patience = Patience(settings.patience) if settings.patience is not None else None
         self._pace = Pace(times=0, clock=self._clock)
-        self._undo = Undo()
         self._inspection = Inspection(self._task, self._trajectory)
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
         self._shown: Mapping[str, Any] = {}  # the parameters that a person set, as they were last used
         self.control = Control(settings.tune)
         self.run = Run(context.store, self._task.table, self._task.writes)
-        self.run.generation, self.run.seed = self._start, self._parameters.seed
+        self._holdings = self.run.holdings
+        self._course = Course(
+            context.store, self._task, self._trajectory, self._holdings, start=self._start, restart=settings.restart,
+            driven=lambda: self.control.driven,
+        )  # fmt: skip
+        self._holdings.generation, self.run.seed = self._start, self._parameters.seed
         self.run.schedule = dict(settings.schedule)
 
     def __iter__(self) -> Generator[Event]:
         if self._began:
             raise UsageError("a run can be gone through once", hint="Run the cell again: it continues.")
-        self._began = self._clock()
         try:
+            self._course.begin()
+            self._began = self._clock()
+            self.run.begin()
             yield from self._events()
         finally:
-            if self.run.status == "running":  # whoever iterated has broken off
+            if self._began and self.run.status == "running":  # whoever iterated has broken off
                 self._close("stopped")
+            self._course.end()
 
     def _executors(self) -> list[ArrayExecutor]:
         if self._settings.executor == "relational":
@@ -133,7 +142,7 @@ class Training:
 
     def _events(self) -> Iterator[Event]:
         try:
-            notice = self._restart() if self._settings.restart else ""
+            notice = self._course.restart() if self._settings.restart else ""
             self._open_curves()
             yield self._started(notice)
             yield from self._steps()
@@ -177,7 +186,7 @@ class Training:
     # --- before the first step
 
     def _make_curves(self, version: Version) -> list[Curve]:
-        place = self._trajectory.place
+        place = self._trajectory.place(version)
         whole = not self._task.appends or any(c.batch.column(place).null_count for c in version.chunks)
         first = self._trajectory.first(version)
         return [
@@ -188,19 +197,6 @@ class Training:
             )
             for statement in self._task.curves
         ]  # fmt: skip
-
-    def _restart(self) -> str:
-        """Drop all generations but the first; returns what was dropped, for a person; "" for nothing."""
-        table = self._task.table
-        with self._context.store.writing("a training run restarts") as work:
-            version = work.table(table)
-            gone = self._trajectory.behind(version, self._start)
-            if not len(gone):
-                return ""
-            work.put(table, version.without(gone), 0, len(gone))
-        rows = f"{len(gone):,} row" + ("" if len(gone) == 1 else "s")
-        are = "is" if len(gone) == 1 else "are"
-        return f"restart: {rows} of `{table}` behind {self._trajectory.column} = {self._start} {are} dropped"
 
     def _open_curves(self) -> None:
         """Evaluate the beginning of each curve, so that a curve that cannot be is an error before the first step."""
@@ -223,7 +219,7 @@ class Training:
         return Started(
             table=self._task.table, column=self._trajectory.column, generation=self._start,
             steps=self._settings.steps, parameters=self._shown, tunable=self._parameters.tunable,
-            panels=self._curves.panels, newest=self._newest(), notice=notice,
+            panels=self._curves.panels, newest=self._course.newest(), notice=notice,
         )  # fmt: skip
 
     # --- a step
@@ -241,27 +237,27 @@ class Training:
 
     def _advance(self) -> bool:
         """Make one generation, or none: what is not sound is rolled back. Returns whether it was made."""
-        store, generation = self._context.store, self.run.generation
-        before = tables_of(store, self._task.writes)
+        generation, steps = self.run.generation, self.run.steps
+        before = self._course.look()
         values = self._values()
         try:
-            with store.transaction():
+            with self._context.store.transaction():
                 self._step.run(values)
                 self.control.check()
-                after = tables_of(store, self._task.writes)
+                after = tables_of(self._context.store, self._task.writes)
                 made = self._inspection.look(before, after, generation)
+                self._holdings.expect(after, made, steps + 1)
+            self._holdings.arrive()
         except DivergedError as error:
             self._diverged(generation + 1, error.column, error.value, self._shown)
             return False
         except KeyboardInterrupt:
-            self._verdict = (
-                "interrupted",
-                f"interrupted after {_steps(self.run.steps)}, within a step that is abandoned",
-            )
+            self._holdings.settle()
+            if self.run.steps == steps:
+                self._verdict = ("interrupted", f"interrupted after {_steps(steps)}, within a step that is abandoned")
             raise
-        self.run.generation, self.run.steps = made, self.run.steps + 1
         if self._curves.watched:
-            self._undo.add(Made(made, generation, before, self._shown))
+            self._course.undo.add(Made(made, generation, before, self._shown))
         return True
 
     def _diverged(self, generation: int, column: str, value: float, shown: Mapping[str, Any]) -> None:
@@ -305,11 +301,14 @@ class Training:
         """Take back the generation whose curve shows a NaN or an infinity, and those behind it."""
         found = self._curves.blemish
         if found is None:
-            self._undo.settle(self._curves.seen or 0)
+            self._course.undo.settle(self._curves.seen or 0)
             return
-        first, count = self._undo.take_back(found.generation)
-        restore(self._context.store, self._task.writes, first.before, "a diverged step is taken back")
-        self.run.generation, self.run.steps = first.generation, self.run.steps - count
+        first = self._course.take_back(found.generation)
+        if first is None:
+            self._diverged(found.generation, found.column, found.value, self._shown)
+            what = "the step stays, since others have changed its tables after it"
+            self._verdict = ("diverged", f"{self._verdict[1]} ({what})") if self._verdict else None
+            return
         self._curves.forget(self.run.generation)
         deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
         self._diverged(found.generation, found.column, found.value, first.shown)
@@ -329,6 +328,7 @@ class Training:
     def _fail(self, error: BaseException) -> None:
         """End the run by an error or a second interrupt; what diverged before it did is the better explanation."""
         run, self._error = self.run, error
+        self._holdings.settle()
         if isinstance(error, KeyboardInterrupt):
             self._verdict = self._verdict or ("interrupted", f"interrupted after {_steps(run.steps)}")
         else:
@@ -343,7 +343,7 @@ class Training:
             if self._verdict != failed:
                 self._error = None
         if not run.steps and self._error is not None:
-            restore(self._context.store, self._task.writes, run.before, "a run without a step is taken back")
+            self._course.take_restart_back(error)
 
     def _end(self) -> Ended:
         assert self._verdict is not None
@@ -358,7 +358,7 @@ class Training:
         error = self._error if isinstance(self._error, Exception) else None
         return Ended(
             status=status, message=message, generation=self.run.generation, steps=self.run.steps,
-            seconds=self.run.seconds, parameters=self._shown, panels=self._curves.panels, newest=self._newest(),
+            seconds=self.run.seconds, parameters=self._shown, panels=self._curves.panels, newest=self._course.newest(),
             error=error,
         )  # fmt: skip
 
@@ -379,13 +379,10 @@ class Training:
         self._shown = self._parameters.shown(values)
         return values
 
-    def _newest(self) -> Newest:
-        return self._trajectory.generation(self._context.store.table(self._task.table), self.run.generation)
-
     def _refreshed(self) -> Refreshed:
         return Refreshed(
             generation=self.run.generation, step=self.run.steps, seconds=self._seconds,
-            parameters=self._shown, panels=self._curves.panels, newest=self._newest(),
+            parameters=self._shown, panels=self._curves.panels, newest=self._course.newest(),
         )  # fmt: skip
 
 

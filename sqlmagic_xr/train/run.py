@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..engine.scratch import Version
 from ..errors import UsageError
 from .events import Status
+from .holdings import Holdings
 from .parameters import Change
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ class Run:
         table: the trajectory's name.
         status: "running", or how it ended: "done", "stopped", "interrupted", "until", "patience", "diverged", "failed".
         message: the end in one line.
-        generation: the trajectory's newest step.
-        steps: how many generations the run has added.
         seconds: how long it took, pauses apart.
         parameters: the values at the start, and every change by hand, in order.
         schedule: parameters that followed an expression: name -> SQL.
@@ -32,26 +31,38 @@ class Run:
         curves: the rows of each curve, as Arrow tables.
         versions_before, versions_after: table -> version, for each table that a step changes; one that did not exist
             before the run is not among the former.
-        before: the tables as they were.
+        holdings: the tables as the run has left them.
     """
 
     def __init__(self, store: ScratchStore, table: str, writes: Iterable[str]) -> None:
         self.table = table
         self.status: Status = "running"
         self.message = ""
-        self.generation = 0
-        self.steps = 0
         self.seconds = 0.0
         self.parameters: tuple[Change, ...] = ()
         self.schedule: Mapping[str, str] = {}
         self.seed = 0
         self.curves: tuple[pa.Table, ...] = ()
-        self._store = store
-        self._writes = sorted(writes)
         # The versions themselves, not their numbers: the store may forget old ones, and they share what is unchanged.
-        self.before = tables_of(store, self._writes)
-        self.versions_before = _numbers(self.before)
-        self.versions_after: dict[str, int] = {}
+        self.holdings = Holdings(store, writes, table)
+        self.versions_before: Mapping[str, int] = {}
+        self.versions_after: Mapping[str, int] = {}
+        self.begin()
+
+    @property
+    def generation(self) -> int:
+        """The trajectory's newest step."""
+        return self.holdings.generation
+
+    @property
+    def steps(self) -> int:
+        """How many generations the run has added."""
+        return self.holdings.steps
+
+    @property
+    def before(self) -> Mapping[str, Version]:
+        """The tables as they were."""
+        return self.holdings.before
 
     def __repr__(self) -> str:
         return f"Run({self.message or f'running: {self.steps} steps so far'})"
@@ -69,39 +80,27 @@ class Run:
         """
         if self.status == "running":
             raise UsageError("the run has not ended", hint="Stop it first.")
-        now = _numbers(tables_of(self._store, self._writes))
-        for name, version in self.versions_after.items():
-            if now.get(name) != version:
-                raise UsageError(
-                    f"`{name}` has changed since the run, which left it at version {version}",
-                    hint="A rollback would undo that too. ctx.scratch(name).history() tells what was done.",
-                )
-        restore(self._store, self._writes, self.before, "rollback of a training run")
-        self.versions_after = _numbers(tables_of(self._store, self._writes))
+        self._refuse_to_undo_others()
+        done = self.holdings.put_back(self.before, "rollback of a training run", self.generation, self.steps)
+        if not done:
+            self._refuse_to_undo_others()
+        self.versions_after = self.holdings.numbers()
+
+    def begin(self) -> None:
+        """Note how the tables stand before the first step."""
+        self.holdings.begin()
+        self.versions_before = self.holdings.numbers()
 
     def close(self) -> None:
-        """Note how the tables stand; called once, when the run ends."""
-        self.versions_after = _numbers(tables_of(self._store, self._writes))
+        """Note how the run has left the tables; called once, when it ends."""
+        self.holdings.settle()
+        self.versions_after = self.holdings.numbers()
 
-
-def tables_of(store: ScratchStore, names: Iterable[str]) -> dict[str, Version]:
-    """The newest versions of those of the tables that exist."""
-    entries = store.entries()
-    return {name: entry for name in names if isinstance(entry := entries.get(name), Version)}
-
-
-def restore(store: ScratchStore, names: Iterable[str], to: Mapping[str, Version], statement: str) -> None:
-    """Put tables back to what they were, in one commit; one that was not there is dropped."""
-    with store.writing(statement) as work:
-        for name in names:
-            if name not in work.entries:
-                continue
-            now, old = work.table(name), to.get(name)
-            if old is None:
-                work.drop(name)
-            elif old.chunks != now.chunks or old.definition != now.definition:
-                work.put(name, now.replaced(old.definition, old.chunks), old.rows, now.rows)
-
-
-def _numbers(tables: Mapping[str, Any]) -> dict[str, int]:
-    return {name: version.number for name, version in tables.items()}
+    def _refuse_to_undo_others(self) -> None:
+        hint = "A rollback would undo that too. ctx.scratch(name).history() tells what was done."
+        for name in self.holdings.foreign():
+            left = self.versions_after.get(name)
+            where = f", which left it at version {left}" if left is not None else ""
+            raise UsageError(f"`{name}` has changed since the run{where}", hint=hint)
+        for name in sorted(self.holdings.disturbed):
+            raise UsageError(f"others have changed `{name}` while the run went on", hint=hint)

@@ -28,15 +28,22 @@ class Trajectory:
     Attributes:
         table: its name in the store.
         column: the one called ``step`` in its PRIMARY KEY, or else the key's first; ``step`` where there is no key.
-        place: that column's place, from 0.
     """
 
     table: str
     column: str
-    place: int
+
+    def place(self, version: Version) -> int:
+        """The column's place in the table as it is, from 0.
+
+        Raises:
+            UnknownNameError: it has been dropped or renamed.
+        """
+        return version.definition.index(self.column, self.table)
 
     def newest(self, version: Version) -> int | None:
         """The greatest step of the table; None where it has no row."""
+        self.place(version)
         return extreme(version, self.column, "max")
 
     def first(self, version: Version) -> int | None:
@@ -45,24 +52,27 @@ class Trajectory:
 
     def behind(self, version: Version, number: int) -> npt.NDArray[np.int64]:
         """The positions of the rows whose step is greater than ``number``."""
-        steps = [np.empty(0, np.int64), *(self._steps(chunk) for chunk in version.chunks)]
+        place = self.place(version)
+        steps = [np.empty(0, np.int64), *(_steps(chunk, place) for chunk in version.chunks)]
         return np.flatnonzero(np.concatenate(steps) > number)
-
-    def _steps(self, chunk: Chunk) -> npt.NDArray[Any]:
-        """The step of each row; NaN where it is NULL."""
-        return np.asarray(chunk.batch.column(self.place).to_numpy(zero_copy_only=False))
 
     def generation(self, version: Version, number: int) -> Newest:
         """The rows of one generation, for the eye."""
         found: list[pa.RecordBatch] = []
+        place = self.place(version)
         for chunk in version.chunks:
-            bounds = chunk.bounds(self.place)
+            bounds = chunk.bounds(place)
             if bounds is not None and bounds.low <= number <= bounds.high:
-                here = np.flatnonzero(self._steps(chunk) == number)
+                here = np.flatnonzero(_steps(chunk, place) == number)
                 found.append(chunk.batch.take(pa.array(here)))
         rows = pa.Table.from_batches(found, schema=version.definition.schema)
         shown = rows.slice(0, _SHOWN).to_pylist()
         return Newest(tuple(rows.column_names), tuple(tuple(row.values()) for row in shown), rows.num_rows)
+
+
+def _steps(chunk: Chunk, place: int) -> npt.NDArray[Any]:
+    """The step of each row; NaN where it is NULL."""
+    return np.asarray(chunk.batch.column(place).to_numpy(zero_copy_only=False))
 
 
 def trajectory_of(task: Task, version: Version) -> Trajectory:
@@ -92,7 +102,7 @@ def trajectory_of(task: Task, version: Version) -> Trajectory:
                 hint="Put `step BIGINT` into the PRIMARY KEY.",
             ),
         )
-    return Trajectory(task.table, column, place)
+    return Trajectory(task.table, column)
 
 
 def begin_at(task: Task, trajectory: Trajectory, version: Version, *, restart: bool) -> int:

@@ -37,6 +37,7 @@ class Undo:
 
     def __init__(self) -> None:
         self._made: deque[Made] = deque(maxlen=_MOST)
+        self._barred = False
 
     def __len__(self) -> int:
         return len(self._made)
@@ -50,8 +51,18 @@ class Undo:
         while self._made and self._made[0].made <= seen:
             self._made.popleft()
 
-    def take_back(self, generation: int) -> tuple[Made, int]:
-        """The step that made ``generation``, or the oldest still known, and how many from it on; all are forgotten."""
+    def bar(self) -> None:
+        """Others have changed the tables: what came before that can no longer be taken back without it."""
+        self._barred = self._barred or bool(self._made)
+        self._made.clear()
+
+    def take_back(self, generation: int) -> tuple[Made, int] | None:
+        """The step that made ``generation``, or the oldest still known, and how many from it on; all are forgotten.
+
+        None where it was made before others changed the tables.
+        """
         undone = [made for made in self._made if made.made >= generation]
+        if not undone or (self._barred and undone[0].made > generation):
+            return None
         self._made.clear()
         return undone[0], len(undone)
