@@ -31,6 +31,8 @@ from ..sql.syntax import (
 )
 from .catalog import Catalog
 from .datasets import register
+from .faults import Mending, suspicious
+from .faults.binding import rebound
 from .fetch import fetch, fetch_brief
 from .frame import Frame
 from .functions import Function, functions
@@ -85,6 +87,8 @@ class Context(xarray_sql.Context):
         self.chunks_read = 0
         self.store = ScratchStore(self)
         self.tables = Catalog(self)
+        self._mending = Mending(self)
+        self.store.schema.mended = self._mended_text
         self.variables = Variables(self, namespace)
 
     def register_derivative(self, name: str, partials: Sequence[str]) -> None:
@@ -189,9 +193,10 @@ class Context(xarray_sql.Context):
         if statement.parsed[0] is None:
             return Prepared(self, statement, None)
         try:
-            tree = name_columns(statement.tree, _will_change)
+            tree = name_columns(rebound(statement.tree, statement.text), _will_change)
             self.variables.follow(self.reads(tree))
-            return Prepared(self, statement, rewrite(tree, self.tables, rules=self.rules))
+            tree = rewrite(tree, self.tables, rules=self.rules)
+            return Prepared(self, statement, self._mending.widened(tree, statement.text))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
 
@@ -261,7 +266,31 @@ class Context(xarray_sql.Context):
             tree: its tree where there is one; then only the rows that it can see are scanned.
         """
         with self.store.reading(tree):
-            return Frame(SessionContext.sql(self, sql), templates=self._registered_datasets)
+            return Frame(self._planned(sql, tree), templates=self._registered_datasets)
+
+    def mended(self, tree: Tree, sql: str) -> Tree:
+        """A statement's tree without what the engine answers wrongly (see :mod:`.faults`), or else ``tree`` itself.
+
+        Args:
+            tree: the statement, or a query of ours with placeholders in it.
+            sql: its text.
+        """
+        return self._mending.mended(tree, sql)
+
+    def _mended_text(self, tree: Tree, sql: str) -> str:
+        after = self.mended(tree, sql)
+        return sql if after is tree else to_sql(after)
+
+    def _planned(self, sql: str, tree: Tree | None) -> Any:
+        if tree is None and suspicious(sql):
+            tree = parse_one(sql).parsed[0]
+        text = sql if tree is None else self._mended_text(tree, sql)
+        try:
+            return SessionContext.sql(self, text)
+        except Exception:
+            if text != sql:
+                SessionContext.sql(self, sql)  # so that what is wrong is said of the text as it was written
+            raise
 
     def query(self, query: Tree | str) -> pa.Table:
         """The rows of a query in DataFusion's own SQL; what :mod:`.dml` builds its statements of."""

@@ -36,6 +36,7 @@ class ScratchSchema(SchemaProvider):
         self._entries = entries
         self._others: dict[str, Any] = {}
         self._local = _Pins()
+        self.mended: Callable[[Any, str], str] = lambda tree, text: text  # what a view's query is planned as
         catalog = session.catalog()
         default = catalog.schema("public")
         for name in default.names():
@@ -80,6 +81,10 @@ class ScratchSchema(SchemaProvider):
     def other(self, name: str) -> Any:
         """What has that name and is no scratch table; another object when it is registered anew, None for nothing."""
         return self._others.get(name)
+
+    def shown(self, name: str) -> Any:
+        """The relation that this thread's plans see under a name before all tables; None for nothing."""
+        return self._local.names.get(name)
 
     # What DataFusion asks
 
@@ -131,7 +136,7 @@ class ScratchSchema(SchemaProvider):
         if known is None or len(known) != len(sources) or any(a is not b for a, b in zip(known, sources, strict=True)):
             views = {name[0]: s for name, s in zip(view.reads, sources, strict=True) if name[0] in entries}
             with self._only(entries, views):
-                plan = self._as_view(view.text)
+                plan = self._as_view(self.mended(view.query, view.text))
             view.plan = (sources, plan)
         return plan
 

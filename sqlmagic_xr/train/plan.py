@@ -18,6 +18,7 @@ import pyarrow as pa
 from ..engine.query import cte_names
 from ..engine.reserved import is_reserved
 from ..engine.schema import provider
+from ..errors import SqlError
 from ..sql.parameters import bind, placeholder
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, replace, to_sql, walk
 from .block import UnsureError, parameters_in
@@ -268,7 +269,7 @@ class Relational:
         hoisted = hoist(
             folded.tree, self._larder, self._writes, lambda n: _columns(relation(n)), scratch
         )  # fmt: skip
-        template = Template({"Query": hoisted.tree})
+        template = Template(self._mended({"Query": hoisted.tree}, {n: kept.table for n, kept in hoisted.kept.items()}))
         used: dict[int, tuple[str, ...]] = {}
         keys = {n for read, _ in folded.reads for _, constant in read.keys for n in parameters_in(constant.tree)}
         for name in {*template.names, *keys}:
@@ -281,6 +282,14 @@ class Relational:
         return _Variant(
             constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), bound
         )  # fmt: skip
+
+    def _mended(self, tree: Tree, relations: Mapping[str, Any]) -> Tree:
+        """The query as the engine answers it right; ``relations`` are what it reads under names of ours."""
+        try:
+            with self._context.store.showing(relations):
+                return self._context.mended(tree, to_sql(tree))
+        except SqlError as error:
+            raise UnsureError("the engine answers it wrongly") from error
 
     def _check(self, query: Tree, values: Mapping[str, Any]) -> None:
         """Let the engine plan the query as it stands: folding must not make sense of what had none."""

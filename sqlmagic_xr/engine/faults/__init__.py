@@ -1,0 +1,112 @@
+"""Where the engine is wrong, we stand between it and the user: rewrites of a statement before it is planned.
+
+Each module knows one fault. It fires only where the fault can occur: a pattern tells by the statement's text, which
+costs a few microseconds, whether its tree is looked at at all. ``docs/engine-faults.md`` lists the faults; a test fails
+as soon as the engine has mended one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from datafusion import SessionContext
+
+from ...sql.syntax import Tree, to_sql
+from . import extremes, integers, lists, negations, powers, subqueries, windows, years
+from .correlation import is_correlated
+from .naming import named
+from .tables import EngineTables
+
+if TYPE_CHECKING:
+    from ..context import Context
+    from .types import Tables
+
+
+@dataclass(frozen=True)
+class Workaround:
+    """A rewrite and the sign of what it is for.
+
+    Attributes:
+        signs: found in the text of every statement that the rewrite may change.
+        rewrite: the tree and what is known of tables -> the tree that the engine answers right.
+    """
+
+    signs: str
+    rewrite: Callable[[Tree, Tables], Tree]
+
+
+WORKAROUNDS = (
+    Workaround(lists.SIGNS, lambda tree, tables: lists.without_nulls(tree)),
+    Workaround(
+        subqueries.SIGNS,
+        lambda tree, tables: subqueries.answered(tree, lambda query: is_correlated(query, tables)),
+    ),
+    Workaround(years.SIGNS, lambda tree, tables: years.kept_as_numbers(tree)),
+    Workaround(powers.SIGNS, lambda tree, tables: powers.guarded(tree)),
+    Workaround(negations.SIGNS, lambda tree, tables: negations.subtracted(tree)),
+    Workaround(windows.SIGNS, lambda tree, tables: windows.slid(tree)),
+    Workaround(extremes.SIGNS, extremes.unbounded),
+    Workaround(integers.SIGNS, integers.widened),
+)
+"""In their order: subqueries are written anew before what stands in them is looked at, types are asked for last."""
+
+_PATTERNS = [(re.compile(w.signs, re.IGNORECASE), w.rewrite) for w in WORKAROUNDS]
+_INTEGERS = re.compile(integers.SIGNS, re.IGNORECASE)
+_ANY = re.compile("|".join(w.signs for w in WORKAROUNDS), re.IGNORECASE)
+
+
+def rewritten(tree: Tree, sql: str, tables: Tables) -> Tree:
+    """A statement's tree without what the engine answers wrongly; ``tree`` itself where there is nothing of it.
+
+    Args:
+        tree: the statement.
+        sql: its text.
+        tables: what is known of the tables that it reads.
+
+    Raises:
+        UnsupportedError: something that the engine answers wrongly and that cannot be had otherwise.
+    """
+    for pattern, rewrite in _PATTERNS:
+        if pattern.search(sql):
+            tree = rewrite(tree, tables)
+    return tree
+
+
+class Mending:
+    """The rewrites as a context applies them to what it plans.
+
+    Args:
+        context: knows the tables, and what the engine calls a column.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._tables = EngineTables(context)
+
+    def mended(self, tree: Tree, sql: str) -> Tree:
+        """A statement's tree as the engine shall plan it; ``tree`` itself where nothing is to be mended."""
+        if not _ANY.search(sql):
+            return tree
+        after = rewritten(tree, sql, self._tables)
+        return tree if after is tree else named(after, tree, self._names)
+
+    def widened(self, tree: Tree, sql: str) -> Tree:
+        """A statement's tree with integers that do not wrap around, for every executor; see :mod:`.integers`."""
+        if not _INTEGERS.search(sql):
+            return tree
+        after = integers.widened(tree, self._tables)
+        return tree if after is tree else named(after, tree, self._names)
+
+    def _names(self, query: Tree) -> list[str]:
+        return list(SessionContext.sql(self._context, to_sql(query)).schema().names)
+
+
+def suspicious(sql: str) -> bool:
+    """Whether a statement of that text may hold what a rewrite changes."""
+    return _ANY.search(sql) is not None
+
+
+__all__ = ["WORKAROUNDS", "Mending", "rewritten", "suspicious"]

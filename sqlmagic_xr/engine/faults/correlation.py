@@ -1,0 +1,42 @@
+"""Whether a subquery reads the row around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import SqlError
+from ...sql.scope import Environment, Query, Scope
+from ...sql.syntax import Tree, identifier, walk
+from .layers import Rules, walked
+from .types import Tables
+
+
+def is_correlated(query: Tree, tables: Tables) -> bool:
+    """Whether a query names a column that none of its own relations has; in doubt, it does.
+
+    >>> from ...sql.syntax import parse_one
+    >>> from .tables import Given
+    >>> tables = Given({"r": {"b": None}, "t": {"a": None}})
+    >>> [is_correlated(parse_one(f"SELECT b FROM r WHERE {c}").tree["Query"], tables) for c in ("b = 1", "r.b = t.a")]
+    [False, True]
+    """
+    names = {id(part) for node in walk(query) if isinstance(node.get("name"), list) for part in node["name"]}
+    found: list[Tree] = []
+
+    def look(node: dict[str, Any], scope: Scope) -> Tree | None:
+        path = _path(node)
+        if path and id(node) not in names:
+            try:
+                scope.resolve(path)
+            except SqlError:
+                found.append(node)
+        return None
+
+    walked(query, Query(query, Environment(tables)), Rules(look))
+    return bool(found)
+
+
+def _path(node: dict[str, Any]) -> tuple[str, ...]:
+    if "CompoundIdentifier" in node:
+        return tuple(identifier(part) for part in node["CompoundIdentifier"])
+    return (identifier(node["Identifier"]),) if isinstance(node.get("Identifier"), dict) else ()

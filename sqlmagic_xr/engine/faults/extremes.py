@@ -1,0 +1,62 @@
+"""MIN and MAX with GROUP BY begin at the largest finite number: of a group of infinities it is what comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from ...sql.expression import from_tree
+from ...sql.scope import NO_GROUP, Scope
+from ...sql.syntax import Tree, replace
+from .layers import Rules, rewritten
+from .pieces import arguments, filled, function_name, with_arguments, with_function
+from .types import Tables, kind_of
+
+SIGNS = r"\b(min|max)\s*\("
+
+_LARGEST = {pa.float64(): ("1.7976931348623157e308", "DOUBLE"), pa.float32(): ("3.4028234663852886e38", "REAL")}
+
+
+def unbounded(tree: Tree, tables: Tables) -> Tree:
+    """The tree with an infinity where a grouped MIN or MAX is the largest number and no row has that.
+
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> from .tables import Given
+    >>> tables = Given({"d": {"g": pa.int64(), "x": pa.float64()}})
+    >>> print(to_sql(unbounded(parse_one("SELECT g, min(x) AS a, min(g) AS b FROM d GROUP BY g").tree, tables)))
+    SELECT g, CASE WHEN min(x) = CAST('1.7976931348623157e308' AS DOUBLE) AND \
+NOT bool_or(x = CAST('1.7976931348623157e308' AS DOUBLE)) THEN CAST('Infinity' AS DOUBLE) ELSE min(x) END AS a, \
+min(g) AS b FROM d GROUP BY g
+    """
+
+    def change(node: dict[str, Any], scope: Scope) -> Tree | None:
+        if node["group_by"] == NO_GROUP:
+            return None
+        parts = {key: _rewritten(node[key], scope, tables) for key in ("projection", "having")}
+        return {**node, **parts} if any(parts[key] is not node[key] for key in parts) else None
+
+    return rewritten(tree, tables, Rules(lambda node, scope: None, change))
+
+
+def _rewritten(part: Tree, scope: Scope, tables: Tables) -> Tree:
+    def change(node: dict[str, Any]) -> Tree | None:
+        if "body" in node and "with" in node:
+            return node  # a query of its own
+        name = function_name(node)
+        if name not in ("min", "max") or node["Function"]["over"] is not None or len(arguments(node)) != 1:
+            return None
+        (value,) = arguments(node)
+        kind = kind_of(from_tree(value), scope, tables)
+        return _guarded(node, name, value, *_LARGEST[kind]) if kind in _LARGEST else None
+
+    return replace(part, change)
+
+
+def _guarded(node: Tree, name: str, value: Tree, text: str, kind: str) -> Tree:
+    sign = "-" if name == "max" else ""
+    largest = filled(f"CAST('{sign}{text}' AS {kind})")
+    there = with_arguments(with_function(node, "bool_or"), [filled("X = Y", X=value, Y=largest)])
+    return filled(
+        f"CASE WHEN M = L AND NOT T THEN CAST('{sign}Infinity' AS {kind}) ELSE M END", M=node, L=largest, T=there
+    )

@@ -1,0 +1,95 @@
+"""A walk over a statement that knows, at each expression, what the names in it mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...sql.scope import Environment, Query, Scope
+from ...sql.syntax import Tree, identifier
+from .types import Tables
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a rewrite does: with each expression, its parts done already, and with each SELECT, all in it done.
+
+    Attributes:
+        expression: an expression's node and its scope -> what stands in its place, or None to keep it.
+        select: the same for a SELECT.
+        query: the same for a whole query, with the query as a layer.
+    """
+
+    expression: Callable[[dict[str, Any], Scope], Tree | None]
+    select: Callable[[dict[str, Any], Scope], Tree | None] = lambda node, scope: None
+    query: Callable[[dict[str, Any], Query], Tree | None] = lambda node, query: None
+
+
+def rewritten(tree: Tree, tables: Tables, rules: Rules) -> Tree:
+    """The tree with the rules applied, the inner queries first; what is not changed is shared."""
+    scope = Scope((), Environment(tables), None, None)
+    return _Walk(rules).visit(tree, scope)
+
+
+def walked(node: Tree, query: Query, rules: Rules) -> Tree:
+    """A query's node with the rules applied; see :func:`rewritten`."""
+    return _Walk(rules).query(node, query)
+
+
+class _Walk:
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def visit(self, node: Any, scope: Scope) -> Any:
+        if isinstance(node, (list, tuple)):
+            items = [self.visit(value, scope) for value in node]
+            return node if all(a is b for a, b in zip(items, node, strict=True)) else type(node)(items)
+        if not isinstance(node, dict):
+            return node
+        if "body" in node and "with" in node and "limit_clause" in node:
+            return self.query(node, Query(node, scope.environment, scope if scope.items else scope.outer))
+        new = self._children(node, scope)
+        changed = self._rules.expression(new, scope)
+        return new if changed is None else changed
+
+    def _children(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
+        new = {key: value if key == "span" else self.visit(value, scope) for key, value in node.items()}
+        return node if all(new[key] is node[key] for key in node) else new
+
+    def query(self, node: dict[str, Any], query: Query) -> Tree:
+        changes: dict[str, Any] = {}
+        if node["with"]:
+            ctes = [
+                {**cte, "query": self.query(cte["query"], query.environment.ctes[_name(cte)])}
+                for cte in node["with"]["cte_tables"]
+            ]
+            if any(a["query"] is not b["query"] for a, b in zip(ctes, node["with"]["cte_tables"], strict=True)):
+                changes["with"] = {**node["with"], "cte_tables": ctes}
+        changes["body"] = self._body(node["body"], query)
+        if node["order_by"] and "Select" in node["body"]:
+            changes["order_by"] = self.visit(node["order_by"], query.scope(node["body"]["Select"]))
+        new = {**node, **changes}
+        new = node if all(new[key] is node[key] for key in node) else new
+        changed = self._rules.query(new, query)
+        return new if changed is None else changed
+
+    def _body(self, body: Tree, query: Query) -> Tree:
+        ((kind, node),) = body.items()
+        if kind == "Select":
+            scope = query.scope(node)
+            new = self._children(node, scope)
+            changed = self._rules.select(new, scope)
+            new = new if changed is None else changed
+        elif kind == "Query":
+            new = self.query(node, query.nested(node))
+        elif kind == "SetOperation":
+            sides = {side: self._body(node[side], query) for side in ("left", "right")}
+            new = node if all(sides[side] is node[side] for side in sides) else {**node, **sides}
+        else:
+            new = self.visit(node, Scope((), query.environment, query.outer, None))
+        return body if new is node else {kind: new}
+
+
+def _name(cte: Tree) -> str:
+    return identifier(cte["alias"]["name"])

@@ -1,0 +1,88 @@
+"""SQL text with blanks that trees are put into: how the rewrites of this room write what they put in a place."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ...sql.syntax import NOWHERE, Tree, parse_one, replace, transform
+
+_ATOMS = ("Identifier", "CompoundIdentifier", "Value", "Function", "Nested", "Subquery", "Cast", "Case")
+
+
+def filled(text: str, **blanks: Tree) -> Tree:
+    """The expression of a text whose names in capitals are blanks, each filled by a tree.
+
+    Example:
+        >>> from ...sql.syntax import expression_sql
+        >>> three = filled("1 + 2")
+        >>> expression_sql(filled("X * Y", X=three, Y=filled("b")))
+        '(1 + 2) * b'
+    """
+
+    def fill(node: dict[str, Any]) -> Tree | None:
+        name = node.get("Identifier")
+        return atom(blanks[name["value"]]) if isinstance(name, dict) and name["value"] in blanks else None
+
+    return replace(_template(text), fill)
+
+
+def atom(tree: Tree) -> Tree:
+    """The expression, in parentheses unless it needs none wherever it stands."""
+    return tree if next(iter(tree)) in _ATOMS else {"Nested": tree}
+
+
+def bare(tree: Tree) -> Tree:
+    """The expression without parentheses around it."""
+    while isinstance(tree, dict) and "Nested" in tree:
+        tree = tree["Nested"]
+    return tree
+
+
+def number(tree: Tree) -> float | None:
+    """The value of a number as written, its sign included; None for anything else."""
+    tree = bare(tree)
+    if not isinstance(tree, dict):
+        return None
+    if "UnaryOp" in tree and tree["UnaryOp"]["op"] in ("Minus", "Plus"):
+        inner = number(tree["UnaryOp"]["expr"])
+        return None if inner is None else -inner if tree["UnaryOp"]["op"] == "Minus" else inner
+    value = tree["Value"]["value"] if "Value" in tree else None
+    return float(value["Number"][0]) if isinstance(value, dict) and "Number" in value else None
+
+
+def function_name(node: Tree) -> str:
+    """The name of the function that a node calls, in lower case; "" where it calls none."""
+    body = node.get("Function") if isinstance(node, dict) else None
+    if not isinstance(body, dict) or "Identifier" not in body["name"][-1]:
+        return ""
+    return str(body["name"][-1]["Identifier"]["value"]).lower()
+
+
+def arguments(node: Tree) -> list[Tree]:
+    """The expressions that a function is called with; [] where one of them is none (``count(*)``)."""
+    args = node["Function"]["args"]
+    listed = args["List"]["args"] if "List" in args else []
+    given = [a["Unnamed"] if isinstance(a, dict) and isinstance(a.get("Unnamed"), dict) else {} for a in listed]
+    return [a["Expr"] for a in given] if all("Expr" in a for a in given) else []
+
+
+def with_arguments(node: Tree, args: list[Tree]) -> Tree:
+    """A function's call with other arguments."""
+    listed = {**node["Function"]["args"]["List"], "args": [{"Unnamed": {"Expr": a}} for a in args]}
+    return {"Function": {**node["Function"], "args": {"List": listed}}}
+
+
+def with_function(node: Tree, name: str) -> Tree:
+    """The same call of another function."""
+    return {"Function": {**node["Function"], "name": _template(f"{name}()")["Function"]["name"]}}
+
+
+@lru_cache(maxsize=256)
+def _template(text: str) -> Tree:
+    select = parse_one(f"SELECT {text}").tree["Query"]["body"]["Select"]
+    return transform(select["projection"][0]["UnnamedExpr"], _nowhere)
+
+
+def _nowhere(node: dict[str, Any]) -> Tree | None:
+    return {**node, "span": NOWHERE} if "span" in node else None

@@ -1,0 +1,41 @@
+"""``power(x, 0)`` and ``log(x, x)`` of a NULL: the engine folds them to a number before it has seen x."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...sql.expression import from_tree
+from ...sql.syntax import Tree, transform, walk
+from .pieces import arguments, filled, function_name, number, with_arguments
+
+SIGNS = r"\b(power|pow|log)\b"
+
+
+def guarded(tree: Tree) -> Tree:
+    """The tree with NULL where a power or a logarithm of NULL would be folded.
+
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> to_sql(guarded(parse_one("SELECT power(x, 0) AS a, power(x, 2) AS b, log(x, x) AS c FROM t").tree))
+    'SELECT CASE WHEN x IS NOT NULL THEN power(x, 0) END AS a, power(x, 2) AS b, log(x, x + 0.0) AS c FROM t'
+    """
+    return transform(tree, _rewritten)
+
+
+def _rewritten(node: dict[str, Any]) -> Tree | None:
+    name = function_name(node)
+    if name not in ("power", "pow", "log") or len(args := arguments(node)) != 2:
+        return None
+    base, other = args
+    if number(base) is not None:
+        return None
+    if name == "log" and (from_tree(other) == from_tree(base) or function_name(other) in ("power", "pow")):
+        return with_arguments(node, [base, filled("X + 0.0", X=other)])
+    value = number(other)
+    folds = value == (1.0 if name == "log" else 0.0) if value is not None else _is_constant(other)
+    return filled("CASE WHEN X IS NOT NULL THEN Y END", X=base, Y=node) if folds else None
+
+
+def _is_constant(tree: Tree) -> bool:
+    """Whether an expression reads nothing, so that the engine may find it to be zero."""
+    kinds = ("Identifier", "CompoundIdentifier", "Subquery", "Function")
+    return not any(kind in node for node in walk(tree) for kind in kinds)

@@ -1,0 +1,188 @@
+"""What kind of value an expression is, as far as the engine's faults depend on it: asked only where one may occur."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from ...errors import SqlError
+from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque
+from ...sql.scope import Catalog, Query, Scope
+from ...sql.syntax import Tree
+
+
+class Tables(Catalog, Protocol):
+    """What is known of the tables that a statement reads."""
+
+    def columns(self, name: tuple[str, ...]) -> Mapping[str, pa.DataType]:
+        """The type of each column of a table."""
+
+    def positive_zeros(self, name: tuple[str, ...], column: str) -> bool:
+        """Whether a column is known to hold no -0.0."""
+
+
+def kind_of(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType | None:
+    """The Arrow type of an expression; None where that is not known.
+
+    Numbers are told apart as far as arithmetic goes; of anything else only that it is no number.
+    """
+    match expression:
+        case Column():
+            return _column(expression, scope, tables, kind_of)
+        case Literal(value):
+            return _LITERALS.get(type(value))
+        case Cast(_, type=Opaque(tree)):
+            return _named_type(tree)
+        case Case(branches, default):
+            results = [result for _, result in branches] + ([default] if default is not None else [])
+            return widest([kind_of(result, scope, tables) for result in results])
+        case Call():
+            return _call(expression, scope, tables)
+        case Opaque(tree):
+            return _opaque(tree, scope, tables)
+    return None
+
+
+def has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> bool:
+    """Whether a real expression may be -0.0."""
+    match expression:
+        case Column(path):
+            try:
+                item, name = scope.resolve(path)
+            except SqlError:
+                return True
+            if item.relation is not None:
+                return not tables.positive_zeros(item.relation.name, item.inner(name))
+            found = _branches(item.query, item.inner(name)) if item.query is not None else None
+            return found is None or any(has_negative_zero(e, s, tables) for e, s in found)
+        case Literal(value):
+            return isinstance(value, float) and value == 0.0 and str(value).startswith("-")
+        case Call("+", (left, right)):
+            return has_negative_zero(left, scope, tables) and has_negative_zero(right, scope, tables)
+        case Call(("exp" | "abs" | "cos" | "pi" | "random" | "min" | "max") as name, args):
+            return name in ("min", "max") and any(has_negative_zero(a, scope, tables) for a in args)
+        case Cast(value):
+            kind = kind_of(value, scope, tables)
+            return kind is None or not pt.is_integer(kind)
+    return True
+
+
+Ask = Callable[[Expression, Scope, Tables], pa.DataType | None]
+
+
+def _column(column: Column, scope: Scope, tables: Tables, ask: Ask) -> pa.DataType | None:
+    try:
+        item, name = scope.resolve(column.path)
+    except SqlError:
+        return None
+    name = item.inner(name)
+    if item.relation is not None:
+        return tables.columns(item.relation.name).get(name)
+    found = _branches(item.query, name) if item.query is not None else None
+    return None if found is None else widest([ask(e, s, tables) for e, s in found])
+
+
+def _branches(query: Query | None, name: str) -> list[tuple[Expression, Scope]] | None:
+    """What each branch of a query computes for a column; only the first of a recursive one, which names itself."""
+    if query is None or query.branches is None:
+        return None
+    branches = query.branches[:1] if query.recursive is not None else query.branches
+    found = [(query.output(branch, name), branch) for branch in branches]
+    return None if any(e is None for e, _ in found) else [(e, s) for e, s in found if e is not None]
+
+
+_LITERALS = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_(), type(None): pa.null()}
+_ARITHMETIC = frozenset("+-*/%") | {"&", "|", "^", "<<", ">>"}
+_SAME = frozenset(
+    ["abs", "least", "greatest", "coalesce", "nullif", "nvl", "ifnull", "min", "max", "first_value", "last_value",
+     "nth_value", "lag", "lead", "median", "any_value", "-", "round", "floor", "ceil", "trunc"]
+)  # fmt: skip
+_REAL = frozenset(
+    ["sqrt", "cbrt", "exp", "ln", "log", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh",
+     "cosh", "tanh", "asinh", "acosh", "atanh", "power", "pow", "degrees", "radians", "cot", "avg", "mean", "var",
+     "var_pop", "var_samp", "stddev", "stddev_pop", "stddev_samp", "corr", "covar_pop", "covar_samp", "random", "pi",
+     "percent_rank", "cume_dist", "nanvl", "approx_percentile_cont", "percentile_cont"]
+)  # fmt: skip
+_FIXED = {
+    **dict.fromkeys(("count", "approx_count"), pa.int64()),
+    **dict.fromkeys(("date_part", "datepart", "length", "char_length", "character_length", "octet_length", "ascii",
+                     "strpos", "position", "bit_length", "levenshtein"), pa.int32()),
+    **dict.fromkeys(("row_number", "rank", "dense_rank", "ntile", "cardinality", "array_length", "approx_distinct",
+                     "array_position"), pa.uint64()),
+}  # fmt: skip
+
+
+def _call(call: Call, scope: Scope, tables: Tables) -> pa.DataType | None:
+    if call.name in _FIXED:
+        return _FIXED[call.name]
+    if call.name in _ARITHMETIC or call.name in _SAME:
+        args = call.args[:1] if call.name in ("lag", "lead", "nth_value", "round", "trunc") else call.args
+        return widest([kind_of(a, scope, tables) for a in args])
+    if call.name in _REAL:
+        kinds = [kind_of(a, scope, tables) for a in call.args]
+        return pa.float32() if kinds and all(k == pa.float32() for k in kinds) else pa.float64()
+    if call.name == "sum":
+        kind = kind_of(call.args[0], scope, tables)
+        if kind is None:
+            return None
+        return pa.int64() if pt.is_signed_integer(kind) else pa.uint64() if pt.is_integer(kind) else kind
+    if call.name == "arrow_cast" and isinstance(call.args[-1], Literal):
+        return _ARROW.get(str(call.args[-1].value))
+    return None
+
+
+def _opaque(tree: Tree, scope: Scope, tables: Tables) -> pa.DataType | None:
+    if isinstance(tree, dict) and "Extract" in tree:
+        return pa.int32()
+    if not isinstance(tree, dict) or "Subquery" not in tree:
+        return None
+    query = Query(tree["Subquery"], scope.environment, scope)
+    found = _branches(query, query.names[0]) if query.names else None
+    return None if found is None else widest([kind_of(e, s, tables) for e, s in found])
+
+
+_ARROW = {
+    "Int8": pa.int8(), "Int16": pa.int16(), "Int32": pa.int32(), "Int64": pa.int64(), "UInt8": pa.uint8(),
+    "UInt16": pa.uint16(), "UInt32": pa.uint32(), "UInt64": pa.uint64(), "Float16": pa.float16(),
+    "Float32": pa.float32(), "Float64": pa.float64(),
+}  # fmt: skip
+_SQL = {
+    "TinyInt": pa.int8(), "SmallInt": pa.int16(), "Int": pa.int32(), "Integer": pa.int32(), "BigInt": pa.int64(),
+    "TinyIntUnsigned": pa.uint8(), "SmallIntUnsigned": pa.uint16(), "IntUnsigned": pa.uint32(),
+    "IntegerUnsigned": pa.uint32(), "BigIntUnsigned": pa.uint64(), "Real": pa.float32(), "Float": pa.float32(),
+    "Double": pa.float64(), "DoublePrecision": pa.float64(), "Boolean": pa.bool_(), "Date": pa.date32(),
+    "Varchar": pa.string(), "Text": pa.string(), "Timestamp": pa.timestamp("ns"),
+}  # fmt: skip
+
+
+def _named_type(tree: Tree) -> pa.DataType | None:
+    return _SQL.get(tree if isinstance(tree, str) else str(next(iter(tree))))
+
+
+def widest(kinds: list[pa.DataType | None]) -> pa.DataType | None:
+    """The type that values of these types have together, as the engine makes it; None where that is not known."""
+    known = [kind for kind in kinds if kind is not None and not pt.is_null(kind)]
+    if len(known) < len([k for k in kinds if k is None or not pt.is_null(k)]) or not known:
+        # Of a real number and what is not known, a real number comes out.
+        return next((k for k in known if pt.is_float64(k)), None)
+    first = known[0]
+    if all(kind == first for kind in known):
+        return first
+    reals = [kind for kind in known if pt.is_floating(kind)]
+    if reals:
+        return max(reals, key=lambda kind: int(kind.bit_width))
+    if not all(map(pt.is_integer, known)):
+        return None
+    return _widest_integer(known)
+
+
+def _widest_integer(kinds: list[pa.DataType]) -> pa.DataType | None:
+    signed = [k for k in kinds if pt.is_signed_integer(k)]
+    unsigned = [k for k in kinds if not pt.is_signed_integer(k)]
+    width = max([int(k.bit_width) for k in signed] + [int(k.bit_width) * (2 if signed else 1) for k in unsigned])
+    if width > 64:
+        return None  # a decimal
+    return _ARROW[f"{'Int' if signed else 'UInt'}{width}"]

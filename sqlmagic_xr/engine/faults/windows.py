@@ -1,0 +1,151 @@
+"""Windows that the engine slides wrongly: what is left over from the rows before is taken for a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import UnsupportedError
+from ...sql.syntax import Tree, identifier, span_of, transform
+from .pieces import arguments, filled, function_name, number, with_arguments, with_function
+
+SIGNS = r"\bOVER\b"
+
+_STALE = ("min", "max")
+_COUNTED = ("first_value", "last_value", "nth_value")
+
+
+def slid(tree: Tree) -> Tree:
+    """The tree with windows that the engine calculates right; what it cannot is refused.
+
+    - MIN and MAX over a frame that moves keep a value when all that is left is NULL: they are asked for only where
+      the frame has a value.
+    - LEAD(x, 2) IGNORE NULLS goes wrong, LAG does not: the one is the other over the reverse order.
+    - REGR_COUNT of no row is NULL for 0.
+    - A RANGE frame beside the current row goes on with rows that it has left; nothing else can be asked for.
+
+    Raises:
+        UnsupportedError: a frame that the engine calculates wrongly.
+
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> to_sql(slid(parse_one("SELECT lead(x, 2) IGNORE NULLS OVER (ORDER BY t) AS a FROM d").tree))
+    'SELECT lag(x, 2) IGNORE NULLS OVER (ORDER BY t DESC NULLS FIRST) AS a FROM d'
+    >>> to_sql(slid(parse_one("SELECT regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING) AS a FROM d").tree))
+    'SELECT coalesce(regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING), 0) AS a FROM d'
+    """
+
+    def change(node: dict[str, Any]) -> Tree | None:
+        if "projection" in node and isinstance(node.get("named_window"), list):
+            windows = {identifier(name): window for name, window in node["named_window"]}
+            changed = transform({**node, "named_window": []}, lambda inner: _rewritten(inner, windows))
+            return {**changed, "named_window": node["named_window"]}
+        return None
+
+    return transform(tree, change)
+
+
+def _rewritten(node: dict[str, Any], windows: dict[str, Tree]) -> Tree | None:
+    name = function_name(node)
+    if not name or node["Function"]["over"] is None:
+        return None
+    spec = _spec(node["Function"]["over"], windows)
+    if spec is None:
+        return None
+    frame = spec["window_frame"]
+    if frame is not None:
+        _refuse(name, frame, node)
+    if name in ("lead", "lag") and node["Function"]["null_treatment"] == "IgnoreNulls":
+        return _ignoring_nulls(name, node, spec)
+    if name in _STALE and frame is not None and not _begins_with_all(frame):
+        return _where_counted(node)
+    return filled("coalesce(X, 0)", X=node) if name == "regr_count" else None
+
+
+def _spec(over: Tree, windows: dict[str, Tree]) -> Tree | None:
+    """What stands behind OVER with the windows that it names put in; None where a name means nothing."""
+    if "NamedWindow" in over:
+        found = windows.get(identifier(over["NamedWindow"]))
+        return None if found is None or found == over else _spec(found, windows)
+    spec = over["WindowSpec"]
+    if spec["window_name"] is None:
+        return spec
+    base = _spec({"NamedWindow": spec["window_name"]}, windows)
+    if base is None:
+        return None
+    return {**base, **{key: value for key, value in spec.items() if value and key != "window_name"}}
+
+
+def _begins_with_all(frame: Tree) -> bool:
+    """Whether a frame loses no row: it begins where the partition does."""
+    return bool(frame["start_bound"] == {"Preceding": None})
+
+
+def _where_counted(node: Tree) -> Tree | None:
+    """``CASE WHEN count(x) OVER (...) > 0 THEN min(x) OVER (...) END``."""
+    if not arguments(node):
+        return None
+    return filled("CASE WHEN C > 0 THEN X END", C=with_function(node, "count"), X=node)
+
+
+def _refuse(name: str, frame: Tree, node: Tree) -> None:
+    start, end = frame["start_bound"], frame["end_bound"]
+    negative = next((b for b in (start, end) if isinstance(b, dict) and _is_negative(next(iter(b.values())))), None)
+    if negative is not None:
+        raise UnsupportedError(
+            "a frame's bound is negative",
+            hint="Write 1 PRECEDING for -1 FOLLOWING, and the other way round.",
+            span=span_of(node),
+        )
+    if frame["units"] == "Range" and _beside(start, end) and name not in _COUNTED:
+        raise UnsupportedError(
+            f"{name} over a RANGE that leaves out the current row is calculated wrongly by the engine",
+            hint="Use ROWS, or join the table with itself: ON b.t BETWEEN a.t + 1 AND a.t + 2.",
+            span=span_of(node),
+        )
+
+
+def _beside(start: Tree, end: Tree) -> bool:
+    """Whether a frame lies before or after the current row, so that it may be empty."""
+    after = isinstance(start, dict) and "Following" in start and number(start["Following"] or {}) != 0
+    before = isinstance(end, dict) and "Preceding" in end and number(end["Preceding"] or {}) != 0
+    return after or before
+
+
+def _is_negative(bound: Tree) -> bool:
+    if not isinstance(bound, dict):
+        return False
+    if "Interval" in bound:
+        value = bound["Interval"]["value"].get("Value", {}).get("value")
+        text = value.get("SingleQuotedString") if isinstance(value, dict) else None
+        if text is not None:
+            return str(text).strip().startswith("-")
+        return _is_negative(bound["Interval"]["value"])
+    value = bound.get("Value", {}).get("value") if "Value" in bound else None
+    if isinstance(value, dict) and "SingleQuotedString" in value:
+        return str(value["SingleQuotedString"]).strip().startswith("-")
+    return (number(bound) or 0) < 0
+
+
+def _ignoring_nulls(name: str, node: Tree, spec: Tree) -> Tree | None:
+    args = arguments(node)
+    offset = number(args[1]) if len(args) > 1 else 1.0
+    if offset is None:
+        raise UnsupportedError(
+            f"{name.upper()} ... IGNORE NULLS takes a number for its offset", span=span_of(node)
+        )  # fmt: skip
+    if offset == 0:
+        return args[0]
+    if (offset if name == "lead" else -offset) < 2:
+        return None
+    if not spec["order_by"]:
+        raise UnsupportedError(f"{name.upper()} needs an ORDER BY in its window", span=span_of(node))
+    steps = filled(str(int(abs(offset))))
+    back = with_function(with_arguments(node, [args[0], steps, *args[2:]]), "lag")
+    over = {"WindowSpec": {**spec, "order_by": [_reversed(key) for key in spec["order_by"]], "window_frame": None}}
+    return {"Function": {**back["Function"], "over": over}}
+
+
+def _reversed(key: Tree) -> Tree:
+    ascending = key["options"]["asc"] is not False
+    # The engine has NULL last, and first where it descends.
+    first = not ascending if key["options"]["nulls_first"] is None else key["options"]["nulls_first"]
+    return {**key, "options": {**key["options"], "asc": None if not ascending else False, "nulls_first": not first}}

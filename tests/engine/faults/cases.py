@@ -1,0 +1,165 @@
+"""The engine's faults, each with queries that it answers wrongly, and the right answers."""
+
+import math
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+INF, NAN = math.inf, math.nan
+
+TABLES = {
+    "t": pa.table(
+        {
+            "i": pa.array([1, 2, 3, None], pa.int64()),
+            "n": pa.array([5, 6, 7, None], pa.int64()),
+            "f": pa.array([0.0, -0.0, 1.5, None], pa.float64()),
+            "h": pa.array([0.0, -0.0, 1.5, None], pa.float32()),
+            "s": pa.array([300, 200, -300, None], pa.int16()),
+            "b": pa.array([100, -128, 7, None], pa.int8()),
+            "u": pa.array([200, 250, 3, None], pa.uint8()),
+            "w": pa.array([2**31 - 1, -(2**31), 5, None], pa.int32()),
+            "inf": pa.array([INF, -INF, 2.0, None], pa.float64()),
+        }
+    ),
+    "r": pa.table(
+        {
+            "i": pa.array([1, 2, None], pa.int64()),
+            "f": pa.array([-0.0, 0.0, 2.0], pa.float64()),
+            "g": pa.array([1, 1, 2], pa.int64()),
+        }
+    ),
+    "tt": pa.table({"t": pa.array(["2020-01-01", "1999-05-05"]).cast(pa.timestamp("ns"))}),
+    "v": pa.table(
+        {
+            "k": pa.array(range(6), pa.int64()),
+            "x": pa.array([1.0, None, 3.0, None, 5.0, 6.0]),
+            "y": pa.array([0.0, 1.0, 2.0, 3.0, None, 5.0]),
+        }
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault as ``docs/engine-faults.md`` lists it.
+
+    Attributes:
+        name: what the page calls it.
+        queries: query -> its rows, sorted.
+    """
+
+    name: str
+    queries: dict[str, list[tuple]]
+
+
+FAULTS = [
+    Fault(
+        "exists-aggregate",
+        {
+            "SELECT i FROM t WHERE EXISTS (SELECT max(i) FROM r WHERE r.i = t.i)": [(1,), (2,), (3,), (None,)],
+            "SELECT i FROM t WHERE NOT EXISTS (SELECT max(i) FROM r WHERE r.i = t.i)": [],
+            "SELECT i FROM t WHERE EXISTS (SELECT 1 FROM r WHERE r.i = t.i HAVING count(*) = 0)": [(3,), (None,)],
+        },
+    ),
+    Fault(
+        "in-aggregate",
+        {
+            "SELECT i FROM t WHERE 0 IN (SELECT count(*) FROM r WHERE r.i = t.i)": [(3,), (None,)],
+            "SELECT i FROM t WHERE i NOT IN (SELECT count(*) FROM r WHERE r.i = t.i)": [(2,), (3,)],
+        },
+    ),
+    Fault("exists-offset", {"SELECT i FROM t WHERE EXISTS (SELECT 1 FROM r WHERE r.i = t.i OFFSET 1)": []}),
+    Fault(
+        "not-in-subquery",
+        {
+            "SELECT i FROM t WHERE i NOT IN (SELECT i FROM r) OR i = 3": [(3,)],
+            "SELECT i FROM t WHERE (i IN (SELECT i FROM r)) IS NULL": [(3,), (None,)],
+            "SELECT i FROM t WHERE i NOT IN (SELECT r.i FROM r WHERE r.g = t.i)": [(3,), (None,)],
+        },
+    ),
+    Fault(
+        "in-list-null",
+        {
+            "SELECT i FROM t WHERE i IN (1, 2) AND i NOT IN (2, NULL)": [],
+            "SELECT i FROM t WHERE i NOT IN (1, NULL) OR i NOT IN (2, 3)": [(1,)],
+        },
+    ),
+    Fault(
+        "distinct-from",
+        {
+            "SELECT i FROM t WHERE i IS NOT DISTINCT FROM 1 AND n = 5": [(1,)],
+            "SELECT i FROM t WHERE NOT i IS NOT DISTINCT FROM 1 AND n > 5": [(2,), (3,)],
+            "SELECT i FROM t WHERE n = 5 AND i IS DISTINCT FROM 2 OR n = 6": [(1,), (2,)],
+        },
+    ),
+    Fault(
+        "year-range",
+        {
+            "SELECT count(*) FROM tt WHERE date_part('year', t) < 9999": [(2,)],
+            "SELECT count(*) FROM tt WHERE extract(year FROM t) BETWEEN 1000 AND 3000": [(2,)],
+            "SELECT count(*) FROM tt WHERE date_part('year', t) <> 3000": [(2,)],
+            "SELECT date_part('year', t) < 9999 AS x FROM tt": [(True,), (True,)],
+        },
+    ),
+    Fault(
+        "power-null",
+        {
+            "SELECT power(i, 0) AS x FROM t": [(1,), (1,), (1,), (None,)],
+            "SELECT log(i, i) AS x FROM t WHERE i IS NULL": [(None,)],
+        },
+    ),
+    Fault("minus-bits", {"SELECT -(n & 1) AS x FROM t": [(-1,), (-1,), (0,), (None,)]}),
+    Fault(
+        "sliding-extremes",
+        {
+            "SELECT k, min(x) OVER (ORDER BY k ROWS BETWEEN CURRENT ROW AND CURRENT ROW) AS x FROM v": [
+                (0, 1), (1, None), (2, 3), (3, None), (4, 5), (5, 6),
+            ],
+        },
+    ),
+    Fault(
+        "lead-ignore-nulls",
+        {
+            "SELECT k, lead(y, 2) IGNORE NULLS OVER (ORDER BY k) AS x FROM v": [
+                (0, 2), (1, 3), (2, 5), (3, None), (4, None), (5, None),
+            ],
+            "SELECT k, lead(x, 0, 9.0) IGNORE NULLS OVER (ORDER BY k) AS x FROM v": [
+                (0, 1), (1, None), (2, 3), (3, None), (4, 5), (5, 6),
+            ],
+        },
+    ),
+    Fault(
+        "regr-count",
+        {
+            "SELECT k, regr_count(x, k) OVER (ORDER BY k ROWS BETWEEN 1 FOLLOWING AND 1 FOLLOWING) AS x FROM v": [
+                (0, 0), (1, 1), (2, 0), (3, 1), (4, 1), (5, 0),
+            ],
+        },
+    ),
+    Fault(
+        "grouped-infinity",
+        {
+            "SELECT i, min(inf), max(inf) FROM t GROUP BY i": [
+                (1, INF, INF), (2, -INF, -INF), (3, 2, 2), (None, None, None),
+            ],
+        },
+    ),
+    Fault(
+        "narrow-integers",
+        {
+            "SELECT sum(s * s) FROM t": [(220_000,)],
+            "SELECT b * b, b + b, u - u - u, -b FROM t WHERE i <= 2": [
+                (10_000, 200, -200, -100), (16_384, -256, -250, 128),
+            ],
+            "SELECT w + w FROM t WHERE i = 1": [(4_294_967_294,)],
+            "SELECT row_number() OVER (ORDER BY i) - rank() OVER (ORDER BY i DESC) AS x FROM r": [(-2,), (0,), (2,)],
+        },
+    ),
+]  # fmt: skip
+
+REFUSED = {
+    "range-beside": "SELECT k, sum(x) OVER (ORDER BY k RANGE BETWEEN 2 FOLLOWING AND 3 FOLLOWING) FROM v",
+    "negative-frame": (
+        "SELECT count(*) OVER (ORDER BY t RANGE BETWEEN INTERVAL '-1' DAY PRECEDING AND CURRENT ROW) FROM tt"
+    ),
+}
