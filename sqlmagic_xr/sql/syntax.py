@@ -14,21 +14,20 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
-from uuid import uuid4
 
 import sqloxide
 
 from ..errors import ParseError, Span, SqlError
 from .complaint import parse_error
 from .lexer import Token, TokenKind, span_at, tokens
+from .printing import DIALECT, expression_sql, to_sql
+from .traversal import Tree, replace, transform, walk
 
-Tree = Any
-"""A node of sqlparser's syntax tree: a dict of one variant, a list, a string, a number, a bool or None."""
+# What other rooms find here, too.
+__all__ = ["Tree", "expression_sql", "replace", "to_sql", "transform", "walk"]
 
 NOWHERE = {"start": {"line": 0, "column": 0}, "end": {"line": 0, "column": 0}}
 """The span of a node that stands nowhere in the user's text."""
-
-_DIALECT = "generic"  # the dialect of sqlparser that DataFusion itself parses with
 
 
 # What changes nothing. Whatever is not listed counts as having effects, so that read_only errs on the safe side.
@@ -160,93 +159,6 @@ def parse_one(text: str) -> Statement:
     return statements[0]
 
 
-def to_sql(tree: Tree) -> str:
-    """The SQL text of a statement's tree.
-
-    sqlparser prints a quote that follows a quote or a backslash as it stands, not doubled, so that ``a''b`` comes back
-    as another string and ``\\' OR 1=1`` as SQL. Whatever holds a quote is therefore printed here.
-    """
-    text = str(sqloxide.restore_ast([tree])[0])
-    if not _QUOTES.intersection(text):  # nothing in it is quoted: the usual case of a training step
-        return text
-    quoted: dict[str, str] = {}
-    text = str(sqloxide.restore_ast([transform(tree, lambda node: _hide_quotes(node, quoted))])[0])
-    for marker, literal in quoted.items():
-        text = text.replace(marker, literal)
-    return text
-
-
-_QUOTES = frozenset("'\"`[")
-
-
-def _hide_quotes(node: dict[str, Any], quoted: dict[str, str]) -> Tree | None:
-    """A node whose text holds its own quote, with a marker in its place."""
-    for kind in ("SingleQuotedString", "NationalStringLiteral"):
-        if isinstance(node.get(kind), str) and "'" in node[kind]:
-            return {kind: _marker(node[kind], "'", quoted)}
-    style = node.get("quote_style")
-    if style and style in node["value"]:
-        return {**node, "value": _marker(node["value"], style, quoted)}
-    return None
-
-
-def _marker(text: str, quote: str, quoted: dict[str, str]) -> str:
-    marker = f"quoted_{uuid4().hex}"
-    quoted[marker] = text.replace(quote, quote * 2)
-    return marker
-
-
-def expression_sql(tree: Tree) -> str:
-    """The SQL text of an expression's tree."""
-    return to_sql(_with_projection(tree)).removeprefix("SELECT ")
-
-
-def walk(tree: Tree) -> Iterator[dict[str, Any]]:
-    """Every dictionary of a tree but the spans, the outer one first, in the order of the text."""
-    todo = [tree]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, dict):
-            yield node
-            inner = [value for key, value in node.items() if key != "span" and isinstance(value, (dict, list, tuple))]
-            todo += reversed(inner)
-        elif isinstance(node, (list, tuple)):
-            todo += reversed(node)
-
-
-def transform(tree: Tree, change: Callable[[dict[str, Any]], Tree | None]) -> Tree:
-    """A tree in which ``change`` has replaced nodes; what is not changed is shared, and no input is altered.
-
-    Args:
-        tree: where to start.
-        change: called on every dictionary, the inner ones first, with a node whose children are changed already;
-            returns what stands in its place, or None to keep it.
-    """
-    if isinstance(tree, dict):
-        new = {key: transform(value, change) for key, value in tree.items()}
-        node = tree if all(new[key] is tree[key] for key in tree) else new
-        changed = change(node)
-        return node if changed is None else changed
-    if isinstance(tree, (list, tuple)):
-        items = [transform(value, change) for value in tree]
-        return tree if all(a is b for a, b in zip(items, tree, strict=True)) else type(tree)(items)
-    return tree
-
-
-def replace(tree: Tree, change: Callable[[dict[str, Any]], Tree | None]) -> Tree:
-    """As :func:`transform`, but the outer node is asked first, and what ``change`` returns is not looked into."""
-    if isinstance(tree, dict):
-        changed = change(tree)
-        if changed is not None:
-            return changed
-        new = {key: replace(value, change) for key, value in tree.items()}
-        return tree if all(new[key] is tree[key] for key in tree) else new
-    if isinstance(tree, (list, tuple)):
-        items = [replace(value, change) for value in tree]
-        return tree if all(a is b for a, b in zip(items, tree, strict=True)) else type(tree)(items)
-    return tree
-
-
 def name_columns(tree: Tree, rewritten: Callable[[Tree], bool]) -> Tree:
     """The tree in which each unnamed column that will be rewritten has its own text for a name.
 
@@ -355,12 +267,6 @@ _WORDS = """
 _RESERVED = frozenset(_WORDS.split())
 
 
-def _with_projection(expression: Tree) -> Tree:
-    select = _parse("SELECT 1", 1, 1)["Query"]
-    body = {"Select": {**select["body"]["Select"], "projection": [{"UnnamedExpr": expression}]}}
-    return {"Query": {**select, "body": body}}
-
-
 def _kind(tree: Tree) -> str:
     return tree if isinstance(tree, str) else str(next(iter(tree)))
 
@@ -378,7 +284,7 @@ def _parse(text: str, line: int, column: int) -> Tree:
     # Blank lines and spaces in front make the parser count where the user does.
     padded = "\n" * (line - 1) + " " * (column - 1)
     source, edits = _parenthesise_in(text)
-    (tree,) = sqloxide.parse_sql(padded + source, _DIALECT)
+    (tree,) = sqloxide.parse_sql(padded + source, DIALECT)
     return _shift(tree, [span_at(padded + source, len(padded) + e, len(padded) + e) for e in edits]) if edits else tree
 
 
