@@ -19,6 +19,7 @@ DTYPES: Mapping[str, Any] = {
     "uint8": np.uint8, "uint16": np.uint16, "uint32": np.uint32, "uint64": np.uint64, "float32": np.float32,
     "float64": np.float64, "date": np.int32, "timestamp[s]": np.int64, "timestamp[ms]": np.int64,
     "timestamp[us]": np.int64, "timestamp[ns]": np.int64,
+    "label": np.int64,
 }  # fmt: skip
 
 _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)

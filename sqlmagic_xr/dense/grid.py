@@ -180,9 +180,7 @@ def _place(column: Column, layout: Layout) -> Cells:
     if layout.order is None:
         valid = None if column.valid is None else column.valid.reshape(shape)
         return Cells(dims, column.data.reshape(shape), valid)
-    data = np.zeros(int(np.prod(shape)), column.data.dtype) if column.data.dtype != object else np.full(
-        int(np.prod(shape)), "", object
-    )  # fmt: skip
+    data = np.zeros(int(np.prod(shape)), column.data.dtype)
     data[layout.order] = column.data
     if column.valid is None:
         return Cells(dims, data.reshape(shape))

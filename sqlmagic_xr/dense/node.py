@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..errors import Span
+from .labels import Labels
 
 Type = Literal[
     "boolean", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
     "timestamp[s]", "timestamp[ms]", "timestamp[us]", "timestamp[ns]", "date", "label", "null",
 ]  # fmt: skip
-"""What the cells hold; a label is a text, which is only compared for equality."""
+"""What the cells hold; a label is the code of a text, which is only compared for equality."""
 
 INTEGERS: frozenset[Type] = frozenset(("int32", "int64", "uint64"))
 NARROW: frozenset[Type] = frozenset(("int8", "int16", "uint8", "uint16", "uint32"))
@@ -98,9 +99,14 @@ class Value:
 
 
 class Graph:
-    """Makes nodes, equal ones once."""
+    """Makes nodes, equal ones once.
 
-    def __init__(self) -> None:
+    Args:
+        labels: the codes of its texts.
+    """
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
         self._made: dict[Any, Node] = {}
 
     def make(
@@ -125,6 +131,10 @@ class Graph:
     def constant(self, value: Any, type: Type) -> Node:
         """A literal; ``-0.0`` is not ``0.0``."""
         return self.make("constant", (), (), type, (repr(value), value))
+
+    def label(self, text: str) -> Node:
+        """A text as a literal."""
+        return self.constant(self.labels.label(text), "label")
 
     def both(self, *conditions: Node | None) -> Node | None:
         """The conjunction of boolean nodes, of which None is true."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..sql.syntax import Tree
+from .labels import Labels
 from .lowering.lower import Lowering
 from .lowering.relation import Relation
 from .node import Node, Refused, Type
@@ -39,6 +40,10 @@ class _Facts:
 
     def view(self, name: tuple[str, ...]) -> Tree | None:
         return self.tables.view(name)
+
+    @property
+    def labels(self) -> Labels:
+        return self.tables.labels
 
     def learn(self, change: Changed) -> None:
         if change.column is None:
@@ -79,6 +84,7 @@ class Program:
     def __init__(self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type]) -> None:
         self._queries, self._parameters = tuple(queries), dict(parameters)
         self._facts = _Facts(tables)
+        self._texts = [name for name, kind in parameters.items() if kind == "label"]
         self._changing = {table for query in queries for table in query.writes}
         self._lower()
 
@@ -111,7 +117,7 @@ class Program:
         buffers, done = Buffers(), dict[Node, None]()
         still = Still(self._changing)
         for parts, refusal in zip(self._parts, self.refusals, strict=True):
-            code = None if refusal is not None else Code(parts, frozenset(done), buffers, still)
+            code = None if refusal is not None else Code(parts, frozenset(done), buffers, still, self._facts.labels)
             self._code.append(code)
             done.update(dict.fromkeys(node for node, _, _ in code.whole) if code else ())
 
@@ -146,6 +152,9 @@ class Program:
 
     def step(self, source: Source, parameters: Mapping[str, Any]) -> Step:
         """Begin a step."""
+        if self._texts:
+            codes = {name: self._facts.labels.code(parameters[name]) for name in self._texts}
+            parameters = {**parameters, **codes}
         return Step(self, source, parameters)
 
     def code(self, index: int) -> Code | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .arrays import DTYPES
 from .grid import Array, Grid
+from .labels import Labels
 from .node import Type
 from .tables import Read
 
@@ -58,6 +59,7 @@ class Form:
         coordinates: the columns that are the coordinates of an axis, and which one.
         constants: the places of the columns that are one value, not NULL, for all rows.
         nullable: whether a column may be NULL somewhere.
+        labels: the codes of the texts in them.
         owned: for each column whether its array is calculated anew at each step, and so nobody else's.
     """
 
@@ -68,6 +70,7 @@ class Form:
     coordinates: Mapping[str, int]
     constants: tuple[int, ...]
     nullable: bool
+    labels: Labels
     owned: tuple[bool, ...]
 
 
@@ -103,7 +106,12 @@ class Output:
         """The values of a column, row by row; a new array, or one that is nobody else's where the form says so."""
         kind = self.form.types[place]
         data = self._spread(self.cells[place], place)
-        return data if kind == "label" else data.astype(DTYPES[kind], copy=False)
+        return self.form.labels.texts(data) if kind == "label" else data.astype(DTYPES[kind], copy=False)
+
+    def distinct(self, place: int) -> Any:
+        """An array in which each value of a column stands at least once, where all cells are rows."""
+        cells = self.cells[place]
+        return self.form.labels.texts(cells) if self.form.types[place] == "label" else cells
 
     def rows(self) -> dict[str, tuple[Array, Array | None]]:
         """The rows: for each column the values, and where they are not NULL (None where nowhere)."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 from ..sql.syntax import Tree
+from .labels import Labels
 from .node import Type
 
 Name = tuple[str, ...]
@@ -35,6 +36,10 @@ class Table:
 
 class Tables(Protocol):
     """What tables there are."""
+
+    @property
+    def labels(self) -> Labels:
+        """The codes of their texts."""
 
     def table(self, name: Name) -> Table | None:
         """The table of that name, or None where it has none that arrays can hold."""

@@ -61,9 +61,10 @@ def written(drafts: Sequence[Draft]) -> pa.RecordBatch:
     for place, field in enumerate(schema):
         parts = [draft.columns[place] for draft in drafts]
         if short and all(isinstance(part, np.generic) for part in parts):
-            values = np.array(parts)
+            values = np.array(parts, object if isinstance(parts[0], str) else None)
         else:
-            spread = (np.full(draft.rows, part) if isinstance(part, np.generic) else part.values()
+            spread = (np.full(draft.rows, part, object if isinstance(part, str) else None)
+                      if isinstance(part, np.generic) else part.values()
                       for draft, part in zip(drafts, parts, strict=True))  # fmt: skip
             values = np.concatenate(list(spread))
         arrays.append(pa.array(values.tolist() if values.dtype.kind in "UO" else values, field.type))

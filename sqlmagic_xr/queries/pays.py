@@ -112,7 +112,7 @@ class _Sizes:
     """Tables by their sizes, taken for grids without proof (:class:`..dense.tables.Tables`), and the length of axes."""
 
     def __init__(self, context: Context, grids: Generations) -> None:
-        self._context, self._grids = context, grids
+        self._context, self._grids, self.labels = context, grids, grids.labels
         self._tables: dict[Name, Table | None] = {}
         self._limits: dict[tuple[Name, str], int] = {}
         self._lengths: dict[Node, int] = {}

@@ -27,7 +27,7 @@ class _Spread:
     @property
     def distinct(self) -> Any:
         """The cells, which stand for several rows each."""
-        return self.output.cells[self.place] if self.output.present is None else self.values()
+        return self.output.distinct(self.place) if self.output.present is None else self.values()
 
     def values(self) -> Any:
         """The cell of each row."""
@@ -83,11 +83,18 @@ def _column(output: Output, place: int) -> Any:
     """A column of a draft: a scalar where it is the same in all rows."""
     form, cells = output.form, output.cells[place]
     if not form.dims[place]:
-        return cells
+        return _text(output, place) if form.types[place] == "label" else cells
     if not form.owned[place]:  # an array of the user's may be what is read, and can still change
         cells = tuple(c.copy() if n == place else c for n, c in enumerate(output.cells))
         output = Output(form, output.axes, cells, output.valid, output.present)
     return _Spread(output, place)
+
+
+def _text(output: Output, place: int) -> Any:
+    """A text that is the same in all rows; NumPy's own loses U+0000 at its end."""
+    text = str(output.distinct(place).item())
+    scalar = np.str_(text)
+    return scalar if str(scalar) == text else _Spread(output, place)
 
 
 def apart(outputs: Sequence[Output]) -> frozenset[str]:

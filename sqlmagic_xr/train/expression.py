@@ -68,7 +68,7 @@ class Expression:
             self._program, self._kinds = Program([query], _NO_TABLES, types), kinds
         (output,) = self._program.step(_NO_TABLES, values).run(0)
         known = output.valid[0]
-        return None if known is not None and not known else output.cells[0].item()
+        return None if known is not None and not known else output.distinct(0).item()
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -74,7 +74,7 @@ class Generations(Grids):
             return super().table(name)
         chunks = [version.chunks[0].batch.slice(0, 100_000)] if version.chunks else []
         found = pa.Table.from_batches(chunks, schema=version.definition.schema)
-        return described(found, version.definition.key, grows=True)
+        return described(found, version.definition.key, self.labels, grows=True)
 
     def view(self, name: Name) -> Tree | None:
         """See :class:`.gridded.Grids`."""
@@ -103,8 +103,8 @@ class Generations(Grids):
             return super().rows(name, fixed)
         if not fixed:
             raise Refused(f"it reads the whole history of {name[-1]}")
-        keys = [(column, value.item()) for column, value in fixed.items()]
-        return pa.Table.from_batches(rows_where(version, keys), schema=version.definition.schema)
+        schema = version.definition.schema
+        return pa.Table.from_batches(rows_where(version, self.plain(schema, fixed)), schema=schema)
 
     def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
         """See :class:`..dense.seam.Source`."""
@@ -142,9 +142,12 @@ class Generations(Grids):
                 if found is not None:
                     return None
                 found = reading, output
-        if found is None or not (written[0].newer.intersection(fixed) or _none_before(written[0].before, fixed)):
+        if found is None or not (written[0].newer.intersection(fixed) or self._none_before(written[0].before, fixed)):
             return None
         return found[0].grid(found[1], fixed)
+
+    def _none_before(self, before: Version, fixed: Mapping[str, Any]) -> bool:
+        return not rows_where(before, self.plain(before.definition.schema, fixed))
 
     def _reading(self, read: Read, form: Form, version: Version) -> _Reading | None:
         key = (read, form)
@@ -188,8 +191,10 @@ class Generations(Grids):
         template = "SELECT {} FROM {}"
         names = [quoted(c) for c in wanted]
         source = ".".join(quoted(part) for part in name)
-        count = self._context.query(template.format("COUNT(*) AS n", source))["n"][0].as_py()
-        if count * len(wanted) * 8 * 3 > self._budget:
+        # Numbers and codes are held as rows, as cells and as what is calculated of them; texts once.
+        texts = [f"COALESCE(SUM(octet_length({quoted(c)})), 0)" for c in wanted if relation.columns[c] == "text"]
+        sizes = " + ".join([f"COUNT(*) * {len(wanted) * 8 * 3}", *texts])
+        if self._context.query(template.format(f"{sizes} AS n", source))["n"][0].as_py() > self._budget:
             raise Refused(f"{'.'.join(name)} does not fit the memory that is set aside")
         found = self._context.query(template.format(", ".join(names), source))
         return found if all(array_type(found.schema.field(k).type) for k in relation.key) else None
@@ -210,10 +215,6 @@ def _newer(before: Version, outputs: Sequence[Output]) -> frozenset[str]:
 def _exceeds(output: Output, name: str, value: int) -> bool:
     place = output.form.names.index(name)
     return place in output.form.constants and bool(output.cells[place] > value)
-
-
-def _none_before(before: Version, fixed: Mapping[str, Any]) -> bool:
-    return not rows_where(before, [(column, value.item()) for column, value in fixed.items()])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..dense.grid import Cells, Column, Grid, Layout, grid, key_of, rows
+from ..dense.labels import Labels
 from ..dense.node import INSTANTS, WHOLE, Refused, Type
 from ..dense.seam import Output
 from ..dense.tables import Extreme, Read, Table
@@ -57,12 +58,16 @@ class Grids:
     Args:
         fetch: gives the rows of a table as they are now, the same object as long as nothing has changed; None for none.
         key: gives the columns that name a row, or () where that is not known.
+
+    Attributes:
+        labels: the codes of their texts.
     """
 
     def __init__(
         self, fetch: Callable[[tuple[str, ...]], pa.Table | None], key: Callable[[tuple[str, ...]], Sequence[str]]
     ) -> None:
         self._fetch, self._key = fetch, key
+        self.labels = Labels()
         self._grids: dict[Read, tuple[Any, Mapping[str, Any], Grid]] = {}
         self._layouts: dict[Read, Layout | None] = {}
         self._tables: dict[tuple[str, ...], tuple[Any, Table | None]] = {}
@@ -72,7 +77,7 @@ class Grids:
         found = self._fetch(name)
         known = self._tables.get(name)
         if known is None or known[0] is not found:
-            known = (found, None if found is None else described(found, tuple(self._key(name))))
+            known = (found, None if found is None else described(found, tuple(self._key(name)), self.labels))
             self._tables[name] = known
         return known[1]
 
@@ -103,9 +108,15 @@ class Grids:
         found = self._fetch(name)
         if found is None:
             raise Refused(f"{'.'.join(name)} is gone")
-        for column, value in fixed.items():
-            found = found.filter(pc.equal(found[column], pa.scalar(value.item(), found.schema.field(column).type)))
+        for column, value in self.plain(found.schema, fixed):
+            cells = _readable(found[column])
+            found = found.filter(pc.equal(cells, pa.scalar(value, cells.type)))
         return found
+
+    def plain(self, schema: pa.Schema, fixed: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        """The values of some columns as Python's own: a text, where arrays have its code."""
+        texts = {name for name in fixed if array_type(schema.field(name).type) == "label"}
+        return [(n, self.labels.texts(v).item() if n in texts else v.item()) for n, v in fixed.items()]
 
     def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
         """See :class:`..dense.seam.Source`."""
@@ -123,7 +134,7 @@ class Grids:
         return Grid((), (), {what.column: Cells((), np.asarray(np.int64(number)))})
 
     def _made(self, read: Read, found: pa.Table) -> Grid:
-        columns = columns_of(found, (*(read.key or ()), *read.columns))
+        columns = columns_of(found, (*(read.key or ()), *read.columns), self.labels)
         if read.key is None and not columns:
             return Grid((np.arange(found.num_rows),), ("",), {})
         if read.key is None:
@@ -135,12 +146,13 @@ class Grids:
         return made
 
 
-def described(found: pa.Table, key: tuple[str, ...], *, grows: bool = False) -> Table | None:
+def described(found: pa.Table, key: tuple[str, ...], labels: Labels, *, grows: bool = False) -> Table | None:
     """What a program is to know of a table.
 
     Args:
         found: its rows; where it grows, those at the beginning.
         key: the columns that name a row, or () where that is to be found out.
+        labels: the codes of its texts.
         grows: whether rows are added to it, so that one row is no sign of a relation of one row.
     """
     types = {field.name: array_type(field.type) for field in found.schema}
@@ -151,30 +163,44 @@ def described(found: pa.Table, key: tuple[str, ...], *, grows: bool = False) -> 
         return Table(types, (), nulls)
     if not key:
         candidates = [n for n, kind in types.items() if kind in _KEYS and n not in nulls]
-        return Table(types, key_of(columns_of(found, candidates), candidates) or None, nulls, grows=grows)
+        return Table(types, key_of(columns_of(found, candidates, labels), candidates) or None, nulls, grows=grows)
     return Table(types, key, nulls, grows=grows)
 
 
 _KEYS = WHOLE | INSTANTS | {"label"}
 
 
-def columns_of(table: pa.Table, names: Sequence[str]) -> dict[str, Column]:
-    """Columns of a table as arrays."""
-    return {name: _column(table[name]) for name in names}
+def columns_of(table: pa.Table, names: Sequence[str], labels: Labels) -> dict[str, Column]:
+    """Columns of a table as arrays; texts as their codes."""
+    return {name: _column(table[name], labels) for name in names}
 
 
-def _column(column: pa.ChunkedArray) -> Column:
+def _column(column: pa.ChunkedArray, labels: Labels) -> Column:
     kind = array_type(column.type)
+    if kind == "label":
+        return _coded(column, labels)
     if kind in INSTANTS:
         column = column.cast(pa.int32() if kind == "date" else pa.int64())
     valid = None
     if column.null_count:
         valid = column.is_valid().to_numpy()
-        column = pc.fill_null(
-            column, "" if kind == "label" else False if kind == "boolean" else pa.scalar(0, column.type)
-        )
-    data = column.to_numpy()
-    return Column(data.astype(str) if kind == "label" and data.dtype == object else data, valid)
+        column = pc.fill_null(column, False if kind == "boolean" else pa.scalar(0, column.type))
+    return Column(column.to_numpy(), valid)
+
+
+def _coded(column: pa.ChunkedArray, labels: Labels) -> Column:
+    """Texts as codes, each distinct one being looked up once."""
+    valid = column.is_valid().to_numpy() if column.null_count else None
+    encoded = pa.chunked_array(_readable(column).chunks, pa.large_string()).combine_chunks().dictionary_encode()
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    # The dictionary's last entry stands for NULL, whose place is read as -1.
+    codes = labels.codes([*encoded.dictionary.to_pylist(), ""])
+    return Column(codes[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)], valid)
+
+
+def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column in a type that Arrow's own functions know; of views of texts, few do."""
+    return column.cast(pa.large_string()) if array_type(column.type) == "label" else column
 
 
 def arrow(outputs: Sequence[Output]) -> pa.Table:

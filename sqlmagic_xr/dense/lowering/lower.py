@@ -36,10 +36,11 @@ class Lowering:
 
     tables: Tables
     parameters: Mapping[str, Type]
-    graph: Graph = field(default_factory=Graph)
+    graph: Graph = field(init=False)
     writes: dict[Name, list[Sequence[Mapping[str, Node]] | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.graph = Graph(self.tables.labels)
         self._made: Scope = {}
         self._views: list[Name] = []
 

@@ -131,7 +131,7 @@ class Scalars:
         if isinstance(value, float):
             return Value(self.graph.constant(value, "float64"))
         if isinstance(value, str):
-            return Value(self.graph.constant(value, "label"))
+            return Value(self.graph.label(value))
         if value is None:
             return Value(self.graph.constant(0, "null"), self.graph.constant(False, "boolean"))
         raise refuse(literal)

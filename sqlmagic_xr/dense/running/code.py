@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..labels import Labels
 from ..lowering.relation import Relation
 from ..node import Node, ancestors
 from ..seam import Output, Source
@@ -26,15 +27,18 @@ class Code:
         done: what the statements before it calculate.
         buffers: room for arrays.
         still: tells which nodes depend on nothing but axes.
+        labels: the codes of its texts.
 
     Attributes:
         whole: everything that the result is made of.
         brief: of these, what is left to do where the statements before it have run, and what does not change is known.
     """
 
-    def __init__(self, parts: Sequence[Relation], done: frozenset[Node], buffers: Buffers, still: Still) -> None:
+    def __init__(
+        self, parts: Sequence[Relation], done: frozenset[Node], buffers: Buffers, still: Still, labels: Labels
+    ) -> None:
         self._done = done
-        self._result = Result(parts)
+        self._result = Result(parts, labels)
         self.roots = self._result.roots
         nodes = [node for node in ancestors(self.roots) if node not in done]
         together = {n: b for b in bundles(nodes, still) for n in b.sums}

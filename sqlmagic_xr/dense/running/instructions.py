@@ -46,7 +46,7 @@ def refuse_holes(node: Node) -> None:
 def parameter(node: Node, parameters: Mapping[str, Any]) -> Any:
     """The value of a parameter, as an array's cell."""
     value = parameters[node.data]
-    return np.asarray(value)[()] if node.type == "label" else DTYPES[node.type](value)
+    return DTYPES[node.type](value)
 
 
 class Still:
@@ -77,7 +77,7 @@ def function_of(node: Node, buffers: Buffers, still: Still) -> Callable[..., Any
 
 def _constant(node: Node) -> Callable[..., Any]:
     value = node.data[1]
-    array = np.asarray(value)[()] if node.type == "label" else DTYPES.get(node.type, np.int64)(value)
+    array = np.int64(value.code) if node.type == "label" else DTYPES.get(node.type, np.int64)(value)
     return lambda: array
 
 

@@ -124,9 +124,7 @@ class _Writer:
             pairs = ", ".join(f"{name!r}: {value}" for name, value in zip(node.data.fixed, fixed, strict=True))
             return f"source.grid({text.name(node.data)}, {{{pairs}}})"
         if node.op == "parameter":
-            value = f"parameters[{node.data!r}]"
-            asarray = text.name(np.asarray)
-            return f"{asarray}({value})[()]" if node.type == "label" else f"{text.name(DTYPES[node.type])}({value})"
+            return f"{text.name(DTYPES[node.type])}(parameters[{node.data!r}])"
         if node.op == "map" and not node.dims and node.type in NUMBERS and all(not a.dims for a in node.args):
             if node.data in _OPERATORS:  # of NumPy's scalars, ten times as fast as the ufunc
                 return f"{given[0]} {node.data} {given[1]}"

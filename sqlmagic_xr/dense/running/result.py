@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..labels import Labels
 from ..lowering.relation import Relation
 from ..node import Axis, Node, Refused, Value
 from ..seam import Form, Output
@@ -19,13 +20,14 @@ class Result:
 
     Args:
         parts: the grids of which they are the cells.
+        labels: the codes of their texts.
 
     Attributes:
         roots: the nodes that they are made of.
     """
 
-    def __init__(self, parts: Sequence[Relation]) -> None:
-        self._parts = tuple((part, _form(part)) for part in parts)
+    def __init__(self, parts: Sequence[Relation], labels: Labels) -> None:
+        self._parts = tuple((part, _form(part, labels)) for part in parts)
         self.roots: list[Node] = []
         for part in parts:
             self.roots += [*part.scans, *(axis.origin for axis in part.axes)]
@@ -60,7 +62,7 @@ def _some(outputs: list[Output]) -> list[Output]:
     return outputs
 
 
-def _form(part: Relation) -> Form:
+def _form(part: Relation, labels: Labels) -> Form:
     places = {axis: place for place, axis in enumerate(part.axes)}
     values = [column.value for column in part.columns]
     names = tuple(column.name for column in part.columns)
@@ -73,7 +75,7 @@ def _form(part: Relation) -> Form:
     constants = tuple(place for place, value in enumerate(values) if not value.dims and value.valid is None)
     types, owned = tuple(value.type for value in values), tuple(map(_owned, values))
     nullable = any(value.valid is not None for value in values)
-    return Form(len(part.axes), names, types, dims, coordinates, constants, nullable, owned)
+    return Form(len(part.axes), names, types, dims, coordinates, constants, nullable, labels, owned)
 
 
 def _dims(value: Value) -> tuple[Axis, ...]:
