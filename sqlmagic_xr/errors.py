@@ -109,6 +109,10 @@ class ExecutionError(SqlError, RuntimeError):
     """The engine failed while it ran a statement that it had accepted."""
 
 
+class StorageError(SqlError, OSError):
+    """A file that tables are kept in cannot be opened, read or written."""
+
+
 def suggest(name: str, names: Iterable[str]) -> str | None:
     """The hint for a name that was not found: the nearest one, or what there is.
 

@@ -7,12 +7,14 @@ each row is copied at most log4(n) times in its life.
 Rows may come as drafts, as arrays have calculated them: they are written out as an Arrow batch when somebody reads
 them, many at a time. A training loop reads its state back from arrays, and makes a thousand commits between two looks
 at the table.
+
+Rows that a file keeps may leave memory: they are read again when somebody reads them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,19 @@ from .keys import KeyIndex
 
 FANOUT = 4
 """How many chunks of like size become one. More: fewer copies, but more chunks to scan."""
+
+
+SETTLED = 65_536
+"""A chunk of so many rows that a file keeps is merged with no other: it need not be read again for that."""
+
+
+class Home(Protocol):
+    """Where a file keeps the rows of a chunk: in the table ``kept``."""
+
+    kept: Any
+
+    def read(self, column: int | None = None) -> pa.RecordBatch:
+        """All rows, of all columns or of one."""
 
 
 class Bounds(NamedTuple):
@@ -43,19 +58,24 @@ class Chunk:
     """An immutable batch of rows; what is asked about it is worked out once and kept.
 
     Args:
-        rows: an Arrow batch, or drafts that will be one.
-        count: how many rows the drafts have, where that is known.
+        rows: an Arrow batch, or drafts that will be one; () for rows that only a file has.
+        count: how many rows the drafts, or the file, have, where that is known.
+        nbytes: how large the rows are, where they are not here.
 
     Attributes:
         rows: how many.
         level: the size class: 0 for fewer than FANOUT rows, 1 for fewer than FANOUT squared, ...
         drafts: the rows, as long as they are not written out; else ().
+        home: where a file keeps the rows; None for nowhere.
     """
 
-    __slots__ = ("_batch", "_bounds", "_keys", "_nbytes", "drafts", "level", "rows")
+    __slots__ = ("__weakref__", "_batch", "_bounds", "_keys", "_nbytes", "drafts", "home", "level", "rows")
 
-    def __init__(self, rows: pa.RecordBatch | tuple[Draft, ...], count: int | None = None) -> None:
-        self._nbytes: int | None = None
+    def __init__(
+        self, rows: pa.RecordBatch | tuple[Draft, ...], count: int | None = None, nbytes: int | None = None
+    ) -> None:
+        self._nbytes = nbytes
+        self.home: Home | None = None
         if isinstance(rows, tuple):
             self._batch: pa.RecordBatch | None = None
             self.drafts = rows
@@ -69,23 +89,70 @@ class Chunk:
     @property
     def batch(self) -> pa.RecordBatch:
         """The rows."""
-        drafts = self.drafts  # first: another thread sets the batch before it forgets the drafts
-        if self._batch is None:
-            self._batch = written(drafts)
+        drafts, home = self.drafts, self.home  # first: another thread sets the batch before it forgets these
+        batch = self._batch
+        if batch is None:
+            if not drafts and home is None:  # the rows have been let go of, and were brought back, in between
+                return self.batch
+            batch = self._batch = written(drafts) if drafts else _read(home)
             self.drafts = ()
-        return self._batch
+        return batch
+
+    def column(self, place: int) -> pa.Array:
+        """The values of one column; of rows that only a file has no other is read."""
+        home = self.home
+        if home is not None and self._batch is None and not self.drafts:
+            return home.read(place).column(0)
+        return self.batch.column(place)
+
+    def behind(self, skip: int) -> pa.RecordBatch:
+        """The rows behind the first ``skip``; drafts are left as they are, for the sake of who adds to them."""
+        drafts = self.drafts
+        if not drafts:
+            return self.batch.slice(skip)
+        first = 0
+        while first < len(drafts) - 1 and skip >= drafts[first].rows:
+            skip -= drafts[first].rows
+            first += 1
+        return written(drafts[first:]).slice(skip)
+
+    @property
+    def settled(self) -> bool:
+        """Whether a file keeps the rows, and they are many."""
+        return self.home is not None and self.rows >= SETTLED
+
+    @property
+    def resident(self) -> bool:
+        """Whether the rows are in memory."""
+        return self._batch is not None or bool(self.drafts)
+
+    def leave(self) -> None:
+        """Let go of rows that a file keeps; they are read again when somebody reads them."""
+        if self.home is not None:
+            self._nbytes = self.nbytes
+            self._batch, self.drafts, self._keys = None, (), {}
+
+    def stay(self) -> None:
+        """Have the rows in memory, and know of no file that keeps them."""
+        self.batch  # noqa: B018 - it is read for what it leaves behind
+        self.home = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of data."""
         if self._nbytes is None:
-            drafts = self.drafts
-            self._nbytes = sum([draft.nbytes for draft in drafts]) if self._batch is None else int(self._batch.nbytes)
+            drafts, batch = self.drafts, self._batch
+            if batch is not None:
+                self._nbytes = int(batch.nbytes)
+            elif drafts:
+                self._nbytes = sum([draft.nbytes for draft in drafts])
+            else:
+                self._nbytes = int(self.batch.nbytes)
         return self._nbytes
 
-    def extended(self, new: Chunk) -> Chunk:
-        """This chunk of drafts with those of another behind it; what a training loop does at every step."""
-        whole = Chunk(self.drafts + new.drafts, self.rows + new.rows)
+    def extended(self, drafts: tuple[Draft, ...], new: Chunk) -> Chunk:
+        """This chunk, of these drafts, with those of another behind it; what a training loop does at every step."""
+        whole = Chunk(drafts + new.drafts, self.rows + new.rows)
         whole._nbytes = self.nbytes + new.nbytes
         for column, known in self._bounds.items():
             if known is not None and (added := new.bounds(column) if new.constant(column) else None) is not None:
@@ -107,9 +174,9 @@ class Chunk:
     def numbers(self, column: int) -> Iterator[Any]:
         """Arrays in which every number of a column of numbers stands at least once; a NULL is a NaN among them."""
         drafts = self.drafts
-        if self._batch is None:
+        if drafts and self._batch is None:
             return distinct(drafts, column)
-        return iter([self._batch.column(column).to_numpy(zero_copy_only=False)])
+        return iter([self.column(column).to_numpy(zero_copy_only=False)])
 
     def bounds(self, column: int) -> Bounds | None:
         """The bounds of a numeric column; None where it has another type, no value, or a NaN (which has no place)."""
@@ -119,13 +186,16 @@ class Chunk:
                 known = _of_draft(drafts[0].columns[column])
             else:
                 known = span([_of_draft(draft.columns[column]) for draft in drafts])
-            self._bounds[column] = _bounds(self.batch.column(column)) if known is None else known
+            self._bounds[column] = _bounds(self.column(column)) if known is None else known
         return self._bounds[column]
 
     def keys(self, columns: tuple[int, ...]) -> KeyIndex:
         """The index of the key made of these columns."""
         if columns not in self._keys:
-            self._keys[columns] = KeyIndex([self.batch.column(i) for i in columns])
+            found = KeyIndex([self.column(i) for i in columns])
+            if self.home is not None:  # else it would stay in memory when the rows leave it
+                return found
+            self._keys[columns] = found
         return self._keys[columns]
 
 
@@ -133,15 +203,16 @@ def append(chunks: tuple[Chunk, ...], new: Chunk) -> tuple[Chunk, ...]:
     """The chunks of a table to which ``new`` was added, merged so that there are few."""
     if new.rows == 0:
         return chunks
-    if new.drafts and chunks and chunks[-1].drafts:
+    if new.drafts and chunks and (drafts := chunks[-1].drafts):  # once: another thread may be writing them out
         last = chunks[-1]
-        if len(last.drafts) + len(new.drafts) <= MOST:
-            return (*chunks[:-1], last.extended(new))
+        if len(drafts) + len(new.drafts) <= MOST:
+            return (*chunks[:-1], last.extended(drafts, new))
         # They are written out all together, when they become part of a larger chunk, or are read.
         chunks = append(chunks[:-1], last)
-    alone = 1 if new.drafts else 0
+    kept = _kept(chunks)
+    alone = max(1 if new.drafts else 0, kept)
     keep, rows, level = len(chunks), new.rows, new.level
-    while keep:
+    while keep > kept:
         same = keep
         # Smaller chunks in front of a larger one would break the order of sizes: they go into it; but the table's
         # first rows, which are written out, do not make drafts be so too.
@@ -149,7 +220,7 @@ def append(chunks: tuple[Chunk, ...], new: Chunk) -> tuple[Chunk, ...]:
             same -= 1
             rows += chunks[same].rows
         alike = same
-        while alike and chunks[alike - 1].level == level:
+        while alike > kept and chunks[alike - 1].level == level:
             alike -= 1
         if same - alike >= FANOUT - 1:
             rows += sum(c.rows for c in chunks[alike:same])
@@ -159,6 +230,19 @@ def append(chunks: tuple[Chunk, ...], new: Chunk) -> tuple[Chunk, ...]:
             break
         keep, level = same, grown
     return (*chunks[:keep], merge((*chunks[keep:], new)))
+
+
+def _kept(chunks: tuple[Chunk, ...]) -> int:
+    """How many chunks in front are left as they are, since a file keeps one of them."""
+    for place in range(len(chunks), 0, -1):
+        if chunks[place - 1].settled:
+            return place
+    return 0
+
+
+def _read(home: Home | None) -> pa.RecordBatch:
+    assert home is not None
+    return home.read()
 
 
 def _level(rows: int) -> int:
@@ -171,7 +255,7 @@ def merge(parts: Sequence[Chunk]) -> Chunk:
         return parts[0]
     drafts = [draft for part in parts for draft in part.drafts]
     few = len(drafts) <= max(MOST, sum(part.rows for part in parts) // LIGHT)
-    if few and all(part.drafts for part in parts):
+    if few and sum(draft.rows for draft in drafts) == sum(part.rows for part in parts):
         whole = Chunk(tuple(drafts))
     else:
         whole = Chunk(pa.concat_batches([p.batch for p in parts]))

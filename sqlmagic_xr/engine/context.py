@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from os import PathLike, fspath
 from typing import Any
 
 import pyarrow as pa
@@ -61,6 +62,7 @@ class Context(xarray_sql.Context):
     Args:
         config, runtime: as for DataFusion's ``SessionContext``.
         namespace: gives the notebook's variables, each of which may be a table or a parameter; None for none.
+        store: a DuckDB file that keeps the scratch tables (see :meth:`.store.ScratchStore.open`); None for memory.
 
     Attributes:
         store: the scratch tables.
@@ -78,7 +80,14 @@ class Context(xarray_sql.Context):
         0  3.0
     """
 
-    def __init__(self, config: Any = None, runtime: Any = None, *, namespace: Namespace | None = None) -> None:
+    def __init__(
+        self,
+        config: Any = None,
+        runtime: Any = None,
+        *,
+        namespace: Namespace | None = None,
+        store: str | PathLike[str] | None = None,
+    ) -> None:
         reserve_threads()
         super().__init__(config or _configuration(), runtime)
         self.rules = RULES
@@ -90,6 +99,8 @@ class Context(xarray_sql.Context):
         self._mending = Mending(self)
         self.store.schema.mended = self._mended_text
         self.variables = Variables(self, namespace)
+        if store is not None:
+            self.store.open(fspath(store))
 
     def register_derivative(self, name: str, partials: Sequence[str]) -> None:
         """Give a function a derivative, for example one that was registered with ``register_udf``.
@@ -172,6 +183,8 @@ class Context(xarray_sql.Context):
                     if before is not None:
                         before(prepared)
                     results.append(prepared.run(values, executor))
+                    if statement.has_effects:
+                        self.store.settle()
                     if each is not None:
                         each(results[-1])
                 except SqlError as error:

@@ -32,6 +32,7 @@ class TableLine:
         dims: of an xarray table: ``time: 2920, lat: 25``.
         chunks: of an xarray table: in how many parts it is read.
         bytes: of the data, in memory or on disk; None where nobody knows.
+        kept_in: of a scratch table, where a file is open: that file, and how many rows are not in it yet.
     """
 
     name: str
@@ -41,13 +42,14 @@ class TableLine:
     dims: str | None = None
     chunks: int | None = None
     bytes: int | None = None
+    kept_in: str | None = None
 
 
 def tables(context: Context) -> pa.Table:
     """Every table and view, and every notebook variable that SQL can read; nothing is read for it."""
     lines = list(_tables(context))
-    texts = ("name", "kind", "dims")
-    names = [f.name for f in fields(TableLine)]
+    texts = ("name", "kind", "dims", "kept_in")
+    names = [f.name for f in fields(TableLine) if f.name != "kept_in" or context.store.keeper is not None]
     kinds = [pa.string() if name in texts else pa.int64() for name in names]
     return pa.table(
         {n: pa.array([getattr(line, n) for line in lines], kind) for n, kind in zip(names, kinds, strict=True)}
@@ -73,7 +75,8 @@ def _line(context: Context, name: str) -> TableLine:
     entry = context.store.entries().get(name)
     variable = context.variables.kind_of(parts[0])
     if isinstance(entry, Version):
-        return TableLine(name, "scratch", entry.rows, columns, bytes=sum(c.nbytes for c in entry.chunks))
+        size = sum(c.nbytes for c in entry.chunks)
+        return TableLine(name, "scratch", entry.rows, columns, bytes=size, kept_in=_kept_in(context, name, entry))
     if dataset is not None:
         chunks = chunks_to_read(context.table(name))
         kind = "xarray" if variable is None else f"{variable} variable"
@@ -82,6 +85,14 @@ def _line(context: Context, name: str) -> TableLine:
     if kind == "view":
         return TableLine(name, kind, None, columns)
     return TableLine(name, kind if variable is None else f"{variable} variable", context.table(name).count(), columns)
+
+
+def _kept_in(context: Context, name: str, version: Version) -> str | None:
+    keeper = context.store.keeper
+    if keeper is None:
+        return None
+    missing = keeper.pending(name, version)
+    return keeper.path.name + (f" but for {counted(missing, '').strip()}" if missing else "")
 
 
 def _variable(name: str, value: Any) -> TableLine:

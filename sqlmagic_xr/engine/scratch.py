@@ -119,6 +119,7 @@ class Version:
         added: the chunks that were appended since the last commit; None where more than that was done.
         spans: see :meth:`span`.
         providers: what DataFusion takes for the whole of it, once that was asked for.
+        origin: what a version has in common with those that were made of it by adding rows, and with no other.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Version:
     added: tuple[Chunk, ...] | None = field(default=(), repr=False)
     spans: dict[int, Bounds | None] = field(default_factory=dict, repr=False)
     providers: dict[Any, Any] = field(default_factory=dict, repr=False)
+    origin: object = field(default_factory=object, repr=False)
 
     def to_arrow(self) -> pa.Table:
         """All rows as one Arrow table."""
@@ -149,6 +151,7 @@ class Version:
         """This table with rows added; they must satisfy the constraints already."""
         added = None if self.added is None else (*self.added, rows)
         new = self._next(append(self.chunks, rows), self.rows + rows.rows, added)
+        new.origin = self.origin
         for column, known in self.spans.items():
             if known is not None and rows.rows and (not rows.drafts or rows.constant(column)):
                 bounds = rows.bounds(column)
@@ -209,7 +212,7 @@ class Version:
         commit = Commit(number, statement, added, removed, time.time())
         return Version(
             self.name, number, self.definition, self.chunks, self.rows, self.lineage, commit, (), self.spans,
-            self.providers,
+            self.providers, self.origin,
         )  # fmt: skip
 
     def not_shared(self, other: Version) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from datafusion import SessionContext
 
-from ..errors import ExecutionError, UnknownNameError, UsageError, suggest
+from ..errors import ExecutionError, SqlError, UnknownNameError, UsageError, suggest
 from ..sql.syntax import Tree, name_of
 from .chunk import Chunk
 from .constraints import check
@@ -19,10 +20,13 @@ from .fetch import fetch_brief
 from .order import ROW, in_order, numbered
 from .pruning import batches, visible
 from .query import quoted, relations
-from .rows import arrange
+from .rows import arrange, more
 from .schema import ScratchSchema, provider
 from .scratch import Retention, ScratchTable, Version
 from .transaction import Entries, Entry, Moment, Stated, Transaction, View, Work
+
+if TYPE_CHECKING:
+    from .keeper import Keeper
 
 ABORTED = "the transaction is aborted: a statement in it has failed"
 ABORTED_HINT = "ROLLBACK ends it; nothing of it was kept."
@@ -48,6 +52,7 @@ class ScratchStore:
         self.lock_timeout = lock_timeout
         self._moment = Moment({})
         self._lock = threading.RLock()
+        self.keeper: Keeper | None = None
         self._turn = threading.Condition(self._lock)  # ``with`` goes by the lock itself, which is four times as quick
         self.schema = ScratchSchema(session, self.entries)
 
@@ -161,6 +166,113 @@ class ScratchStore:
         with self.writing(statement) as work:
             check(chunk, work.table(name), self, apart=apart)
             return work.append(name, chunk)
+
+    # The file
+
+    def open(self, path: str | Path) -> list[str]:
+        """Keep the tables in a DuckDB file from now on, which is made where there is none.
+
+        What is in the file is there afterwards; its rows are read when somebody reads them. Tables that are in memory
+        only go into the file too. A statement is on disk when it returns; the generations of a training run follow
+        in the background.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The names of the tables and views that were in the file.
+
+        Raises:
+            ImportError: DuckDB is not installed.
+            StorageError: the file cannot be opened or written, is none of ours, or open elsewhere.
+            UsageError: another file is open, a transaction is, or a table of the file has the name of one in memory.
+
+        Example:
+            >>> import tempfile
+            >>> from sqlmagic_xr import Context
+            >>> path = tempfile.mkdtemp() + "/trajectory.duckdb"
+            >>> ctx = Context(store=path)
+            >>> _ = ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.5)")
+            >>> ctx.store.close()
+            ['p']
+            >>> Context(store=path).sql("SELECT a FROM p").to_arrow_table()["a"].to_pylist()
+            [1.5]
+        """
+        from .keeper import Keeper  # imported at its first use: who keeps nothing does not pay for it
+
+        with self._lock:
+            if self.keeper is not None:
+                raise UsageError(f"{self.keeper.path.name} is open", hint="Close it first: %xsql --close")
+            self._refuse_transaction("A file is opened")
+            keeper = Keeper(path, lambda: self._moment.entries)
+            try:
+                found = keeper.entries()
+                both = sorted(found.keys() & self._moment.entries.keys())
+                if both:
+                    raise UsageError(
+                        f"`{both[0]}` is in {keeper.path.name} and in memory{more(len(both) - 1)}",
+                        hint=f"DROP or rename the one in memory: ALTER TABLE {both[0]} RENAME TO {both[0]}_now",
+                    )
+                entries = {**found, **self._moment.entries}
+                keeper.commit(entries)
+            except BaseException:
+                keeper.close()  # without a word written: what is in it is its own
+                raise
+            self.keeper = keeper
+            self._end(entries)
+            return list(found)
+
+    def save(self, path: str | Path) -> None:
+        """Write all tables and views, as they were committed last, to a DuckDB file that is made for it.
+
+        Raises:
+            StorageError: it is there already, or cannot be written.
+        """
+        from .keeper import save
+
+        save(path, self._moment.entries)
+
+    def close(self, *, anyway: bool = False) -> list[str]:
+        """Let go of the file; its tables go with it.
+
+        Args:
+            anyway: also where what was committed last cannot be written.
+
+        Returns:
+            The names of the tables and views that went.
+
+        Raises:
+            UsageError: no file is open, or a transaction is.
+            StorageError: it cannot be written; nothing has changed.
+        """
+        with self._lock:
+            if self.keeper is None:
+                raise UsageError("no file is open", hint="%xsql --open trajectory.duckdb opens one.")
+            self._refuse_transaction("A file is closed")
+            try:
+                self.keeper.flush()
+            except SqlError:
+                if not anyway:
+                    raise
+            self.keeper.close()
+            self.keeper = None
+            names = list(self._moment.entries)
+            self._end({})
+            return names
+
+    def settle(self) -> None:
+        """Return when all that is committed is on disk, also while a run is going on; where no file is open, at once.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        if self.keeper is not None:
+            self.keeper.flush()
+
+    def _refuse_transaction(self, what: str) -> None:
+        self._await_turn()
+        if self._moment.transaction is not None:
+            raise UsageError(f"{what} outside of a transaction", hint="COMMIT or ROLLBACK it first.")
 
     # Transactions
 
@@ -332,6 +444,8 @@ class ScratchStore:
             if before is not None:
                 before.lineage.remember(before, before.not_shared(version), self.retention)
             entries[name] = version.committed(before, ";\n".join(change.statements), change.added, change.removed)
+        if self.keeper is not None:
+            self.keeper.commit(entries)  # first: what cannot be kept does not become true
         self._end(entries)
 
     def _end(self, entries: Entries) -> None:

@@ -59,7 +59,20 @@ class XSqlOptions:
     yes: bool = option("--yes", help="Fetch a huge grid into memory all the same.")
     tables: bool = option("--tables", help="Show the tables there are.")
     schema: str | None = option("--schema", help="Show the columns of a table.", convert=str, metavar="TABLE")
+    open: str | None = option(
+        "--open", help="Keep the scratch tables in a DuckDB file from now on; what is in it is there.", convert=str,
+        metavar="FILE",
+    )  # fmt: skip
+    save: str | None = option(
+        "--save", help="Write the scratch tables to a new DuckDB file.", convert=str, metavar="FILE"
+    )
+    close: bool = option("--close", help="Let go of the file that was opened; its tables go with it.")
     help: bool = option("--help", help="Show this.")
+
+    @property
+    def asks_beside_sql(self) -> bool:
+        """Whether it asks for something that needs no SQL."""
+        return self.tables or self.schema is not None or self.close or not (self.open is None and self.save is None)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool, Enum, Int, TraitError
+from traitlets import Bool, Enum, Int, TraitError, Unicode, observe
 from traitlets.config import Configurable
 
 from ..errors import suggest
@@ -28,9 +28,17 @@ class XSqlMagic(Configurable):
     style = Enum(STYLES, "lines", help="How tables are drawn in text.").tag(config=True)
     timing = Bool(False, help="Say how long each statement took.").tag(config=True)
     read_only = Bool(False, help="Refuse every statement with effects before it runs.").tag(config=True)
+    store = Unicode("", help="The DuckDB file that keeps the scratch tables; memory where it is empty.").tag(
+        config=True
+    )
+    store_is_due = False  # whether the file that ``store`` names is to be opened by the next cell
     fetchlimit = Int(
         20_000_000, min=0, help="Fetching a grid of more rows into memory needs --yes or a LIMIT."
     ).tag(config=True)  # fmt: skip
+
+    @observe("store")
+    def _note_store(self, change: Any) -> None:
+        self.store_is_due = bool(change["new"])
 
 
 def settings_of(shell: Any) -> XSqlMagic:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from .settings import settings_of
+
 if TYPE_CHECKING:
     from ..context import Context
 
@@ -19,6 +21,19 @@ def get_context() -> Context:
     from ..context import Context
 
     return Context(namespace=_variables)
+
+
+def context_of(shell: Any) -> Context:
+    """The notebook's context as a cell finds it: with the file that the settings name, once that is set.
+
+    Raises:
+        StorageError: that file cannot be opened.
+    """
+    context, settings = get_context(), settings_of(shell)
+    if settings.store_is_due:
+        settings.store_is_due = False
+        context.store.open(settings.store)
+    return context
 
 
 def _variables() -> Mapping[str, Any]:

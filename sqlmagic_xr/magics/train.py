@@ -23,7 +23,7 @@ from ..sql.lexer import span_at
 from .errors import Interrupted, short_errors
 from .options import assignment, count, describe, identifier, option, parse
 from .settings import settings_of
-from .shared import get_context
+from .shared import context_of
 
 if TYPE_CHECKING:
     from ..display.monitor import Monitor
@@ -72,6 +72,14 @@ def scheduling(text: str) -> tuple[str, str]:
     return name, expression.strip()
 
 
+def keeping(text: str) -> str:
+    """How far apart generations go to disk, as it is written; refused where it cannot be read."""
+    from ..train.keeping import interval
+
+    interval(text)
+    return text
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """The options of ``%%xsql_train``."""
@@ -112,6 +120,10 @@ class TrainOptions:
     executor: Literal["auto", "dense", "relational"] = option(
         "--executor", help="Who runs a step: auto, dense (array code) or relational (DataFusion).", convert=str,
         metavar="NAME", choices=("auto", "dense", "relational"), default="auto",
+    )  # fmt: skip
+    keep_every: str = option(
+        "--keep-every", help="Where a file keeps the tables: write generations so many seconds, or steps, apart.",
+        convert=keeping, metavar='SECONDS|"N steps"', default="1",
     )  # fmt: skip
     output: str | None = option(
         "-o", "--output", help="Keep the run as a variable.", convert=identifier, metavar="NAME"
@@ -167,11 +179,11 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None
     place = place_of(shell)
     if options.live and place == "terminal":
         raise UsageError("--live needs a notebook", hint="In a terminal there is a progress bar.")
-    training = get_context().train(
+    training = context_of(shell).train(
         cell, stream=True, steps=options.steps, params=dict(options.params), tune=dict(options.tune),
         schedule=dict(options.schedule), until=options.until, patience=options.patience, every=options.every,
         seed=options.seed, restart=options.restart, curve=options.curves,
-        verbatim=options.verbatim, executor=options.executor,
+        verbatim=options.verbatim, executor=options.executor, keep_every=options.keep_every,
     )  # fmt: skip
     if options.explain:
         print(*training.explain(), sep="\n\n")

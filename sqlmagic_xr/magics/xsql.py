@@ -16,7 +16,7 @@ from .errors import Interrupted, short_errors
 from .options import describe
 from .request import Request, XSqlOptions, read
 from .settings import XSqlMagic, settings_of
-from .shared import get_context
+from .shared import context_of, get_context
 
 if TYPE_CHECKING:
     from ..display.screen import Screen
@@ -61,7 +61,7 @@ def run(shell: Any, request: Request, *, show: bool) -> Any:
     from ..display.screen import Screen, place_of
     from ..engine.interrupt import watched
 
-    context = get_context()
+    context = context_of(shell)
     screen = Screen(place_of(shell), lambda: context.chunks_read)
     begin = time.monotonic()
     try:
@@ -101,10 +101,11 @@ class _Run:
 
     def run(self) -> Any:
         options = self.request.options
+        self._serve_file(options)
         if options.tables or options.schema is not None:
             self._show_catalog(options)
-            if not self.request.has_sql:
-                return None
+        if options.asks_beside_sql and not self.request.has_sql:
+            return None
         self._refuse_effects()
         self.since = time.perf_counter()
         if options.explain:
@@ -214,6 +215,19 @@ class _Run:
             return ""
         return f"fetched whole they are about {human_bytes(total * row_bytes(result.schema))}"
 
+    def _serve_file(self, options: XSqlOptions) -> None:
+        """Save, close and open the file of the scratch tables; in this order, so that one line can change files."""
+        store = self.context.store
+        if options.save is not None:
+            store.save(options.save)
+            self.screen.say(f"{options.save}: {_names(list(store.entries()))} saved")
+        if options.close:
+            path = store.keeper.path.name if store.keeper is not None else ""
+            self.screen.say(f"{path}: closed, with {_names(store.close(anyway=options.yes))}")
+        if options.open is not None:
+            found = store.open(options.open)
+            self.screen.say(f"{options.open}: open, with {_names(found)}; scratch tables are kept in it from now on")
+
     def _show_catalog(self, options: XSqlOptions) -> None:
         if options.tables:
             self.screen.show(tables_shown(self.context, self.settings.style))
@@ -238,6 +252,14 @@ class _Run:
             if self.settings.feedback > 1 and self.show:
                 self.screen.say(f"{name}: {type(value).__name__} of {', '.join(result.columns) or result.message}")
         return value
+
+
+def _names(names: list[str]) -> str:
+    """Names as a list for people; the first few of many."""
+    if not names:
+        return "no table"
+    shown = ", ".join(names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
 
 
 def converted(result: Result, kind: str, dims: tuple[str, ...] | None = None) -> Any:

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..engine.scratch import Version
@@ -20,6 +21,7 @@ from .events import Ended, Event, Paused, Refreshed, Started, Status, Stepped, T
 from .explain import Explained
 from .holdings import tables_of
 from .inspection import DivergedError, Inspection
+from .keeping import Keeping
 from .pace import Pace, Stopwatch
 from .parameters import Change, Parameters
 from .plan import PlannedStep
@@ -77,6 +79,9 @@ class Training:
                 f"a run cannot be restarted whose steps do more to `{self._task.table}` than insert generations",
                 hint="Put the tables back yourself: ctx.scratch(name).restore(version), or the last run's rollback().",
             )
+        self._keeping = Keeping(context.store, self._task.table, settings.keep_every)
+        if settings.seed is None and not settings.restart:
+            settings = replace(settings, seed=self._keeping.seed)
         self._parameters = Parameters(context, settings)
         statements = prepare_step(context, self._task.step, self._parameters.at(self._start))
         curves = self._make_curves(version)
@@ -142,10 +147,12 @@ class Training:
 
     def _events(self) -> Iterator[Event]:
         try:
-            notice = self._course.restart() if self._settings.restart else ""
+            self._keeping.begin(self.run.seed)
+            notice = self._course.restart() if self._settings.restart else self._keeping.notice(self._start)
             self._open_curves()
             yield self._started(notice)
             yield from self._steps()
+            self._keeping.end()
         except (Exception, KeyboardInterrupt) as error:
             self._fail(error)
         yield self._end()
@@ -256,6 +263,7 @@ class Training:
             if self.run.steps == steps:
                 self._verdict = ("interrupted", f"interrupted after {_steps(steps)}, within a step that is abandoned")
             raise
+        self._keeping.stepped(self.run.steps)
         if self._curves.watched:
             self._course.undo.add(Made(made, generation, before, self._shown))
         return True
@@ -363,6 +371,10 @@ class Training:
         )  # fmt: skip
 
     def _close(self, status: Status) -> None:
+        try:
+            self._keeping.end()
+        except SqlError as error:  # the run has another end already; but nobody is to believe that all is on disk
+            self.run.message += f"; {error.what}"
         self.run.status, self.run.seconds = status, self._seconds
         self.run.curves = self._curves.tables
         self.run.close()

@@ -29,6 +29,7 @@ class Settings:
             executor.
         executor: "relational" for DataFusion alone, "dense" for array code alone, "auto" for whichever can.
         curves: names of views to draw, instead of SELECTs in the text.
+        keep_every: where the tables are kept in a file, how far apart generations go to disk: seconds, or "100 steps".
 
     Raises:
         UsageError: a number that makes no sense.
@@ -46,6 +47,7 @@ class Settings:
     verbatim: bool = False
     executor: Literal["auto", "dense", "relational"] = "auto"
     curves: tuple[str, ...] = ()
+    keep_every: str | float = 1.0
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 0), ("patience", 1), ("every", 1), ("seed", 0)):

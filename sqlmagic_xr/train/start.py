@@ -35,6 +35,7 @@ def train(
     verbatim: bool = False,
     executor: Literal["auto", "dense", "relational"] = "auto",
     curve: str | Iterable[str] = (),
+    keep_every: str | float = 1.0,
     stream: bool = False,
     on_event: Callable[[Event], object] | None = None,
 ) -> Run | Training:
@@ -56,6 +57,8 @@ def train(
         verbatim: run each statement as it stands at each step; the tables come out the same, only slower.
         executor: "dense" runs the statements as array code or fails, "relational" never does; "auto" does where it can.
         curve: views to draw, instead of SELECTs in ``text``.
+        keep_every: where the tables are kept in a file, how far apart generations go to disk: a number of seconds, or
+            of steps as in ``"100 steps"``. Whatever ends the run, all of them are there then.
         stream: return at once what can be iterated to run it, event by event.
         on_event: called with every event.
 
@@ -69,7 +72,7 @@ def train(
     settings = Settings(
         steps=steps, params=dict(params or {}), tune=ranges, schedule=dict(schedule or {}), until=until,
         patience=patience, every=every, seed=seed, restart=restart, verbatim=verbatim, executor=executor,
-        curves=(curve,) if isinstance(curve, str) else tuple(curve),
+        curves=(curve,) if isinstance(curve, str) else tuple(curve), keep_every=keep_every,
     )  # fmt: skip
     if stream and on_event is not None:
         raise UsageError("a stream hands out its events itself", hint="Leave out stream or on_event.")

@@ -1,0 +1,216 @@
+"""What is committed is in the file, and comes back as it was: rows, order, definitions, versions, views."""
+
+import threading
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.engine import chunk, keeper
+from sqlmagic_xr.engine.described import described
+from sqlmagic_xr.errors import ConstraintError, StorageError, UnsupportedError
+
+SHAPES = """CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE DEFAULT 1 + 1 CHECK (a < 100), n VARCHAR(3) NOT NULL,
+    CONSTRAINT both UNIQUE (a, n));
+CREATE VIEW v (s, twice) AS SELECT step, 2 * a FROM p WHERE a > 1;
+CREATE VIEW w AS SELECT s FROM v"""
+
+
+def state(ctx):
+    """Everything of the scratch tables: rows in their order, declarations, versions; and what views give."""
+    found = {}
+    for name, entry in sorted(ctx.store.entries().items()):
+        if hasattr(entry, "chunks"):
+            found[name] = entry.to_arrow().to_pydict(), described(entry.definition), entry.number
+        else:
+            found[name] = ctx.sql(f'SELECT * FROM "{name}"').to_arrow_table().to_pydict(), entry.text, entry.reads
+    return found
+
+
+def test_definitions_constraints_defaults_and_views_come_back(opened):
+    ctx = opened()
+    ctx.script(f"{SHAPES}; INSERT INTO p VALUES (0, 1.5, 'x'); INSERT INTO p (step, n) VALUES (1, 'y')")
+    before = state(ctx)
+    ctx = opened()
+    assert state(ctx) == before
+    for wrong in ("(0, 5, 'q')", "(2, 1.5, 'x')", "(2, 100, 'x')", "(2, 7, NULL)"):
+        with pytest.raises(ConstraintError):
+            ctx.script(f"INSERT INTO p VALUES {wrong}")
+    ctx.script("INSERT INTO p (step, n) VALUES (2, 'z')")
+    assert ctx.sql("SELECT twice FROM v ORDER BY s").to_arrow_table()["twice"].to_pylist() == [3.0, 4.0, 4.0]
+
+
+def test_a_statement_is_on_disk_when_it_returns(opened, path, tmp_path):
+    ctx = opened()
+    ctx.script("CREATE TABLE p (a BIGINT)")
+    for number in range(3):
+        ctx.script(f"INSERT INTO p VALUES ({number})")
+        copy = tmp_path / f"copy{number}.duckdb"  # as a kernel that died now would leave it
+        for suffix in ("", ".wal"):
+            source = path.with_name(path.name + suffix)
+            if source.exists():
+                copy.with_name(copy.name + suffix).write_bytes(source.read_bytes())
+        with duckdb.connect(str(copy)) as connection:
+            assert connection.execute("SELECT a FROM p").fetchall() == [(n,) for n in range(number + 1)]
+
+
+def test_tables_of_memory_go_into_the_file(path, opened):
+    ctx = Context()
+    ctx.script("CREATE TABLE p (a BIGINT); INSERT INTO p VALUES (1), (2)")
+    ctx.store.open(path)
+    ctx.store.close()
+    assert ctx.store.entries() == {}
+    assert opened().sql("SELECT SUM(a) AS s FROM p").to_arrow_table()["s"].to_pylist() == [3]
+
+
+def test_a_rolled_back_transaction_leaves_no_trace(opened):
+    ctx = opened()
+    ctx.script("CREATE TABLE p (a BIGINT); INSERT INTO p VALUES (1)")
+    ctx.script(
+        "BEGIN; INSERT INTO p VALUES (2); SAVEPOINT s; DELETE FROM p; ROLLBACK TO s; INSERT INTO p VALUES (3); ROLLBACK"
+    )
+    ctx.script("BEGIN; INSERT INTO p VALUES (4); CREATE TABLE q (b BIGINT); COMMIT")
+    before = state(ctx)
+    assert state(opened()) == before
+
+
+WORDS = [
+    "INSERT INTO {t} VALUES ({n}, {x}), ({n} + 1000, NULL)",
+    "INSERT INTO {t} SELECT value + {n} * 100, {x} FROM generate_series(1, 40)",
+    "UPDATE {t} SET b = {x} WHERE a % 3 = {n} % 3",
+    "DELETE FROM {t} WHERE a % 5 = {n} % 5",
+    "DELETE FROM {t} WHERE a > {n}",
+    "TRUNCATE TABLE {t}",
+    "ALTER TABLE {t} RENAME COLUMN b TO c; ALTER TABLE {t} RENAME COLUMN c TO b",
+    "ALTER TABLE {t} ADD COLUMN d VARCHAR DEFAULT 'd'; ALTER TABLE {t} DROP COLUMN d",
+    "ALTER TABLE {t} RENAME TO o; CREATE TABLE {t} (a BIGINT, b DOUBLE); INSERT INTO {t} SELECT * FROM o; DROP TABLE o",
+    "DROP TABLE {t}; CREATE TABLE {t} (a BIGINT, b DOUBLE)",
+    "CREATE OR REPLACE TABLE {t} AS SELECT a, b FROM {t} WHERE a < 500",
+    "BEGIN; INSERT INTO {t} VALUES ({n}, {x}); DELETE FROM {t} WHERE a = {n}; COMMIT",
+    "BEGIN; DELETE FROM {t}; ROLLBACK",
+    "ALTER TABLE q RENAME TO r; ALTER TABLE p RENAME TO q; ALTER TABLE r RENAME TO p",
+    "restore",
+    "reopen",
+]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(WORDS), st.sampled_from("pq"), st.integers(0, 9), st.sampled_from(["-0.0", "1.5", "NULL"])
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_any_statements_are_kept(steps, tmp_path_factory):
+    """With chunks so small, and so little room, that rows leave memory at once and are read again from the file."""
+    path = tmp_path_factory.mktemp("any") / "t.duckdb"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunk, "SETTLED", 16)
+        patch.setattr(keeper, "SETTLED", 16)
+        patch.setattr(keeper, "BUDGET", 0)
+        kept, free = Context(store=path), Context()
+        for ctx in (kept, free):
+            ctx.script("CREATE TABLE p (a BIGINT, b DOUBLE); CREATE TABLE q (a BIGINT, b DOUBLE)")
+        for word, table, n, x in steps:
+            if word == "reopen":
+                kept.store.close()
+                kept = Context(store=path)
+            elif word == "restore":
+                versions = [set(c.scratch(table)._current.lineage.past(c.scratch(table).version)) for c in (kept, free)]
+                for version in sorted(versions[0] & versions[1])[-2:-1]:
+                    for ctx in (kept, free):
+                        ctx.scratch(table).restore(version)
+            else:
+                for ctx in (kept, free):
+                    ctx.script(word.format(t=table, n=n, x=x))
+        kept.store.close()
+        again = Context(store=path)
+        for name in ("p", "q"):
+            assert str(again.scratch(name).to_arrow().to_pydict()) == str(free.scratch(name).to_arrow().to_pydict())
+        again.store.close()
+
+
+def test_rows_leave_memory_and_old_versions_are_still_had(opened, monkeypatch):
+    monkeypatch.setattr(keeper, "BUDGET", 0)
+    ctx = opened()
+    ctx.script("CREATE TABLE p (a BIGINT, b DOUBLE)")
+    ctx.script("INSERT INTO p SELECT value, value * 0.5 FROM generate_series(0, 99999)")
+    ctx.script("INSERT INTO p VALUES (100000, 1.0)")
+    first = ctx.store.table("p").chunks[0]
+    assert (first.settled, first.resident) == (True, False)
+    version = ctx.scratch("p").version
+    ctx.script("UPDATE p SET b = -1 WHERE a = 7")
+    assert ctx.sql("SELECT b FROM p WHERE a IN (6, 7, 8) ORDER BY a").to_arrow_table()["b"].to_pylist() == [
+        3.0,
+        -1.0,
+        4.0,
+    ]
+    assert ctx.scratch("p").at(version)["b"].slice(6, 3).to_pylist() == [3.0, 3.5, 4.0]
+    ctx.scratch("p").restore(version)
+    assert opened().sql("SELECT SUM(b) AS s FROM p").to_arrow_table()["s"][0].as_py() == sum(range(100000)) * 0.5 + 1
+
+
+def test_a_large_history_is_read_where_it_is_asked(opened, monkeypatch):
+    ctx = opened()
+    ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE)")
+    ctx.script("INSERT INTO p SELECT value, value FROM generate_series(0, 399999)")
+    ctx = opened()
+    read = []
+    real = keeper.Place.read
+    monkeypatch.setattr(keeper.Place, "read", lambda self, column=None: read.append(column) or real(self, column))
+    ctx.script("INSERT INTO p VALUES (400000, 0.0)")
+    assert None not in read  # the key alone, to see that it is new
+    assert ctx.sql("SELECT a FROM p WHERE step = 399999").to_arrow_table()["a"].to_pylist() == [399999.0]
+    assert sum(column is None for column in read) == 1
+
+
+def test_a_value_that_a_file_cannot_hold_changes_nothing(opened):
+    ctx = opened()
+    ctx.script("CREATE TABLE p (a BIGINT)")
+    with pytest.raises(UnsupportedError, match="microsecond"):
+        ctx.script("CREATE TABLE q AS SELECT arrow_cast('1 nanosecond', 'Interval(MonthDayNano)') AS i")
+    assert list(ctx.store.entries()) == ["p"]
+    ctx.script("INSERT INTO p VALUES (1)")
+    assert opened().sql("SELECT a FROM p").to_arrow_table()["a"].to_pylist() == [1]
+
+
+def test_writers_of_several_threads(opened):
+    ctx = opened()
+    ctx.script("CREATE TABLE p (thread BIGINT, n BIGINT, PRIMARY KEY (thread, n))")
+
+    def write(thread):
+        for n in range(15):
+            ctx.script(f"INSERT INTO p VALUES ({thread}, {n})")
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows = opened().sql("SELECT COUNT(*) AS n FROM p").to_arrow_table()["n"][0].as_py()
+    assert rows == 45
+
+
+def test_save_writes_a_copy(opened, tmp_path):
+    ctx = opened()
+    ctx.script(f"{SHAPES}; INSERT INTO p VALUES (0, 1.5, 'x')")
+    copy = tmp_path / "copy.duckdb"
+    ctx.store.save(copy)
+    ctx.script("DELETE FROM p")
+    other = Context(store=copy)
+    assert other.sql("SELECT a FROM p").to_arrow_table()["a"].to_pylist() == [1.5]
+    other.store.close()
+    with pytest.raises(StorageError, match=r"copy\.duckdb is there already"):
+        ctx.store.save(copy)
+
+
+def test_appended_arrow_rows_are_kept(opened):
+    ctx = opened()
+    ctx.script("CREATE TABLE p (a BIGINT, b DOUBLE)")
+    ctx.scratch("p").append(pa.record_batch({"a": [1, 2], "b": [0.5, None]}))
+    assert opened().sql("SELECT b FROM p ORDER BY a").to_arrow_table()["b"].to_pylist() == [0.5, None]
