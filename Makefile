@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 export JUPYTER_PLATFORM_DIRS := 1
 .DEFAULT_GOAL := help
-.PHONY: help tutorial lab test lint unit notebooks bench peers store clean
+.PHONY: help tutorial lab test lint unit notebooks bench peers soak store clean
 
 help:
 	@echo "make tutorial   run notebooks/01_train_in_sql.ipynb and say what it found"
@@ -13,6 +13,7 @@ help:
 	@echo "make test       lint, types, unit tests, doctests, golden pairs, notebooks"
 	@echo "make bench      speed and memory, as ratios against what people use today"
 	@echo "make peers      DataFusion's own test files, statement by statement, on it and on us: PEERS=its checkout"
+	@echo "make soak       a hundred processes are killed, and their files opened again"
 	@echo "make store      run the notebooks and keep what they print, for make test to compare with"
 
 tutorial: .venv/notebook.stamp
@@ -40,6 +41,9 @@ bench: .venv/test.stamp
 
 peers: .venv/test.stamp
 	$(BIN)/python -m tests.peers "$(PEERS)"
+
+soak: .venv/test.stamp
+	KILLS=100 $(BIN)/python -m pytest -q tests/storage/test_kill.py
 
 store: .venv/test.stamp
 	$(BIN)/python notebooks/run.py --store notebooks/*.ipynb
