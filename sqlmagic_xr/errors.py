@@ -57,12 +57,10 @@ class SqlError(Exception):
     def lines(self) -> list[str]:
         """The error as a person reads it: what, the line with a caret, what to do; what was done before it."""
         index, count = self.statement or (1, 1)
-        out = [(f"statement {index} of {count}: " if count > 1 else "") + self.what]
+        out = [escape_controls((f"statement {index} of {count}: " if count > 1 else "") + self.what, keep="\n")]
         if self.text is not None and self.span is not None:
             out += point(self.text, self.span)
-        if self.hint:
-            out.append(self.hint)
-        out += self.before
+        out += [escape_controls(line, keep="\n") for line in ([self.hint] if self.hint else []) + list(self.before)]
         return out
 
     def __str__(self) -> str:
@@ -136,13 +134,36 @@ def suggest(name: str, names: Iterable[str]) -> str | None:
 
 def point(text: str, span: Span) -> list[str]:
     """The line of ``text`` that holds ``span``, and a line of carets under it."""
-    lines = text.splitlines() or [""]
+    lines = text.split("\n")
     number = min(max(span.line, 1), len(lines))
-    line = lines[number - 1]
+    line = lines[number - 1].removesuffix("\r")
     start = min(max(span.column, 1), len(line) + 1)
     end = span.end_column if span.end_line == span.line else len(line) + 1
-    width = max(1, min(end, len(line) + 1) - start)
-    label = f"line {number}: "
+    end = max(start, min(end, len(line) + 1))
     # A tab is kept as a tab, so that the caret stands under the word whatever the width of a tab is.
-    pad = "".join("\t" if c == "\t" else " " for c in label + line[: start - 1])
-    return [label + line, pad + "^" * width]
+    before, word, after = (
+        escape_controls(part, keep="\t") for part in (line[: start - 1], line[start - 1 : end - 1], line[end - 1 :])
+    )
+    label = f"line {number}: "
+    pad = "".join("\t" if c == "\t" else " " for c in label + before)
+    return [label + before + word + after, pad + "^" * max(1, len(word))]
+
+
+def escape_controls(text: str, *, keep: str = "") -> str:
+    r"""Text without line breaks, terminal escapes and characters that turn the writing direction.
+
+    Args:
+        text: any text, data for example.
+        keep: characters to leave as they are.
+
+    >>> escape_controls("a\nb\x1b[31m")
+    'a\\nb\\x1b[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in keep else _ESCAPES.get(c) or c.encode("unicode_escape").decode() for c in text
+    )
+
+
+_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\u00a0": "\u00a0", "\u3000": "\u3000"}

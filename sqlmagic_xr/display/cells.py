@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..errors import escape_controls
+
 MAX_CHARACTERS = 100  # of one cell; the whole value stays in the result
 NULL = "NULL"
 
@@ -121,20 +123,6 @@ def shorten(text: str) -> str:
     if len(text) <= MAX_CHARACTERS:
         return escape_controls(text)
     return f"{escape_controls(text[: MAX_CHARACTERS - 20])}… ({len(text):,} characters)"
-
-
-def escape_controls(text: str) -> str:
-    r"""Text without line breaks, terminal escapes and characters that turn the writing direction.
-
-    >>> escape_controls("a\nb\x1b[31m")
-    'a\\nb\\x1b[31m'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _ESCAPES.get(c) or c.encode("unicode_escape").decode() for c in text)
-
-
-_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\u00a0": "\u00a0", "\u3000": "\u3000"}
 
 
 def width(text: str) -> int:

@@ -16,7 +16,6 @@ from ..autodiff.rewrite import rewrite
 from ..autodiff.rules import CALLS, RULES
 from ..autodiff.rules import register as with_rule
 from ..errors import SqlError, UnsupportedError
-from ..sql.lexer import TokenKind
 from ..sql.parameters import parameters_of, values_of
 from ..sql.syntax import (
     Statement,
@@ -172,7 +171,7 @@ class Context(xarray_sql.Context):
         """
         statements = split(text)
         for statement in statements:
-            _refuse_unread(statement)
+            refuse_unread(statement)
         values = values_of(params)
         results: list[Result] = []
         was_open = self.store.in_transaction
@@ -202,7 +201,7 @@ class Context(xarray_sql.Context):
         Raises:
             SqlError: with the statement's place in its script.
         """
-        _refuse_unread(statement)
+        refuse_unread(statement)
         if statement.parsed[0] is None:
             return Prepared(self, statement, None)
         try:
@@ -296,10 +295,10 @@ class Context(xarray_sql.Context):
 
     def _planned(self, sql: str, tree: Tree | None) -> Any:
         if tree is None and suspicious(sql):
-            tree = parse_one(sql).parsed[0]
+            tree = Statement(sql, sql).parsed[0]
         text = sql if tree is None else self._mended_text(tree, sql)
         try:
-            return SessionContext.sql(self, text)
+            return framed(self, text)
         except Exception:
             if text != sql:
                 SessionContext.sql(self, sql)  # so that what is wrong is said of the text as it was written
@@ -321,7 +320,7 @@ class Context(xarray_sql.Context):
         """
         self.store.check_usable()
         with self.store.showing(relations):
-            frame = SessionContext.sql(self, sql)
+            frame = framed(self, sql)
         return fetch_brief(frame) if brief else interruptible(lambda: fetch_brief(frame), frame)
 
     @cached_property
@@ -363,23 +362,3 @@ def _will_change(column: Tree) -> bool:
         "Function" in node and str(node["Function"]["name"][-1].get("Identifier", {}).get("value")).lower() in CALLS
         for node in walk(column)
     )
-
-
-def _refuse_unread(statement: Statement) -> None:
-    """Let a statement that sqloxide cannot read go on to DataFusion only where no table of ours can come to harm.
-
-    DataFusion's DML loses rows, also behind EXPLAIN and PREPARE.
-    """
-    error = statement.parsed[1]
-    words = [token.text.upper() for token in statement.tokens if token.kind is TokenKind.WORD]
-    if error is None:
-        if statement.kind == "Prepare" and not words[3:4] == ["SELECT"]:
-            raise statement.place(UnsupportedError("PREPARE takes a SELECT", hint="Use parameters: :name or $name."))
-        return
-    harmless = words[0] in ("COPY", "SHOW") or words[:2] in (["CREATE", "EXTERNAL"], ["CREATE", "UNBOUNDED"])
-    if harmless or (words[0] == "EXPLAIN" and not _CHANGES.intersection(words)):
-        return
-    raise error
-
-
-_CHANGES = {"INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "REPLACE", "CREATE", "DROP", "ALTER"}

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import ConstraintError, TypeMismatchError, UsageError
+from ..errors import ConstraintError, TypeMismatchError, UsageError, escape_controls
 from ..sql.syntax import expression_sql
 from .casting import MisfitError, cast
 from .definition import Column
@@ -109,6 +109,7 @@ def show(value: Any) -> str:
     if value is None:
         return "NULL"
     text = f"'{value}'" if isinstance(value, str) or hasattr(value, "isoformat") else str(value)
+    text = escape_controls(text)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

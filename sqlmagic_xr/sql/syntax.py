@@ -120,11 +120,15 @@ def split(script: str) -> list[Statement]:
     """The statements of a script; one of only white space, comments and semicolons has none.
 
     Raises:
-        ParseError: a quote or a comment that never ends.
+        ParseError: a quote or a comment that never ends; the character U+0000.
 
     >>> [s.text for s in split("SELECT ';' AS a; -- one; two\\n SELECT $$;$$ ;;")]
     ["SELECT ';' AS a", 'SELECT $$;$$']
     """
+    nul = script.find("\0")
+    if nul >= 0:  # in the name of a column it would end the process, and it may become one
+        raise ParseError("U+0000 cannot stand in SQL", text=script, span=span_at(script, nul, nul + 1),
+                         hint="Write chr(0), or bind it as a parameter.")  # fmt: skip
     pieces: list[tuple[int, int, str]] = []
     start = end = -1
     title = ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import datafusion
 import pytest
 
-from sqlmagic_xr import errors
+from sqlmagic_xr import Context, errors
 from sqlmagic_xr.engine.failures import translate
 from sqlmagic_xr.engine.messages import core
 from sqlmagic_xr.sql.syntax import Tree, parse_one, split, to_sql
@@ -171,3 +174,50 @@ def test_our_own_errors_keep_what_they_say():
 )  # fmt: skip
 def test_layers_are_taken_off(message, inner):
     assert core(message) == inner
+
+
+_ABORTS = """
+from sqlmagic_xr import Context, errors
+context = Context()
+context.script("CREATE TABLE t (a VARCHAR)")
+for query, error in [
+    ("SELECT 'a\\0b'", errors.ParseError),
+    ('SELECT 1 AS "a\\0b"', errors.ParseError), ("SELECT 1 -- \\0", errors.ParseError),
+    ("INSERT INTO t VALUES ('\\0')", errors.ParseError), ("EXPLAIN SELECT '\\0'", errors.ParseError),
+    ("SELECT named_struct(:p, 1) AS k", errors.UnsupportedError),
+]:
+    for run in (context.sql, context.script):
+        try:
+            run(query, {"p": "a\\0"})
+        except error:
+            continue
+        raise AssertionError(query)
+context.script("INSERT INTO t VALUES (:p)", {"p": "a\\0b"})
+(found,) = context.script("SELECT :p || a, a FROM t WHERE a = :p AND a <> chr(0)", {"p": "a\\0b"})
+print(found.to_arrow_table().column(0).to_pylist() == ["a\\0ba\\0b"], found.columns == [":p || a", "a"])
+"""
+
+
+def test_the_character_0_never_ends_the_process():
+    done = subprocess.run([sys.executable, "-c", _ABORTS], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("True True\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("control", ["\x1b[31m", "\x1b]0;title\x07", "\x9b2J", "\u202e", "\r", "\x08"])
+def test_control_characters_of_data_are_shown_as_escapes(control):
+    context = Context()
+    context.script(f'CREATE TABLE t (a BIGINT, "b{control}" BIGINT PRIMARY KEY); INSERT INTO t VALUES (1, 1)')
+    for script in (
+        "INSERT INTO t VALUES (:p, 2)",
+        "SELECT CAST(:p AS BIGINT) FROM t",
+        "INSERT INTO t VALUES (2, 1)",
+        f"SELECT zz{control} FROM t",
+        f"SELECT '{control}', nothing FROM t",
+        f"SELECT 1 AS a, 2 AS \"{control}\" FROM t WHERE 'x{control}' > a",
+    ):
+        with pytest.raises(errors.SqlError) as caught:
+            context.script(script, {"p": f"x{control}y"})[0].to_arrow_table()
+        text = str(caught.value)
+        assert all(c.isprintable() for c in text.replace("\n", "")), repr(text)
+        line, carets = text.split("\n")[1:3]
+        assert len(carets) <= len(line) + 1

@@ -1,0 +1,51 @@
+"""Which statements are let through to the engine as they are, and which it must never see."""
+
+from __future__ import annotations
+
+from datafusion import DataFrame, SessionContext
+
+from ..errors import UnsupportedError
+from ..sql.lexer import TokenKind
+from ..sql.syntax import Statement
+
+
+def framed(session: SessionContext, sql: str) -> DataFrame:
+    """A query's frame, planned by the engine.
+
+    Raises:
+        UnsupportedError: the name of a column holds U+0000.
+    """
+    frame = SessionContext.sql(session, sql)
+    if "\0" in sql:  # from a parameter; in a text it is refused
+        _refuse_nul_in_names(frame)
+    return frame
+
+
+def _refuse_nul_in_names(frame: DataFrame) -> None:
+    """Refuse a plan in which a column or a field of one is named with U+0000: handed to Arrow it ends the process."""
+    for line in frame.logical_plan().display_indent_schema().split("\n"):
+        names = line.rpartition(" [")[2]
+        if "\0" in names or r"\0" in names:
+            raise UnsupportedError(
+                "U+0000 cannot stand in a column's name", hint="Give the column a name: ... AS name."
+            )
+
+
+def refuse_unread(statement: Statement) -> None:
+    """Let a statement that sqloxide cannot read go on to DataFusion only where no table of ours can come to harm.
+
+    DataFusion's DML loses rows, also behind EXPLAIN and PREPARE.
+    """
+    error = statement.parsed[1]
+    words = [token.text.upper() for token in statement.tokens if token.kind is TokenKind.WORD]
+    if error is None:
+        if statement.kind == "Prepare" and not words[3:4] == ["SELECT"]:
+            raise statement.place(UnsupportedError("PREPARE takes a SELECT", hint="Use parameters: :name or $name."))
+        return
+    harmless = words[0] in ("COPY", "SHOW") or words[:2] in (["CREATE", "EXTERNAL"], ["CREATE", "UNBOUNDED"])
+    if harmless or (words[0] == "EXPLAIN" and not _CHANGES.intersection(words)):
+        return
+    raise error
+
+
+_CHANGES = {"INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "REPLACE", "CREATE", "DROP", "ALTER"}
