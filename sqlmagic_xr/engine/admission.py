@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datafusion import DataFrame, SessionContext
 
-from ..errors import UnsupportedError
+from ..errors import SqlError, UnsupportedError
 from ..sql.lexer import TokenKind
 from ..sql.syntax import Statement
 
@@ -43,9 +43,17 @@ def refuse_unread(statement: Statement) -> None:
             raise statement.place(UnsupportedError("PREPARE takes a SELECT", hint="Use parameters: :name or $name."))
         return
     harmless = words[0] in ("COPY", "SHOW") or words[:2] in (["CREATE", "EXTERNAL"], ["CREATE", "UNBOUNDED"])
-    if harmless or (words[0] == "EXPLAIN" and not _CHANGES.intersection(words)):
-        return
-    raise error
+    explains = words[0] == "EXPLAIN" and not _CHANGES.intersection(words)
+    if not (harmless or explains):
+        raise error
+    if explains and statement.has_effects:
+        raise refused_run(statement)
+
+
+def refused_run(statement: Statement) -> SqlError:
+    """The error of an EXPLAIN ANALYZE of a statement with effects, which the engine would run."""
+    error = UnsupportedError("EXPLAIN ANALYZE would run the statement", hint="EXPLAIN alone shows its plan.")
+    return statement.place(error, statement.first_word)
 
 
 _CHANGES = {"INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "REPLACE", "CREATE", "DROP", "ALTER"}

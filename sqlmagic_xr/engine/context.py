@@ -29,6 +29,7 @@ from ..sql.syntax import (
     to_sql,
     walk,
 )
+from .admission import framed, refuse_unread
 from .catalog import Catalog
 from .datasets import register
 from .faults import Mending, suspicious

@@ -8,11 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import SqlError, UnsupportedError
-from ..sql.syntax import Statement, Tree, identifier, to_sql
+from ..sql.syntax import Statement, Tree, identifier, name_of, to_sql
 from .alter import alter_table
 from .ddl import create_table, create_view, drop
 from .effect import Effect, Engine
 from .insert import insert, insert_question
+from .into import into_table
 from .merge import merge, merge_question
 from .query import cte_names
 from .reserved import refuse_reserved
@@ -26,12 +27,24 @@ Question = Callable[[Tree, Entries, Engine, Tree | None], tuple[Tree, dict[str, 
 
 
 def _begin(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None) -> Effect:
+    for mode in tree["StartTransaction"]["modes"] if isinstance(tree, dict) else ():
+        if mode.get("AccessMode") == "ReadOnly":
+            raise UnsupportedError("a transaction that is READ ONLY is not offered")
     engine.store.begin()
     return Effect("transaction begun")
 
 
 def _commit(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None) -> Effect:
-    return Effect("committed" if engine.store.commit() else "rolled back: a statement of the transaction had failed")
+    kept = engine.store.commit()
+    done = "committed" if kept else "rolled back: a statement of the transaction had failed"
+    return _chained(done, tree["Commit"]["chain"], engine)
+
+
+def _chained(done: str, chain: bool, engine: Engine) -> Effect:
+    """What ended a transaction; AND CHAIN begins another at once."""
+    if chain:
+        engine.store.begin()
+    return Effect(f"{done}; transaction begun" if chain else done)
 
 
 def _rollback(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None) -> Effect:
@@ -40,7 +53,7 @@ def _rollback(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | Non
         engine.store.rollback_to(identifier(savepoint))
         return Effect(f"rolled back to {identifier(savepoint)}")
     engine.store.rollback()
-    return Effect("rolled back")
+    return _chained("rolled back", tree["Rollback"]["chain"], engine)
 
 
 def _savepoint(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None) -> Effect:
@@ -106,6 +119,13 @@ def has_effects(tree: Tree) -> bool:
     return kind in _STATEMENTS
 
 
+def made_by(tree: Tree) -> str | None:
+    """The name of the table or view that a statement creates, or None."""
+    inner, _ = _unwrap(tree)
+    kind = _kind(inner)
+    return name_of(inner[kind]["name"])[-1] if kind in ("CreateTable", "CreateView") else None
+
+
 def execute(statement: Statement, tree: Tree, engine: Engine) -> Effect:
     """Run a statement that changes tables, exactly once.
 
@@ -131,8 +151,14 @@ def execute(statement: Statement, tree: Tree, engine: Engine) -> Effect:
 
 
 def _unwrap(tree: Tree) -> tuple[Tree, Tree | None]:
-    """The statement behind a WITH clause, and the clause: ``WITH q AS (...) INSERT ...`` is parsed as a query."""
+    """The statement behind a WITH clause, and the clause: ``WITH q AS (...) INSERT ...`` is parsed as a query.
+
+    SELECT ... INTO name is CREATE TABLE name AS SELECT ...
+    """
     if isinstance(tree, dict) and "Query" in tree:
+        made = into_table(tree)
+        if made is not None:
+            return made, None
         body = tree["Query"]["body"]
         kind = next(iter(body)) if isinstance(body, dict) else ""
         if kind in ("Insert", "Update", "Delete", "Merge"):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..autodiff.rewrite import rewrite
 from ..errors import SqlError
 from ..sql.parameters import bind, can_be_parameter, missing
-from ..sql.syntax import Statement, Tree, name_of, to_sql
+from ..sql.syntax import Statement, Tree, to_sql
 from . import dml, inventory, plans
+from .admission import refused_run
 from .failures import translate
 from .frame import Frame
 from .interrupt import interruptible
@@ -110,14 +111,17 @@ class Prepared:
         if self.tree is None:
             return self._pass_on(statement.text)
         tree = self.bind(values)
-        if statement.kind in ("CreateTable", "CreateView"):  # a table wins over a variable of its name
-            context.variables.release(name_of(tree[statement.kind]["name"])[-1])
+        made = dml.made_by(tree)
+        if made is not None:  # a table wins over a variable of its name
+            context.variables.release(made)
         if dml.has_effects(tree):
             effect = dml.execute(statement, tree, context)
             frame = None if effect.returning is None else context.frame_of(effect.returning)
             return Result(statement, tree, frame, effect.tag, effect.rows)
         sql = statement.text if tree is statement.tree else to_sql(tree)
         if statement.has_effects:
+            if statement.kind == "Explain":
+                raise refused_run(statement)
             return self._pass_on(sql)
         listing = inventory.shown(context, tree)
         if listing is not None:

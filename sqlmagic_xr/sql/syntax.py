@@ -31,7 +31,7 @@ NOWHERE = {"start": {"line": 0, "column": 0}, "end": {"line": 0, "column": 0}}
 
 
 # What changes nothing. Whatever is not listed counts as having effects, so that read_only errs on the safe side.
-_READING_KINDS = {"Explain", "ExplainTable", "ShowTables", "ShowColumns", "ShowVariable", "ShowVariables"}
+_READING_KINDS = {"ExplainTable", "ShowTables", "ShowColumns", "ShowVariable", "ShowVariables"}
 _READING_KINDS |= {"ShowFunctions", "ShowViews", "ShowSchemas", "ShowDatabases", "ShowCreate", "ShowCatalogs"}
 _READING_BODIES = frozenset({"Select", "Query", "SetOperation", "Values", "Table"})
 _READING_WORDS = {"SELECT", "WITH", "VALUES", "FROM", "TABLE", "EXPLAIN", "DESCRIBE", "DESC", "SHOW", "("}
@@ -83,15 +83,14 @@ class Statement:
         tree = self.parsed[0]
         return "" if tree is None else _kind(tree)
 
-    @property
+    @cached_property
     def has_effects(self) -> bool:
-        """Whether it can change anything: tables, settings, files. EXPLAIN cannot, whatever it explains."""
+        """Whether it can change anything: tables, settings, files; whatever is not known to read only, can."""
         tree = self.parsed[0]
         if tree is None:  # sqloxide cannot read it, DataFusion may
-            return self.tokens[0].text.upper() not in _READING_WORDS
-        if self.kind == "Query":
-            return not _READING_BODIES.issuperset(tree["Query"]["body"])
-        return self.kind not in _READING_KINDS
+            words = [token.text.upper() for token in self.tokens]
+            return words[0] not in _READING_WORDS or (words[0] == "EXPLAIN" and "ANALYZE" in words)
+        return not _only_reads(tree)
 
     @cached_property
     def tokens(self) -> tuple[Token, ...]:
@@ -114,6 +113,28 @@ class Statement:
         error.locate(self.script, span)
         error.statement = error.statement or (self.index, self.count)
         return error
+
+
+def _only_reads(tree: Tree) -> bool:
+    """Whether a statement is one of those that change nothing; EXPLAIN ANALYZE runs what it explains."""
+    kind = _kind(tree)
+    if kind == "Explain":
+        return not analyzes(tree) or _only_reads(tree["Explain"]["statement"])
+    return kind in _READING_KINDS or (kind == "Query" and _body_reads(tree["Query"]["body"]))
+
+
+def _body_reads(body: Tree) -> bool:
+    if "SetOperation" in body:
+        return all(_body_reads(body["SetOperation"][side]) for side in ("left", "right"))
+    if "Query" in body:
+        return _body_reads(body["Query"]["body"])
+    return _READING_BODIES.issuperset(body) and not (body.get("Select") or {}).get("into")
+
+
+def analyzes(explain: Tree) -> bool:
+    """Whether an EXPLAIN is one that runs the statement."""
+    options = explain["Explain"].get("options") or []
+    return bool(explain["Explain"]["analyze"]) or any(identifier(o["name"]) == "analyze" for o in options)
 
 
 def split(script: str) -> list[Statement]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import xarray as xr
 
+from sqlmagic_xr import errors
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.errors import (
     ConstraintError,
@@ -366,3 +367,52 @@ def test_a_variable_is_not_dropped():
     ctx.script("SELECT * FROM air")
     with pytest.raises(ImmutableError, match="variable"):
         ctx.script("DROP TABLE air")
+
+
+def test_select_into_is_create_table_as(db):
+    db.run("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1), (2)")
+    assert db.run("SELECT a, a * 2 AS b INTO z FROM t").message == "z: table created, 2 rows inserted"
+    assert sorted(db.rows("SELECT * FROM z")) == [(1, 2), (2, 4)]
+    db.run("INSERT INTO z VALUES (3, 6); DELETE FROM z WHERE a = 1")
+    assert db.store.scratch("z").version == 2
+    with pytest.raises(errors.UsageError, match="`z` exists already"):
+        db.run("SELECT a INTO z FROM t")
+    db.run("BEGIN; SELECT a INTO gone FROM t; ROLLBACK")
+    with pytest.raises(errors.UnknownNameError):
+        db.run("SELECT * FROM gone")
+    db.run("WITH q AS (SELECT 7 AS a) SELECT a + :by AS a INTO c FROM q UNION ALL SELECT 9", {"by": 1})
+    assert sorted(db.rows("SELECT * FROM c")) == [(8,), (9,)]
+    db.run("(SELECT 7 AS a INTO d)")
+    assert db.rows("SELECT * FROM d") == [(7,)]
+    db.run("EXPLAIN SELECT a INTO none FROM t")
+    assert not db.rows("SELECT * FROM information_schema.tables WHERE table_name = 'none'")
+    for nested in ("SELECT * FROM (SELECT a INTO y FROM t) AS q", "WITH q AS (SELECT a INTO y FROM t) SELECT * FROM q"):
+        with pytest.raises(errors.SqlError):
+            db.rows(nested)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["COPY (SELECT 1) TO '{}'", "COPY t TO '{}' STORED AS CSV", "COPY (SELECT a FROM t) TO '{}' STORED AS PARQUET"],
+)
+@pytest.mark.parametrize("explain", ["EXPLAIN ANALYZE", "EXPLAIN ANALYZE VERBOSE", "EXPLAIN (ANALYZE)"])
+def test_explain_never_writes_a_file(db, tmp_path, statement, explain):
+    db.run("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1)")
+    with pytest.raises(errors.SqlError):
+        db.rows(f"{explain} {statement.format(tmp_path / 'x')}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_and_chain_begins_another_transaction(db):
+    db.run("CREATE TABLE t (a BIGINT); BEGIN; INSERT INTO t VALUES (1)")
+    assert db.run("COMMIT AND CHAIN").message == "committed; transaction begun"
+    assert db.store.in_transaction
+    db.run("INSERT INTO t VALUES (2)")
+    assert db.run("ROLLBACK AND CHAIN").message == "rolled back; transaction begun"
+    db.run("INSERT INTO t VALUES (3); COMMIT AND NO CHAIN")
+    assert not db.store.in_transaction
+    assert sorted(db.rows("SELECT * FROM t")) == [(1,), (3,)]
+    with pytest.raises(errors.UnsupportedError, match="READ ONLY"):
+        db.run("BEGIN READ ONLY")
+    with pytest.raises(errors.UsageError, match="no transaction is open"):
+        db.run("COMMIT AND CHAIN")

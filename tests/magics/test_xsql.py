@@ -324,7 +324,11 @@ def test_style(notebook):
     ["DELETE FROM params", "INSERT INTO params VALUES (9, 1.0)", "CREATE TABLE t (a INT)", "DROP TABLE params",
      "UPDATE params SET a = 0", "TRUNCATE TABLE params", "COPY (SELECT 1) TO 'x.parquet'", "CREATE VIEW v AS SELECT 1",
      "CREATE EXTERNAL TABLE e STORED AS CSV LOCATION 'x.csv'", "WITH q AS (SELECT 1) INSERT INTO params SELECT 9, 1.0",
-     "SET datafusion.execution.batch_size = 1"],
+     "SET datafusion.execution.batch_size = 1", "SELECT * INTO z FROM params", "(SELECT 1 AS a INTO z)",
+     "SELECT 1 AS a INTO z UNION ALL SELECT 2", "WITH q AS (SELECT 1 AS a) SELECT * INTO z FROM q",
+     "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.parquet'", "EXPLAIN ANALYZE VERBOSE COPY params TO 'x.csv' STORED AS CSV",
+     "EXPLAIN (ANALYZE) COPY (SELECT 1) TO 'x.csv'", "COPY params TO 'x.csv' STORED AS CSV", "BEGIN",
+     "PREPARE p AS SELECT 1", "EXPLAIN ANALYZE SELECT 1 AS a INTO z"],
 )  # fmt: skip
 def test_read_only_refuses_effects_before_anything_runs(notebook, tmp_path, statement):
     notebook("%config XSqlMagic.read_only = True")
@@ -335,6 +339,8 @@ def test_read_only_refuses_effects_before_anything_runs(notebook, tmp_path, stat
     assert get_context().scratch("params").version == 1
     assert not list(tmp_path.iterdir())
     assert notebook("%%xsql\nSELECT 1; EXPLAIN SELECT 1; SHOW TABLES; DESCRIBE params").data
+    notebook("%%xsql\nEXPLAIN COPY params TO 'x.csv'; EXPLAIN ANALYZE SELECT 1; EXPLAIN DELETE FROM params; VALUES (1)")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_huge_grid_is_not_fetched_unasked(notebook):
