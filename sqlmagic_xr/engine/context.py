@@ -39,6 +39,7 @@ from .frame import Frame
 from .functions import Function, functions
 from .gridtable import GridTable
 from .interrupt import interruptible, reserve_threads
+from .markup import make_safe
 from .prepared import Executor, Prepared
 from .result import Answer, Result
 from .scratch import ScratchTable
@@ -89,6 +90,7 @@ class Context(xarray_sql.Context):
         store: str | PathLike[str] | None = None,
     ) -> None:
         reserve_threads()
+        make_safe()
         super().__init__(config or _configuration(), runtime)
         self.rules = RULES
         self.calendars: set[str] = set()

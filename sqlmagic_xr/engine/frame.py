@@ -14,11 +14,12 @@ import xarray as xr
 from datafusion import DataFrame
 from xarray_sql.ds import XarrayDataFrame, _finish_dataset
 
-from ..errors import UsageError
+from ..errors import UsageError, escape_controls
 from . import plans
 from .calendars import counted, with_times
 from .fetch import coerced, fetch, fetch_brief, reader
 from .grid import grid, refuse_names
+from .markup import html, shown_rows
 from .provenance import origin
 
 if TYPE_CHECKING:
@@ -61,6 +62,23 @@ class Frame(XarrayDataFrame):
             return Frame(found, self._templates) if isinstance(found, DataFrame) else found
 
         return derive
+
+    def __repr__(self) -> str:
+        return escape_controls(repr(self._inner), keep="\n")
+
+    def _repr_html_(self) -> str:
+        most = shown_rows()
+        return html(fetch(self._inner.limit(most + 1)), most)
+
+    def show(self, num: int = 20) -> None:
+        """Print the first rows.
+
+        Args:
+            num: how many.
+        """
+        rows = fetch(self._inner.limit(num))
+        text = DataFrame.default_str_repr(rows.to_batches(), rows.schema, has_more=False, table_uuid="")
+        print(escape_controls(text, keep="\n"))
 
     def schema(self) -> pa.Schema:
         """The names and types of the rows; nothing runs for it."""
