@@ -37,9 +37,11 @@ def refuse_unread(statement: Statement) -> None:
     DataFusion's DML loses rows, also behind EXPLAIN and PREPARE.
     """
     error = statement.parsed[1]
+    if error is None and statement.kind != "Prepare":
+        return
     words = [token.text.upper() for token in statement.tokens if token.kind is TokenKind.WORD]
     if error is None:
-        if statement.kind == "Prepare" and not words[3:4] == ["SELECT"]:
+        if words[3:4] != ["SELECT"]:
             raise statement.place(UnsupportedError("PREPARE takes a SELECT", hint="Use parameters: :name or $name."))
         return
     harmless = words[0] in ("COPY", "SHOW") or words[:2] in (["CREATE", "EXTERNAL"], ["CREATE", "UNBOUNDED"])

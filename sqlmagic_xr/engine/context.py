@@ -16,7 +16,7 @@ from ..autodiff.rewrite import rewrite
 from ..autodiff.rules import CALLS, RULES
 from ..autodiff.rules import register as with_rule
 from ..errors import SqlError, UnsupportedError
-from ..sql.parameters import parameters_of, values_of
+from ..sql.parameters import has_parameters, parameters_of, values_of
 from ..sql.syntax import (
     Statement,
     Tree,
@@ -208,9 +208,11 @@ class Context(xarray_sql.Context):
         if statement.parsed[0] is None:
             return Prepared(self, statement, None)
         try:
-            tree = name_columns(rebound(statement.tree, statement.text), _will_change)
+            changing = _may_change(statement.text)
+            tree = rebound(statement.tree, statement.text)
+            tree = name_columns(tree, _will_change) if changing else tree
             self.variables.follow(self.reads(tree))
-            tree = rewrite(tree, self.tables, rules=self.rules)
+            tree = rewrite(tree, self.tables, rules=self.rules) if changing else tree
             return Prepared(self, statement, self._mending.widened(tree, statement.text))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
@@ -356,6 +358,11 @@ class Context(xarray_sql.Context):
             if view is not None and view.definition is not None:
                 pending += tables_named(view.definition)
         return found
+
+
+def _may_change(text: str) -> bool:
+    """Whether a statement may hold a parameter or a derivative, at a glance."""
+    return has_parameters(text) or any(word in text.lower() for word in CALLS)
 
 
 def _will_change(column: Tree) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -94,7 +95,8 @@ def _definition(name: str, body: Tree, rows: pa.Table | None, engine: Engine) ->
 def declared_column(node: Tree, table: str, found: Constraints, engine: Engine) -> Column:
     """A column as it is declared; its constraints go into ``found``."""
     name = identifier(node["name"])
-    kind = _kind(node["data_type"], table, name, engine)
+    text = _type_text(node["data_type"])
+    kind = _kind(text, table, name, engine)
     nullable, default = True, None
     for option in node["options"]:
         what = option["option"]
@@ -111,7 +113,7 @@ def declared_column(node: Tree, table: str, found: Constraints, engine: Engine) 
             found.check(value["expr"], label, column=name)
         elif word not in ("Null", "Comment"):
             raise UnsupportedError(f"`{table}.{name}`: a column cannot have the option {word}")
-    column = Column(name, stored(kind), _type_text(node["data_type"]), nullable, default, _length(node["data_type"]))
+    column = Column(name, stored(kind), text, nullable, default, _length(node["data_type"]))
     check_default(column, table, engine)
     return column
 
@@ -138,15 +140,22 @@ def check_default(column: Column, table: str, engine: Engine) -> None:
     fit(one.column(0), column, table)
 
 
-def _kind(data_type: Tree, table: str, column: str, engine: Engine) -> pa.DataType:
+def _kind(text: str, table: str, column: str, engine: Engine) -> pa.DataType:
     """The Arrow type that DataFusion gives a declared type."""
     try:
-        text = to_sql(query.select([query.item(query.cast(query.null(), data_type), "v")]))
-        return SessionContext.sql(engine.session, text).schema().field(0).type
+        # What TIMESTAMP WITH TIME ZONE is depends on a setting.
+        return _planned_type(text, engine.session) if "TIME" in text.upper() else _known_type(text)
     except Exception as error:
-        raise UnsupportedError(
-            f"`{table}.{column}`: there is no type {_type_text(data_type)}", hint=_first_line(error)
-        ) from error
+        raise UnsupportedError(f"`{table}.{column}`: there is no type {text}", hint=_first_line(error)) from error
+
+
+@cache
+def _known_type(text: str) -> pa.DataType:
+    return _planned_type(text, SessionContext())
+
+
+def _planned_type(text: str, session: SessionContext) -> pa.DataType:
+    return SessionContext.sql(session, f"SELECT CAST(NULL AS {text})").schema().field(0).type
 
 
 def _type_text(data_type: Tree) -> str:

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from datafusion import SessionContext
 
 from ..errors import SqlError, UnsupportedError, UsageError
+from ..sql.literals import values_of_literals
+from ..sql.parsing import LITERALS, written_out
 from ..sql.syntax import Statement, Tree, identifier, span_of, walk
 from . import query
 from .change import Change, refuse
@@ -77,11 +80,36 @@ def _rows(body: Tree, version: Version, engine: Engine, ctes: Tree | None) -> pa
     if body["source"] is None:
         return arrange(single_batch(engine.query(_one_default_row(version))), version, engine.store)
     names = _columns(body, version)
+    literal = _literals(body, names, engine)
+    if literal is not None:
+        return arrange(literal, version, engine.store)
+    body = written_out({"Insert": body})["Insert"]
     question = _source(body, names, version, ctes)
     if _has_large_number(question):
         rows = [_arranged(engine.query(one), names, body, version, engine) for one in _row_by_row(question)]
         return pa.concat_batches(rows)
     return _arranged(engine.query(question), names, body, version, engine)
+
+
+_ARROW = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_(), "null": pa.null()}
+"""What the engine takes literals for."""
+
+
+def _literals(body: Tree, names: list[str], engine: Engine) -> dict[str, pa.Array] | None:
+    """The rows of a VALUES of literals that was read off the text, column by column; None where the engine is asked."""
+    rows = body["source"]["body"].get("Values", {}).get(LITERALS)
+    columns = None if rows is None else rows.columns
+    if columns is None or len(columns) != len(names):
+        return None
+    found = [values_of_literals(column) for column in columns]
+    if not all(found) or (any(f and f[0] == "float" for f in found) and not _reads_floats(engine)):
+        return None
+    return {name: pa.array(f[1], _ARROW[f[0]]) for name, f in zip(names, found, strict=True) if f is not None}
+
+
+def _reads_floats(engine: Engine) -> bool:
+    """Whether 0.5 is a float, which a setting can make a decimal."""
+    return bool(SessionContext.sql(engine.session, "SELECT 0.5").schema().field(0).type == pa.float64())
 
 
 def _arranged(rows: pa.Table, names: list[str], body: Tree, version: Version, engine: Engine) -> pa.RecordBatch:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..autodiff.rewrite import rewrite
 from ..errors import SqlError
-from ..sql.parameters import bind, can_be_parameter, missing
+from ..sql.parameters import bind, can_be_parameter, has_parameters, missing
 from ..sql.syntax import Statement, Tree, to_sql
 from . import dml, inventory, plans
 from .admission import refused_run
@@ -93,6 +93,8 @@ class Prepared:
         Raises:
             ParameterError: one has no value, or one that SQL has no literal for.
         """
+        if not has_parameters(self.statement.text):
+            return self.tree
         namespace = self.context.variables.namespace
         variables = namespace() if namespace is not None else {}
 

@@ -50,7 +50,7 @@ def column(*parts: str) -> Tree:
 
 def derived(query: Tree, alias: str) -> Tree:
     """An element of FROM: ``(query) AS alias``; ``query`` is the inside of a Query node."""
-    template = parse_one("SELECT 0 FROM (SELECT 0) AS a").tree["Query"]["body"]["Select"]["from"][0]
+    template = _query("SELECT 0 FROM (SELECT 0) AS a")["body"]["Select"]["from"][0]
     relation = template["relation"]["Derived"]
     label = {**relation["alias"], "name": make_identifier(alias)}
     return {"relation": {"Derived": {**relation, "subquery": query, "alias": label}}, "joins": []}
@@ -63,7 +63,7 @@ def null() -> Tree:
 
 def cast(expression: Tree, kind: Tree) -> Tree:
     """``CAST(expression AS kind)``; ``kind`` is a data type's tree."""
-    template = parse_one("SELECT CAST(NULL AS INT)").tree["Query"]["body"]["Select"]["projection"][0]["UnnamedExpr"]
+    template = _item("SELECT CAST(NULL AS INT)")["UnnamedExpr"]
     return {"Cast": {**template["Cast"], "expr": expression, "data_type": kind}}
 
 
@@ -103,19 +103,27 @@ def cte_names(tree: Tree) -> set[str]:
     return {identifier(cte["alias"]["name"]) for node in walk(tree) for cte in node.get("cte_tables") or ()}
 
 
-@cache
 def _template() -> Any:
-    return parse_one("SELECT NULL").tree["Query"]
+    return _query("SELECT NULL")
+
+
+def _relation() -> Any:
+    return _query("SELECT 0 FROM t AS a")["body"]["Select"]["from"][0]["relation"]
+
+
+def _item(text: str) -> Any:
+    """The one select item of a query of ours."""
+    return _query(text)["body"]["Select"]["projection"][0]
 
 
 @cache
-def _relation() -> Any:
-    return parse_one("SELECT 0 FROM t AS a").tree["Query"]["body"]["Select"]["from"][0]["relation"]
+def _query(text: str) -> Any:
+    return parse_one(text).tree["Query"]
 
 
 def wildcard(label: str) -> Tree:
     """A select item: ``label.*``."""
-    template = parse_one("SELECT t.*").tree["Query"]["body"]["Select"]["projection"][0]["QualifiedWildcard"]
+    template = _item("SELECT t.*")["QualifiedWildcard"]
     return {"QualifiedWildcard": [{"ObjectName": [{"Identifier": make_identifier(label)}]}, template[1]]}
 
 
@@ -126,7 +134,7 @@ def name(parts: list[Tree]) -> str:
 
 def false() -> Tree:
     """The literal FALSE."""
-    return parse_one("SELECT FALSE").tree["Query"]["body"]["Select"]["projection"][0]["UnnamedExpr"]
+    return _item("SELECT FALSE")["UnnamedExpr"]
 
 
 def both(left: Tree, right: Tree) -> Tree:
@@ -145,16 +153,16 @@ def all_equal(expressions: Sequence[Tree]) -> Tree:
 
 def true() -> Tree:
     """The literal TRUE."""
-    return parse_one("SELECT TRUE").tree["Query"]["body"]["Select"]["projection"][0]["UnnamedExpr"]
+    return _item("SELECT TRUE")["UnnamedExpr"]
 
 
 def star() -> Tree:
     """A select item: ``*``."""
-    return parse_one("SELECT *").tree["Query"]["body"]["Select"]["projection"][0]
+    return _item("SELECT *")
 
 
 def guarded(condition: Tree, value: Tree) -> Tree:
     """``CASE WHEN condition THEN value END``."""
-    template = parse_one("SELECT CASE WHEN TRUE THEN 0 END").tree["Query"]["body"]["Select"]["projection"][0]
+    template = _item("SELECT CASE WHEN TRUE THEN 0 END")
     case = template["UnnamedExpr"]["Case"]
     return {"Case": {**case, "conditions": [{**case["conditions"][0], "condition": condition, "result": value}]}}

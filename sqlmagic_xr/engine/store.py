@@ -440,7 +440,7 @@ class ScratchStore:
         for name, change in work.changes.items():
             version = entries[name]
             assert isinstance(version, Version)
-            before = _of_lineage(version, shared.get(name), shared)
+            before = _of_lineage(version, shared.get(name), shared if work.renamed else {})
             if before is not None:
                 before.lineage.remember(before, before.not_shared(version), self.retention)
             entries[name] = version.committed(before, ";\n".join(change.statements), change.added, change.removed)

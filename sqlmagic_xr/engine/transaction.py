@@ -46,14 +46,19 @@ class Change(NamedTuple):
 
 
 class Work:
-    """The tables and views as a statement makes them: a copy that nobody else sees until it is committed."""
+    """The tables and views as a statement makes them: a copy that nobody else sees until it is committed.
 
-    __slots__ = ("changes", "entries", "statement")
+    Attributes:
+        renamed: whether a table may have another name than it had.
+    """
+
+    __slots__ = ("changes", "entries", "renamed", "statement")
 
     def __init__(self, entries: Entries, changes: Mapping[str, Change] | None = None, statement: str = "") -> None:
         self.entries: dict[str, Entry] = dict(entries)
         self.changes: dict[str, Change] = dict(changes or {})
         self.statement = statement
+        self.renamed = False
 
     def table(self, name: str) -> Version:
         """The table of that name.
@@ -92,6 +97,7 @@ class Work:
 
     def rename(self, old: str, new: str) -> None:
         """Give a table another name; its past goes with it."""
+        self.renamed = True
         version = replace(self.table(old), name=new)
         change = self.changes.pop(old, Change())
         del self.entries[old]
@@ -109,7 +115,9 @@ class Work:
 
     def copy(self, statement: str) -> Work:
         """What the next statement works on."""
-        return Work(self.entries, self.changes, statement)
+        work = Work(self.entries, self.changes, statement)
+        work.renamed = self.renamed
+        return work
 
 
 _NOTHING_YET = Work({})

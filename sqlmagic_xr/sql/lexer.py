@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from ..errors import ParseError, Span
 
@@ -28,8 +28,7 @@ class TokenKind(Enum):
     SYMBOL = "symbol"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A token of ``text[start:end]``."""
 
     kind: TokenKind
@@ -58,7 +57,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_KIND = {"dollar": TokenKind.STRING, "cast": TokenKind.SYMBOL}
+_KIND = {kind.value: kind for kind in TokenKind}
+_KIND |= {"dollar": TokenKind.STRING, "tag": TokenKind.STRING, "cast": TokenKind.SYMBOL}
 _OPENING = {"'": "string", '"': "quoted name", "`": "quoted name"}
 
 
@@ -74,28 +74,40 @@ def tokens(text: str, *, strict: bool = True) -> Iterator[Token]:
     """
     place = 0
     while place < len(text):
-        if text.startswith("/*", place):
-            end = _block_comment_end(text, place)
-            if end is None:
-                if strict:
-                    raise _unfinished(text, place, "comment")
-                end = len(text)
-            yield Token(TokenKind.COMMENT, text[place:end], place)
-            place = end
-            continue
-        match = _TOKEN.match(text, place)
-        assert match is not None  # the last alternative takes any character
-        assert match.lastgroup is not None
-        group = "dollar" if match.lastgroup == "tag" else match.lastgroup
-        found = match.group()
-        if group == "symbol" and found in _OPENING:
-            if strict:
-                raise _unfinished(text, place, _OPENING[found])
-            kind = TokenKind.STRING if found == "'" else TokenKind.QUOTED
-            yield Token(kind, text[place:], place)
-            return
-        yield Token(_KIND.get(group) or TokenKind(group), found, place)
-        place = match.end()
+        token = token_at(text, place, strict=strict)
+        yield token
+        place = token.end
+
+
+def token_at(text: str, place: int, *, strict: bool = True) -> Token:
+    """The token that begins at an offset of ``text``; see :func:`tokens`."""
+    if text.startswith("/*", place):
+        end = _block_comment_end(text, place)
+        if end is None and strict:
+            raise _unfinished(text, place, "comment")
+        return Token(TokenKind.COMMENT, text[place:end], place)
+    match = _TOKEN.match(text, place)
+    assert match is not None  # the last alternative takes any character
+    assert match.lastgroup is not None
+    found = match.group()
+    if match.lastgroup == "symbol" and found in _OPENING:
+        if strict:
+            raise _unfinished(text, place, _OPENING[found])
+        return Token(TokenKind.STRING if found == "'" else TokenKind.QUOTED, text[place:], place)
+    return Token(_KIND[match.lastgroup], found, place)
+
+
+_FILLER = re.compile(r"(?:[\s,().\d]+|-(?!-)|'[^']*')*+")
+
+
+def filler(text: str, place: int) -> int:
+    """How many characters from the beginning of a token on are numbers, text, commas and parentheses, as in VALUES.
+
+    >>> filler("(1, 'a;'), (2, 'b') RETURNING *", 0)
+    20
+    """
+    match = _FILLER.match(text, place)
+    return 0 if match is None else match.end() - place
 
 
 def span_at(text: str, start: int, end: int) -> Span:

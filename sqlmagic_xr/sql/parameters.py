@@ -57,6 +57,15 @@ def parameters_of(tree: Tree) -> dict[str, Span | None]:
     return found
 
 
+def has_parameters(text: str) -> bool:
+    """Whether SQL text may hold a parameter, at a glance: where it has neither ``:`` nor ``$`` there is none.
+
+    >>> has_parameters("SELECT a FROM t"), has_parameters("SELECT :a")
+    (False, True)
+    """
+    return ":" in text or "$" in text
+
+
 def bind(tree: Tree, lookup: Callable[[str], Any]) -> Tree:
     """The tree with every parameter replaced by the literal of its value.
 

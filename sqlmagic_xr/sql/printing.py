@@ -14,14 +14,13 @@ from uuid import uuid4
 
 import sqloxide
 
+from .parsing import DIALECT, written_out
 from .traversal import Tree, replace, transform
-
-DIALECT = "generic"
-"""The dialect of sqlparser that DataFusion itself parses with."""
 
 
 def to_sql(tree: Tree) -> str:
     """The SQL text of a statement's tree."""
+    tree = written_out(tree)
     text = _restored(readable(tree))
     if not _QUOTES.intersection(text):  # nothing in it is quoted: the usual case of a training step
         return text

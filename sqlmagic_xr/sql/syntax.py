@@ -11,16 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import pairwise
+from functools import cached_property
 from typing import Any
-
-import sqloxide
 
 from ..errors import ParseError, Span, SqlError
 from .complaint import parse_error
-from .lexer import Token, TokenKind, span_at, tokens
-from .printing import DIALECT, expression_sql, to_sql
+from .lexer import Token, TokenKind, filler, span_at, token_at, tokens
+from .parsing import parse
+from .printing import expression_sql, to_sql
 from .traversal import Tree, replace, transform, walk
 
 # What other rooms find here, too.
@@ -63,7 +61,7 @@ class Statement:
         Callers must not change the tree: it is shared (see :func:`transform`, which copies what it changes).
         """
         try:
-            return _parse(self.text, *_origin(self.script, self.start)), None
+            return parse(self.text, *_origin(self.script, self.start)), None
         except ValueError as error:
             problem = parse_error(str(error), self.script, self.start, self.text)
             problem.statement = (self.index, self.count)
@@ -153,7 +151,17 @@ def split(script: str) -> list[Statement]:
     pieces: list[tuple[int, int, str]] = []
     start = end = -1
     title = ""
-    for token in tokens(script):
+    place = 0
+    while place < len(script):
+        plain = filler(script, place) if start >= 0 else 0
+        if plain:
+            chunk = script[place : place + plain]
+            if not chunk.isspace():
+                end = place + len(chunk.rstrip())
+            place += plain
+            continue
+        token = token_at(script, place)
+        place = token.end
         if token.kind is TokenKind.SYMBOL and token.text == ";":
             if start >= 0:
                 pieces.append((start, end, title))
@@ -301,45 +309,6 @@ def _own_spans(node: dict[str, Any]) -> Iterator[Span]:
     if isinstance(span, dict) and "start" in span and span["start"]["line"] > 0:
         start, end = span["start"], span["end"]
         yield Span(start["line"], start["column"], end["line"], end["column"])
-
-
-@lru_cache(maxsize=256)
-def _parse(text: str, line: int, column: int) -> Tree:
-    """The tree of one statement whose text begins at ``line``, ``column`` of its script."""
-    # Blank lines and spaces in front make the parser count where the user does.
-    padded = "\n" * (line - 1) + " " * (column - 1)
-    source, edits = _parenthesise_in(text)
-    (tree,) = sqloxide.parse_sql(padded + source, DIALECT)
-    return _shift(tree, [span_at(padded + source, len(padded) + e, len(padded) + e) for e in edits]) if edits else tree
-
-
-def _parenthesise_in(text: str) -> tuple[str, list[int]]:
-    """``IN :ids`` as ``IN (:ids)``, which is what the parser reads; and the offsets of what was put in."""
-    significant = [t for t in tokens(text) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
-    hits = [
-        b
-        for a, b in pairwise(significant)
-        if a.kind is TokenKind.WORD and a.text.upper() == "IN" and b.kind is TokenKind.PARAMETER
-    ]
-    edits: list[int] = []
-    for token in hits:
-        at = token.start + len(edits)
-        text = f"{text[:at]}({token.text}){text[at + len(token.text) :]}"
-        edits += [at, at + len(token.text) + 1]
-    return text, edits
-
-
-def _shift(tree: Tree, edits: list[Span]) -> Tree:
-    """A tree whose spans count without the characters that were put in at ``edits``."""
-
-    def before(place: dict[str, int]) -> dict[str, int]:
-        extra = sum(e.line == place["line"] and e.column < place["column"] for e in edits)
-        return {"line": place["line"], "column": place["column"] - extra}
-
-    def change(node: dict[str, Any]) -> Tree | None:
-        return {"start": before(node["start"]), "end": before(node["end"])} if set(node) == {"start", "end"} else None
-
-    return transform(tree, change)
 
 
 def _origin(script: str, start: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.autodiff.rewrite import rewrite
-from sqlmagic_xr.sql import syntax
+from sqlmagic_xr.sql import parsing, syntax
 from tests.autodiff.functions import FUNCTIONS, growth, nested, operations
 
 from .harness import Effort, Report, Verdict, benchmark
@@ -61,7 +61,7 @@ def rewritten(query: str, ctx: Context) -> str:
 
 
 def _rewritten(query: str, ctx: Context) -> syntax.Tree:
-    syntax._parse.cache_clear()
+    parsing.parse.cache_clear()
     return rewrite(syntax.parse_one(query).tree, ctx.tables)
 
 

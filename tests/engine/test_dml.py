@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sqlmagic_xr import errors
 from sqlmagic_xr.engine.context import Context
@@ -21,6 +24,8 @@ from sqlmagic_xr.errors import (
     UnsupportedError,
     UsageError,
 )
+
+from .conftest import Db
 
 PARAMS = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE NOT NULL DEFAULT 1 + 2, b DOUBLE CHECK (b > 0))"
 
@@ -416,3 +421,30 @@ def test_and_chain_begins_another_transaction(db):
         db.run("BEGIN READ ONLY")
     with pytest.raises(errors.UsageError, match="no transaction is open"):
         db.run("COMMIT AND CHAIN")
+
+
+LITERALS = [
+    "1", "-7", "2.5", "0.1", "1e20", "-0.0", "9007199254740993", "9223372036854775807", "-9223372036854775808",
+    "18446744073709551615", "NULL", "TRUE", "'3'", "'3.5'", "'a'", "''", "'it''s'", "'2020-01-01'",
+]  # fmt: skip
+KINDS = [
+    "BIGINT", "INT", "DOUBLE", "REAL", "VARCHAR", "VARCHAR(2)", "DECIMAL(9, 3)", "DECIMAL(38, 20)", "BOOLEAN", "DATE",
+    "TIMESTAMP",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(KINDS), st.lists(st.sampled_from(LITERALS), min_size=1, max_size=4), st.booleans())
+def test_literals_that_are_read_off_the_text_are_what_the_engine_makes_of_them(kind, rows, decimals):
+    """A comment among the rows leaves them to the parser and the engine."""
+    VALUES.run(f"SET datafusion.sql_parser.parse_float_as_decimal = {str(decimals).lower()}")
+    found = []
+    for comment in ("", "/* */"):
+        VALUES.run(f"CREATE OR REPLACE TABLE v (a {kind})")
+        with contextlib.suppress(SqlError):
+            VALUES.run(f"INSERT INTO v VALUES {comment}" + ", ".join(f"({row})" for row in rows))
+        found.append([repr(row) for row in VALUES.rows("SELECT a FROM v")])
+    assert found[0] == found[1]
+
+
+VALUES = Db()

@@ -1,0 +1,125 @@
+"""The text of one statement -> its tree, whose spans count in the whole script that the text stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
+
+import sqloxide
+
+from ..errors import Span
+from .lexer import TokenKind, span_at, tokens
+from .literals import Literals, read_literals
+from .traversal import Tree
+
+DIALECT = "generic"
+"""The dialect of sqlparser that DataFusion itself parses with."""
+
+LITERALS = "literals"
+"""Beside the first row of a VALUES of literals, the key of all rows (see :class:`.literals.Literals`)."""
+
+_PADDING = 400  # so many blanks are parsed in the time that it takes to move the spans of a short statement
+
+
+@lru_cache(maxsize=256)
+def parse(text: str, line: int, column: int) -> Tree:
+    """The tree of one statement whose text begins at ``line``, ``column`` of its script.
+
+    Raises:
+        ValueError: the parser's own words.
+    """
+    found = read_literals(text)
+    if found is not None:
+        rows, shorter = found
+        tree = _parse(shorter, line, column)
+        if _attach(tree, rows):
+            return tree
+    return _parse(text, line, column)
+
+
+def _parse(text: str, line: int, column: int) -> Tree:
+    source, edits = _parenthesise_in(text)
+    if max(line, column) > max(_PADDING, len(text)):
+        try:
+            (tree,) = sqloxide.parse_sql(source, DIALECT)
+        except ValueError:  # again, for a place that counts in the script
+            pass
+        else:
+            _move(tree, _before([span_at(source, e, e) for e in edits]))
+            _move(tree, lambda at: (at[0] + line - 1, at[1] + (column - 1 if at[0] == 1 else 0)))
+            return tree
+    # Blank lines and spaces in front make the parser count where the user does.
+    padded = "\n" * (line - 1) + " " * (column - 1)
+    (tree,) = sqloxide.parse_sql(padded + source, DIALECT)
+    _move(tree, _before([span_at(padded + source, len(padded) + e, len(padded) + e) for e in edits]))
+    return tree
+
+
+def _parenthesise_in(text: str) -> tuple[str, list[int]]:
+    """``IN :ids`` as ``IN (:ids)``, which is what the parser reads; and the offsets of what was put in."""
+    if ":" not in text and "$" not in text:
+        return text, []
+    significant = [t for t in tokens(text) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
+    hits = [
+        b
+        for a, b in pairwise(significant)
+        if a.kind is TokenKind.WORD and a.text.upper() == "IN" and b.kind is TokenKind.PARAMETER
+    ]
+    edits: list[int] = []
+    for token in hits:
+        at = token.start + len(edits)
+        text = f"{text[:at]}({token.text}){text[at + len(token.text) :]}"
+        edits += [at, at + len(token.text) + 1]
+    return text, edits
+
+
+_Place = tuple[int, int]  # line, column
+
+
+def _before(edits: list[Span]) -> Callable[[_Place], _Place] | None:
+    """A place as it counts without the characters that were put in at ``edits``."""
+    if not edits:
+        return None
+    return lambda at: (at[0], at[1] - sum(e.line == at[0] and e.column < at[1] for e in edits))
+
+
+def _move(tree: Tree, moved: Callable[[_Place], _Place] | None) -> None:
+    """Change the places of all spans of a tree that nobody else has seen yet."""
+    todo = [tree] if moved is not None else []
+    while todo:
+        node = todo.pop()
+        if isinstance(node, dict):
+            if len(node) == 2 and "line" in node and "column" in node:
+                if node["line"]:  # 0 is nowhere
+                    node["line"], node["column"] = moved((node["line"], node["column"]))  # type: ignore[misc]
+            else:
+                todo += [value for value in node.values() if isinstance(value, (dict, list, tuple))]
+        else:
+            todo += [value for value in node if isinstance(value, (dict, list, tuple))]
+
+
+def _attach(tree: Tree, rows: Literals) -> bool:
+    """Put all rows beside the first one of an INSERT, if its VALUES is all that gives rows."""
+    source = tree["Insert"]["source"] if isinstance(tree, dict) and "Insert" in tree else None
+    if not source or "Values" not in source["body"] or any(v for k, v in source.items() if k != "body"):
+        return False
+    source["body"]["Values"][LITERALS] = rows
+    return True
+
+
+def written_out(tree: Tree) -> Tree:
+    """A statement or query whose VALUES, if it was read off the text, has all of its rows in the tree."""
+    if not isinstance(tree, dict):
+        return tree
+    if "Insert" in tree and tree["Insert"]["source"]:
+        body = tree["Insert"]
+        source = written_out({"Query": body["source"]})["Query"]
+        return tree if source is body["source"] else {"Insert": {**body, "source": source}}
+    values = tree["Query"]["body"].get("Values") if "Query" in tree else None
+    if not values or LITERALS not in values:
+        return tree
+    (whole,) = sqloxide.parse_sql(f"VALUES {values[LITERALS].text}", DIALECT)
+    query = {**tree["Query"], "body": {"Values": {**values, "rows": whole["Query"]["body"]["Values"]["rows"]}}}
+    del query["body"]["Values"][LITERALS]
+    return {"Query": query}
