@@ -104,6 +104,13 @@ class Catalog:
             return entry.to_arrow()
         return self._context.variables.arrow(name[0]) if len(name) == 1 and entry is None else None
 
+    def can_be_told(self, name: tuple[str, ...]) -> bool:
+        """Whether it would be known that another table has been registered under a name.
+
+        Of a schema of its own only the xarray tables are known; what its owner does to the others is his affair.
+        """
+        return len(local_name(name)) == 1 or self.dataset(name) is not None
+
     def standing(self, name: tuple[str, ...]) -> Any:
         """What stands for the rows of a table as they are now: another object as soon as they are others."""
         name, entry = local_name(name), self._entry(name)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import xarray as xr
-import xarray_sql
 from datafusion import SessionConfig, SessionContext
 
 from ..autodiff.rewrite import rewrite
@@ -30,6 +29,7 @@ from ..sql.syntax import (
     walk,
 )
 from .admission import framed, refuse_unread
+from .alterations import CountedContext
 from .catalog import Catalog
 from .datasets import register
 from .faults import Mending, suspicious
@@ -55,7 +55,7 @@ def _configuration() -> SessionConfig:
     return SessionConfig({"datafusion.sql_parser.recursion_limit": "200"}).with_information_schema(True)
 
 
-class Context(xarray_sql.Context):
+class Context(CountedContext):
     """A DataFusion session with xarray tables, scratch tables, notebook variables, parameters and derivatives.
 
     Everything of xarray-sql's ``Context`` and of DataFusion's ``SessionContext`` works as it does there.

@@ -153,5 +153,6 @@ class Prepared:
             return Result(self.statement, sql, self.context.plan(sql), explain_error=self.explain_error)
         frame = self.context.plan(sql)
         rows = interruptible(frame.to_arrow_table, frame)
+        self.context.alterations += 1
         verb = " ".join(token.text.upper() for token in self.statement.tokens[:2])
         return Result(self.statement, sql, self.context.frame_of(rows) if rows.num_rows else None, f"{verb}: done")

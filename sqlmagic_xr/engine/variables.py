@@ -27,11 +27,13 @@ class _Followed:
     """A variable that is a table.
 
     Attributes:
+        written: the variable's name.
         value: the object; held, so that no other can take its identity.
         state: what it is made of; other objects there tell that it has been changed in place.
         tables: the names of its tables, as the engine folds them.
     """
 
+    written: str
     value: Any
     state: Mapping[str, Any]
     tables: tuple[tuple[str, ...], ...]
@@ -88,6 +90,20 @@ class Variables:
             parts = parts[-len(local_name(tuple(identifier(part) for part in parts))) :]
             self._follow(identifier(parts[0]), str(parts[0]["value"]), len(parts) > 1, namespace)
 
+    def rebound(self, tables: Iterable[str]) -> bool:
+        """Whether one of these followed variables is another object by now, or an xarray object of other arrays."""
+        namespace = self._mapping()
+        for table in tables:
+            followed = self._followed.get(table)
+            if followed is None:
+                return True
+            value = namespace.get(followed.written)
+            if value is not followed.value:
+                return True
+            if isinstance(value, (xr.Dataset, xr.DataArray)) and not _same(followed.state, _state(value)):
+                return True
+        return False
+
     def release(self, table: str) -> None:
         """Let the name go: a table of another kind takes it."""
         followed = self._followed.pop(table, None)
@@ -109,7 +125,9 @@ class Variables:
         state = _state(value)
         if followed is None or followed.value is not value or not _same(followed.state, state):
             self.release(table)
-            self._followed[table] = _Followed(value, state, self._read(read, table, value))
+            self._followed[table] = _Followed(
+                written if written in namespace else table, value, state, self._read(read, table, value)
+            )
         tables = self._followed[table].tables
         if not qualified and (table,) not in tables:
             shown = ", ".join(".".join((written, *t[1:])) for t in tables)

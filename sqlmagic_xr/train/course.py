@@ -98,16 +98,16 @@ class Course:
         holdings = self._holdings
         disturbed = holdings.disturbed
         before = holdings.look()
-        if holdings.disturbed is not disturbed:
-            self.undo.bar()
         if self._claim is not None and self._claim.lost:
             raise UsageError(
                 f"another run on `{self._task.table}` has begun since this one was last asked to go on",
                 hint="Run the cell again: it continues.",
             )
-        newest = self._trajectory.newest(self._standing(before))
-        if newest != holdings.generation:
-            raise self._elsewhere(newest, holdings.generation)
+        if holdings.disturbed is not disturbed:
+            self.undo.bar()
+            newest = self._trajectory.newest(self._standing(before))
+            if newest != holdings.generation:
+                raise self._elsewhere(newest, holdings.generation)
         return before
 
     def take_back(self, generation: int) -> Made | None:

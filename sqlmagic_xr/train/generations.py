@@ -63,6 +63,7 @@ class Generations(Grids):
         self._columns = mentioned(queries, self.view)
         self._budget, self._turn = budget, 0
         self._data: dict[Name, pa.Table | None] = {}
+        self._fleeting: set[Name] = set()
         self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
         self._written: dict[Name, list[_Written]] = {}
         self._readings: dict[tuple[Read, Form], _Reading | None] = {}
@@ -78,7 +79,7 @@ class Generations(Grids):
 
     def view(self, name: Name) -> Tree | None:
         """See :class:`.gridded.Grids`."""
-        entry = self._context.store.entries().get(name[-1]) if len(local_name(name)) == 1 else None
+        entry = self._context.store.entries().get(name[-1]) if len(name) == 1 or len(local_name(name)) == 1 else None
         query: Tree | None = entry.query["Query"] if isinstance(entry, View) else None
         return query
 
@@ -112,11 +113,13 @@ class Generations(Grids):
 
     def settled(self, table: Name) -> bool:
         """See :class:`..dense.seam.Source`: data are read once."""
-        return self._version(table) is None
+        return self._version(table) is None and table not in self._fleeting
 
     def begin(self) -> None:
-        """Begin a step."""
+        """Begin a step; tables of which it cannot be told whether they have changed are read anew."""
         self._turn += 1
+        for name in self._fleeting:
+            self._data.pop(name, None)
 
     def remember(self, name: str, before: Version, after: Version, outputs: Sequence[Output]) -> None:
         """Note what has been appended to a table, so that it need not be read back."""
@@ -156,7 +159,7 @@ class Generations(Grids):
         return self._readings[key]
 
     def _version(self, name: Name) -> Version | None:
-        entry = self._context.store.entries().get(name[-1]) if len(local_name(name)) == 1 else None
+        entry = self._context.store.entries().get(name[-1]) if len(name) == 1 or len(local_name(name)) == 1 else None
         return entry if isinstance(entry, Version) else None
 
     def _rows_of(self, name: Name) -> pa.Table | None:
@@ -168,6 +171,8 @@ class Generations(Grids):
             return known[1]
         if name not in self._data:
             self._data[name] = self._read(name)
+            if not self._context.tables.can_be_told(name):
+                self._fleeting.add(name)
         return self._data[name]
 
     def _key_of(self, name: Name) -> tuple[str, ...]:

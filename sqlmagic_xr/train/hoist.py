@@ -122,6 +122,10 @@ class Larder:
         rows = math.prod(dataset.sizes.values())
         return int(rows * sum(dataset[name].dtype.itemsize for name in columns if name in dataset.variables))
 
+    def can_be_told(self, table: tuple[str, ...]) -> bool:
+        """Whether it would be known that a table has been exchanged."""
+        return self._context.tables.can_be_told(table)
+
     def stream(self, table: tuple[str, ...]) -> Kept | None:
         """An xarray table that is read a few chunks at a time; None for a table of another kind."""
         grid = self._context.tables.grid(table)
@@ -280,7 +284,7 @@ class _Pass:
                 table = name_of(node["Table"]["name"])
                 if table[-1] in self._writes or is_reserved(table[-1]) or node["Table"]["args"]:
                     return False
-                if self._columns_of(table) is None:
+                if self._columns_of(table) is None or not self._larder.can_be_told(table):
                     return False
             if is_query(node) and (node["with"] or (node["limit_clause"] and not node["order_by"])):
                 return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,13 +28,14 @@ from .plan import PlannedStep
 from .rehearsal import prepare_step
 from .run import Run
 from .settings import Settings
-from .step import Step, VerbatimStep
+from .step import FollowingStep, Step, VerbatimStep
 from .task import read_task
 from .trajectory import begin_at, trajectory_of
 from .undo import Made
 
 if TYPE_CHECKING:
     from ..engine.context import Context
+    from ..engine.prepared import Prepared
 
 
 class _TakenBackError(Exception):
@@ -91,13 +92,9 @@ class Training:
                 "until and patience look at a curve, and there is none", hint="Add a SELECT behind the step."
             )
         self._curves = Curves(curves)
-        self._step: Step = (
-            VerbatimStep(statements)
-            if settings.verbatim
-            else PlannedStep(
-                statements, writes=self._task.writes, varying=self._parameters.varying, executors=self._executors()
-            )
-        )
+        self._step = FollowingStep(
+            context, self._task.step, statements, writes=self._task.writes, plan=self._planned
+        )  # fmt: skip
         self._until: Until | None = None
         self._patience = Patience(settings.patience) if settings.patience is not None else None
         self._pace = Pace(times=0, clock=self._clock)
@@ -127,6 +124,12 @@ class Training:
             if self._began and self.run.status == "running":  # whoever iterated has broken off
                 self._close("stopped")
             self._course.end()
+
+    def _planned(self, statements: Sequence[Prepared]) -> Step:
+        if self._settings.verbatim:
+            return VerbatimStep(statements)
+        varying = self._parameters.varying
+        return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=self._executors())
 
     def _executors(self) -> list[ArrayExecutor]:
         if self._settings.executor == "relational":

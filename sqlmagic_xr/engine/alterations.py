@@ -1,0 +1,35 @@
+"""Counts what is done to a session besides its scratch tables, so that who has planned on it can tell."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any
+
+import xarray_sql
+from datafusion import SessionContext
+
+
+class CountedContext(xarray_sql.Context):
+    """xarray-sql's context that counts registrations: of tables, of functions, of whatever else there is.
+
+    Attributes:
+        alterations: how many there were, statements such as SET and CREATE FUNCTION among them.
+    """
+
+    alterations = 0
+
+
+def _counting(name: str) -> Any:
+    inherited = getattr(xarray_sql.Context, name)
+
+    @wraps(inherited)
+    def register(self: CountedContext, *args: Any, **options: Any) -> Any:
+        self.alterations += 1
+        return inherited(self, *args, **options)
+
+    return register
+
+
+for _name in dir(SessionContext):
+    if _name.startswith(("register_", "deregister_")):
+        setattr(CountedContext, _name, _counting(_name))
