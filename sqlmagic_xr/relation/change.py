@@ -1,0 +1,100 @@
+"""Bound queries changed: relations and columns exchanged everywhere below a query, what stays being shared.
+
+A node that is exchanged takes its columns with it: whoever used a column of the old one uses that of the new one, by
+its name. What cannot be said so is an error where the change is made, not in the rows that come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields as parts_of
+from dataclasses import replace
+from typing import Any
+
+from ..sql.expression import Expression
+from .columns import Field, Measure, Nested, Output, SortKey
+from .nodes import Relation
+from .rebuild import substituted
+
+Exchange = Callable[[Relation], Relation | None]
+"""Given a relation, what stands in its place, or None to look into it."""
+
+
+def exchanged(root: Relation, exchange: Exchange, columns: Mapping[Field, Expression] | None = None) -> Relation:
+    """A query in which relations are others.
+
+    Args:
+        root: the query; returned itself where nothing changes.
+        exchange: asked of every relation, the outer ones first; what it returns is not looked into.
+        columns: columns, and what is used instead of them.
+
+    Raises:
+        UnboundError: a column is used that the new relation has not.
+    """
+    return _Changing(exchange, columns or {}).relation(root)
+
+
+def without_columns(root: Relation, columns: Mapping[Field, Expression]) -> Relation:
+    """A query that uses other expressions for some columns."""
+    return exchanged(root, lambda relation: None, columns)
+
+
+class _Changing:
+    def __init__(self, exchange: Exchange, columns: Mapping[Field, Expression]) -> None:
+        self._exchange, self._columns = exchange, columns
+        self._done: dict[int, Relation] = {}
+        self._new: dict[Relation, Relation] = {}
+
+    def relation(self, old: Relation) -> Relation:
+        found = self._done.get(id(old))
+        if found is None:
+            found = self._exchange(old)
+            found = self._inside(old) if found is None else found
+            self._done[id(old)] = found
+            if found is not old:
+                self._new[old] = found
+        return found
+
+    def _inside(self, old: Relation) -> Relation:
+        changes: dict[str, Any] = {}
+        # The relations first: the expressions use their columns.
+        for part in sorted(parts_of(old), key=lambda p: not isinstance(getattr(old, p.name), Relation)):
+            value = getattr(old, part.name)
+            new = self._part(value) if part.name != "tree" else value
+            if new is not value:
+                changes[part.name] = new
+        return replace(old, **changes) if changes else old
+
+    def _part(self, value: Any) -> Any:
+        match value:
+            case Relation():
+                return self.relation(value)
+            case Expression():
+                return self._expression(value)
+            case Output() | SortKey():
+                new = self._expression(value.expression)
+                return value if new is value.expression else replace(value, expression=new)
+            case Measure():
+                measure = replace(value, call=self._part(value.call), order=self._part(value.order),
+                              partition=self._part(value.partition))  # fmt: skip
+                return value if measure == value and measure.call is value.call else measure
+            case tuple():
+                items = [self._part(item) for item in value]
+                return value if all(a is b for a, b in zip(items, value, strict=True)) else tuple(items)
+        return value
+
+    def _expression(self, expression: Expression) -> Expression:
+        def change(part: Expression) -> Expression | None:
+            if isinstance(part, Field):
+                if part in self._columns:
+                    return self._columns[part]
+                new = self._new.get(part.relation)
+                return None if new is None else Field(new, part.name, origin=part.origin)
+            if isinstance(part, Nested):
+                query = self.relation(part.query)
+                operand = None if part.operand is None else self._expression(part.operand)
+                same = query is part.query and operand is part.operand
+                return None if same else replace(part, query=query, operand=operand)
+            return None
+
+        return substituted(expression, change)

@@ -1,0 +1,100 @@
+"""What a bound query reads, and whether it may give other rows at another time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..sql.expression import Call, Parameter, descend
+from .columns import Field, Output
+from .facts import function_varies, kept, using_pairs
+from .names import Name
+from .nodes import Aggregate, Join, Limit, Opaque, Relation, Scan, Select, Shared, Sort, relations
+
+
+@kept
+def tables_read(relation: Relation) -> frozenset[Name]:
+    """The tables that a query reads, also by way of views; those that a part which is not bound names."""
+    found: set[Name] = set()
+    for node in relations(relation):
+        if isinstance(node, Scan):
+            found.add(node.table.name)
+        elif isinstance(node, Opaque):
+            found |= node.reads
+    return frozenset(found)
+
+
+def columns_read(relation: Relation) -> dict[Name, frozenset[str]] | None:
+    """Table -> the columns that are used of it; None where a part is not bound, which may use any."""
+    found: dict[Name, set[str]] = {}
+    for node in relations(relation):
+        if isinstance(node, Opaque):
+            return None
+        if isinstance(node, Scan):
+            found.setdefault(node.table.name, set())
+        for expression in node.expressions:
+            for part in descend(expression):
+                if isinstance(part, Field) and isinstance(part.relation, Scan):
+                    found.setdefault(part.relation.table.name, set()).add(part.relation.column(part.name))
+        if isinstance(node, Join):
+            for pair in using_pairs(node):
+                for one in pair:
+                    if isinstance(one.relation, Scan):
+                        found[one.relation.table.name] = {*found.get(one.relation.table.name, ()),
+                                                          one.relation.column(one.name)}  # fmt: skip
+    return {name: frozenset(columns) for name, columns in found.items()}
+
+
+def parameters(relation: Relation) -> frozenset[str]:
+    """The parameters in a query, without their sign; not those of a part that is not bound."""
+    names = (part.name for node in relations(relation) for e in node.expressions for part in descend(e)
+             if isinstance(part, Parameter))  # fmt: skip
+    return frozenset(name.lstrip(":$@") for name in names)
+
+
+@kept
+def volatile(relation: Relation) -> bool:
+    """Whether a query may give other rows from the same tables and parameters; in doubt, it may."""
+    for node in relations(relation):
+        if isinstance(node, Opaque) or (isinstance(node, Limit) and not isinstance(node.source, Sort)):
+            return True
+        for expression in node.expressions:
+            if any(isinstance(part, Call) and function_varies(part) != "never" for part in descend(expression)):
+                return True
+    return False
+
+
+def varies(relation: Relation, changing: Collection[Name], parameter: Collection[str]) -> bool:
+    """Whether a query may give other rows at another step.
+
+    Args:
+        relation: the query.
+        changing: the tables that a step changes.
+        parameter: the parameters whose value changes.
+    """
+    return volatile(relation) or not tables_read(relation).isdisjoint(changing) or not parameters(relation).isdisjoint(
+        parameter)  # fmt: skip
+
+
+def origin(column: Field) -> Field | None:
+    """The column of a table that a column is, passed on as it is; None for one that is computed."""
+    while True:
+        relation = column.relation
+        match relation:
+            case Scan():
+                return column
+            case Shared(kind=kind) if kind != "working":
+                inside = relation.query.names or ()
+                name = inside[relation.inner(column.name)]
+                if name is None or not relation.query.has(name):
+                    return None
+                column = Field(relation.query, name)
+            case Sort() | Limit():
+                column = Field(relation.source, column.name)
+            case Select() | Aggregate():
+                outputs: tuple[Output, ...] = relation.outputs if isinstance(relation, Select) else relation.keys
+                found = next((o.expression for o in outputs if o.name == column.name), None)
+                if not isinstance(found, Field):
+                    return None
+                column = found
+            case _:
+                return None

@@ -1,0 +1,272 @@
+"""Bound queries back as trees: what was not changed is the very tree that it came from, what was is written anew.
+
+A query keeps its tree as long as it is the node that binding made. A changed one takes that tree as its pattern:
+clauses, columns and relations that are still the old ones are put in as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..sql.expression import Expression, Literal, Writer
+from ..sql.syntax import Tree, make_identifier, parse_one, replace
+from .columns import Field, Measure, Nested, Output, Piece, SortKey
+from .nodes import (
+    Aggregate,
+    Join,
+    Leaf,
+    Limit,
+    Opaque,
+    Recursive,
+    Relation,
+    Scan,
+    Select,
+    Shared,
+    Sort,
+    Union,
+    Values,
+    Window,
+)
+
+
+def as_written(relation: Relation, tree: Tree) -> Relation:
+    """The relation, which remembers the tree of the query that it is."""
+    relation.__dict__["_query"] = tree
+    return relation
+
+
+def written(relation: Relation) -> Tree:
+    """The tree of a query: the inside of a ``Query`` node.
+
+    Args:
+        relation: bound, or changed since.
+
+    Raises:
+        NotImplementedError: a changed query has a part that cannot be written anew.
+
+    >>> from .bind import bind
+    >>> from ..sql.syntax import to_sql
+    >>> class Nothing:
+    ...     def table(self, name): return None
+    ...     def names(self): return []
+    >>> tree = parse_one("SELECT 1 AS one").tree["Query"]
+    >>> written(bind(tree, Nothing())) is tree
+    True
+    """
+    known = relation.__dict__.get("_query")
+    return known if known is not None else _Writer().query(relation)
+
+
+class _Writer(Writer):
+    """Writes bound expressions and the relations in them."""
+
+    def query(self, relation: Relation) -> Tree:
+        known = relation.__dict__.get("_query")
+        if known is not None:
+            return known
+        clauses: dict[str, Tree] = {}
+        if isinstance(relation, Limit):
+            clauses["limit_clause"] = self._limit(relation)
+            relation = relation.source
+        if isinstance(relation, Sort):
+            keys = [self._sort_key(key) for key in relation.keys]
+            clauses["order_by"] = {"kind": {"Expressions": keys}, "interpolate": None}
+            relation = relation.source
+        return {**_pattern()["Query"], **clauses, "body": self._body(relation)}
+
+    def _body(self, relation: Relation) -> Tree:
+        match relation:
+            case Select():
+                return {"Select": self._select(relation)}
+            case Union():
+                return self._union(relation)
+            case Values() if relation.tree is not None:
+                return relation.tree
+        return {"Query": self.query(relation)}
+
+    def _union(self, relation: Union) -> Tree:
+        first, *others = relation.parts
+        whole = self._side(first)
+        for part in others:
+            whole = {"SetOperation": {
+                "op": relation.operator.capitalize(), "set_quantifier": "All" if relation.all else "None",
+                "left": whole, "right": self._side(part),
+            }}  # fmt: skip
+        return whole
+
+    def _side(self, relation: Relation) -> Tree:
+        return {"Query": self.query(relation)} if isinstance(relation, (Sort, Limit, Union)) else self._body(relation)
+
+    def _select(self, relation: Select) -> Tree:
+        pattern = relation.tree if relation.tree is not None else _pattern()["Query"]["body"]["Select"]
+        source, condition = relation.source, relation.condition
+        having = qualify = None
+        keys: list[Tree] = []
+        if isinstance(source, Window):
+            window = source
+            qualify, source, condition = condition, window.source, window.condition
+        if isinstance(source, Aggregate):
+            if source.sets:
+                raise NotImplementedError("GROUPING SETS cannot be written anew")
+            having, condition = condition, source.condition
+            keys = [self._key(key.expression) for key in source.keys]
+            source = source.source
+        return {
+            **pattern,
+            "distinct": self._distinct(relation),
+            "projection": [self._output(output) for output in relation.outputs],
+            "from": self._from(source),
+            "selection": self._maybe(condition), "having": self._maybe(having), "qualify": self._maybe(qualify),
+            "group_by": {"Expressions": [keys, []]},
+        }  # fmt: skip
+
+    def _distinct(self, relation: Select) -> Tree:
+        if isinstance(relation.distinct, tuple):
+            return {"On": [self.tree(key) for key in relation.distinct]}
+        return "Distinct" if relation.distinct else None
+
+    def _output(self, output: Output) -> Tree:
+        if output.tree is not None and output.expression.__dict__.get("_written") is not None:
+            return output.tree
+        tree = self.tree(output.expression)
+        if output.name is None:
+            return {"UnnamedExpr": tree}
+        plain = isinstance(output.expression, Field) and output.expression.name == output.name
+        return {"UnnamedExpr": tree} if plain else {
+            "ExprWithAlias": {"expr": tree, "alias": make_identifier(output.name)}}  # fmt: skip
+
+    def _key(self, expression: Expression) -> Tree:
+        """A key of GROUP BY; a number alone would name a column."""
+        tree = self.tree(expression)
+        return {"Nested": tree} if isinstance(expression, Literal) else tree
+
+    def _sort_key(self, key: SortKey) -> Tree:
+        if key.tree is not None and key.expression.__dict__.get("_written") is key.tree["expr"]:
+            return key.tree
+        options = {"asc": False if key.descending else None, "nulls_first": key.nulls_first}
+        return {"expr": self.tree(key.expression), "options": options, "with_fill": None}
+
+    def _limit(self, relation: Limit) -> Tree:
+        skip = None if relation.skip is None else {"value": self.tree(relation.skip), "rows": "None"}
+        return {"LimitOffset": {"limit": self._maybe(relation.count), "offset": skip, "limit_by": []}}
+
+    def _maybe(self, expression: Expression | None) -> Tree | None:
+        return None if expression is None else self.tree(expression)
+
+    # FROM
+
+    def _from(self, source: Relation) -> list[Tree]:
+        if isinstance(source, Values) and source.rows == ((),):
+            return []
+        if isinstance(source, Join) and source.kind == "cross" and source.tree is None:
+            return [*self._from(source.left), *self._from(source.right)]
+        if isinstance(source, Join):
+            joined = self._from(source.left)
+            last = joined[-1]
+            return [*joined[:-1], {**last, "joins": [*last["joins"], self._join(source)]}]
+        return [{"relation": self.factor(source), "joins": []}]
+
+    def _join(self, join: Join) -> Tree:
+        right = self._from(join.right)
+        if len(right) != 1 or right[0]["joins"]:
+            factor: Tree = {"NestedJoin": {"table_with_joins": right[0], "alias": None}}
+            if len(right) != 1:
+                raise NotImplementedError("several relations on the right side of a join")
+        else:
+            factor = right[0]["relation"]
+        return {**_pattern_join(), "relation": factor, "join_operator": self._join_operator(join)}
+
+    def _join_operator(self, join: Join) -> Tree:
+        if join.kind == "cross":
+            return {"CrossJoin": "None"}
+        constraint: Tree = {"On": self._maybe(join.on)}
+        if join.using or join.on is None:
+            constraint = {"Using": [[{"Identifier": make_identifier(name)}] for name in join.using]}
+        return {{"inner": "Join", "left": "Left", "right": "Right", "full": "FullOuter"}[join.kind]: constraint}
+
+    def factor(self, leaf: Relation) -> Tree:
+        """A relation in FROM."""
+        assert isinstance(leaf, (Leaf, Recursive))
+        if isinstance(leaf, (Scan, Opaque)) or (isinstance(leaf, Shared) and _is_as_it_was(leaf)):
+            return leaf.tree
+        if isinstance(leaf, Shared):
+            path = leaf.path[-1] if leaf.path else None
+            return _derived(self.query(leaf.query), path, leaf.renamed)
+        raise NotImplementedError(f"{type(leaf).__name__} in FROM cannot be written anew")
+
+    # Expressions
+
+    def _make(self, node: Expression) -> Tree:
+        known = node.__dict__.get("_written")
+        if known is not None:
+            return known
+        match node:
+            case Field(relation=Aggregate() | Window() as relation):
+                return self._computed(relation, node.name)
+            case Field():
+                return _column(node)
+            case Nested():
+                return self._nested(node)
+            case Piece():
+                new = {id(place): self.tree(hole) for place, hole in zip(node.places, node.holes, strict=True)}
+                return replace(node.piece, lambda tree: new.get(id(tree)))
+        return super()._make(node)
+
+    def _computed(self, relation: Aggregate | Window, name: str) -> Tree:
+        if isinstance(relation, Aggregate):
+            for key in relation.keys:
+                if key.name == name:
+                    return self.tree(key.expression)
+        return self._measure(next(measure for measure in relation.measures if measure.name == name))
+
+    def _measure(self, measure: Measure) -> Tree:
+        call = self.tree(measure.call)
+        function = dict(call["Function"])
+        keys = [self._sort_key(key) for key in measure.order]
+        over = measure.over
+        if over:
+            partition = [self.tree(e) for e in measure.partition]
+            function["over"] = {"WindowSpec": {"window_name": None, "partition_by": partition, "order_by": keys,
+                                               "window_frame": measure.frame}}  # fmt: skip
+        elif keys:
+            function["args"] = {"List": {**function["args"]["List"], "clauses": [{"OrderBy": keys}]}}
+        return {"Function": function}
+
+    def _nested(self, node: Nested) -> Tree:
+        query = self.query(node.query)
+        if node.kind == "scalar":
+            return {"Subquery": query}
+        if node.kind == "exists":
+            return {"Exists": {"subquery": query, "negated": node.negated}}
+        assert node.operand is not None
+        return {"InSubquery": {"expr": self.inside(node.operand, 21), "subquery": query, "negated": node.negated}}
+
+
+def _is_as_it_was(leaf: Shared) -> bool:
+    """Whether what a name means is still the query that it meant where it was bound."""
+    return leaf.kind == "working" or leaf.__dict__.get("_bound") is leaf.query
+
+
+def _column(field: Field) -> Tree:
+    if field.origin is not None:
+        return field.origin
+    qualifier = field.relation.path[-1:] if isinstance(field.relation, Leaf) else ()
+    parts = [make_identifier(part) for part in (*qualifier, field.name)]
+    return {"Identifier": parts[0]} if len(parts) == 1 else {"CompoundIdentifier": parts}
+
+
+def _derived(query: Tree, name: str | None, renamed: Sequence[str]) -> Tree:
+    pattern: Any = parse_one("SELECT 0 FROM (SELECT 0) AS a").tree["Query"]["body"]["Select"]["from"][0]["relation"]
+    body = {**pattern["Derived"], "subquery": query}
+    columns = [{"name": make_identifier(column), "data_type": None} for column in renamed]
+    body["alias"] = None if name is None else {**body["alias"], "name": make_identifier(name), "columns": columns}
+    return {"Derived": body}
+
+
+def _pattern() -> Any:
+    return parse_one("SELECT 0").tree
+
+
+def _pattern_join() -> Any:
+    return parse_one("SELECT 0 FROM a CROSS JOIN b").tree["Query"]["body"]["Select"]["from"][0]["joins"][0]
