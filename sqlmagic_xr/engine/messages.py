@@ -92,6 +92,9 @@ _LAYER = re.compile(
 )
 
 
+_SWITCHED_OFF = "SET datafusion.catalog.information_schema = true switches it on."
+
+
 # --- Rules: one for each thing that a message can say. ---
 
 
@@ -136,6 +139,11 @@ def _unnamed(match: re.Match[str], known: Known) -> Finding:
 
 def _unknown_table(match: re.Match[str], known: Known) -> Finding:
     parts = _parts(match["name"])
+    if "information_schema" in parts[:-1]:
+        hint = "SET datafusion.catalog.information_schema = true switches it on."
+        return Finding(
+            UnsupportedError, "information_schema is switched off, or has no such table", hint, word=parts[-1]
+        )
     short = parts[2:] if parts[:2] == ("datafusion", "public") else parts[1:] if parts[0] == "datafusion" else parts
     hint = suggest(".".join(short), known.tables) or "There are no tables yet: assign an xarray Dataset to a variable."
     return Finding(
@@ -299,6 +307,8 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] 
         (r"^Unsupported SQL type (?P<word>\S+)", _says(UnknownNameError, "there is no type {word}")),
         (r"^Negation only supports", _says(TypeMismatchError, "only numbers and intervals can be negated", None,
                                            lambda k, n: k == "UnaryOp")),
+        (r"^SHOW \[VARIABLE\] is not supported unless information_schema is enabled",
+         _says(UnsupportedError, "SHOW reads information_schema, which is switched off", _SWITCHED_OFF)),
         (r"^'(?P<word>[^']+)' is not a variable which can be viewed",
          _says(UnknownNameError, "there is no setting {word}")),
         (r'^Invalid or Unsupported Configuration: .* for key "(?P<word>[^"]+)"',

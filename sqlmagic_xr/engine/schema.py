@@ -89,6 +89,11 @@ class ScratchSchema(SchemaProvider):
     # What DataFusion asks
 
     @property
+    def owner_name(self) -> str | None:  # type: ignore[override]
+        """Nobody: DataFusion prints what it finds under this name, None and methods too."""
+        raise AttributeError
+
+    @property
     def table_names(self) -> list[str]:  # type: ignore[override]
         """Every table's name; DataFusion reads it as an attribute."""
         return sorted({*self._others, *self._visible()})

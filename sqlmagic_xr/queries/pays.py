@@ -70,7 +70,7 @@ def refuse_at_sight(context: Context, tree: Tree) -> None:
 
 def _selects(query: Any) -> Iterator[Tree]:
     for node in walk(query):
-        if isinstance(node.get("Select"), dict):
+        if "from" in (node.get("Select") or ()):  # a step of a pipe (|> SELECT ...) is none
             yield node["Select"]
 
 

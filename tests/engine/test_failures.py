@@ -221,3 +221,28 @@ def test_control_characters_of_data_are_shown_as_escapes(control):
         assert all(c.isprintable() for c in text.replace("\n", "")), repr(text)
         line, carets = text.split("\n")[1:3]
         assert len(carets) <= len(line) + 1
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("SELECT zz FROM t", "there is no column zz"),
+        ("SELECT foo(1)", "there is no function foo"),
+        ("SELECT 1 / 0", "division by zero"),
+        ("SHOW datafusion.execution.batch_size", "SHOW reads information_schema, which is switched off"),
+        ("SELECT * FROM information_schema.tables", "information_schema is switched off"),
+    ],
+)
+def test_errors_say_what_is_wrong_without_information_schema_too(query, says):
+    context = Context(datafusion.SessionConfig().with_information_schema(False))
+    context.script("CREATE TABLE t (a BIGINT)")
+    with pytest.raises(errors.SqlError, match=says):
+        context.script(query)[0].to_arrow_table()
+
+
+def test_a_timestamp_out_of_range_is_named():
+    context = Context()
+    context.script("CREATE TABLE t (s TIMESTAMP)")
+    for value in ("'9999-01-01'", "DATE '9999-01-01'", "arrow_cast('9999-01-01', 'Timestamp(Second, None)')"):
+        with pytest.raises(errors.TypeMismatchError, match=r"`t\.s` is TIMESTAMP and cannot hold '9999-01-01"):
+            context.script(f"INSERT INTO t SELECT {value}")
