@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..errors import SqlError, UnsupportedError, UsageError
-from ..sql.syntax import Tree, identifier, name_of, span_of
+from ..errors import SqlError, UnknownNameError, UnsupportedError, UsageError
+from ..sql.syntax import Tree, identifier, local_name, name_of, span_of
 from . import query
 from .chunk import Chunk
 from .constraints import check
@@ -109,8 +109,8 @@ class Assignments:
     expressions: tuple[Tree, ...]
 
     @classmethod
-    def read(cls, nodes: Sequence[Tree], version: Version, engine: Engine) -> Assignments:
-        """Read the assignments of a SET clause.
+    def read(cls, nodes: Sequence[Tree], version: Version, label: str, engine: Engine) -> Assignments:
+        """Read the assignments of a SET clause of a statement that calls the table ``label``.
 
         Raises:
             UnknownNameError: a column that the table has not.
@@ -121,13 +121,13 @@ class Assignments:
         for node in nodes:
             place, value = node["target"], node["value"]
             if "ColumnName" in place:
-                pairs.append((_column(place["ColumnName"], version), value))
+                pairs.append((column_of(place["ColumnName"], version, label), value))
                 continue
             if not (isinstance(value, dict) and "Tuple" in value and len(value["Tuple"]) == len(place["Tuple"])):
                 raise UnsupportedError(
                     "SET (a, b) = ... needs as many values on the right", hint="SET a = ..., b = ... says the same."
                 )
-            pairs += [(_column(c, version), v) for c, v in zip(place["Tuple"], value["Tuple"], strict=True)]
+            pairs += [(column_of(c, version, label), v) for c, v in zip(place["Tuple"], value["Tuple"], strict=True)]
         columns = [name for name, _ in pairs]
         for name, value in pairs:
             if columns.count(name) > 1:
@@ -148,9 +148,16 @@ class Assignments:
         return arrange(loose, version, engine.store)
 
 
-def _column(parts: list[Tree], version: Version) -> str:
-    name = name_of(parts)[-1]
+def column_of(parts: list[Tree], version: Version, label: str) -> str:
+    """The column of the table that a statement changes, by its name with or without what the statement calls the table.
+
+    Raises:
+        UnknownNameError: the table has no such column, or it is said to be another table's.
+    """
+    *qualifier, name = name_of(parts)
     try:
+        if qualifier and local_name(tuple(qualifier)) != (label,):
+            raise UnknownNameError(f"{'.'.join(qualifier)} is not the table that is changed", hint=f"That is {label}.")
         version.definition.index(name, version.name)
     except SqlError as error:
         error.span = span_of(parts)

@@ -39,7 +39,7 @@ class OnConflict:
     condition: Tree | None = None
 
     @classmethod
-    def read(cls, node: Tree, version: Version, engine: Engine) -> OnConflict:
+    def read(cls, node: Tree, version: Version, label: str, engine: Engine) -> OnConflict:
         """Read the clause.
 
         Raises:
@@ -55,7 +55,7 @@ class OnConflict:
                 "ON CONFLICT DO UPDATE needs a conflict target", hint=f"ON CONFLICT ({_example(version)}) ..."
             )
         body = action["DoUpdate"]
-        return cls(uniques, Assignments.read(body["assignments"], version, engine), body["selection"])
+        return cls(uniques, Assignments.read(body["assignments"], version, label, engine), body["selection"])
 
     def resolve(self, batch: pa.RecordBatch, version: Version, label: str, engine: Engine, ctes: Tree | None) -> Change:
         """What inserting ``batch`` does: rows without conflict are added, the others update or are left out.

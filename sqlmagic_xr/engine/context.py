@@ -283,7 +283,7 @@ class Context(CountedContext):
             tree: its tree where there is one; then only the rows that it can see are scanned.
         """
         with self.store.reading(tree):
-            return Frame(self._planned(sql, tree), templates=self._registered_datasets)
+            return Frame(self._planned(sql, tree), templates=self._registered_datasets, fail=self.store.failure())
 
     def mended(self, tree: Tree, sql: str) -> Tree:
         """A statement's tree without what the engine answers wrongly (see :mod:`.faults`), or else ``tree`` itself.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +37,16 @@ class Frame(XarrayDataFrame):
         templates: the datasets that are registered.
         asked: the query whose rows these are, where they have been calculated by another way; its plan tells what it
             reads.
+        fail: is called when the query fails while it runs, and aborts the transaction that it belongs to.
     """
 
     def __init__(
-        self, inner: Any, templates: Mapping[str, xr.Dataset] | None = None, asked: XarrayDataFrame | None = None
-    ) -> None:
+        self, inner: Any, templates: Mapping[str, xr.Dataset] | None = None, asked: XarrayDataFrame | None = None,
+        fail: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(inner, templates=dict(templates or {}))
         object.__setattr__(self, "_asked", asked)
+        object.__setattr__(self, "_fail", fail)
 
     def __getattr__(self, name: str) -> Any:
         """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""
@@ -50,25 +54,56 @@ class Frame(XarrayDataFrame):
         return self._deriving(found) if callable(found) else found
 
     def __getitem__(self, key: str | list[str]) -> Frame:
-        return Frame(self._inner[key], self._templates)
+        return self._derived(self._inner[key])
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._inner)
+        return self._guarded(self._inner)
+
+    def _derived(self, inner: Any) -> Frame:
+        return Frame(inner, self._templates, fail=self._fail)
 
     def _deriving(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         def derive(*args: Any, **options: Any) -> Any:
-            found = method(*args, **options)
-            return Frame(found, self._templates) if isinstance(found, DataFrame) else found
+            with self._failing():
+                found = method(*args, **options)
+            return self._derived(found) if isinstance(found, DataFrame) else found
 
         return derive
 
+    def _guarded(self, items: Iterable[Any]) -> Iterator[Any]:
+        with self._failing():
+            yield from items
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            if self._fail is not None:
+                self._fail()
+            raise
+
+    def failing(self, explain: Callable[[Exception], Exception]) -> Callable[[Exception], Exception]:
+        """``explain``, the explanation of an error of this frame's query, which its transaction hears of first."""
+        if self._fail is None:
+            return explain
+
+        def explained(error: Exception) -> Exception:
+            self._fail()
+            return explain(error)
+
+        return explained
+
     def __repr__(self) -> str:
-        return escape_controls(repr(self._inner), keep="\n")
+        with self._failing():
+            return escape_controls(repr(self._inner), keep="\n")
 
     def _repr_html_(self) -> str:
         most = shown_rows()
-        return html(fetch(self._inner.limit(most + 1)), most)
+        with self._failing():
+            rows = fetch(self._inner.limit(most + 1))
+        return html(rows, most)
 
     def show(self, num: int = 20) -> None:
         """Print the first rows.
@@ -76,7 +111,8 @@ class Frame(XarrayDataFrame):
         Args:
             num: how many.
         """
-        rows = fetch(self._inner.limit(num))
+        with self._failing():
+            rows = fetch(self._inner.limit(num))
         text = DataFrame.default_str_repr(rows.to_batches(), rows.schema, has_more=False, table_uuid="")
         print(escape_controls(text, keep="\n"))
 
@@ -86,7 +122,8 @@ class Frame(XarrayDataFrame):
 
     def to_arrow_table(self) -> pa.Table:
         """All rows as an Arrow table."""
-        return fetch_brief(self._inner)
+        with self._failing():
+            return fetch_brief(self._inner)
 
     def to_pandas(self) -> pd.DataFrame:
         """All rows as a pandas data frame."""
@@ -103,7 +140,9 @@ class Frame(XarrayDataFrame):
         return polars.DataFrame(polars.from_arrow(self.to_arrow_table()))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return reader(self._inner).__arrow_c_stream__(requested_schema)
+        rows = reader(self._inner)
+        guarded = pa.RecordBatchReader.from_batches(rows.schema, self._guarded(rows))
+        return guarded.__arrow_c_stream__(requested_schema)
 
     def to_dataset(
         self, dims: Sequence[str] | None = None, template: xr.Dataset | str | None = None, *,
@@ -138,7 +177,9 @@ class Frame(XarrayDataFrame):
         way = _Way(XarrayDataFrame(self, templates=templates), dims, template, **options)
         found = way.lazily(read) if rows is None and self._asked is None else None
         if found is None:
-            found = way.at_once(fetch(self._inner) if rows is None else rows)
+            with self._failing():
+                rows = fetch(self._inner) if rows is None else rows
+            found = way.at_once(rows)
         if template is None and len(read) > 1:
             _agree(found, read.values())
         found = with_times(found, read.values())

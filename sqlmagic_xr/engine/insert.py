@@ -11,9 +11,9 @@ from datafusion import SessionContext
 from ..errors import SqlError, UnsupportedError, UsageError
 from ..sql.literals import values_of_literals
 from ..sql.parsing import LITERALS, written_out
-from ..sql.syntax import Statement, Tree, identifier, span_of, walk
+from ..sql.syntax import Statement, Tree, span_of, walk
 from . import query
-from .change import Change, refuse
+from .change import Change, column_of, refuse
 from .conflict import OnConflict
 from .effect import Effect, Engine, counted, target
 from .returning import returning
@@ -27,7 +27,7 @@ def insert(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
     body = tree["Insert"]
     with engine.store.writing(statement.text) as work:
         version, label = _target(body, work.entries, engine)
-        on_conflict = OnConflict.read(body["on"], version, engine) if body["on"] else None
+        on_conflict = OnConflict.read(body["on"], version, label, engine) if body["on"] else None
         batch = _rows(body, version, engine, ctes)
         if body["overwrite"]:
             change = Change(removed=np.arange(version.rows, dtype=np.int64), added=batch)
@@ -146,14 +146,11 @@ def _columns(body: Tree, version: Version) -> list[str]:
         return list(version.definition.names)
     names: list[str] = []
     for node in body["columns"]:
-        name = identifier(node) if "value" in node else identifier(node[-1]["Identifier"])
-        try:
-            version.definition.index(name, version.name)
-            if name in names:
-                raise UsageError(f"column `{name}` stands twice")
-        except SqlError as error:
+        name = column_of([node] if "value" in node else node, version, version.name)
+        if name in names:
+            error = UsageError(f"column `{name}` stands twice")
             error.span = span_of(node)
-            raise
+            raise error
         names.append(name)
     return names
 

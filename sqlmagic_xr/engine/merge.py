@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..errors import UnsupportedError, UsageError
-from ..sql.syntax import Statement, Tree, name_of
+from ..sql.syntax import Statement, Tree
 from . import query
-from .change import TARGET, Assignments, Change, ask, label_of, positions, refuse, target_of
+from .change import TARGET, Assignments, Change, ask, column_of, label_of, positions, refuse, target_of
 from .effect import Effect, Engine, counted, target
 from .keys import Rows, repeated
 from .order import ROW, in_order, numbered
@@ -98,22 +98,21 @@ def _read(body: Tree, entries: Entries, engine: Engine) -> _Merge:
     clauses: dict[str, list[_Clause]] = {"Matched": [], "NotMatched": [], "NotMatchedBySource": []}
     for node in body["clauses"]:
         kind = "NotMatched" if node["clause_kind"] == "NotMatchedByTarget" else node["clause_kind"]
-        clauses[kind].append(_clause(node, version, engine))
+        clauses[kind].append(_clause(node, version, label, engine))
     return _Merge(version, label, source_label, {"relation": body["source"], "joins": []}, body["on"], clauses)
 
 
-def _clause(node: Tree, version: Version, engine: Engine) -> _Clause:
+def _clause(node: Tree, version: Version, label: str, engine: Engine) -> _Clause:
     action, value = next(iter(node["action"].items()))
     if action == "Delete":
         return _Clause(action, node["predicate"])
     if action == "Update":
         refuse(value, ("update_predicate", "delete_predicate"), "MERGE ... UPDATE")
-        found = Assignments.read(value["assignments"], version, engine)
+        found = Assignments.read(value["assignments"], version, label, engine)
         return _Clause(action, node["predicate"], found.columns, found.expressions, found)
     refuse(value, ("insert_predicate",), "MERGE ... INSERT")
-    columns = [name_of(c)[-1] for c in value["columns"]] or list(version.definition.names)
+    columns = [column_of(c, version, label) for c in value["columns"]] or list(version.definition.names)
     for name in columns:
-        version.definition.index(name, version.name)
         if columns.count(name) > 1:
             raise UsageError(f"MERGE ... INSERT names `{name}` twice")
     rows = value["kind"]["Values"]["rows"] if isinstance(value["kind"], dict) else None

@@ -14,6 +14,7 @@ from . import dml, inventory, plans
 from .admission import refused_run
 from .failures import translate
 from .frame import Frame
+from .information import with_base_tables
 from .interrupt import interruptible
 from .result import Result
 
@@ -128,13 +129,16 @@ class Prepared:
         listing = inventory.shown(context, tree)
         if listing is not None:
             return Result(statement, sql, context.frame_of(listing))
+        if "information_schema" in sql:
+            tree = with_base_tables(tree, context.store.entries())
+            sql = to_sql(tree)
         frame = context.plan(sql, tree)
         answer = None
         if executor != "relational" and statement.kind == "Query":
             answer = context.answer(self, tree, frame, executor)
         return Result(
             statement, sql, frame, plan=self._explain(tree, executor), limited=lambda: plans.limited(frame, context),
-            explain_error=self.explain_error, answer=answer,
+            explain_error=frame.failing(self.explain_error), answer=answer,
         )  # fmt: skip
 
     def _explain(self, tree: Tree, executor: Executor) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -394,6 +394,16 @@ class ScratchStore:
         transaction = self._mine()
         if transaction is not None:
             transaction.failed = True
+
+    def failure(self) -> Callable[[], None]:
+        """What to call when that fails, later on, which is planned now: it aborts this thread's open transaction."""
+        mine = self._mine()
+
+        def fail() -> None:
+            if mine is not None and self._moment.transaction is mine:
+                mine.failed = True
+
+        return fail
 
     def check_usable(self) -> None:
         """Refuse to go on in an aborted transaction.

@@ -59,7 +59,7 @@ def _question(
         raise UnsupportedError("UPDATE of a join is not offered", hint="UPDATE t SET ... FROM s WHERE t.a = s.a")
     parts, label = target_of(body["table"]["relation"], "UPDATE")
     version = target(parts, entries, engine, "UPDATE")
-    assignments = Assignments.read(body["assignments"], version, engine)
+    assignments = Assignments.read(body["assignments"], version, label, engine)
     items = [query.item(query.column(label, ROW), ROW), *assignments.items("__v")]
     sources = _from(body)
     if body["returning"]:
