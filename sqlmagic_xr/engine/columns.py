@@ -24,7 +24,7 @@ def values_of(variable: xr.Variable) -> Any:
     """The values of a variable, which are read now: an array, or what pandas has in its place."""
     if not isinstance(variable.dtype, np.dtype):
         return variable.to_index() if isinstance(variable, xr.IndexVariable) else variable.data
-    return variable.values
+    return np.asarray(variable.values)  # a time alone is a scalar of NumPy
 
 
 def arrow_type(variable: xr.Variable) -> tuple[pa.DataType, str | None]:
