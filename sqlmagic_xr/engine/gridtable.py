@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import xarray as xr
 from xarray_sql.df import group_vars_by_dims
 
@@ -187,7 +188,10 @@ def _column(variable: xr.Variable, *, coordinate: bool) -> Column:
     kind, calendar = arrow_type(variable)
     if not coordinate:
         return Column(variable, kind, calendar)
-    return Column(variable, kind, calendar, arrow(values_of(variable), kind, calendar))
+    cells = arrow(values_of(variable), kind, calendar)
+    if pa.types.is_float32(kind) or pa.types.is_float64(kind):
+        cells = pc.add(cells, pa.scalar(0.0, kind))  # which the engine tells from -0.0, and this makes one of both
+    return Column(variable, kind, calendar, cells)
 
 
 def bounds(column: Column) -> Any:

@@ -155,11 +155,11 @@ class Scope:
 
     def _merged(self, name: str) -> bool:
         """Whether JOIN ... USING (name) or a NATURAL JOIN makes one column of several."""
-        natural, using = self._merging
+        natural, using = self.merging
         return natural or name in using
 
     @cached_property
-    def _merging(self) -> tuple[bool, frozenset[str]]:
+    def merging(self) -> tuple[bool, frozenset[str]]:
         """Whether there is a NATURAL JOIN, and the names after USING."""
         joins = [node["join_operator"] for node in walk((self.select or {}).get("from", [])) if "join_operator" in node]
         constraints = [next(iter(join.values())) for join in joins if isinstance(join, dict)]

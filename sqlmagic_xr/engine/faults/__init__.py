@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from datafusion import SessionContext
 
 from ...sql.syntax import Tree, to_sql
-from . import extremes, integers, lists, negations, powers, subqueries, windows, years
+from . import extremes, integers, lists, negations, powers, subqueries, windows, years, zeros
 from .correlation import is_correlated
 from .naming import named
 from .tables import EngineTables
@@ -50,6 +50,7 @@ WORKAROUNDS = (
     Workaround(windows.SIGNS, lambda tree, tables: windows.slid(tree)),
     Workaround(extremes.SIGNS, extremes.unbounded),
     Workaround(integers.SIGNS, integers.widened),
+    Workaround(zeros.SIGNS, zeros.signless),
 )
 """In their order: subqueries are written anew before what stands in them is looked at, types are asked for last."""
 

@@ -49,9 +49,18 @@ class _Walk:
             return node
         if "body" in node and "with" in node and "limit_clause" in node:
             return self.query(node, Query(node, scope.environment, scope if scope.items else scope.outer))
+        if "Derived" in node:
+            return self._derived(node, scope)
         new = self._children(node, scope)
         changed = self._rules.expression(new, scope)
         return new if changed is None else changed
+
+    def _derived(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
+        """A subquery in a FROM, which sees its neighbours only if it is LATERAL."""
+        body = node["Derived"]
+        outer = scope if body["lateral"] else scope.outer
+        inner = self.query(body["subquery"], Query(body["subquery"], scope.environment, outer))
+        return node if inner is body["subquery"] else {"Derived": {**body, "subquery": inner}}
 
     def _children(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
         new = {key: value if key == "span" else self.visit(value, scope) for key, value in node.items()}

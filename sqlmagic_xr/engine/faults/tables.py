@@ -47,7 +47,7 @@ class EngineTables:
         return {} if found is None else found.columns
 
     def positive_zeros(self, name: tuple[str, ...], column: str) -> bool:
-        """Whether a column is known to hold no -0.0: coordinates lose it when their table is registered."""
+        """Whether a column is known to hold no -0.0: coordinates lose it when their table is made."""
         found = self._find(name)
         return found is not None and column in found.coordinates
 
@@ -66,10 +66,11 @@ class EngineTables:
             schema = self._context.tables.schema(name) if shown is None else Table(shown).schema
             if schema is None:
                 return None
-            dataset = self._context.tables.dataset(name) if shown is None else None
-            dims = frozenset() if dataset is None else frozenset(str(dim) for dim in dataset.dims)
+            grid = self._context.tables.grid(name) if shown is None else None
+            columns = {} if grid is None else grid.columns
+            coordinates = frozenset(n for n, column in columns.items() if column.cells is not None)
             found = _of_schema(name, schema)
-            known = self._known[name] = _Known(standing, found.relation, found.columns, dims)
+            known = self._known[name] = _Known(standing, found.relation, found.columns, coordinates)
         return known
 
 

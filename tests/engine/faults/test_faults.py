@@ -35,9 +35,9 @@ def plain(table):
 
 
 def as_number(value):
-    if isinstance(value, bool) or value is None:
+    if isinstance(value, (bool, str)) or value is None:
         return value
-    return "nan" if isinstance(value, float) and math.isnan(value) else float(value)
+    return "nan" if isinstance(value, float) and math.isnan(value) else float(value) + 0.0
 
 
 def expected(rows):

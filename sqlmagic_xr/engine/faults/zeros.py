@@ -1,0 +1,225 @@
+"""The engine takes -0.0 for less than 0.0: where real numbers are compared, joined or grouped, 0.0 is added to them.
+
+A sum of -0.0 and 0.0 is 0.0, and every other number stays what it is. A comparison with a number that is not zero needs
+nothing; one with zero only takes the sign of the zero that is right, so that rows and chunks are still left out by it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from ...errors import SqlError
+from ...sql.expression import Column, from_tree
+from ...sql.scope import Scope
+from ...sql.syntax import Tree
+from .groups import Groups
+from .layers import Rules, rewritten
+from .pieces import arguments, bare, filled, function_name, number, with_arguments
+from .types import Tables, has_negative_zero, kind_of, widest
+
+_NOT_ZERO = r"(?!\s*[-+(]*\s*(?:0*\.?0*[1-9]|'))"
+SIGNS = (
+    rf"(?:=|<>|!=|<=|>=|<(?![=>])|(?<![<])>(?!=)){_NOT_ZERO}|\bBETWEEN\b|\bIN\s*\(|\bGROUP\s+BY\b|\bDISTINCT\b|\bOVER\b"
+    r"|\bUNION\b(?!\s+ALL)|\bINTERSECT\b|\bEXCEPT\b|\bUSING\b|\bNATURAL\b|\bNULLIF\b|\bCASE\s+(?!WHEN)|\bORDER\s+BY\b[^)]*,"
+)
+
+_MIRRORED = {"Lt": "Gt", "LtEq": "GtEq", "Gt": "Lt", "GtEq": "LtEq"}
+_BELOW = ("Lt", "GtEq")  # what -0.0 is the right side of
+_EQUAL = ("Eq", "NotEq", "Spaceship")
+_ZEROS = {pa.float64(): "0.0", pa.float32(): "CAST(0 AS REAL)", pa.float16(): "arrow_cast(0, 'Float16')"}
+
+
+def signless(tree: Tree, tables: Tables) -> Tree:
+    """The tree with comparisons, joins, groups and windows to which -0.0 and 0.0 are one number.
+
+    >>> import pyarrow as pa
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> from .tables import Given
+    >>> tables = Given({"d": {"i": pa.int64(), "x": pa.float64(), "y": pa.float64()}})
+    >>> def show(sql):
+    ...     print(to_sql(signless(parse_one(sql).tree, tables)))
+    >>> show("SELECT i FROM d WHERE x = 0 AND x < 0 AND x > 5 AND i = 0 AND x = y")
+    SELECT i FROM d WHERE (x + 0.0) = 0 AND x < -0.0 AND x > 5 AND i = 0 AND (x + 0.0) = (y + 0.0)
+    >>> show("SELECT x, count(*) AS n FROM d GROUP BY x, i")
+    SELECT (x + 0.0) AS x, count(*) AS n FROM d GROUP BY (x + 0.0), i
+    """
+    pass_ = _Zeros(tables)
+    groups = pass_.groups = Groups(pass_.plus, tree)
+    return rewritten(tree, tables, Rules(pass_.expression, groups.select, groups.query))
+
+
+class _Zeros:
+    groups: Groups
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def plus(self, tree: Tree, scope: Scope) -> Tree | None:
+        """An expression that may be -0.0, with 0.0 added; None for any other."""
+        if number(tree) is not None:
+            return filled("0.0") if number(tree) == 0 and _is_negative(tree) else None
+        expression = from_tree(tree)
+        kind = kind_of(expression, scope, self._tables)
+        if kind not in _ZEROS or not has_negative_zero(expression, scope, self._tables):
+            return None
+        return filled(f"(X + {_ZEROS[kind]})", X=bare(tree))
+
+    def expression(self, node: dict[str, Any], scope: Scope) -> Tree | None:
+        """A node that compares, in place of which something else stands; None for any other."""
+        kind = next(iter(node), "")
+        if kind == "BinaryOp" and node[kind]["op"] in (*_MIRRORED, *_EQUAL):
+            return self._comparison(node[kind], scope)
+        if kind == "Between":
+            return self._between(node[kind], scope)
+        if kind == "InList":
+            return self._in_list(node[kind], scope)
+        if kind in ("IsDistinctFrom", "IsNotDistinctFrom"):
+            sides = self._all(node[kind], scope)
+            return None if sides is None else {kind: sides}
+        if kind == "Case" and node[kind]["operand"] is not None:
+            return self._case(node[kind], scope)
+        if kind == "InSubquery":
+            return self._in_subquery(node[kind], scope)
+        if "partition_by" in node and "window_frame" in node:
+            return self._window(node, scope)
+        return self._function(node, scope)
+
+    def _all(self, trees: Any, scope: Scope) -> list[Tree] | None:
+        """Expressions that are compared with one another; None where nothing is to be done."""
+        values = [number(tree) for tree in trees]
+        if any(values) or not self._real(trees, scope):
+            return None
+        new = [self.plus(tree, scope) or tree for tree in trees]
+        own = self._own_beside_outer(trees, scope)
+        if own is not None and new[own] is not trees[own]:
+            # The engine answers a scalar subquery only where its own side is a column.
+            column = from_tree(trees[own])
+            if isinstance(column, Column) and self.groups.keep_column(column, scope):
+                new[own] = trees[own]
+                return new
+        return new if any(a is not b for a, b in zip(new, trees, strict=True)) else None
+
+    def _own_beside_outer(self, trees: Any, scope: Scope) -> int | None:
+        """Which of two columns is a relation's of this FROM, where the other is of a query around it."""
+        if len(trees) != 2 or scope.outer is None:
+            return None
+        owned = []
+        for tree in trees:
+            column = from_tree(tree)
+            try:
+                owned.append(isinstance(column, Column) and scope.owns(scope.resolve(column.path)[0]))
+            except SqlError:
+                return None
+        return owned.index(True) if sorted(owned) == [False, True] else None
+
+    def _real(self, trees: Any, scope: Scope) -> bool:
+        kind = widest([kind_of(from_tree(tree), scope, self._tables) for tree in trees])
+        return kind is not None and pt.is_floating(kind)
+
+    def _comparison(self, body: Tree, scope: Scope) -> Tree | None:
+        left, right, op = body["left"], body["right"], body["op"]
+        zero = "right" if number(right) == 0 else "left" if number(left) == 0 else None
+        if op in _MIRRORED and zero is not None:
+            other = left if zero == "right" else right
+            towards = op if zero == "right" else _MIRRORED[op]
+            negative = towards in _BELOW
+            if number(other) is not None or _is_negative(body[zero]) == negative:
+                return None
+            if negative and not self._real([other], scope):
+                return None
+            return {"BinaryOp": {**body, zero: filled("-0.0" if negative else "0.0")}}
+        if "Tuple" in left and "Tuple" in right:
+            return self._tuples(left["Tuple"], right["Tuple"], op, scope)
+        sides = self._all([left, right], scope)
+        return None if sides is None else {"BinaryOp": {**body, "left": sides[0], "right": sides[1]}}
+
+    def _tuples(self, left: list[Tree], right: list[Tree], op: str, scope: Scope) -> Tree | None:
+        """``(a, b) = (c, d)``, pair by pair: the engine takes only names and literals in parentheses."""
+        if op not in _EQUAL or len(left) != len(right) or not (self._each(left, scope) or self._each(right, scope)):
+            return None
+        pairs = [{"BinaryOp": {"left": a, "op": "Eq", "right": b}} for a, b in zip(left, right, strict=True)]
+        whole = self._comparison(pairs[0]["BinaryOp"], scope) or pairs[0]
+        for pair in pairs[1:]:
+            whole = filled("A AND B", A=whole, B=self._comparison(pair["BinaryOp"], scope) or pair)
+        return filled("(NOT X)" if op == "NotEq" else "(X)", X=whole)
+
+    def _between(self, body: Tree, scope: Scope) -> Tree | None:
+        parts = [body[key] for key in ("expr", "low", "high")]
+        values = [number(part) for part in parts]
+        if all(values[1:]) or not self._real(parts, scope):
+            return None
+        low = filled("-0.0") if values[1] == 0 else self.plus(parts[1], scope) or parts[1]
+        high = filled("0.0") if values[2] == 0 else self.plus(parts[2], scope) or parts[2]
+        # Against zeros of the right signs the value itself will do.
+        same = all(value is not None for value in values[1:])
+        expr = parts[0] if same else self.plus(parts[0], scope) or parts[0]
+        if not same and values[1] == 0:
+            low = filled("0.0")
+        return {"Between": {**body, "expr": expr, "low": low, "high": high}}
+
+    def _in_list(self, body: Tree, scope: Scope) -> Tree | None:
+        values = [number(member) for member in body["list"]]
+        if all(values) or not self._real([body["expr"]], scope):
+            return None
+        members = [
+            filled("0.0") if value == 0 else self.plus(member, scope) or member
+            for member, value in zip(body["list"], values, strict=True)
+        ]
+        return {"InList": {**body, "expr": self.plus(body["expr"], scope) or body["expr"], "list": members}}
+
+    def _case(self, body: Tree, scope: Scope) -> Tree | None:
+        conditions = [branch["condition"] for branch in body["conditions"]]
+        if all(number(condition) for condition in conditions) or not self._real([body["operand"]], scope):
+            return None
+        branches = [{**b, "condition": self.plus(b["condition"], scope) or b["condition"]} for b in body["conditions"]]
+        operand = self.plus(body["operand"], scope) or body["operand"]
+        return {"Case": {**body, "operand": operand, "conditions": branches}}
+
+    def _in_subquery(self, body: Tree, scope: Scope) -> Tree | None:
+        query = body["subquery"]
+        if not self._real([body["expr"]], scope):
+            return None
+        value = self.plus(body["expr"], scope) or body["expr"]
+        select = query["body"].get("Select")
+        item = select["projection"][0] if select is not None and len(select["projection"]) == 1 else {}
+        key = "UnnamedExpr" if "UnnamedExpr" in item else None
+        if key is None:
+            return {"InSubquery": {**body, "expr": value}}
+        body_ = {"Select": {**select, "projection": [{key: filled("X + 0.0", X=item[key])}]}}
+        return {"InSubquery": {**body, "expr": value, "subquery": {**query, "body": body_}}}
+
+    def _window(self, node: dict[str, Any], scope: Scope) -> Tree | None:
+        keys = [self.plus(key, scope) or key for key in node["partition_by"]]
+        order = [{**key, "expr": self.plus(key["expr"], scope) or key["expr"]} for key in node["order_by"]]
+        pairs = [*zip(keys, node["partition_by"], strict=True)]
+        pairs += [(a["expr"], b["expr"]) for a, b in zip(order, node["order_by"], strict=True)]
+        if all(a is b for a, b in pairs):
+            return None
+        return {**node, "partition_by": keys, "order_by": order}
+
+    def _function(self, node: dict[str, Any], scope: Scope) -> Tree | None:
+        name = function_name(node)
+        if name == "nullif" or (name and _is_distinct(node)):
+            args = self._all(arguments(node), scope) if name == "nullif" else self._each(arguments(node), scope)
+            return None if args is None else with_arguments(node, args)
+        return None
+
+    def _each(self, trees: list[Tree], scope: Scope) -> list[Tree] | None:
+        new = [self.plus(tree, scope) or tree for tree in trees]
+        return new if any(a is not b for a, b in zip(new, trees, strict=True)) else None
+
+
+def _is_negative(zero: Tree) -> bool:
+    """Whether a zero as written is -0.0; ``-0`` is an integer, that has no sign."""
+    inner = bare(zero)
+    if "UnaryOp" not in inner or inner["UnaryOp"]["op"] != "Minus":
+        return False
+    return not str(bare(inner["UnaryOp"]["expr"])["Value"]["value"]["Number"][0]).isdigit()
+
+
+def _is_distinct(node: Tree) -> bool:
+    args = node["Function"]["args"]
+    return "List" in args and bool(args["List"]["duplicate_treatment"] == "Distinct")
