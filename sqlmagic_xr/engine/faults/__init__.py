@@ -8,9 +8,9 @@ as soon as the engine has mended one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datafusion import SessionContext
 
@@ -55,6 +55,7 @@ WORKAROUNDS = (
 """In their order: subqueries are written anew before what stands in them is looked at, types are asked for last."""
 
 _PATTERNS = [(re.compile(w.signs, re.IGNORECASE), w.rewrite) for w in WORKAROUNDS]
+_REMEMBERED = 256  # statements; a notebook has fewer, and a text that differs each time is not worth more
 _INTEGERS = re.compile(integers.SIGNS, re.IGNORECASE)
 _ANY = re.compile("|".join(w.signs for w in WORKAROUNDS), re.IGNORECASE)
 
@@ -86,13 +87,22 @@ class Mending:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tables = EngineTables(context)
+        self._done: dict[str, tuple[Mapping[tuple[str, ...], Any], Tree | None]] = {}
 
     def mended(self, tree: Tree, sql: str) -> Tree:
         """A statement's tree as the engine shall plan it; ``tree`` itself where nothing is to be mended."""
         if not _ANY.search(sql):
             return tree
-        after = rewritten(tree, sql, self._tables)
-        return tree if after is tree else named(after, tree, self._names)
+        known = self._done.get(sql)
+        if known is not None and all(self._tables.standing(name) is was for name, was in known[0].items()):
+            return tree if known[1] is None else known[1]
+        with self._tables.noting() as asked:
+            after = rewritten(tree, sql, self._tables)
+        after = tree if after is tree else named(after, tree, self._names)
+        if len(self._done) >= _REMEMBERED:
+            self._done.clear()
+        self._done[sql] = (asked, None if after is tree else after)
+        return after
 
     def widened(self, tree: Tree, sql: str) -> Tree:
         """A statement's tree with integers that do not wrap around, for every executor; see :mod:`.integers`."""

@@ -37,6 +37,10 @@ def walked(node: Tree, query: Query, rules: Rules) -> Tree:
     return _Walk(rules).query(node, query)
 
 
+_BARREN = frozenset(["span", "select_token", "wildcard_token", "name", "alias", "quote_style"])
+"""What no expression stands in."""
+
+
 class _Walk:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -63,8 +67,15 @@ class _Walk:
         return node if inner is body["subquery"] else {"Derived": {**body, "subquery": inner}}
 
     def _children(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
-        new = {key: value if key == "span" else self.visit(value, scope) for key, value in node.items()}
-        return node if all(new[key] is node[key] for key in node) else new
+        new = None
+        for key, value in node.items():
+            if not value or key in _BARREN or not isinstance(value, (dict, list, tuple)):
+                continue
+            changed = self.visit(value, scope)
+            if changed is not value:
+                new = {**node} if new is None else new
+                new[key] = changed
+        return node if new is None else new
 
     def query(self, node: dict[str, Any], query: Query) -> Tree:
         changes: dict[str, Any] = {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,28 @@ class EngineTables:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._known: dict[tuple[str, ...], _Known] = {}
+        self._asked: dict[tuple[str, ...], Any] = {}
+
+    @contextmanager
+    def noting(self) -> Iterator[Mapping[tuple[str, ...], Any]]:
+        """Within this block the tables that are asked for are noted: name -> what stands for its columns."""
+        before, self._asked = self._asked, {}
+        try:
+            yield self._asked
+        finally:
+            self._asked = before
+
+    def standing(self, name: tuple[str, ...]) -> Any:
+        """What stands for a table's columns: another object as soon as they may be others."""
+        store = self._context.store
+        shown = store.schema.shown(name[-1]) if len(name) == 1 else None
+        if shown is not None:
+            return shown
+        entry = store.entries().get(name[0]) if len(name) == 1 else None
+        if isinstance(entry, Version):
+            return entry.definition
+        # What a view reads may be other tables at any time.
+        return object() if isinstance(entry, View) else self._context.tables.standing(name)
 
     def relation(self, name: tuple[str, ...]) -> Relation | None:
         """The table or view of that name, or None."""
@@ -52,6 +75,8 @@ class EngineTables:
         return found is not None and column in found.coordinates
 
     def _find(self, name: tuple[str, ...]) -> _Known | None:
+        if name not in self._asked:
+            self._asked[name] = self.standing(name)
         store = self._context.store
         shown = store.schema.shown(name[-1]) if len(name) == 1 else None
         entry = store.entries().get(name[0]) if len(name) == 1 and shown is None else None
