@@ -87,13 +87,13 @@ class _Zeros:
             return self._window(node, scope)
         return self._function(node, scope)
 
-    def _all(self, trees: Any, scope: Scope) -> list[Tree] | None:
+    def _all(self, trees: Any, scope: Scope, *, joins: bool = False) -> list[Tree] | None:
         """Expressions that are compared with one another; None where nothing is to be done."""
         values = [number(tree) for tree in trees]
         if any(values) or not self._real(trees, scope):
             return None
         new = [self.plus(tree, scope) or tree for tree in trees]
-        own = self._own_beside_outer(trees, scope)
+        own = self._own_beside_outer(trees, scope) if joins else None
         if own is not None and new[own] is not trees[own]:
             # The engine answers a scalar subquery only where its own side is a column.
             column = from_tree(trees[own])
@@ -133,7 +133,7 @@ class _Zeros:
             return {"BinaryOp": {**body, zero: filled("-0.0" if negative else "0.0")}}
         if "Tuple" in left and "Tuple" in right:
             return self._tuples(left["Tuple"], right["Tuple"], op, scope)
-        sides = self._all([left, right], scope)
+        sides = self._all([left, right], scope, joins=op == "Eq")
         return None if sides is None else {"BinaryOp": {**body, "left": sides[0], "right": sides[1]}}
 
     def _tuples(self, left: list[Tree], right: list[Tree], op: str, scope: Scope) -> Tree | None:
