@@ -44,8 +44,9 @@ def refuse_unread(statement: Statement) -> None:
         if words[3:4] != ["SELECT"]:
             raise statement.place(UnsupportedError("PREPARE takes a SELECT", hint="Use parameters: :name or $name."))
         return
-    harmless = words[0] in ("COPY", "SHOW") or words[:2] in (["CREATE", "EXTERNAL"], ["CREATE", "UNBOUNDED"])
-    explains = words[0] == "EXPLAIN" and not _CHANGES.intersection(words)
+    first = words[0] if words else ""  # a statement may be of nothing but parentheses
+    harmless = first in ("COPY", "SHOW") or words[:2] in (["CREATE", "EXTERNAL"], ["CREATE", "UNBOUNDED"])
+    explains = first == "EXPLAIN" and not _CHANGES.intersection(words)
     if not (harmless or explains):
         raise error
     if explains and statement.has_effects:

@@ -132,9 +132,19 @@ def _ambiguous(match: re.Match[str], known: Known) -> Finding:
 
 def _unnamed(match: re.Match[str], known: Known) -> Finding:
     name = _parts(match["name"])
-    hint = "Give the query behind FROM or JOIN a name: (SELECT ...) AS q."
-    return Finding(UnknownNameError, f"{name[-1]} is in a table and in a query without a name", hint,
+    hint = "Give one of them another name (... AS name), or the query in FROM that it comes from: (SELECT ...) AS q."
+    return Finding(UnknownNameError, f"two columns are named {name[-1]}", hint,
                    lambda k, n: _names(k, n)[-1:] == name[-1:])  # fmt: skip
+
+
+def _twice(match: re.Match[str], known: Known) -> Finding:
+    """The engine tells the expression, and the name where it has one."""
+    expression, _, name = match["what"].rpartition(" AS ")
+    hint = "Give one of them another name: ... AS name."
+    if expression:
+        return Finding(UnknownNameError, f"two columns are named {name}", hint, word=_parts(name)[-1])
+    return Finding(UnknownNameError, f"two columns are named {_sql_types(name)}", hint,
+                   lambda k, n: _names(k, n)[-1:] == _parts(name)[-1:])  # fmt: skip
 
 
 def _unknown_table(match: re.Match[str], known: Known) -> Finding:
@@ -267,6 +277,7 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] 
         (r"^Ambiguous reference to (?:un)?qualified field (?P<name>\S+)", _ambiguous),
         (r"^Schema contains qualified field name (?P<name>\S+) and unqualified field name \S+ which would be ambiguous",
          _unnamed),
+        (r'^Projections require unique expression names but the expression "(?P<what>.*?)" at position', _twice),
         (r"^table function '(?P<name>[^']+)' not found", _unknown_function),
         (r"^table '(?P<name>[^']+)' not found", _unknown_table),
         (r"^No table named '(?P<name>[^']+)'", _unknown_table),

@@ -161,7 +161,8 @@ def _merged(first: XSqlOptions, second: XSqlOptions) -> XSqlOptions:
 
 def _read_file(name: str) -> str:
     try:
-        return Path(name).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise UsageError(f"{name} cannot be read: {reason}") from error
+        return Path(name).expanduser().read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} cannot be read: it is not UTF-8", hint="Save it as UTF-8.") from error
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror}") from error

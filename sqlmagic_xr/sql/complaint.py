@@ -63,6 +63,9 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
         span = Span(complaint.line, complaint.column, complaint.line, complaint.column + width)
     what = complaint.what.replace("Expected: ", "expected ")
     what = what.replace(", found: EOF", ", found the end of the statement").replace(", found: ", ", found ")
+    if what == "recursion limit exceeded":
+        hint = "Give what is inside a name: WITH q AS (SELECT ...)."
+        return ParseError("this is nested too deeply to be read", text=script, span=span, hint=hint)
     meant = _meant(script, start, text, span)
     if meant is not None:
         token, keyword = meant

@@ -88,7 +88,7 @@ class Parameters:
         values = {**self._given, "k": generation, "step": generation, "next_step": generation + 1, "seed": self.seed}
         if self._random:
             # A generator for each step, so that a run that is continued draws what an uninterrupted one would have.
-            values["random"] = float(np.random.default_rng([self.seed, generation]).random())
+            values["random"] = float(np.random.default_rng(_entropy(self.seed, generation)).random())
         for name, expression in self._schedule.items():
             values[name] = _scalar(name, expression, values)
         return values
@@ -122,3 +122,8 @@ def _scalar(name: str, expression: Expression, values: Mapping[str, Any]) -> Any
     if value is None:
         raise UsageError(f"the schedule of {name} gives no value at step {values['step']}")
     return value
+
+
+def _entropy(seed: int, generation: int) -> list[int]:
+    """What the draw of a generation begins from; NumPy takes no negative numbers, and generations may be some."""
+    return [seed, generation] if generation >= 0 else [seed, -generation, 1]

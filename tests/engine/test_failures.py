@@ -71,8 +71,14 @@ CASES = [
      "Write which one: its table's name or alias and a dot before it (t.a)."),
     ("SELECT 1 FROM params p JOIN d USING (a) WHERE a > 1", NAMES, "a is in more than one table", "a",
      "Write which one: its table's name or alias and a dot before it (t.a)."),
-    ("SELECT b FROM params JOIN (SELECT 1 AS a) USING (a)", NAMES, "a is in a table and in a query without a name", "a",
-     "Give the query behind FROM or JOIN a name: (SELECT ...) AS q."),
+    ("SELECT b FROM params JOIN (SELECT 1 AS a) USING (a)", NAMES, "two columns are named a", "a",
+     "Give one of them another name (... AS name), or the query in FROM that it comes from: (SELECT ...) AS q."),
+    ("SELECT a, b AS a FROM params", NAMES, "two columns are named a", "a",
+     "Give one of them another name (... AS name), or the query in FROM that it comes from: (SELECT ...) AS q."),
+    ("SELECT a AS c, b AS c FROM params", NAMES, "two columns are named c", "c",
+     "Give one of them another name: ... AS name."),
+    ("SELECT * FROM (SELECT 1 AS c, 2 AS c) AS q", NAMES, "two columns are named c", "c",
+     "Give one of them another name: ... AS name."),
     ("SELECT sume(a) FROM params", NAMES, "there is no function sume", "sume", "Did you mean `sum`?"),
     ("SELECT * FROM gen(1)", NAMES, "there is no function gen", "gen",
      "See the functions there are with SHOW FUNCTIONS."),
@@ -246,3 +252,13 @@ def test_a_timestamp_out_of_range_is_named():
     for value in ("'9999-01-01'", "DATE '9999-01-01'", "arrow_cast('9999-01-01', 'Timestamp(Second, None)')"):
         with pytest.raises(errors.TypeMismatchError, match=r"`t\.s` is TIMESTAMP and cannot hold '9999-01-01"):
             context.script(f"INSERT INTO t SELECT {value}")
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 50, "(\n" * 50, "SELECT " + "(" * 400, "SELECT " + "(" * 400 + "1" + ")" * 400, "1", "'a'", "((1"]
+)
+def test_what_is_no_statement_is_a_short_parser_error(text):
+    for run in (Context().sql, Context().script):
+        with pytest.raises(errors.ParseError) as caught:
+            run(text)
+        assert len(str(caught.value).split("\n")) <= 4

@@ -100,6 +100,15 @@ def test_of_several_statements_the_last_rows_are_kept(notebook):
     assert notebook.names["x"].to_pandas()["a"].tolist() == [2]
 
 
+def test_a_file_may_begin_with_a_mark_and_must_be_utf_8(notebook, tmp_path):
+    (tmp_path / "marked.sql").write_bytes(b"\xef\xbb\xbfSELECT 'caf\xc3\xa9' AS a")
+    notebook("x = %xsql -f marked.sql")
+    assert notebook.names["x"].to_pandas().a.tolist() == ["café"]
+    (tmp_path / "wide.sql").write_text("SELECT 1 AS a", encoding="utf-16")
+    with pytest.raises(errors.UsageError, match=r"wide\.sql cannot be read: it is not UTF-8"):
+        notebook("%xsql -f wide.sql")
+
+
 def test_a_file_runs(notebook, tmp_path):
     (tmp_path / "query.sql").write_text("SELECT 1 AS a;\nSELECT 2 AS a")
     assert len(notebook("%xsql -f query.sql").data) == 2

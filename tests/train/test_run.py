@@ -452,3 +452,15 @@ def test_an_error_in_a_later_step_says_how_far_the_run_had_come(ctx, rows):
         ctx.train(cell, steps=5)
     assert caught.value.lines()[-1] == "The run had made 2 steps; `params` stands at step 2."
     assert len(rows()) == 3
+
+
+@pytest.mark.parametrize("executor", ["auto", "relational"])
+def test_generations_may_be_negative(ctx, executor):
+    ctx.script("DELETE FROM params; INSERT INTO params VALUES (-3, 1.0, 0.0)")
+    cell = "INSERT INTO params SELECT :next_step, a / 2, :random FROM params WHERE step = :step"
+    run = ctx.train(cell, steps=5, seed=7, executor=executor)
+    assert run.status == "done"
+    found = ctx.script("SELECT step, a, b FROM params ORDER BY step")[0].to_arrow_table().to_pydict()
+    assert found["step"] == [-3, -2, -1, 0, 1, 2]
+    assert found["a"] == [1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125]
+    assert len(set(found["b"])) == 6, "each generation draws a number of its own"
