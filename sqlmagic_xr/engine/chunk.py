@@ -36,8 +36,8 @@ class Home(Protocol):
 
     kept: Any
 
-    def read(self, column: int | None = None) -> pa.RecordBatch:
-        """All rows, of all columns or of one."""
+    def read(self, columns: Sequence[int] | None = None) -> pa.RecordBatch:
+        """All rows, of all columns or of some."""
 
 
 class Bounds(NamedTuple):
@@ -100,10 +100,14 @@ class Chunk:
 
     def column(self, place: int) -> pa.Array:
         """The values of one column; of rows that only a file has no other is read."""
+        return self.columns([place]).column(0)
+
+    def columns(self, places: Sequence[int]) -> pa.RecordBatch:
+        """The values of some columns; of rows that only a file has no others are read, and they stay there."""
         home = self.home
         if home is not None and self._batch is None and not self.drafts:
-            return home.read(place).column(0)
-        return self.batch.column(place)
+            return home.read(places)
+        return self.batch.select(list(places))
 
     def behind(self, skip: int) -> pa.RecordBatch:
         """The rows behind the first ``skip``; drafts are left as they are, for the sake of who adds to them."""

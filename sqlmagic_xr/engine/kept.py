@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -42,10 +42,10 @@ class Place:
     def __init__(self, database: Database, kept: Kept, start: int, rows: int) -> None:
         self._database, self.kept, self._start, self._rows = database, kept, start, rows
 
-    def read(self, column: int | None = None) -> pa.RecordBatch:
-        """All rows, of all columns or of one."""
+    def read(self, columns: Sequence[int] | None = None) -> pa.RecordBatch:
+        """All rows, of all columns or of some."""
         stop = self._start + self._rows
-        return self._database.read(self.kept.kept_as, self.kept.schema, self._start, stop, column)
+        return self._database.read(self.kept.kept_as, self.kept.schema, self._start, stop, columns)
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ def _stretches(version: Version, places: list[Ranges]) -> list[Stretch]:
                 if bounds.high < allowed.low or bounds.low > allowed.high:
                     start, stop = 0, 0
                 elif bounds.ascending:
-                    values = chunk.batch.column(indices[name]).to_numpy(zero_copy_only=False)
+                    values = chunk.column(indices[name]).to_numpy(zero_copy_only=False)
                     # A number of the column's own type, or searchsorted would copy the whole column to another.
                     if allowed.low > bounds.low:
                         start = max(start, int(np.searchsorted(values, values.dtype.type(allowed.low), "left")))

@@ -8,6 +8,8 @@ A plan keeps the version that it was made with: a DataFrame that is run later sh
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +18,10 @@ from typing import Any
 import pyarrow as pa
 from datafusion import SessionContext
 from datafusion.catalog import SchemaProvider, Table
+from xarray_sql._native import LazyArrowStreamTable
 
 from ..errors import UsageError
+from .chunk import Chunk
 from .reserved import refuse_reserved
 from .scratch import Version
 from .transaction import Entries, Entry, View
@@ -194,9 +198,52 @@ def provider_of(version: Version) -> Any:
     """The whole of a version as a table of DataFusion's."""
     found = version.providers.get("whole")
     if found is None:
-        found = provider([c.batch for c in version.chunks], version.definition.schema)
+        absent = sum(chunk.nbytes for chunk in version.chunks if not chunk.resident)
+        if absent > STREAMED:
+            found = _streamed(version)
+        else:
+            found = provider([c.batch for c in version.chunks], version.definition.schema)
         version.providers["whole"] = found
     return found
+
+
+STREAMED = 64 * 2**20
+"""Bytes of rows that only a file has, from which on a query reads them a chunk at a time; fewer come whole."""
+
+
+def _streamed(version: Version) -> Any:
+    """A version as a table of DataFusion's that reads it a chunk at a time.
+
+    It has a few partitions of chunks that follow each other: all of them are read at once, each a chunk at a time, and
+    there are as many as there are threads, so that DataFusion does not deal the rows out anew and they keep an order.
+    """
+    chunks = version.chunks
+    parts = min(len(chunks), max(8, os.cpu_count() or 1))
+    ends = [len(chunks) * number // parts for number in range(parts + 1)]
+    groups = [chunks[start:stop] for start, stop in itertools.pairwise(ends)]
+    schema = version.definition.schema
+    found: list[tuple[Any, dict[str, Any], int]] = [(_reading(g, schema), {}, sum(c.rows for c in g)) for g in groups]
+    return LazyArrowStreamTable(iter(found), schema)
+
+
+def _reading(chunks: Sequence[Chunk], schema: pa.Schema) -> Callable[[list[str] | None], pa.RecordBatchReader]:
+    def read(names: list[str] | None) -> pa.RecordBatchReader:
+        places = [schema.get_field_index(name) for name in (schema.names if names is None else names)]
+        fields = pa.schema([schema.field(place) for place in places])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for chunk in chunks:
+                rows = chunk.columns(places)
+                for start in range(0, chunk.rows, _BATCH):
+                    yield pa.RecordBatch.from_arrays(rows.slice(start, _BATCH).columns, schema=fields)
+
+        return pa.RecordBatchReader.from_batches(fields, batches())
+
+    return read
+
+
+_BATCH = 8192
+"""Rows that DataFusion is given at a time, as it takes them itself."""
 
 
 def provider(batches: Sequence[pa.RecordBatch], schema: pa.Schema, *, partitions: int = 1) -> Any:

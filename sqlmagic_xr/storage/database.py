@@ -138,7 +138,7 @@ class Database:
         duckdb = _duckdb()
         try:
             # One thread: the loop whose rows are written needs the other core.
-            return duckdb.connect(str(self.path), config={"threads": 1})
+            return duckdb.connect(str(self.path), config={"threads": 1, "preserve_insertion_order": True})
         except duckdb.Error as error:
             raise self.failure("opened", error) from error
 
@@ -184,17 +184,20 @@ class Database:
             self._transact(lambda run: run(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name} ORDER BY rowid"))
         return int(count)
 
-    def read(self, kept_as: str, schema: pa.Schema, start: int, stop: int, column: int | None = None) -> pa.RecordBatch:
-        """Rows ``start`` to ``stop`` of a DuckDB table, of all columns or of one.
+    def read(
+        self, kept_as: str, schema: pa.Schema, start: int, stop: int, columns: Sequence[int] | None = None
+    ) -> pa.RecordBatch:
+        """Rows ``start`` to ``stop`` of a DuckDB table, of all columns or of some.
 
         Raises:
             StorageError: they cannot be read, or are not there.
         """
         names = file_names(schema.names)
-        places = range(len(names)) if column is None else [column]
-        listed = ", ".join(_quoted(names[place]) for place in places)
+        places = range(len(names)) if columns is None else columns
+        listed = ", ".join(_quoted(names[place]) for place in places) or "rowid"
         # Row numbers count from 0 without a gap: a table of ours is added to or made anew, and loses no row between.
-        text = f"SELECT {listed} FROM {_quoted(kept_as)} WHERE rowid >= {start} AND rowid < {stop} ORDER BY rowid"
+        # They come in their order, which DuckDB preserves; to sort them takes twice the time.
+        text = f"SELECT {listed} FROM {_quoted(kept_as)} WHERE rowid BETWEEN {start} AND {stop - 1}"
         with self.lock, self._explained("read"):
             cursor = self._connection.cursor()
             try:
@@ -203,6 +206,8 @@ class Database:
                 cursor.close()
         if found.num_rows != stop - start:
             raise StorageError(f"{self.path.name} has lost rows of `{kept_as}`: {found.num_rows} of {stop - start}")
+        if not places:  # rows that are only counted
+            return pa.RecordBatch.from_struct_array(pa.array([{}] * found.num_rows, pa.struct([])))
         fields = [schema.field(place) for place in places]
         arrays = [from_file(_single(values), field.type) for values, field in zip(found.columns, fields, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))

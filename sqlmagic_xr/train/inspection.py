@@ -164,7 +164,7 @@ def _appended(before: Version, after: Version) -> Chunks | None:
 
 
 def _without_nulls(chunk: Chunk, place: int) -> bool:
-    return bool(chunk.drafts) or not chunk.batch.column(place).null_count
+    return bool(chunk.drafts) or not chunk.column(place).null_count
 
 
 def _last_rows(before: Version, after: Version, place: int) -> Iterator[pa.Array]:
@@ -173,7 +173,7 @@ def _last_rows(before: Version, after: Version, place: int) -> Iterator[pa.Array
     for chunk in reversed(after.chunks):
         if missing <= 0:
             return
-        yield chunk.batch.column(place).slice(max(chunk.rows - missing, 0))
+        yield chunk.column(place).slice(max(chunk.rows - missing, 0))
         missing -= chunk.rows
 
 
@@ -184,7 +184,7 @@ def _may_be_infinite(kind: pa.DataType) -> bool:
 def _not_finite(chunk: Chunk, place: int) -> list[float]:
     if chunk.drafts:
         return [value for cells in chunk.numbers(place) for value in _not_finite_of(cells)]
-    column = chunk.batch.column(place)
+    column = chunk.column(place)
     if pa.types.is_list(column.type):
         column = column.flatten()
     if column.null_count:

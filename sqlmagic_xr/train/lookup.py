@@ -35,8 +35,9 @@ def rows_where(version: Version, keys: Sequence[Key]) -> list[pa.RecordBatch]:
 
 def _of_chunk(chunk: Chunk, places: Sequence[tuple[int, int | str]]) -> pa.RecordBatch | None:
     for place, value in places:
-        # What is one value in all rows of each draft is known without writing the rows out.
-        known = chunk.bounds(place) if chunk.constant(place) else None
+        # What is one value in all rows of each draft is known without writing the rows out; and what only a file has
+        # is not read for the sake of rows that it has not.
+        known = chunk.bounds(place) if chunk.constant(place) or not chunk.resident else None
         if known is not None and not known.low <= value <= known.high:
             return None
     batch, scan = chunk.batch, []
@@ -69,7 +70,7 @@ def extreme(version: Version, column: str, which: Literal["max", "min"]) -> int 
 def has_nulls(version: Version, column: str) -> bool:
     """Whether some row has NULL there."""
     place = version.definition.names.index(column)
-    return any(not chunk.drafts and chunk.batch.column(place).null_count for chunk in version.chunks)
+    return any(not chunk.drafts and chunk.column(place).null_count for chunk in version.chunks)
 
 
 Environment = Mapping[str, Any]

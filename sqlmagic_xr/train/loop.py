@@ -197,7 +197,7 @@ class Training:
 
     def _make_curves(self, version: Version) -> list[Curve]:
         place = self._trajectory.place(version)
-        whole = not self._task.appends or any(c.batch.column(place).null_count for c in version.chunks)
+        whole = not self._task.appends or any(c.column(place).null_count for c in version.chunks)
         first = self._trajectory.first(version)
         return [
             Curve(

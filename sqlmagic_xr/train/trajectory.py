@@ -72,7 +72,7 @@ class Trajectory:
 
 def _steps(chunk: Chunk, place: int) -> npt.NDArray[Any]:
     """The step of each row; NaN where it is NULL."""
-    return np.asarray(chunk.batch.column(place).to_numpy(zero_copy_only=False))
+    return np.asarray(chunk.column(place).to_numpy(zero_copy_only=False))
 
 
 def trajectory_of(task: Task, version: Version) -> Trajectory:

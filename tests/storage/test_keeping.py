@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.engine import chunk, keeper
+from sqlmagic_xr.engine import chunk, keeper, schema
 from sqlmagic_xr.engine.described import described
 from sqlmagic_xr.errors import ConstraintError, StorageError, UnsupportedError
 
@@ -162,11 +162,11 @@ def test_a_large_history_is_read_where_it_is_asked(opened, monkeypatch):
     ctx = opened()
     read = []
     real = keeper.Place.read
-    monkeypatch.setattr(keeper.Place, "read", lambda self, column=None: read.append(column) or real(self, column))
+    monkeypatch.setattr(keeper.Place, "read", lambda self, columns=None: read.append(columns) or real(self, columns))
     ctx.script("INSERT INTO p VALUES (400000, 0.0)")
     assert None not in read  # the key alone, to see that it is new
     assert ctx.sql("SELECT a FROM p WHERE step = 399999").to_arrow_table()["a"].to_pylist() == [399999.0]
-    assert sum(column is None for column in read) == 1
+    assert sum(columns is None for columns in read) == 1
 
 
 def test_a_value_that_a_file_cannot_hold_changes_nothing(opened):
@@ -214,3 +214,23 @@ def test_appended_arrow_rows_are_kept(opened):
     ctx.script("CREATE TABLE p (a BIGINT, b DOUBLE)")
     ctx.scratch("p").append(pa.record_batch({"a": [1, 2], "b": [0.5, None]}))
     assert opened().sql("SELECT b FROM p ORDER BY a").to_arrow_table()["b"].to_pylist() == [0.5, None]
+
+
+def test_a_history_is_streamed_and_not_kept_in_memory(opened, monkeypatch):
+    monkeypatch.setattr(schema, "STREAMED", 1_000_000)
+    ctx = opened()
+    ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE, n VARCHAR)")
+    ctx.script("INSERT INTO p SELECT value, value * 0.5, 'x' FROM generate_series(0, 399999) ORDER BY value")
+    ctx = opened()
+    query = "SELECT COUNT(*) AS n, MAX(step) AS last, SUM(a) AS s, MIN(n) AS x FROM p"
+    expected = {"n": [400_000], "last": [399_999], "s": [sum(range(400_000)) * 0.5], "x": ["x"]}
+    assert ctx.sql(query).to_arrow_table().to_pydict() == expected
+    assert ctx.sql("SELECT COUNT(*) AS n FROM p").to_arrow_table()["n"].to_pylist() == [400_000]
+    assert ctx.sql("SELECT n, step FROM p WHERE a = 7.5").to_arrow_table().to_pydict() == {"n": ["x"], "step": [15]}
+    (rows,) = ctx.script("SELECT step FROM p")
+    assert rows.to_arrow_table()["step"].to_pylist() == list(range(400_000))
+    assert sum(chunk.resident for chunk in ctx.store.table("p").chunks) == 1  # that of a = 7.5
+    ctx.script("INSERT INTO p VALUES (400000, 1.0, NULL)")
+    assert ctx.sql("SELECT COUNT(*) AS n, COUNT(n) AS m FROM p").to_arrow_table().to_pydict() == {
+        "n": [400_001], "m": [400_000]
+    }  # fmt: skip
