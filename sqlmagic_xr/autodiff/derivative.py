@@ -17,13 +17,14 @@ from ..sql.expression import (
     Column,
     Expression,
     Literal,
-    Opaque,
     Parameter,
+    bottom_up,
 )  # fmt: skip
 from ..sql.scope import ColumnType
 from .aggregates import Aggregates
 from .collect import collected
 from .dissolve import intermediate
+from .doubles import REAL, in_doubles
 from .intermediate import Intermediate
 from .names import Scope, refused
 from .rules import (
@@ -56,8 +57,8 @@ from .simplify import (
     subtract,
 )
 
-REAL = Opaque({"Double": "None"})
 _INTEGER_TYPES = ("TinyInt", "SmallInt", "MediumInt", "Int", "Integer", "BigInt", "Unsigned", "UInt", "HugeInt", "INT")
+_DECIMAL_TYPES = ("Numeric", "Decimal", "Dec")
 _REAL_TYPES = ("Double", "Float", "Real", "Numeric", "Decimal", "Dec")
 
 
@@ -197,7 +198,7 @@ class Derivative:
 
     def _check_division(self, node: Call) -> None:
         kinds = [self.type_of(arg) for arg in node.args]
-        if "real" not in kinds and "integer" in kinds:
+        if not {"real", "decimal"}.intersection(kinds) and "integer" in kinds:
             raise refused(
                 node, "a division of integers is a staircase: it has no derivative that means anything",
                 "Make one side real: 1.0 * a / b, or CAST(a AS DOUBLE) / b.",
@@ -219,7 +220,8 @@ class Derivative:
                 return self.scope.type_of(node) or "real"
             case Cast():
                 kind = node.type.tree if isinstance(node.type.tree, str) else next(iter(node.type.tree))
-                return "integer" if str(kind).startswith(_INTEGER_TYPES) else "real"
+                exact: ColumnType = "decimal" if str(kind).startswith(_DECIMAL_TYPES) else "real"
+                return "integer" if str(kind).startswith(_INTEGER_TYPES) else exact
             case Intermediate():
                 return self.type_of(node.value)
             case Case():
@@ -241,7 +243,11 @@ class Derivative:
 
     def _common(self, nodes: Sequence[Expression]) -> ColumnType | None:
         kinds = {self.type_of(node) for node in nodes}
-        return "real" if "real" in kinds else None if None in kinds else "integer" if "integer" in kinds else "text"
+        order: tuple[ColumnType | None, ...] = ("real", None, "decimal", "integer", "text")
+        for kind in order:
+            if kind in kinds:
+                return kind
+        return "text"
 
     def _unknown(self, node: Call) -> DerivativeError:
         known = node.name in NONE
@@ -284,16 +290,14 @@ def real(expression: Expression | None, derivative: Derivative) -> Expression:
     if (n := number(expression)) is not None:
         return Literal(n)
 
-    done: dict[int, Expression] = {}
+    def own_parts(node: Expression) -> tuple[Expression, ...]:
+        return () if node.origin is not None else node.parts  # the user's own division is what SQL says it is
 
-    def visit(node: Expression) -> Expression:
+    def visit(node: Expression, parts: list[Expression]) -> Expression:
         if node.origin is not None:
-            return node  # the user's own division is what SQL says it is
-        if id(node) not in done:
-            parts = [visit(part) for part in node.parts]
-            same = all(a is b for a, b in zip(parts, node.parts, strict=True))
-            done[id(node)] = divided(node if same else node.rebuilt(parts))
-        return done[id(node)]
+            return node
+        same = all(a is b for a, b in zip(parts, node.parts, strict=True))
+        return divided(node if same else node.rebuilt(parts))
 
     def divided(node: Expression) -> Expression:
         if not (isinstance(node, Call) and node.name == "/"):
@@ -306,8 +310,9 @@ def real(expression: Expression | None, derivative: Derivative) -> Expression:
         return Call("/", (Cast(node.args[0], REAL), node.args[1])) if whole else node
 
     # x * i / j is real, but i / j is not, should x be taken out when equal terms are collected: so j is made real.
+    expression = in_doubles(expression, derivative)
     integers = derivative.reads_integers(expression)
-    expression = visit(expression)
+    expression = bottom_up(expression, visit, {}, own_parts)
     return expression if derivative.type_of(expression) == "real" else Cast(expression, REAL)
 
 

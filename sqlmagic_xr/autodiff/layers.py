@@ -279,8 +279,10 @@ class Layers:
             return None
         if item.query.view is not None:
             return item.query.view.columns.get(inner, "real")
-        if inner in item.query.added or item.query.branches is None or item.query.recursive:
+        if inner in item.query.added:
             return "real"
+        if item.query.branches is None:
+            return None
         branch = item.query.branches[0]
         output = item.query.output(branch, inner)
         return self.by(branch, Variable(item, ""))[1].type_of(output) if output is not None else None

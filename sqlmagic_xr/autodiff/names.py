@@ -21,6 +21,12 @@ class Scope(Protocol):
     def type_of(self, column: Column) -> ColumnType | None:
         """What kind of value a column holds; None where that is not known."""
 
+    def is_real(self, column: Column) -> bool:
+        """Whether a column is known to hold floating-point numbers, or no numbers."""
+
+    def is_key(self, expression: Expression) -> bool:
+        """Whether an expression is what its SELECT groups by, so that it stands there as it is."""
+
     def never_null(self, column: Column) -> bool:
         """Whether a column cannot be NULL."""
 

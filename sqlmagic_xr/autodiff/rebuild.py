@@ -17,6 +17,7 @@ from ..sql.scope import NO_GROUP, Item, Query, Scope, aggregates
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
 from .collect import tidied
 from .dissolve import Plain, plain
+from .doubles import REAL
 from .intermediate import reads_below
 from .reading import Reading, Standing, is_call
 from .rules import CALLS
@@ -133,7 +134,7 @@ class Rebuilding:
         """Whether computing an expression cannot fail, whatever its columns hold: a division of integers can."""
         types = self.reading.layers.by(scope, Variable(_NOWHERE, ""))[1]
         for part in descend(node):
-            if isinstance(part, Cast):
+            if isinstance(part, Cast) and not (part.type == REAL and types.type_of(part.value) != "text"):
                 return False
             if (
                 isinstance(part, Call)

@@ -98,6 +98,17 @@ class View:
         """What kind of value a column holds."""
         return self.layers.type_of(self.scope, column)
 
+    def is_real(self, column: Column) -> bool:
+        """Whether a column is known to hold floating-point numbers, or no numbers."""
+        kind = self.type_of(column)
+        if kind is None:  # of a table function, of VALUES; but not of an expression that stands alone
+            return not self.scope.resolve(column.path)[0].tree
+        return kind not in ("integer", "decimal")
+
+    def is_key(self, expression: Expression) -> bool:
+        """Whether an expression is what its SELECT groups by, so that it stands there as it is."""
+        return expression in (self.scope.group_keys or ())
+
     def never_null(self, column: Column) -> bool:
         """Whether a column cannot be NULL: part of a table's key that no outer join fills."""
         item, name = self.scope.resolve(column.path)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _TYPES: tuple[tuple[Callable[[pa.DataType], bool], ColumnType], ...] = (
     (pt.is_integer, "integer"),
     (pt.is_floating, "real"),
-    (pt.is_decimal, "real"),
+    (pt.is_decimal, "decimal"),
     (pt.is_boolean, "boolean"),
     (pt.is_string, "text"),
     (pt.is_large_string, "text"),

@@ -8,7 +8,7 @@ values. What calculations have no use for (LIKE, subqueries, intervals, ...) sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -245,6 +245,36 @@ def tree_columns(tree: Tree) -> Iterator[tuple[str, ...]]:
             yield tuple(identifier(part) for part in node["CompoundIdentifier"])
         elif isinstance(node.get("Identifier"), dict):
             yield (identifier(node["Identifier"]),)
+
+
+def bottom_up(
+    expression: Expression,
+    make: Callable[[Expression, list[Any]], Any],
+    done: dict[int, Any],
+    parts: Callable[[Expression], Sequence[Expression]] = lambda node: node.parts,
+) -> Any:
+    """What ``make`` makes of an expression, the inner parts first; not recursive, since a chain of terms is deep.
+
+    Args:
+        expression: where to start.
+        make: is given each distinct object once, and what was made of its parts.
+        done: what was made already, by the id of what it was made of; what is made is added.
+        parts: which parts of a node are looked into.
+    """
+    todo = [expression]
+    while todo:
+        node = todo[-1]
+        if id(node) in done:
+            todo.pop()
+            continue
+        inner = parts(node)
+        missing = [part for part in inner if id(part) not in done]
+        if missing:
+            todo += reversed(missing)
+        else:
+            todo.pop()
+            done[id(node)] = make(node, [done[id(part)] for part in inner])
+    return done[id(expression)]
 
 
 def replace_parts(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:

@@ -18,7 +18,7 @@ from .expression import Call, Column, Expression, Parameter, from_tree
 from .expression import Literal as Constant
 from .syntax import NOWHERE, Tree, expression_sql, identifier, name_of, transform, walk
 
-ColumnType = Literal["integer", "real", "boolean", "text", "time", "other"]
+ColumnType = Literal["integer", "decimal", "real", "boolean", "text", "time", "other"]
 """What kind of value a column holds, as far as reading SQL needs to know; decimals are "real"."""
 
 RelationKind = Literal["xarray", "scratch", "variable", "view", "table"]

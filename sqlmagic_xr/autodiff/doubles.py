@@ -1,0 +1,82 @@
+"""A derivative's numbers in double precision, whatever the columns hold.
+
+Integers wrap (``x * x`` of an int16 x = 300 is 24464), and decimals are cut to their scale. A derivative is a real
+number, so what it reads of such columns is cast first. What the user's query itself computes is not touched, nor what
+decides which branch is taken, which rows a FILTER takes, and where a window looks.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, bottom_up
+from ..sql.scope import ColumnType
+from .intermediate import Below
+from .names import Scope
+from .rules import AGGREGATES, DEFINED, EXTREMES, RULES, SAME, SHIFTS
+
+REAL = Opaque({"Double": "None"})
+
+_FIRST_ALONE = frozenset({"round", "trunc", *SHIFTS})  # what follows is a number of digits, of rows
+_NUMERIC = frozenset({*RULES, *AGGREGATES, *DEFINED, *EXTREMES, *SHIFTS, *SAME}) - {"count", "regr_count"}
+
+
+class Types(Protocol):
+    """What must be known of the names in an expression, and of what kind of number it is."""
+
+    scope: Scope
+
+    def type_of(self, node: Expression) -> ColumnType | None:
+        """What kind of number an expression is; None where that is not known."""
+
+
+def in_doubles(expression: Expression, types: Types) -> Expression:
+    """A derivative in which nothing exact is calculated with before it is a double.
+
+    Args:
+        expression: the derivative.
+        types: of its names and parts.
+    """
+    return _Doubles(types).of(expression)
+
+
+class _Doubles:
+    def __init__(self, types: Types) -> None:
+        self.types = types
+
+    def of(self, expression: Expression) -> Expression:
+        found: Expression = bottom_up(expression, self.made, {}, self.parts)
+        return found
+
+    def parts(self, node: Expression) -> list[Expression]:
+        """The parts that are numbers the value of a node is calculated from."""
+        return [node.parts[place] for place in self.places(node)]
+
+    def places(self, node: Expression) -> range | list[int]:
+        if isinstance(node, Case):
+            results = [2 * number + 1 for number in range(len(node.branches))]
+            return results if node.default is None else [*results, 2 * len(node.branches)]
+        if isinstance(node, Call):
+            return range(0) if self.is_whole(node) else range(1 if node.name in _FIRST_ALONE else len(node.args))
+        if isinstance(node, Cast):
+            return range(1) if self.types.type_of(node) == "real" else range(0)
+        return range(0) if isinstance(node, Below) else range(len(node.parts))
+
+    def is_whole(self, node: Call) -> bool:
+        """Whether a call means what SQL says it does: the staircase of 7 / 2, a function that is not calculus."""
+        if node.name in ("/", "%") and {self.types.type_of(arg) for arg in node.args} <= {"integer"}:
+            return node.origin is not None or node.name == "%"
+        return node.name not in _NUMERIC or self.types.scope.is_key(node)
+
+    def made(self, node: Expression, parts: list[Expression]) -> Expression:
+        if isinstance(node, Column):
+            return node if self.types.scope.is_real(node) else Cast(node, REAL)
+        new = list(node.parts)
+        for place, part in zip(self.places(node), parts, strict=True):
+            new[place] = part
+        if isinstance(node, Cast) and parts and isinstance(parts[0], Cast) and parts[0].type == node.type == REAL:
+            return parts[0]
+        if all(a is b for a, b in zip(new, node.parts, strict=True)):
+            exact = not isinstance(node, (Literal, Parameter)) and self.types.type_of(node) in ("integer", "decimal")
+            return Cast(node, REAL) if exact else node
+        return node.rebuilt(new)
