@@ -276,11 +276,25 @@ def fill(template: Expression, call: Call) -> Expression:
             default = None if template.default is None else fill(template.default, call)
             operand = None if template.operand is None else fill(template.operand, call)
             return choose(Case(branches, default, operand))
+        case Call("="):
+            return _equal([fill(arg, call) for arg in template.args], template.args)
+        case Call("+", (_, zero)) if zero == ZERO:
+            return fill(template.args[0], call)
         case Call():
             return build(template.name, [fill(arg, call) for arg in template.args])
         case Cast():
             return template.rebuilt([fill(template.value, call)])
     return template
+
+
+def _equal(args: Sequence[Expression], template: Sequence[Expression]) -> Expression:
+    """An equality of a rule, in which ``$1 + 0.0`` keeps its zero where that can change anything."""
+    sides = []
+    for side, other, written in zip(args, reversed(args), template, strict=True):
+        asked = isinstance(written, Call) and written.name == "+" and number(side) is None
+        # it has the origin of the rule's text, so that simplifying leaves it alone
+        sides.append(Call("+", (side, ZERO), origin=written.origin) if asked and not number(other) else side)
+    return Call("=", tuple(sides))
 
 
 def real(expression: Expression | None, derivative: Derivative) -> Expression:

@@ -2,7 +2,8 @@
 
 A rule is SQL text, in the language that ``Context.register_derivative`` takes from a user: ``$1``, ``$2``, ... are the
 arguments, ``$0`` is the call's own value, and there is one text for each argument, the partial derivative by it.
-``"0"`` is a zero that never shows in the output.
+``"0"`` is a zero that never shows in the output. ``$1 + 0.0`` in a comparison is the argument without the sign of a
+zero: DataFusion orders -0.0 before 0.0.
 
 Conventions, where mathematics leaves a choice (each is pinned by a row of ``tests/autodiff/test_special_values.py``):
 
@@ -10,13 +11,13 @@ Conventions, where mathematics leaves a choice (each is pinned by a row of ``tes
 where                       the derivative is
 ==========================  ==========================================================================================
 ``abs`` at 0                0
-``greatest``, ``least``     half of each where two are equal; a NULL argument takes no part, as in SQL
+``greatest``, ``least``     half of each where two are equal, as 0.0 and -0.0 are; a NULL argument takes no part
 ``floor ceil round trunc``  0 everywhere, also at the jumps; so are ``signum`` and a CAST to an integer
 ``sqrt``, ``cbrt`` at 0     Infinity
 ``ln`` outside its domain   1 / x, also where ln(x) is NaN (``log10``, ``log2`` likewise)
 ``asin`` ... at the edge    Infinity (``acos``: -Infinity), and NaN outside
 ``power(x, 0)``             0 by x, also at x = 0
-``power(0, y)``             0 by y
+``power(0, y)``             0 by y; by x it is Infinity where y < 1 (and 0 where y = 0), as IEEE has it
 ``x % y``                   1 by x, and -trunc(x / y) by y, also at the jumps
 ``CASE``                    that of the branch that is taken; a condition is not differentiated; no branch gives NULL
 ``coalesce``, ``nvl``       that of the argument that is taken
@@ -54,8 +55,9 @@ RULES: dict[str, tuple[str, ...]] = {
     "%": ("1", "-trunc($1 / $2)"),
     # powers and roots
     "power": (
-        "CASE WHEN $2 = 0 THEN 0.0 ELSE $2 * power($1, $2 - 1) END",
-        "CASE WHEN $1 = 0 THEN 0.0 ELSE $0 * ln($1) END",
+        "CASE WHEN $2 + 0.0 = 0.0 THEN 0.0 WHEN $2 < 1.0 AND $1 + 0.0 = 0.0 THEN $2 / 0.0"
+        " ELSE $2 * power($1, $2 - 1) END",  # DataFusion refuses 0 to a negative power
+        "CASE WHEN $1 + 0.0 = 0.0 THEN 0.0 ELSE $0 * ln($1) END",
     ),
     "sqrt": ("0.5 / $0",),
     "cbrt": ("1 / (3 * $0 * $0)",),
@@ -92,12 +94,12 @@ RULES: dict[str, tuple[str, ...]] = {
     "trunc": ("0", "0"),
     # choices
     "greatest": (
-        "CASE WHEN $1 > $2 OR $2 IS NULL THEN 1.0 WHEN $1 = $2 THEN 0.5 ELSE 0.0 END",
-        "CASE WHEN $1 > $2 OR $2 IS NULL THEN 0.0 WHEN $1 = $2 THEN 0.5 ELSE 1.0 END",
+        "CASE WHEN $1 + 0.0 = $2 + 0.0 THEN 0.5 WHEN $1 > $2 OR $2 IS NULL THEN 1.0 ELSE 0.0 END",
+        "CASE WHEN $1 + 0.0 = $2 + 0.0 THEN 0.5 WHEN $1 > $2 OR $2 IS NULL THEN 0.0 ELSE 1.0 END",
     ),
     "least": (
-        "CASE WHEN $1 < $2 OR $2 IS NULL THEN 1.0 WHEN $1 = $2 THEN 0.5 ELSE 0.0 END",
-        "CASE WHEN $1 < $2 OR $2 IS NULL THEN 0.0 WHEN $1 = $2 THEN 0.5 ELSE 1.0 END",
+        "CASE WHEN $1 + 0.0 = $2 + 0.0 THEN 0.5 WHEN $1 < $2 OR $2 IS NULL THEN 1.0 ELSE 0.0 END",
+        "CASE WHEN $1 + 0.0 = $2 + 0.0 THEN 0.5 WHEN $1 < $2 OR $2 IS NULL THEN 0.0 ELSE 1.0 END",
     ),
     "coalesce": ("CASE WHEN $1 IS NULL THEN 0.0 ELSE 1.0 END", "CASE WHEN $1 IS NULL THEN 1.0 ELSE 0.0 END"),
     "nvl2": ("0", "CASE WHEN $1 IS NULL THEN 0.0 ELSE 1.0 END", "CASE WHEN $1 IS NULL THEN 1.0 ELSE 0.0 END"),

@@ -371,6 +371,9 @@ def _truth(condition: Expression) -> bool | None:
             return value
         case Call("is null", (Literal(value),)):
             return value is None
+        case Call("and", (a, b)):
+            both = {_truth(a), _truth(b)}
+            return False if False in both else None if None in both else True
         case Call("=" | "<" | ">" as name, (a, b)) if number(a) is not None and number(b) is not None:
             left, right = float(number(a) or 0), float(number(b) or 0)
             return {"=": left == right, "<": left < right, ">": left > right}[name]
