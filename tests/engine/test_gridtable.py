@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import xarray_sql
 
 from sqlmagic_xr import Context, SqlError
 from sqlmagic_xr.engine.inventory import schema
@@ -218,3 +219,10 @@ def test_the_chunks_that_are_read_are_counted_also_where_there_are_none():
     for condition, read in (("i > 1000", 0), ("i > 95", 1), ("i > 75", 3), ("i > -1", 10)):
         (result,) = context.script(f"EXPLAIN SELECT x FROM d WHERE {condition}")
         assert f"XarrayScan: {read} of 10 chunks read" in result.plan
+
+
+def test_the_engine_still_cannot_plan_a_scan_of_nothing():
+    dataset = xr.Dataset({"x": ("i", np.arange(100.0))}, {"i": np.arange(100)})
+    plain = xarray_sql.Context().from_dataset("d", dataset, chunks={"i": 10})
+    with pytest.raises(Exception, match="SanityCheckPlan"):
+        plain.sql("SELECT x FROM d WHERE i > 1000 ORDER BY x LIMIT 1").collect()
