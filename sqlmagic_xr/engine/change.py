@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..errors import SqlError, UnknownNameError, UnsupportedError, UsageError
 from ..sql.syntax import Tree, identifier, local_name, name_of, span_of
@@ -16,7 +17,7 @@ from .chunk import Chunk
 from .constraints import check
 from .definition import stored
 from .effect import Engine
-from .expressions import refuse_aggregates
+from .expressions import aggregated, refuse_aggregates
 from .keys import Rows
 from .order import ROW
 from .pruning import batches, visible
@@ -103,10 +104,17 @@ def ask(engine: Engine, tree: Tree, names: Mapping[str, Any]) -> pa.RecordBatch:
 
 @dataclass(frozen=True)
 class Assignments:
-    """The SET of an UPDATE: ``columns[i] = expressions[i]``."""
+    """The SET of an UPDATE.
+
+    Attributes:
+        columns: those that get a value, in the order of the expressions.
+        expressions: what they get; ``(SELECT ...)`` for several columns is one, a struct.
+        widths: how many columns each of the expressions is for.
+    """
 
     columns: tuple[str, ...]
     expressions: tuple[Tree, ...]
+    widths: tuple[int, ...]
 
     @classmethod
     def read(cls, nodes: Sequence[Tree], version: Version, label: str, engine: Engine) -> Assignments:
@@ -115,37 +123,81 @@ class Assignments:
         Raises:
             UnknownNameError: a column that the table has not.
             UsageError: a column that is set twice, or an aggregate.
-            UnsupportedError: ``SET (a, b) = (SELECT ...)``.
+            UnsupportedError: ``SET (a, b) = ...`` without as many values.
         """
-        pairs: list[tuple[str, Tree]] = []
+        pairs: list[tuple[list[str], Tree]] = []
         for node in nodes:
             place, value = node["target"], node["value"]
             if "ColumnName" in place:
-                pairs.append((column_of(place["ColumnName"], version, label), value))
+                pairs.append(([column_of(place["ColumnName"], version, label)], value))
                 continue
-            if not (isinstance(value, dict) and "Tuple" in value and len(value["Tuple"]) == len(place["Tuple"])):
-                raise UnsupportedError(
-                    "SET (a, b) = ... needs as many values on the right", hint="SET a = ..., b = ... says the same."
-                )
-            pairs += [(column_of(c, version, label), v) for c, v in zip(place["Tuple"], value["Tuple"], strict=True)]
-        columns = [name for name, _ in pairs]
-        for name, value in pairs:
+            names = [column_of(c, version, label) for c in place["Tuple"]]
+            if isinstance(value, dict) and "Tuple" in value and len(value["Tuple"]) == len(names):
+                pairs += [([n], v) for n, v in zip(names, value["Tuple"], strict=True)]
+            else:
+                pairs.append((names, _several(value, len(names), engine)))
+        columns = [name for names, _ in pairs for name in names]
+        for name in columns:
             if columns.count(name) > 1:
                 raise UsageError(f"SET gives `{name}` two values")
+        for _, value in pairs:
             refuse_aggregates(value, engine, "SET")
-        values = [version.definition.default_of(n) if query.is_default(v) else v for n, v in pairs]
-        return cls(tuple(columns), tuple(values))
+        values = [version.definition.default_of(n[0]) if query.is_default(v) else v for n, v in pairs]
+        return cls(tuple(columns), tuple(values), tuple(len(names) for names, _ in pairs))
 
     def items(self, prefix: str) -> list[Tree]:
         """The expressions as select items, named by their place."""
         return [query.item(e, f"{prefix}{i}") for i, e in enumerate(self.expressions)]
 
     def onto(self, old: pa.RecordBatch, values: Sequence[pa.Array], version: Version, engine: Engine) -> pa.RecordBatch:
-        """The rows ``old`` with the assigned columns replaced by ``values``, cast and without forbidden NULLs."""
-        new = dict(zip(self.columns, values, strict=True))
+        """The rows ``old`` with the assigned columns replaced by what ``expressions`` gave, cast, NULLs refused."""
+        pairs = zip(values, self.widths, strict=True)
+        arrays = [array for value, width in pairs for array in (_fields(value) if width > 1 else [value])]
+        new = dict(zip(self.columns, arrays, strict=True))
         arrays = [new.get(n, old.column(i)) for i, n in enumerate(version.definition.names)]
         loose = pa.RecordBatch.from_arrays(arrays, names=list(version.definition.names))
         return arrange(loose, version, engine.store)
+
+
+def _several(value: Tree, width: int, engine: Engine) -> Tree:
+    """``(SELECT a, b ...)`` as ``(SELECT struct(a, b) ...)``, so that all values are of one row of it.
+
+    The engine plans a subquery about a row of the table only where it gives one row for sure: where nothing says so,
+    it gives a list of its rows, which are counted when they are there.
+
+    Raises:
+        UnsupportedError: it is something else, or does not name as many columns.
+    """
+    inner = value.get("Subquery") if isinstance(value, dict) else None
+    select = inner["body"].get("Select") if inner else None
+    items = select["projection"] if select else []
+    expressions = [i.get("UnnamedExpr") or i.get("ExprWithAlias", {}).get("expr") for i in items]
+    if inner is None or select is None or width < 2 or len(expressions) != width or None in expressions:
+        raise UnsupportedError(
+            f"SET of {width} columns needs as many values on the right: (1, 2), or (SELECT a, b FROM ...)",
+            hint="SET a = ..., b = ... says the same.",
+        )
+    row = query.struct(expressions)
+    plain = not (inner["limit_clause"] or inner["fetch"] or select["distinct"] or select["having"])
+    if plain and not any(select["group_by"].get("Expressions", [True])) and not aggregated(items, engine):
+        row, inner = query.array_agg(row), {**inner, "order_by": None}
+    body = {"Select": {**select, "projection": [query.item(row, "__values__")]}}
+    return {"Subquery": {**inner, "body": body}}
+
+
+def _fields(values: pa.Array) -> list[pa.Array]:
+    """The columns of what a subquery of :func:`_several` gave.
+
+    Raises:
+        UsageError: it gave more than one row for a row of the table.
+    """
+    if pa.types.is_struct(values.type):
+        return list(values.flatten())
+    if (pc.max(pc.list_value_length(values)).as_py() or 0) > 1:
+        raise UsageError("a subquery used as a value returned more than one row", hint="Add LIMIT 1, or aggregate.")
+    filled = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False) == 1
+    places = np.cumsum(filled) - 1
+    return list(pc.list_flatten(values).take(pa.array(places, mask=~filled)).flatten())
 
 
 def column_of(parts: list[Tree], version: Version, label: str) -> str:

@@ -11,11 +11,12 @@ from datafusion import SessionContext
 from ..errors import SqlError, UnsupportedError, UsageError
 from ..sql.literals import values_of_literals
 from ..sql.parsing import LITERALS, written_out
-from ..sql.syntax import Statement, Tree, span_of, walk
+from ..sql.syntax import Statement, Tree, identifier, span_of, walk
 from . import query
 from .change import Change, column_of, refuse
 from .conflict import OnConflict
 from .effect import Effect, Engine, counted, target
+from .expressions import SUBQUERIES
 from .returning import returning
 from .rows import arrange
 from .scratch import Version, single_batch
@@ -53,7 +54,8 @@ def insert_question(tree: Tree, entries: Entries, engine: Engine, ctes: Tree | N
     version, _ = _target(body, entries, engine)
     if body["source"] is None:
         return _one_default_row(version), {}
-    return _source(body, _columns(body, version), version, ctes), {}
+    question = _source(body, _columns(body, version), version, ctes)
+    return query.union_all(_row_by_row(question)) if _has_subquery(question) else question, {}
 
 
 def _target(body: Tree, entries: Entries, engine: Engine) -> tuple[Version, str]:
@@ -67,12 +69,11 @@ def _target(body: Tree, entries: Entries, engine: Engine) -> tuple[Version, str]
         "after_columns",
         "assignments",
         "insert_alias",
-        "table_alias",
         "priority",
     )
     refuse(body, options, "INSERT")
     version = target(body["table"]["TableName"], entries, engine, "INSERT into")
-    return version, version.name
+    return version, identifier(body["table_alias"]) if body["table_alias"] else version.name
 
 
 def _rows(body: Tree, version: Version, engine: Engine, ctes: Tree | None) -> pa.RecordBatch:
@@ -85,7 +86,7 @@ def _rows(body: Tree, version: Version, engine: Engine, ctes: Tree | None) -> pa
         return arrange(literal, version, engine.store)
     body = written_out({"Insert": body})["Insert"]
     question = _source(body, names, version, ctes)
-    if _has_large_number(question):
+    if _has_large_number(question) or _has_subquery(question):
         rows = [_arranged(engine.query(one), names, body, version, engine) for one in _row_by_row(question)]
         return pa.concat_batches(rows)
     return _arranged(engine.query(question), names, body, version, engine)
@@ -168,10 +169,24 @@ def _has_large_number(question: Tree) -> bool:
     return any(text.isdecimal() and int(text) > 2**53 for text in numbers)
 
 
+def _has_subquery(question: Tree) -> bool:
+    """Whether a row of VALUES holds a subquery, which the engine plans in a SELECT alone."""
+    values = question["Query"]["body"].get("Values")
+    return values is not None and any(SUBQUERIES & set(node) for row in values["rows"] for node in walk(row))
+
+
 def _row_by_row(question: Tree) -> list[Tree]:
+    """Each row of VALUES as a query of its own.
+
+    Raises:
+        UnsupportedError: ORDER BY or LIMIT takes some of them.
+    """
     body = question["Query"]
-    values = body["body"]["Values"]
-    return [{"Query": {**body, "body": {"Values": {**values, "rows": [row]}}}} for row in values["rows"]]
+    refuse(body, ("order_by", "limit_clause", "fetch"), "INSERT ... VALUES")
+    rows = body["body"]["Values"]["rows"]
+    return [
+        query.select([query.item(value, f"__{i}") for i, value in enumerate(row)], ctes=body["with"]) for row in rows
+    ]
 
 
 def _with_defaults(source: Tree, names: list[str], version: Version) -> Tree:

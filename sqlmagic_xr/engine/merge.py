@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..errors import UnsupportedError, UsageError
+from ..sql.mending import DEFAULTS, MENDED, NOTHING
 from ..sql.syntax import Statement, Tree
 from . import query
 from .change import TARGET, Assignments, Change, ask, column_of, label_of, positions, refuse, target_of
@@ -25,7 +26,7 @@ SOURCE = "__source__"
 
 @dataclass(frozen=True)
 class _Clause:
-    """WHEN ...: what it does ("Update", "Delete", "Insert"), to whom, and on what condition."""
+    """WHEN ...: what it does ("Update", "Delete", "Insert", "Nothing"), to whom, and on what condition."""
 
     action: str
     predicate: Tree | None
@@ -104,6 +105,11 @@ def _read(body: Tree, entries: Entries, engine: Engine) -> _Merge:
 
 def _clause(node: Tree, version: Version, label: str, engine: Engine) -> _Clause:
     action, value = next(iter(node["action"].items()))
+    if node.get(MENDED) == NOTHING:
+        return _Clause("Nothing", node["predicate"])
+    if node.get(MENDED) == DEFAULTS:
+        names = version.definition.names
+        return _Clause(action, node["predicate"], names, tuple(version.definition.default_of(n) for n in names))
     if action == "Delete":
         return _Clause(action, node["predicate"])
     if action == "Update":
@@ -174,7 +180,7 @@ class _Gathered:
             place += 1 + len(clause.expressions)
 
     def _do(self, clause: _Clause, rows: Rows, values: list[pa.Array]) -> None:
-        if not len(rows):
+        if not len(rows) or clause.action == "Nothing":
             return
         if clause.action == "Delete":
             self.removed.append(rows)

@@ -25,6 +25,32 @@ def select(
     return {"Query": {**query, "with": ctes, "body": {"Select": body}}}
 
 
+def struct(expressions: Sequence[Tree]) -> Tree:
+    """``named_struct('c0', a, 'c1', b, ...)``."""
+    template = _item("SELECT named_struct('c0', 0)")["UnnamedExpr"]["Function"]
+    key = template["args"]["List"]["args"][0]["Unnamed"]["Expr"]["Value"]
+    names = [{"Value": {**key, "value": {"SingleQuotedString": f"c{i}"}}} for i in range(len(expressions))]
+    arguments = [{"Unnamed": {"Expr": e}} for pair in zip(names, expressions, strict=True) for e in pair]
+    return {"Function": {**template, "args": {"List": {**template["args"]["List"], "args": arguments}}}}
+
+
+def array_agg(expression: Tree) -> Tree:
+    """``array_agg(expression)``."""
+    template = _item("SELECT array_agg(0)")["UnnamedExpr"]["Function"]
+    arguments = [{"Unnamed": {"Expr": expression}}]
+    return {"Function": {**template, "args": {"List": {**template["args"]["List"], "args": arguments}}}}
+
+
+def union_all(queries: Sequence[Tree]) -> Tree:
+    """``first UNION ALL second ...``; each may have a WITH of its own."""
+    whole = queries[0]
+    template = _query("SELECT 1 UNION ALL SELECT 2")
+    for other in queries[1:]:
+        sides = {"left": {"Query": whole["Query"]}, "right": {"Query": other["Query"]}}
+        whole = {"Query": {**template, "body": {"SetOperation": {**template["body"]["SetOperation"], **sides}}}}
+    return whole
+
+
 def item(expression: Tree, name: str | None = None) -> Tree:
     """A select item: ``expression AS name``."""
     if name is None:

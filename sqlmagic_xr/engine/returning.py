@@ -42,7 +42,8 @@ def returning(
 
 
 def _expanded(items: Sequence[Tree], parts: Sequence[Part]) -> list[Tree]:
-    """The items with ``*`` as what it means; a column whose name came before is called ``label.name``."""
+    """The items with ``*`` as what it means; a column whose name came before is called ``label.name``, the same
+    column again ``name (2)``, for the engine wants names that differ."""
     seen: set[str] = set()
     out: list[Tree] = []
     for item in items:
@@ -101,12 +102,12 @@ def _named(item: Tree, parts: Sequence[Part], seen: set[str]) -> Tree:
 
 
 def _free(label: str, name: str, seen: set[str]) -> str:
-    """The name of a column in the answer: its own, or with its table's where that is taken."""
-    found, number = name, 1
-    if found in seen:
-        found = f"{label}.{name}"
+    """The name of a column in the answer; ``seen`` holds those before it, and which columns they are."""
+    column = f"\0{label}\0{name}"
+    again = column in seen
+    found, number = name if again or name not in seen else f"{label}.{name}", 1
     while found in seen:
         number += 1
-        found = f"{label}.{name} ({number})"
-    seen.add(found)
+        found = f"{name} ({number})"
+    seen |= {found, column}
     return found

@@ -37,10 +37,10 @@ def update(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
         found = ask(engine, question, {TARGET: positions(version, question)})
         found = _each_once(found, version)
         rows = found.column(0).to_numpy()
-        values = found.columns[1 : 1 + len(assignments.columns)]
+        values = found.columns[1 : 1 + len(assignments.expressions)]
         new = assignments.onto(version.take(rows), values, version, engine)
         Change(rows, new, columns=frozenset(assignments.columns)).apply(version, work, engine)
-        others = _others(found, 1 + len(assignments.columns), _from(body), engine, ctes)
+        others = _others(found, 1 + len(assignments.expressions), _from(body), engine, ctes)
         answer = returning(body["returning"], [(label, new), *others], engine, ctes)
         return Effect(f"{version.name}: {counted(len(rows), 'updated')}", len(rows), answer)
 

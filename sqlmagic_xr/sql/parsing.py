@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import sqloxide
 
-from ..errors import Span
 from .lexer import TokenKind, span_at, tokens
 from .literals import Literals, read_literals
+from .mending import mended
 from .traversal import Tree
 
 DIALECT = "generic"
@@ -39,20 +39,40 @@ def parse(text: str, line: int, column: int) -> Tree:
 
 
 def _parse(text: str, line: int, column: int) -> Tree:
-    source, edits = _parenthesise_in(text)
-    if max(line, column) > max(_PADDING, len(text)):
+    try:
+        return _read(text, line, column)
+    except ValueError as error:
+        found = mended(text)
+        if found is None:
+            raise
         try:
-            (tree,) = sqloxide.parse_sql(source, DIALECT)
-        except ValueError:  # again, for a place that counts in the script
-            pass
-        else:
-            _move(tree, _before([span_at(source, e, e) for e in edits]))
-            _move(tree, lambda at: (at[0] + line - 1, at[1] + (column - 1 if at[0] == 1 else 0)))
-            return tree
-    # Blank lines and spaces in front make the parser count where the user does.
-    padded = "\n" * (line - 1) + " " * (column - 1)
-    (tree,) = sqloxide.parse_sql(padded + source, DIALECT)
-    _move(tree, _before([span_at(padded + source, len(padded) + e, len(padded) + e) for e in edits]))
+            tree = _read(found.text, line, column, *found.inserted)
+        except ValueError as other:
+            # Where nothing was put in, the places are those of the user's own text, and the rest of it is at fault.
+            raise (error if found.inserted[1] else other) from None
+    for change in found.means:
+        change(tree)
+    return tree
+
+
+def _read(text: str, line: int, column: int, at: int = 0, extra: int = 0) -> Tree:
+    """The tree of a text in which so many characters are not the user's, from ``at`` on."""
+    source, edits = _parenthesise_in(text)
+    if max(line, column) <= max(_PADDING, len(text)):
+        # Blank lines and spaces in front make the parser count where the user does.
+        padding, line, column = "\n" * (line - 1) + " " * (column - 1), 1, 1
+    else:
+        padding = ""
+    try:
+        (tree,) = sqloxide.parse_sql(padding + source, DIALECT)
+    except ValueError:
+        if line > 1 or column > 1:  # again, for a place that counts in the script
+            sqloxide.parse_sql("\n" * (line - 1) + " " * (column - 1) + source, DIALECT)
+        raise
+    _move(tree, _before(padding + source, [len(padding) + e for e in edits]))
+    _move(tree, _before(padding + text, [len(padding) + at + e for e in range(extra)]))
+    if line > 1 or column > 1:
+        _move(tree, lambda place: (place[0] + line - 1, place[1] + (column - 1 if place[0] == 1 else 0)))
     return tree
 
 
@@ -77,11 +97,10 @@ def _parenthesise_in(text: str) -> tuple[str, list[int]]:
 _Place = tuple[int, int]  # line, column
 
 
-def _before(edits: list[Span]) -> Callable[[_Place], _Place] | None:
-    """A place as it counts without the characters that were put in at ``edits``."""
-    if not edits:
-        return None
-    return lambda at: (at[0], at[1] - sum(e.line == at[0] and e.column < at[1] for e in edits))
+def _before(source: str, edits: list[int]) -> Callable[[_Place], _Place] | None:
+    """A place as it counts without the characters that were put in at the offsets ``edits``."""
+    spans = [span_at(source, e, e) for e in edits]
+    return (lambda at: (at[0], at[1] - sum(e.line == at[0] and e.column < at[1] for e in spans))) if spans else None
 
 
 def _move(tree: Tree, moved: Callable[[_Place], _Place] | None) -> None:

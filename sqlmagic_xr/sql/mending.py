@@ -1,0 +1,143 @@
+"""PostgreSQL's spellings that sqlparser's generic dialect does not read: what it reads instead, and what they mean.
+
+A text that the parser has refused is looked at here, word by word. Words are exchanged for others of the same length,
+so that every place in the text stays what it is, and the tree is told what was meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from .lexer import Token, TokenKind, tokens
+from .traversal import Tree
+
+MENDED = "mended"
+"""The key, in a clause of a MERGE, of what it does and the parser has no word for."""
+
+NOTHING, DEFAULTS = "do nothing", "insert default values"
+
+
+@dataclass
+class Mended:
+    """A text that the parser reads.
+
+    Attributes:
+        text: it.
+        inserted: the offset of what was put in, and how many characters that are.
+        means: change the tree, which nobody has seen yet, to what was meant.
+    """
+
+    text: str
+    inserted: tuple[int, int] = (0, 0)
+    means: list[Callable[[Tree], None]] = field(default_factory=list)
+
+    def blank(self, start: int, end: int, by: str = "") -> None:
+        """Put ``by`` and blanks in the place of some characters."""
+        gap = "".join(c if c == "\n" else " " for c in self.text[start:end])
+        self.text = self.text[:start] + by + gap[len(by) :] + self.text[end:]
+
+
+def mended(text: str) -> Mended | None:
+    """What to read in the place of a text that was refused; None where nothing is known."""
+    words = [t for t in tokens(text, strict=False) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
+    found = Mended(text)
+    outer = list(_outer(words))
+    if any(_is(w, "MERGE") for w in outer[:1]) or (outer and _is(outer[0], "WITH")):
+        _merge(outer, found)
+    _alias(outer, found)
+    _conflict(outer, found)
+    return found if found.text != text else None
+
+
+def _outer(words: list[Token]) -> Iterator[Token]:
+    """The tokens outside of parentheses and CASE ... END."""
+    depth = 0
+    for word in words:
+        if word.text in ("(", "[") or _is(word, "CASE"):
+            depth += 1
+        elif word.text in (")", "]") or (depth and _is(word, "END")):
+            depth -= 1
+        elif depth == 0:
+            yield word
+
+
+def _is(word: Token, *texts: str) -> bool:
+    return word.kind is TokenKind.WORD and word.text.upper() in texts
+
+
+def _merge(words: list[Token], found: Mended) -> None:
+    """``DO NOTHING`` and ``INSERT DEFAULT VALUES`` of a MERGE's clauses."""
+    place, kind = -1, ""
+    for at, word in enumerate(words):
+        if _is(word, "WHEN"):
+            place += 1
+            kind = " ".join(w.text.upper() for w in words[at + 1 : at + 5])
+        if not _is(word, "THEN"):
+            continue
+        what = words[at + 1 : at + 4]
+        inserts = kind.startswith("NOT MATCHED") and not kind.startswith("NOT MATCHED BY SOURCE")
+        if [w.text.upper() for w in what[:2]] == ["DO", "NOTHING"]:
+            found.blank(what[0].start, what[1].end, "INSERT ROW" if inserts else "DELETE")
+            found.means.append(_clause(place, NOTHING))
+        elif [w.text.upper() for w in what] == ["INSERT", "DEFAULT", "VALUES"] and inserts:
+            found.blank(what[0].start, what[2].end, "INSERT ROW")
+            found.means.append(_clause(place, DEFAULTS))
+
+
+def _clause(place: int, meaning: str) -> Callable[[Tree], None]:
+    def change(tree: Tree) -> None:
+        _body(tree, "Merge")["clauses"][place][MENDED] = meaning
+
+    return change
+
+
+def _alias(words: list[Token], found: Mended) -> None:
+    """``INSERT INTO name AS alias``."""
+    at = next((n + 1 for n in range(len(words) - 1) if _is(words[n], "INSERT") and _is(words[n + 1], "INTO")), 0)
+    if not at:
+        return
+    at += 1
+    while at + 1 < len(words) and words[at + 1].text == ".":
+        at += 2
+    if at + 2 >= len(words) or not _is(words[at + 1], "AS"):
+        return
+    alias = words[at + 2]
+    if alias.kind not in (TokenKind.WORD, TokenKind.QUOTED):
+        return
+    found.blank(words[at + 1].start, alias.end)
+    style = alias.text[0] if alias.kind is TokenKind.QUOTED else None
+    value = alias.text[1:-1].replace(style * 2, style) if style else alias.text
+
+    def change(tree: Tree) -> None:
+        _body(tree, "Insert")["table_alias"] = {"value": value, "quote_style": style, "span": _NOWHERE}
+
+    found.means.append(change)
+
+
+_NOWHERE = {"start": {"line": 0, "column": 0}, "end": {"line": 0, "column": 0}}
+
+
+def _conflict(words: list[Token], found: Mended) -> None:
+    """``SELECT 1, 2 ON CONFLICT``, in which ON is no name of the column."""
+    on = next((n for n, (a, b) in enumerate(pairwise(words)) if _is(a, "ON") and _is(b, "CONFLICT")), None)
+    if on is None:
+        return
+    select = max((n for n in range(on) if _is(words[n], "SELECT")), default=None)
+    if select is None or any(_is(w, *_CLAUSES) for w in words[select:on]):
+        return
+    at, extra = words[on].start, "WHERE true "
+    found.text = found.text[:at] + extra + found.text[at:]
+    found.inserted = at, len(extra)
+
+
+_CLAUSES = ("FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "FETCH")
+
+
+def _body(tree: Tree, kind: str) -> Any:
+    """The statement of a kind behind WITH or EXPLAIN."""
+    if "Explain" in tree:
+        return _body(tree["Explain"]["statement"], kind)
+    return tree[kind] if kind in tree else tree["Query"]["body"][kind][kind]
