@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -43,8 +45,8 @@ def numbers(db: Db) -> np.ndarray:
         ("a", "VARCHAR", str),
         ("s", "DOUBLE", float),
         ("s", "BIGINT", int),
-        ("s", "DECIMAL(12, 3)", lambda a: __import__("decimal").Decimal(a)),
-        ("a", "DECIMAL(40, 1)", lambda a: __import__("decimal").Decimal(a)),
+        ("s", "DECIMAL(12, 3)", lambda a: Decimal(a)),
+        ("a", "DECIMAL(40, 1)", lambda a: Decimal(a)),
         ("d", "VARCHAR", lambda a: str(a / 2)),
         ("s", "BYTEA", lambda a: str(a).encode()),
         ("arrow_cast(s, 'LargeUtf8')", "VARCHAR", str),
