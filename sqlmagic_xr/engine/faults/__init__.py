@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from datafusion import SessionContext
 
 from ...sql.syntax import Tree, to_sql
-from . import extremes, integers, lists, negations, powers, subqueries, windows, years, zeros
+from . import extremes, integers, lists, negations, powers, recursion, subqueries, windows, years, zeros
 from .correlation import is_correlated
 from .naming import named
 from .tables import EngineTables
@@ -44,6 +44,7 @@ WORKAROUNDS = (
         subqueries.SIGNS,
         lambda tree, tables: subqueries.answered(tree, lambda query: is_correlated(query, tables)),
     ),
+    Workaround(recursion.SIGNS, recursion.read_whole),
     Workaround(years.SIGNS, lambda tree, tables: years.kept_as_numbers(tree)),
     Workaround(powers.SIGNS, lambda tree, tables: powers.guarded(tree)),
     Workaround(negations.SIGNS, lambda tree, tables: negations.subtracted(tree)),

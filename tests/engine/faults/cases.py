@@ -182,6 +182,17 @@ FAULTS = [
         },
     ),
     Fault(
+        "recursive-columns",
+        {
+            "WITH RECURSIVE c AS (SELECT 1 AS a, 10 AS b UNION ALL SELECT c.a + 1, t.n FROM c JOIN t ON t.i = c.a)"
+            " SELECT b FROM c": [(10,), (5,), (6,), (7,)],
+            "WITH RECURSIVE c AS (SELECT 1 AS a, 10 AS b UNION ALL SELECT a + 1, b + 1 FROM c WHERE a < 3)"
+            " SELECT x.b FROM c AS x WHERE x.b > 10": [(11,), (12,)],
+            "WITH RECURSIVE c AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM c WHERE a < 3)"
+            " SELECT count(*) AS n FROM c": [(3,)],
+        },
+    ),
+    Fault(
         "narrow-integers",
         {
             "SELECT sum(s * s) FROM t": [(220_000,)],
