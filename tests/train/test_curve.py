@@ -15,7 +15,7 @@ from sqlmagic_xr.train.trajectory import Trajectory
 
 D = pa.table({"x": [0.5, -1.0, 2.0], "g": ["u", "v", "u"], "step": [0, 1, 7]})
 DEALT_OUT = "SET datafusion.execution.batch_size = 2; SET datafusion.execution.target_partitions = 4"
-TRAJECTORY = Trajectory("params", "step", 0)
+TRAJECTORY = Trajectory("params", "step")
 
 
 def grow(context, first, count, rows=2):

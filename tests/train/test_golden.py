@@ -66,7 +66,7 @@ def test_a_pair_says_what_a_step_becomes_and_both_add_the_same_rows(path, contex
 
 def curve(context, written):
     return Curve(
-        context, parse_one(written), Trajectory("params", "step", 0), first=0, start=0,
+        context, parse_one(written), Trajectory("params", "step"), first=0, start=0,
         changing=frozenset({"weight"}), varying=frozenset({"lr"}),
     )  # fmt: skip
 
