@@ -29,6 +29,7 @@ class Course:
         start: the generation from which it steps.
         restart: whether the later ones are dropped first.
         driven: see :class:`.claims.Claim`.
+        changed: is called when others have changed the tables.
 
     Attributes:
         undo: the steps that can still be taken back.
@@ -36,12 +37,13 @@ class Course:
 
     def __init__(
         self, store: ScratchStore, task: Task, trajectory: Trajectory, holdings: Holdings, *, start: int,
-        restart: bool, driven: Callable[[], bool],
+        restart: bool, driven: Callable[[], bool], changed: Callable[[], object],
     ) -> None:  # fmt: skip
         self._store, self._task, self._trajectory, self._holdings = store, task, trajectory, holdings
-        self._start, self._restart, self._driven = start, restart, driven
+        self._start, self._restart, self._driven, self._changed = start, restart, driven, changed
         self.undo = Undo()
         self._claim: Claim | None = None
+        self._noticed: Tables = {}
 
     def begin(self) -> None:
         """Claim the tables; time may have passed since the run was made.
@@ -95,20 +97,34 @@ class Course:
                 taken over.
             UnknownNameError: its step column is gone.
         """
-        holdings = self._holdings
-        disturbed = holdings.disturbed
-        before = holdings.look()
         if self._claim is not None and self._claim.lost:
             raise UsageError(
                 f"another run on `{self._task.table}` has begun since this one was last asked to go on",
                 hint="Run the cell again: it continues.",
             )
-        if holdings.disturbed is not disturbed:
-            self.undo.bar()
+        before, disturbed = self._seen()
+        if disturbed:
             newest = self._trajectory.newest(self._standing(before))
-            if newest != holdings.generation:
-                raise self._elsewhere(newest, holdings.generation)
+            if newest != self._holdings.generation:
+                raise self._elsewhere(newest, self._holdings.generation)
         return before
+
+    def notice(self) -> None:
+        """See whether others have changed the tables, without a step to be made."""
+        names = self._holdings.foreign()
+        now = tables_of(self._store, names)
+        if names and now != self._noticed:
+            self._noticed = now
+            self._changed()
+
+    def _seen(self) -> tuple[Tables, bool]:
+        before = self._holdings.disturbed
+        tables = self._holdings.look()
+        disturbed = self._holdings.disturbed is not before
+        if disturbed:
+            self.undo.bar()
+            self._changed()
+        return tables, disturbed
 
     def take_back(self, generation: int) -> Made | None:
         """Take back the step that made a generation, and those behind it; None where others have written on them."""

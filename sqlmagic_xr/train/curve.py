@@ -12,8 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..engine.scratch import Version
 from ..errors import SqlError, TypeMismatchError
-from ..sql.syntax import Statement, parse_one, to_sql
+from ..sql.syntax import Statement, identifier, parse_one, to_sql
+from .basis import Basis
 from .events import Panel
 from .incremental import AFTER, UPTO, restrict
 from .pace import Allowance, Pace
@@ -60,26 +62,60 @@ class Curve:
         changing: frozenset[str] | None, varying: frozenset[str], clock: Callable[[], float] = time.perf_counter,
     ) -> None:  # fmt: skip
         self.statement = statement
-        self.blemish: Blemish | None = None
+        self._context, self._trajectory, self._start, self._clock = context, trajectory, start, clock
+        self._changing, self._varying = changing, varying
+        self._prepare()
+        self._forget_all(first)
+
+    def _prepare(self) -> None:
+        """Read the query for the tables, views and functions as they are."""
+        context, statement, trajectory = self._context, self.statement, self._trajectory
         self._whole = context.prepare(statement)
-        self._trajectory, self._start = trajectory, start
+        self._units = units_of(statement.tree, context.tables)
+        self._part: Prepared | None = None
+        self._step: str | None = None  # the column that tells the generation
+        self._pace: Pace = Allowance(clock=self._clock)
+        restricted = None if self._changing is None else restrict(
+            statement.tree, trajectory.table, trajectory.column, context.tables, changing=self._changing,
+            varying=self._varying,
+        )  # fmt: skip
+        if restricted is not None:
+            tree, self._step = restricted
+            self._part = context.prepare(parse_one(to_sql(tree)))
+            self._pace = Pace(times=0, clock=self._clock)
+        self._basis = Basis(context, [self._whole])
+        names = {identifier(parts[-1]) for parts in context.reads(statement.tree)} - {trajectory.table}
+        entries = context.store.entries()
+        self._beside = {name: entries[name] for name in names if name in entries} if self._part is not None else {}
+
+    def _forget_all(self, first: int) -> None:
+        """Begin with the first generation."""
+        self.blemish: Blemish | None = None
         self.upto = first - 1
         self._length = 1  # generations in the next piece
         self._parts: list[pa.Table] = []
         self._lines: _Lines | None = None
         self._finite: dict[str, bool] = {}
-        self._units = units_of(statement.tree, context.tables)
-        self._part: Prepared | None = None
-        self._step: str | None = None  # the column that tells the generation
-        self._clock = clock
-        self._pace: Pace = Allowance(clock=clock)
-        restricted = None if changing is None else restrict(
-            statement.tree, trajectory.table, trajectory.column, context.tables, changing=changing, varying=varying
-        )  # fmt: skip
-        if restricted is not None:
-            tree, self._step = restricted
-            self._part = context.prepare(parse_one(to_sql(tree)))
-            self._pace = Pace(times=0, clock=clock)
+        self._stale = self._unfinished = False
+
+    def start_over(self) -> None:
+        """Others have changed the trajectory: what it shows is evaluated again at the next refresh."""
+        self._stale = True
+        version = self._context.store.entries().get(self._trajectory.table)
+        first = self._trajectory.first(version) if isinstance(version, Version) else None
+        self.upto = (self._start if first is None else first) - 1
+
+    def _renew(self) -> None:
+        """Look whether the rows are still those of the query; not while they are made, or they might never be."""
+        if self._unfinished:
+            return
+        entries = self._context.store.entries()
+        if not self._basis.stands() or any(entries.get(name) is not known for name, known in self._beside.items()):
+            self._prepare()
+            self.start_over()
+        if self._stale:
+            self._forget_all(self.upto + 1)
+            self._unfinished = True
 
     @property
     def prepared(self) -> Prepared:
@@ -116,12 +152,14 @@ class Curve:
 
         A curve that is evaluated by generation does about 0.2 s of work at a time.
         """
+        self._renew()
         with self._pace.turn():
             if self._part is None or self._step is None:
                 self._take(self._query(self._whole, values))
                 self.upto = newest
             elif self.upto < newest:
                 self._piece(self._part, self._step, values, newest)
+        self._unfinished = self._unfinished and self.upto < newest
         return self.upto >= newest
 
     def forget(self, newest: int) -> None:

@@ -88,6 +88,11 @@ class Curves:
         for curve in self._curves:
             curve.forget(newest)
 
+    def start_over(self) -> None:
+        """Others have changed the trajectory."""
+        for curve in self._curves:
+            curve.start_over()
+
     @property
     def columns(self) -> list[str]:
         """The names of :meth:`row`."""

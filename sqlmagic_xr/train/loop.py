@@ -107,7 +107,7 @@ class Training:
         self._holdings = self.run.holdings
         self._course = Course(
             context.store, self._task, self._trajectory, self._holdings, start=self._start, restart=settings.restart,
-            driven=lambda: self.control.driven,
+            driven=lambda: self.control.driven, changed=self._curves.start_over,
         )  # fmt: skip
         self._holdings.generation, self.run.seed = self._start, self._parameters.seed
         self.run.schedule = dict(settings.schedule)
@@ -128,13 +128,9 @@ class Training:
     def _planned(self, statements: Sequence[Prepared]) -> Step:
         if self._settings.verbatim:
             return VerbatimStep(statements)
-        varying = self._parameters.varying
-        return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=self._executors())
-
-    def _executors(self) -> list[ArrayExecutor]:
-        if self._settings.executor == "relational":
-            return []
-        return [ArrayExecutor(self._context, insist=self._settings.executor == "dense")]
+        varying, executor = self._parameters.varying, self._settings.executor
+        arrays = [] if executor == "relational" else [ArrayExecutor(self._context, insist=executor == "dense")]
+        return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=arrays)
 
     def explain(self) -> list[Explained]:
         """How each statement of the step runs; where the run has not begun, one step is made and taken back.
@@ -288,6 +284,7 @@ class Training:
     def _refresh(self) -> None:
         """Bring the curves nearer to the newest generation, and look whether they end the run."""
         values = self._values()
+        self._course.notice()
         with self._pace.turn():
             if self._settings.checks_each_step or self._settings.every is not None:
                 deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
@@ -300,6 +297,7 @@ class Training:
     def _catch_up(self) -> Iterator[Event]:
         """At the end the curves are complete, however long that takes; a second interrupt cuts it short."""
         values = self._values()
+        self._course.notice()
         pieces = self._curves.catch_up(values, self.run.generation)
         while True:
             with self.control.stepping():

@@ -324,3 +324,34 @@ class TestWhatAStepWasPlannedOn:
 
 def grid(x):
     return xr.Dataset({"x": ("i", np.array(x))}, coords={"i": np.arange(len(x))})
+
+
+CURVES = [
+    "SELECT step, SUM(a * x) AS loss FROM p CROSS JOIN d GROUP BY step ORDER BY step",
+    "SELECT step, MAX(s) AS loss FROM losses GROUP BY step ORDER BY step",
+    "SELECT COUNT(*) AS n, SUM(a) AS s FROM p CROSS JOIN d",
+]
+
+
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("when", [2, 4])
+@pytest.mark.parametrize("every", [None, 1])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE p SET a = a + 100 WHERE step = 1",
+        "INSERT INTO p VALUES (-5, 7)",
+        "DELETE FROM p WHERE step = 0",
+        "UPDATE d SET x = x * 3",
+        "ALTER TABLE p ADD COLUMN b DOUBLE DEFAULT 1.0",
+        "CREATE OR REPLACE VIEW losses AS SELECT step, 5 * a AS s FROM p",
+        "CREATE OR REPLACE TABLE d AS SELECT 1 AS i, 9 AS x",
+    ],
+)
+def test_a_curve_is_in_the_end_what_its_query_gives(change, when, every, curve):
+    ctx = two("CREATE VIEW losses AS SELECT step, a * x AS s FROM p CROSS JOIN d")
+    step = "INSERT INTO p (step, a) SELECT :next_step, a + 1 FROM p WHERE step = :step"
+    run = ctx.train(f"{step}; {curve}", steps=4, every=every, on_event=after(ctx, {when: change}))
+    expected = ctx.sql(curve).to_arrow_table()
+    assert run.curve.column_names == expected.column_names
+    assert [tuple(r.values()) for r in run.curve.to_pylist()] == [tuple(r.values()) for r in expected.to_pylist()]
