@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import reduce
 
-from ..sql.expression import Call, Expression, Literal
+from ..sql.expression import Call, Expression, Literal, bottom_up
 from .dissolve import joined
 from .intermediate import Intermediate
 from .simplify import (
@@ -58,16 +58,15 @@ def collected(expression: Expression) -> Expression:
 
 def tidied(expression: Expression) -> Expression:
     """An expression in which everything that was calculated is collected, the inner parts first."""
-    done: dict[int, Expression] = {}
 
-    def visit(node: Expression) -> Expression:
-        if node.origin is not None or not node.parts:
-            return node
-        if id(node) not in done:
-            done[id(node)] = collected(joined(node, [visit(part) for part in node.parts], dissolve=False))
-        return done[id(node)]
+    def own_parts(node: Expression) -> tuple[Expression, ...]:
+        return () if node.origin is not None else node.parts
 
-    return visit(expression)
+    def made(node: Expression, parts: list[Expression]) -> Expression:
+        return collected(joined(node, parts, dissolve=False)) if parts else node
+
+    found: Expression = bottom_up(expression, made, {}, own_parts)
+    return found
 
 
 def _plus(a: Factors, b: Factors) -> Factors:

@@ -95,9 +95,10 @@ class Derivative:
         Raises:
             DerivativeError: a part that depends on the variable and has no derivative.
         """
-        if node not in self.done:
-            found = self._of(node)
-            self.done[node] = None if found is None or is_zero(found) else found
+        for inner in reversed(_chain(node)):  # a chain of terms is deep
+            if inner not in self.done:
+                found = self._of(inner)
+                self.done[inner] = None if found is None or is_zero(found) else found
         return self.done[node]
 
     def _of(self, node: Expression) -> Expression | None:
@@ -206,8 +207,9 @@ class Derivative:
 
     def type_of(self, node: Expression) -> ColumnType | None:
         """What kind of number an expression is: "integer", "real", or None where that depends on a parameter."""
-        if node not in self.types:
-            self.types[node] = self._type_of(node)
+        for inner in reversed(_chain(node)):
+            if inner not in self.types:
+                self.types[inner] = self._type_of(inner)
         return self.types[node]
 
     def _type_of(self, node: Expression) -> ColumnType | None:
@@ -236,9 +238,10 @@ class Derivative:
 
     def reads_integers(self, node: Expression) -> bool:
         """Whether anything in an expression is an integer, numbers aside."""
-        if node not in self.integers:
-            own = not isinstance(node, (Literal, Parameter)) and self.type_of(node) == "integer"
-            self.integers[node] = own or any(map(self.reads_integers, node.parts))
+        for inner in reversed(_chain(node)):
+            if inner not in self.integers:
+                own = not isinstance(inner, (Literal, Parameter)) and self.type_of(inner) == "integer"
+                self.integers[inner] = own or any(map(self.reads_integers, inner.parts))
         return self.integers[node]
 
     def _common(self, nodes: Sequence[Expression]) -> ColumnType | None:
@@ -263,6 +266,18 @@ _ARITHMETIC = frozenset({"+", "-", "*"})
 _TYPE_OF_ARGUMENTS = frozenset(
     {"+", "-", "*", "/", "%", "abs", "greatest", "least", "coalesce", "nullif", "sum", "min", "max", *SHIFTS}
 )
+
+
+def _chain(node: Expression) -> list[Expression]:
+    """A sum or product and the first operands of its first operands, the outermost one first."""
+    found = [node]
+    while isinstance(node, Call) and node.name in _TERMS:
+        node = node.args[0]
+        found.append(node)
+    return found
+
+
+_TERMS = frozenset({"+", "-", "*", "/", "%", "||"})
 
 
 def fill(template: Expression, call: Call) -> Expression:

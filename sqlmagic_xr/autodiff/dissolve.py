@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..sql.expression import Call, Column, Expression, Literal
+from ..sql.expression import Call, Expression, bottom_up
 from .intermediate import Intermediate
 from .simplify import Factors, build, factors, is_sum, product
 
@@ -29,15 +29,11 @@ def plain(expression: Expression, done: Plain | None = None) -> Expression:
     """
     done = {} if done is None else done
 
-    def visit(node: Expression) -> Expression:
-        if isinstance(node, (Column, Literal)):
-            return node
-        if id(node) not in done:
-            parts = [visit(part) for part in node.parts]
-            done[id(node)] = (node, joined(node, parts))
-        return done[id(node)][1]
+    def made(node: Expression, parts: list[tuple[Expression, Expression]]) -> tuple[Expression, Expression]:
+        return node, joined(node, [part for _, part in parts])
 
-    return visit(expression)
+    found: Expression = bottom_up(expression, made, done)[1]
+    return found
 
 
 def joined(node: Expression, parts: list[Expression], *, dissolve: bool = True) -> Expression:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..sql.expression import Expression
+from ..sql.expression import Expression, settle
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,7 @@ class Below(_Mark):
 
 def reads_below(expression: Expression) -> bool:
     """Whether anything in an expression must be computed below its SELECT (worked out once)."""
-    cached: bool | None = expression.__dict__.get("_reads_below")
-    if cached is None:
-        cached = isinstance(expression, Below) or any(map(reads_below, expression.parts))
-        object.__setattr__(expression, "_reads_below", cached)
-    return cached
+    if "_reads_below" not in expression.__dict__:
+        settle(expression, "_reads_below", lambda node: isinstance(node, Below) or any(map(reads_below, node.parts)))
+    found: bool = expression.__dict__["_reads_below"]
+    return found

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
-from ..sql.expression import Call, Case, Expression, Literal
+from ..sql.expression import Call, Case, Expression, Literal, settle
 from .intermediate import Intermediate
 
 ZERO = Literal(0.0)
@@ -83,13 +83,19 @@ def _collected(x: Expression, y: Expression) -> Expression | None:
 
 
 def terms(x: Expression) -> list[Factors]:
-    """An expression as a sum; what is none is its own only term."""
-    match x:
-        case Call("+", (a, b)):
-            return terms(a) + terms(b)
-        case Call("-", (a, b)):
-            return terms(a) + [_minus(term) for term in terms(b)]
-    return [factors(x)]
+    """An expression as a sum; what is none is its own only term, and a sum of more than is searched is one, too."""
+    found: list[Factors] = []
+    todo = [(x, False)]
+    while todo:
+        node, negated = todo.pop()
+        if len(found) + len(todo) > _TERMS:
+            return [factors(x)] * (_TERMS + 1)
+        match node:
+            case Call("+" | "-" as name, (a, b)):
+                todo += [(b, negated != (name == "-")), (a, negated)]
+            case _:
+                found.append(_minus(factors(node)) if negated else factors(node))
+    return found
 
 
 def _alike(a: Factors, b: Factors) -> bool:
@@ -177,11 +183,10 @@ def factors(x: Expression) -> Factors:
 
     A division that the user wrote is a factor of its own, since one of integers must not be regrouped.
     """
-    cached: Factors | None = x.__dict__.get("_factors")
-    if cached is None:
-        cached = _factors(x)
-        object.__setattr__(x, "_factors", cached)
-    return cached
+    if "_factors" not in x.__dict__:
+        settle(x, "_factors", _factors)
+    found: Factors = x.__dict__["_factors"]
+    return found
 
 
 def _factors(x: Expression) -> Factors:

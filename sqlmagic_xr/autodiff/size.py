@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from ..sql.expression import OPERATORS, Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, Star
+from ..sql.expression import OPERATORS, Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, Star, settle
 
 
 def size(expression: Expression) -> int:
     """About how many characters the text of an expression has, shared parts counted each time (worked out once)."""
-    cached: int | None = expression.__dict__.get("_size")
-    if cached is None:
-        cached = _own_size(expression) + sum(map(size, expression.parts))
-        object.__setattr__(expression, "_size", cached)
-    return cached
+    if "_size" not in expression.__dict__:
+        settle(expression, "_size", lambda node: _own_size(node) + sum(part.__dict__["_size"] for part in node.parts))
+    found: int = expression.__dict__["_size"]
+    return found
 
 
 def _own_size(node: Expression) -> int:

@@ -40,7 +40,7 @@ from .functions import Function, functions
 from .gridtable import GridTable
 from .interrupt import interruptible, reserve_threads
 from .markup import make_safe
-from .prepared import Executor, Prepared
+from .prepared import Executor, Prepared, too_deep
 from .result import Answer, Result
 from .scratch import ScratchTable
 from .store import ScratchStore
@@ -216,6 +216,8 @@ class Context(CountedContext):
             return Prepared(self, statement, self._mending.widened(tree, statement.text))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
+        except RecursionError:
+            raise too_deep(statement) from None
 
     def scratch(self, name: str) -> ScratchTable:
         """The scratch table of that name: its version, history, rows at an older version.

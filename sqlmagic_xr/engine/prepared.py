@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..autodiff.rewrite import rewrite
-from ..errors import SqlError
+from ..errors import SqlError, UnsupportedError
 from ..sql.parameters import bind, can_be_parameter, has_parameters, missing
 from ..sql.syntax import Statement, Tree, to_sql
 from . import dml, inventory, plans
@@ -54,6 +54,9 @@ class Prepared:
         except SqlError as error:
             self.context.store.fail()
             raise self.statement.place(error, error.span or self.statement.first_word) from error.__cause__
+        except RecursionError:
+            self.context.store.fail()
+            raise too_deep(self.statement) from None
         except Exception as error:
             self.context.store.fail()
             raise self.explain_error(error) from error
@@ -160,3 +163,9 @@ class Prepared:
         self.context.alterations += 1
         verb = " ".join(token.text.upper() for token in self.statement.tokens[:2])
         return Result(self.statement, sql, self.context.frame_of(rows) if rows.num_rows else None, f"{verb}: done")
+
+
+def too_deep(statement: Statement) -> SqlError:
+    """The error of a statement whose expressions are nested more deeply than can be followed."""
+    hint = "Put the terms of a long chain into a table and aggregate them, or compute part of them in a subquery."
+    return statement.place(UnsupportedError("this is nested too deeply", hint=hint), statement.first_word)

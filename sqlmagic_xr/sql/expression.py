@@ -41,13 +41,13 @@ class Expression:
             return True
         if type(self) is not type(other) or hash(self) != hash(other):
             return False
-        return self._key == other._key
+        return _same(self._key, other._key)
 
     def __hash__(self) -> int:
         cached: int | None = self.__dict__.get("_hash")
         if cached is None:
-            cached = hash((type(self).__name__, self._key))
-            object.__setattr__(self, "_hash", cached)
+            settle(self, "_hash", lambda node: hash((type(node).__name__, node._key)))
+            cached = self.__dict__["_hash"]
         return cached
 
     @property
@@ -204,6 +204,40 @@ class Cast(Expression):
         return replace(self, value=value)
 
 
+def settle(expression: Expression, name: str, value: Callable[[Expression], Any]) -> None:
+    """Work out what expressions keep under a name, of the inner parts first; not recursive, since chains are deep."""
+    todo = [expression]
+    while todo:
+        node = todo[-1]
+        missing = [part for part in node.parts if name not in part.__dict__]
+        if missing and name not in node.__dict__:
+            todo += missing
+            continue
+        todo.pop()
+        if name not in node.__dict__:
+            object.__setattr__(node, name, value(node))
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether the keys of two expressions are equal; not recursive either."""
+    todo = [(a, b)]
+    while todo:
+        one, other = todo.pop()
+        if one is other:
+            continue
+        if isinstance(one, Expression):
+            if type(one) is not type(other) or hash(one) != hash(other):
+                return False
+            todo.append((one._key, other._key))
+        elif isinstance(one, tuple) and isinstance(other, tuple):
+            if len(one) != len(other):
+                return False
+            todo += zip(one, other, strict=True)
+        elif one != other:
+            return False
+    return True
+
+
 def descend(expression: Expression) -> Iterator[Expression]:
     """The expression and all inside it, each distinct object once, the outer ones first.
 
@@ -222,9 +256,14 @@ def descend(expression: Expression) -> Iterator[Expression]:
 
 def columns(expression: Expression) -> frozenset[tuple[str, ...]]:
     """The paths of all columns that an expression mentions, those inside opaque pieces too (worked out once)."""
-    cached: frozenset[tuple[str, ...]] | None = expression.__dict__.get("_columns")
-    if cached is not None:
-        return cached
+    if "_columns" not in expression.__dict__:
+        settle(expression, "_columns", _columns)
+    found: frozenset[tuple[str, ...]] = expression.__dict__["_columns"]
+    return found
+
+
+def _columns(expression: Expression) -> frozenset[tuple[str, ...]]:
+    cached: frozenset[tuple[str, ...]]
     if isinstance(expression, Column):
         cached = frozenset((expression.path,))
     elif isinstance(expression, Opaque):
@@ -234,7 +273,6 @@ def columns(expression: Expression) -> frozenset[tuple[str, ...]]:
         if isinstance(expression, Call):
             inside += [columns(kept) for kept in (expression.window, expression.order) if kept is not None]
         cached = inside[0] if len(inside) == 1 else frozenset().union(*inside)
-    object.__setattr__(expression, "_columns", cached)
     return cached
 
 
@@ -284,18 +322,15 @@ def replace_parts(expression: Expression, change: Callable[[Expression], Express
         expression: where to start.
         change: is given every node, its parts changed already; returns what stands in its place, or None to keep it.
     """
-    done: dict[int, Expression] = {}
 
-    def visit(node: Expression) -> Expression:
-        if id(node) not in done:
-            parts = [visit(part) for part in node.parts]
-            same = all(a is b for a, b in zip(parts, node.parts, strict=True))
-            new = node if same else node.rebuilt(parts)
-            changed = change(new)
-            done[id(node)] = new if changed is None else changed
-        return done[id(node)]
+    def made(node: Expression, parts: list[Expression]) -> Expression:
+        same = all(a is b for a, b in zip(parts, node.parts, strict=True))
+        new = node if same else node.rebuilt(parts)
+        changed = change(new)
+        return new if changed is None else changed
 
-    return visit(expression)
+    found: Expression = bottom_up(expression, made, {})
+    return found
 
 
 def unique(
@@ -308,17 +343,14 @@ def unique(
         one: the parts that there are already; what is new is added.
         done: what was visited, by its id, for whoever calls this with several expressions and keeps them.
     """
-    done = {} if done is None else done
 
-    def visit(node: Expression) -> Expression:
-        if id(node) not in done:
-            parts = [visit(part) for part in node.parts]
-            same = all(a is b for a, b in zip(parts, node.parts, strict=True))
-            new = node if same else node.rebuilt(parts)
-            done[id(node)] = one.setdefault(new, new)
-        return done[id(node)]
+    def made(node: Expression, parts: list[Expression]) -> Expression:
+        same = all(a is b for a, b in zip(parts, node.parts, strict=True))
+        new = node if same else node.rebuilt(parts)
+        return one.setdefault(new, new)
 
-    return visit(expression)
+    found: Expression = bottom_up(expression, made, {} if done is None else done)
+    return found
 
 
 def parse(text: str) -> Expression:
@@ -422,9 +454,16 @@ def _read_unary(tree: Tree, body: Any) -> Expression | None:
 
 
 def _read_binary(tree: Tree, body: Any) -> Expression | None:
-    if not isinstance(body["op"], str) or body["op"] not in _BINARY:
-        return None
-    return Call(_BINARY[body["op"]][0], (from_tree(body["left"]), from_tree(body["right"])), origin=tree)
+    links = []
+    while isinstance(body, dict) and isinstance(body["op"], str) and body["op"] in _BINARY:
+        links.append((tree, body))
+        tree = body["left"]
+        body = tree.get("BinaryOp") if isinstance(tree, dict) else None
+    found = from_tree(tree) if links else None
+    for link, inner in reversed(links):  # a chain of terms leans to the left
+        assert found is not None
+        found = Call(_BINARY[inner["op"]][0], (found, from_tree(inner["right"])), origin=link)
+    return found
 
 
 def _read_function(tree: Tree, body: Any) -> Expression | None:
@@ -518,8 +557,16 @@ class Writer:
 
     def tree(self, node: Expression) -> Tree:
         """The tree of an expression."""
-        if id(node) not in self.done:
-            self.done[id(node)] = (node, self._make(node))
+        todo = [node]
+        while todo:
+            last = todo[-1]
+            missing = [part for part in last.parts if not (id(part) in self.done or isinstance(part, Star))]
+            if missing and id(last) not in self.done:
+                todo += missing
+                continue
+            todo.pop()
+            if id(last) not in self.done:
+                self.done[id(last)] = (last, self._make(last))
         return self.done[id(node)][1]
 
     def inside(self, node: Expression, strength: int) -> Tree:

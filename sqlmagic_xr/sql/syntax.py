@@ -122,11 +122,16 @@ def _only_reads(tree: Tree) -> bool:
 
 
 def _body_reads(body: Tree) -> bool:
-    if "SetOperation" in body:
-        return all(_body_reads(body["SetOperation"][side]) for side in ("left", "right"))
-    if "Query" in body:
-        return _body_reads(body["Query"]["body"])
-    return _READING_BODIES.issuperset(body) and not (body.get("Select") or {}).get("into")
+    todo = [body]
+    while todo:
+        body = todo.pop()
+        if "SetOperation" in body:
+            todo += [body["SetOperation"][side] for side in ("left", "right")]
+        elif "Query" in body:
+            todo.append(body["Query"]["body"])
+        elif not _READING_BODIES.issuperset(body) or (body.get("Select") or {}).get("into"):
+            return False
+    return True
 
 
 def analyzes(explain: Tree) -> bool:

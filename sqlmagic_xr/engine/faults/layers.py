@@ -55,9 +55,27 @@ class _Walk:
             return self.query(node, Query(node, scope.environment, scope if scope.items else scope.outer))
         if "Derived" in node:
             return self._derived(node, scope)
-        new = self._children(node, scope)
-        changed = self._rules.expression(new, scope)
-        return new if changed is None else changed
+        links = []  # a chain of terms leans to the left, and is deep
+        while isinstance(node.get("BinaryOp"), dict) and isinstance(node["BinaryOp"]["left"], dict):
+            links.append(node)
+            node = node["BinaryOp"]["left"]
+        if not links:
+            return self._changed(self._children(node, scope), scope)
+        found = self.visit(node, scope)
+        for link in reversed(links):
+            found = self._changed(self._linked(link, found, scope), scope)
+        return found
+
+    def _linked(self, link: dict[str, Any], left: Tree, scope: Scope) -> dict[str, Any]:
+        """An operator whose first operand is visited already."""
+        body = link["BinaryOp"]
+        rest = {key: value if key == "left" else self.visit(value, scope) for key, value in body.items()}
+        new = {**rest, "left": left}
+        return link if all(new[key] is body[key] for key in body) else {**link, "BinaryOp": new}
+
+    def _changed(self, node: dict[str, Any], scope: Scope) -> Tree:
+        changed = self._rules.expression(node, scope)
+        return node if changed is None else changed
 
     def _derived(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
         """A subquery in a FROM, which sees its neighbours only if it is LATERAL."""
