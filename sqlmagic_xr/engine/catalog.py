@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.types as pt
 
+from ..errors import SqlError
+from ..relation.bind import bind
+from ..relation.catalog import Table
+from ..relation.nodes import Opaque
+from ..relation.nodes import Relation as Bound
 from ..sql.scope import ColumnType, Relation
-from ..sql.syntax import local_name
+from ..sql.syntax import Tree, local_name
 from .scratch import Version
 from .transaction import Entry, View
 
@@ -70,6 +75,31 @@ class Catalog:
         key = grid.key if grid is not None else ()
         kind = "variable" if variable else "xarray" if grid is not None else "table"
         return Relation(name, _columns(schema), key, kind)  # type: ignore[arg-type]
+
+    def table(self, name: tuple[str, ...]) -> Table | None:
+        """The table or view of that name, as binding asks for it (:class:`sqlmagic_xr.relation.catalog.Catalog`)."""
+        name, entry = local_name(name), self._entry(name)
+        schema = entry.definition.schema if isinstance(entry, Version) else self.schema(name)
+        if schema is None:
+            return None
+        types = {field.name: str(field.type) for field in schema}
+        if isinstance(entry, Version):
+            required = frozenset(field.name for field in schema if not field.nullable)
+            return Table(name, types, tuple(entry.definition.key), required)
+        if isinstance(entry, View):
+            return Table(name, types, definition=entry.query)
+        grid = self.grid(name)
+        return Table(name, types, () if grid is None else tuple(grid.key))
+
+    def bound(self, query: Tree) -> Bound:
+        """The bound query of a tree (the inside of a ``Query`` node).
+
+        What is wrong in it is said by whoever runs it: here it is a query that is not bound, with the reason.
+        """
+        try:
+            return bind(query, self)
+        except SqlError as error:
+            return Opaque(why=error.what, tree=query)
 
     def dataset(self, name: tuple[str, ...]) -> Any | None:
         """The ``xr.Dataset`` that an xarray table reads, or None where the table is none."""

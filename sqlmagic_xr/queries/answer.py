@@ -18,7 +18,7 @@ from ..sql.syntax import NOWHERE, Tree, to_sql
 from ..train.generations import Generations
 from ..train.gridded import arrow
 from ..train.hoist import default_budget
-from .pays import names_of, refuse_at_sight, weigh
+from .pays import look, weigh
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -45,10 +45,9 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
             raise prepared.statement.place(error, reason.span) from None
         return lambda: rows
     try:
-        refuse_at_sight(context, tree)
+        names = look(context, tree)
     except Refused:
         return None
-    names = names_of(context, tree)
     standing = [context.tables.standing(name) for name in names]
 
     def later() -> pa.Table | None:
@@ -70,7 +69,7 @@ def told(context: Context, tree: Tree, frame: Frame, executor: Executor) -> str:
     saved = ""
     try:
         if executor == "auto":
-            refuse_at_sight(context, tree)
+            look(context, tree)
     except Refused:
         return ""
     try:

@@ -9,9 +9,9 @@ those of ``make bench`` (tests/bench/queries.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,8 @@ from ..dense.lowering.lower import Lowering
 from ..dense.lowering.relation import Relation
 from ..dense.node import Axis, Node, Refused, ancestors, union
 from ..dense.tables import Name, Table
-from ..sql.syntax import Tree, identifier, name_of, walk
+from ..relation.reads import may_sum_over_join, sums_over_join, tables_read
+from ..sql.syntax import Tree
 from ..train.explain import nbytes_shown
 from ..train.generations import Generations
 from ..train.gridded import array_type
@@ -32,33 +33,21 @@ ROWS = 2_000_000  # of all tables: to fetch so many and to find the limits of th
 PAIRS = 4_000_000  # that the engine goes through in a tenth of a second; nobody waits for fewer
 RATIO = 20  # pairs for each row: to lay a row out costs as much as a few pairs do the engine
 CELLS = 20_000_000  # of the largest array between: 160 MB
-_SUMS = frozenset({"sum", "avg", "mean", "count"})
 
 
-def names_of(context: Context, tree: Tree) -> list[Name]:
-    """The tables that a query reads, also by way of views; the names of CTEs are none."""
-    ctes = {
-        (identifier(cte["alias"]["name"]),)
-        for node in walk(tree)
-        if isinstance(node.get("with"), dict)
-        for cte in node["with"]["cte_tables"]
-    }
-    names = dict.fromkeys(tuple(identifier(part) for part in parts) for parts in context.reads(tree))
-    return [name for name in names if name not in ctes]
-
-
-def refuse_at_sight(context: Context, tree: Tree) -> None:
-    """Refuse what is not worth a closer look.
+def look(context: Context, tree: Tree) -> list[Name]:
+    """The tables that a query reads, also by way of views, if it is worth a closer look.
 
     Raises:
-        Refused: with the reason.
+        Refused: it is not, with the reason.
     """
     query = tree["Query"]
     if query["limit_clause"] and not query["order_by"]:
         raise Refused("a LIMIT without an ORDER BY reads no more than it has to")
-    if not any(_sums_over_join(select) for select in _selects(query)):
+    if not may_sum_over_join(query) or not sums_over_join(relation := context.tables.bound(query)):
         raise Refused("there is no sum over a join in it")
-    held = [context.tables.held(name) for name in names_of(context, tree)]
+    names = sorted(tables_read(relation))
+    held = [context.tables.held(name) for name in names]
     if None in held:
         raise Refused("a table is not in memory")
     rows = sorted((count for count in held if count), reverse=True)
@@ -66,22 +55,7 @@ def refuse_at_sight(context: Context, tree: Tree) -> None:
         raise Refused(f"its tables have {sum(rows):,} rows")
     if not rows or prod(rows[:2] if len(rows) > 1 else rows * 2) < PAIRS:
         raise Refused("its tables are small")
-
-
-def _selects(query: Any) -> Iterator[Tree]:
-    for node in walk(query):
-        if "from" in (node.get("Select") or ()):  # a step of a pipe (|> SELECT ...) is none
-            yield node["Select"]
-
-
-def _sums_over_join(select: Tree) -> bool:
-    if sum(1 + len(table["joins"]) for table in select["from"]) < 2:
-        return False
-    return any(
-        name_of(node["Function"]["name"])[-1].lower() in _SUMS
-        for node in walk(select["projection"])
-        if isinstance(node.get("Function"), dict)
-    )
+    return names
 
 
 def weigh(context: Context, tree: Tree, grids: Generations) -> str:

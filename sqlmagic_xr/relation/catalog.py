@@ -20,7 +20,7 @@ class Table:
     Attributes:
         name: its name without the default catalog and schema.
         columns: column -> type, in the table's order.
-        key: the columns whose values name a row, none of them NULL, or ().
+        key: the columns whose values name a row, or ().
         required: the columns that hold no NULL.
         definition: the inside of a view's query; None for anything else.
     """

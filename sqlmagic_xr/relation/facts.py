@@ -98,8 +98,7 @@ def nullable(relation: Relation) -> tuple[bool, ...]:
     count = len(relation.names or ())
     match relation:
         case Scan():
-            required = relation.table.required | set(relation.table.key)
-            return tuple(name not in required for name in relation.table.columns)
+            return tuple(name not in relation.table.required for name in relation.table.columns)
         case Shared():
             return nullable(relation.query) or (True,) * count
         case Select():

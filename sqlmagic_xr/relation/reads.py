@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 
 from ..sql.expression import Call, Parameter, descend
-from .columns import Field, Output
+from ..sql.syntax import Tree, walk
+from .columns import Field, Output, fields
 from .facts import function_varies, kept, using_pairs
+from .functions import SUMS, names_of_functions
 from .names import Name
-from .nodes import Aggregate, Join, Limit, Opaque, Relation, Scan, Select, Shared, Sort, relations
+from .nodes import Aggregate, Join, Limit, Opaque, Relation, Scan, Select, Shared, Sort, leaves, relations
 
 
 @kept
@@ -23,25 +25,27 @@ def tables_read(relation: Relation) -> frozenset[Name]:
     return frozenset(found)
 
 
-def columns_read(relation: Relation) -> dict[Name, frozenset[str]] | None:
+def columns_read(queries: Iterable[Relation]) -> dict[Name, frozenset[str]] | None:
     """Table -> the columns that are used of it; None where a part is not bound, which may use any."""
     found: dict[Name, set[str]] = {}
-    for node in relations(relation):
-        if isinstance(node, Opaque):
-            return None
-        if isinstance(node, Scan):
-            found.setdefault(node.table.name, set())
-        for expression in node.expressions:
-            for part in descend(expression):
-                if isinstance(part, Field) and isinstance(part.relation, Scan):
-                    found.setdefault(part.relation.table.name, set()).add(part.relation.column(part.name))
-        if isinstance(node, Join):
-            for pair in using_pairs(node):
-                for one in pair:
-                    if isinstance(one.relation, Scan):
-                        found[one.relation.table.name] = {*found.get(one.relation.table.name, ()),
-                                                          one.relation.column(one.name)}  # fmt: skip
+    for query in queries:
+        for node in relations(query):
+            if isinstance(node, Opaque):
+                return None
+            if isinstance(node, Scan):
+                found.setdefault(node.table.name, set())
+            for column in _columns_of(node):
+                if isinstance(column.relation, Scan):
+                    found.setdefault(column.relation.table.name, set()).add(column.relation.column(column.name))
     return {name: frozenset(columns) for name, columns in found.items()}
+
+
+def _columns_of(node: Relation) -> Iterator[Field]:
+    for expression in node.expressions:
+        yield from fields(expression)
+    if isinstance(node, Join):
+        for pair in using_pairs(node):
+            yield from pair
 
 
 def parameters(relation: Relation) -> frozenset[str]:
@@ -98,3 +102,26 @@ def origin(column: Field) -> Field | None:
                 column = found
             case _:
                 return None
+
+
+def sums_over_join(relation: Relation) -> bool:
+    """Whether a query has a sum, a mean or a count of what a join gives: what arrays have as a product of matrices."""
+    return any(
+        isinstance(node, Aggregate) and len(leaves(node.source)) > 1 and any(m.call.name in SUMS for m in node.measures)
+        for node in relations(relation)
+    )
+
+
+def may_sum_over_join(query: Tree) -> bool:
+    """The same at a glance at the tree: whoever gets False need not bind the query.
+
+    >>> from ..sql.syntax import parse_one
+    >>> may_sum_over_join(parse_one("SELECT SUM(a.x * b.y) AS s FROM a CROSS JOIN b").tree)
+    True
+    """
+    joined = any(
+        sum(1 + len(table["joins"]) for table in node["Select"]["from"]) > 1
+        for node in walk(query)
+        if "from" in (node.get("Select") or ())  # a step of a pipe (|> SELECT ...) has none
+    )
+    return joined and not SUMS.isdisjoint(names_of_functions(query))

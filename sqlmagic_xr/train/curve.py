@@ -71,7 +71,7 @@ class Curve:
         """Read the query for the tables, views and functions as they are."""
         context, statement, trajectory = self._context, self.statement, self._trajectory
         self._whole = context.prepare(statement)
-        self._units = units_of(statement.tree, context.tables)
+        self._units = units_of(context.tables.bound(statement.tree["Query"]), context.tables)
         self._part: Prepared | None = None
         self._step: str | None = None  # the column that tells the generation
         self._pace: Pace = Allowance(clock=self._clock)

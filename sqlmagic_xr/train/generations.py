@@ -17,10 +17,10 @@ from ..dense.tables import Extreme, Read, Table
 from ..engine.query import quoted
 from ..engine.scratch import Version
 from ..engine.transaction import View
+from ..relation.reads import columns_read
 from ..sql.syntax import Tree, local_name
 from .gridded import Grids, array_type, described
 from .lookup import extreme, has_nulls, rows_where
-from .mentioned import mentioned
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -60,7 +60,7 @@ class Generations(Grids):
     def __init__(self, context: Context, inserted: Collection[str], queries: Collection[Tree], budget: int) -> None:
         super().__init__(self._rows_of, self._key_of)
         self._context, self._inserted = context, frozenset(inserted)
-        self._columns = mentioned(queries, self.view)
+        self._columns = columns_read(map(context.tables.bound, queries))
         self._budget, self._turn = budget, 0
         self._data: dict[Name, pa.Table | None] = {}
         self._fleeting: set[Name] = set()
@@ -190,7 +190,8 @@ class Generations(Grids):
         # Of a long table whose key nobody has declared, its leading columns are the key if any are.
         leading = takewhile(lambda c: relation.columns[c] in ("integer", "text", "time"), relation.columns)
         key = set(relation.key or leading)
-        wanted = [c for c in relation.columns if self._columns is None or c in self._columns or c in key]
+        used = relation.columns if self._columns is None else self._columns.get(local_name(name), frozenset())
+        wanted = [c for c in relation.columns if c in used or c in key]
         if not wanted:
             wanted = list(relation.columns)[:1]
         template = "SELECT {} FROM {}"

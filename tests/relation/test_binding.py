@@ -151,7 +151,7 @@ def test_what_names_a_row(text, key):
 def test_what_is_read_and_what_varies():
     relation = bound("SELECT mean.m, p.a FROM mean, p WHERE p.step = :k AND b LIKE 'x'")
     assert reads.tables_read(relation) == {("d",), ("p",)}
-    assert reads.columns_read(relation) == {("d",): {"g", "x"}, ("p",): {"step", "a", "b"}}
+    assert reads.columns_read([relation]) == {("d",): {"g", "x"}, ("p",): {"step", "a", "b"}}
     assert reads.parameters(relation) == {"k"}
     assert not reads.volatile(relation)
     assert reads.volatile(bound("SELECT random() AS r"))
