@@ -290,9 +290,9 @@ class Binder:
             return Opaque(path, renamed, why=why, reads=frozenset({name}), tree=tree)
         if table.definition is None:
             return _named(Scan(path, renamed, table=table, tree=tree))
-        names = (*renamed, *tuple(table.columns)[len(renamed) :])
-        return _named(Shared(path, names, query=self._view(name, table.definition, tree), kind="view", name=name,
-                             tree=tree))  # fmt: skip
+        query, own_names = self._view(name, table.definition, tree), tuple(table.columns)
+        names = renamed if query.names == own_names else (*renamed, *own_names[len(renamed) :])
+        return _named(Shared(path, names, query=query, kind="view", name=name, tree=tree))
 
     def _view(self, name: Name, definition: Tree, tree: Tree) -> Relation:
         if name in self._reading:

@@ -12,9 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..sql.expression import Expression
+from ..sql.syntax import Tree
+from ..sql.syntax import replace as swapped
 from .columns import Field, Measure, Nested, Output, SortKey
-from .nodes import Relation
+from .nodes import Relation, Scan, Shared, relations
 from .rebuild import substituted
+from .write import derived, written
 
 Exchange = Callable[[Relation], Relation | None]
 """Given a relation, what stands in its place, or None to look into it."""
@@ -98,3 +101,32 @@ class _Changing:
             return None
 
         return substituted(expression, change)
+
+
+def exchanged_tree(tree: Tree, bound: Relation, exchange: Callable[[Scan], Tree | None]) -> Tree:
+    """A query's tree in which readings of tables are other relations; the rest is as it was written.
+
+    A view that reads such a table becomes the subquery that it is.
+
+    Args:
+        tree: the inside of a ``Query`` node.
+        bound: the query.
+        exchange: for a reading, what stands in its place in FROM, or None to leave it.
+    """
+    new: dict[int, Tree] = {}
+    for node in relations(bound):
+        if isinstance(node, Scan) and (found := exchange(node)) is not None:
+            new[id(node.tree)] = found
+
+    def change(node: dict[str, Any]) -> Tree | None:
+        return new.get(id(node))
+
+    # The views inside views first: of what relations() gives, the inner ones come last.
+    for node in reversed(list(relations(bound))):
+        if isinstance(node, Shared) and node.kind == "view":
+            inside = written(node.query)
+            changed = swapped(inside, change)
+            if changed is not inside:
+                own = None if node.renamed else node.tree["Table"]["alias"]
+                new[id(node.tree)] = derived(changed, node.path[-1], node.renamed, own)
+    return swapped(tree, change)

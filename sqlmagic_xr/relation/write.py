@@ -192,7 +192,7 @@ class _Writer(Writer):
             return leaf.tree
         if isinstance(leaf, Shared):
             path = leaf.path[-1] if leaf.path else None
-            return _derived(self.query(leaf.query), path, leaf.renamed)
+            return derived(self.query(leaf.query), path, leaf.renamed)
         raise NotImplementedError(f"{type(leaf).__name__} in FROM cannot be written anew")
 
     # Expressions
@@ -256,11 +256,20 @@ def _column(field: Field) -> Tree:
     return {"Identifier": parts[0]} if len(parts) == 1 else {"CompoundIdentifier": parts}
 
 
-def _derived(query: Tree, name: str | None, renamed: Sequence[str]) -> Tree:
+def derived(query: Tree, name: str | None, renamed: Sequence[str] = (), alias: Tree = None) -> Tree:
+    """A subquery in FROM: ``(query) AS name (renamed)``.
+
+    Args:
+        query: the inside of a ``Query`` node.
+        name: its alias, or None.
+        renamed: the names of its columns; () for their own.
+        alias: the tree of the alias as the user wrote it, which is kept.
+    """
     pattern: Any = parse_one("SELECT 0 FROM (SELECT 0) AS a").tree["Query"]["body"]["Select"]["from"][0]["relation"]
-    body = {**pattern["Derived"], "subquery": query}
-    columns = [{"name": make_identifier(column), "data_type": None} for column in renamed]
-    body["alias"] = None if name is None else {**body["alias"], "name": make_identifier(name), "columns": columns}
+    body = {**pattern["Derived"], "subquery": query, "alias": alias}
+    if name is not None and alias is None:
+        columns = [{"name": make_identifier(column), "data_type": None} for column in renamed]
+        body["alias"] = {**pattern["Derived"]["alias"], "name": make_identifier(name), "columns": columns}
     return {"Derived": body}
 
 

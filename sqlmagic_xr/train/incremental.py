@@ -8,45 +8,25 @@ Whatever is not surely so is declined, and evaluated whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from ..engine.query import cte_names
-from ..sql.parameters import parameters_of
-from ..sql.scope import Catalog
-from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, replace, short_name, walk
+from ..errors import SqlError
+from ..relation.bind import bind
+from ..relation.catalog import Catalog
+from ..relation.change import exchanged_tree
+from ..relation.columns import Field, subqueries
+from ..relation.names import Name
+from ..relation.nodes import Aggregate, Join, Opaque, Relation, Scan, Select, Shared, Sort, Window
+from ..relation.reads import parameters, tables_read
+from ..sql.syntax import Tree, make_identifier, parse_one, replace
 
 AFTER, UPTO = "generation_after", "generation_upto"
 """The parameters of the restricted query: the generations behind the first, up to and with the second."""
 
-_QUERY_PARTS = {"with", "body", "order_by"}
-_SELECT_PARTS = {
-    "select_token", "distinct", "projection", "from", "selection", "group_by", "having", "flavor",
-    "window_before_qualify",
-}  # fmt: skip
-_ROW_BY_ROW = {"CrossJoin", "Join", "Inner"}  # joins that keep no row without its partner
-_KEEP_LEFT = {"Left", "LeftOuter"}
-
 
 class _WholeError(Exception):
     """The query does not fall apart; says why."""
-
-
-@dataclass(frozen=True)
-class _Factor:
-    """The one relation of a FROM that holds the trajectory: how it is called, and its columns that are the step."""
-
-    alias: str
-    steps: frozenset[str]
-
-    def is_step(self, expression: Tree) -> bool:
-        """Whether an expression is the bare step column."""
-        if "Identifier" in expression:
-            return identifier(expression["Identifier"]) in self.steps
-        if "CompoundIdentifier" in expression:
-            *_, table, column = [identifier(part) for part in expression["CompoundIdentifier"]]
-            return table == self.alias and column in self.steps
-        return False
 
 
 def restrict(
@@ -57,7 +37,7 @@ def restrict(
     Args:
         query: a statement's tree.
         table, column: the trajectory and its step column.
-        catalog: what views stand for.
+        catalog: what tables there are.
         changing: the other tables that a step changes.
         varying: the parameters whose value changes from step to step.
 
@@ -65,208 +45,117 @@ def restrict(
         The restricted query, and the name of the result's column that is the step; None where the query has to be
         evaluated whole.
     """
+    trajectory: Name = (table,)
     try:
-        expanded = _expand_views(query, table, catalog, changing)
-        _check_constant(expanded, changing, varying)
-        steps = _query(expanded["Query"], table, column, {})
-    except (_WholeError, KeyError, TypeError):
-        # A shape of tree that this module does not know is one that it cannot vouch for.
+        bound = bind(query["Query"], catalog)
+        if not tables_read(bound).isdisjoint((name,) for name in changing) or parameters(bound) & varying:
+            return None
+        steps = _Carried(trajectory, column).names(bound)
+    except (_WholeError, SqlError):
         return None
-    return (_restricted(expanded, table, column), min(steps)) if steps else None
+    tree = exchanged_tree(
+        query["Query"], bound, lambda scan: _part(scan, column) if scan.table.name == trajectory else None
+    )
+    return {"Query": tree}, min(steps)
 
 
-def _expand_views(query: Tree, table: str, catalog: Catalog, changing: frozenset[str], depth: int = 0) -> Tree:
-    """The query with every view replaced by its definition."""
-    if depth > 16:
-        raise _WholeError("views within views without end")
-    ctes = cte_names(query)
+@dataclass(frozen=True)
+class _Carried:
+    """Finds the columns that tell the generation which a row comes from.
 
-    def change(node: dict[str, Tree]) -> Tree | None:
-        if set(node) != {"Table"} or name_of(node["Table"]["name"])[-1] in ctes:
-            return None
-        name = name_of(node["Table"]["name"])
-        relation = catalog.relation(name)
-        if relation is None or relation.kind != "view" or relation.definition is None:
-            return None
-        definition = relation.definition
-        inner = _expand_views({"Query": definition.get("Query", definition)}, table, catalog, changing, depth + 1)
-        if _mentions(inner, {table, *changing}) and cte_names(inner) & {table}:
-            raise _WholeError("a CTE hides the trajectory")
-        alias = node["Table"]["alias"] or _alias(name[-1])
-        return {"Derived": {**_derived_template(), "subquery": inner["Query"], "alias": alias}}
+    Attributes:
+        table, column: the trajectory and its step column.
+    """
 
-    return replace(query, change)
+    table: Name
+    column: str
 
+    def names(self, relation: Relation) -> frozenset[str]:
+        """The columns of a query that are the step.
 
-def _check_constant(query: Tree, changing: frozenset[str], varying: frozenset[str]) -> None:
-    if _mentions(query, changing):
-        raise _WholeError("it reads another table that the step changes")
-    if set(parameters_of(query)) & varying:
-        raise _WholeError("it reads a parameter that varies")
+        Raises:
+            _WholeError: the query does not fall apart, or does not read the trajectory.
+        """
+        found = self._of(relation)
+        if not found:
+            raise _WholeError("it does not say which generation a row belongs to")
+        return frozenset(field.name for field in found)
 
+    def _reads(self, relation: Relation) -> bool:
+        return self.table in tables_read(relation)
 
-def _query(query: Tree, table: str, column: str, ctes: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """The columns of a query's result that are the step; the query reads the trajectory exactly once."""
-    if any(value for key, value in query.items() if key not in _QUERY_PARTS):
-        raise _WholeError("it takes a part of its rows")
-    ctes = dict(ctes)
-    for cte in (query["with"] or {"cte_tables": ()})["cte_tables"]:
-        name = identifier(cte["alias"]["name"])
-        if name == table or name in ctes:
-            raise _WholeError("a CTE hides another relation")
-        if _mentions(cte["query"], {table, *ctes}):
-            if query["with"]["recursive"] or cte["alias"]["columns"]:
-                raise _WholeError("a CTE that reads the trajectory is recursive or renames its columns")
-            ctes[name] = _query(cte["query"], table, column, ctes)
-    body = query["body"]
-    if "Query" in body:
-        return _query(body["Query"], table, column, ctes)
-    if "Select" not in body:
-        raise _WholeError("it is made of several queries")
-    return _select(body["Select"], table, column, ctes)
-
-
-def _select(select: Tree, table: str, column: str, ctes: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    if any(value for key, value in select.items() if key not in _SELECT_PARTS):
+    def _of(self, relation: Relation) -> frozenset[Field]:
+        """The columns in sight of a reader of this relation that are the step; none where it reads no trajectory."""
+        if isinstance(relation, Opaque):
+            raise _WholeError(relation.why)
+        if not self._reads(relation):
+            return frozenset()
+        if any(self._reads(nested) for e in relation.expressions for nested in subqueries(e)):
+            raise _WholeError("a subquery reads the trajectory")
+        match relation:
+            case Scan():
+                return frozenset(f for n in relation.names if n is not None and relation.column(n) == self.column
+                                 for f in [relation[n]])  # fmt: skip
+            case Shared(query=query) if relation.kind != "working":
+                inside = self.names(query)
+                renamed = zip(query.names or (), relation.names or (), strict=True)
+                return frozenset(relation[str(outer)] for inner, outer in renamed if inner in inside)
+            case Join():
+                return self._joined(relation)
+            case Sort():
+                return frozenset(relation.source[name] for name in self.names(relation.source))
+            case Aggregate():
+                return self._grouped(relation)
+            case Window():
+                return self._windowed(relation)
+            case Select():
+                return self._selected(relation)
         raise _WholeError("a clause that is not known to fall apart")
-    if any("over" in node and node["over"] for node in walk(select)):
-        raise _WholeError("a window looks at several rows")
-    if _count(select, {table, *ctes}) != 1:
-        raise _WholeError("it reads the trajectory twice, or not at all")
-    factor = _carrier(select["from"], table, column, ctes)
-    steps = _projected(select["projection"], factor)
-    grouping = select["group_by"]["Expressions"]
-    if any(grouping[1]) or any(set(e) & {"GroupingSets", "Rollup", "Cube"} for e in grouping[0]):
-        raise _WholeError("it groups in several ways")
-    if grouping[0] and not any(_is_step(e, factor, select["projection"]) for e in grouping[0]):
-        raise _WholeError("it groups across generations")
-    if not steps or select["distinct"] not in (None, "Distinct"):
-        # Without the step among its columns an ungrouped row may be an aggregate over all generations.
-        raise _WholeError("it does not say which generation a row belongs to")
-    return steps
+
+    def _joined(self, join: Join) -> frozenset[Field]:
+        """The step of the one side that has it, if the join keeps no row without it."""
+        left, right = self._of(join.left), self._of(join.right)
+        if left and right:
+            raise _WholeError("it reads the trajectory twice")
+        if join.kind == "full" or (join.kind == "left" and right) or (join.kind == "right" and left):
+            raise _WholeError("a join that keeps rows without a partner")
+        return left | right
+
+    def _grouped(self, group: Aggregate) -> frozenset[Field]:
+        steps = self._of(group.source)
+        found = [key for key in group.keys if key.expression in steps]
+        if not found or group.sets:
+            raise _WholeError("it groups across generations")
+        return frozenset(group[str(key.name)] for key in found)
+
+    def _windowed(self, window: Window) -> frozenset[Field]:
+        steps = self._of(window.source)
+        if any(steps.isdisjoint(measure.partition) for measure in window.measures):
+            raise _WholeError("a window looks at several generations")
+        return steps
+
+    def _selected(self, select: Select) -> frozenset[Field]:
+        steps = self._of(select.source)
+        names: Collection[str] = [o.name for o in select.outputs if o.expression in steps and o.name is not None]
+        if not names or isinstance(select.distinct, tuple) or not all(map(select.has, names)):
+            # Without the step among its columns DISTINCT, or whoever reads them, looks at all generations at once.
+            raise _WholeError("it does not say which generation a row belongs to")
+        return frozenset(map(select.__getitem__, names))
 
 
-def _carrier(sources: list[Tree], table: str, column: str, ctes: Mapping[str, frozenset[str]]) -> _Factor:
-    """The relation of a FROM that holds the trajectory, if no join can lose or invent its step."""
-    for source in sources:
-        found = _factor(source["relation"], table, column, ctes)
-        for join in source["joins"]:
-            operator = join["join_operator"]
-            kind = operator if isinstance(operator, str) else next(iter(operator))
-            other = _factor(join["relation"], table, column, ctes)
-            if kind not in _ROW_BY_ROW and not (kind in _KEEP_LEFT and found is not None and other is None):
-                raise _WholeError("a join that keeps rows without a partner")
-            found = found or other
-        if found is not None:
-            return found
-    raise _WholeError("the trajectory stands outside FROM")
-
-
-def _factor(relation: Tree, table: str, column: str, ctes: Mapping[str, frozenset[str]]) -> _Factor | None:
-    if "Table" in relation:
-        name = name_of(relation["Table"]["name"])
-        steps = frozenset({column}) if short_name(name) == table else ctes.get(name[-1]) if len(name) == 1 else None
-        return None if steps is None else _Factor(_alias_of(relation["Table"]["alias"], name[-1]), steps)
-    if "Derived" in relation:
-        derived = relation["Derived"]
-        if not _mentions(derived["subquery"], {table, *ctes}):
-            return None
-        return _Factor(_alias_of(derived["alias"], ""), _query(derived["subquery"], table, column, ctes))
-    if _mentions(relation, {table, *ctes}):
-        raise _WholeError("a relation of another kind holds the trajectory")
-    return None
-
-
-def _projected(projection: list[Tree], factor: _Factor) -> frozenset[str]:
-    """The columns of a SELECT list that are the step."""
-    steps: set[str] = set()
-    for item in projection:
-        if "UnnamedExpr" in item and factor.is_step(item["UnnamedExpr"]):
-            last = item["UnnamedExpr"]
-            steps.add(
-                identifier(last["CompoundIdentifier"][-1] if "CompoundIdentifier" in last else last["Identifier"])
-            )
-        elif "ExprWithAlias" in item and factor.is_step(item["ExprWithAlias"]["expr"]):
-            steps.add(identifier(item["ExprWithAlias"]["alias"]))
-        elif _is_everything(item, factor.alias):
-            steps |= factor.steps
-    return frozenset(steps)
-
-
-def _is_plain(wildcard: Tree) -> bool:
-    """Whether ``*`` stands alone, without EXCEPT or RENAME behind it."""
-    return not any(value for key, value in wildcard.items() if key != "wildcard_token")
-
-
-def _is_everything(item: Tree, alias: str) -> bool:
-    """Whether an item is ``*``, or ``t.*`` of the relation ``alias``."""
-    if "Wildcard" in item:
-        return _is_plain(item["Wildcard"])
-    if "QualifiedWildcard" not in item:
-        return False
-    subject, options = item["QualifiedWildcard"]
-    return "ObjectName" in subject and name_of(subject["ObjectName"])[-1] == alias and _is_plain(options)
-
-
-def _is_step(expression: Tree, factor: _Factor, projection: list[Tree]) -> bool:
-    """Whether a member of GROUP BY is the step: by name, by number, or by the name the SELECT list gives it."""
-    if factor.is_step(expression):
-        return True
-    for place, item in enumerate(projection, start=1):
-        named = item.get("ExprWithAlias")
-        inner = named["expr"] if named else item.get("UnnamedExpr")
-        if inner is None or not factor.is_step(inner):
-            continue
-        if "Value" in expression and expression["Value"]["value"].get("Number", [""])[0] == str(place):
-            return True
-        if named and "Identifier" in expression and identifier(expression["Identifier"]) == identifier(named["alias"]):
-            return True
-    return False
-
-
-def _restricted(query: Tree, table: str, column: str) -> Tree:
-    part = parse_one(
+def _part(scan: Scan, column: str) -> Tree:
+    """The trajectory's new generations, as a relation in FROM."""
+    pattern = parse_one(
         f"SELECT * FROM (SELECT * FROM t WHERE c > :{AFTER} AND c <= :{UPTO}) AS a"
     ).tree["Query"]["body"]["Select"]["from"][0]["relation"]["Derived"]  # fmt: skip
+    own = scan.tree["Table"]
 
-    def change(node: dict[str, Tree]) -> Tree | None:
-        if set(node) != {"Table"} or short_name(name_of(node["Table"]["name"])) != table:
-            return None
-        own = node["Table"]
+    def fill(inner: dict[str, Tree]) -> Tree | None:
+        if set(inner) == {"Table"}:
+            return {"Table": {**own, "alias": None}}
+        if set(inner) == {"Identifier"} and inner["Identifier"]["value"] == "c":
+            return {"Identifier": make_identifier(column)}
+        return None
 
-        def fill(inner: dict[str, Tree]) -> Tree | None:
-            if set(inner) == {"Table"}:
-                return {"Table": {**own, "alias": None}}
-            if set(inner) == {"Identifier"} and inner["Identifier"]["value"] == "c":
-                return {"Identifier": make_identifier(column)}
-            return None
-
-        subquery = replace(part["subquery"], fill)
-        alias = own["alias"] or _alias(name_of(own["name"])[-1])
-        return {"Derived": {**part, "subquery": subquery, "alias": alias}}
-
-    return replace(query, change)
-
-
-def _derived_template() -> dict[str, Tree]:
-    tree = parse_one("SELECT * FROM (SELECT 1) AS a").tree
-    return dict(tree["Query"]["body"]["Select"]["from"][0]["relation"]["Derived"])
-
-
-def _alias(name: str) -> Tree:
-    return {**_derived_template()["alias"], "name": make_identifier(name)}
-
-
-def _alias_of(alias: Tree, name: str) -> str:
-    if alias and alias["columns"]:
-        raise _WholeError("an alias renames columns")
-    return identifier(alias["name"]) if alias else name
-
-
-def _mentions(tree: Tree, names: frozenset[str] | set[str]) -> bool:
-    return _count(tree, names) > 0
-
-
-def _count(tree: Tree, names: frozenset[str] | set[str]) -> int:
-    """How often one of the relations is named in a tree."""
-    return sum(set(node) == {"Table"} and short_name(name_of(node["Table"]["name"])) in names for node in walk(tree))
+    alias = own["alias"] or {**pattern["alias"], "name": make_identifier(scan.path[-1])}
+    return {"Derived": {**pattern, "subquery": replace(pattern["subquery"], fill), "alias": alias}}

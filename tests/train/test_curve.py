@@ -65,6 +65,12 @@ APART = [
     "SELECT s, m FROM mixed",
     "SELECT step, CASE WHEN a > 1 THEN a END AS m, :given AS g FROM params",
     "SELECT step, a FROM params WHERE step % 2 = 0",
+    "SELECT s, a FROM (SELECT step, a FROM params) AS q (s, a)",
+    "WITH e(s, v) AS (SELECT step, a FROM params) SELECT s, MAX(v) AS m FROM e GROUP BY s",
+    "SELECT p.step, d.x + a AS m FROM d RIGHT JOIN params p ON d.x > p.a",
+    "SELECT step, i, a, SUM(a) OVER (PARTITION BY step ORDER BY i) AS m FROM params",
+    "SELECT DATAFUSION.public.params.step, a FROM PUBLIC.params",
+    'SELECT "step", a FROM "public"."params"',
 ]
 WHOLE = [
     "SELECT AVG(a) AS m FROM params",
@@ -91,12 +97,12 @@ WHOLE = [
     "WITH e AS (SELECT step, a FROM params) SELECT e.step, f.a FROM e JOIN e AS f ON f.step = e.step - 1",
     "WITH params AS (SELECT 1 AS step, 2.0 AS a) SELECT step, a FROM params",
     "WITH RECURSIVE e AS (SELECT step, a FROM params UNION ALL SELECT step, a + 1 FROM e WHERE a < 2) SELECT * FROM e",
-    "SELECT s, a FROM (SELECT step, a FROM params) AS q (s, a)",
     "SELECT x, 1.0 AS m FROM d",
 ]
 
 
 def restricted(context, query):
+    context.prepare(parse_one(query))  # which brings the variables up to date
     return restrict(
         parse_one(query).tree,
         "params",
