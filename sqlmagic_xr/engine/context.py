@@ -32,6 +32,7 @@ from .admission import framed, refuse_unread
 from .alterations import CountedContext
 from .catalog import Catalog
 from .datasets import register
+from .dependents import asks_for_keys, misses_a_key
 from .faults import Mending, suspicious
 from .faults.binding import rebound
 from .fetch import fetch, fetch_brief
@@ -284,8 +285,16 @@ class Context(CountedContext):
             sql: the query.
             tree: its tree where there is one; then only the rows that it can see are scanned.
         """
-        with self.store.reading(tree):
-            return Frame(self._planned(sql, tree), templates=self._registered_datasets, fail=self.store.failure())
+        keyed = asks_for_keys(tree, self.store.entries(), sql)
+        try:
+            with self.store.reading(tree, keyed=keyed):
+                frame = self._planned(sql, tree)
+        except Exception as error:
+            if keyed or not misses_a_key(error):
+                raise
+            with self.store.reading(tree, keyed=True):
+                frame = self._planned(sql, tree)
+        return Frame(frame, templates=self._registered_datasets, fail=self.store.failure())
 
     def mended(self, tree: Tree, sql: str) -> Tree:
         """A statement's tree without what the engine answers wrongly (see :mod:`.faults`), or else ``tree`` itself.

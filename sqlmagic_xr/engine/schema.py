@@ -14,14 +14,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
-from datafusion import SessionContext
+from datafusion import SessionConfig, SessionContext
 from datafusion.catalog import SchemaProvider, Table
 from xarray_sql._native import LazyArrowStreamTable
 
 from ..errors import UsageError
 from .chunk import Chunk
+from .dependents import asks_for_keys, misses_a_key
+from .query import quoted
 from .reserved import refuse_reserved
 from .scratch import Version
 from .transaction import Entries, Entry, View
@@ -77,6 +80,15 @@ class ScratchSchema(SchemaProvider):
                     plans[name] = self._plan(entry, entries)
         with self.pinned(entries, plans):
             yield
+
+    @contextmanager
+    def with_keys(self, *, told: bool = True) -> Iterator[None]:
+        """Within this block the views that this thread plans are told the tables' keys; see :func:`with_key`."""
+        before, self._local.keyed = self._local.keyed, told
+        try:
+            yield
+        finally:
+            self._local.keyed = before
 
     def registered(self, name: str) -> bool:
         """Whether something that is no scratch table has that name."""
@@ -140,6 +152,16 @@ class ScratchSchema(SchemaProvider):
 
     def _plan(self, view: View, entries: Entries) -> Any:
         """The view's plan over what it reads now; what it reads is planned first."""
+        with self.with_keys(told=self._local.keyed or asks_for_keys(view.query, entries)):
+            try:
+                return self._plan_once(view, entries)
+            except Exception as error:
+                if not misses_a_key(error):
+                    raise
+        with self.with_keys():
+            return self._plan_once(view, entries)
+
+    def _plan_once(self, view: View, entries: Entries) -> Any:
         sources = [self._source(name, entries) for name in view.reads]
         known, plan = view.plan
         if known is None or len(known) != len(sources) or any(a is not b for a, b in zip(known, sources, strict=True)):
@@ -177,7 +199,7 @@ class ScratchSchema(SchemaProvider):
     def _source(self, name: tuple[str, ...], entries: Entries) -> Any:
         entry: Entry | None = entries.get(name[-1])
         if isinstance(entry, Version):
-            return provider_of(entry)
+            return with_key(entry) if self._local.keyed else provider_of(entry)
         if isinstance(entry, View):
             return self._plan(entry, entries)
         # A table of another schema may be another one at any time.
@@ -187,6 +209,7 @@ class ScratchSchema(SchemaProvider):
 class _Pins(threading.local):
     entries: Entries | None = None
     names: Mapping[str, Any] = {}
+    keyed = False
     made: Any = None  # the view that is being made
 
 
@@ -246,6 +269,32 @@ _BATCH = 8192
 """Rows that DataFusion is given at a time, as it takes them itself."""
 
 
+def with_key(version: Version) -> Any:
+    """As :func:`provider_of`, of a table whose keys DataFusion is told, so that it knows what they determine.
+
+    It takes a statement of DataFusion's to tell it (a millisecond), so that only what needs it is planned so. It is
+    still a view: behind it stands a table in a session of its own, which no statement of a user's reaches.
+    """
+    found = version.providers.get("keyed")
+    if found is None:
+        found = version.providers["keyed"] = _with_keys(version) if version.definition.key else provider_of(version)
+    return found
+
+
+def _with_keys(version: Version) -> Any:
+    source, table = f"source_{uuid4().hex}", f"keyed_{uuid4().hex}"
+    schema = version.definition.schema
+    batches = [c.batch for c in version.chunks] or [_none(schema)]
+    columns = ", ".join(quoted(f"{source}.{name}") for name in version.definition.key)
+    _keyed.register_record_batches(source, [batches])
+    try:
+        _keyed.sql(f"CREATE TABLE {table} (PRIMARY KEY ({columns})) AS SELECT * FROM {source}")
+        return Table(_keyed.table(table))._inner
+    finally:
+        _keyed.deregister_table(source)
+        _keyed.deregister_table(table)
+
+
 def provider(batches: Sequence[pa.RecordBatch], schema: pa.Schema, *, partitions: int = 1) -> Any:
     """Batches as a table of DataFusion's, without a copy.
 
@@ -256,13 +305,17 @@ def provider(batches: Sequence[pa.RecordBatch], schema: pa.Schema, *, partitions
         schema: theirs.
         partitions: into how many parts they are dealt out, each of which one thread scans.
     """
-    if not batches:
-        batches = [pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)]
+    batches = batches or [_none(schema)]
     if partitions > 1 and len(batches) >= partitions:
         parts = [list(batches[part::partitions]) for part in range(partitions)]
         return Table(_workshop.create_dataframe(parts))._inner
     return Table(_workshop.read_batches(list(batches)))._inner
 
 
+def _none(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
+
+
+_keyed = SessionContext(SessionConfig().with_target_partitions(1))  # one, so that rows stay in their order
 _workshop = SessionContext()
 """A session that only makes tables; no statement ever runs in it."""

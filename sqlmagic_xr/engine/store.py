@@ -21,7 +21,7 @@ from .order import ROW, in_order, numbered
 from .pruning import batches, visible
 from .query import quoted, relations
 from .rows import arrange, more
-from .schema import ScratchSchema, provider
+from .schema import ScratchSchema, provider, with_key
 from .scratch import Retention, ScratchTable, Version
 from .transaction import Entries, Entry, Moment, Stated, Transaction, View, Work
 
@@ -85,12 +85,13 @@ class ScratchStore:
         return ScratchTable(self, self.table(name).name)
 
     @contextmanager
-    def reading(self, tree: Tree | None = None) -> Iterator[None]:
+    def reading(self, tree: Tree | None = None, *, keyed: bool = False) -> Iterator[None]:
         """Within this block every plan that this thread makes sees one state of all tables.
 
         Args:
             tree: the one statement that will be planned, its parameters bound: then a table may show only the rows
                 that this statement can see (see :mod:`.pruning`). None where anything may be planned.
+            keyed: DataFusion is told the tables' keys (see :mod:`.dependents`).
 
         Raises:
             ExecutionError: this thread's transaction is aborted.
@@ -100,8 +101,12 @@ class ScratchStore:
         views = [n for n, e in entries.items() if isinstance(e, View)]
         if views and tree is not None:
             views = [n for n in {name_of(t["name"])[-1] for t in relations(tree)} if n in views]
-        parts = {} if tree is None or views else _parts(tree, entries)
-        with self.schema.pinned(entries, parts), self.schema.planned(entries, views):
+        if keyed:  # they are made here, since DataFusion cannot run a statement while it plans one
+            parts = {n: with_key(e) for n, e in entries.items() if isinstance(e, Version) and e.definition.key}
+        else:
+            parts = {} if tree is None or views else _parts(tree, entries)
+        told, shown = self.schema.with_keys(told=keyed), self.schema.pinned(entries, parts)
+        with told, shown, self.schema.planned(entries, views):
             yield
 
     @contextmanager
