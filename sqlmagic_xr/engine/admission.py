@@ -34,18 +34,14 @@ def _refuse_nul_in_names(frame: DataFrame) -> None:
 def refuse_unread(statement: Statement) -> None:
     """Let a statement that sqloxide cannot read go on to DataFusion only where no table of ours can come to harm.
 
-    DataFusion's DML loses rows, also behind EXPLAIN and PREPARE.
+    DataFusion's DML loses rows, also behind EXPLAIN.
     """
     error = statement.parsed[1]
-    if error is None and statement.kind != "Prepare":
+    if error is None:
         return
     words = [token.text.upper() for token in statement.tokens if token.kind is TokenKind.WORD]
-    if error is None:
-        if words[3:4] != ["SELECT"]:
-            raise statement.place(UnsupportedError("PREPARE takes a SELECT", hint="Use parameters: :name or $name."))
-        return
     first = words[0] if words else ""  # a statement may be of nothing but parentheses
-    harmless = first in ("COPY", "SHOW") or words[:2] in (["CREATE", "EXTERNAL"], ["CREATE", "UNBOUNDED"])
+    harmless = first in ("COPY", "SHOW")
     explains = first == "EXPLAIN" and not _CHANGES.intersection(words)
     if not (harmless or explains):
         raise error

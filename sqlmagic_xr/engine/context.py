@@ -41,6 +41,7 @@ from .functions import Function, functions
 from .gridtable import GridTable
 from .interrupt import interruptible, reserve_threads
 from .markup import make_safe
+from .named import Named
 from .prepared import Executor, Prepared, too_deep
 from .result import Answer, Result
 from .scratch import ScratchTable
@@ -99,6 +100,7 @@ class Context(CountedContext):
         self.chunks_read = 0
         self.store = ScratchStore(self)
         self.tables = Catalog(self)
+        self.named: dict[str, Named] = {}
         self._mending = Mending(self)
         self.store.schema.mended = self._mended_text
         self.variables = Variables(self, namespace)
@@ -197,8 +199,12 @@ class Context(CountedContext):
                     raise
         return results
 
-    def prepare(self, statement: Statement) -> Prepared:
+    def prepare(self, statement: Statement, put: Callable[[Tree], Tree] = lambda tree: tree) -> Prepared:
         """Read and differentiate a statement once, to run it any number of times.
+
+        Args:
+            statement: what the user wrote.
+            put: makes of its tree the one that shall run; names of columns are those of the user's own.
 
         Notebook variables that it names are registered now; a variable that is rebound later is not followed.
 
@@ -211,7 +217,7 @@ class Context(CountedContext):
         try:
             changing = _may_change(statement.text)
             tree = rebound(statement.tree, statement.text)
-            tree = name_columns(tree, _will_change) if changing else tree
+            tree = put(name_columns(tree, _will_change) if changing else tree)
             self.variables.follow(self.reads(tree))
             tree = rewrite(tree, self.tables, rules=self.rules) if changing else tree
             return Prepared(self, statement, self._mending.widened(tree, statement.text))

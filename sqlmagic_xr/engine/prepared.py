@@ -10,7 +10,7 @@ from ..autodiff.rewrite import rewrite
 from ..errors import SqlError, UnsupportedError
 from ..sql.parameters import bind, can_be_parameter, has_parameters, missing
 from ..sql.syntax import Statement, Tree, to_sql
-from . import dml, inventory, plans
+from . import dml, inventory, named, plans, settings
 from .admission import refused_run
 from .failures import translate
 from .frame import Frame
@@ -116,6 +116,8 @@ class Prepared:
         statement, context = self.statement, self.context
         if self.tree is None:
             return self._pass_on(statement.text)
+        if statement.kind in named.KINDS:
+            return named.run(self, values, executor)
         tree = self.bind(values)
         made = dml.made_by(tree)
         if made is not None:  # a table wins over a variable of its name
@@ -128,6 +130,7 @@ class Prepared:
         if statement.has_effects:
             if statement.kind == "Explain":
                 raise refused_run(statement)
+            settings.check(tree)
             return self._pass_on(sql)
         listing = inventory.shown(context, tree)
         if listing is not None:
@@ -152,7 +155,10 @@ class Prepared:
         inner = asked["statement"]
         frame = self.context.plan(to_sql(inner), tree)
         who = self.context.told(inner, frame, executor) if executor != "relational" and "Query" in inner else ""
-        return "\n".join(([who] if who else []) + [plans.explain(frame, self.context)])
+        try:
+            return "\n".join(([who] if who else []) + [plans.explain(frame, self.context)])
+        except Exception:  # it has no physical plan; the engine's EXPLAIN has the logical one, and says why
+            return ""
 
     def _pass_on(self, sql: str) -> Result:
         """A statement of DataFusion's own, with or without effects: it runs once, now."""

@@ -102,7 +102,8 @@ class ScratchStore:
         if views and tree is not None:
             views = [n for n in {name_of(t["name"])[-1] for t in relations(tree)} if n in views]
         if keyed:  # they are made here, since DataFusion cannot run a statement while it plans one
-            parts = {n: with_key(e) for n, e in entries.items() if isinstance(e, Version) and e.definition.key}
+            read = set(entries) if tree is None or views else {name_of(t["name"])[-1] for t in relations(tree)}
+            parts = {n: with_key(e) for n in read if isinstance(e := entries.get(n), Version) and e.definition.key}
         else:
             parts = {} if tree is None or views else _parts(tree, entries)
         told, shown = self.schema.with_keys(told=keyed), self.schema.pinned(entries, parts)

@@ -35,6 +35,10 @@ _READING_BODIES = frozenset({"Select", "Query", "SetOperation", "Values", "Table
 _READING_WORDS = {"SELECT", "WITH", "VALUES", "FROM", "TABLE", "EXPLAIN", "DESCRIBE", "DESC", "SHOW", "("}
 
 
+# STORED AS PARQUET would be read as Hive's.
+_EXTERNAL = re.compile(r"CREATE\s+(OR\s+REPLACE\s+)?(UNBOUNDED\s+)?EXTERNAL\b", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Statement:
     """One statement of a script.
@@ -58,8 +62,11 @@ class Statement:
     def parsed(self) -> tuple[Tree | None, ParseError | None]:
         """The tree, or why sqloxide could not read the text; never raises.
 
+        Both are None where DataFusion reads the statement with a parser of its own, which sqlparser's would misread.
         Callers must not change the tree: it is shared (see :func:`transform`, which copies what it changes).
         """
+        if _EXTERNAL.match(self.text):
+            return None, None
         try:
             return parse(self.text, *_origin(self.script, self.start)), None
         except ValueError as error:
