@@ -18,8 +18,13 @@ _ORDER = re.compile(r"\bORDER\s+BY\b", re.IGNORECASE)
 _CHANGE = re.compile(r"\s*(CREATE|DROP|ALTER|TRUNCATE|SET|RESET|BEGIN|COMMIT|ROLLBACK|PREPARE|DEALLOCATE)\b", re.I)
 # A scratch table stores strings and bytes in their plain form, and no dictionaries: the values are the same.
 _PLAIN = {"string_view": "string", "large_string": "string", "binary_view": "binary", "large_binary": "binary"}
+_PLAIN |= {"large_list": "list"}
 _PLAIN_TYPES = re.compile("|".join(_PLAIN))
 _DICTIONARY = re.compile(r"dictionary<values=([^,>]*), [^>]*>")
+
+
+SAME_ROWS = "(the same rows)"
+"""Stands below what we saw where the rows are alike, and only their types, names or order differ."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ def compare(record: Record, plain: dict[str, Any] | None, ours: dict[str, Any] |
         plain, ours: what :func:`.side.outcome` gave; None where the side had ended before.
     """
     seen = _shown(plain), _shown(ours)
+    if plain is not None and ours is not None and plain.get("any_order") == ours.get("any_order", ""):
+        seen = seen[0], f"{seen[1]}\n{SAME_ROWS}"
     if plain is None and ours is None:
         return Comparison(record, "not reached", *seen)
     verdict = _verdict(record, plain, ours)

@@ -15,7 +15,20 @@ from typing import TYPE_CHECKING, Any
 from datafusion import SessionContext
 
 from ...sql.syntax import Tree, to_sql
-from . import extremes, integers, lists, negations, powers, recursion, subqueries, windows, years, zeros
+from . import (
+    exists_columns,
+    extremes,
+    integers,
+    lists,
+    negations,
+    outer_on,
+    powers,
+    recursion,
+    subqueries,
+    windows,
+    years,
+    zeros,
+)
 from .correlation import is_correlated
 from .naming import named
 from .tables import EngineTables
@@ -39,6 +52,8 @@ class Workaround:
 
 
 WORKAROUNDS = (
+    Workaround(outer_on.SIGNS, lambda tree, tables: outer_on.moved_to_where(tree)),
+    Workaround(exists_columns.SIGNS, lambda tree, tables: exists_columns.without_columns(tree)),
     Workaround(lists.SIGNS, lambda tree, tables: lists.without_nulls(tree)),
     Workaround(
         subqueries.SIGNS,

@@ -54,6 +54,13 @@ class Fault:
 
 FAULTS = [
     Fault(
+        "exists-columns",
+        {
+            "SELECT i FROM t WHERE EXISTS (SELECT x.i FROM r AS x, t AS y WHERE y.i = t.i)": [(1,), (2,), (3,)],
+            "SELECT i FROM t WHERE NOT EXISTS (SELECT * FROM r AS x JOIN t AS y ON x.g > 0 WHERE y.i = t.i)": [(None,)],
+        },
+    ),
+    Fault(
         "exists-aggregate",
         {
             "SELECT i FROM t WHERE EXISTS (SELECT max(i) FROM r WHERE r.i = t.i)": [(1,), (2,), (3,), (None,)],
@@ -206,6 +213,9 @@ FAULTS = [
 ]  # fmt: skip
 
 REFUSED = {
+    "outer-name-in-on": (
+        "SELECT i FROM t WHERE EXISTS (SELECT 1 FROM r LEFT JOIN v ON v.k = r.i AND v.x = t.f WHERE v.k IS NULL)"
+    ),
     "range-beside": "SELECT k, sum(x) OVER (ORDER BY k RANGE BETWEEN 2 FOLLOWING AND 3 FOLLOWING) FROM v",
     "negative-frame": (
         "SELECT count(*) OVER (ORDER BY t RANGE BETWEEN INTERVAL '-1' DAY PRECEDING AND CURRENT ROW) FROM tt"

@@ -1,0 +1,125 @@
+"""``EXISTS (SELECT * FROM r JOIN u ON r.i = u.i AND r.k = t.k)``: ON inside a subquery that names the row around it.
+
+Over scratch tables, which reach the engine as views, it cannot be planned: what ON says of the outer row is moved to
+WHERE, where an inner join means the same. For an outer join it does not, and the engine gives wrong rows: refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...errors import UnsupportedError
+from ...sql.syntax import Tree, identifier, name_of, span_of, transform, walk
+from ..query import both, true
+
+SIGNS = r"\(\s*SELECT\b[\s\S]*\bJOIN\b"
+
+_SUBQUERIES = {"Subquery", "Exists", "InSubquery"}
+_INNER = ("Inner", "Join")
+
+
+def moved_to_where(tree: Tree) -> Tree:
+    """The tree in which no ON of a subquery's inner joins names a relation from around the subquery.
+
+    Raises:
+        UnsupportedError: the ON of an outer join does.
+
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> sql = "SELECT 1 FROM t WHERE EXISTS (SELECT 1 FROM r JOIN u ON r.i = u.i AND r.k = t.k)"
+    >>> to_sql(moved_to_where(parse_one(sql).tree)).partition("EXISTS ")[2]
+    '(SELECT 1 FROM r JOIN u ON r.i = u.i WHERE r.k = t.k)'
+    """
+    labels = {label for node in walk(tree) for label in _label(node)}
+
+    def change(node: dict[str, Any]) -> Tree | None:
+        for kind in _SUBQUERIES & set(node):
+            query = node[kind] if kind == "Subquery" else node[kind]["subquery"]
+            after = _query(query, labels)
+            if after is not query:
+                return {**node, kind: after if kind == "Subquery" else {**node[kind], "subquery": after}}
+        return None
+
+    return transform(tree, change)
+
+
+def _query(query: Tree, labels: set[str]) -> Tree:
+    select = query["body"].get("Select") if isinstance(query.get("body"), dict) else None
+    if select is None:
+        return query
+    outer = labels - {label for item in select["from"] for node in _relations(item) for label in _label(node)}
+    terms: list[Tree] = []
+    items = [_item(item, outer, terms) for item in select["from"]]
+    if not terms:
+        return query
+    where = select.get("selection")
+    for term in terms:
+        where = term if where is None else both(where, term)
+    return {**query, "body": {"Select": {**select, "from": items, "selection": where}}}
+
+
+def _item(item: Tree, outer: set[str], terms: list[Tree]) -> Tree:
+    """An element of FROM without what its joins say of the outer row; that goes into ``terms``."""
+    inner = all(_kind(join) in (*_INNER, "CrossJoin") for join in item["joins"])
+    joins = []
+    for join in item["joins"]:
+        kind, condition = _kind(join), _on(join)
+        of_outer = [term for term in _conjuncts(condition) if _names(term, outer)] if condition is not None else []
+        if of_outer and not inner:
+            error = UnsupportedError(
+                "ON of an outer join names a row from around its subquery, which the engine answers wrongly",
+                hint="Join with that relation in the outer FROM, or compare in WHERE.",
+            )
+            error.span = span_of(of_outer[0])
+            raise error
+        if of_outer:
+            terms += of_outer
+            kept = [term for term in _conjuncts(condition) if not any(term is moved for moved in of_outer)]
+            rest = kept[0] if kept else true()
+            for term in kept[1:]:
+                rest = {"BinaryOp": {"left": rest, "op": "And", "right": term}}
+            join = {**join, "join_operator": {kind: {"On": rest}}}
+        joins.append(join)
+    return {**item, "joins": joins}
+
+
+def _kind(join: Tree) -> str:
+    operator = join["join_operator"]
+    return operator if isinstance(operator, str) else str(next(iter(operator)))
+
+
+def _on(join: Tree) -> Tree | None:
+    operator = join["join_operator"]
+    constraint = next(iter(operator.values())) if isinstance(operator, dict) else None
+    return constraint.get("On") if isinstance(constraint, dict) else None
+
+
+def _conjuncts(tree: Tree) -> Iterator[Tree]:
+    if "Nested" in tree:
+        yield from _conjuncts(tree["Nested"])
+    elif "BinaryOp" in tree and tree["BinaryOp"]["op"] == "And":
+        yield from _conjuncts(tree["BinaryOp"]["left"])
+        yield from _conjuncts(tree["BinaryOp"]["right"])
+    else:
+        yield tree
+
+
+def _names(term: Tree, labels: set[str]) -> bool:
+    """Whether a condition names a column of one of these relations."""
+    paths = (node["CompoundIdentifier"] for node in walk(term) if "CompoundIdentifier" in node)
+    return any(len(path) > 1 and identifier(path[-2]) in labels for path in paths)
+
+
+def _relations(item: Tree) -> list[Tree]:
+    return [item["relation"], *(join["relation"] for join in item["joins"])]
+
+
+def _label(node: dict[str, Any]) -> Iterator[str]:
+    """What a relation in a FROM is called, its name where it has no alias."""
+    for kind in ("Table", "Derived", "TableFunction", "UNNEST"):
+        body = node.get(kind)
+        if isinstance(body, dict):
+            if body.get("alias"):
+                yield identifier(body["alias"]["name"])
+            elif isinstance(body.get("name"), list):
+                yield name_of(body["name"])[-1]
