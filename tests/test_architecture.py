@@ -16,11 +16,13 @@ FLOORS = {
     "relation": {"sql", "errors"},
     "autodiff": {"relation", "sql", "errors"},
     "dense": {"relation", "sql", "errors"},
-    "storage": {"errors"},
-    "engine": {"storage", "autodiff", "relation", "sql", "errors"},
-    "train": {"dense", "engine", "autodiff", "relation", "sql", "errors"},
-    "display": {"train", "engine", "sql", "errors"},
-    "queries": {"train", "dense", "engine", "relation", "sql", "errors"},
+    "storage": {"sql", "errors"},
+    "statements": {"storage", "relation", "sql", "errors"},
+    "engine": {"statements", "storage", "autodiff", "relation", "sql", "errors"},
+    "grids": {"dense", "engine", "storage", "relation", "sql", "errors"},
+    "train": {"grids", "dense", "engine", "statements", "storage", "autodiff", "relation", "sql", "errors"},
+    "display": {"train", "engine", "storage", "sql", "errors"},
+    "queries": {"grids", "dense", "engine", "storage", "relation", "sql", "errors"},
     "context": {"queries", "train", "engine", "sql", "errors"},
     "magics": {"context", "display", "train", "engine", "sql", "errors"},
 }
@@ -28,8 +30,8 @@ FLOORS = {
 DOORS = {("engine/context.py", "train")}
 # Libraries that only some rooms may know.
 LIBRARIES = {
-    "datafusion": {"engine"},
-    "xarray_sql": {"engine"},
+    "datafusion": {"engine", "storage", "statements"},
+    "xarray_sql": {"engine", "storage"},
     "sqloxide": {"sql"},
     "duckdb": {"storage"},
     "ipywidgets": {"display"},

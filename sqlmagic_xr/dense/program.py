@@ -15,11 +15,11 @@ from .labels import Labels
 from .lowering.lower import Lowering
 from .lowering.relation import Relation
 from .node import Node, Refused, Type
+from .ports import Changed, Output, Source
 from .running.buffers import Buffers
 from .running.code import Code
 from .running.instructions import Still, scan
 from .running.summary import Summary, summary
-from .seam import Changed, Output, Source
 from .tables import Table, Tables
 
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import ipywidgets as widgets
 
+from ..train.curves.pace import Pace
 from ..train.events import Ended, Event, Newest, Panel, Paused, Range, Refreshed, Started, Stepped, Tuned
-from ..train.pace import Pace
 from .budget import Budget
 from .monitor import Display, picture
 from .plot import CurvePlot

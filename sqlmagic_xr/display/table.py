@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..engine.types import type_name
+from ..storage.types import type_name
 from .cells import NULL, column_cells, is_number, shorten, width
 
 MAX_COLUMNS = 40  # in HTML, which scrolls sideways; text shows what fits into the width

@@ -16,8 +16,8 @@ from ..relation.nodes import Opaque
 from ..relation.nodes import Relation as Bound
 from ..sql.scope import ColumnType, Relation
 from ..sql.syntax import Tree, local_name
-from .scratch import Version
-from .transaction import Entry, View
+from ..storage.scratch import Version
+from ..storage.transaction import Entry, View
 
 if TYPE_CHECKING:
     from .context import Context

@@ -28,14 +28,16 @@ from ..sql.syntax import (
     to_sql,
     walk,
 )
+from ..storage.dependents import asks_for_keys, misses_a_key
+from ..storage.fetch import fetch, fetch_brief
+from ..storage.scratch import ScratchTable
+from ..storage.store import ScratchStore
 from .admission import framed, refuse_unread
 from .alterations import CountedContext
 from .catalog import Catalog
 from .datasets import register
-from .dependents import asks_for_keys, misses_a_key
 from .faults import Mending, suspicious
 from .faults.binding import rebound
-from .fetch import fetch, fetch_brief
 from .frame import Frame
 from .functions import Function, functions
 from .gridtable import GridTable
@@ -44,8 +46,6 @@ from .markup import make_safe
 from .named import Named
 from .prepared import Executor, Prepared, too_deep
 from .result import Answer, Result
-from .scratch import ScratchTable
-from .store import ScratchStore
 from .variables import Namespace, Variables
 
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -65,7 +65,7 @@ class Context(CountedContext):
     Args:
         config, runtime: as for DataFusion's ``SessionContext``.
         namespace: gives the notebook's variables, each of which may be a table or a parameter; None for none.
-        store: a DuckDB file that keeps the scratch tables (see :meth:`.store.ScratchStore.open`); None for memory.
+        store: a DuckDB file that keeps the scratch tables (see :meth:`..storage.store.ScratchStore.open`) or None.
 
     Attributes:
         store: the scratch tables.
@@ -327,7 +327,7 @@ class Context(CountedContext):
             raise
 
     def query(self, query: Tree | str) -> pa.Table:
-        """The rows of a query in DataFusion's own SQL; what :mod:`.dml` builds its statements of."""
+        """The rows of a query in DataFusion's own SQL; what :mod:`..statements.dml` builds its statements of."""
         sql, tree = (query, None) if isinstance(query, str) else (to_sql(query), query)
         frame = self.plan(sql, tree)
         return interruptible(lambda: fetch(frame), frame)

@@ -16,9 +16,9 @@ from datafusion import DataFrame
 from xarray_sql.ds import XarrayDataFrame, _finish_dataset
 
 from ..errors import UsageError, escape_controls
+from ..storage.fetch import coerced, fetch, fetch_brief, reader
 from . import plans
 from .calendars import counted, with_times
-from .fetch import coerced, fetch, fetch_brief, reader
 from .grid import grid, refuse_names
 from .markup import html, shown_rows
 from .provenance import origin

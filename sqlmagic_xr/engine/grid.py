@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import xarray as xr
 
 from ..errors import UsageError
-from .rows import show
+from ..storage.rows import show
 
 _EXACT = 2**53
 """Up to here a float of 64 bits tells whole numbers apart."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..sql.build import derived
 from ..sql.syntax import Tree, identifier, name_of, parse_one, transform, walk
-from .query import derived
-from .scratch import Version
-from .transaction import Entries
+from ..storage.scratch import Version
+from ..storage.transaction import Entries
 
 _TABLES = """
 SELECT table_catalog, table_schema, table_name,

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from ..errors import UnknownNameError, suggest
 from ..sql.syntax import local_name, name_of, span_of
-from .effect import counted
+from ..statements.effect import counted
+from ..storage.scratch import Version
+from ..storage.types import type_name
 from .plans import chunks_to_read
-from .scratch import Version
-from .types import type_name
 
 if TYPE_CHECKING:
     from .context import Context

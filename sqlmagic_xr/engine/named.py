@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SqlError, UnknownNameError, UnsupportedError, UsageError, suggest
+from ..sql.build import cast
 from ..sql.lexer import TokenKind
 from ..sql.parameters import parameters_of, placeholder
 from ..sql.syntax import Statement, Tree, identifier, name_of, span_of, to_sql, transform, walk
 from ..sql.syntax import replace as put
-from .query import cast
 from .result import Result
 
 if TYPE_CHECKING:

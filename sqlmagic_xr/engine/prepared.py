@@ -10,7 +10,8 @@ from ..autodiff.rewrite import rewrite
 from ..errors import SqlError, UnsupportedError
 from ..sql.parameters import bind, can_be_parameter, has_parameters, missing
 from ..sql.syntax import Statement, Tree, to_sql
-from . import dml, inventory, named, plans, settings
+from ..statements import dml
+from . import inventory, named, plans, settings
 from .admission import refused_run
 from .failures import translate
 from .frame import Frame

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from ..errors import SqlError, UsageError
 from ..sql.syntax import Statement, Tree, to_sql
+from ..storage.fetch import fetch, head, planned, reader, stream
 from . import plans
-from .fetch import fetch, head, planned, reader, stream
 from .interrupt import interruptible
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import xarray as xr
 from ..errors import UnknownNameError, UnsupportedError
 from ..sql.parameters import can_be_parameter
 from ..sql.syntax import identifier, local_name
+from ..storage.schema import provider
 from .datasets import register
-from .schema import provider
 
 if TYPE_CHECKING:
     from .context import Context

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..sql.draft import Columns, Draft, read
+from ..sql.unfinished import Columns, Draft, read
 from .options import Option, options_of, parse
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ..engine.context import Context
     from ..engine.prepared import Prepared
     from ..engine.result import Result
-    from ..sql.draft import Columns
     from ..sql.syntax import Statement
+    from ..sql.unfinished import Columns
 
 NAME = "xsql"
 HELP = f"""%%{NAME} [options] [name <<]      run the statements of a cell

@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from ..dense.node import Refused
 from ..dense.program import Program, Query
-from ..engine.query import select, star, table
-from ..engine.schema import provider
 from ..errors import UnsupportedError
+from ..grids.arrow import arrow
+from ..grids.budget import default_budget
+from ..grids.generations import Generations
+from ..sql.build import select, star, table
 from ..sql.expression import Column, Literal, from_tree
 from ..sql.syntax import NOWHERE, Tree, to_sql
-from ..train.generations import Generations
-from ..train.gridded import arrow
-from ..train.hoist import default_budget
+from ..storage.schema import provider
 from .pays import look, weigh
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from ..engine.store import ScratchStore
 from ..errors import UsageError
+from ..storage.store import ScratchStore
 
 
 @dataclass(eq=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..engine.scratch import Version
 from ..errors import SqlError, UsageError
+from ..storage.scratch import Version
 from .claims import Claim, claim, release
 from .events import Newest
 from .holdings import Holdings, Tables, tables_among, tables_of
@@ -15,7 +15,7 @@ from .trajectory import Trajectory, begin_at
 from .undo import Made, Undo
 
 if TYPE_CHECKING:
-    from ..engine.store import ScratchStore
+    from ..storage.store import ScratchStore
 
 
 class Course:

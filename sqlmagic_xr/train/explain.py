@@ -58,17 +58,3 @@ class Explained:
 def title_of(statement: Statement) -> str:
     """A statement's own comment, or its first line, by which a person knows it again."""
     return statement.title or " ".join(statement.text.split("\n")[0].split())
-
-
-def nbytes_shown(count: int) -> str:
-    """A number of bytes as a person says it.
-
-    >>> nbytes_shown(512), nbytes_shown(6_300_000)
-    ('512 B', '6.3 MB')
-    """
-    size, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

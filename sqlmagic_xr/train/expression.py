@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ..dense.node import Refused
 from ..dense.program import Program, Query
 from ..errors import SqlError
+from ..grids.arrow import Grids, parameter_types
 from ..sql.parameters import parameters_of
 from ..sql.syntax import parse_one
-from .gridded import Grids, parameter_types
 
 if TYPE_CHECKING:
     from ..engine.context import Context

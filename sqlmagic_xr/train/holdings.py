@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ..engine.scratch import Version
+from ..storage.scratch import Version
 
 if TYPE_CHECKING:
-    from ..engine.store import ScratchStore
-    from ..engine.transaction import Work
+    from ..storage.store import ScratchStore
+    from ..storage.transaction import Work
 
 Tables = Mapping[str, Version]
 

@@ -15,9 +15,9 @@ from .task import Task
 from .trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from ..engine.chunk import Chunk
-    from ..engine.definition import Definition
-    from ..engine.scratch import Version
+    from ..storage.chunk import Chunk
+    from ..storage.definition import Definition
+    from ..storage.scratch import Version
 
 Chunks = tuple["Chunk", ...]
 _HANDFUL = 16  # so few numbers are looked at one by one, which is quicker than as an array

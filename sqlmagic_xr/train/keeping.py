@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ..engine.store import ScratchStore
+    from ..storage.store import ScratchStore
 
 
 def interval(text: str | float) -> tuple[float | None, int | None]:

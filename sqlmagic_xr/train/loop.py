@@ -9,26 +9,26 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..engine.scratch import Version
 from ..errors import SqlError, UsageError
-from .arrays import ArrayExecutor
+from ..storage.scratch import Version
 from .control import Control
 from .course import Course
-from .curve import Curve
-from .curves import Curves
+from .curves.curve import Curve
+from .curves.pace import Pace, Stopwatch
+from .curves.run import Curves
 from .ending import Patience, Until
 from .events import Ended, Event, Paused, Refreshed, Started, Status, Stepped, Tuned
 from .explain import Explained
 from .holdings import tables_of
 from .inspection import DivergedError, Inspection
 from .keeping import Keeping
-from .pace import Pace, Stopwatch
 from .parameters import Change, Parameters
-from .plan import PlannedStep
-from .rehearsal import prepare_step
 from .run import Run
 from .settings import Settings
-from .step import FollowingStep, Step, VerbatimStep
+from .steps.arrays import ArrayExecutor
+from .steps.plan import PlannedStep
+from .steps.rehearsal import prepare_step
+from .steps.step import FollowingStep, Step, VerbatimStep
 from .task import read_task
 from .trajectory import begin_at, trajectory_of
 from .undo import Made

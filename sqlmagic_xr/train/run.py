@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ..engine.scratch import Version
 from ..errors import UsageError
+from ..storage.scratch import Version
 from .events import Status
 from .holdings import Holdings
 from .parameters import Change
@@ -14,7 +14,7 @@ from .parameters import Change
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ..engine.store import ScratchStore
+    from ..storage.store import ScratchStore
 
 
 class Run:

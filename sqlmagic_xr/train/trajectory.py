@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..errors import SqlError, TypeMismatchError, UsageError
+from ..grids.lookup import extreme
 from .events import Newest
-from .lookup import extreme
 from .task import Task
 
 if TYPE_CHECKING:
-    from ..engine.chunk import Chunk
-    from ..engine.scratch import Version
+    from ..storage.chunk import Chunk
+    from ..storage.scratch import Version
 
 _SHOWN = 20  # rows of a generation that are looked at by a person
 

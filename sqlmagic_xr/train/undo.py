@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..engine.scratch import Version
+    from ..storage.scratch import Version
 
 
 @dataclass(frozen=True, slots=True)

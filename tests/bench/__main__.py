@@ -12,7 +12,7 @@ import os
 import platform
 from pathlib import Path
 
-from .harness import BENCHMARKS, Effort
+from tests.bench.harness import BENCHMARKS, Effort
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
 

@@ -15,11 +15,10 @@ from sklearn.datasets import load_digits
 
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.arrays import ArrayExecutor
-from sqlmagic_xr.train.plan import PlannedStep
-
-from .harness import Answer, Contender, Effort, Found, Report, Target, benchmark, numbers, race
-from .steps import VARYING, run_steps
+from sqlmagic_xr.train.steps.arrays import ArrayExecutor
+from sqlmagic_xr.train.steps.plan import PlannedStep
+from tests.bench.harness import Answer, Contender, Effort, Found, Report, Target, benchmark, numbers, race
+from tests.bench.steps import VARYING, run_steps
 
 HIDDEN, RATE_OF_NETWORK = 32, 0.5
 
@@ -222,7 +221,7 @@ def scores(effort: Effort) -> Report:
 def planning(effort: Effort) -> Report:
     """Lowering, once; no step is run."""
     from sqlmagic_xr.dense.program import Program, Query
-    from sqlmagic_xr.train.gridded import Grids
+    from sqlmagic_xr.grids.arrow import Grids
 
     images, labels = small()
     tables = {"x": long("si", images), "y": long("s", labels, "label")}

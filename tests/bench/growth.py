@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from .harness import Effort, Report, Verdict, benchmark
-from .loop import DESCEND, LOSS, context_of
+from tests.bench.harness import Effort, Report, Verdict, benchmark
+from tests.bench.loop import DESCEND, LOSS, context_of
 
 _STEPS = 200_000
 _WARM = 0.1  # of the steps are made before it counts: caches and buffers are filled by then

@@ -19,9 +19,8 @@ import xarray_sql
 from sklearn.datasets import load_diabetes
 
 from sqlmagic_xr.engine.context import Context
-
-from .harness import Answer, Contender, Effort, Found, Report, Target, benchmark, race
-from .steps import How, run_steps, step_of
+from tests.bench.harness import Answer, Contender, Effort, Found, Report, Target, benchmark, race
+from tests.bench.steps import How, run_steps, step_of
 
 RATE = 0.4
 CREATE = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE)"

@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from sqlmagic_xr.context import Context
-
-from .harness import Effort, Report, Verdict, benchmark
-from .steps import run_steps, step_of
+from tests.bench.harness import Effort, Report, Verdict, benchmark
+from tests.bench.steps import run_steps, step_of
 
 CREATE = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO params VALUES (0, 0.0, 0.0)"
 SHRINK = "INSERT INTO params SELECT :next_step, a * 0.999, b + 0.1 FROM params WHERE step = :k"

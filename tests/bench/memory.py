@@ -13,11 +13,10 @@ import xarray as xr
 
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.plan import PlannedStep
-
-from .harness import Effort, Report, Verdict, benchmark, peak_memory
-from .linear import BEGIN, CREATE, OURS, RATE
-from .steps import VARYING, run_steps
+from sqlmagic_xr.train.steps.plan import PlannedStep
+from tests.bench.harness import Effort, Report, Verdict, benchmark, peak_memory
+from tests.bench.linear import BEGIN, CREATE, OURS, RATE
+from tests.bench.steps import VARYING, run_steps
 
 TIMES, LATITUDES, LONGITUDES = 640, 400, 560  # 143 million cells of two doubles: 2.3 GB
 BUDGET = 200 * 10**6

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from sqlmagic_xr import Context
-
-from .arrays import long
-from .harness import Answer, Contender, Effort, Report, Target, benchmark, race
+from tests.bench.arrays import long
+from tests.bench.harness import Answer, Contender, Effort, Report, Target, benchmark, race
 
 SCORES = """
 WITH score AS (SELECT q.t AS t, k.t AS u, SUM(q.v * k.v) / 4.0 AS v FROM query q JOIN keys k ON q.c = k.c

@@ -13,8 +13,7 @@ import pyarrow as pa
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.engine.prepared import Prepared
 from sqlmagic_xr.sql.syntax import parse_one
-
-from .harness import Effort, Report, Verdict, benchmark
+from tests.bench.harness import Effort, Report, Verdict, benchmark
 
 _THOUSAND = 1_000
 _LOOKUPS = 200

@@ -15,10 +15,9 @@ import xarray as xr
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from sqlmagic_xr.engine.context import Context
-
-from .harness import Answer, Contender, Effort, Found, Report, Target, Verdict, benchmark, peak_memory, race
-from .linear import BEGIN, CREATE, OURS, RATE, last_of
-from .steps import How, run_steps, step_of
+from tests.bench.harness import Answer, Contender, Effort, Found, Report, Target, Verdict, benchmark, peak_memory, race
+from tests.bench.linear import BEGIN, CREATE, OURS, RATE, last_of
+from tests.bench.steps import How, run_steps, step_of
 
 
 @cache
@@ -285,7 +284,7 @@ def long_run() -> dict[str, float]:
     import statistics
     import time
 
-    from .linear import diabetes_rows
+    from tests.bench.linear import diabetes_rows
 
     context = Context(namespace=lambda: {"d": diabetes_rows()})
     context.script(f"{CREATE}; {BEGIN}")

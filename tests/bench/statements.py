@@ -9,8 +9,7 @@ import duckdb
 import numpy as np
 
 from sqlmagic_xr import Context
-
-from .harness import Answer, Effort, Report, Target, benchmark, race
+from tests.bench.harness import Answer, Effort, Report, Target, benchmark, race
 
 TABLE = "CREATE TABLE t (k BIGINT PRIMARY KEY, v DOUBLE, s VARCHAR);"
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.arrays import ArrayExecutor
-from sqlmagic_xr.train.plan import PlannedStep
-from sqlmagic_xr.train.step import Step, VerbatimStep
+from sqlmagic_xr.train.steps.arrays import ArrayExecutor
+from sqlmagic_xr.train.steps.plan import PlannedStep
+from sqlmagic_xr.train.steps.step import Step, VerbatimStep
 
 How = Literal["auto", "relational", "verbatim"]
 VARYING = frozenset({"k", "step", "next_step"})

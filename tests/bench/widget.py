@@ -20,8 +20,8 @@ from typing import Any
 
 from jupyter_client import BlockingKernelClient, KernelManager
 
-from .harness import Effort, Report, Verdict, benchmark
-from .loop import CREATE, DESCEND, LOSS
+from tests.bench.harness import Effort, Report, Verdict, benchmark
+from tests.bench.loop import CREATE, DESCEND, LOSS
 
 _SHARE = 0.1
 _PANELS = {1: [LOSS], 3: [LOSS, "SELECT step, a, b FROM params ORDER BY step", "SELECT step, a FROM params"]}

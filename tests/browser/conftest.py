@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from .lab import ARTEFACTS, CHROMIUM, Notebook, Server, browse, serve
+from tests.browser.lab import ARTEFACTS, CHROMIUM, Notebook, Server, browse, serve
 
 OpenNotebook = Callable[..., Notebook]
 

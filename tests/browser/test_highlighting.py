@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .lab import Notebook, wait_for
+from tests.browser.lab import Notebook, wait_for
 
 
 def _language(notebook: Notebook, index: int) -> str:

@@ -3,7 +3,7 @@
 import re
 import time
 
-from .lab import wait_for
+from tests.browser.lab import wait_for
 
 SETUP = """
 %load_ext sqlmagic_xr

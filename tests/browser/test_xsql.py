@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .lab import wait_for
+from tests.browser.lab import wait_for
 
 SETUP = """%load_ext sqlmagic_xr
 import numpy as np, pandas as pd, xarray as xr

@@ -14,8 +14,8 @@ from datafusion import SessionContext
 from sqlmagic_xr.dense.lowering.lower import Lowering
 from sqlmagic_xr.dense.node import ancestors
 from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.grids.arrow import Grids, arrow, parameter_types
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.gridded import Grids, arrow, parameter_types
 from tests import pairs
 
 FILES = pairs.files(Path(__file__).parent / "golden")

@@ -9,8 +9,8 @@ from datafusion import SessionConfig, SessionContext
 
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.grids.arrow import Grids, arrow, parameter_types
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.gridded import Grids, arrow, parameter_types
 
 SEEDS, STATEMENTS = 24, 125  # 3,000 statements
 

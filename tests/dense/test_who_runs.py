@@ -7,8 +7,8 @@ from datafusion import SessionContext
 
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.grids.arrow import Grids, arrow, parameter_types
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.gridded import Grids, arrow, parameter_types
 
 KEYS = {
     "x": ("s", "i"), "w": ("i", "o"), "b": ("o",), "y": ("s",), "weight": ("layer", "inp", "out"),

@@ -9,10 +9,9 @@ from ipywidgets.widgets.widget import _instances
 from sqlmagic_xr.display.budget import Budget
 from sqlmagic_xr.display.live import LiveMonitor, duration
 from sqlmagic_xr.train.control import Control
+from sqlmagic_xr.train.curves.pace import Pace
 from sqlmagic_xr.train.events import Paused, Range, Refreshed, Started, Stepped
-from sqlmagic_xr.train.pace import Pace
-
-from .conftest import newest, panel, recorded
+from tests.display.conftest import newest, panel, recorded
 
 
 class Handle:

@@ -16,8 +16,7 @@ from sqlmagic_xr.display.monitor import (
 )
 from sqlmagic_xr.display.sparkline import sparkline
 from sqlmagic_xr.train.events import Panel, Started
-
-from .conftest import panel, recorded
+from tests.display.conftest import panel, recorded
 
 
 def play(monitor, events):

@@ -8,8 +8,7 @@ from PIL import Image
 
 from sqlmagic_xr.display.plot import COLOURS, INK, CurvePlot, plain, thin
 from sqlmagic_xr.train.events import Panel
-
-from .conftest import panel
+from tests.display.conftest import panel
 
 
 def of(y, x=None, name="y", **keywords):

@@ -7,8 +7,7 @@ from decimal import Decimal
 import pytest
 
 from sqlmagic_xr.errors import TypeMismatchError
-
-from .conftest import Db
+from tests.engine.conftest import Db
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr.errors import ConstraintError
-
-from .conftest import Db
-from .test_order import MIXED
+from tests.engine.conftest import Db
+from tests.engine.test_order import MIXED
 
 SETUP = "CREATE OR REPLACE TABLE w (id INT PRIMARY KEY, u INT UNIQUE, a INT, b INT, UNIQUE (a, b))"
 

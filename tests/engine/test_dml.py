@@ -24,8 +24,7 @@ from sqlmagic_xr.errors import (
     UnsupportedError,
     UsageError,
 )
-
-from .conftest import Db
+from tests.engine.conftest import Db
 
 PARAMS = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE NOT NULL DEFAULT 1 + 2, b DOUBLE CHECK (b > 0))"
 

@@ -15,8 +15,7 @@ from sqlmagic_xr.errors import (
     UnsupportedError,
     UsageError,
 )
-
-from .conftest import Db, rows_of
+from tests.engine.conftest import Db, rows_of
 
 SETUP = """
 CREATE TABLE t (k INT PRIMARY KEY, v DOUBLE, s VARCHAR DEFAULT 'd');

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqlmagic_xr.engine.chunk import Chunk
-from sqlmagic_xr.engine.draft import MOST, Draft
-from sqlmagic_xr.engine.scratch import Retention
 from sqlmagic_xr.errors import ConstraintError
-
-from .conftest import Db
+from sqlmagic_xr.storage.chunk import Chunk
+from sqlmagic_xr.storage.draft import MOST, Draft
+from sqlmagic_xr.storage.scratch import Retention
+from tests.engine.conftest import Db
 
 WHOLE = [pa.field(name, pa.int64(), nullable=False) for name in ("step", "i")]
 SCHEMA = pa.schema([*WHOLE, ("v", pa.float64())])

@@ -9,10 +9,9 @@ import pyarrow as pa
 import pytest
 import xarray as xr
 
-from sqlmagic_xr.engine.casting import MisfitError, cast
 from sqlmagic_xr.errors import ConstraintError, TypeMismatchError
-
-from .conftest import Db
+from sqlmagic_xr.storage.casting import MisfitError, cast
+from tests.engine.conftest import Db
 
 MIXED = "SET datafusion.execution.batch_size = 2; SET datafusion.execution.target_partitions = 4"
 

@@ -6,8 +6,7 @@ from hypothesis import HealthCheck, given, settings
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.engine.streaming import streamed
-
-from .datasets import datasets, expected, quoted, rows
+from tests.engine.datasets import datasets, expected, quoted, rows
 
 
 def tables(dataset, chunks):

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from sqlmagic_xr import Context, errors
-from sqlmagic_xr.engine import fetch as fetch_module
+from sqlmagic_xr.storage import fetch as fetch_module
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.engine.definition import stored
+from sqlmagic_xr.storage.definition import stored
 
 _TABLE = pa.table(
     {

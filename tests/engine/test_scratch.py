@@ -12,14 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqlmagic_xr.engine.chunk import FANOUT, Chunk, append
-from sqlmagic_xr.engine.pruning import visible
-from sqlmagic_xr.engine.scratch import Retention
-from sqlmagic_xr.engine.store import ScratchStore
 from sqlmagic_xr.errors import ConstraintError, ExecutionError, UnknownNameError, UsageError
 from sqlmagic_xr.sql.syntax import parse_one
-
-from .conftest import Db
+from sqlmagic_xr.storage.chunk import FANOUT, Chunk, append
+from sqlmagic_xr.storage.pruning import visible
+from sqlmagic_xr.storage.scratch import Retention
+from sqlmagic_xr.storage.store import ScratchStore
+from tests.engine.conftest import Db
 
 
 def batch(*steps: int) -> pa.RecordBatch:

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 import sqlmagic_xr.engine
-from sqlmagic_xr.engine.draft import Draft
-
-from .conftest import Db
+from sqlmagic_xr.storage.draft import Draft
+from tests.engine.conftest import Db
 
 ENGINE = str(Path(sqlmagic_xr.engine.__file__).parent)
 ROOMS = {"store", "scratch", "transaction", "chunk", "draft", "keys", "constraints", "rows", "change", "schema",

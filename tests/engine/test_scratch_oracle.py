@@ -8,9 +8,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr.errors import SqlError
-
-from .conftest import Db
-from .test_order import MIXED
+from tests.engine.conftest import Db
+from tests.engine.test_order import MIXED
 
 EXAMPLES, STATEMENTS = 52, 40  # 2,080 statements
 

@@ -6,9 +6,8 @@ import pytest
 
 from sqlmagic_xr.errors import ParseError, SqlError, UnsupportedError, UsageError
 from sqlmagic_xr.sql.syntax import parse_one, to_sql, walk
-
-from .conftest import Db
-from .test_order import MIXED
+from tests.engine.conftest import Db
+from tests.engine.test_order import MIXED
 
 SETUP = """
 CREATE OR REPLACE TABLE t (a BIGINT PRIMARY KEY, b BIGINT DEFAULT 7, s VARCHAR);

@@ -21,8 +21,8 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from .compare import Comparison, Verdict, compare
-from .records import records
+from tests.peers.compare import Comparison, Verdict, compare
+from tests.peers.records import records
 
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "tests" / "artefacts"

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from .records import Record
+from tests.peers.records import Record
 
 Verdict = Literal["same", "both refuse", "ours alone refuses", "plain alone refuses", "differ", "meant", "not reached"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from datafusion import SessionConfig, SessionContext
 
-from .records import records
+from tests.peers.records import records
 
 Run = Callable[[str], tuple[list[pa.RecordBatch], pa.Schema]]
 """Runs a statement; gives its rows, and the types that were planned."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sqlmagic_xr.sql.draft import read
+from sqlmagic_xr.sql.unfinished import read
 
 TABLES = {
     ("params",): {"step": "BIGINT", "a": "DOUBLE", "b": "DOUBLE"},

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.engine import chunk, keeper, schema
-from sqlmagic_xr.engine.described import described
 from sqlmagic_xr.errors import ConstraintError, StorageError, UnsupportedError
+from sqlmagic_xr.storage import chunk, keeper, schema
+from sqlmagic_xr.storage.described import described
 
 SHAPES = """CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE DEFAULT 1 + 1 CHECK (a < 100), n VARCHAR(3) NOT NULL,
     CONSTRAINT both UNIQUE (a, n));

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from sqlmagic_xr import Context
-
-from .programs import KEEP, STEPS, begin, train
+from tests.storage.programs import KEEP, STEPS, begin, train
 
 KILLS = int(os.environ.get("KILLS", "4"))
 ROOT = Path(__file__).parents[2]

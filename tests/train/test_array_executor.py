@@ -6,7 +6,7 @@ import pytest
 
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.errors import UnsupportedError
-from sqlmagic_xr.train import generations
+from sqlmagic_xr.grids import generations
 from sqlmagic_xr.train.events import Stepped
 from sqlmagic_xr.train.start import train
 

@@ -12,8 +12,7 @@ from datafusion import udf
 from sqlmagic_xr.errors import ParameterError, UsageError
 from sqlmagic_xr.train.control import Control
 from sqlmagic_xr.train.events import Ended, Paused, Range, Refreshed, Stepped
-
-from .conftest import CELL, by_hand
+from tests.train.conftest import CELL, by_hand
 
 SLOW = "INSERT INTO params SELECT :next_step, nap(a), b FROM params WHERE step = :k"
 

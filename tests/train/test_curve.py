@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.curve import Curve, Growing
-from sqlmagic_xr.train.incremental import restrict
-from sqlmagic_xr.train.pace import Pace
+from sqlmagic_xr.train.curves.curve import Curve, Growing
+from sqlmagic_xr.train.curves.incremental import restrict
+from sqlmagic_xr.train.curves.pace import Pace
 from sqlmagic_xr.train.trajectory import Trajectory
 
 D = pa.table({"x": [0.5, -1.0, 2.0], "g": ["u", "v", "u"], "step": [0, 1, 7]})

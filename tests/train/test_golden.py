@@ -10,8 +10,8 @@ import pytest
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.curve import Curve
-from sqlmagic_xr.train.plan import PlannedStep
+from sqlmagic_xr.train.curves.curve import Curve
+from sqlmagic_xr.train.steps.plan import PlannedStep
 from sqlmagic_xr.train.trajectory import Trajectory
 from tests import pairs
 

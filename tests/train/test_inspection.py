@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sqlmagic_xr.engine.draft import Draft
 from sqlmagic_xr.errors import UsageError
+from sqlmagic_xr.storage.draft import Draft
 from sqlmagic_xr.train.inspection import DivergedError, Inspection
 from sqlmagic_xr.train.task import read_task
 from sqlmagic_xr.train.trajectory import trajectory_of

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sqlmagic_xr.train.pace import Allowance, Pace, Stopwatch
+from sqlmagic_xr.train.curves.pace import Allowance, Pace, Stopwatch
 
 
 class Clock:

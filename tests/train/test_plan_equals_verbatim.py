@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import SqlError, UnsupportedError
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.arrays import ArrayExecutor
-from sqlmagic_xr.train.plan import PlannedStep
-from sqlmagic_xr.train.step import VerbatimStep
+from sqlmagic_xr.train.steps.arrays import ArrayExecutor
+from sqlmagic_xr.train.steps.plan import PlannedStep
+from sqlmagic_xr.train.steps.step import VerbatimStep
 
 STEPS = 3
 MOST_ROWS = 40  # a step may join three tables with each other: a few more and the next one has millions of rows

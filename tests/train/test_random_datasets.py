@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.train import arrays, hoist, plan
-
-from ..engine.datasets import datasets, expected, quoted
+from sqlmagic_xr.train.steps import arrays, hoist, plan
+from tests.engine.datasets import datasets, expected, quoted
 
 WAYS = {"as array code": (2**30, "auto"), "kept": (2**30, "relational"), "streamed": (0, "relational")}
 

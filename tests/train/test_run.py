@@ -15,8 +15,7 @@ from sqlmagic_xr.errors import (
     UsageError,
 )
 from sqlmagic_xr.train.events import Ended, Refreshed, Started, Stepped
-
-from .conftest import CELL, CURVE, STEP, by_hand
+from tests.train.conftest import CELL, CURVE, STEP, by_hand
 
 
 def test_a_run_makes_the_steps_that_gradient_descent_makes(ctx, rows):

@@ -11,7 +11,7 @@ from datafusion.catalog import Schema
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import SqlError
 from sqlmagic_xr.train.events import Stepped
-from sqlmagic_xr.train.step import FollowingStep
+from sqlmagic_xr.train.steps.step import FollowingStep
 
 WAYS = [{}, {"executor": "relational"}, {"verbatim": True}]
 WAY_NAMES = ["auto", "relational", "verbatim"]

@@ -8,7 +8,7 @@ import xarray as xr
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.engine.streaming import streamed
-from sqlmagic_xr.train import arrays, hoist, plan
+from sqlmagic_xr.train.steps import arrays, hoist, plan
 
 CELL = """
 INSERT INTO found

@@ -82,7 +82,7 @@ def test_one_long_text_does_not_make_every_cell_as_long():
 
 
 def test_the_memory_set_aside_is_compared_with_what_texts_take(monkeypatch):
-    from sqlmagic_xr.train import arrays
+    from sqlmagic_xr.train.steps import arrays
 
     names = [f"n{i}" for i in range(1000)]
     names[7] = "x" * 2_000_000

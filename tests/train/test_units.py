@@ -6,7 +6,7 @@ import xarray as xr
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.units import units_of
+from sqlmagic_xr.train.curves.units import units_of
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import numpy as np
 from ..labels import Labels
 from ..lowering.relation import Relation
 from ..node import Node, ancestors
-from ..seam import Output, Source
+from ..ports import Output, Source
 from .blocks import Member, bundles
 from .buffers import Buffers
+from .compiled import Quick, quick
 from .fusion import fused
 from .instructions import Instruction, Still, function_of, parameter, scan
-from .quick import Quick, quick
 from .result import Result
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import DTYPES
 from ..grid import Grid
 from ..node import FIRST, Node, Refused
-from ..seam import Changed, Source
+from ..ports import Changed, Source
 from ..tables import Read
 from . import align, operations
 from .align import Alignment

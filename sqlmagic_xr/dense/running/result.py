@@ -10,7 +10,7 @@ import numpy as np
 from ..labels import Labels
 from ..lowering.relation import Relation
 from ..node import Axis, Node, Refused, Value
-from ..seam import Form, Output
+from ..ports import Form, Output
 from . import align
 from .text import Text
 

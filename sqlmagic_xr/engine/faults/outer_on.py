@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import UnsupportedError
+from ...sql.build import both, true
 from ...sql.syntax import Tree, identifier, name_of, span_of, transform, walk
-from ..query import both, true
 
 SIGNS = r"\(\s*SELECT\b[\s\S]*\bJOIN\b"
 

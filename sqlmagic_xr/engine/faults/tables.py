@@ -11,8 +11,8 @@ import pyarrow as pa
 from datafusion.catalog import Table
 
 from ...sql.scope import Relation
-from ..scratch import Version
-from ..transaction import View
+from ...storage.scratch import Version
+from ...storage.transaction import View
 
 if TYPE_CHECKING:
     from ..context import Context

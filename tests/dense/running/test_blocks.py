@@ -7,8 +7,8 @@ from datafusion import SessionContext
 
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.gridded import Grids, arrow
 
 SQL = """
 SELECT SUM(2 * (y - x)) AS a, AVG((y - x) * x) AS b, SUM(CASE WHEN x > 0.5 THEN exp(x) END) AS c,

@@ -9,8 +9,8 @@ from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.dense.running.align import Alignment, restrict
 from sqlmagic_xr.dense.running.fusion import BlockedSum
+from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.gridded import Grids, arrow
 
 PAIRS = "FROM d JOIN c ON d.p = c.p GROUP BY d.i, c.k"
 SUMS = {

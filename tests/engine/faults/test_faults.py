@@ -10,8 +10,7 @@ from datafusion import SessionContext
 
 import sqlmagic_xr
 from sqlmagic_xr.errors import UnsupportedError
-
-from .cases import FAULTS, REFUSED, TABLES
+from tests.engine.faults.cases import FAULTS, REFUSED, TABLES
 
 QUERIES = [pytest.param(f.name, sql, rows, id=f"{f.name}: {sql}") for f in FAULTS for sql, rows in f.queries.items()]
 PAGE = Path(__file__).parents[3] / "docs" / "engine-faults.md"

@@ -1,0 +1,142 @@
+"""The brief instructions of a statement as the lines of one function: what a step is once it has been made before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..arrays import DTYPES, MAPS
+from ..node import NUMBERS, Node
+from ..ports import Output, Source
+from .align import aligner
+from .blocks import Member
+from .buffers import SMALL
+from .instructions import Instruction, refuse_holes
+from .result import Result
+from .text import Text
+
+Quick = Callable[[dict[Node, Any], Source, Mapping[str, Any]], list[Output]]
+"""(what earlier statements have left, the tables, the parameters) -> the rows of the statement."""
+
+_OPERATORS = frozenset({"+", "-", "*", "/"})
+
+
+def quick(
+    brief: Sequence[Instruction], result: Result, known: Mapping[Node, Any], kept: Mapping[Node, Any],
+    wanted: Collection[Node], last: Collection[Node],
+) -> Quick:  # fmt: skip
+    """The function of some instructions.
+
+    Args:
+        brief: the instructions, arguments first.
+        result: what becomes of them.
+        known: what they have calculated at this step: a small array stays small.
+        kept: what is the same at each step.
+        wanted: what the statements behind this one need.
+        last: what earlier statements have calculated, and none behind this one needs.
+    """
+    return _Writer(brief, result, known, kept, wanted, last).function()
+
+
+class _Writer:
+    def __init__(
+        self, brief: Sequence[Instruction], result: Result, known: Mapping[Node, Any], kept: Mapping[Node, Any],
+        wanted: Collection[Node], last: Collection[Node],
+    ) -> None:  # fmt: skip
+        self._brief, self._result = brief, result
+        self._known, self._kept, self._wanted, self._last = known, kept, frozenset(wanted), frozenset(last)
+        self._text = Text()
+        self._names: dict[Node, str] = {}
+
+    def function(self) -> Quick:
+        text, stay = self._text, self._wanted.union(self._result.roots)
+        final: dict[Node, int] = {}
+        for place, (_, args, _) in enumerate(self._brief):
+            final.update(dict.fromkeys(args, place))
+        ends: dict[int, list[Node]] = {}
+        for node, place in final.items():
+            if node not in stay and node not in self._kept and self._is_large(node):
+                ends.setdefault(place, []).append(node)
+        for place, (node, args, function) in enumerate(self._brief):
+            if node not in self._names:
+                self._write(node, args, function)
+            # An array that nobody needs any more is room for the next one.
+            gone = [self._names[dead] for dead in ends.get(place, ()) if dead in self._names]
+            if gone:
+                text.line(f"del {', '.join(gone)}")
+        text.line(f"return {self._result.expression(text, self._name)}")
+        return text.function(["known", "source", "parameters"])
+
+    def _is_large(self, node: Node) -> bool:
+        return getattr(self._known.get(node), "size", 0) >= SMALL
+
+    def _name(self, node: Node) -> str:
+        """What a node is called; what an earlier statement has calculated is fetched first."""
+        if node not in self._names:
+            if node in self._kept:
+                self._names[node] = self._text.name(self._kept[node])
+            else:
+                key = self._text.name(node)
+                fetched = f"known.pop({key})" if node in self._last else f"known[{key}]"
+                self._text.line(f"{self._new(node)} = {fetched}")
+        return self._names[node]
+
+    def _new(self, node: Node) -> str:
+        self._names[node] = f"v{len(self._names)}"
+        return self._names[node]
+
+    def _write(self, node: Node, args: Sequence[Node], function: Callable[..., Any]) -> None:
+        text = self._text
+        given = [self._name(argument) for argument in args]
+        if isinstance(function, Member):
+            sums = function.bundle.sums
+            names = [self._new(total) for total in sums]
+            text.line(f"{', '.join(names)}, = {text.name(function.bundle.run)}({', '.join(given)})")
+        else:
+            sums = (node,)
+            if tuple(args) != node.args:  # fused with what it is made of
+                value = f"{text.name(function)}({', '.join(given)})"
+            elif node.op == "cells":
+                value = self._cells(node, *given, function=function)
+            else:
+                value = self._value(node, given, function)
+            text.line(f"{self._new(node)} = {value}")
+            if node.op == "scan" and not node.data.holes:
+                text.line(f"if {self._names[node]}.present is not None: {text.name(refuse_holes)}({text.name(node)})")
+        for found in sums:
+            if found in self._wanted:
+                text.line(f"known[{text.name(found)}] = {self._names[found]}")
+
+    def _cells(self, node: Node, grid: str, *, function: Callable[..., Any]) -> str:
+        """A column of a grid; the usual case of one that varies along all axes and has no NULL asks for no function."""
+        text, column = self._text, f"{grid}c"
+        text.line(f"{column} = {grid}.columns[{node.data[0]!r}]")
+        plain = f"{column}.valid is None and {column}.dims == {tuple(range(len(node.dims)))}"
+        return f"{column}.data if {plain} else {text.name(function)}({grid})"
+
+    def _value(self, node: Node, given: Sequence[str], function: Callable[..., Any]) -> str:
+        text = self._text
+        if node.op == "scan":
+            fixed = [n if a.op in ("parameter", "constant") else f"{text.name(np.asarray)}({n})[()]"
+                     for n, a in zip(given, node.args, strict=True)]  # fmt: skip
+            pairs = ", ".join(f"{name!r}: {value}" for name, value in zip(node.data.fixed, fixed, strict=True))
+            return f"source.grid({text.name(node.data)}, {{{pairs}}})"
+        if node.op == "parameter":
+            return f"{text.name(DTYPES[node.type])}(parameters[{node.data!r}])"
+        if node.op == "map" and not node.dims and node.type in NUMBERS and all(not a.dims for a in node.args):
+            if node.data in _OPERATORS:  # of NumPy's scalars, ten times as fast as the ufunc
+                return f"{given[0]} {node.data} {given[1]}"
+            if node.data == "negative":
+                return f"-{given[0]}"
+        if node.op == "map" and isinstance(MAPS[node.data], np.ufunc) and not self._is_large(node) and _one_spans(node):
+            turned = [aligner(argument.dims, node.dims) for argument in node.args]
+            given = [n if turn is None else f"{text.name(turn)}({n})" for n, turn in zip(given, turned, strict=True)]
+            return f"{text.name(MAPS[node.data])}({', '.join(given)})"
+        return f"{text.name(function)}({', '.join(given)})"
+
+
+def _one_spans(node: Node) -> bool:
+    """Whether one of the arguments is as large as the result, so that this one cannot be too large."""
+    return not node.dims or any(len(argument.dims) == len(node.dims) for argument in node.args)

@@ -1,0 +1,131 @@
+"""Reading a few rows of a scratch table by key, without the engine: what a step reads of its state."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from ..storage.chunk import Chunk
+    from ..storage.scratch import Version
+
+Key = tuple[str, int | str]
+"""A column and the value that it shall equal."""
+
+
+def rows_where(version: Version, keys: Sequence[Key]) -> list[pa.RecordBatch]:
+    """The rows whose columns equal all ``keys``, in the table's order; without keys the whole table.
+
+    A chunk whose bounds show that it has none is not looked at, and one that ascends is searched, not scanned.
+    """
+    places = [(version.definition.names.index(name), value) for name, value in keys]
+    found = []
+    for chunk in version.chunks:
+        batch = _of_chunk(chunk, places)
+        if batch is not None and batch.num_rows:
+            found.append(batch)
+    return found
+
+
+def _of_chunk(chunk: Chunk, places: Sequence[tuple[int, int | str]]) -> pa.RecordBatch | None:
+    for place, value in places:
+        # What is one value in all rows of each draft is known without writing the rows out; and what only a file has
+        # is not read for the sake of rows that it has not.
+        known = chunk.bounds(place) if chunk.constant(place) or not chunk.resident else None
+        if known is not None and not known.low <= value <= known.high:
+            return None
+    batch, scan = chunk.batch, []
+    for place, value in places:
+        bounds = chunk.bounds(place)
+        if bounds is not None and not bounds.low <= value <= bounds.high:
+            return None
+        if bounds is not None and bounds.ascending and batch is chunk.batch:
+            column = batch.column(place).to_numpy(zero_copy_only=False)
+            first, last = np.searchsorted(column, value, "left"), np.searchsorted(column, value, "right")
+            batch = batch.slice(int(first), int(last - first))
+        else:
+            scan.append((place, value))
+    for place, value in scan:
+        batch = batch.filter(pc.fill_null(pc.equal(batch.column(place), value), False))
+    return batch
+
+
+def extreme(version: Version, column: str, which: Literal["max", "min"]) -> int | None:
+    """The greatest or least value of an integer column, NULLs apart; None where there is none."""
+    place = version.definition.names.index(column)
+    whole = version.span(place)  # None also where a chunk has no value
+    parts = (chunk.bounds(place) for chunk in version.chunks) if whole is None else (whole,)
+    bounds = [part for part in parts if part is not None]
+    if not bounds:
+        return None
+    return int(max(b.high for b in bounds) if which == "max" else min(b.low for b in bounds))
+
+
+def has_nulls(version: Version, column: str) -> bool:
+    """Whether some row has NULL there."""
+    place = version.definition.names.index(column)
+    return any(not chunk.drafts and chunk.column(place).null_count for chunk in version.chunks)
+
+
+Environment = Mapping[str, Any]
+"""Parameter name -> value; the names of folded values among them."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An integer or a text that is known before the step's query runs: a parameter, a literal, or +, -, * of these."""
+
+    tree: Any
+
+    def value(self, environment: Environment) -> int | str | None:
+        """The value, or None where it is not a whole number or a text (a NULL among them)."""
+        found = _evaluate(self.tree, environment)
+        if isinstance(found, str):
+            return found
+        return found if found is not None and -(2**63) <= found < 2**63 else None
+
+
+def _evaluate(tree: Any, environment: Environment) -> int | str | None:
+    if not isinstance(tree, dict) or len(tree) != 1:
+        return None
+    ((kind, body),) = tree.items()
+    if kind == "Nested":
+        return _evaluate(body, environment)
+    if kind == "Value":
+        return _literal(body["value"], environment)
+    if kind == "UnaryOp" and body["op"] == "Minus":
+        inner = _evaluate(body["expr"], environment)
+        return -inner if isinstance(inner, int) else None
+    if kind == "BinaryOp" and body["op"] in _ARITHMETIC:
+        left, right = _evaluate(body["left"], environment), _evaluate(body["right"], environment)
+        if isinstance(left, int) and isinstance(right, int):
+            return _ARITHMETIC[body["op"]](left, right)
+    return None
+
+
+_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
+    "Plus": operator.add, "Minus": operator.sub, "Multiply": operator.mul,
+}  # fmt: skip
+
+
+def _literal(value: Any, environment: Environment) -> int | str | None:
+    if not isinstance(value, dict):
+        return None
+    ((kind, content),) = value.items()
+    if kind == "Number":
+        return int(content[0]) if content[0].isdigit() else None
+    if kind == "SingleQuotedString":
+        return str(content)
+    if kind == "Placeholder":
+        found = environment.get(content[1:])
+        if isinstance(found, str):
+            return found
+        if isinstance(found, (int, np.int64)) and not isinstance(found, bool):
+            return int(found)
+    return None

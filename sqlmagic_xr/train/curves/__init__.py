@@ -1,0 +1,1 @@
+"""The curves of a run, kept up to date while it goes on."""

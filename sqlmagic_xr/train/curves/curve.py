@@ -1,0 +1,328 @@
+"""A curve: the rows of one query, kept up to date while the trajectory grows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...errors import SqlError, TypeMismatchError
+from ...sql.syntax import Statement, identifier, parse_one, to_sql
+from ...storage.scratch import Version
+from ..events import Panel
+from ..steps.basis import Basis
+from ..trajectory import Trajectory
+from .incremental import AFTER, UPTO, restrict
+from .pace import Allowance, Pace
+from .units import units_of
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+    from ...engine.prepared import Prepared
+
+_PIECE = 0.2  # seconds that bringing a curve up to date may take at a time, so that buttons act in between
+_GROWTH = 8  # a piece is at most so many times as long as the one before it
+
+
+@dataclass(frozen=True, slots=True)
+class Blemish:
+    """A NaN or an infinity in a curve that was finite before."""
+
+    generation: int
+    column: str
+    value: float
+
+
+class Curve:
+    """The rows of a curve's query.
+
+    Args:
+        context: where the query runs.
+        statement: the query.
+        trajectory: what grows.
+        first: the first generation there is.
+        start: the generation before the run; older ones are not watched for blemishes.
+        changing: the other tables that a step changes; None where a step does more to the trajectory than add rows.
+        varying: the parameters whose value changes from step to step.
+        clock: the run's time in seconds, pauses apart.
+
+    Attributes:
+        blemish: the first one that was found, or None.
+        upto: the newest generation that it shows.
+    """
+
+    def __init__(
+        self, context: Context, statement: Statement, trajectory: Trajectory, *, first: int, start: int,
+        changing: frozenset[str] | None, varying: frozenset[str], clock: Callable[[], float] = time.perf_counter,
+    ) -> None:  # fmt: skip
+        self.statement = statement
+        self._context, self._trajectory, self._start, self._clock = context, trajectory, start, clock
+        self._changing, self._varying = changing, varying
+        self._prepare()
+        self._forget_all(first)
+
+    def _prepare(self) -> None:
+        """Read the query for the tables, views and functions as they are."""
+        context, statement, trajectory = self._context, self.statement, self._trajectory
+        self._whole = context.prepare(statement)
+        self._units = units_of(context.tables.bound(statement.tree["Query"]), context.tables)
+        self._part: Prepared | None = None
+        self._step: str | None = None  # the column that tells the generation
+        self._pace: Pace = Allowance(clock=self._clock)
+        restricted = None if self._changing is None else restrict(
+            statement.tree, trajectory.table, trajectory.column, context.tables, changing=self._changing,
+            varying=self._varying,
+        )  # fmt: skip
+        if restricted is not None:
+            tree, self._step = restricted
+            self._part = context.prepare(parse_one(to_sql(tree)))
+            self._pace = Pace(times=0, clock=self._clock)
+        self._basis = Basis(context, [self._whole])
+        names = {identifier(parts[-1]) for parts in context.reads(statement.tree)} - {trajectory.table}
+        entries = context.store.entries()
+        self._beside = {name: entries[name] for name in names if name in entries} if self._part is not None else {}
+
+    def _forget_all(self, first: int) -> None:
+        """Begin with the first generation."""
+        self.blemish: Blemish | None = None
+        self.upto = first - 1
+        self._length = 1  # generations in the next piece
+        self._parts: list[pa.Table] = []
+        self._lines: _Lines | None = None
+        self._finite: dict[str, bool] = {}
+        self._stale = self._unfinished = False
+
+    def start_over(self) -> None:
+        """Others have changed the trajectory: what it shows is evaluated again at the next refresh."""
+        self._stale = True
+        version = self._context.store.entries().get(self._trajectory.table)
+        first = self._trajectory.first(version) if isinstance(version, Version) else None
+        self.upto = (self._start if first is None else first) - 1
+
+    def _renew(self) -> None:
+        """Look whether the rows are still those of the query; not while they are made, or they might never be."""
+        if self._unfinished:
+            return
+        entries = self._context.store.entries()
+        if not self._basis.stands() or any(entries.get(name) is not known for name, known in self._beside.items()):
+            self._prepare()
+            self.start_over()
+        if self._stale:
+            self._forget_all(self.upto + 1)
+            self._unfinished = True
+
+    @property
+    def prepared(self) -> Prepared:
+        """The query as the user wrote it."""
+        return self._whole
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether there are rows, or at least it is known that there are none yet."""
+        return bool(self._parts)
+
+    @property
+    def watched(self) -> bool:
+        """Whether its rows tell their generation, so that a fault in them tells which step was at fault."""
+        return self._step is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is evaluated whole each time."""
+        return self._part is None
+
+    def allow(self, share: float) -> None:
+        """Give the evaluations of a curve that is evaluated whole another share of the run's time."""
+        if self.whole:
+            self._pace = Allowance(share=share, clock=self._clock)
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for :meth:`refresh`."""
+        return self._pace.due
+
+    def refresh(self, values: Mapping[str, Any], newest: int) -> bool:
+        """Bring the curve nearer to the generation ``newest``; returns whether it is there.
+
+        A curve that is evaluated by generation does about 0.2 s of work at a time.
+        """
+        self._renew()
+        with self._pace.turn():
+            if self._part is None or self._step is None:
+                self._take(self._query(self._whole, values))
+                self.upto = newest
+            elif self.upto < newest:
+                self._piece(self._part, self._step, values, newest)
+        self._unfinished = self._unfinished and self.upto < newest
+        return self.upto >= newest
+
+    def forget(self, newest: int) -> None:
+        """Drop what lies behind the generation ``newest``, which has been taken back."""
+        self.blemish = None
+        if self._part is not None:
+            kept = self.table.filter(pc.less_equal(self.table[self._step], newest))
+            self._parts, self._lines = [kept], _Lines(kept, self.statement)
+        self.upto = min(self.upto, newest)
+
+    @property
+    def table(self) -> pa.Table:
+        """All rows; in the order of the steps where the query is evaluated by generation."""
+        return pa.concat_tables(self._parts)
+
+    @property
+    def panel(self) -> Panel:
+        """The rows as they are drawn."""
+        assert self._lines is not None, "refresh() comes first"
+        return self._lines.panel(self.statement.title, self._units)
+
+    def at(self, generation: int) -> dict[str, Any] | None:
+        """The last row of a generation among the newest rows, as Python values; None where there is none."""
+        if self._step is None or not self._parts:
+            return None
+        last = self._parts[-1]
+        found = last.filter(pc.equal(last[self._step], generation))
+        return found.slice(found.num_rows - 1).to_pylist()[0] if found.num_rows else None
+
+    def _piece(self, part: Prepared, step: str, values: Mapping[str, Any], newest: int) -> None:
+        begin = time.perf_counter()
+        after, upto = self.upto, min(self.upto + self._length, newest)
+        try:
+            rows = self._query(part, {**values, AFTER: after, UPTO: upto})
+        except SqlError:
+            # Said of the user's own text, the error points to the right place.
+            self._query(self._whole, values)
+            raise
+        rows = rows.sort_by(step) if rows.num_rows > 1 else rows
+        self._append(rows)
+        self.upto = upto
+        seconds = time.perf_counter() - begin
+        self._length = max(1, min(int((upto - after) * _PIECE / max(seconds, 1e-6)), _GROWTH * self._length))
+
+    def _query(self, prepared: Prepared, values: Mapping[str, Any]) -> pa.Table:
+        return prepared.run(values).to_arrow_table()
+
+    def _take(self, rows: pa.Table) -> None:
+        """The whole result, anew; by step where that is its x axis, since rows come in any order."""
+        first = rows.schema.field(0)
+        if first.name == self._trajectory.column and pa.types.is_integer(first.type):
+            rows = rows.sort_by(first.name)
+            self._step = first.name
+        self._lines = _Lines(rows, self.statement)
+        self._parts = [rows]
+        if self._step is not None:
+            self._finite = {}
+            self._watch(rows, self._step)
+
+    def _append(self, rows: pa.Table) -> None:
+        """The rows of more generations."""
+        if self._lines is None:
+            self._lines = _Lines(rows, self.statement)
+        else:
+            self._lines.append(rows)
+        self._keep(rows)
+        self._watch(rows, str(self._step))
+
+    def _keep(self, rows: pa.Table) -> None:
+        """Add rows to the parts; like parts are merged, so that there are few after any number of refreshes."""
+        if self._parts and not rows.num_rows:
+            return
+        # What the engine knows to be without NULL may differ from piece to piece.
+        schema = pa.schema([field.with_nullable(True) for field in rows.schema])
+        self._parts.append(pa.Table.from_arrays(rows.columns, schema=schema))
+        while len(self._parts) > 1 and self._parts[-1].num_rows >= self._parts[-2].num_rows:
+            self._parts[-2:] = [pa.concat_tables(self._parts[-2:]).combine_chunks()]
+
+    def _watch(self, rows: pa.Table, step: str) -> None:
+        """Look for a number that is none any more, in the generations of this run."""
+        steps = rows[step].to_numpy()
+        for name in self._lines.names if self._lines else ():
+            column = rows[name]
+            if not pa.types.is_floating(column.type):
+                continue
+            sound = pc.fill_null(pc.is_finite(column), True).to_numpy()
+            # What was never finite is not this run's doing.
+            since = np.full(len(sound), self._finite.get(name, False)) | (np.cumsum(sound) > 0)
+            self._finite[name] = bool(since.any())
+            bad = np.flatnonzero(~sound & since & (steps > self._start))
+            if len(bad) and (self.blemish is None or steps[bad[0]] < self.blemish.generation):
+                self.blemish = Blemish(int(steps[bad[0]]), name, float(column[int(bad[0])].as_py()))
+
+
+class _Lines:
+    """The numbers of a curve in buffers that grow, so that what is drawn costs what is new."""
+
+    def __init__(self, rows: pa.Table, statement: Statement) -> None:
+        self.x_name, *others = rows.column_names
+        self.names = [name for name in others if _is_number(rows.schema.field(name).type)]
+        if not self.names:
+            raise statement.place(
+                TypeMismatchError(
+                    "a curve needs a column of numbers behind its first, which is the x axis",
+                    hint="As in: SELECT step, AVG(...) AS loss FROM ... GROUP BY step",
+                ),
+                statement.span,
+            )
+        self._x = Growing(_axis(rows.column(0)))
+        self._lines = {name: Growing(_numbers(rows[name])) for name in self.names}
+
+    def append(self, rows: pa.Table) -> None:
+        """Add rows."""
+        self._x.append(_axis(rows.column(0)))
+        for name, line in self._lines.items():
+            line.append(_numbers(rows[name]))
+
+    def panel(self, title: str, units: Mapping[str, str]) -> Panel:
+        """The rows so far; what is handed out never changes."""
+        return Panel(title, self.x_name, self._x.view, {name: line.view for name, line in self._lines.items()}, units)
+
+
+class Growing:
+    """An array to which others are appended, in amortised constant time for each number."""
+
+    def __init__(self, first: npt.NDArray[Any]) -> None:
+        self._room = first
+        self._length = len(first)
+
+    @property
+    def view(self) -> npt.NDArray[Any]:
+        """What is there; a view that later appends leave as it is."""
+        view = self._room[: self._length]
+        view.flags.writeable = False
+        return view
+
+    def append(self, more: npt.NDArray[Any]) -> None:
+        """Add ``more`` behind the rest."""
+        end = self._length + len(more)
+        if end > len(self._room) or not self._room.flags.writeable:
+            room = np.empty(max(end, 2 * self._length, 64), np.result_type(self._room, more))
+            room[: self._length] = self._room[: self._length]
+            self._room = room
+        self._room[self._length : end] = more
+        self._length = end
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """A column as float64, NULL as NaN."""
+    return np.array(pc.fill_null(column.cast(pa.float64(), safe=False), float("nan")).to_numpy(), np.float64)
+
+
+def _axis(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """The first column as something to draw along: integers, floats, instants, or text."""
+    kind = column.type
+    if pa.types.is_integer(kind) and not column.null_count:
+        return np.array(column.to_numpy(), np.int64)
+    if _is_number(kind):
+        return _numbers(column)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return np.array(column.cast(pa.timestamp("us"), safe=False).to_numpy())
+    return np.array(["" if v is None else str(v) for v in column.to_pylist()], object)

@@ -1,0 +1,116 @@
+"""All curves of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from ..events import Panel
+from .curve import Blemish, Curve
+
+_WHOLE = 0.1  # of the run's time is for all the curves that are evaluated whole
+
+
+class Curves:
+    """The curves of a run, in the order of the cell.
+
+    Args:
+        curves: any number of them, also none.
+    """
+
+    def __init__(self, curves: Sequence[Curve]) -> None:
+        self._curves = tuple(curves)
+        whole = [curve for curve in self._curves if curve.whole]
+        for curve in whole:
+            curve.allow(_WHOLE / len(whole))
+
+    def __len__(self) -> int:
+        return len(self._curves)
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """What there is to draw."""
+        return tuple(curve.panel for curve in self._curves if curve.evaluated)
+
+    @property
+    def tables(self) -> tuple[pa.Table, ...]:
+        """The rows of each."""
+        return tuple(curve.table for curve in self._curves if curve.evaluated)
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to bring one up to date."""
+        return any(curve.due for curve in self._curves)
+
+    def behind(self, newest: int) -> bool:
+        """Whether one of them does not show the generation ``newest`` yet."""
+        return any(curve.upto < newest for curve in self._curves)
+
+    @property
+    def watched(self) -> bool:
+        """Whether one of them can show a fault and tell which step was at fault."""
+        return any(curve.watched for curve in self._curves)
+
+    @property
+    def seen(self) -> int | None:
+        """The newest generation that every curve that can show a fault has shown; None where none can."""
+        return min((curve.upto for curve in self._curves if curve.watched), default=None)
+
+    @property
+    def blemish(self) -> Blemish | None:
+        """The first number of this run that is none any more."""
+        found = [curve.blemish for curve in self._curves if curve.blemish is not None]
+        return min(found, key=lambda blemish: blemish.generation, default=None)
+
+    def refresh(self, values: Mapping[str, Any], newest: int) -> None:
+        """Bring those that are due nearer to the generation ``newest``."""
+        for curve in self._curves:
+            if curve.due:
+                curve.refresh(values, newest)
+
+    def approach(self, values: Mapping[str, Any], newest: int) -> None:
+        """Bring the first that does not show the generation ``newest`` a piece nearer to it, due or not."""
+        for curve in self._curves:
+            if curve.upto < newest:
+                curve.refresh(values, newest)
+                return
+
+    def catch_up(self, values: Mapping[str, Any], newest: int) -> Iterator[None]:
+        """Bring all of them up to ``newest``, a piece at a time."""
+        for curve in self._curves:
+            while not curve.refresh(values, newest):
+                yield
+
+    def forget(self, newest: int) -> None:
+        """Drop what lies behind the generation ``newest``, which has been taken back."""
+        for curve in self._curves:
+            curve.forget(newest)
+
+    def start_over(self) -> None:
+        """Others have changed the trajectory."""
+        for curve in self._curves:
+            curve.start_over()
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of :meth:`row`."""
+        tables = [curve.table for curve in self._curves if curve.watched and curve.evaluated]
+        return list(dict.fromkeys(name for table in tables for name in table.column_names))
+
+    def row(self, generation: int) -> dict[str, Any]:
+        """The values of all curves that have a row for a generation; of equal names the first curve's."""
+        rows = [curve.at(generation) for curve in self._curves]
+        return {name: value for row in reversed(rows) if row is not None for name, value in row.items()}
+
+    def newest(self) -> dict[str, float]:
+        """The last value of each line of the first curve that runs along the generations."""
+        found = next((c for c in self._curves if c.watched and c.evaluated), None)
+        return found.panel.newest() if found is not None else {}
+
+    def loss(self, generation: int) -> float | None:
+        """The first line of the first curve along the generations, at one of them; None where it has no number."""
+        curve = next(c for c in self._curves if c.watched)
+        value = (curve.at(generation) or {}).get(next(iter(curve.panel.lines)))
+        return None if value is None else float(value)

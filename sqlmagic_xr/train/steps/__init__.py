@@ -1,0 +1,1 @@
+"""The statements of a step: planned once, run at each step."""

@@ -1,0 +1,167 @@
+"""The array executor as the plan of a step asks for it: it runs what is array code, and hands back what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...dense.node import Refused
+from ...dense.ports import Output
+from ...dense.program import Program, Query, Step
+from ...errors import SqlError, UnsupportedError
+from ...grids.arrow import arrow, parameter_types
+from ...grids.budget import default_budget, nbytes_shown
+from ...grids.generations import Generations
+from ...sql.parameters import parameters_of
+from ..explain import Explained, Note, title_of
+from .drafts import Drafting, apart
+from .write import Write, write_of
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+    from ...engine.prepared import Prepared
+    from .plan import Runner
+
+
+class ArrayExecutor:
+    """Runs the statements of a step that are array code (an :class:`.plan.Executor`).
+
+    Args:
+        context: whose tables they read and write.
+        insist: fail where a statement is no array code, and do not run it relationally.
+        budget: how many bytes of data may be held; a quarter of the machine's memory by default.
+    """
+
+    name = "dense"
+
+    def __init__(self, context: Context, *, insist: bool = False, budget: int | None = None) -> None:
+        self.context, self.insist = context, insist
+        self._budget = default_budget() if budget is None else budget
+        self._statements: list[Write | str] = []
+        self._writes: tuple[str, ...] = ()
+        self._program: Program | None = None
+        self._names: list[str] | None = None  # of the parameters that the statements name
+        self._kinds: list[type] = []  # the types of their values at the last step
+        self._step: Step | None = None
+        self._last = -1
+        self.grids: Generations | None = None
+
+    def offer(
+        self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
+    ) -> Runner | str:
+        """A runner for the next statement of the step, or the first reason why there is none."""
+        found = write_of(statement)
+        self._statements.append(found)
+        self._writes = tuple(writes)
+        if not isinstance(found, str):
+            return ArrayRunner(self, statement, found, len(self._statements) - 1, fallback)
+        if self.insist:
+            raise self.refusal(statement, Refused(found))
+        return found
+
+    def notes(self, index: int) -> list[Note]:
+        """What a statement keeps, reads and does as array code."""
+        found = self._program.summary(index) if self._program is not None else None
+        if found is None:
+            return []
+        kept = [Note("kept", name, f"{rows:,} rows, {nbytes_shown(nbytes)}") for name, rows, nbytes in found.kept]
+        state = [Note("state", f"{name} where {key}" if key else name) for name, key in found.state]
+        return [*kept, *state, Note("each step", f"array code: {found.said}" if found.said else "array code")]
+
+    def refusal(self, prepared: Prepared, reason: Refused) -> SqlError:
+        """The error of a statement that has to be array code and is not."""
+        error = UnsupportedError(
+            f"this statement cannot run as array code: {reason.reason}", hint="Use --executor auto."
+        )
+        return prepared.statement.place(error, reason.span)
+
+    def outputs(self, index: int, values: Mapping[str, Any]) -> list[Output]:
+        """The rows of a statement at this step.
+
+        Raises:
+            Refused: they are none of ours.
+        """
+        if self._step is None or index <= self._last:
+            self._step = None  # its arrays may be used again
+            self._step = self._begin(values)
+        self._last = index
+        return self._step.run(index)
+
+    def _begin(self, values: Mapping[str, Any]) -> Step:
+        if self._names is None:
+            self._names = sorted({n for s in self._statements if isinstance(s, Write) for n in parameters_of(s.query)})
+        kinds = [type(values.get(name)) for name in self._names]
+        if self._program is None or self.grids is None or kinds != self._kinds:
+            self._program, self._kinds = self._lowered(values, self._names), kinds
+        assert self.grids is not None
+        self.grids.begin()
+        return self._program.step(self.grids, values)
+
+    def _lowered(self, values: Mapping[str, Any], names: Collection[str]) -> Program:
+        ours = [statement for statement in self._statements if isinstance(statement, Write)]
+        inserted = set(self._writes) - {statement.table for statement in ours if statement.replaces}
+        self.grids = self.grids or Generations(self.context, inserted, [s.query for s in ours], self._budget)
+        types = parameter_types({name: values[name] for name in names if name in values})
+        return Program([self._query(statement) for statement in self._statements], self.grids, types)
+
+    def _query(self, statement: Write | str) -> Query:
+        if isinstance(statement, str):
+            return Query(None, tuple((table,) for table in self._writes))
+        columns = statement.columns or self._filled(statement)
+        return Query(statement.query, ((statement.table,),), statement.replaces, columns)
+
+    def _filled(self, statement: Write) -> tuple[str, ...]:
+        """The columns of the table that an INSERT without a list fills."""
+        if statement.replaces:
+            return ()
+        return tuple(self.context.store.table(statement.table).definition.names)
+
+
+class ArrayRunner:
+    """One statement of a step, run as array code where it can be (a :class:`.plan.Runner`)."""
+
+    def __init__(
+        self, executor: ArrayExecutor, prepared: Prepared, statement: Write, index: int, fallback: Runner
+    ) -> None:
+        self._executor, self._prepared, self._statement = executor, prepared, statement
+        self._index, self._fallback = index, fallback
+        self._reason: Refused | None = None
+        self._drafting: Drafting | None = None
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Make the statement's changes, inside the step's transaction."""
+        try:
+            outputs = self._executor.outputs(self._index, values)
+        except Refused as reason:
+            self._reason = reason
+            if self._executor.insist:
+                raise self._executor.refusal(self._prepared, reason) from None
+            self._fallback.run(values)
+            return
+        self._reason = None
+        self._keep(outputs)
+
+    def _keep(self, outputs: list[Output]) -> None:
+        statement, prepared = self._statement, self._prepared
+        if statement.replaces:
+            statement.keep(arrow(outputs), prepared)
+            return
+        store = self._executor.context.store
+        before = store.table(statement.table)
+        if self._drafting is None or self._drafting.definition is not before.definition:
+            self._drafting = Drafting(before.definition)
+        drafts = self._drafting.drafts(outputs)
+        if drafts is None:
+            statement.keep(arrow(outputs), prepared)
+        else:
+            statement.keep_drafts(drafts, apart(outputs), prepared)
+        if self._executor.grids is not None:
+            self._executor.grids.remember(statement.table, before, store.table(statement.table), outputs)
+
+    def explain(self) -> Explained:
+        """Who runs the statement, and why not arrays."""
+        if self._reason is None:
+            return Explained(title_of(self._prepared.statement), "dense", self._executor.notes(self._index))
+        told = self._fallback.explain()
+        note = Note("not dense", "", self._reason.reason)
+        return Explained(told.title, told.executor, (note, *told.notes), told.sql)

@@ -1,0 +1,114 @@
+"""What array code has calculated as drafts of a scratch table: committed as it is, written out when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...dense.node import INSTANTS
+from ...dense.ports import Form, Output
+from ...grids.arrow import ARROW
+from ...storage.definition import Definition
+from ...storage.draft import Draft
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spread:
+    """A column of a grid (:class:`...storage.draft.Cells`)."""
+
+    output: Output
+    place: int
+
+    @property
+    def distinct(self) -> Any:
+        """The cells, which stand for several rows each."""
+        return self.output.distinct(self.place) if self.output.present is None else self.values()
+
+    def values(self) -> Any:
+        """The cell of each row."""
+        return self.output.column(self.place)
+
+
+@dataclass
+class Drafting:
+    """Makes drafts for one table.
+
+    Attributes:
+        definition: the table's.
+        _places: for each form of rows where each of the table's columns stands in it, or None where they do not fit.
+    """
+
+    definition: Definition
+    _places: dict[Form, tuple[int, ...] | None] = field(default_factory=dict)
+
+    @cached_property
+    def _width(self) -> int:
+        """The bits of a row, of which a text has sixteen letters."""
+        return sum(128 if column.type == pa.string() else column.type.bit_width for column in self.definition.columns)
+
+    def drafts(self, outputs: Sequence[Output]) -> list[Draft] | None:
+        """The rows as drafts; None where some are NULL, or have to be brought to the table's types or completed."""
+        found = []
+        for output in outputs:
+            form = output.form
+            places = self._places_of(form)
+            if places is None or (form.nullable and any(v is not None and not v.all() for v in output.valid)):
+                return None
+            rows = output.count if form.axes or output.present is not None else 1
+            columns = tuple([_column(output, place) for place in places])
+            for column in columns:
+                if not isinstance(column, (np.generic, _Spread)):
+                    return None
+            if rows:
+                found.append(Draft(rows, columns, self.definition.schema, rows * self._width // 8))
+        return found or None
+
+    def _places_of(self, form: Form) -> tuple[int, ...] | None:
+        if form not in self._places:
+            kinds = dict(zip(form.names, form.types, strict=True))
+            columns = self.definition.columns
+            fits = kinds.keys() == set(self.definition.names) and all(
+                ARROW[kinds[c.name]] == c.type and kinds[c.name] not in INSTANTS and c.length is None for c in columns
+            )
+            self._places[form] = tuple(form.names.index(c.name) for c in columns) if fits else None
+        return self._places[form]
+
+
+def _column(output: Output, place: int) -> Any:
+    """A column of a draft: a scalar where it is the same in all rows."""
+    form, cells = output.form, output.cells[place]
+    if not form.dims[place]:
+        return _text(output, place) if form.types[place] == "label" else cells
+    if not form.owned[place]:  # an array of the user's may be what is read, and can still change
+        cells = tuple(c.copy() if n == place else c for n, c in enumerate(output.cells))
+        output = Output(form, output.axes, cells, output.valid, output.present)
+    return _Spread(output, place)
+
+
+def _text(output: Output, place: int) -> Any:
+    """A text that is the same in all rows; NumPy's own loses U+0000 at its end."""
+    text = str(output.distinct(place).item())
+    scalar = np.str_(text)
+    return scalar if str(scalar) == text else _Spread(output, place)
+
+
+def apart(outputs: Sequence[Output]) -> frozenset[str]:
+    """Columns that tell any two rows apart: the coordinates, and what differs from part to part; empty for none."""
+    names: set[str] = set()
+    for output in outputs:
+        if set(output.form.coordinates.values()) != set(range(output.form.axes)):
+            return frozenset()
+        names |= output.form.coordinates.keys()
+    if len(outputs) == 1:
+        return frozenset(names)
+    for place in outputs[0].form.constants:
+        name = outputs[0].form.names[place]
+        values = {o.cells[o.form.names.index(name)] for o in outputs if o.form.names.index(name) in o.form.constants}
+        if len(values) == len(outputs):
+            return frozenset({*names, name})
+    return frozenset()

@@ -1,0 +1,410 @@
+"""What is done once before the loop, what is left to each step, and who runs it.
+
+The user's statements are the meaning. Each INSERT of a query is read once: its state reads become literals
+(:mod:`.fold`), what does not change is evaluated and kept (:mod:`.hoist`), and the text that is left has holes for the
+values of the step (:mod:`.template`). Whatever cannot be had so with certainty runs as it stands.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+
+from ...errors import SqlError
+from ...grids.budget import default_budget
+from ...grids.lookup import extreme, rows_where
+from ...sql.build import cte_names
+from ...sql.parameters import bind, placeholder
+from ...sql.syntax import Tree, identifier, make_identifier, name_of, replace, to_sql, walk
+from ...storage.reserved import is_reserved
+from ...storage.schema import provider
+from ..explain import Explained, Note, title_of
+from .block import UnsureError, parameters_in
+from .fold import Folded, Found, Read, fold
+from .hoist import Kept, Larder, hoist
+from .template import Template, parameter_text, stored_text
+from .write import Write, write_of
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+    from ...engine.prepared import Prepared
+    from ...storage.scratch import Version
+
+_VARIANTS = 8  # foldings of one statement; a statement whose reads differ more often gains nothing by being folded
+
+_BRIEF = 0.02  # seconds; a query below is waited for in the main thread
+
+
+class Runner(Protocol):
+    """One statement of a step, ready to run again and again."""
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Make the statement's changes, inside the step's transaction.
+
+        Args:
+            values: every parameter by name.
+        """
+
+    def explain(self) -> Explained:
+        """What has been decided so far."""
+
+
+class Executor(Protocol):
+    """A way to run statements other than DataFusion's, tried before it.
+
+    Attributes:
+        name: "dense", say.
+    """
+
+    name: str
+
+    def offer(
+        self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
+    ) -> Runner | str:
+        """A runner for a statement, or the first reason why there is none.
+
+        The statements of a step are offered in their order, to one executor, which may run some of them together.
+
+        Args:
+            statement: prepared, with its parameters as placeholders.
+            writes: the scratch tables that the step changes.
+            varying: the parameters whose value may differ from step to step.
+            fallback: runs the statement relationally; for steps at which the runner cannot.
+        """
+
+
+class PlannedStep:
+    """The statements of a step, each run in the cheapest way that gives the same rows (a :class:`.step.Step`).
+
+    Args:
+        statements: prepared once.
+        writes: the scratch tables that they change.
+        varying: the parameters whose value may differ from step to step.
+        budget: how many bytes may be kept in memory; a quarter of the machine's by default.
+        executors: other executors, in the order in which they are asked.
+    """
+
+    def __init__(
+        self,
+        statements: Sequence[Prepared],
+        *,
+        writes: Collection[str],
+        varying: Collection[str],
+        budget: int | None = None,
+        executors: Sequence[Executor] = (),
+    ) -> None:
+        if not statements:
+            raise ValueError("a step has statements")
+        larder = Larder(statements[0].context, default_budget() if budget is None else budget)
+        self.runners: list[Runner] = []
+        self._declined: list[list[Note]] = []
+        for statement in statements:
+            runner: Runner = Relational(statement, larder, frozenset(writes), frozenset(varying))
+            declined: list[Note] = []
+            for executor in executors:
+                offered = executor.offer(statement, writes=writes, varying=varying, fallback=runner)
+                if not isinstance(offered, str):
+                    runner = offered
+                    break
+                declined.append(Note(f"not {executor.name}", "", offered))
+            self.runners.append(runner)
+            self._declined.append(declined)
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Run each statement; each sees what the ones before it wrote."""
+        for runner in self.runners:
+            runner.run(values)
+
+    def explain(self) -> list[Explained]:
+        """How each statement runs, as far as the steps that were made have shown it."""
+        found = [runner.explain() for runner in self.runners]
+        return [e.declined(n) for e, n in zip(found, self._declined, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """A statement as it runs while its reads find what they found.
+
+    Attributes:
+        constants: the values of the parameters that were bound for good.
+        reads: the reads, in order, and what each has found.
+        columns: of each read by its number, the columns whose values stand in the template's holes.
+        template: the query's text.
+        kept: the relations that are evaluated already, by name.
+        notes: what was decided.
+        bound: the relations that the query reads under a name of ours.
+    """
+
+    constants: Mapping[str, Any]
+    reads: tuple[tuple[Read, Found], ...]
+    columns: Mapping[int, tuple[str, ...]]
+    template: Template
+    kept: Mapping[str, Kept]
+    notes: tuple[Note, ...]
+    bound: frozenset[str]
+
+
+class Relational:
+    """A statement that DataFusion runs, with what can be done once done once.
+
+    Args:
+        prepared: the statement.
+        larder: keeps relations for all statements of the step.
+        writes, varying: see :class:`PlannedStep`.
+    """
+
+    def __init__(self, prepared: Prepared, larder: Larder, writes: frozenset[str], varying: frozenset[str]) -> None:
+        self._prepared, self._larder, self._writes, self._varying = prepared, larder, writes, varying
+        self._context: Context = prepared.context
+        self._variants: list[_Variant] = []
+        self._sql = ""
+        self._seconds = math.inf  # that the query took at the last step
+        write = write_of(prepared)
+        self._why = write if isinstance(write, str) else None
+        if isinstance(write, Write):
+            self._write = write
+            self._query = write.query if write.replaces else _labelled(write.query)
+
+    @property
+    def executor(self) -> str:
+        """ "relational", or "verbatim" where the statement runs as it stands."""
+        return "relational" if self._why is None else "verbatim"
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Run it, as it stands where that is the only sure way."""
+        rows = self._rows(values) if self._why is None else None
+        if rows is None:
+            self._prepared.run(values)
+            return
+        self._write.keep(rows, self._prepared)
+
+    def explain(self) -> Explained:
+        """What has been decided so far."""
+        notes = list(self._variants[-1].notes) if self._variants else []
+        if self._why is not None:
+            notes = [Note("verbatim", "runs as it stands", self._why)]
+        return Explained(title_of(self._prepared.statement), self.executor, tuple(dict.fromkeys(notes)), self._sql)
+
+    # --- a step
+
+    def _rows(self, values: Mapping[str, Any]) -> pa.Table | None:
+        """The rows that the query gives at this step; None where it has to run as it stands."""
+        try:
+            variant, texts, names = self._ready(values)
+        except UnsureError as error:
+            self._why = str(error)
+            return None
+        self._sql = variant.template.text(texts)
+        begin = time.perf_counter()
+        try:
+            rows = self._context.query_over(self._sql, names, brief=self._seconds < _BRIEF)
+        except Exception as error:
+            # The statement as it stands tells what is wrong in the user's words; if nothing is, the shortcut was.
+            self._why = f"the shortcut failed: {str(error).splitlines()[0]}"
+            return None
+        self._seconds = time.perf_counter() - begin
+        if not self._write.replaces:
+            width = len(self._write.columns or self._context.store.table(self._write.table).definition.names)
+            return rows if rows.num_columns == width else None
+        return rows
+
+    def _ready(self, values: Mapping[str, Any]) -> tuple[_Variant, dict[str, str], dict[str, Any]]:
+        for place in range(len(self._variants) - 1, -1, -1):
+            variant = self._variants[place]
+            found = self._looked_up(variant, values)
+            if found is not None:
+                if place < len(self._variants) - 1:
+                    self._variants.append(self._variants.pop(place))
+                return (variant, *found)
+        if len(self._variants) >= _VARIANTS:
+            raise UnsureError("what its reads find changes from step to step")
+        variant = self._made(values)
+        found = self._looked_up(variant, values)
+        if found is None:
+            raise UnsureError("what its reads find cannot be looked up again")
+        self._variants.append(variant)
+        return (variant, *found)
+
+    def _looked_up(self, variant: _Variant, values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]] | None:
+        """The texts for the holes and the relations beside the query; None where the variant does not fit."""
+        if any(not _same(values.get(name), value) for name, value in variant.constants.items()):
+            return None
+        entries = self._context.store.entries()
+        if any(entries.get(n) is not e for kept in variant.kept.values() for n, e in kept.reads.items()):
+            return None
+        lookup = _Lookup(self._context, values)
+        names: dict[str, Any] = {name: kept.table for name, kept in variant.kept.items()}
+        for read, expected in variant.reads:
+            if lookup.find(read, variant.columns.get(read.number, ())) != expected:
+                return None
+            if read.relation in variant.bound:
+                names[read.relation] = lookup.relation(read)
+        texts = {}
+        for name in variant.template.names:
+            text = lookup.texts.get(name)
+            texts[name] = parameter_text(values[name]) if text is None else text
+        return texts, names
+
+    # --- once
+
+    def _made(self, values: Mapping[str, Any]) -> _Variant:
+        """The statement folded and hoisted for what its reads find now."""
+        names = parameters_in(self._query)
+        missing = names - set(values)
+        if missing:
+            raise UnsureError(f"the parameter {min(missing)} is not the loop's to give")
+        if any(map(is_reserved, cte_names(self._query))):
+            raise UnsureError("a CTE has a name that is reserved")
+        constants = {name: values[name] for name in names - self._varying}
+        query = _bound(self._query, constants)
+        self._check(query, values)
+        lookup = _Lookup(self._context, values)
+        folded: Folded = fold(query, self._context, lambda read: lookup.find(read, ()), self._writes)
+        scratch = self._context.store.entries()
+        relation = self._context.relation
+        hoisted = hoist(
+            folded.tree, self._larder, self._writes, lambda n: _columns(relation(n)), scratch
+        )  # fmt: skip
+        template = Template(self._mended({"Query": hoisted.tree}, {n: kept.table for n, kept in hoisted.kept.items()}))
+        used: dict[int, tuple[str, ...]] = {}
+        keys = {n for read, _ in folded.reads for _, constant in read.keys for n in parameters_in(constant.tree)}
+        for name in {*template.names, *keys}:
+            number, _, column = name.partition(".")
+            if column:
+                used[int(number)] = (*used.get(int(number), ()), column)
+        bound = frozenset(
+            name_of(n["Table"]["name"])[-1] for n in walk(hoisted.tree) if isinstance(n.get("Table"), dict)
+        )  # fmt: skip
+        return _Variant(
+            constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), bound
+        )  # fmt: skip
+
+    def _mended(self, tree: Tree, relations: Mapping[str, Any]) -> Tree:
+        """The query as the engine answers it right; ``relations`` are what it reads under names of ours."""
+        try:
+            with self._context.store.showing(relations):
+                return self._context.mended(tree, to_sql(tree))
+        except SqlError as error:
+            raise UnsureError("the engine answers it wrongly") from error
+
+    def _check(self, query: Tree, values: Mapping[str, Any]) -> None:
+        """Let the engine plan the query as it stands: folding must not make sense of what had none."""
+        try:
+            self._context.plan(to_sql({"Query": bind(query, lambda name: values[name])}))
+        except Exception as error:
+            raise UnsureError("the engine refuses it as it stands") from error
+
+
+class _Lookup:
+    """The reads of one step: looked up once each, in order, since a later key may stand on an earlier value."""
+
+    def __init__(self, context: Context, values: Mapping[str, Any]) -> None:
+        self._entries = context.store.entries()
+        self._environment = dict(values)
+        self._rows: dict[int, tuple[Version, list[pa.RecordBatch]]] = {}
+        self.texts: dict[str, str] = {}
+
+    def find(self, read: Read, columns: Sequence[str]) -> Found | None:
+        """What a read finds now; None where its key cannot be looked up.
+
+        Args:
+            read: the read.
+            columns: those of its columns whose texts are asked for.
+        """
+        version: Any = self._entries.get(read.table)
+        if getattr(version, "chunks", None) is None:
+            return None
+        if read.alone:
+            assert read.extreme is not None
+            best = extreme(version, read.extreme[1], read.extreme[0])
+            self._note(read, read.extreme[1], best, pa.int64())
+            return "one"
+        keys = []
+        for name, constant in read.keys:
+            value = constant.value(self._environment)
+            if value is None or name not in version.definition.names:
+                return None
+            keys.append((name, value))
+        if read.extreme is not None:
+            if keys:
+                return None
+            best = extreme(version, read.extreme[1], read.extreme[0])
+            if best is not None:
+                keys.append((read.extreme[1], best))
+        rows = rows_where(version, keys)
+        self._rows[read.number] = (version, rows)
+        count = sum(batch.num_rows for batch in rows)
+        if count <= 1:
+            schema = version.definition.schema
+            for field in schema if not columns else [schema.field(c) for c in columns]:
+                self._note(read, field.name, rows[0].column(field.name)[0].as_py() if count else None, field.type)
+        return "none" if count == 0 else "one" if count == 1 else "many"
+
+    def relation(self, read: Read) -> Any:
+        """The rows that a read has found, as a table of the engine's."""
+        version, rows = self._rows[read.number]
+        return provider(rows, version.definition.schema)
+
+    def _note(self, read: Read, column: str, value: Any, kind: pa.DataType) -> None:
+        name = f"{read.number}.{column}"
+        self._environment[name] = value
+        try:
+            self.texts[name] = stored_text(value, kind)
+        except KeyError:
+            return  # a type without literals; the fold has seen that and does not ask for it
+
+
+def _labelled(query: Tree) -> Tree:
+    """A query whose columns have short names, unless something in it uses theirs; an INSERT never does."""
+    if query["order_by"]:
+        return query
+    return {**query, "body": _labelled_body(query["body"])}
+
+
+def _labelled_body(body: Tree) -> Tree:
+    if "SetOperation" in body:
+        sides = {side: _labelled_body(body["SetOperation"][side]) for side in ("left", "right")}
+        return {"SetOperation": {**body["SetOperation"], **sides}}
+    if "Select" not in body:
+        return body
+    used = {identifier(n["Identifier"]) for n in walk(body) if isinstance(n.get("Identifier"), dict)}
+    items = []
+    for place, item in enumerate(body["Select"]["projection"]):
+        named = item.get("ExprWithAlias")
+        expression = item.get("UnnamedExpr") or (
+            named["expr"] if named is not None and identifier(named["alias"]) not in used else None
+        )
+        alias = make_identifier(f"__{place}__")
+        items.append(item if expression is None else {"ExprWithAlias": {"expr": expression, "alias": alias}})
+    return {"Select": {**body["Select"], "projection": items}}
+
+
+def _bound(query: Tree, constants: Mapping[str, Any]) -> Tree:
+    """A query in which these parameters are literals; the others stay as they are.
+
+    Raises:
+        UnsureError: one of the others stands in a list behind IN, which is bound as a whole.
+    """
+
+    def change(node: dict[str, Any]) -> Tree | None:
+        if "InList" in node and (inside := parameters_in(node["InList"])):
+            if not inside <= constants.keys():
+                raise UnsureError("a parameter that changes stands beside IN")
+            return bind(node, lambda name: constants[name])
+        return bind(node, lambda name: constants[name]) if placeholder(node) in constants else None
+
+    return replace(query, change)
+
+
+def _columns(relation: Any) -> tuple[str, ...] | None:
+    return tuple(relation.columns) if relation is not None else None
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether a parameter still has its value; in doubt, not."""
+    return a is b or (type(a) is type(b) and isinstance(a, (int, float, str, bool)) and a == b)

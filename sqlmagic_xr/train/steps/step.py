@@ -1,0 +1,94 @@
+"""One step: what the loop asks of whoever runs it, and the way that is always right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...sql.syntax import Statement, local_name, name_of
+from ..explain import Explained, Note, title_of
+from .basis import Basis
+from .rehearsal import prepare_step
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+    from ...engine.prepared import Prepared
+
+
+class Step(Protocol):
+    """Runs the statements of one step.
+
+    The loop calls it inside a transaction of the store, looks at what has changed in the scratch tables, and commits
+    or rolls back; so a step changes tables through the store and need not clean up.
+    """
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Make the changes of one generation.
+
+        Args:
+            values: every parameter by name, the loop's own among them.
+
+        Raises:
+            SqlError: with the place in the user's text.
+        """
+
+    def explain(self) -> list[Explained]:
+        """How each statement runs, as far as the steps that were made have shown it."""
+
+
+class FollowingStep:
+    """A step that is prepared and planned again when what it was planned on has changed.
+
+    Args:
+        context: where it runs.
+        statements: as the user wrote them.
+        prepared: the same, prepared just now.
+        writes: the tables that they change.
+        plan: makes a step of statements that are prepared.
+    """
+
+    def __init__(
+        self, context: Context, statements: Sequence[Statement], prepared: Sequence[Prepared], *,
+        writes: Collection[str], plan: Callable[[Sequence[Prepared]], Step],
+    ) -> None:  # fmt: skip
+        self._context, self._statements, self._writes, self._plan = context, statements, writes, plan
+        self._made = {
+            local_name(name_of(s.tree["CreateTable"]["name"]))[-1] for s in statements if s.kind == "CreateTable"
+        }
+        self._take(prepared)
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Make the changes of one generation."""
+        if not self._basis.stands():
+            self._take(prepare_step(self._context, self._statements, values))
+        self._step.run(values)
+        self._basis.settle()
+
+    def explain(self) -> list[Explained]:
+        """How each statement runs, as far as the steps since the last planning have shown it."""
+        return self._step.explain()
+
+    def _take(self, prepared: Sequence[Prepared]) -> None:
+        self._step = self._plan(prepared)
+        self._basis = Basis(self._context, prepared, self._writes, self._made)
+
+
+class VerbatimStep:
+    """The statements as they stand, one after the other; each sees what the ones before it wrote.
+
+    Args:
+        statements: prepared once.
+    """
+
+    def __init__(self, statements: Sequence[Prepared]) -> None:
+        self._statements = tuple(statements)
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Bind and run each."""
+        for statement in self._statements:
+            statement.run(values)
+
+    def explain(self) -> list[Explained]:
+        """That each runs as it stands."""
+        asked = (Note("verbatim", "runs as it stands", "--verbatim asks for it"),)
+        return [Explained(title_of(s.statement), "verbatim", asked) for s in self._statements]
