@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ..relation.functions import SAME
 from ..sql.expression import (
     Call,
     Case,
@@ -23,7 +24,7 @@ from ..sql.syntax import Tree
 from .dissolve import plain
 from .intermediate import Below, Intermediate
 from .names import Scope, refused
-from .rules import AGGREGATES, DEFINED, EXTREMES, OVER_WINDOWS, SAME, VOLATILE, read
+from .rules import AGGREGATES, DEFINED, EXTREMES, OVER_WINDOWS, VOLATILE, read
 from .simplify import ZERO, add, build, is_zero, multiply
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import DerivativeError
+from ..relation.functions import SAME
+from ..relation.layers import ColumnType
 from ..sql.expression import (
     Call,
     Case,
@@ -20,7 +22,6 @@ from ..sql.expression import (
     Parameter,
     bottom_up,
 )  # fmt: skip
-from ..sql.scope import ColumnType
 from .aggregates import Aggregates
 from .collect import collected
 from .dissolve import intermediate
@@ -33,7 +34,6 @@ from .rules import (
     EXTREMES,
     FOLDED,
     NONE,
-    SAME,
     SHIFTS,
     UNARY,
     Rules,

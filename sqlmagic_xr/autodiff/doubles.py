@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..relation.functions import SAME
+from ..relation.layers import ColumnType
 from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, bottom_up
-from ..sql.scope import ColumnType
 from .intermediate import Below
 from .names import Scope
-from .rules import AGGREGATES, DEFINED, EXTREMES, RULES, SAME, SHIFTS
+from .rules import AGGREGATES, DEFINED, EXTREMES, RULES, SHIFTS
 
 REAL = Opaque({"Double": "None"})
 

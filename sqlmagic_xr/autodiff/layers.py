@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..errors import DerivativeError, SqlError, UnknownNameError
+from ..relation.layers import ColumnType, Environment, Item, Query, Relation, Scope
 from ..sql.expression import (
     Call,
     Column,
@@ -21,7 +22,6 @@ from ..sql.expression import (
     to_sql,
     unique,
 )  # fmt: skip
-from ..sql.scope import ColumnType, Environment, Item, Query, Relation, Scope
 from ..sql.syntax import identifier
 from .collect import collected
 from .derivative import Derivative, Kinds, real

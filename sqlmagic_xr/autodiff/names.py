@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..errors import DerivativeError
+from ..relation.layers import ColumnType
 from ..sql.expression import Call, Column, Expression, Opaque
-from ..sql.scope import ColumnType
 
 
 class Scope(Protocol):

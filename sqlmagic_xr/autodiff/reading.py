@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import SqlError
+from ..relation.functions import is_aggregate
+from ..relation.layers import Catalog, Environment, Item, Query, Scope
 from ..sql.expression import Call, Column, Expression, Opaque, from_tree, replace_parts
-from ..sql.scope import Catalog, Environment, Item, Query, Scope, is_aggregate
 from ..sql.syntax import Tree, identifier, name_of, span_of, walk
 from .layers import Layers
 from .names import refused

@@ -12,8 +12,8 @@ from itertools import chain, count
 from string import ascii_lowercase
 
 from ..errors import DerivativeError, UnknownNameError
+from ..relation.layers import NO_GROUP, Item, Query, Scope, aggregates
 from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, columns, descend, tree_columns
-from ..sql.scope import NO_GROUP, Item, Query, Scope, aggregates
 from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
 from .collect import tidied
 from .dissolve import Plain, plain

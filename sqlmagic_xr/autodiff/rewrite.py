@@ -7,12 +7,12 @@ The tree is read once, every call in the scope it stands in, and then built anew
 from __future__ import annotations
 
 from ..errors import DerivativeError, SqlError
+from ..relation.layers import Catalog, Environment, Item, Scope
 from ..sql.expression import (
     Column,
     parse,
     to_sql,
 )
-from ..sql.scope import Catalog, Environment, Item, Scope
 from ..sql.syntax import Tree, walk
 from .collect import tidied
 from .dissolve import plain

@@ -44,6 +44,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from ..errors import UsageError, suggest
+from ..relation.functions import FUNCTIONS, SAME
 from ..sql.expression import Call, Expression, Parameter, columns, descend, parse
 
 RULES: dict[str, tuple[str, ...]] = {
@@ -118,11 +119,6 @@ UNARY: dict[str, tuple[str, ...]] = {"-": ("-1",), "log": RULES["log10"]}
 FOLDED = frozenset({"greatest", "least", "coalesce"})
 """Functions of any number of arguments: f(a, b, c) = f(f(a, b), c)."""
 
-SAME = {"pow": "power", "ceiling": "ceil", "ifnull": "coalesce", "nvl": "coalesce", "sign": "signum",
-        "mean": "avg", "var": "var_samp", "var_sample": "var_samp", "var_population": "var_pop",
-        "stddev": "stddev_samp", "covar": "covar_samp"}  # fmt: skip
-"""Other names of the same function."""
-
 AGGREGATES: dict[str, str] = {
     "count": "0",
     "sum": "sum(:d1)",
@@ -163,7 +159,7 @@ EXTREMES = {"min": True, "max": False}
 SHIFTS = frozenset({"lag", "lead", "first_value", "last_value", "nth_value"})
 """Window functions that pass a value of another row on: the derivative is that row's."""
 
-VOLATILE = ("random", "rand", "uuid")
+VOLATILE = frozenset(name for name, row in FUNCTIONS.items() if row.varies == "call")
 """Functions that have another value at each call."""
 
 NONE: dict[str, str] = {

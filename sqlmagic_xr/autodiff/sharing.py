@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ..relation.functions import is_aggregate
 from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, descend, unique
-from ..sql.scope import is_aggregate
 from .collect import tidied
 from .dissolve import Plain, intermediate, joined, plain
 from .intermediate import Below, Intermediate

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..relation.layers import ColumnType, Item, Query, Scope, item_key
 from ..sql.expression import Call, Column, Expression, Opaque, columns, to_tree
-from ..sql.scope import ColumnType, Item, Query, Scope, item_key
 from ..sql.syntax import Tree
 from .names import refused
 from .simplify import ONE

@@ -12,9 +12,9 @@ import pyarrow.types as pt
 from ..errors import SqlError
 from ..relation.bind import bind
 from ..relation.catalog import Table
+from ..relation.layers import ColumnType, Relation
 from ..relation.nodes import Opaque
 from ..relation.nodes import Relation as Bound
-from ..sql.scope import ColumnType, Relation
 from ..sql.syntax import Tree, local_name
 from ..storage.scratch import Version
 from ..storage.transaction import Entry, View
@@ -44,7 +44,7 @@ def column_type(kind: pa.DataType) -> ColumnType:
 
 
 class Catalog:
-    """The tables of a context, as a reader of SQL asks for them (:class:`sqlmagic_xr.sql.scope.Catalog`)."""
+    """The tables of a context, as a reader of SQL asks for them (:class:`sqlmagic_xr.relation.layers.Catalog`)."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ..errors import ImmutableError, SqlError, UnknownNameError, UnsupportedError, UsageError, suggest
-from ..sql.scope import Relation
+from ..relation.layers import Relation
 from ..sql.syntax import Tree, local_name, name_of, span_of
 from ..storage.reserved import refuse_reserved
 from ..storage.scratch import Version

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from ...relation.functions import FUNCTIONS, SAME
 from ...sql.expression import Call, Expression, Star
 from ..node import INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
 from .relation import Relation, axis_of
 from .scalar import Scalars, refuse, refuse_failing
 
-_AGGREGATES = {
-    "sum", "avg", "mean", "count", "min", "max", "var", "var_samp", "var_sample", "var_pop", "stddev", "stddev_samp",
-    "stddev_pop",
-}  # fmt: skip
+_AGGREGATES = frozenset(name for name, row in FUNCTIONS.items() if row.kind == "aggregate" and row.arrays)
 
 
 def is_aggregate(expression: Expression) -> bool:
@@ -69,6 +67,7 @@ class Grouping:
 
     def aggregate(self, call: Call) -> Value:
         """The value of an aggregate for each group."""
+        call = replace(call, name=SAME.get(call.name, call.name))
         if len(call.args) != 1 or (call.distinct and call.name != "count"):
             raise refuse(call)
         where = None if call.filter is None else self.scalars.condition(call.filter)

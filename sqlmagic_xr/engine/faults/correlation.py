@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import SqlError
-from ...sql.scope import Environment, Query, Scope
+from ...relation.layers import Environment, Query, Scope
 from ...sql.syntax import Tree, identifier, walk
 from .layers import Rules, walked
 from .types import Tables

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from ...relation.layers import NO_GROUP, Scope
 from ...sql.expression import from_tree
-from ...sql.scope import NO_GROUP, Scope
 from ...sql.syntax import Tree, replace
 from .layers import Rules, rewritten
 from .pieces import arguments, filled, function_name, with_arguments, with_function

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...errors import SqlError
+from ...relation.functions import is_aggregate
+from ...relation.layers import NO_GROUP, Item, Query, Scope
 from ...sql.expression import Column, Expression, from_tree
-from ...sql.scope import NO_GROUP, Item, Query, Scope, is_aggregate
 from ...sql.syntax import Tree, expression_sql, identifier, make_identifier, name_of, replace, walk
 from .pieces import filled, function_name, number
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow.types as pt
 
+from ...relation.layers import Scope
 from ...sql.expression import from_tree
-from ...sql.scope import Scope
 from ...sql.syntax import Tree
 from .layers import Rules, rewritten
 from .pieces import filled, number

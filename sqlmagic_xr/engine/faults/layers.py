@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ...sql.scope import Environment, Query, Scope
+from ...relation.layers import Environment, Query, Scope
 from ...sql.syntax import Tree, identifier
 from .types import Tables
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...sql.scope import Query
+from ...relation.layers import Query
 from ...sql.syntax import Tree, expression_sql, identifier, make_identifier, name_of, replace
 from .layers import Rules, rewritten
 from .pieces import filled

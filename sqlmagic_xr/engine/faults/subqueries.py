@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import UnsupportedError
-from ...sql.scope import NO_GROUP, aggregates
+from ...relation.layers import NO_GROUP, aggregates
 from ...sql.syntax import Tree, replace, span_of
 from .pieces import bare, filled, number
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from datafusion.catalog import Table
 
-from ...sql.scope import Relation
+from ...relation.layers import Relation
 from ...storage.scratch import Version
 from ...storage.transaction import View
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ...errors import SqlError
+from ...relation.layers import Catalog, Query, Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque
-from ...sql.scope import Catalog, Query, Scope
 from ...sql.syntax import Tree
 
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ...errors import SqlError
+from ...relation.layers import Scope
 from ...sql.expression import Column, from_tree
-from ...sql.scope import Scope
 from ...sql.syntax import Tree
 from .groups import Groups
 from .layers import Rules, rewritten

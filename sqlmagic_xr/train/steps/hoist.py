@@ -14,6 +14,7 @@ import pyarrow as pa
 from ...engine.streaming import streamed
 from ...errors import SqlError
 from ...grids.budget import nbytes_shown
+from ...relation.functions import is_aggregate, varies
 from ...sql import build
 from ...sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, to_sql, walk
 from ...storage.reserved import is_reserved
@@ -38,11 +39,6 @@ if TYPE_CHECKING:
 _ROWS_TO_SHARE = 32_768  # below, a second core costs more than it brings
 _BATCH = 65_536  # rows; batches much smaller than the engine's own are joined
 _SMALL = 2_048
-
-_VARYING_FUNCTIONS = {
-    "random", "rand", "uuid", "now", "today", "current_date", "current_time", "current_timestamp", "localtime",
-    "localtimestamp",
-}  # fmt: skip
 
 
 @dataclass
@@ -273,8 +269,7 @@ class _Pass:
         if kind not in ("Table", "Derived") or (kind == "Derived" and body["lateral"]) or parameters_in(tree):
             return False
         for node in walk(tree):
-            name = _function_name(node)
-            if name in _VARYING_FUNCTIONS or "UNNEST" in node or "TableFunction" in node:
+            if _differs(node) or "UNNEST" in node or "TableFunction" in node:
                 return False
             if isinstance(node.get("Table"), dict):
                 table = name_of(node["Table"]["name"])
@@ -340,7 +335,7 @@ class _Pass:
             return False
         found = False
         for node in walk(condition):
-            if is_query(node) or _function_name(node) in _VARYING_FUNCTIONS:
+            if is_query(node) or _differs(node):
                 return False
             if _function_name(node) is not None:
                 return False  # names of functions look like columns to a walk; and some are not ours to judge
@@ -394,6 +389,12 @@ def _star() -> Tree:
     return parse_one("SELECT * FROM t").tree["Query"]["body"]["Select"]["projection"][0]["Wildcard"]
 
 
+def _differs(node: Tree) -> bool:
+    """Whether a node calls a function that gives another value at another time."""
+    name = _function_name(node)
+    return name is not None and varies(name) != "never"
+
+
 def _function_name(node: Tree) -> str | None:
     return name_of(node["Function"]["name"])[-1].lower() if isinstance(node.get("Function"), dict) else None
 
@@ -404,12 +405,9 @@ def _aggregates(projection: Any) -> bool:
         return any(_aggregates(value) for value in projection)
     if not isinstance(projection, dict) or is_query(projection):
         return False
-    if _function_name(projection) in _AGGREGATES and not projection["Function"]["over"]:
+    if is_aggregate(_function_name(projection) or "") and not projection["Function"]["over"]:
         return True
     return any(_aggregates(value) for value in projection.values())
-
-
-_AGGREGATES = {"avg", "mean", "sum", "min", "max", "count", "stddev", "stddev_pop", "var", "var_pop", "corr", "median"}
 
 
 def _shown(source: Source) -> str:

@@ -14,9 +14,10 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 from ..errors import UnknownNameError, suggest
-from .expression import Call, Column, Expression, Parameter, from_tree
-from .expression import Literal as Constant
-from .syntax import NOWHERE, Tree, expression_sql, identifier, name_of, transform, walk
+from ..sql.expression import Call, Column, Expression, Parameter, from_tree
+from ..sql.expression import Literal as Constant
+from ..sql.syntax import NOWHERE, Tree, expression_sql, identifier, name_of, transform, walk
+from .functions import is_aggregate
 
 ColumnType = Literal["integer", "decimal", "real", "boolean", "text", "time", "other"]
 """What kind of value a column holds, as far as reading SQL needs to know; decimals are "real"."""
@@ -498,17 +499,6 @@ def expression_text(expression: Expression) -> str:
 
 
 NO_GROUP: Tree = {"Expressions": ([], [])}
-_AGGREGATES = frozenset(
-    ["avg", "mean", "sum", "count", "min", "max", "median", "var", "var_pop", "var_samp", "stddev", "stddev_pop",
-     "stddev_samp", "covar", "covar_pop", "covar_samp", "corr", "array_agg", "bool_and", "bool_or", "first_value",
-     "last_value", "nth_value", "string_agg", "percentile_cont", "quantile_cont", "approx_median", "approx_distinct",
-     "approx_percentile_cont", "approx_percentile_cont_with_weight", "bit_and", "bit_or", "bit_xor"]
-)  # fmt: skip
-
-
-def is_aggregate(name: str) -> bool:
-    """Whether a function without OVER makes one value of a group of rows."""
-    return name in _AGGREGATES or name.startswith("regr_")
 
 
 def aggregates(projection: Tree) -> bool:

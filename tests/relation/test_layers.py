@@ -3,8 +3,8 @@
 import pytest
 
 from sqlmagic_xr.errors import UnknownNameError
+from sqlmagic_xr.relation.layers import Environment, Query, Relation
 from sqlmagic_xr.sql.expression import Column, to_sql
-from sqlmagic_xr.sql.scope import Environment, Query, Relation
 from sqlmagic_xr.sql.syntax import parse_one
 
 VIEW = parse_one("SELECT k, x * 2 AS twice FROM t").tree["Query"]
