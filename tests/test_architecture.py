@@ -34,6 +34,8 @@ LIBRARIES = {
     "xarray_sql": {"engine", "storage"},
     "sqloxide": {"sql"},
     "duckdb": {"storage"},
+    "zarr": {"storage"},
+    "icechunk": {"storage"},
     "ipywidgets": {"display"},
     "matplotlib": {"display"},
     "IPython": {"display", "magics"},

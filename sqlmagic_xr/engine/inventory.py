@@ -49,7 +49,7 @@ def tables(context: Context) -> pa.Table:
     """Every table and view, and every notebook variable that SQL can read; nothing is read for it."""
     lines = list(_tables(context))
     texts = ("name", "kind", "dims", "kept_in")
-    names = [f.name for f in fields(TableLine) if f.name != "kept_in" or context.store.keeper is not None]
+    names = [f.name for f in fields(TableLine) if f.name != "kept_in" or any(line.kept_in for line in lines)]
     kinds = [pa.string() if name in texts else pa.int64() for name in names]
     return pa.table(
         {n: pa.array([getattr(line, n) for line in lines], kind) for n, kind in zip(names, kinds, strict=True)}
@@ -89,6 +89,8 @@ def _line(context: Context, name: str) -> TableLine:
 
 def _kept_in(context: Context, name: str, version: Version) -> str | None:
     keeper = context.store.keeper
+    if version.definition.grown is not None:
+        return version.definition.grown.store.path.name
     if keeper is None:
         return None
     missing = keeper.pending(name, version)

@@ -13,6 +13,7 @@ from ..sql.syntax import Statement, Tree, to_sql
 from ..statements import dml
 from . import inventory, named, plans, settings
 from .admission import refused_run
+from .external import create_external, is_external
 from .failures import translate
 from .frame import Frame
 from .information import with_base_tables
@@ -116,6 +117,9 @@ class Prepared:
     def _run(self, values: Mapping[str, Any], executor: Executor) -> Result:
         statement, context = self.statement, self.context
         if self.tree is None:
+            if is_external(statement):
+                effect = create_external(statement, context)
+                return Result(statement, statement.text, None, effect.tag, effect.rows)
             return self._pass_on(statement.text)
         if statement.kind in named.KINDS:
             return named.run(self, values, executor)

@@ -34,7 +34,9 @@ SETTLED = 65_536
 class Home(Protocol):
     """Where a file keeps the rows of a chunk: in the table ``kept``."""
 
-    kept: Any
+    @property
+    def kept(self) -> Any:
+        """What the file calls the table."""
 
     def read(self, columns: Sequence[int] | None = None) -> pa.RecordBatch:
         """All rows, of all columns or of some."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
@@ -14,6 +14,9 @@ from ..sql import build as query
 from ..sql.syntax import Tree
 from .reserved import refuse_reserved
 from .types import type_name
+
+if TYPE_CHECKING:
+    from .grown import Grown
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Definition:
         columns: in the table's order.
         uniques: PRIMARY KEY and UNIQUE constraints.
         checks: CHECK constraints.
+        grown: what keeps the rows in a Zarr store that grows; None for a table that has none.
 
     Raises:
         UsageError: a column has a name of ours.
@@ -71,6 +75,7 @@ class Definition:
     columns: tuple[Column, ...]
     uniques: tuple[Unique, ...] = ()
     checks: tuple[Check, ...] = ()
+    grown: Grown | None = None
 
     def __post_init__(self) -> None:
         for column in self.columns:

@@ -76,7 +76,11 @@ def planned(
     runs: dict[str, str],
 ) -> Plan:
     """What brings a file from what it has to these tables and views."""
-    versions = {name: entry for name, entry in entries.items() if isinstance(entry, Version)}
+    versions = {
+        name: entry
+        for name, entry in entries.items()
+        if isinstance(entry, Version) and entry.definition.grown is None  # which has a store of its own
+    }
     wanted = {name: entry for name, entry in entries.items() if isinstance(entry, View)}
     sources = _sources(have, versions)
     dropped = [kept.kept_as for name, kept in have.items() if name not in sources.values()]

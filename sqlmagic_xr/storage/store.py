@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from .scratch import Retention, ScratchTable, Version
 from .transaction import Entries, Entry, Moment, Stated, Transaction, View, Work
 
 if TYPE_CHECKING:
+    from .grown import Grown
     from .keeper import Keeper
 
 ABORTED = "the transaction is aborted: a statement in it has failed"
@@ -53,6 +54,8 @@ class ScratchStore:
         self._moment = Moment({})
         self._lock = threading.RLock()
         self.keeper: Keeper | None = None
+        self.grows = False  # whether there was ever a table whose rows a Zarr store keeps
+        self.pause: float | None = None  # seconds between two writings of such a store, while a run is going on
         self._turn = threading.Condition(self._lock)  # ``with`` goes by the lock itself, which is four times as quick
         self.schema = ScratchSchema(session, self.entries)
 
@@ -262,8 +265,9 @@ class ScratchStore:
                     raise
             self.keeper.close()
             self.keeper = None
-            names = list(self._moment.entries)
-            self._end({})
+            others = {version.name: version for version, _ in self._grown(self._moment.entries, self._moment.entries)}
+            names = [name for name in self._moment.entries if name not in others]
+            self._end(others)
             return names
 
     def settle(self) -> None:
@@ -274,6 +278,10 @@ class ScratchStore:
         """
         if self.keeper is not None:
             self.keeper.flush()
+        if self.grows:
+            with self._lock:
+                for version, grown in self._grown(self._moment.entries, self._moment.entries):
+                    grown.write(version, None)
 
     def _refuse_transaction(self, what: str) -> None:
         self._await_turn()
@@ -460,9 +468,26 @@ class ScratchStore:
             if before is not None:
                 before.lineage.remember(before, before.not_shared(version), self.retention)
             entries[name] = version.committed(before, ";\n".join(change.statements), change.added, change.removed)
+        looked = [(grown, grown.look(version)) for version, grown in self._grown(entries, work.changes)]
         if self.keeper is not None:
             self.keeper.commit(entries)  # first: what cannot be kept does not become true
+        for version, grown in self._grown(entries, work.changes):
+            grown.write(version, self.pause)
         self._end(entries)
+        for grown, state in looked:
+            grown.accept(state)
+        if self.grows:
+            kept = {id(grown) for _, grown in self._grown(entries, entries)}
+            for _, grown in self._grown(shared, shared):
+                if id(grown) not in kept:
+                    grown.store.release()
+
+    def _grown(self, entries: Entries, names: Iterable[str]) -> list[tuple[Version, Grown]]:
+        """Those of the tables whose rows a Zarr store keeps, and what does it."""
+        if not self.grows:
+            return []
+        found = [entry for name in names if isinstance(entry := entries.get(name), Version)]
+        return [(version, version.definition.grown) for version in found if version.definition.grown is not None]
 
     def _end(self, entries: Entries) -> None:
         self._moment = Moment(entries)

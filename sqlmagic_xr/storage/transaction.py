@@ -90,6 +90,11 @@ class Work:
         self.changes[name] = Change(statements, before.added + added, before.removed + removed)
         self.entries[name] = version
 
+    def fill(self, name: str, version: Version) -> Version:
+        """Let a table that was just created have rows that were there before it."""
+        self.entries[name] = version
+        return version
+
     def append(self, name: str, rows: Chunk) -> int:
         """Add rows that satisfy the constraints; returns how many."""
         self.put(name, self.table(name).appended(rows), rows.rows, 0)

@@ -44,7 +44,7 @@ class Keeping:
     """
 
     def __init__(self, store: ScratchStore, trajectory: str, every: str | float) -> None:
-        self._keeper, self._trajectory = store.keeper, trajectory
+        self._store, self._keeper, self._trajectory = store, store.keeper, trajectory
         self._seconds, self._steps = interval(every)
         self._begun = False
         cut_off = None if self._keeper is None else self._keeper.unfinished(trajectory)
@@ -66,12 +66,16 @@ class Keeping:
         """
         if self._keeper is not None:
             self._keeper.begin(self._trajectory, {"seed": seed}, self._seconds)
-            self._begun = True
+        self._store.pause = self._seconds if self._seconds is not None else float("inf")
+        self._begun = True
 
     def stepped(self, steps: int) -> None:
         """So many steps are made."""
-        if self._steps is not None and self._keeper is not None and steps % self._steps == 0:
-            self._keeper.nudge()
+        if self._steps is not None and steps % self._steps == 0:
+            if self._keeper is not None:
+                self._keeper.nudge()
+            if self._store.grows:
+                self._store.settle()
 
     def end(self) -> None:
         """Return when all generations are on disk; once more does nothing.
@@ -79,6 +83,9 @@ class Keeping:
         Raises:
             StorageError: the file cannot be written; it has whole generations, and memory has all.
         """
-        if self._keeper is not None and self._begun:
-            self._begun = False
+        if not self._begun:
+            return
+        self._begun, self._store.pause = False, None
+        if self._keeper is not None:
             self._keeper.end(self._trajectory)
+        self._store.settle()
