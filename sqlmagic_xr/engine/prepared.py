@@ -11,9 +11,9 @@ from ..errors import SqlError, UnsupportedError
 from ..sql.parameters import bind, can_be_parameter, has_parameters, missing
 from ..sql.syntax import Statement, Tree, to_sql
 from ..statements import dml
+from ..statements.external import create_external, is_external
 from . import inventory, named, plans, settings
 from .admission import refused_run
-from .external import create_external, is_external
 from .failures import translate
 from .frame import Frame
 from .information import with_base_tables

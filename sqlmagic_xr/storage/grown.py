@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 
 from ..errors import ConstraintError, ImmutableError, TypeMismatchError, UnsupportedError
-from ..storage.grid import GridStore
 from .chunk import SETTLED, Chunk
+from .grid import GridStore
 from .rows import show
 from .scratch import Version, single_batch
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from ..errors import ParseError, UsageError, suggest
 from ..sql.syntax import Statement, parse_one
+from ..storage.definition import Column, Definition, Unique, sql_name
 from ..storage.grid import GridStore
+from ..storage.grown import Grown, arrow_type, storable
+from ..storage.scratch import Version
+from ..storage.transaction import Work
 from .ddl import Constraints, declared_column
-from .definition import Column, Definition, Unique, sql_name
 from .effect import Effect, Engine, counted, free_name
-from .grown import Grown, arrow_type, storable
-from .scratch import Version
-from .transaction import Work
 
 _TEXT = r"'((?:[^']|'')*)'"
 _TAIL = re.compile(
