@@ -34,6 +34,7 @@ from .rules import (
     EXTREMES,
     FOLDED,
     NONE,
+    ROOT,
     SHIFTS,
     UNARY,
     Rules,
@@ -155,6 +156,8 @@ class Derivative:
             return self.of(_fold(node))
         if len(args) == 1 and name in UNARY:
             partials = UNARY[name]
+        if name == "power" and len(args) == 2 and _is_root(args[1]):
+            partials = (ROOT, partials[1])
         if len(args) > len(partials):
             what = f"{node.name} with {len(args)} arguments has no derivative"
             raise refused(node, what, f"It is known with {len(partials)}.")
@@ -343,6 +346,17 @@ def real(expression: Expression | None, derivative: Derivative) -> Expression:
     integers = derivative.reads_integers(expression)
     expression = bottom_up(expression, visit, {}, own_parts)
     return expression if derivative.type_of(expression) == "real" else Cast(expression, REAL)
+
+
+def _is_root(exponent: Expression) -> bool:
+    """Whether an exponent is a number between 0 and 1, also one that is written 1 / 3.0."""
+    match exponent:
+        case Call("/", (Literal(x) as a, Literal(y) as b)) if isinstance(x, float) or isinstance(y, float):
+            above, below = number(a), number(b)
+            value = above / below if above is not None and below else None
+        case _:
+            value = number(exponent)
+    return value is not None and 0 < value < 1
 
 
 def _null_or_zero(result: Expression) -> Expression:

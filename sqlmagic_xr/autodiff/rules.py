@@ -17,7 +17,7 @@ where                       the derivative is
 ``ln`` outside its domain   1 / x, also where ln(x) is NaN (``log10``, ``log2`` likewise)
 ``asin`` ... at the edge    Infinity (``acos``: -Infinity), and NaN outside
 ``power(x, 0)``             0 by x, also at x = 0
-``power(0, y)``             0 by y; by x it is Infinity where y < 1 (and 0 where y = 0), as IEEE has it
+``power(0, y)``             0 by y; by x Infinity, where y is a number between 0 and 1
 ``x % y``                   1 by x, and -trunc(x / y) by y, also at the jumps
 ``CASE``                    that of the branch that is taken; a condition is not differentiated; no branch gives NULL
 ``coalesce``, ``nvl``       that of the argument that is taken
@@ -56,8 +56,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "%": ("1", "-trunc($1 / $2)"),
     # powers and roots
     "power": (
-        "CASE WHEN $2 + 0.0 = 0.0 THEN 0.0 WHEN $2 < 1.0 AND $1 + 0.0 = 0.0 THEN $2 / 0.0"
-        " ELSE $2 * power($1, $2 - 1) END",  # DataFusion refuses 0 to a negative power
+        "CASE WHEN $2 = 0 THEN 0.0 ELSE $2 * power($1, $2 - 1) END",
         "CASE WHEN $1 + 0.0 = 0.0 THEN 0.0 ELSE $0 * ln($1) END",
     ),
     "sqrt": ("0.5 / $0",),
@@ -115,6 +114,9 @@ CALLS = frozenset({"grad", "jvp", "vjp"})
 
 UNARY: dict[str, tuple[str, ...]] = {"-": ("-1",), "log": RULES["log10"]}
 """Rules for one argument of what has another with two."""
+
+ROOT = "$2 * power(1.0 / $1, 1.0 - $2)"
+"""The rule of ``power(x, y)`` where y is a number between 0 and 1: DataFusion refuses 0 to a negative power."""
 
 FOLDED = frozenset({"greatest", "least", "coalesce"})
 """Functions of any number of arguments: f(a, b, c) = f(f(a, b), c)."""
