@@ -81,10 +81,12 @@ class Relation:
 
     def _check(self) -> None:
         """Refuse a column of a relation that this one reads, but not directly: then it is out of sight."""
-        own = {r for below in self.inputs for r in below.visible}
+        hidden = {r for below in self.inputs for r in below.hidden}
+        if not hidden:
+            return
         for e in self.expressions:
             for f in fields(e):
-                if f.relation not in own and any(f.relation in below.hidden for below in self.inputs):
+                if f.relation in hidden:
                     raise UnboundError(f"{f.name} belongs to a relation that is out of sight here")
 
     @cached_property

@@ -52,13 +52,15 @@ class SelectBinder:
         parts = _Parts(outputs, having, qualify, distinct, keys)
         grouped, sets = self._group_keys(outputs, aliases)
         relation, condition = self.source, where
-        if grouped is not None or any(is_aggregate(e) for x in parts.all for e in _own(x)):
-            relation = self._aggregate(relation, condition, grouped, sets, parts)
+        calls = dict.fromkeys(e for x in parts.all for e in _own(x) if is_aggregate(e))
+        if grouped is not None or calls:
+            relation = self._aggregate(relation, condition, grouped, sets, list(calls), parts)
             condition = parts.having
         elif having is not None:
             raise Unsure("HAVING without a group")
-        if any(is_window(e) for x in parts.all for e in _own(x)):
-            relation = self._window(relation, condition, parts)
+        over = dict.fromkeys(e for x in parts.all for e in _own(x) if is_window(e))
+        if over:
+            relation = self._window(relation, condition, list(over), parts)
             condition = parts.qualify
         elif qualify is not None:
             raise Unsure("QUALIFY without a window")
@@ -165,9 +167,14 @@ class SelectBinder:
         return list(dict.fromkeys(found)), sets
 
     def _aggregate(
-        self, source: Relation, where: Expression | None, keys: list[Expression] | None, sets: bool, parts: _Parts
+        self,
+        source: Relation,
+        where: Expression | None,
+        keys: list[Expression] | None,
+        sets: bool,
+        calls: Sequence[Expression],
+        parts: _Parts,
     ) -> Relation:
-        calls = dict.fromkeys(e for x in parts.all for e in _own(x) if is_aggregate(e))
         taken: set[str] = set()
         columns = []
         for number, key in enumerate(keys or ()):
@@ -184,8 +191,9 @@ class SelectBinder:
             raise Unsure("a subquery above a GROUP BY uses a column below it")
         return group
 
-    def _window(self, source: Relation, condition: Expression | None, parts: _Parts) -> Relation:
-        calls = dict.fromkeys(e for x in parts.all for e in _own(x) if is_window(e))
+    def _window(
+        self, source: Relation, condition: Expression | None, calls: Sequence[Expression], parts: _Parts
+    ) -> Relation:
         if any(is_window(e) for call in calls for part in call.parts for e in _own(part)):
             raise Unsure("a window inside a window")
         measures = tuple(parts.over(call, self._measure(f"window {n}", call)) for n, call in enumerate(calls))

@@ -54,9 +54,20 @@ class Expression:
     def _key(self) -> tuple[Any, ...]:
         key: tuple[Any, ...] | None = self.__dict__.get("_fields")
         if key is None:
-            key = tuple(getattr(self, f.name) for f in fields(self) if f.name != "origin")
+            key = tuple(getattr(self, name) for name in _compared(self))
             object.__setattr__(self, "_fields", key)
         return key
+
+
+_COMPARED: dict[Any, tuple[str, ...]] = {}
+
+
+def _compared(expression: Expression) -> tuple[str, ...]:
+    """The names of the parts that make expressions of one class equal, found once for each class."""
+    kind: Any = type(expression)
+    if kind not in _COMPARED:
+        _COMPARED[kind] = tuple(f.name for f in fields(kind) if f.name != "origin")
+    return _COMPARED[kind]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,55 @@
+"""Who reads the parser's tree: sql/, relation/ and statements/; everyone else is named with the reason, and counted.
+
+A raw key is one of the parser's own names, such as "CompoundIdentifier", in quotes. The counts may only fall: what is
+written anew asks the bound query.
+"""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "sqlmagic_xr"
+ROOMS = {"sql", "relation", "statements"}
+WORDS = """
+    Identifier CompoundIdentifier Function UnnamedExpr ExprWithAlias Wildcard QualifiedWildcard Select SetOperation
+    Values Derived Table NestedJoin Subquery Exists InSubquery BinaryOp UnaryOp Nested Expressions LimitOffset Number
+    SingleQuotedString Placeholder WindowSpec Unnamed Expr List On Using Natural CrossJoin Inner Left LeftOuter Right
+    RightOuter FullOuter projection selection group_by having qualify order_by limit_clause cte_tables set_quantifier
+    join_operator with body joins subquery
+"""
+KEYS = frozenset(WORDS.split())
+# Room -> the most raw keys it may have, and why it has any.
+KNOWN = {
+    "engine/faults": (520, "the engine's faults are worked around by rewriting what it is given, tree by tree"),
+    "engine": (60, "errors and listings look at statements of every kind; a query is asked of the bound query"),
+    "storage": (50, "pruning and the descriptions of tables read conditions of DML, which are not bound yet"),
+    "train/steps": (380, "folding and keeping still read trees: the next to be moved to the bound query"),
+    "autodiff": (130, "derivatives are still written back into the tree by hand, over relation/layers"),
+    "dense": (110, "the lowering still reads clauses from trees"),
+    "train/curves": (15, "the generations of a curve are put into FROM as a tree"),
+    "train": (10, "a cell is taken apart into statements"),
+    "queries": (25, "the outermost ORDER BY is handed to the engine as a tree"),
+    "grids": (10, "keys of reads are evaluated from their trees"),
+}
+
+
+def room_of(path):
+    """The longest room of KNOWN, or the top folder, that a file stands in."""
+    folder = path.relative_to(PACKAGE).parent.as_posix()
+    found = [room for room in (*KNOWN, *ROOMS) if folder == room or folder.startswith(room + "/")]
+    return max(found, key=len, default=folder)
+
+
+def raw_keys(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return sum(isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value in KEYS for n in ast.walk(tree))
+
+
+def test_only_the_rooms_of_trees_read_trees():
+    counts = Counter()
+    for path in PACKAGE.rglob("*.py"):
+        counts[room_of(path)] += raw_keys(path)
+    for room, count in counts.items():
+        if room not in ROOMS and count:
+            most = KNOWN.get(room, (0, ""))[0]
+            assert count <= most, f"{room} has {count} raw keys of the parser, {most} at most: ask relation/ instead"
