@@ -22,7 +22,6 @@ from .intermediate import reads_below
 from .reading import Reading, Standing, is_call
 from .rules import CALLS
 from .sharing import GROWTH, LONG, TOO_LONG, WORTH, Shared, share
-from .simplify import number
 from .size import size
 from .view import Companion, Variable
 
@@ -136,8 +135,6 @@ class Rebuilding:
         types = self.reading.layers.by(scope, Variable(_NOWHERE, ""))[1]
         for part in descend(node):
             if isinstance(part, Cast) and not (part.type == REAL and types.type_of(part.value) != "text"):
-                return False
-            if isinstance(part, Call) and part.name in ("power", "pow") and not _is_whole(part.args[-1]):
                 return False
             if (
                 isinstance(part, Call)
@@ -303,11 +300,6 @@ class Rebuilding:
             body = tree["Function"]
             return {"Function": {k: v if k == "name" else self._moved(v, below) for k, v in body.items()}}
         return {key: self._moved(value, below) for key, value in tree.items()}
-
-
-def _is_whole(exponent: Expression) -> bool:
-    """Whether an exponent is a number with which a power is known for any base."""
-    return (value := number(exponent)) is not None and value >= 0
 
 
 def _underived(expression: Expression) -> Expression:

@@ -57,7 +57,7 @@ RULES: dict[str, tuple[str, ...]] = {
     # powers and roots
     "power": (
         "CASE WHEN $2 = 0 THEN 0.0 ELSE $2 * power($1, $2 - 1) END",
-        "CASE WHEN $1 + 0.0 = 0.0 THEN 0.0 ELSE $0 * ln($1) END",
+        "CASE WHEN $1 = 0 THEN 0.0 ELSE $0 * ln($1) END",
     ),
     "sqrt": ("0.5 / $0",),
     "cbrt": ("1 / (3 * $0 * $0)",),
