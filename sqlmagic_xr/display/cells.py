@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import escape_controls
+from ..storage.values import readable
 
 MAX_CHARACTERS = 100  # of one cell; the whole value stays in the result
 NULL = "NULL"
@@ -35,7 +36,7 @@ def column_cells(column: pa.ChunkedArray) -> list[str | None]:
     if pa.types.is_timestamp(kind) and kind.tz is None:
         return _timestamps(column)
     digits = _DIGITS.get(str(kind), 10)
-    return [None if v is None else _text(v, digits, top=True) for v in (_value(s) for s in column)]
+    return [None if v is None else _text(v, digits, top=True) for v in (readable(s) for s in column)]
 
 
 _DIGITS = {"halffloat": 4, "float": 7}  # significant digits that the type holds; a double is shown with ten
@@ -54,13 +55,6 @@ def number(value: float, digits: int = 10) -> str:
     # Digits behind the tenth are dropped, but never any in front of the point.
     text = repr(value) if 10**digits <= abs(value) < 1e16 else format(value, f".{digits}g")
     return text if any(c in text for c in ".en") else text + ".0"
-
-
-def _value(scalar: pa.Scalar) -> Any:
-    try:
-        return scalar.as_py()
-    except (ValueError, OverflowError):  # nanoseconds or years that Python's datetime does not hold
-        return str(scalar) if scalar.is_valid else None
 
 
 def _timestamps(column: pa.ChunkedArray) -> list[str | None]:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import xarray as xr
 
 from ..errors import UsageError
-from ..storage.rows import show
+from ..storage.values import show
 
 _EXACT = 2**53
 """Up to here a float of 64 bits tells whole numbers apart."""
@@ -82,7 +82,7 @@ def _axis(column: pa.ChunkedArray, dim: str, labels: Any) -> tuple[pd.Index, Any
     index = pd.Index(labels)
     codes = index.get_indexer(pd.Index(array)) if index.is_unique else np.full(len(array), -1)
     if (codes < 0).any():
-        first = show(column[int((codes < 0).argmax())].as_py())
+        first = show(column[int((codes < 0).argmax())])
         raise UsageError(f"the template has no {dim} = {first}", hint="sparsity='result' takes the labels of the rows.")
     return index, codes
 
@@ -92,7 +92,7 @@ def _refuse_repeated(place: Any, rows: pa.Table, dims: Sequence[str]) -> None:
     if not again.any():
         return
     first = int(again.argmax())
-    named = ", ".join(f"{dim} = {show(rows.column(dim)[first].as_py())}" for dim in dims)
+    named = ", ".join(f"{dim} = {show(rows.column(dim)[first])}" for dim in dims)
     count = int((place == place[first]).sum())
     raise UsageError(
         f"the dimensions do not name the rows: {count:,} rows have {named}"

@@ -16,8 +16,8 @@ from ..storage.constraints import conflicts
 from ..storage.definition import Unique
 from ..storage.keys import Rows, repeated
 from ..storage.order import ROW, in_order, numbered
-from ..storage.rows import show
 from ..storage.scratch import Version
+from ..storage.values import show
 from .change import Assignments, Change, ask
 from .effect import Engine
 
@@ -96,7 +96,7 @@ class OnConflict:
         twice = np.concatenate([theirs[repeated([pa.array(ours)])[0]], again])
         if len(twice):
             names = self.uniques[0].columns
-            key = ", ".join(f"{n} = {show(batch.column(n)[int(twice[0])].as_py())}" for n in names)
+            key = ", ".join(f"{n} = {show(batch.column(n)[int(twice[0])])}" for n in names)
             raise ConstraintError(
                 f"ON CONFLICT DO UPDATE would change the row with {key} twice",
                 hint="Make the rows to insert unique first (GROUP BY, or DISTINCT ON).",

@@ -15,9 +15,10 @@ from ..sql.mending import DEFAULTS, MENDED, NOTHING
 from ..sql.syntax import Statement, Tree
 from ..storage.keys import Rows, repeated
 from ..storage.order import ROW, in_order, numbered
-from ..storage.rows import arrange, show
+from ..storage.rows import arrange
 from ..storage.scratch import Version
 from ..storage.transaction import Entries
+from ..storage.values import show
 from .change import TARGET, Assignments, Change, ask, column_of, label_of, positions, refuse, target_of
 from .effect import Effect, Engine, counted, target
 
@@ -204,7 +205,7 @@ class _Gathered:
         if len(again):
             row = self.version.take(np.concatenate([updated, removed])[again[:1]])
             names = self.version.definition.key or self.version.definition.names[:4]
-            key = ", ".join(f"{n} = {show(row.column(n)[0].as_py())}" for n in names)
+            key = ", ".join(f"{n} = {show(row.column(n)[0])}" for n in names)
             raise UsageError(
                 f"MERGE changes the row with {key} of `{self.version.name}` more than once",
                 hint="Several rows of the source match it: aggregate the source, or make ON more selective.",

@@ -12,9 +12,9 @@ from ..sql import build as query
 from ..sql.syntax import Statement, Tree
 from ..storage.keys import Rows, equal, repeated
 from ..storage.order import ROW, in_order
-from ..storage.rows import show
 from ..storage.scratch import Version
 from ..storage.transaction import Entries
+from ..storage.values import show
 from .change import (
     TARGET,
     Assignments,
@@ -154,7 +154,7 @@ def _each_once(found: pa.RecordBatch, version: Version) -> pa.RecordBatch:
         if not same.all():
             row = version.take(found.column(0).take(pa.array(again[~same][:1])).to_numpy())
             names = version.definition.key or version.definition.names[:4]
-            key = ", ".join(f"{n} = {show(row.column(n)[0].as_py())}" for n in names)
+            key = ", ".join(f"{n} = {show(row.column(n)[0])}" for n in names)
             raise UsageError(
                 f"UPDATE ... FROM gives the row with {key} of `{version.name}` two different values",
                 hint="Join so that each row is matched once, or aggregate in a subquery.",

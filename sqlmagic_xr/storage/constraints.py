@@ -11,8 +11,9 @@ from ..errors import ConstraintError
 from .chunk import Bounds, Chunk
 from .definition import Unique
 from .keys import Rows, fingerprints, repeated
-from .rows import more, show, violation
+from .rows import more, violation
 from .scratch import Version
+from .values import show
 
 if TYPE_CHECKING:
     from .store import ScratchStore
@@ -64,7 +65,7 @@ def _check_unique(rows: Chunk, unique: Unique, version: Version, removed: Rows |
         return
     bad = np.union1d(again, there)
     where = "is in the table already" if len(there) and bad[0] == there.min() else "comes twice"
-    shown = ", ".join(f"{n} = {show(c[int(bad[0])].as_py())}" for n, c in zip(unique.columns, key, strict=True))
+    shown = ", ".join(f"{n} = {show(c[int(bad[0])])}" for n, c in zip(unique.columns, key, strict=True))
     raise ConstraintError(
         f"{unique.kind} `{unique.name}` of `{version.name}`: {shown} {where}{more(len(bad) - 1)}",
         hint="Nothing of the statement was kept. ON CONFLICT says what to do instead.",

@@ -18,8 +18,8 @@ import pyarrow as pa
 from ..errors import ConstraintError, ImmutableError, TypeMismatchError, UnsupportedError
 from .chunk import SETTLED, Chunk
 from .grid import GridStore
-from .rows import show
 from .scratch import Version, single_batch
+from .values import show
 
 if TYPE_CHECKING:
     import xarray as xr

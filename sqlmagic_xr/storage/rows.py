@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import ConstraintError, TypeMismatchError, UsageError, escape_controls
+from ..errors import ConstraintError, TypeMismatchError, UsageError
 from ..sql.syntax import expression_sql
 from .casting import MisfitError, cast
 from .definition import Column
 from .keys import Rows
 from .scratch import Version, single_batch
+from .values import show
 
 if TYPE_CHECKING:
     from .store import ScratchStore
@@ -89,7 +90,7 @@ def fit(values: pa.Array, column: Column, table: str) -> pa.Array:
     try:
         values = cast(values, column.type)
     except MisfitError as misfit:
-        raise _misfit(values[misfit.place].as_py(), column, table) from misfit.__cause__
+        raise _misfit(values[misfit.place], column, table) from misfit.__cause__
     if column.length is not None:
         long = pc.fill_null(pc.greater(pc.utf8_length(values), column.length), False)
         if pc.any(long).as_py():
@@ -102,15 +103,6 @@ def fit(values: pa.Array, column: Column, table: str) -> pa.Array:
 
 def _misfit(value: Any, column: Column, table: str) -> TypeMismatchError:
     return TypeMismatchError(f"`{table}.{column.name}` is {column.sql_type} and cannot hold {show(value)}")
-
-
-def show(value: Any) -> str:
-    """A value as SQL writes it, cut where it is long."""
-    if value is None:
-        return "NULL"
-    text = f"'{value}'" if isinstance(value, str) or hasattr(value, "isoformat") else str(value)
-    text = escape_controls(text)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 # Defaults
@@ -139,7 +131,7 @@ def violation(what: str, batch: pa.RecordBatch, version: Version, bad: Rows, ver
     """The error of rows that a constraint forbids, with the first of them and how many more there are."""
     first = int(bad[0])
     names = version.definition.key or version.definition.names
-    row = ", ".join(f"{n} = {show(batch.column(n)[first].as_py())}" for n in names[:6])
+    row = ", ".join(f"{n} = {show(batch.column(n)[first])}" for n in names[:6])
     return ConstraintError(
         f"{what} of `{version.name}`: {verb} the row with {row}{more(len(bad) - 1)}",
         hint="Nothing of the statement was kept.",

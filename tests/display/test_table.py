@@ -162,3 +162,25 @@ def test_styles_of_text():
         "",
         "1 row x 2 columns",
     ]
+
+
+def test_times_that_python_does_not_hold_are_shown_also_inside_of_others():
+    last = pa.array([2**63 - 1, None, 0], pa.int64())
+    seconds = last.cast(pa.timestamp("s"))
+    columns = {
+        "s": seconds,
+        "z": last.cast(pa.timestamp("s", "UTC")),
+        "d": pa.array([2**31 - 1, None, 0], pa.int32()).cast(pa.date32()),
+        "u": last.cast(pa.duration("ms")),
+        "l": pa.ListArray.from_arrays([0, 1, 2, 3], seconds),
+        "r": pa.StructArray.from_arrays([seconds], ["a"]),
+        "c": seconds.dictionary_encode(),
+    }
+    table = Table(pa.table(columns), 3)
+    first, second, third = Cells(table.html()).rows[1:]
+    shown = "292277026596-12-04 15:30:07"
+    assert first == [shown, shown + "Z", "5881580-07-11", f"{2**63 - 1} milliseconds", f"['{shown}']",
+                     f"{{a: '{shown}'}}", shown]  # fmt: skip
+    assert second == ["NULL"] * 4 + ["[NULL]", "{a: NULL}", "NULL"]
+    assert third[0].startswith("1970-01-01")
+    assert table.text(400).count(shown) == 5

@@ -447,3 +447,24 @@ def test_literals_that_are_read_off_the_text_are_what_the_engine_makes_of_them(k
 
 
 VALUES = Db()
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        (
+            "INSERT INTO late VALUES (to_timestamp_seconds(9223372036854775807), NULL)",
+            "t = '292277026596-12-04 15:30:07'",
+        ),
+        ("INSERT INTO late VALUES (to_timestamp_seconds(1), arrow_cast(2147483647, 'Date32'))", "d = '5881580-07-11'"),
+        ("UPDATE late SET t = NULL", "t = NULL, d = '5881580-07-11'"),
+        ("INSERT INTO narrow SELECT t FROM late", "cannot hold '292277026596-12-04 15:30:07'"),
+    ],
+)
+def test_errors_show_times_that_python_does_not_hold(db, statement, shown):
+    db.run("CREATE TABLE late (t TIMESTAMP(0) NOT NULL UNIQUE, d DATE UNIQUE)")
+    db.run("CREATE TABLE narrow (t TIMESTAMP(9))")
+    db.run("INSERT INTO late VALUES (to_timestamp_seconds(9223372036854775807), arrow_cast(2147483647, 'Date32'))")
+    with pytest.raises(SqlError) as caught:
+        db.run(statement)
+    assert shown in str(caught.value)
