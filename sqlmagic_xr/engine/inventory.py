@@ -88,7 +88,7 @@ def _line(context: Context, name: str) -> TableLine:
 
 
 def _kept_in(context: Context, name: str, version: Version) -> str | None:
-    keeper = context.store.keeper
+    keeper = context.store.durable.keeper
     if version.definition.grown is not None:
         return version.definition.grown.store.path.name
     if keeper is None:

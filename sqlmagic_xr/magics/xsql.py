@@ -222,7 +222,7 @@ class _Run:
             store.save(options.save)
             self.screen.say(f"{options.save}: {_names(list(store.entries()))} saved")
         if options.close:
-            path = store.keeper.path.name if store.keeper is not None else ""
+            path = store.durable.keeper.path.name if store.durable.keeper is not None else ""
             self.screen.say(f"{path}: closed, with {_names(store.close(anyway=options.yes))}")
         if options.open is not None:
             found = store.open(options.open)

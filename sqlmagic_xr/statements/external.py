@@ -62,7 +62,7 @@ def create_external(statement: Statement, engine: Engine) -> Effect:
         columns = [declared_column(c, name, constraints, engine) for c in body["columns"]]
         for constraint in body["constraints"]:
             constraints.add_table_constraint(constraint)
-        engine.store.grows = True
+        engine.store.durable.grows = True
         store = GridStore(location, options["append_dim"], transactional=options.get("store") == "icechunk")
         try:
             version = _version(name, store, constraints.complete(columns, engine) if columns else None, work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ _RECORDS = (
     f"CREATE TABLE {NOTES}.views (name VARCHAR, definition VARCHAR)",
     f"CREATE TABLE {NOTES}.runs (trajectory VARCHAR, record VARCHAR)",
 )
-_OPEN: dict[Path, Database] = {}
+_OPEN: weakref.WeakValueDictionary[Path, Database] = weakref.WeakValueDictionary()
 """The files that this process has open: DuckDB would let it write to one of them from two sides."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ..errors import ConstraintError, ImmutableError, TypeMismatchError, UnsupportedError
+from ..errors import ConstraintError, ImmutableError, StorageError, TypeMismatchError, UnsupportedError
 from .chunk import SETTLED, Chunk
 from .grid import GridStore
 from .scratch import Version, single_batch
@@ -38,10 +38,6 @@ class Block:
         return self.kept.rows_of(self.first, self.stop, columns)
 
 
-Looked = tuple[object, int, Any]
-"""What all versions that add rows have in common, how many rows were looked at, and the last step among them."""
-
-
 class Grown:
     """What a table over a Zarr store writes, and when.
 
@@ -57,7 +53,6 @@ class Grown:
     def __init__(self, store: GridStore, schema: pa.Schema) -> None:
         self.store, self._schema = store, schema
         self.written = 0
-        self._looked: Looked = (None, 0, None)
         self._at = time.monotonic()
 
     def chunks(self) -> tuple[Chunk, ...]:
@@ -96,36 +91,38 @@ class Grown:
             fields.append(field)
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
-    def look(self, version: Version) -> Looked:
+    def look(self, version: Version, before: Version | None) -> None:
         """Before a commit: the rows that come are whole slabs, behind those that are there.
 
-        Returns:
-            What :meth:`accept` is to be given once the commit has come about.
+        Args:
+            version: the table as it is to be.
+            before: as it is; None for a table that is new, whose rows are the store's.
 
         Raises:
             ImmutableError: other rows than new ones have changed.
             ConstraintError: names the first cell that is missing, there twice, or outside of the grid.
+            StorageError: the store has rows that the table has not.
         """
-        origin, rows, last = self._looked
-        if origin is None:
-            steps = self.store.steps
-            origin, rows, last = version.origin, self.written, steps[-1] if len(steps) else None
-        if version.origin is not origin or version.rows < rows:
+        if before is None or (version.rows == before.rows and version.origin is before.origin):
+            return
+        if version.origin is not before.origin:
             raise ImmutableError(
                 f"`{version.name}` grows in {self.store.path.name}: rows can be inserted, and not changed or removed",
                 hint=f"CREATE TABLE ... AS SELECT * FROM {version.name} makes a table that can be changed.",
             )
-        if version.rows > rows:
-            steps = self._slab(version, rows)[self.store.append_dim].values
-            if last is not None and steps[0] <= last:
-                stands = f"`{version.name}` stands at {self.store.append_dim} = {show(last)}"
-                raise ConstraintError(f"{stands}: {show(steps[0])} comes too late")
-            last = steps[-1]
-        return origin, version.rows, last
+        if before.rows < self.written:
+            raise StorageError(
+                f"{self.store.path.name} has rows that `{version.name}` has not: an interrupt came between the two",
+                hint=f"DROP TABLE {version.name}, and open it again: it has them then.",
+            )
+        steps = self._slab(version, before.rows)[self.store.append_dim].values
+        if before.rows and steps[0] <= (last := self._last_step(before)):
+            stands = f"`{version.name}` stands at {self.store.append_dim} = {show(last)}"
+            raise ConstraintError(f"{stands}: {show(steps[0])} comes too late")
 
-    def accept(self, looked: Looked) -> None:
-        """The commit that was looked at has come about."""
-        self._looked = looked
+    def _last_step(self, version: Version) -> Any:
+        last = version.take(np.array([version.rows - 1])).column(self.store.append_dim)
+        return last.to_numpy(zero_copy_only=False)[0]
 
     def write(self, version: Version, every: float | None) -> None:
         """Append what the store has not yet; with ``every``, only if so many seconds have gone by.

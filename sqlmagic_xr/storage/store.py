@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from datafusion import SessionContext
 
-from ..errors import ExecutionError, SqlError, UnknownNameError, UsageError, suggest
+from ..errors import ExecutionError, UnknownNameError, UsageError, suggest
 from ..sql.build import quoted, relations
 from ..sql.syntax import Tree, name_of
 from .chunk import Chunk
 from .constraints import check
 from .draft import Draft
+from .durable import Durability
 from .fetch import fetch_brief
 from .order import ROW, in_order, numbered
 from .pruning import batches, visible
-from .rows import arrange, more
+from .rows import arrange
 from .schema import ScratchSchema, provider, with_key
 from .scratch import Retention, ScratchTable, Version
 from .transaction import Entries, Entry, Moment, Stated, Transaction, View, Work
-
-if TYPE_CHECKING:
-    from .grown import Grown
-    from .keeper import Keeper
 
 ABORTED = "the transaction is aborted: a statement in it has failed"
 ABORTED_HINT = "ROLLBACK ends it; nothing of it was kept."
@@ -43,6 +40,9 @@ class ScratchStore:
         session: where the tables shall be readable; its default schema is wrapped (see :class:`ScratchSchema`).
         retention: how much of the past is kept.
         lock_timeout: how many seconds a writer waits for another thread's transaction.
+
+    Attributes:
+        durable: what keeps the tables on disk.
     """
 
     def __init__(
@@ -53,9 +53,7 @@ class ScratchStore:
         self.lock_timeout = lock_timeout
         self._moment = Moment({})
         self._lock = threading.RLock()
-        self.keeper: Keeper | None = None
-        self.grows = False  # whether there was ever a table whose rows a Zarr store keeps
-        self.pause: float | None = None  # seconds between two writings of such a store, while a run is going on
+        self.durable = Durability(lambda: self._moment.entries)
         self._turn = threading.Condition(self._lock)  # ``with`` goes by the lock itself, which is four times as quick
         self.schema = ScratchSchema(session, self.entries)
 
@@ -207,29 +205,11 @@ class ScratchStore:
             >>> Context(store=path).sql("SELECT a FROM p").to_arrow_table()["a"].to_pylist()
             [1.5]
         """
-        from .keeper import Keeper  # imported at its first use: who keeps nothing does not pay for it
-
         with self._lock:
-            if self.keeper is not None:
-                raise UsageError(f"{self.keeper.path.name} is open", hint="Close it first: %xsql --close")
             self._refuse_transaction("A file is opened")
-            keeper = Keeper(path, lambda: self._moment.entries)
-            try:
-                found = keeper.entries()
-                both = sorted(found.keys() & self._moment.entries.keys())
-                if both:
-                    raise UsageError(
-                        f"`{both[0]}` is in {keeper.path.name} and in memory{more(len(both) - 1)}",
-                        hint=f"DROP or rename the one in memory: ALTER TABLE {both[0]} RENAME TO {both[0]}_now",
-                    )
-                entries = {**found, **self._moment.entries}
-                keeper.commit(entries)
-            except BaseException:
-                keeper.close()  # without a word written: what is in it is its own
-                raise
-            self.keeper = keeper
+            found, entries = self.durable.open(path, self._moment.entries)
             self._end(entries)
-            return list(found)
+            return found
 
     def save(self, path: str | Path) -> None:
         """Write all tables and views, as they were committed last, to a DuckDB file that is made for it.
@@ -237,9 +217,7 @@ class ScratchStore:
         Raises:
             StorageError: it is there already, or cannot be written.
         """
-        from .keeper import save
-
-        save(path, self._moment.entries)
+        self.durable.save(path, self._moment.entries)
 
     def close(self, *, anyway: bool = False) -> list[str]:
         """Let go of the file; its tables go with it.
@@ -255,18 +233,8 @@ class ScratchStore:
             StorageError: it cannot be written; nothing has changed.
         """
         with self._lock:
-            if self.keeper is None:
-                raise UsageError("no file is open", hint="%xsql --open trajectory.duckdb opens one.")
             self._refuse_transaction("A file is closed")
-            try:
-                self.keeper.flush()
-            except SqlError:
-                if not anyway:
-                    raise
-            self.keeper.close()
-            self.keeper = None
-            others = {version.name: version for version, _ in self._grown(self._moment.entries, self._moment.entries)}
-            names = [name for name in self._moment.entries if name not in others]
+            names, others = self.durable.close(self._moment.entries, anyway=anyway)
             self._end(others)
             return names
 
@@ -276,12 +244,8 @@ class ScratchStore:
         Raises:
             StorageError: the file cannot be written.
         """
-        if self.keeper is not None:
-            self.keeper.flush()
-        if self.grows:
-            with self._lock:
-                for version, grown in self._grown(self._moment.entries, self._moment.entries):
-                    grown.write(version, None)
+        if self.durable.used:
+            self.durable.settle(self._moment.entries)
 
     def _refuse_transaction(self, what: str) -> None:
         self._await_turn()
@@ -468,26 +432,9 @@ class ScratchStore:
             if before is not None:
                 before.lineage.remember(before, before.not_shared(version), self.retention)
             entries[name] = version.committed(before, ";\n".join(change.statements), change.added, change.removed)
-        looked = [(grown, grown.look(version)) for version, grown in self._grown(entries, work.changes)]
-        if self.keeper is not None:
-            self.keeper.commit(entries)  # first: what cannot be kept does not become true
-        for version, grown in self._grown(entries, work.changes):
-            grown.write(version, self.pause)
+        if self.durable.used:
+            self.durable.commit(shared, entries, work.changes)  # first: what cannot be kept does not become true
         self._end(entries)
-        for grown, state in looked:
-            grown.accept(state)
-        if self.grows:
-            kept = {id(grown) for _, grown in self._grown(entries, entries)}
-            for _, grown in self._grown(shared, shared):
-                if id(grown) not in kept:
-                    grown.store.release()
-
-    def _grown(self, entries: Entries, names: Iterable[str]) -> list[tuple[Version, Grown]]:
-        """Those of the tables whose rows a Zarr store keeps, and what does it."""
-        if not self.grows:
-            return []
-        found = [entry for name in names if isinstance(entry := entries.get(name), Version)]
-        return [(version, version.definition.grown) for version in found if version.definition.grown is not None]
 
     def _end(self, entries: Entries) -> None:
         self._moment = Moment(entries)

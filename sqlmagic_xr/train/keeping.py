@@ -44,10 +44,10 @@ class Keeping:
     """
 
     def __init__(self, store: ScratchStore, trajectory: str, every: str | float) -> None:
-        self._store, self._keeper, self._trajectory = store, store.keeper, trajectory
+        self._disk, self._trajectory = store.durable, trajectory
         self._seconds, self._steps = interval(every)
         self._begun = False
-        cut_off = None if self._keeper is None else self._keeper.unfinished(trajectory)
+        cut_off = self._disk.unfinished(trajectory)
         self.seed: int | None = None if cut_off is None else int(cut_off["seed"])
 
     def notice(self, generation: int) -> str:
@@ -64,18 +64,14 @@ class Keeping:
         Raises:
             StorageError: the file cannot be written.
         """
-        if self._keeper is not None:
-            self._keeper.begin(self._trajectory, {"seed": seed}, self._seconds)
-        self._store.pause = self._seconds if self._seconds is not None else float("inf")
-        self._begun = True
+        if self._disk.used:
+            self._disk.begin(self._trajectory, {"seed": seed}, self._seconds)
+            self._begun = True
 
     def stepped(self, steps: int) -> None:
         """So many steps are made."""
-        if self._steps is not None and steps % self._steps == 0:
-            if self._keeper is not None:
-                self._keeper.nudge()
-            if self._store.grows:
-                self._store.settle()
+        if self._begun and self._steps is not None and steps % self._steps == 0:
+            self._disk.nudge()
 
     def end(self) -> None:
         """Return when all generations are on disk; once more does nothing.
@@ -83,9 +79,6 @@ class Keeping:
         Raises:
             StorageError: the file cannot be written; it has whole generations, and memory has all.
         """
-        if not self._begun:
-            return
-        self._begun, self._store.pause = False, None
-        if self._keeper is not None:
-            self._keeper.end(self._trajectory)
-        self._store.settle()
+        if self._begun:
+            self._begun = False
+            self._disk.end(self._trajectory)

@@ -11,7 +11,7 @@ CELL = "INSERT INTO params SELECT :next_step, a * 0.5 FROM params WHERE step = :
 @pytest.fixture
 def path(tmp_path, notebook):
     yield tmp_path / "trajectory.duckdb"
-    if get_context().store.keeper is not None:
+    if get_context().store.durable.keeper is not None:
         get_context().store.close(anyway=True)
 
 
@@ -41,16 +41,16 @@ def test_a_file_that_cannot_be_opened_is_an_error_of_two_lines(notebook, path):
 def test_save(notebook, path):
     assert notebook(f"%xsql --save {path}").text.endswith("trajectory.duckdb: params saved")
     assert path.exists()
-    assert get_context().store.keeper is None
+    assert get_context().store.durable.keeper is None
 
 
 def test_the_setting_opens_the_file_with_the_next_cell(notebook, path):
     notebook(f"%config XSqlMagic.store = {str(path)!r}")
     notebook("%%xsql\nCREATE TABLE more (a BIGINT)")
-    assert get_context().store.keeper.path == path
+    assert get_context().store.durable.keeper.path == path
     notebook("%xsql --close")
     notebook("%xsql SELECT 1 AS a")
-    assert get_context().store.keeper is None  # closed by hand: it stays so
+    assert get_context().store.durable.keeper is None  # closed by hand: it stays so
 
 
 def test_a_run_in_a_file_and_its_interval(notebook, path):

@@ -15,12 +15,12 @@ def opened(path):
 
     def again(**options):
         for context in contexts:
-            if context.store.keeper is not None:
+            if context.store.durable.keeper is not None:
                 context.store.close()
         contexts.append(Context(store=path, **options))
         return contexts[-1]
 
     yield again
     for context in contexts:
-        if context.store.keeper is not None:
+        if context.store.durable.keeper is not None:
             context.store.close(anyway=True)
