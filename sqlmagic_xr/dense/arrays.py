@@ -1,7 +1,7 @@
 """The functions of cells, in NumPy: the one place that another array library would replace.
 
-Each gives what DataFusion gives, or refuses the data: comparisons follow IEEE 754's total order (``-0.0 < 0.0``),
-integers wrap and divide towards zero, ``round`` goes away from zero.
+Each gives what DataFusion gives once its faults are mended, or refuses the data: ``-0.0 = 0.0``, integers divide
+towards zero, ``round`` goes away from zero, zero has no negative power.
 """
 
 from __future__ import annotations
@@ -26,23 +26,20 @@ _MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 
 
 def total_order(cells: Array) -> Array:
-    """Integers in the order that DataFusion sees in float64s; NaN is refused: its sign is the processor's whim."""
+    """Integers in the order of float64s that tells -0.0 from 0.0; NaN is refused: its sign is the processor's whim."""
     if np.isnan(cells).any():
         raise Refused("a NaN is compared")
     bits = cells.view(np.int64)
     return np.asarray(bits ^ ((bits >> 63) & _MAGNITUDE))
 
 
-def _ordered(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A comparison of float64s; where one side is a number other than zero, IEEE's own is the same and faster."""
+def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A comparison of float64s, in which zeros of either sign are equal."""
 
     def apply(left: Any, right: Any) -> Any:
-        for one, other in ((left, right), (right, left)):
-            if one.ndim == 0 and one != 0 and one == one:
-                if np.isnan(other).any():
-                    raise Refused("a NaN is compared")
-                return compare(left, right)
-        return compare(total_order(left), total_order(right))
+        if np.isnan(left).any() or np.isnan(right).any():
+            raise Refused("a NaN is compared")
+        return compare(left, right)
 
     return apply
 
@@ -108,15 +105,25 @@ def _power(base: Any, exponent: Any) -> Any:
     return result
 
 
+def _power_unless_zero(base: Any, exponent: Any) -> Any:
+    """A power whose exponent may be negative."""
+    negative = exponent < 0
+    if negative.any() and (negative & (base == 0)).any():
+        raise Refused("zero is raised to a negative power")
+    return _power(base, exponent)
+
+
 def _larger(left: Any, right: Any) -> Any:
-    return np.where(_FUNCTION_GE(left, right), left, right)
+    return np.where(_at_least(left, right), left, right)
 
 
 def _smaller(left: Any, right: Any) -> Any:
-    return np.where(_FUNCTION_GE(left, right), right, left)
+    return np.where(_at_least(left, right), right, left)
 
 
-_FUNCTION_GE = _ordered(np.greater_equal)
+def _at_least(left: Any, right: Any) -> Any:
+    return total_order(left) >= total_order(right)  # of two zeros GREATEST takes 0.0, and LEAST -0.0
+
 
 COMPARISONS: Mapping[str, Any] = {
     "=": np.equal, "<>": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
@@ -136,10 +143,11 @@ MAPS: Mapping[str, Callable[..., Any]] = {
     "integer /": _divide_integers, "integer %": _remainder_of_integers,
     "and": np.logical_and, "or": np.logical_or, "not": np.logical_not,
     "&": np.bitwise_and, "|": np.bitwise_or, "^": np.bitwise_xor,
-    "where": np.where, "abs": _abs, "power": _power, "square": np.square, "atan2": np.arctan2,
+    "where": np.where, "abs": _abs, "power": _power, "power unless zero": _power_unless_zero, "square": np.square,
+    "atan2": np.arctan2,
     "isnan": np.isnan, "larger": _larger, "smaller": _smaller, "larger integer": np.maximum,
     "smaller integer": np.minimum,
-    **COMPARISONS, **{f"float {name}": _ordered(function) for name, function in COMPARISONS.items()}, **UNARY,
+    **COMPARISONS, **{f"float {name}": _compared(function) for name, function in COMPARISONS.items()}, **UNARY,
     "to boolean": lambda cells: cells != 0,
     "to int32": _to_integer(np.int32), "to int64": _to_integer(np.int64),
     "to float32": lambda cells: cells.astype(np.float32), "to float64": lambda cells: cells.astype(np.float64),

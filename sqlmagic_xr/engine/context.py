@@ -311,14 +311,14 @@ class Context(CountedContext):
         """
         return self._mending.mended(tree, sql)
 
-    def _mended_text(self, tree: Tree, sql: str) -> str:
-        after = self.mended(tree, sql)
-        return sql if after is tree else to_sql(after)
-
-    def _planned(self, sql: str, tree: Tree | None) -> Any:
+    def _mended_text(self, tree: Tree | None, sql: str) -> str:
         if tree is None and suspicious(sql):
             tree = Statement(sql, sql).parsed[0]
-        text = sql if tree is None else self._mended_text(tree, sql)
+        after = tree if tree is None else self.mended(tree, sql)
+        return sql if after is None or after is tree else to_sql(after)
+
+    def _planned(self, sql: str, tree: Tree | None) -> Any:
+        text = self._mended_text(tree, sql)
         try:
             return framed(self, text)
         except Exception:

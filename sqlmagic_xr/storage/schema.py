@@ -43,7 +43,9 @@ class ScratchSchema(SchemaProvider):
         self._entries = entries
         self._others: dict[str, Any] = {}
         self._local = _Pins()
-        self.mended: Callable[[Any, str], str] = lambda tree, text: text  # what a view's query is planned as
+        self.mended: Callable[[Any, str], str] = lambda tree, text: (
+            text
+        )  # a query (its tree, if there is one) as it is planned
         catalog = session.catalog()
         default = catalog.schema("public")
         for name in default.names():

@@ -27,6 +27,7 @@ from .scratch import Retention, ScratchTable, Version
 from .transaction import Entries, Entry, Moment, Stated, Transaction, View, Work
 
 ABORTED = "the transaction is aborted: a statement in it has failed"
+_REMEMBERED = 256  # expressions of CHECK and DEFAULT
 ABORTED_HINT = "ROLLBACK ends it; nothing of it was kept."
 
 
@@ -56,6 +57,7 @@ class ScratchStore:
         self.durable = Durability(lambda: self._moment.entries)
         self._turn = threading.Condition(self._lock)  # ``with`` goes by the lock itself, which is four times as quick
         self.schema = ScratchSchema(session, self.entries)
+        self._expressions: dict[tuple[str, pa.Schema, str], str] = {}
 
     # Reading
 
@@ -127,8 +129,19 @@ class ScratchStore:
         """
         self.check_usable()
         with self.showing({name: numbered(rows)}):
-            frame = SessionContext.sql(self.session, f"SELECT {ROW}, {expression} AS v FROM {quoted(name)}")
+            frame = SessionContext.sql(self.session, self._mended(expression, rows.schema, name))
         return in_order(fetch_brief(frame)).column(1)
+
+    def _mended(self, expression: str, schema: pa.Schema, name: str) -> str:
+        """The query for an expression of each row, as the engine answers it right; worked out once for a schema."""
+        key = (expression, schema, name)
+        known = self._expressions.get(key)
+        if known is None:
+            text = f"SELECT {ROW}, {expression} AS v FROM {quoted(name)}"
+            if len(self._expressions) >= _REMEMBERED:
+                self._expressions.clear()
+            known = self._expressions[key] = self.schema.mended(None, text)
+        return known
 
     # Writing
 

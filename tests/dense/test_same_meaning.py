@@ -7,8 +7,11 @@ import pyarrow as pa
 import pytest
 from datafusion import SessionConfig, SessionContext
 
+import sqlmagic_xr
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.engine.faults import integers
+from sqlmagic_xr.engine.faults.tables import EngineTables
 from sqlmagic_xr.grids.arrow import Grids, arrow, parameter_types
 from sqlmagic_xr.sql.syntax import parse_one
 
@@ -55,11 +58,11 @@ class World:
         self.tables["plain"] = self.table(("i", "j")).select(["i", "f", "n", "b", "t"])
         if self.rng.random() < 0.2:  # duplicated keys, which DataFusion joins as they are
             self.tables["c"] = pa.concat_tables([self.tables["c"], self.tables["c"].slice(0, 1)])
-        self.context = SessionContext(SessionConfig().with_target_partitions(1))
+        self.context = sqlmagic_xr.Context(SessionConfig().with_target_partitions(1))
         for name, table in self.tables.items():
-            self.context.register_record_batches(name, [table.combine_chunks().to_batches()])
+            SessionContext.register_record_batches(self.context, name, [table.combine_chunks().to_batches()])
         for name, query in VIEWS.items():
-            self.context.sql(f"CREATE VIEW {name} AS {query}").collect()
+            self.context.script(f"CREATE VIEW {name} AS {query}")
 
     def table(self, key, missing=False):
         rng = self.rng
@@ -399,7 +402,8 @@ def by_arrays(world, sql, **parameters):
     grids = Viewed(lambda name: world.tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
     # As if the step wrote every table: nothing is the same at the next one, which runs as one function.
     written = tuple((name,) for name in world.tables)
-    program = Program([Query(parse_one(sql).tree["Query"], written)], grids, parameter_types(parameters))
+    tree = integers.widened(parse_one(sql).tree, EngineTables(world.context))
+    program = Program([Query(tree["Query"], written)], grids, parameter_types(parameters))
     first = arrow(program.step(grids, parameters).run(0))
     assert program.code(0).ready
     again = arrow(program.step(grids, parameters).run(0))

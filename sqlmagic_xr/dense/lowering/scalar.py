@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
+from typing import Any
 
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, to_sql
 from ..arrays import COMPARISONS, UNARY
@@ -22,17 +24,11 @@ from ..node import (
     Value,
     ancestors,
 )
+from .coercion import cast_type, common
 
 Resolve = Callable[[Column], Value]
 Special = Callable[[Expression], Value | None]
 """Gives what an expression means where it stands (an aggregate, a window, a subquery), or None for nothing special."""
-
-_CASTS: Mapping[str, Type] = {
-    "BigInt": "int64", "Int": "int32", "Integer": "int32", "Int8": "int64", "Double": "float64",
-    "DoublePrecision": "float64", "Float8": "float64", "Real": "float32", "Float4": "float32", "Boolean": "boolean",
-    "Bool": "boolean",
-}  # fmt: skip
-_RANK: tuple[Type, ...] = ("int32", "int64", "float32", "float64")
 
 
 class Scalars:
@@ -49,6 +45,7 @@ class Scalars:
         self, graph: Graph, resolve: Resolve, parameters: Mapping[str, Type], special: Special | None = None
     ) -> None:
         self.graph, self.resolve, self.parameters, self.special = graph, resolve, parameters, special
+        self._branch: tuple[tuple[tuple[Node, ...], Node | None], ...] = ()
 
     def lower(self, expression: Expression) -> Value:
         """The value of an expression.
@@ -95,7 +92,7 @@ class Scalars:
         """A comparison."""
         valid = self.graph.both(left.valid, right.valid)
         if left.type in NUMBERS and right.type in NUMBERS:
-            kind = _common(left.type, right.type)
+            kind = common(left.type, right.type)
             if kind == "float32":
                 raise Refused("float32 is compared")
             cells = self._map(f"float {name}" if kind in FLOATS else name, "boolean",
@@ -151,8 +148,8 @@ class Scalars:
         if all(v.type in NARROW for v in values):
             raise Refused(f"{call.name} of {values[0].type} alone", call.span)
         types: list[Type] = [v.type for v in values]
-        common = kind if kind is not None else reduce(_common, types)
-        return common, [self.to(v.cells, common) for v in values], self.graph.both(*(v.valid for v in values))
+        wanted = kind if kind is not None else reduce(common, types)
+        return wanted, [self.to(v.cells, wanted) for v in values], self.graph.both(*(v.valid for v in values))
 
     def _call(self, call: Call) -> Value:
         if call.distinct or call.filter is not None or call.window is not None:
@@ -196,7 +193,13 @@ class Scalars:
         _, cells, valid = self._numbers(call, "float64")
         if cells[1].op == "constant" and cells[1].data[1] == 2:
             return Value(self._map("square", "float64", cells[0]), valid)
-        return Value(self._map("power", "float64", *cells), valid)
+        if _is_constant(cells[0], lambda base: base != 0) or _is_constant(cells[1], lambda exponent: exponent >= 0):
+            return Value(self._map("power", "float64", *cells), valid)
+        # Zero has no negative power; but neither a NULL nor a branch that is not taken is raised.
+        raised = self.graph.both(valid, self._taken())
+        if raised is not None:
+            cells[0] = self._map("where", "float64", raised, cells[0], self.graph.constant(1.0, "float64"))
+        return Value(self._map("power unless zero", "float64", *cells), valid)
 
     def _atan2(self, call: Call) -> Value:
         kind, cells, valid = self._numbers(call)
@@ -272,16 +275,37 @@ class Scalars:
     def _case(self, case: Case) -> Value:
         """Nested choices, the last branch innermost."""
         tests = [c if case.operand is None else Call("=", (case.operand, c)) for c, _ in case.branches]
-        conditions = [self.condition(test) for test in tests]
-        results = [self.lower(result) for _, result in case.branches]
-        default = self._literal(Literal(None)) if case.default is None else self.lower(case.default)
+        conditions: list[Node] = []
+        results = []
+        for test, (_, result) in zip(tests, case.branches, strict=True):
+            with self._unless(conditions):
+                conditions.append(self.condition(test))
+            with self._unless(conditions[:-1], conditions[-1]):
+                results.append(self.lower(result))
+        with self._unless(conditions):
+            default = self._literal(Literal(None)) if case.default is None else self.lower(case.default)
         return self._choose(conditions, results, default, case)
+
+    @contextmanager
+    def _unless(self, earlier: Sequence[Node], own: Node | None = None) -> Iterator[None]:
+        """What is lowered meanwhile counts only where a condition holds, and none before it does."""
+        outer = self._branch
+        self._branch = (*outer, (tuple(earlier), own))
+        try:
+            yield
+        finally:
+            self._branch = outer
+
+    def _taken(self) -> Node | None:
+        """Where what is lowered now counts; None for everywhere."""
+        parts = [c for earlier, own in self._branch for c in (*(self._map("not", "boolean", e) for e in earlier), own)]
+        return self.graph.both(*parts)
 
     def _choose(self, conditions: list[Node], results: list[Value], default: Value, where: Expression) -> Value:
         kinds = {v.type for v in (*results, default)} - {"null"}
         if not kinds or (len(kinds) > 1 and not kinds <= NUMBERS - {"uint64"}) or "label" in kinds:
             raise refuse(where)
-        kind = reduce(_common, sorted(kinds)) if len(kinds) > 1 else kinds.pop()
+        kind = reduce(common, sorted(kinds)) if len(kinds) > 1 else kinds.pop()
         value = self._as(default, kind)
         for condition, result in reversed(list(zip(conditions, results, strict=True))):
             branch = self._as(result, kind)
@@ -307,7 +331,7 @@ class Scalars:
         left, right = (self.lower(argument) for argument in call.args)
         equal = self.holds(self.compare("=", left, right))
         numbers = NUMBERS | NARROW
-        cells = self.to(left.cells, _common(left.type, right.type)) if left.type in numbers else left.cells
+        cells = self.to(left.cells, common(left.type, right.type)) if left.type in numbers else left.cells
         return Value(cells, self.graph.both(left.valid, self._map("not", "boolean", equal)))
 
     def _extreme(self, call: Call) -> Value:
@@ -329,14 +353,19 @@ class Scalars:
         return value if value.type == kind else Value(self._map(f"to {kind}", kind, value.cells), value.valid)
 
 
-_FAILING = {"integer /", "integer %", "to int32", "to int64"}
+def _is_constant(node: Node, holds: Callable[[Any], bool]) -> bool:
+    """Whether a node is a literal of which something holds."""
+    return node.op == "constant" and holds(node.data[1])
+
+
+_FAILING = {"integer /", "integer %", "to int32", "to int64", "power unless zero"}
 
 
 def refuse_failing(cells: Node, where: Expression) -> None:
     """Refuse to ask only whether a value is NULL where DataFusion may fail to calculate it.
 
     Raises:
-        Refused: there is an integer division or a cast in it.
+        Refused: there is an integer division, a cast or a negative power in it.
     """
     if any(node.op == "map" and node.data in _FAILING and not _widens(node) for node in ancestors([cells])):
         raise refuse(where)
@@ -345,33 +374,6 @@ def refuse_failing(cells: Node, where: Expression) -> None:
 def _widens(node: Node) -> bool:
     """Whether a cast to whole numbers holds all that it may be given."""
     return node.data == "to int64" and node.args[0].type in WHOLE - {"uint64"}
-
-
-def cast_type(cast: Cast) -> Type | None:
-    """The type that a cast names, if arrays hold it."""
-    tree = cast.type.tree
-    if isinstance(tree, str):
-        return _CASTS.get(tree)
-    ((name, detail),) = tree.items()
-    if name == "Float" and detail in (None, "None"):
-        return "float32"
-    return _CASTS.get(name) if detail in (None, "None") else None
-
-
-def _common(left: Type, right: Type) -> Type:
-    """The type of an operation on two numbers, as DataFusion coerces them.
-
-    Raises:
-        Refused: of narrow whole numbers and what is neither int64 nor float64.
-    """
-    for one, other in ((left, right), (right, left)):
-        if one in NARROW:
-            if other not in ("int64", "float64"):
-                raise Refused(f"an operation on {left} and {right}")
-            return other
-    if left == "uint64" or right == "uint64":
-        return "int64" if {left, right} <= INTEGERS else max(left, right, key=_RANK.index)
-    return max(left, right, key=_RANK.index)
 
 
 def refuse(expression: Expression) -> Refused:

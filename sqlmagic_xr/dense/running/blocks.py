@@ -20,7 +20,8 @@ _BLOCK = 65_536  # cells; of float64 half a megabyte: a few of them fit a core's
 _ALONE = 2 * _BLOCK  # rows below which a second thread costs more than it gives
 _HEAVY = frozenset(
     {"exp", "ln", "log", "log10", "log2", "sqrt", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh",
-     "cosh", "tanh", "asinh", "acosh", "atanh", "power", "/", "%"}
+     "cosh", "tanh", "asinh", "acosh", "atanh", "power",
+     "power unless zero", "/", "%"}
 )  # fmt: skip
 """Functions that cost more than fetching their argument from memory, which one core does as fast as two."""
 

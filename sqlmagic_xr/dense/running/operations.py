@@ -309,8 +309,8 @@ def first(node: Node) -> Function:
 
 
 def _sortable(column: Any, descending: bool) -> Any:
-    """Integers in the order in which DataFusion sorts the cells."""
-    order = total_order(column.astype(np.float64, copy=False)) if column.dtype.kind == "f" else column
+    """Integers in the order in which DataFusion sorts the cells, zeros of either sign being equal."""
+    order = total_order(column.astype(np.float64, copy=False) + 0.0) if column.dtype.kind == "f" else column
     return ~order if descending else order
 
 

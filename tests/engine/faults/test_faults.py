@@ -135,6 +135,66 @@ def test_a_step_of_a_training_reads_the_same():
         assert ctx.sql("SELECT a FROM p WHERE step > 0").to_pydict()["a"] == [130_000] * 3, executor
 
 
+HELD = {  # condition -> a row that it holds for, and one that it does not
+    "s * s > 0": ("s", 300, 0),
+    "s * s = 90000": ("s", 300, 200),
+    "-b > 0": ("b", -128, 1),
+    "f >= 0": ("f", "-0.0", "-1.0"),
+    "f <> 0": ("f", "1.0", "-0.0"),
+    "f IN (0, 1) AND s NOT IN (2, NULL)": ("f", "-0.0", "2.0"),
+    "power(n, 0) IS NULL": ("n", "NULL", "5"),
+    "f IS NOT DISTINCT FROM 0 AND b IS NULL": ("f", "-0.0", "1.0"),
+}
+
+
+@pytest.mark.parametrize(("condition", "case"), HELD.items())
+def test_checks_are_answered_right(condition, case):
+    column, good, bad = case
+    ctx = sqlmagic_xr.Context()
+    ctx.script(f"CREATE TABLE c (s SMALLINT, b TINYINT, f DOUBLE, n BIGINT, CHECK ({condition}))")
+    for _ in range(2):
+        ctx.script(f"INSERT INTO c ({column}) VALUES ({good})")
+        with pytest.raises(sqlmagic_xr.SqlError, match="CHECK"):
+            ctx.script(f"INSERT INTO c ({column}) VALUES ({bad})")
+    ctx.script(f"ALTER TABLE c RENAME COLUMN {column} TO other")
+    ctx.script(f"INSERT INTO c (other) VALUES ({good})")
+    assert ctx.sql("SELECT count(*) AS n FROM c").to_pydict()["n"] == [3]
+
+
+def test_defaults_are_answered_right():
+    ctx = sqlmagic_xr.Context()
+    ctx.script(
+        "CREATE TABLE d (i INT, a BIGINT DEFAULT CAST(300 AS SMALLINT) * CAST(300 AS SMALLINT),"
+        " b DOUBLE DEFAULT power(NULL, 0), c BOOLEAN DEFAULT -0.0 = 0); INSERT INTO d (i) VALUES (1), (2)"
+    )
+    assert ctx.sql("SELECT a, b, c FROM d").to_pydict() == {"a": [90_000] * 2, "b": [None] * 2, "c": [True] * 2}
+
+
+ZEROS = {
+    "SUM(CASE WHEN d.f = 0 THEN 1 ELSE 0 END)": 2.0,
+    "SUM(CASE WHEN d.f < p.a * 0 THEN 1 ELSE 0 END)": 1.0,
+    "SUM(CASE WHEN d.f IN (-0.0, 7) THEN 1 ELSE 0 END)": 2.0,
+    "SUM(nullif(d.f, 0))": 0.5,
+    "SUM(CASE WHEN d.f <> 0 THEN power(d.f, -1) ELSE 0 END)": -1 / 3,
+    "SUM(power(d.f, -1))": "zero",
+}
+
+
+@pytest.mark.parametrize("executor", ["relational", "auto", "dense"])
+@pytest.mark.parametrize(("value", "right"), ZEROS.items())
+def test_zeros_are_the_same_to_each_executor(value, right, executor):
+    ctx = sqlmagic_xr.Context()
+    ctx.script("CREATE TABLE d (f DOUBLE); INSERT INTO d VALUES (0.0), (-0.0), (1.5), (-1.0)")
+    ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1)")
+    train = f"INSERT INTO p SELECT :next_step, {value} FROM d, p WHERE p.step = :step"
+    if right == "zero":
+        with pytest.raises(sqlmagic_xr.SqlError, match="zero"):
+            ctx.train(train, steps=1, executor=executor)
+    else:
+        ctx.train(train, steps=2, executor=executor)
+        assert ctx.sql("SELECT a FROM p WHERE step = 1").to_pydict()["a"] == [pytest.approx(right)]
+
+
 def test_an_error_is_told_in_the_users_words(ctx):
     with pytest.raises(sqlmagic_xr.SqlError, match="nothing"):
         ctx.sql("SELECT i FROM t WHERE EXISTS (SELECT max(nothing) FROM r WHERE r.i = t.i)")
