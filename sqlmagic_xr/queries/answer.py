@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -14,8 +13,9 @@ from ..errors import UnsupportedError
 from ..grids.arrow import arrow
 from ..grids.budget import default_budget
 from ..grids.generations import Generations
+from ..relation.columns import SortKey
+from ..relation.nodes import Limit, Relation, Select, Sort
 from ..sql.build import select, star, table
-from ..sql.expression import Column, Literal, from_tree
 from ..sql.syntax import NOWHERE, Tree, to_sql
 from ..storage.schema import provider
 from .pays import look, weigh
@@ -109,7 +109,7 @@ class ArrayQuery:
 
     def __init__(self, context: Context, tree: Tree, schema: pa.Schema) -> None:
         self._context, self._schema = context, schema
-        self._tree, self._order = _ordered(tree["Query"], schema.names)
+        self._tree, self._order = _ordered(tree["Query"], context.tables.bound(tree["Query"]))
         self._grids = Generations(context, (), [self._tree], default_budget())
 
     def weigh(self) -> str:
@@ -155,36 +155,31 @@ class ArrayQuery:
         return self._context.query_over(to_sql({"Query": sorted_}), {name: provider(rows.to_batches(), rows.schema)})
 
 
-def _ordered(query: Tree, names: Sequence[str]) -> tuple[Tree, _Order]:
+def _ordered(query: Tree, bound: Relation) -> tuple[Tree, _Order]:
     """A query without its outermost ORDER BY and LIMIT, and these.
+
+    Args:
+        query: the inside of its tree.
+        bound: what it means.
 
     Raises:
         Refused: it is sorted by what is no column of its SELECT.
     """
+    bare = {**query, "order_by": None, "limit_clause": None}
     if not query["order_by"]:
-        return {**query, "limit_clause": None}, _Order(None, query["limit_clause"])
-    select, kinds = query["body"].get("Select"), query["order_by"]["kind"]
-    keys = kinds.get("Expressions") if isinstance(kinds, dict) else None
-    if select is None or keys is None:
+        return bare, _Order(None, query["limit_clause"])
+    sort = bound.source if isinstance(bound, Limit) else bound
+    if not isinstance(sort, Sort) or not isinstance(sort.source, Select):
         raise Refused("this ORDER BY is not array code")
-    found = [{**key, "expr": _place(key["expr"], select["projection"], names)} for key in keys]
+    found = [{**key.tree, "expr": _place(key, sort.source)} for key in sort.keys]
     order = {**query["order_by"], "kind": {"Expressions": found}}
-    return {**query, "order_by": None, "limit_clause": None}, _Order(order, query["limit_clause"])
+    return bare, _Order(order, query["limit_clause"])
 
 
-def _place(tree: Tree, projection: Sequence[Any], names: Sequence[str]) -> Tree:
-    """The number of the column of SELECT that a sort key is; the names of columns come before those of tables' own."""
-    key = from_tree(tree)
-    if isinstance(key, Literal):
-        return tree
-    if isinstance(key, Column) and not key.qualifier and names.count(key.name) == 1:
-        places = [names.index(key.name)]
-    else:
-        items = [
-            i.get("UnnamedExpr") or (i.get("ExprWithAlias") or {}).get("expr") for i in projection if i != "Wildcard"
-        ]
-        stars = len(items) < len(projection) or None in items
-        places = [] if stars else [place for place, item in enumerate(items) if from_tree(item) == key]
-    if not places:
-        raise Refused("ORDER BY what is no column of its SELECT", key.span)
-    return {"Value": {"value": {"Number": (str(places[0] + 1), False)}, "span": NOWHERE}}
+def _place(key: SortKey, select: Select) -> Tree:
+    """The number of the column of a SELECT that a sort key is."""
+    for place, output in enumerate(select.outputs, start=1):
+        own = select[output.name] if output.name is not None and select.has(output.name) else None
+        if key.expression in (own, output.expression):
+            return {"Value": {"value": {"Number": (str(place), False)}, "span": NOWHERE}}
+    raise Refused("ORDER BY what is no column of its SELECT", key.expression.span)
