@@ -15,6 +15,24 @@ if TYPE_CHECKING:
     from .train.run import Run
 
 
+class ArrayCode:
+    """Answers queries by array code (:class:`.engine.answers.Answers`), which is imported when it is first asked."""
+
+    def answer(
+        self, context: engine.Context, prepared: Prepared, tree: Tree, frame: Frame, executor: Executor
+    ) -> Answer | None:
+        """See :class:`.engine.answers.Answers`."""
+        from .queries.answer import answer
+
+        return answer(context, prepared, tree, frame, executor)
+
+    def who_runs(self, context: engine.Context, tree: Tree, frame: Frame, executor: Executor) -> str:
+        """See :class:`.engine.answers.Answers`."""
+        from .queries.answer import who_runs
+
+        return who_runs(context, tree, frame, executor)
+
+
 class Context(engine.Context):
     """A DataFusion session with xarray tables, scratch tables, notebook variables, derivatives and training.
 
@@ -29,17 +47,7 @@ class Context(engine.Context):
         [1.0, 0.5, 0.25, 0.125]
     """
 
-    def answer(self, prepared: Prepared, tree: Tree, frame: Frame, executor: Executor) -> Answer | None:
-        """See :meth:`.engine.context.Context.answer`."""
-        from .queries.answer import answer
-
-        return answer(self, prepared, tree, frame, executor)
-
-    def told(self, tree: Tree, frame: Frame, executor: Executor) -> str:
-        """See :meth:`.engine.context.Context.told`."""
-        from .queries.answer import told
-
-        return told(self, tree, frame, executor)
+    answers = ArrayCode()
 
     @overload
     def train(self, text: str, *, stream: Literal[True], **options: Any) -> Training: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import xarray as xr
@@ -34,6 +34,7 @@ from ..storage.scratch import ScratchTable
 from ..storage.store import ScratchStore
 from .admission import framed, refuse_unread
 from .alterations import CountedContext
+from .answers import Answers
 from .catalog import Catalog
 from .datasets import register
 from .faults import Mending, suspicious
@@ -45,7 +46,7 @@ from .interrupt import interruptible, reserve_threads
 from .markup import make_safe
 from .named import Named
 from .prepared import Executor, Prepared, too_deep
-from .result import Answer, Result
+from .result import Result
 from .variables import Namespace, Variables
 
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -82,6 +83,8 @@ class Context(CountedContext):
              a
         0  3.0
     """
+
+    answers: ClassVar[Answers | None] = None  # who answers queries beside DataFusion
 
     def __init__(
         self,
@@ -261,26 +264,6 @@ class Context(CountedContext):
         batches = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
         frame = SessionContext.read_batches(self, batches)  # which registers nothing that could take a name
         return Frame(frame, templates=self._registered_datasets, asked=asked)
-
-    def answer(self, prepared: Prepared, tree: Tree, frame: Frame, executor: Executor) -> Answer | None:
-        """What gives the rows of a query in another way than its frame; None where nothing does.
-
-        Args:
-            prepared: the query.
-            tree: it, parameters bound.
-            frame: its rows by DataFusion, which have not been asked for.
-            executor: "auto" or "dense".
-
-        Raises:
-            UnsupportedError: ``executor`` is "dense", and the query cannot be had so.
-        """
-        if executor == "dense":
-            raise UnsupportedError("this context has no array code")
-        return None
-
-    def told(self, tree: Tree, frame: Frame, executor: Executor) -> str:
-        """A line for EXPLAIN on who runs a query; "" where only DataFusion is asked."""
-        return ""
 
     # What runs, for our own rooms
 

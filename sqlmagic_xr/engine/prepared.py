@@ -18,7 +18,7 @@ from .failures import translate
 from .frame import Frame
 from .information import with_base_tables
 from .interrupt import interruptible
-from .result import Result
+from .result import Answer, Result
 
 if TYPE_CHECKING:
     from .context import Context
@@ -146,11 +146,19 @@ class Prepared:
         frame = context.plan(sql, tree)
         answer = None
         if executor != "relational" and statement.kind == "Query":
-            answer = context.answer(self, tree, frame, executor)
+            answer = self._answer(tree, frame, executor)
         return Result(
             statement, sql, frame, plan=self._explain(tree, executor), limited=lambda: plans.limited(frame, context),
             explain_error=frame.failing(self.explain_error), answer=answer,
         )  # fmt: skip
+
+    def _answer(self, tree: Tree, frame: Frame, executor: Executor) -> Answer | None:
+        """What gives a query's rows in another way than DataFusion; None where nothing does."""
+        if self.context.answers is not None:
+            return self.context.answers.answer(self.context, self, tree, frame, executor)
+        if executor == "dense":
+            raise UnsupportedError("this context has no array code")
+        return None
 
     def _explain(self, tree: Tree, executor: Executor) -> str:
         """The plan that EXPLAIN asks for, drawn by us; "" where it asks for a run, another format, or nothing."""
@@ -159,7 +167,8 @@ class Prepared:
             return ""
         inner = asked["statement"]
         frame = self.context.plan(to_sql(inner), tree)
-        who = self.context.told(inner, frame, executor) if executor != "relational" and "Query" in inner else ""
+        answers = self.context.answers if executor != "relational" and "Query" in inner else None
+        who = "" if answers is None else answers.who_runs(self.context, inner, frame, executor)
         try:
             return "\n".join(([who] if who else []) + [plans.explain(frame, self.context)])
         except Exception:  # it has no physical plan; the engine's EXPLAIN has the logical one, and says why

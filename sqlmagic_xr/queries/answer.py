@@ -64,7 +64,7 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
     return later
 
 
-def told(context: Context, tree: Tree, frame: Frame, executor: Executor) -> str:
+def who_runs(context: Context, tree: Tree, frame: Frame, executor: Executor) -> str:
     """A line for EXPLAIN: who runs a query, and why; "" where it is worth no closer look and nobody has asked."""
     saved = ""
     try:
