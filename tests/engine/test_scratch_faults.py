@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import sqlmagic_xr.engine
+import sqlmagic_xr
 from sqlmagic_xr.storage.draft import Draft
 from tests.engine.conftest import Db
 
-ENGINE = str(Path(sqlmagic_xr.engine.__file__).parent)
+PACKAGE = Path(sqlmagic_xr.__file__).parent
+FOLDERS = {PACKAGE / "storage", PACKAGE / "statements"}
 ROOMS = {"store", "scratch", "transaction", "chunk", "draft", "keys", "constraints", "rows", "change", "schema",
          "pruning"}  # fmt: skip
 
@@ -51,7 +52,7 @@ class Injector:
 
     def _call(self, frame: FrameType, event: str, _: Any) -> Any:
         path = Path(frame.f_code.co_filename)
-        return self._line if str(path.parent) == ENGINE and path.stem in ROOMS else None
+        return self._line if path.parent in FOLDERS and path.stem in ROOMS else None
 
     def _line(self, frame: FrameType, event: str, _: Any) -> Any:
         place = (id(frame), frame.f_lineno)

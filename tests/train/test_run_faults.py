@@ -20,8 +20,9 @@ from sqlmagic_xr.train.events import Ended, Stepped
 
 ROOT = Path(sqlmagic_xr.__file__).parent
 ROOMS = {
-    *(ROOT / "train" / f"{name}.py" for name in ("loop", "course", "holdings", "undo", "run", "inspection", "write")),
-    *(ROOT / "engine" / f"{name}.py" for name in ("store", "scratch", "transaction")),
+    *(ROOT / "train" / f"{name}.py" for name in ("loop", "course", "holdings", "undo", "run", "inspection")),
+    ROOT / "train" / "steps" / "write.py",
+    *(ROOT / "storage" / f"{name}.py" for name in ("store", "scratch", "transaction")),
 }
 STEP = "INSERT INTO p SELECT :next_step, a + 1 FROM p WHERE step = :step"
 CURVE = "; SELECT step, a AS loss FROM p"
