@@ -16,6 +16,7 @@ from datafusion import SessionContext
 
 from ...sql.syntax import Tree, to_sql
 from . import (
+    decimals,
     exists_columns,
     extremes,
     integers,
@@ -66,6 +67,7 @@ WORKAROUNDS = (
     Workaround(windows.SIGNS, lambda tree, tables: windows.slid(tree)),
     Workaround(extremes.SIGNS, extremes.unbounded),
     Workaround(integers.SIGNS, integers.widened),
+    Workaround(decimals.SIGNS, decimals.lengthened),
     Workaround(zeros.SIGNS, zeros.signless),
 )
 """In their order: subqueries are written anew before what stands in them is looked at, types are asked for last."""

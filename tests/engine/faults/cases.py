@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 
 import pyarrow as pa
 
@@ -26,6 +27,13 @@ TABLES = {
             "i": pa.array([1, 2, None], pa.int64()),
             "f": pa.array([-0.0, 0.0, 2.0], pa.float64()),
             "g": pa.array([1, 1, 2], pa.int64()),
+        }
+    ),
+    "dec": pa.table(
+        {
+            "g": pa.array([1, 1, 1, 1, 2, 2], pa.int64()),
+            "x": pa.array([Decimal("85" + "0" * 36)] * 4 + [Decimal(7), None], pa.decimal128(38, 0)),
+            "y": pa.array([Decimal("15" + "0" * 28)] * 4 + [Decimal("2.5"), None], pa.decimal128(34, 2)),
         }
     ),
     "tt": pa.table({"t": pa.array(["2020-01-01", "1999-05-05"]).cast(pa.timestamp("ns"))}),
@@ -208,6 +216,15 @@ FAULTS = [
             ],
             "SELECT w + w FROM t WHERE i = 1": [(4_294_967_294,)],
             "SELECT row_number() OVER (ORDER BY i) - rank() OVER (ORDER BY i DESC) AS x FROM r": [(-2,), (0,), (2,)],
+        },
+    ),
+    Fault(
+        "long-decimals",
+        {
+            "SELECT avg(x) FROM dec WHERE g = 1": [(8.5e37,)],
+            "SELECT g, avg(x) AS x FROM dec GROUP BY g": [(1, 8.5e37), (2, 7)],
+            "SELECT avg(x) OVER (PARTITION BY g) AS x FROM dec WHERE g = 1": [(8.5e37,)] * 4,
+            "SELECT avg(DISTINCT x) AS x FROM dec HAVING avg(x) > 1": [((8.5e37 + 7) / 2,)],
         },
     ),
 ]  # fmt: skip

@@ -135,6 +135,15 @@ def test_a_step_of_a_training_reads_the_same():
         assert ctx.sql("SELECT a FROM p WHERE step > 0").to_pydict()["a"] == [130_000] * 3, executor
 
 
+@pytest.mark.parametrize("query", ["SELECT sum(x) FROM dec", "SELECT g, sum(x) FROM dec GROUP BY g",
+                                   "SELECT sum(x) OVER (ORDER BY g) FROM dec"])  # fmt: skip
+def test_a_sum_of_decimals_does_not_wrap(ctx, query):
+    raw = register(SessionContext()).sql(query).to_arrow_table().columns[-1].to_pylist()
+    assert max(raw, key=abs) != 34 * 10**37  # the engine: another number, without a word
+    with pytest.raises(Exception, match=r"[Oo]verflow"):
+        ctx.sql(query).to_arrow_table()
+
+
 HELD = {  # condition -> a row that it holds for, and one that it does not
     "s * s > 0": ("s", 300, 0),
     "s * s = 90000": ("s", 300, 200),

@@ -1,0 +1,68 @@
+"""Sums of long decimals wrap around at 128 bits, and their mean ends the query: both are calculated in 256."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from ...relation.layers import Scope
+from ...sql.expression import Call, Cast, Expression, Opaque, from_tree
+from ...sql.syntax import Tree
+from .layers import Rules, rewritten
+from .pieces import arguments, filled, function_name, with_arguments
+from .types import Tables, kind_of
+
+SIGNS = r"\b(sum|avg|mean)\s*\("
+
+_SHORT = 28  # digits; of so few the engine makes 38, which ten thousand million rows do not fill
+_LONGEST = 38
+_MORE = 4  # digits behind the point that a mean has more than what it is the mean of
+
+
+def lengthened(tree: Tree, tables: Tables) -> Tree:
+    """The tree with sums and means of long decimals that neither wrap around nor fail.
+
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> from .tables import Given
+    >>> tables = Given({"d": {"x": pa.decimal128(30, 1), "s": pa.decimal128(9, 1)}})
+    >>> to_sql(lengthened(parse_one("SELECT sum(x) AS a, sum(s) AS b FROM d").tree, tables))
+    'SELECT CAST(sum(CAST(x AS DECIMAL(76,1))) AS DECIMAL(38,1)) AS a, sum(s) AS b FROM d'
+    """
+
+    def change(node: dict[str, Any], scope: Scope) -> Tree | None:
+        name = function_name(node)
+        if name not in ("sum", "avg", "mean") or len(args := arguments(node)) != 1:
+            return None
+        kind = _decimal(from_tree(args[0]), scope, tables)
+        if kind is None or kind.precision <= _SHORT:
+            return None
+        wide = with_arguments(node, [filled(f"CAST(X AS DECIMAL(76,{kind.scale}))", X=args[0])])
+        if name == "sum":
+            return filled(f"CAST(X AS DECIMAL({_LONGEST},{kind.scale}))", X=wide)
+        if kind.precision + _MORE > _LONGEST:
+            return wide  # what the engine calls it has no room for its digits
+        return filled(f"CAST(X AS DECIMAL({kind.precision + _MORE},{kind.scale + _MORE}))", X=wide)
+
+    return rewritten(tree, tables, Rules(change))
+
+
+def _decimal(expression: Expression, scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
+    """The type of a decimal expression as the engine makes it; None of any other, or where it is not known."""
+    match expression:
+        case Cast(_, type=Opaque(tree)) if isinstance(tree, dict) and next(iter(tree)) in ("Decimal", "Numeric"):
+            detail = next(iter(tree.values()))
+            digits = detail.get("PrecisionAndScale") if isinstance(detail, dict) else None
+            return pa.decimal128(*map(int, digits)) if digits and int(digits[0]) <= _LONGEST else None
+        case Call(("+" | "-" | "*") as name, (left, right)):
+            a, b = _decimal(left, scope, tables), _decimal(right, scope, tables)
+            if a is None or b is None:
+                return None
+            if name == "*":
+                return pa.decimal128(min(a.precision + b.precision + 1, _LONGEST), min(a.scale + b.scale, _LONGEST))
+            whole = max(a.precision - a.scale, b.precision - b.scale)
+            scale = max(a.scale, b.scale)
+            return pa.decimal128(min(whole + scale + 1, _LONGEST), scale)
+    kind = kind_of(expression, scope, tables)
+    return kind if kind is not None and pt.is_decimal128(kind) else None
