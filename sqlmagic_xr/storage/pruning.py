@@ -135,13 +135,15 @@ def _restricted(select: Any, versions: Mapping[str, Version]) -> Iterator[tuple[
 
 
 def _conjuncts(tree: Tree) -> Iterator[Tree]:
-    if "Nested" in tree:
-        yield from _conjuncts(tree["Nested"])
-    elif "BinaryOp" in tree and tree["BinaryOp"]["op"] == "And":
-        yield from _conjuncts(tree["BinaryOp"]["left"])
-        yield from _conjuncts(tree["BinaryOp"]["right"])
-    else:
-        yield tree
+    todo = [tree]
+    while todo:
+        tree = todo.pop()
+        if "Nested" in tree:
+            todo.append(tree["Nested"])
+        elif "BinaryOp" in tree and tree["BinaryOp"]["op"] == "And":
+            todo += [tree["BinaryOp"]["right"], tree["BinaryOp"]["left"]]
+        else:
+            yield tree
 
 
 def _comparison(term: Tree) -> tuple[Tree, Range] | None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from ...errors import SqlError
 from ...relation.layers import Environment, Query, Scope
-from ...sql.syntax import Tree, identifier, walk
+from ...sql.syntax import Tree, walk
 from .layers import Rules, walked
+from .pieces import path_of
 from .types import Tables
 
 
@@ -24,7 +25,7 @@ def is_correlated(query: Tree, tables: Tables) -> bool:
     found: list[Tree] = []
 
     def look(node: dict[str, Any], scope: Scope) -> Tree | None:
-        path = _path(node)
+        path = path_of(node)
         if path and id(node) not in names:
             try:
                 scope.resolve(path)
@@ -34,9 +35,3 @@ def is_correlated(query: Tree, tables: Tables) -> bool:
 
     walked(query, Query(query, Environment(tables)), Rules(look))
     return bool(found)
-
-
-def _path(node: dict[str, Any]) -> tuple[str, ...]:
-    if "CompoundIdentifier" in node:
-        return tuple(identifier(part) for part in node["CompoundIdentifier"])
-    return (identifier(node["Identifier"]),) if isinstance(node.get("Identifier"), dict) else ()

@@ -6,11 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from ...errors import SqlError
 from ...relation.layers import NO_GROUP, Scope
 from ...sql.expression import from_tree
-from ...sql.syntax import Tree, replace
+from ...sql.syntax import Tree, replace, walk
 from .layers import Rules, rewritten
-from .pieces import arguments, filled, function_name, with_arguments, with_function
+from .pieces import arguments, filled, function_name, path_of, with_arguments, with_function
 from .types import Tables, kind_of
 
 SIGNS = r"\b(min|max)\s*\("
@@ -31,12 +32,26 @@ min(g) AS b FROM d GROUP BY g
     """
 
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
-        if node["group_by"] == NO_GROUP:
+        if node["group_by"] == NO_GROUP and not _is_correlated(node, scope):
             return None
         parts = {key: _rewritten(node[key], scope, tables) for key in ("projection", "having")}
         return {**node, **parts} if any(parts[key] is not node[key] for key in parts) else None
 
     return rewritten(tree, tables, Rules(lambda node, scope: None, change))
+
+
+def _is_correlated(select: Tree, scope: Scope) -> bool:
+    """Whether a SELECT names a column of the row around it: the engine then groups by what that is compared with."""
+    if scope.outer is None:
+        return False
+    for node in walk(select):
+        path = path_of(node)
+        try:
+            if path and not scope.owns(scope.resolve(path)[0]):
+                return True
+        except SqlError:  # the name of something else, or a column of a query inside
+            continue
+    return False
 
 
 def _rewritten(part: Tree, scope: Scope, tables: Tables) -> Tree:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.types as pt
 
 from ...relation.layers import Scope
@@ -15,6 +16,7 @@ from .types import Tables, kind_of, widest
 
 SIGNS = r"[\w)\"]\s*\*\s*(?!FROM\b)[a-z_(\"]|[-+]\s*[a-z_(\"]|<<"
 
+_ARITHMETIC = ("Plus", "Minus", "Multiply", "Divide", "Modulo", "PGBitwiseShiftLeft")
 _WRAPPING = ("Plus", "Minus", "Multiply", "PGBitwiseShiftLeft")
 
 
@@ -29,29 +31,50 @@ def widened(tree: Tree, tables: Tables) -> Tree:
     'SELECT sum(CAST(s AS BIGINT) * s) AS a, s * n AS b, -CAST(s AS BIGINT) AS c FROM d'
     """
 
+    chains = _Chains(tables)
+
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
-        if "BinaryOp" in node and node["BinaryOp"]["op"] in _WRAPPING:
-            return _binary(node["BinaryOp"], scope, tables)
+        if "BinaryOp" in node and node["BinaryOp"]["op"] in _ARITHMETIC:
+            return chains.binary(node, scope)
         if "UnaryOp" in node and node["UnaryOp"]["op"] == "Minus" and number(node) is None:
             body = node["UnaryOp"]
-            if _wraps([body["expr"]], scope, tables):
+            if _wraps(kind_of(from_tree(body["expr"]), scope, tables)):
                 return {"UnaryOp": {**body, "expr": _wide(body["expr"])}}
         return None
 
     return rewritten(tree, tables, Rules(change))
 
 
-def _binary(body: Tree, scope: Scope, tables: Tables) -> Tree | None:
-    sides = [body["left"], body["right"]]
-    if any(number(side) is not None for side in sides) or not _wraps(sides, scope, tables):
-        return None
-    left, right = sides
-    both = pt.is_uint64(kind_of(from_tree(right), scope, tables))
-    return {"BinaryOp": {**body, "left": _wide(left), "right": _wide(right) if both else right}}
+class _Chains:
+    """Makes arithmetic BIGINT, from the inner operators to the outer, and keeps what kind of value each gives.
+
+    So the terms of a chain, which leans to the left, are looked at once.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        # by the id of a node, which is kept beside it, since the id of one that is gone may be another's
+        self._kinds: dict[int, tuple[Tree, pa.DataType | None]] = {}
+
+    def binary(self, node: dict[str, Any], scope: Scope) -> Tree | None:
+        body = node["BinaryOp"]
+        sides = [body["left"], body["right"]]
+        kinds = [self._kind(side, scope) for side in sides]
+        new, kind = None, widest(kinds)
+        if body["op"] in _WRAPPING and _wraps(kind) and all(number(side) is None for side in sides):
+            left, right = sides
+            wide = _wide(right) if kinds[1] is not None and pt.is_uint64(kinds[1]) else right
+            new, kind = {"BinaryOp": {**body, "left": _wide(left), "right": wide}}, pa.int64()
+        made = node if new is None else new
+        self._kinds[id(made)] = (made, kind)
+        return new
+
+    def _kind(self, side: Tree, scope: Scope) -> pa.DataType | None:
+        known = self._kinds.get(id(side))
+        return kind_of(from_tree(side), scope, self._tables) if known is None else known[1]
 
 
-def _wraps(sides: list[Tree], scope: Scope, tables: Tables) -> bool:
-    kind = widest([kind_of(from_tree(side), scope, tables) for side in sides])
+def _wraps(kind: pa.DataType | None) -> bool:
     return kind is not None and pt.is_integer(kind) and not pt.is_int64(kind)
 
 

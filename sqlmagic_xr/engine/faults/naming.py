@@ -55,6 +55,8 @@ def _inner(after: Any, before: Any, first: Callable[[int, list[Tree]], str] | No
     """Name what has changed in two trees of one shape; ``first`` knows the names of the outermost SELECT."""
     if after is before:
         return after
+    if isinstance(after, dict) and "BinaryOp" in after:
+        return _chain(after, before)
     if isinstance(after, (list, tuple)) and isinstance(before, (list, tuple)) and len(after) == len(before):
         return type(after)([_inner(a, b) for a, b in zip(after, before, strict=True)])
     if not (isinstance(after, dict) and isinstance(before, dict) and after.keys() == before.keys()):
@@ -66,6 +68,19 @@ def _inner(after: Any, before: Any, first: Callable[[int, list[Tree]], str] | No
     if isinstance(after.get("projection"), list) and len(after["projection"]) == len(before["projection"]):
         pairs = list(zip(after["projection"], before["projection"], strict=True))
         new["projection"] = [_item(a, b, i, before["projection"], first) for i, (a, b) in enumerate(pairs)]
+    return new
+
+
+def _chain(after: Tree, before: Tree) -> Tree:
+    """The same for a chain of operators, which leans to the left and may be thousands long."""
+    links = []
+    while after is not before and isinstance(after, dict) and "BinaryOp" in after and "BinaryOp" in before:
+        links.append((after, before["BinaryOp"]))
+        after, before = after["BinaryOp"]["left"], before["BinaryOp"]["left"]
+    new = after if isinstance(after, dict) and "BinaryOp" in after else _inner(after, before)
+    for link, old in reversed(links):
+        body = link["BinaryOp"]
+        new = {**link, "BinaryOp": {**body, "left": new, "right": _inner(body["right"], old["right"])}}
     return new
 
 

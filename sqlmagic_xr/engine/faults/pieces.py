@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from ...sql.syntax import NOWHERE, Tree, parse_one, replace, transform
+from ...sql.syntax import NOWHERE, Tree, identifier, parse_one, replace, transform
 
 _ATOMS = ("Identifier", "CompoundIdentifier", "Value", "Function", "Nested", "Subquery", "Cast", "Case")
 
@@ -76,6 +76,13 @@ def with_arguments(node: Tree, args: list[Tree]) -> Tree:
 def with_function(node: Tree, name: str) -> Tree:
     """The same call of another function."""
     return {"Function": {**node["Function"], "name": _template(f"{name}()")["Function"]["name"]}}
+
+
+def path_of(node: Tree) -> tuple[str, ...]:
+    """The parts of a column's name; () of anything else."""
+    if "CompoundIdentifier" in node:
+        return tuple(identifier(part) for part in node["CompoundIdentifier"])
+    return (identifier(node["Identifier"]),) if isinstance(node.get("Identifier"), dict) else ()
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ import pyarrow.types as pt
 
 from ...errors import SqlError
 from ...relation.layers import Catalog, Query, Scope
-from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque
+from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, from_tree
 from ...sql.syntax import Tree
 
 
@@ -60,8 +60,8 @@ def has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> b
             return found is None or any(has_negative_zero(e, s, tables) for e, s in found)
         case Literal(value):
             return isinstance(value, float) and value == 0.0 and str(value).startswith("-")
-        case Call("+", (left, right)):
-            return has_negative_zero(left, scope, tables) and has_negative_zero(right, scope, tables)
+        case Call("+", (_, _)):  # only where all of its terms may be
+            return all(has_negative_zero(term, scope, tables) for term in operands(expression, frozenset("+")))
         case Call(("exp" | "abs" | "cos" | "pi" | "random" | "min" | "max") as name, args):
             return name in ("min", "max") and any(has_negative_zero(a, scope, tables) for a in args)
         case Cast(value):
@@ -86,12 +86,33 @@ def _column(column: Column, scope: Scope, tables: Tables, ask: Ask) -> pa.DataTy
 
 
 def _branches(query: Query | None, name: str) -> list[tuple[Expression, Scope]] | None:
-    """What each branch of a query computes for a column; only the first of a recursive one, which names itself."""
-    if query is None or query.branches is None:
+    """What each SELECT and each row of VALUES in a query gives for a column, with the scope that it is read in."""
+    if query is None or query.names is None or name not in query.names:
         return None
-    branches = query.branches[:1] if query.recursive is not None else query.branches
-    found = [(query.output(branch, name), branch) for branch in branches]
-    return None if any(e is None for e, _ in found) else [(e, s) for e, s in found if e is not None]
+    place = query.names.index(name)
+    found: list[tuple[Expression, Scope]] = []
+    todo = [(query, query.tree["body"])]
+    while todo:
+        query, body = todo.pop()
+        ((kind, node),) = body.items()
+        if kind == "Select":
+            scope = query.scope(node)
+            if scope.outputs is None or place >= len(scope.outputs):
+                return None
+            found.append((scope.outputs[place].expression, scope))
+        elif kind == "Query":
+            inner = query.nested(node)
+            todo.append((inner, inner.tree["body"]))
+        elif kind == "SetOperation" and not node["set_quantifier"].endswith("ByName"):
+            # Only the first branch of a recursive query: the others name itself.
+            sides = (node["left"],) if query.recursive is not None else (node["right"], node["left"])
+            todo += [(query, side) for side in sides]
+        elif kind == "Values":
+            scope = Scope((), query.environment, query.outer)
+            found += [(from_tree(row[place]), scope) for row in node["rows"]]
+        else:
+            return None
+    return found
 
 
 _LITERALS = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_(), type(None): pa.null()}
@@ -115,10 +136,21 @@ _FIXED = {
 }  # fmt: skip
 
 
+def operands(expression: Expression, names: frozenset[str]) -> list[Expression]:
+    """The operands of a chain of operators, which leans to the left and may be thousands long."""
+    found: list[Expression] = []
+    while isinstance(expression, Call) and expression.name in names and len(expression.args) == 2:
+        found.append(expression.args[1])
+        expression = expression.args[0]
+    return [*(expression.args if isinstance(expression, Call) and expression.name in names else [expression]), *found]
+
+
 def _call(call: Call, scope: Scope, tables: Tables) -> pa.DataType | None:
     if call.name in _FIXED:
         return _FIXED[call.name]
-    if call.name in _ARITHMETIC or call.name in _SAME:
+    if call.name in _ARITHMETIC:
+        return widest([kind_of(term, scope, tables) for term in operands(call, _ARITHMETIC)])
+    if call.name in _SAME:
         args = call.args[:1] if call.name in ("lag", "lead", "nth_value", "round", "trunc") else call.args
         return widest([kind_of(a, scope, tables) for a in args])
     if call.name in _REAL:

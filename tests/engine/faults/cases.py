@@ -157,6 +157,10 @@ FAULTS = [
             "SELECT i, min(inf), max(inf) FROM t GROUP BY i": [
                 (1, INF, INF), (2, -INF, -INF), (3, 2, 2), (None, None, None),
             ],
+            "SELECT min(x) FROM (VALUES (1, 1e400), (1, NULL)) AS v(g, x) GROUP BY g": [(INF,)],
+            "SELECT max(x) FROM (SELECT i AS g, inf AS x FROM t UNION SELECT 9, 2) WHERE g = 2 GROUP BY g": [(-INF,)],
+            "SELECT min(x) FROM (SELECT i AS g, inf AS x FROM t EXCEPT SELECT 9, 2) WHERE g = 1 GROUP BY g": [(INF,)],
+            "SELECT (SELECT min(inf) FROM t WHERE t.i = r.i) FROM r WHERE i = 1": [(INF,)],
         },
     ),
     Fault(
@@ -211,6 +215,8 @@ FAULTS = [
         "narrow-integers",
         {
             "SELECT sum(s * s) FROM t": [(220_000,)],
+            "SELECT a * a FROM (VALUES (CAST(300 AS SMALLINT)), (NULL)) AS v(a)": [(90_000,), (None,)],
+            "SELECT a * a FROM (SELECT s AS a FROM t INTERSECT SELECT s FROM t WHERE i = 1)": [(90_000,)],
             "SELECT b * b, b + b, u - u - u, -b FROM t WHERE i <= 2": [
                 (10_000, 200, -200, -100), (16_384, -256, -250, 128),
             ],
