@@ -35,6 +35,7 @@ LIBRARIES = {
     "sqloxide": {"sql"},
     "duckdb": {"storage"},
     "zarr": {"storage"},
+    "netCDF4": {"storage"},
     "icechunk": {"storage"},
     "ipywidgets": {"display"},
     "matplotlib": {"display"},

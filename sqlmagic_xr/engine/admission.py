@@ -5,6 +5,7 @@ from __future__ import annotations
 from datafusion import DataFrame, SessionContext
 
 from ..errors import SqlError, UnsupportedError
+from ..sql.copying import copy_of
 from ..sql.lexer import TokenKind
 from ..sql.syntax import Statement
 
@@ -36,6 +37,8 @@ def refuse_unread(statement: Statement) -> None:
 
     DataFusion's DML loses rows, also behind EXPLAIN.
     """
+    if copy_of(statement) is not None:
+        return
     error = statement.parsed[1]
     if error is None:
         return

@@ -15,6 +15,7 @@ from ..autodiff.rewrite import rewrite
 from ..autodiff.rules import CALLS, RULES
 from ..autodiff.rules import register as with_rule
 from ..errors import SqlError, UnsupportedError
+from ..sql.copying import copy_of, explained_copy
 from ..sql.parameters import has_parameters, parameters_of, values_of
 from ..sql.syntax import (
     Statement,
@@ -36,6 +37,7 @@ from .admission import framed, refuse_unread
 from .alterations import CountedContext
 from .answers import Answers
 from .catalog import Catalog
+from .copying import PreparedCopy
 from .datasets import register
 from .faults import Mending, suspicious
 from .faults.binding import rebound
@@ -214,12 +216,20 @@ class Context(CountedContext):
         Raises:
             SqlError: with the statement's place in its script.
         """
+        statement = explained_copy(statement) or statement
         refuse_unread(statement)
+        copy = copy_of(statement)
+        if copy is not None:
+            return PreparedCopy(self, statement, None, copy, self._read(copy.query, copy.tree))
         if statement.parsed[0] is None:
             return Prepared(self, statement, None)
+        return self._read(statement, statement.tree, put)
+
+    def _read(self, statement: Statement, tree: Tree, put: Callable[[Tree], Tree] = lambda tree: tree) -> Prepared:
+        """A statement that the parser can read, differentiated."""
         try:
             changing = _may_change(statement.text)
-            tree = rebound(statement.tree, statement.text)
+            tree = rebound(tree, statement.text)
             tree = put(name_columns(tree, _will_change) if changing else tree)
             self.variables.follow(self.reads(tree))
             tree = rewrite(tree, self.tables, rules=self.rules) if changing else tree

@@ -22,6 +22,7 @@ from .calendars import counted, with_times
 from .grid import grid, refuse_names
 from .markup import html, shown_rows
 from .provenance import origin
+from .streaming import kept_chunks
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,15 +39,17 @@ class Frame(XarrayDataFrame):
         asked: the query whose rows these are, where they have been calculated by another way; its plan tells what it
             reads.
         fail: is called when the query fails while it runs, and aborts the transaction that it belongs to.
+        sparing: whether what is streamed is read one chunk of a dataset after another, and never all at once.
     """
 
     def __init__(
         self, inner: Any, templates: Mapping[str, xr.Dataset] | None = None, asked: XarrayDataFrame | None = None,
-        fail: Callable[[], None] | None = None,
+        fail: Callable[[], None] | None = None, sparing: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(inner, templates=dict(templates or {}))
         object.__setattr__(self, "_asked", asked)
         object.__setattr__(self, "_fail", fail)
+        object.__setattr__(self, "_sparing", sparing)
 
     def __getattr__(self, name: str) -> Any:
         """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""
@@ -59,8 +62,28 @@ class Frame(XarrayDataFrame):
     def __iter__(self) -> Iterator[Any]:
         return self._guarded(self._inner)
 
+    @property
+    def templates(self) -> Mapping[str, xr.Dataset]:
+        """The datasets that are registered, by their tables' names."""
+        found: Mapping[str, xr.Dataset] = self._templates
+        return found
+
+    def chunk_sizes(self) -> dict[Any, int]:
+        """The sizes of the chunks in which the dataset that the query reads is kept; {} where it reads several."""
+        asked = self if self._asked is None else self._asked
+        read = {name for name in plans.tables_read(plans.logical(asked)) if name in self.templates}
+        return kept_chunks(self.templates[read.pop()]) if len(read) == 1 else {}
+
     def _derived(self, inner: Any) -> Frame:
-        return Frame(inner, self._templates, fail=self._fail)
+        return Frame(inner, self._templates, fail=self._fail, sparing=self._sparing)
+
+    def execute_stream(self) -> Any:
+        """The rows as they come; see DataFusion."""
+        with self._failing():
+            if not self._sparing:
+                return self._inner.execute_stream()
+            streams = self._inner.execute_stream_partitioned()
+        return self._guarded(batch for stream in streams for batch in stream)
 
     def _deriving(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
@@ -146,7 +169,7 @@ class Frame(XarrayDataFrame):
 
     def to_dataset(
         self, dims: Sequence[str] | None = None, template: xr.Dataset | str | None = None, *,
-        rows: pa.Table | None = None, **options: Any,
+        rows: pa.Table | None = None, sparing: bool = False, **options: Any,
     ) -> xr.Dataset:  # fmt: skip
         """The rows as an ``xr.Dataset``, coordinates and attributes restored.
 
@@ -159,6 +182,7 @@ class Frame(XarrayDataFrame):
                 they are among the columns.
             template: the dataset whose attributes to take, or its table's name.
             rows: the rows, where they are known already.
+            sparing: whether a dataset that does not fit into memory is read one chunk after another.
             options: ``sparsity``, ``fill_value`` and ``chunks``, as for xarray-sql's ``to_dataset``.
 
         What no row tells is missing, and ``isnull()`` finds it: NaN in numbers (whole ones become floats), NaT in
@@ -170,11 +194,12 @@ class Frame(XarrayDataFrame):
         """
         asked = self if self._asked is None else self._asked
         plan = plans.logical(asked)
-        known: Mapping[str, xr.Dataset] = self._templates
+        known = self.templates
         read = {name: known[name] for name in plans.tables_read(plan) if name in known}
         # xarray-sql would take the only dataset that is registered, read or not, and none where there are two.
         templates = {name: counted(d) for name, d in (read if template is None else known).items()}
-        way = _Way(XarrayDataFrame(self, templates=templates), dims, template, **options)
+        source = Frame(self._inner, self._templates, fail=self._fail, sparing=True) if sparing else self
+        way = _Way(XarrayDataFrame(source, templates=templates), dims, template, **options)
         found = way.lazily(read) if rows is None and self._asked is None else None
         if found is None:
             with self._failing():

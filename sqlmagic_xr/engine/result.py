@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from ..errors import SqlError, UsageError
 from ..sql.syntax import Statement, Tree, to_sql
+from ..storage.beside import beside, place_of
 from ..storage.fetch import fetch, head, planned, reader, stream
+from ..storage.gridfile import Form, library, write
 from . import plans
 from .interrupt import interruptible
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 Answer = Callable[[], "pa.Table | None"]
 """Gives the rows of a query by another way than its frame; None where that is not to be had after all."""
+
+
+NAMING = "--dims a,b or to_dataset(dims=[...])"
+"""How dimensions are named, for a hint."""
 
 
 @dataclass(frozen=True)
@@ -233,8 +239,57 @@ class Result:
         if not re.search(r"\bdim(s|ension)?\b", what):
             return None
         names = ", ".join(self.columns)
-        hint = f"Name the columns that are dimensions, --dims a,b or to_dataset(dims=[...]), out of: {names}"
+        hint = f"Name the columns that are dimensions, {NAMING}, out of: {names}"
         return UsageError(re.split(r"[.:] | \(", what)[0], hint=hint)
+
+    def to_zarr(
+        self, path: str | Path, dims: Sequence[str] | None = None, *, overwrite: bool = False, **options: Any
+    ) -> None:
+        """Write the rows to a Zarr store as :meth:`to_dataset` gives them, whole or not at all.
+
+        A query that only selects and filters cells of one dataset is read and written a block at a time; any other
+        is in memory meanwhile.
+
+        Args:
+            path: the folder.
+            dims, options: as for :meth:`.frame.Frame.to_dataset`; ``chunks`` apart.
+            overwrite: whether to replace a store that is there.
+
+        Raises:
+            ImportError: zarr is not installed.
+            StorageError: it is there already, or cannot be written.
+            UnsupportedError: values that it has no type for.
+            UsageError: the dims cannot be inferred, or do not name the rows.
+        """
+        self.write(path, "zarr", dims, overwrite=overwrite, **options)
+
+    def to_netcdf(
+        self, path: str | Path, dims: Sequence[str] | None = None, *, overwrite: bool = False, **options: Any
+    ) -> None:
+        """Write the rows to a netCDF file; see :meth:`to_zarr`.
+
+        Raises:
+            ImportError: netCDF4 is not installed.
+        """
+        self.write(path, "netcdf", dims, overwrite=overwrite, **options)
+
+    def write(
+        self, path: str | Path, form: Form, dims: Sequence[str] | None = None, *, overwrite: bool = False,
+        **options: Any,
+    ) -> dict[str, int]:  # fmt: skip
+        """Write the rows as a dataset in one of the forms; see :meth:`to_zarr`.
+
+        Returns:
+            The sizes of the dimensions.
+        """
+        library(form)
+        place = place_of(path)
+        with beside(place, overwrite=overwrite) as part:
+            dataset = self.to_dataset(dims, chunks=None, sparing=True, **options)
+            chunks = self.frame.chunk_sizes() if self.frame is not None else {}
+            with self._explained():
+                interruptible(lambda: write(dataset, part, form, place.name, chunks), self.frame)
+        return {str(dim): size for dim, size in dataset.sizes.items()}
 
     def to_parquet(self, path: str | Path) -> None:
         """Write all rows to one Parquet file, a batch at a time."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import xarray as xr
 from datafusion.catalog import Table
 from xarray_sql._native import LazyArrowStreamTable
 from xarray_sql.df import _block_metadata, _block_slices_from_resolved, resolve_chunks
@@ -67,9 +68,17 @@ def streamed(table: GridTable) -> Any:
     return Table(LazyArrowStreamTable(pairs, table.schema))._inner
 
 
+def kept_chunks(dataset: xr.Dataset) -> dict[Any, int]:
+    """The size of a chunk along each dimension, as a dataset has them in memory or on disk."""
+    return {dim: sizes[0] for dim, sizes in _sizes(dataset, None).items() if sizes}
+
+
 def _resolved(table: GridTable, chunks: Any) -> dict[Any, tuple[int, ...]]:
     """The sizes of the chunks along each dimension."""
-    dataset = table.dataset
+    return _sizes(table.dataset, chunks)
+
+
+def _sizes(dataset: xr.Dataset, chunks: Any) -> dict[Any, tuple[int, ...]]:
     try:
         return dict(resolve_chunks(dataset, chunks))
     except ValueError:  # variables with chunks of their own

@@ -337,6 +337,7 @@ def test_style(notebook):
      "SELECT 1 AS a INTO z UNION ALL SELECT 2", "WITH q AS (SELECT 1 AS a) SELECT * INTO z FROM q",
      "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.parquet'", "EXPLAIN ANALYZE VERBOSE COPY params TO 'x.csv' STORED AS CSV",
      "EXPLAIN (ANALYZE) COPY (SELECT 1) TO 'x.csv'", "COPY params TO 'x.csv' STORED AS CSV", "BEGIN",
+     "COPY params TO 'x.zarr' STORED AS ZARR OPTIONS ('dims' 'step')", "EXPLAIN ANALYZE COPY params TO 'x.nc'",
      "PREPARE p AS SELECT 1", "EXPLAIN ANALYZE SELECT 1 AS a INTO z"],
 )  # fmt: skip
 def test_read_only_refuses_effects_before_anything_runs(notebook, tmp_path, statement):
@@ -348,7 +349,8 @@ def test_read_only_refuses_effects_before_anything_runs(notebook, tmp_path, stat
     assert get_context().scratch("params").version == 1
     assert not list(tmp_path.iterdir())
     assert notebook("%%xsql\nSELECT 1; EXPLAIN SELECT 1; SHOW TABLES; DESCRIBE params").data
-    notebook("%%xsql\nEXPLAIN COPY params TO 'x.csv'; EXPLAIN ANALYZE SELECT 1; EXPLAIN DELETE FROM params; VALUES (1)")
+    notebook("%%xsql\nEXPLAIN COPY params TO 'x.csv'; EXPLAIN COPY params TO 'x.zarr'")
+    notebook("%%xsql\nEXPLAIN ANALYZE SELECT 1; EXPLAIN DELETE FROM params; VALUES (1)")
     assert not list(tmp_path.iterdir())
 
 
