@@ -192,6 +192,10 @@ class Frame(XarrayDataFrame):
         Raises:
             ValueError: the dims cannot be inferred, or do not name the rows.
         """
+        if unknown := sorted(options.keys() - set(_OPTIONS)):
+            raise UsageError(
+                f"a dataset is made without an option `{unknown[0]}`", hint=f"There are {', '.join(_OPTIONS)}."
+            )
         asked = self if self._asked is None else self._asked
         plan = plans.logical(asked)
         known = self.templates
@@ -209,6 +213,9 @@ class Frame(XarrayDataFrame):
             _agree(found, read.values())
         found = with_times(found, read.values())
         return _arranged(found, read.values(), _sort_of(plan))
+
+
+_OPTIONS = ("sparsity", "fill_value", "chunks")
 
 
 class _Way:
@@ -293,4 +300,4 @@ def _positions(values: pd.Index, sources: Sequence[pd.Index]) -> Any:
         places = sources[0].get_indexer(values)
         if (places >= 0).all():
             return np.argsort(places, kind="stable")
-    return np.asarray(values.argsort())
+    return np.asarray(values.sort_values(return_indexer=True)[1])  # NULL comes last

@@ -182,3 +182,16 @@ def test_decimals_stay_exact(context):
     found = context.sql("SELECT a, b, CAST(n AS DECIMAL(9,2)) / 2 AS w FROM q").to_dataset(dims=["a", "b"])
     assert found.w.values[0, 0] == Decimal("2.5")
     assert found.w.isnull().sum() == 2
+
+
+def test_a_text_that_is_missing_is_the_last_label(context):
+    query = "SELECT * FROM (VALUES ('b', 1), (NULL, 2), ('a', 3)) AS v(site, n)"
+    found = context.script(query)[0].to_dataset(dims=["site"])
+    assert found.n.values.tolist() == [3, 1, 2]
+    assert found.site.values[:2].tolist() == ["a", "b"]
+    assert pd.isnull(found.site.values[2])
+
+
+def test_an_option_that_there_is_not_is_refused(context):
+    with pytest.raises(errors.UsageError, match="without an option `sparse`"):
+        context.script("SELECT 1 AS a")[0].to_dataset(dims=["a"], sparse=True)
