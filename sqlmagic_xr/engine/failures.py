@@ -86,18 +86,18 @@ def _known(tree: Tree, catalog: Names | None, functions: Sequence[str]) -> Known
 
 def _suspects(tree: Tree, suspect: Suspect) -> Iterator[dict[str, Any]]:
     """The nodes that ``suspect`` accepts: expressions and relations, not the names that stand for other things."""
-    if isinstance(tree, list):
-        for item in tree:
-            yield from _suspects(item, suspect)
-    if not isinstance(tree, dict):
-        return
-    for key, value in tree.items():
-        if key in _NAME_KEYS and _is_name(value):
-            continue
-        known = key in _EXPRESSIONS or key in RELATIONS
-        if known and suspect(key, value):
-            yield tree
-        yield from _suspects(value, suspect)
+    todo = [(tree, "")]
+    while todo:
+        node, key = todo.pop()
+        if isinstance(node, list):
+            todo += [(item, "") for item in reversed(node)]
+        elif isinstance(node, dict) and key:  # the part of it that its key names
+            value = node[key]
+            if (key in _EXPRESSIONS or key in RELATIONS) and suspect(key, value):
+                yield node
+            todo.append((value, ""))
+        elif isinstance(node, dict):
+            todo += [(node, key) for key in reversed(node) if key not in _NAME_KEYS or not _is_name(node[key])]
 
 
 def _is_name(value: Any) -> bool:

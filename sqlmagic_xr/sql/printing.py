@@ -15,20 +15,21 @@ from uuid import uuid4
 import sqloxide
 
 from .parsing import DIALECT, written_out
+from .stack import with_stack
 from .traversal import Tree, replace, transform
 
 
 def to_sql(tree: Tree) -> str:
     """The SQL text of a statement's tree."""
     tree = written_out(tree)
-    text = _restored(readable(tree))
+    text = _restored(tree)
     if not _QUOTES.intersection(text):  # nothing in it is quoted: the usual case of a training step
         return text
     quoted: dict[str, str] = {}
     hidden = replace(tree, lambda node: _hide_quotes(node, quoted))
     if not quoted:
         return text
-    text = _restored(readable(hidden))
+    text = _restored(hidden)
     for marker, literal in quoted.items():
         text = text.replace(marker, literal)
     return text
@@ -42,7 +43,17 @@ def expression_sql(tree: Tree) -> str:
 
 
 def _restored(tree: Tree) -> str:
-    return str(sqloxide.restore_ast([tree])[0])
+    parentheses = _Parentheses()
+    tree = transform(tree, parentheses.change)
+    if parentheses.links < _SHORT:
+        return str(sqloxide.restore_ast([tree])[0])
+    return with_stack(_STACK * parentheses.links, lambda: str(sqloxide.restore_ast([tree])[0]))
+
+
+# The parser's printer calls itself for each term of a chain: at some 600 UNIONs it would leave the stack that a process
+# begins with, and end it.
+_SHORT = 300
+_STACK = 64 * 1024  # bytes for each
 
 
 @cache
@@ -114,11 +125,6 @@ _FIELDS = frozenset({"CompoundFieldAccess", "CompoundIdentifier"})
 _ANYTHING = -1.0
 
 
-def readable(tree: Tree) -> Tree:
-    """A tree with parentheses around the operands that would be read otherwise without; itself where none are."""
-    return transform(tree, _Parentheses().change)
-
-
 class _Parentheses:
     """Puts parentheses around operands, from the inner ones to the outer.
 
@@ -130,12 +136,15 @@ class _Parentheses:
     def __init__(self) -> None:
         # by the id of a node, which is kept beside them, since the id of one that is gone may be another's
         self.edges: dict[int, tuple[Tree, float, float]] = {}
+        self.links = 0  # of chains
 
     def change(self, node: dict[str, Any]) -> Tree | None:
         """The node with parentheses where it needs them; None where it needs none."""
         if len(node) != 1:
             return None
         ((kind, body),) = node.items()
+        if kind in _LINKS:
+            self.links += 1
         read = _READ.get(kind)
         if read is None or not _REQUIRED.get(kind, _NOTHING).issubset(body if isinstance(body, dict) else ()):
             return None  # types and options have such names too
@@ -272,6 +281,7 @@ _READ = {
     **dict.fromkeys(_CLOSED, _Parentheses.closed), **dict.fromkeys(_LIKE, _Parentheses.like),
     **dict.fromkeys(_PRIMARY, _Parentheses.primary),
 }  # fmt: skip
+_LINKS = frozenset({"BinaryOp", "SetOperation"})
 _NOTHING: frozenset[str] = frozenset()
 _REQUIRED = {
     "UnaryOp": {"op", "expr"}, "BinaryOp": {"left", "op", "right"}, "Between": {"expr", "low", "high"},

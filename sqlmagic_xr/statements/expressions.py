@@ -53,8 +53,12 @@ def refuse_subqueries(expression: Tree, place: str) -> None:
 
 def outside_subqueries(tree: Tree) -> list[dict[str, Any]]:
     """Every dictionary of an expression, those inside a subquery left out."""
-    if isinstance(tree, (list, tuple)):
-        return [node for part in tree for node in outside_subqueries(part)]
-    if not isinstance(tree, dict) or "body" in tree:
-        return []
-    return [tree, *(node for value in tree.values() for node in outside_subqueries(value))]
+    found, todo = [], [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (list, tuple)):
+            todo += reversed(node)
+        elif isinstance(node, dict) and "body" not in node:
+            found.append(node)
+            todo += reversed(node.values())
+    return found

@@ -4,6 +4,9 @@ import time
 
 import pytest
 
+from sqlmagic_xr.errors import UnknownNameError
+from sqlmagic_xr.sql.printing import to_sql
+from sqlmagic_xr.sql.syntax import parse_one
 from tests.engine.conftest import Db
 
 TERMS = 1000
@@ -29,3 +32,25 @@ def test_the_types_of_a_chain_are_worked_out_once(db: Db) -> None:
     sql = db.run("SELECT " + " + ".join(["s"] * TERMS) + " AS y FROM t").sql
     assert time.perf_counter() - began < 20  # of the engine's own; it was minutes
     assert sql.count("s") >= TERMS
+
+
+@pytest.mark.parametrize("text", [" UNION ALL ".join(["SELECT 1 AS a"] * 3000), "SELECT " + " + ".join(["a"] * 8000)])
+def test_thousands_of_branches_and_terms_are_printed(text: str) -> None:
+    assert to_sql(parse_one(text).tree) == text
+
+
+def test_branches_with_a_parameter_run(db: Db) -> None:
+    branches = " UNION ALL ".join(["SELECT :p AS a"] * 300)
+    assert db.rows(f"SELECT sum(a) FROM ({branches})", {"p": 2}) == [(600,)]
+
+
+def test_an_update_and_a_constraint_have_long_chains(db: Db) -> None:
+    chain = " + ".join(["x"] * 400)
+    db.run(f"CREATE TABLE t (x DOUBLE CHECK ({chain} >= 0)); INSERT INTO t VALUES (1); UPDATE t SET x = {chain}")
+    assert db.rows("SELECT x FROM t") == [(400.0,)]
+
+
+def test_an_unknown_name_is_found_in_a_long_chain(db: Db) -> None:
+    db.run("CREATE TABLE t (x DOUBLE)")
+    with pytest.raises(UnknownNameError, match="there is no column nope"):
+        db.run("SELECT " + " + ".join(["x"] * 600) + " + nope FROM t")
