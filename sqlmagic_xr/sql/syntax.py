@@ -160,6 +160,8 @@ def split(script: str) -> list[Statement]:
     if nul >= 0:  # in the name of a column it would end the process, and it may become one
         raise ParseError("U+0000 cannot stand in SQL", text=script, span=span_at(script, nul, nul + 1),
                          hint="Write chr(0), or bind it as a parameter.")  # fmt: skip
+    if script.startswith("\ufeff"):  # a mark that some editors begin a text with
+        script = " " + script[1:]
     pieces: list[tuple[int, int, str]] = []
     start = end = -1
     title = ""

@@ -126,3 +126,9 @@ def test_the_tables_that_a_statement_names():
 )  # fmt: skip
 def test_what_can_change_something_is_known(text, effects):
     assert parse_one(text).has_effects is effects
+
+
+def test_a_byte_order_mark_before_a_script_is_no_part_of_it():
+    first, second = split("\ufeffSELECT 1; SELECT '\ufeff'")
+    assert (first.text, first.tree["Query"]["body"]["Select"]["projection"][0] is not None) == ("SELECT 1", True)
+    assert second.text == "SELECT '\ufeff'"
