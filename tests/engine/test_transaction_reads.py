@@ -89,3 +89,10 @@ def test_pipes_run_as_the_engine_runs_them(db):
     assert db.rows("SELECT * FROM t |> AS q |> SELECT q.a |> WHERE a > 1") == [(2,)]
     assert sorted(db.rows("SELECT a FROM t |> EXTEND a * :by AS b", {"by": 3})) == [(1, 3), (2, 6)]
     assert db.rows("SELECT * FROM t |> AGGREGATE sum(a) AS s") == [(3,)]
+
+
+def test_a_type_is_true_also_where_the_table_has_its_full_name(db):
+    db.run("CREATE TABLE told (a BIGINT)")
+    for schema in ("information_schema", "datafusion.information_schema"):
+        query = f"SELECT {schema}.tables.table_type FROM {schema}.tables WHERE tables.table_name = 'told'"
+        assert db.rows(query) == [("BASE TABLE",)]
