@@ -64,12 +64,28 @@ class Known:
 
 def explain(message: str, known: Known) -> Finding:
     """What an engine's message means."""
+    if _UNPLANNED.search(message):
+        hint = "Compare with = in its WHERE, or join with what it reads and aggregate."
+        what = "the engine cannot plan this subquery, which reads the row around it"
+        return Finding(UnsupportedError, what, hint, _is_correlated)
     text = core(message)
     for pattern, read in _RULES:
         if match := pattern.search(text):
             return read(match, known)
     kind = UnsupportedError if "not implemented" in message else ExecutionError
     return Finding(kind, _one_line(text))
+
+
+def _is_correlated(kind: str, node: Any) -> bool:
+    return kind in ("Subquery", "InSubquery", "Exists") or (kind == "Derived" and bool(node["lateral"]))
+
+
+_UNPLANNED = re.compile(
+    r"Optimizer rule '(scalar_subquery_to_join|decorrelate_\w+)' failed|null_aware anti join|__correlated_sq_"
+    r"|Physical plan does not support logical expression (ScalarSubquery|InSubquery|Exists|OuterRef)"
+    r"|No field named \"?\?table\?"
+)
+"""Names are resolved before; what is said of columns here is about names that the engine has made up."""
 
 
 def core(message: str) -> str:

@@ -29,6 +29,7 @@ _ONLY = {
     "datafusion.sql_parser.enable_ident_normalization": ("true", "Names fold to lower case here; quote them."),
     "datafusion.catalog.default_catalog": ("datafusion", "Write the catalog's name: other.schema.table."),
     "datafusion.catalog.default_schema": ("public", "Write the schema's name before the table: other.table."),
+    "datafusion.optimizer.enable_unions_to_filter": ("false", "It cannot plan a UNION over scratch tables and views."),
 }
 """Settings that only have the one value here: scratch tables and the reading of SQL go by it."""
 

@@ -223,8 +223,7 @@ def provider_of(version: Version) -> Any:
     """The whole of a version as a table of DataFusion's."""
     found = version.providers.get("whole")
     if found is None:
-        absent = sum(chunk.nbytes for chunk in version.chunks if not chunk.resident)
-        if absent > STREAMED:
+        if _is_streamed(version):
             found = _streamed(version)
         else:
             found = provider([c.batch for c in version.chunks], version.definition.schema)
@@ -234,6 +233,10 @@ def provider_of(version: Version) -> Any:
 
 STREAMED = 64 * 2**20
 """Bytes of rows that only a file has, from which on a query reads them a chunk at a time; fewer come whole."""
+
+
+def _is_streamed(version: Version) -> bool:
+    return sum(chunk.nbytes for chunk in version.chunks if not chunk.resident) > STREAMED
 
 
 def _streamed(version: Version) -> Any:
@@ -275,11 +278,13 @@ def with_key(version: Version) -> Any:
     """As :func:`provider_of`, of a table whose keys DataFusion is told, so that it knows what they determine.
 
     It takes a statement of DataFusion's to tell it (a millisecond), so that only what needs it is planned so. It is
-    still a view: behind it stands a table in a session of its own, which no statement of a user's reaches.
+    still a view: behind it stands a table in a session of its own, which no statement of a user's reaches. Of a table
+    that is read a chunk at a time it is not told, since that would read the whole of it.
     """
     found = version.providers.get("keyed")
     if found is None:
-        found = version.providers["keyed"] = _with_keys(version) if version.definition.key else provider_of(version)
+        told = version.definition.key and not _is_streamed(version)
+        found = version.providers["keyed"] = _with_keys(version) if told else provider_of(version)
     return found
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.errors import ConstraintError, StorageError, UnsupportedError
+from sqlmagic_xr.errors import ConstraintError, SqlError, StorageError, UnsupportedError
 from sqlmagic_xr.storage import chunk, keeper, schema
 from sqlmagic_xr.storage.described import described
 
@@ -230,6 +230,9 @@ def test_a_history_is_streamed_and_not_kept_in_memory(opened, monkeypatch):
     (rows,) = ctx.script("SELECT step FROM p")
     assert rows.to_arrow_table()["step"].to_pylist() == list(range(400_000))
     assert sum(chunk.resident for chunk in ctx.store.table("p").chunks) == 1  # that of a = 7.5
+    with pytest.raises(SqlError, match="GROUP BY"):  # to tell the engine of the key would be to read all of it
+        ctx.script("SELECT step, a, COUNT(*) FROM p GROUP BY step")
+    assert sum(chunk.resident for chunk in ctx.store.table("p").chunks) == 1
     ctx.script("INSERT INTO p VALUES (400000, 1.0, NULL)")
     assert ctx.sql("SELECT COUNT(*) AS n, COUNT(n) AS m FROM p").to_arrow_table().to_pydict() == {
         "n": [400_001], "m": [400_000]

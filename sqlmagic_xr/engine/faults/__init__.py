@@ -17,7 +17,6 @@ from datafusion import SessionContext
 from ...sql.syntax import Tree, to_sql
 from . import (
     decimals,
-    exists_columns,
     extremes,
     integers,
     lists,
@@ -26,6 +25,7 @@ from . import (
     powers,
     recursion,
     subqueries,
+    subquery_columns,
     windows,
     years,
     zeros,
@@ -54,7 +54,7 @@ class Workaround:
 
 WORKAROUNDS = (
     Workaround(outer_on.SIGNS, lambda tree, tables: outer_on.moved_to_where(tree)),
-    Workaround(exists_columns.SIGNS, lambda tree, tables: exists_columns.without_columns(tree)),
+    Workaround(subquery_columns.SIGNS, subquery_columns.told_apart),
     Workaround(lists.SIGNS, lambda tree, tables: lists.without_nulls(tree)),
     Workaround(
         subqueries.SIGNS,

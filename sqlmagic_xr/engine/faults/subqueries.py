@@ -125,6 +125,12 @@ class _Pass:
         """``x IN (query)`` as TRUE, FALSE or NULL by what is there: the value, nothing, or a NULL."""
         found = {"InSubquery": {**body, "expr": value, "subquery": query, "negated": False}}
         yes, no = ("FALSE", "TRUE") if body["negated"] else ("TRUE", "FALSE")
+        if self._correlated(query):  # the engine counts what a row has only where the two are compared with =
+            some, null = _there(query)
+            return filled(
+                f"CASE WHEN F THEN {yes} WHEN NOT S THEN {no} WHEN X IS NULL OR M THEN NULL ELSE {no} END",
+                F=found, S=some, X=value, M=null,
+            )  # fmt: skip
         rows, nulls = _counts(query)
         return filled(
             f"CASE WHEN F THEN {yes} WHEN N = 0 THEN {no} WHEN X IS NULL OR M > 0 THEN NULL ELSE {no} END",
@@ -155,6 +161,26 @@ def _value(query: Tree, expression: Tree, where: Tree | None = None) -> Tree:
         selection = where if selection is None else filled("A AND B", A=selection, B=where)
     body = {**select, "projection": [{"UnnamedExpr": expression}], "having": None, "distinct": None}
     return {"Subquery": {**query, "body": {"Select": {**body, "selection": selection}}, "order_by": None}}
+
+
+def _there(query: Tree) -> tuple[Tree, Tree]:
+    """Whether a query that reads the row around it has a row, and whether it has a NULL."""
+    select = query["body"].get("Select")
+    if select is None or "Wildcard" in select["projection"][0] or query["limit_clause"] is not None:
+        raise UnsupportedError(
+            "NOT IN over a UNION, a * or a LIMIT that reads the row around it is answered wrongly by the engine",
+            hint="Write NOT EXISTS, with the comparison in WHERE.",
+            span=span_of(query["body"]),
+        )
+    place = "selection" if select["group_by"] == NO_GROUP else "having"
+    is_null = filled("X IS NULL", X=_first(select))
+    condition = is_null if select[place] is None else filled("A AND B", A=select[place], B=is_null)
+    return _exists(query, select), _exists(query, {**select, place: condition})
+
+
+def _exists(query: Tree, select: Tree) -> Tree:
+    one = {**select, "projection": [{"UnnamedExpr": filled("1")}], "distinct": None}
+    return {"Exists": {"subquery": {**query, "body": {"Select": one}, "order_by": None}, "negated": False}}
 
 
 def _counts(query: Tree) -> tuple[Tree, Tree]:

@@ -62,8 +62,13 @@ class Fault:
 
 FAULTS = [
     Fault(
-        "exists-columns",
+        "subquery-columns",
         {
+            "SELECT i FROM t WHERE i IN (SELECT x.i FROM r AS x, t AS y WHERE y.i > t.i)": [(1,), (2,)],
+            "SELECT i FROM t WHERE EXISTS (SELECT x.g + 1 FROM r AS x, t AS y WHERE x.i = t.i AND y.i = t.i + 1)": [
+                (1,), (2,),
+            ],
+            "SELECT i FROM t WHERE i = (SELECT max(x.g) AS n FROM r AS x WHERE x.i = t.n - 4)": [(1,)],
             "SELECT i FROM t WHERE EXISTS (SELECT x.i FROM r AS x, t AS y WHERE y.i = t.i)": [(1,), (2,), (3,)],
             "SELECT i FROM t WHERE NOT EXISTS (SELECT * FROM r AS x JOIN t AS y ON x.g > 0 WHERE y.i = t.i)": [(None,)],
         },

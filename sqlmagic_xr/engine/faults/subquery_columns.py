@@ -1,0 +1,173 @@
+"""``i IN (SELECT r.i FROM r, u WHERE u.i = t.i)``: where two columns inside have one name, the engine takes either.
+
+It takes what names the outer row out of the subquery, and finds the columns there by their name alone. So within a
+subquery that reads the row around it every column gets a name of its own, and EXISTS selects 1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ...errors import SqlError, UnsupportedError
+from ...relation.layers import Item, Query, Scope
+from ...sql.build import column
+from ...sql.syntax import Tree, identifier, make_identifier, parse_one, span_of, transform, walk
+from .correlation import is_correlated
+from .layers import Rules, rewritten, walked
+from .types import Tables
+
+SIGNS = r"\(\s*(SELECT|WITH)\b"
+
+_STARS = ("Wildcard", "QualifiedWildcard")
+_SUBQUERIES = ("Subquery", "Exists", "InSubquery")
+
+
+def told_apart(tree: Tree, tables: Tables) -> Tree:
+    """The tree in whose correlated subqueries no two columns have one name.
+
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> from .tables import Given
+    >>> tables = Given({"t": {"i": None}, "r": {"i": None}, "u": {"i": None, "k": None}})
+    >>> sql = "SELECT 1 FROM t WHERE i IN (SELECT r.i FROM r, u WHERE u.i = t.i)"
+    >>> to_sql(told_apart(parse_one(sql).tree, tables)).partition("IN ")[2]
+    '(SELECT r."i of r" FROM r AS r ("i of r"), u AS u ("i of u", k) WHERE u."i of u" = t.i)'
+    """
+
+    def change(node: dict[str, Any], scope: Scope) -> Tree | None:
+        kind = next((kind for kind in _SUBQUERIES if isinstance(node.get(kind), dict)), None)
+        if kind is None:
+            return None
+        query = node[kind] if kind == "Subquery" else node[kind]["subquery"]
+        after = _without_columns(query) if kind == "Exists" else query
+        after = _renamed(after, scope, tables)
+        if after is query:
+            return None
+        return {**node, kind: after if kind == "Subquery" else {**node[kind], "subquery": after}}
+
+    return rewritten(tree, tables, Rules(change))
+
+
+def _without_columns(query: Tree) -> Tree:
+    """The query of an EXISTS that selects 1 where it selected columns: what it selects does not matter."""
+    select = query["body"].get("Select")
+    if select is None or query["order_by"] or not all(map(_is_column, select["projection"])):
+        return query
+    one = parse_one("SELECT 1").tree["Query"]["body"]["Select"]["projection"]
+    return {**query, "body": {"Select": {**select, "projection": one}}}
+
+
+def _is_column(item: Tree) -> bool:
+    if any(kind in item for kind in _STARS):
+        return True
+    expression = item.get("UnnamedExpr") or (item.get("ExprWithAlias") or {}).get("expr")
+    return isinstance(expression, dict) and bool({"Identifier", "CompoundIdentifier"} & set(expression))
+
+
+def _renamed(query: Tree, around: Scope, tables: Tables) -> Tree:
+    """A subquery in which no column is called as another one."""
+    select = query["body"].get("Select")
+    if select is None or not select["from"]:
+        return query
+    layer = Query(query, around.environment, around)
+    scope = layer.scope(select)
+    counted = Counter(name for item in scope.items for name in item.names or ())
+    twice = {name for name, count in counted.items() if count > 1 or name in scope.aliases}
+    if not twice or not is_correlated(query, tables):
+        return query
+    if _merges(scope, twice):
+        _refuse_either(query, layer, scope)
+        twice -= scope.merging[1]
+    items = [item for item in scope.items if item.path and twice & set(item.names or ())]
+    if scope.merging[0] or not items:  # NATURAL joins by the names
+        return query
+    return _with_names(query, layer, scope, {id(item): item for item in items}, twice)
+
+
+def _with_names(query: Tree, layer: Query, scope: Scope, items: dict[int, Item], twice: set[str]) -> Tree:
+    labels = Counter(item.path[-1] for item in scope.items if item.path)
+    if any(labels[item.path[-1]] > 1 for item in items.values()):
+        raise UnsupportedError(
+            "two relations of one name in a subquery that reads the row around it are answered wrongly by the engine",
+            hint="Give them names: FROM a.t AS x, b.t AS y.",
+            span=span_of(query["body"]),
+        )
+    ordered = {id(node) for node in walk(query["order_by"]) if _is_alias(node, scope)} if query["order_by"] else set()
+
+    def refer(node: dict[str, Any], inner: Scope) -> Tree | None:
+        found = _resolved(node, inner) if id(node) not in ordered else None
+        if found is None or id(found[0]) not in items or found[1] not in twice:
+            return None
+        return column(found[0].path[-1], _own(found[0], found[1]))
+
+    after = walked(query, layer, Rules(refer))
+    aliases = {id(item.tree): _aliased(item, twice) for item in items.values()}
+    places = {id(_body(item.tree)): aliases[id(item.tree)] for item in items.values()}
+
+    def rename(node: dict[str, Any]) -> Tree | None:
+        alias = next((places[id(body)] for body in node.values() if id(body) in places), None)
+        return None if alias is None else {kind: {**body, "alias": alias} for kind, body in node.items()}
+
+    return transform(after, rename)
+
+
+def _body(tree: Tree) -> Tree:
+    return next(iter(tree.values()))
+
+
+def _own(item: Item, name: str) -> str:
+    return f"{name} of {item.path[-1]}"
+
+
+def _aliased(item: Item, twice: set[str]) -> Tree:
+    """The alias that gives a relation's columns their own names."""
+    template = parse_one("SELECT 0 FROM a AS a (b)").tree["Query"]["body"]["Select"]["from"][0]["relation"]
+    alias = template["Table"]["alias"]
+    names = [_own(item, name) if name in twice else name for name in item.names or ()]
+    columns = [{**alias["columns"][0], "name": make_identifier(name)} for name in names]
+    return {**alias, "name": make_identifier(item.path[-1]), "columns": columns}
+
+
+def _resolved(node: dict[str, Any], scope: Scope) -> tuple[Item, str] | None:
+    if "CompoundIdentifier" in node:
+        path = tuple(identifier(part) for part in node["CompoundIdentifier"])
+    elif isinstance(node.get("Identifier"), dict):
+        path = (identifier(node["Identifier"]),)
+    else:
+        return None
+    try:
+        return scope.resolve(path)
+    except SqlError:
+        return None
+
+
+def _is_alias(node: dict[str, Any], scope: Scope) -> bool:
+    return isinstance(node.get("Identifier"), dict) and identifier(node["Identifier"]) in scope.aliases
+
+
+def _merges(scope: Scope, twice: set[str]) -> bool:
+    natural, using = scope.merging
+    return natural or bool(using & twice)
+
+
+def _refuse_either(query: Tree, layer: Query, scope: Scope) -> None:
+    """Refuse a query that reads a column of USING from either side of an outer join: they differ there."""
+    if not any(item.nullable for item in scope.items):
+        return
+    read: dict[str, set[int]] = {}
+
+    def look(node: dict[str, Any], inner: Scope) -> Tree | None:
+        found = _resolved(node, inner)
+        if found is not None and scope.owns(found[0]) and (scope.merging[0] or found[1] in scope.merging[1]):
+            read.setdefault(found[1], set()).add(id(found[0]))
+        return None
+
+    walked(query, layer, Rules(look))
+    name = next((name for name, items in read.items() if len(items) > 1), None)
+    if name is not None:
+        raise UnsupportedError(
+            f"`{name}` of either side of an outer join, in a subquery that reads the row around it, is answered "
+            "wrongly by the engine",
+            hint=f"Join with ON instead of USING ({name}).",
+            span=span_of(query["body"]),
+        )
