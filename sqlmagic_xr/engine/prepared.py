@@ -166,7 +166,7 @@ class Prepared:
         if asked is None or asked["analyze"] or asked["verbose"] or asked.get("format") or asked.get("options"):
             return ""
         inner = asked["statement"]
-        frame = self.context.plan(to_sql(inner), tree)
+        frame = self.context.plan(to_sql(inner), inner)
         answers = self.context.answers if executor != "relational" and "Query" in inner else None
         who = "" if answers is None else answers.who_runs(self.context, inner, frame, executor)
         try:

@@ -83,3 +83,13 @@ def test_explain_analyze_is_the_engines_own(context):
     (result,) = context.script("EXPLAIN ANALYZE SELECT count(*) FROM p")
     assert result.plan == ""
     assert "metrics" in str(result.to_pandas()["plan"][0])
+
+
+@pytest.mark.parametrize("condition", ["v = 0", "NOT EXISTS (SELECT 1 FROM q AS x WHERE x.v > q.v)"])
+def test_a_query_that_was_explained_still_gives_its_rows(condition):
+    ctx = Context()
+    ctx.script("CREATE TABLE q (v DOUBLE); INSERT INTO q VALUES (0.0)")
+    query = f"SELECT v FROM q WHERE {condition}"
+    for text in (f"EXPLAIN {query}", query, f"EXPLAIN {query}", query):
+        names = ctx.script(text)[0].to_arrow_table().column_names
+        assert names == (["plan_type", "plan"] if text.startswith("EXPLAIN") else ["v"]), text
