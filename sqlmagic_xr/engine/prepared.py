@@ -15,6 +15,7 @@ from ..statements.external import create_external, is_external
 from . import inventory, named, plans, settings
 from .admission import refused_run
 from .failures import translate
+from .faults.laterals import said_plainly
 from .frame import Frame
 from .information import with_base_tables
 from .interrupt import interruptible
@@ -86,7 +87,8 @@ class Prepared:
         """The error for a person, with its place, that stands for one that the engine raised."""
         context = self.context
         plan = None if self.statement.has_effects or self.tree is None else self._plan_variant
-        return translate(error, self.statement, context.tables, functions=list(context.functions), plan=plan)
+        found = translate(error, self.statement, context.tables, functions=list(context.functions), plan=plan)
+        return said_plainly(found, self.statement.tree)
 
     def _plan_variant(self, tree: Tree) -> None:
         """Plan another tree in the place of the statement's own; it raises what the engine raises."""

@@ -57,7 +57,7 @@ def create_table(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | 
                 f"`{name}` exists already", hint="CREATE OR REPLACE TABLE replaces it; DROP TABLE removes it."
             )
         replacing = existing if isinstance(existing, Version) else None
-        rows = engine.query({"Query": body["query"]}) if body["query"] is not None else None
+        rows = _rows(body, engine) if body["query"] is not None else None
         definition = _definition(name, body, rows, engine)
         version = work.create(name, definition, replacing=replacing)
         if rows is None:
@@ -65,6 +65,27 @@ def create_table(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | 
         batch = Chunk(_arranged(rows, version, engine))
         check(batch, version, engine.store)
         return Effect(f"{name}: table created, {counted(work.append(name, batch), 'inserted')}", batch.rows)
+
+
+def _rows(body: Tree, engine: Engine) -> pa.Table:
+    """The rows of CREATE TABLE ... AS; values that have no type in common take the declared ones."""
+    try:
+        return engine.query({"Query": body["query"]})
+    except Exception as error:
+        typed = _typed(body) if "Inconsistent data type across values list" in str(error) else None
+        if typed is None:
+            raise
+    return engine.query({"Query": typed})
+
+
+def _typed(body: Tree) -> Tree | None:
+    """``VALUES`` whose values are cast to the declared columns' types; None where there are other or no columns."""
+    values = body["query"]["body"].get("Values")
+    kinds = [column["data_type"] for column in body["columns"]]
+    if values is None or any(len(row) != len(kinds) for row in values["rows"]):
+        return None
+    rows = [[query.cast(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in values["rows"]]
+    return {**body["query"], "body": {"Values": {**values, "rows": rows}}}
 
 
 def _arranged(rows: pa.Table, version: Version, engine: Engine) -> pa.RecordBatch:

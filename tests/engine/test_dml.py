@@ -468,3 +468,21 @@ def test_errors_show_times_that_python_does_not_hold(db, statement, shown):
     with pytest.raises(SqlError) as caught:
         db.run(statement)
     assert shown in str(caught.value)
+
+
+@pytest.mark.parametrize("values", ["(0, 'abc'), (1, X'8f50'), (2, NULL)", "(0, X'616263'), ('1', X'8f50'), (2, NULL)"])
+def test_values_without_a_common_type_take_the_declared_ones(values):
+    ctx = Context()
+    ctx.script(f"CREATE TABLE made (num INT, b BYTEA) AS VALUES {values}")
+    table = ctx.sql("SELECT num, b FROM made ORDER BY num").to_arrow_table()
+    assert table.to_pydict() == {"num": [0, 1, 2], "b": [b"abc", b"\x8f\x50", None]}
+    assert str(table.schema.field("num").type) == "int32"
+
+
+def test_values_that_do_not_fit_the_declared_types_are_refused():
+    ctx = Context()
+    with pytest.raises(SqlError):
+        ctx.script("CREATE TABLE made (num INT, b BYTEA) AS VALUES (0, 'abc'), ('one', X'8f50')")
+    with pytest.raises(SqlError):
+        ctx.script("CREATE TABLE made (num INT) AS VALUES ('abc', 1), (X'8f50', 2)")
+    assert "made" not in ctx.store.entries()

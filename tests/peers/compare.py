@@ -18,9 +18,9 @@ _ORDER = re.compile(r"\bORDER\s+BY\b", re.IGNORECASE)
 _CHANGE = re.compile(r"\s*(CREATE|DROP|ALTER|TRUNCATE|SET|RESET|BEGIN|COMMIT|ROLLBACK|PREPARE|DEALLOCATE)\b", re.I)
 # A scratch table stores strings and bytes in their plain form, and no dictionaries: the values are the same.
 _PLAIN = {"string_view": "string", "large_string": "string", "binary_view": "binary", "large_binary": "binary"}
-_PLAIN |= {"large_list": "list"}
+_PLAIN |= dict.fromkeys(["large_list_view", "list_view", "large_list"], "list")
 _PLAIN_TYPES = re.compile("|".join(_PLAIN))
-_DICTIONARY = re.compile(r"dictionary<values=([^,>]*), [^>]*>")
+_DICTIONARY = re.compile(r"(?:dictionary<|run_end_encoded<run_ends: \w+, )values[=:] ?([^,>]*)(?:, [^>]*)?>")
 
 
 SAME_ROWS = "(the same rows)"

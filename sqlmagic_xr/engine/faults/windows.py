@@ -30,7 +30,7 @@ def slid(tree: Tree) -> Tree:
     >>> to_sql(slid(parse_one("SELECT lead(x, 2) IGNORE NULLS OVER (ORDER BY t) AS a FROM d").tree))
     'SELECT lag(x, 2) IGNORE NULLS OVER (ORDER BY t DESC NULLS FIRST) AS a FROM d'
     >>> to_sql(slid(parse_one("SELECT regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING) AS a FROM d").tree))
-    'SELECT coalesce(regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING), 0) AS a FROM d'
+    'SELECT coalesce(regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING), CAST(0 AS BIGINT UNSIGNED)) AS a FROM d'
     """
 
     def change(node: dict[str, Any]) -> Tree | None:
@@ -57,7 +57,7 @@ def _rewritten(node: dict[str, Any], windows: dict[str, Tree]) -> Tree | None:
         return _ignoring_nulls(name, node, spec)
     if name in _STALE and frame is not None and not _begins_with_all(frame):
         return _where_counted(node)
-    return filled("coalesce(X, 0)", X=node) if name == "regr_count" else None
+    return filled("coalesce(X, CAST(0 AS BIGINT UNSIGNED))", X=node) if name == "regr_count" else None
 
 
 def _spec(over: Tree, windows: dict[str, Tree]) -> Tree | None:

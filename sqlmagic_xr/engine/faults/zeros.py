@@ -204,8 +204,19 @@ class _Zeros:
         name = function_name(node)
         if name == "nullif" or (name and _is_distinct(node)):
             args = self._all(arguments(node), scope) if name == "nullif" else self._each(arguments(node), scope)
-            return None if args is None else with_arguments(node, args)
+            return None if args is None else self._ordered(with_arguments(node, args), scope)
         return None
+
+    def _ordered(self, node: Tree, scope: Scope) -> Tree:
+        """A call whose ORDER BY names its arguments as they are now: with DISTINCT the engine takes no other."""
+        listed = node["Function"]["args"]["List"]
+        clauses = [
+            {"OrderBy": [{**key, "expr": self.plus(key["expr"], scope) or key["expr"]} for key in clause["OrderBy"]]}
+            if isinstance(clause, dict) and "OrderBy" in clause
+            else clause
+            for clause in listed["clauses"]
+        ]
+        return {"Function": {**node["Function"], "args": {"List": {**listed, "clauses": clauses}}}}
 
     def _each(self, trees: list[Tree], scope: Scope) -> list[Tree] | None:
         new = [self.plus(tree, scope) or tree for tree in trees]

@@ -68,7 +68,7 @@ FAULTS = [
             "SELECT i FROM t WHERE EXISTS (SELECT x.g + 1 FROM r AS x, t AS y WHERE x.i = t.i AND y.i = t.i + 1)": [
                 (1,), (2,),
             ],
-            "SELECT i FROM t WHERE i = (SELECT max(x.g) AS n FROM r AS x WHERE x.i = t.n - 4)": [(1,)],
+            "SELECT i FROM t WHERE i = (SELECT max(x.g) AS i FROM r AS x WHERE x.i = t.i)": [(1,)],
             "SELECT i FROM t WHERE EXISTS (SELECT x.i FROM r AS x, t AS y WHERE y.i = t.i)": [(1,), (2,), (3,)],
             "SELECT i FROM t WHERE NOT EXISTS (SELECT * FROM r AS x JOIN t AS y ON x.g > 0 WHERE y.i = t.i)": [(None,)],
         },
@@ -196,6 +196,7 @@ FAULTS = [
             "SELECT DISTINCT * FROM (SELECT f, h FROM t) AS q": [(0, 0), (1.5, 1.5), (None, None)],
             "SELECT DISTINCT ON (f) f FROM t ORDER BY f": [(0,), (1.5,), (None,)],
             "SELECT count(DISTINCT f) FROM t": [(2,)],
+            "SELECT cardinality(array_agg(DISTINCT f ORDER BY f DESC)) AS n FROM t": [(3,)],
             "SELECT f FROM t UNION SELECT f FROM r": [(0,), (1.5,), (2,), (None,)],
             "SELECT f FROM t EXCEPT SELECT 0.0": [(1.5,), (None,)],
             "SELECT i, rank() OVER (ORDER BY f) AS x FROM t": [(1, 1), (2, 1), (3, 3), (None, 4)],

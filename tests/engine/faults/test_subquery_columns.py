@@ -119,6 +119,11 @@ def test_not_in_over_what_reads_the_row(both, condition):
     [
         ("SELECT i FROM t WHERE i IN (SELECT r.k FROM r LEFT JOIN u USING (k) WHERE u.k = t.i)", "either side"),
         ("SELECT i FROM t WHERE i > (SELECT count(*) FROM r, u WHERE u.i < t.i)", "cannot plan this subquery"),
+        (
+            "SELECT * FROM t, LATERAL (SELECT a.i FROM r AS a, LATERAL (SELECT k FROM u WHERE u.i = a.i) AS b"
+            " WHERE a.i = t.i) AS c",
+            "LATERAL within LATERAL",
+        ),
         ("SELECT i FROM t WHERE i NOT IN (SELECT i FROM r WHERE r.k = t.k UNION SELECT 1)", "UNION"),
     ],
 )
