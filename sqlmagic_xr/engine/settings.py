@@ -71,7 +71,7 @@ def _text(node: Any) -> str:
     if kind == "Identifier":
         return str(body["value"])
     if kind == "UnaryOp":
-        return "-" + _text(body["expr"])
+        return ("-" if body["op"] == "Minus" else "") + _text(body["expr"])
     value = body.get("value") if kind == "Value" else None
     if isinstance(value, dict):
         inner = next(iter(value.values()))

@@ -15,7 +15,7 @@ def test_numbers_that_end_the_session(name, value):
         ctx.script(f"SET {name} = {value}")
     with pytest.raises(UsageError, match="from 1 on"):
         ctx.sql(f"SET {name.upper()} TO {value}")
-    ctx.script(f"SET {name} = 100")
+    ctx.script(f"SET {name} = +100")
     assert ctx.script("SELECT sum(value) AS s FROM generate_series(1, 100)")[0].to_arrow_table()["s"].to_pylist() == [
         5050
     ]

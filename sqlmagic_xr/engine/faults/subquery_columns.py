@@ -1,7 +1,7 @@
 """``i IN (SELECT r.i FROM r, u WHERE u.i = t.i)``: where two columns inside have one name, the engine takes either.
 
 It takes what names the outer row out of the subquery, and finds the columns there by their name alone. So within a
-subquery that reads the row around it every column gets a name of its own, and EXISTS selects 1.
+subquery that reads the row around it every column gets a name of its own, and EXISTS selects 1, with a name.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def _without_columns(query: Tree) -> Tree:
     select = query["body"].get("Select")
     if select is None or query["order_by"] or not all(map(_is_column, select["projection"])):
         return query
-    one = parse_one("SELECT 1").tree["Query"]["body"]["Select"]["projection"]
+    one = parse_one("SELECT 1 AS exists_").tree["Query"]["body"]["Select"]["projection"]
     return {**query, "body": {"Select": {**select, "projection": one}}}
 
 
 def _is_column(item: Tree) -> bool:
-    if any(kind in item for kind in _STARS):
+    if isinstance(item, str) or any(kind in item for kind in _STARS):
         return True
     expression = item.get("UnnamedExpr") or (item.get("ExprWithAlias") or {}).get("expr")
     return isinstance(expression, dict) and bool({"Identifier", "CompoundIdentifier"} & set(expression))
