@@ -83,7 +83,7 @@ def _is_correlated(kind: str, node: Any) -> bool:
 _UNPLANNED = re.compile(
     r"Optimizer rule '(scalar_subquery_to_join|decorrelate_\w+)' failed|null_aware anti join|__correlated_sq_"
     r"|Physical plan does not support logical expression (ScalarSubquery|InSubquery|Exists|OuterRef)"
-    r"|No field named \"?\?table\?"
+    r"|No field named \"?\?table\?|duplicate unqualified field name mark"
 )
 """Names are resolved before; what is said of columns here is about names that the engine has made up."""
 
