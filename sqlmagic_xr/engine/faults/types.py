@@ -38,7 +38,7 @@ def kind_of(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType
             return _named_type(tree)
         case Case(branches, default):
             results = [result for _, result in branches] + ([default] if default is not None else [])
-            return widest([kind_of(result, scope, tables) for result in results])
+            return together([kind_of(result, scope, tables) for result in results])
         case Call():
             return _call(expression, scope, tables)
         case Opaque(tree):
@@ -82,7 +82,7 @@ def _column(column: Column, scope: Scope, tables: Tables, ask: Ask) -> pa.DataTy
     if item.relation is not None:
         return tables.columns(item.relation.name).get(name)
     found = _branches(item.query, name) if item.query is not None else None
-    return None if found is None else widest([ask(e, s, tables) for e, s in found])
+    return None if found is None else together([ask(e, s, tables) for e, s in found])
 
 
 def _branches(query: Query | None, name: str) -> list[tuple[Expression, Scope]] | None:
@@ -152,7 +152,7 @@ def _call(call: Call, scope: Scope, tables: Tables) -> pa.DataType | None:
         return widest([kind_of(term, scope, tables) for term in operands(call, _ARITHMETIC)])
     if call.name in _SAME:
         args = call.args[:1] if call.name in ("lag", "lead", "nth_value", "round", "trunc") else call.args
-        return widest([kind_of(a, scope, tables) for a in args])
+        return together([kind_of(a, scope, tables) for a in args])
     if call.name in _REAL:
         kinds = [kind_of(a, scope, tables) for a in call.args]
         return pa.float32() if kinds and all(k == pa.float32() for k in kinds) else pa.float64()
@@ -173,7 +173,7 @@ def _opaque(tree: Tree, scope: Scope, tables: Tables) -> pa.DataType | None:
         return None
     query = Query(tree["Subquery"], scope.environment, scope)
     found = _branches(query, query.names[0]) if query.names else None
-    return None if found is None else widest([kind_of(e, s, tables) for e, s in found])
+    return None if found is None else together([kind_of(e, s, tables) for e, s in found])
 
 
 _ARROW = {
@@ -192,6 +192,21 @@ _SQL = {
 
 def _named_type(tree: Tree) -> pa.DataType | None:
     return _SQL.get(tree if isinstance(tree, str) else str(next(iter(tree))))
+
+
+def together(kinds: list[pa.DataType | None]) -> pa.DataType | None:
+    """The type that branches of these types have together; None where that is not known.
+
+    They are not operands: of a number and a text, or of what may be one, a text comes out.
+
+    >>> together([pa.float32(), pa.int8()]), together([pa.float64(), pa.string()]), together([pa.float64(), None])
+    (DataType(float), None, None)
+    """
+    known = [kind for kind in kinds if kind is None or not pt.is_null(kind)]
+    numbers = [kind for kind in known if kind is not None and (pt.is_floating(kind) or pt.is_integer(kind))]
+    if len(numbers) == len(known):
+        return widest(kinds)
+    return known[0] if all(kind == known[0] for kind in known) else None
 
 
 def widest(kinds: list[pa.DataType | None]) -> pa.DataType | None:
