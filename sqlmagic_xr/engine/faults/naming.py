@@ -55,7 +55,7 @@ def _inner(after: Any, before: Any, first: Callable[[int, list[Tree]], str] | No
     """Name what has changed in two trees of one shape; ``first`` knows the names of the outermost SELECT."""
     if after is before:
         return after
-    if isinstance(after, dict) and "BinaryOp" in after:
+    if _is_binary(after) and _is_binary(before):
         return _chain(after, before)
     if isinstance(after, (list, tuple)) and isinstance(before, (list, tuple)) and len(after) == len(before):
         return type(after)([_inner(a, b) for a, b in zip(after, before, strict=True)])
@@ -74,14 +74,18 @@ def _inner(after: Any, before: Any, first: Callable[[int, list[Tree]], str] | No
 def _chain(after: Tree, before: Tree) -> Tree:
     """The same for a chain of operators, which leans to the left and may be thousands long."""
     links = []
-    while after is not before and isinstance(after, dict) and "BinaryOp" in after and "BinaryOp" in before:
+    while after is not before and _is_binary(after) and _is_binary(before):
         links.append((after, before["BinaryOp"]))
         after, before = after["BinaryOp"]["left"], before["BinaryOp"]["left"]
-    new = after if isinstance(after, dict) and "BinaryOp" in after else _inner(after, before)
+    new = after if _is_binary(after) else _inner(after, before)
     for link, old in reversed(links):
         body = link["BinaryOp"]
         new = {**link, "BinaryOp": {**body, "left": new, "right": _inner(body["right"], old["right"])}}
     return new
+
+
+def _is_binary(tree: Tree) -> bool:
+    return isinstance(tree, dict) and "BinaryOp" in tree
 
 
 def _item(after: Tree, before: Tree, place: int, items: list[Tree], first: Any) -> Tree:
