@@ -6,7 +6,8 @@ from datafusion import DataFrame, SessionContext
 
 from ..errors import SqlError, UnsupportedError
 from ..sql.copying import copy_of
-from ..sql.lexer import TokenKind
+from ..sql.depth import excess
+from ..sql.lexer import TokenKind, span_at
 from ..sql.syntax import Statement
 
 
@@ -14,8 +15,11 @@ def framed(session: SessionContext, sql: str) -> DataFrame:
     """A query's frame, planned by the engine.
 
     Raises:
-        UnsupportedError: the name of a column holds U+0000.
+        UnsupportedError: the name of a column holds U+0000; the query is longer than the engine can follow.
     """
+    deep = excess(sql)
+    if deep is not None:
+        raise deep.kind(deep.what, hint=deep.hint)
     frame = SessionContext.sql(session, sql)
     if "\0" in sql:  # from a parameter; in a text it is refused
         _refuse_nul_in_names(frame)
@@ -37,6 +41,11 @@ def refuse_unread(statement: Statement) -> None:
 
     DataFusion's DML loses rows, also behind EXPLAIN.
     """
+    # The source of an INSERT is planned as a query, and thousands of rows of literals are not planned at all.
+    deep = None if statement.text[:6].upper() == "INSERT" else excess(statement.text)
+    if deep is not None:
+        at = statement.start + deep.at
+        raise statement.place(deep.kind(deep.what, hint=deep.hint), span_at(statement.script, at, at + 1))
     if copy_of(statement) is not None:
         return
     error = statement.parsed[1]
@@ -46,7 +55,7 @@ def refuse_unread(statement: Statement) -> None:
     first = words[0] if words else ""  # a statement may be of nothing but parentheses
     harmless = first in ("COPY", "SHOW")
     explains = first == "EXPLAIN" and not _CHANGES.intersection(words)
-    if not (harmless or explains):
+    if not (harmless or explains) or isinstance(error, UnsupportedError):
         raise error
     if explains and statement.has_effects:
         raise refused_run(statement)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ..errors import ParseError, Span
+from .depth import NESTED, nested
 from .lexer import Token, TokenKind, span_at, tokens
 
 # The words that a misspelt word is most likely to have been.
@@ -63,7 +64,8 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
         span = Span(complaint.line, complaint.column, complaint.line, complaint.column + width)
     what = complaint.what.replace("Expected: ", "expected ")
     what = what.replace(", found: EOF", ", found the end of the statement").replace(", found: ", ", found ")
-    if what == "recursion limit exceeded":
+    if what == "recursion limit exceeded" or (what.startswith("expected end of") and nested(text) > NESTED // 2):
+        # Of a CASE that is nested too deeply, the parser says that CASE is a name.
         hint = "Give what is inside a name: WITH q AS (SELECT ...)."
         return ParseError("this is nested too deeply to be read", text=script, span=span, hint=hint)
     meant = _meant(script, start, text, span)

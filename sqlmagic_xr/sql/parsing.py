@@ -8,9 +8,11 @@ from itertools import pairwise
 
 import sqloxide
 
+from .depth import READ, Excess, excess
 from .lexer import TokenKind, span_at, tokens
 from .literals import Literals, read_literals
 from .mending import mended
+from .stack import with_stack
 from .traversal import Tree
 
 DIALECT = "generic"
@@ -19,7 +21,17 @@ DIALECT = "generic"
 LITERALS = "literals"
 """Beside the first row of a VALUES of literals, the key of all rows (see :class:`.literals.Literals`)."""
 
+_LONG = 10_000  # characters; a shorter text has no chain that leaves the stack of any platform
+_STACK = 256 * 1024 * 1024  # bytes that are taken only as far as they are used
 _PADDING = 400  # so many blanks are parsed in the time that it takes to move the spans of a short statement
+
+
+class TooDeepError(ValueError):
+    """A text that neither the parser nor the engine would survive."""
+
+    def __init__(self, found: Excess) -> None:
+        super().__init__(found.what)
+        self.found = found
 
 
 @lru_cache(maxsize=256)
@@ -27,6 +39,7 @@ def parse(text: str, line: int, column: int) -> Tree:
     """The tree of one statement whose text begins at ``line``, ``column`` of its script.
 
     Raises:
+        TooDeepError: what is too deep.
         ValueError: the parser's own words.
     """
     found = read_literals(text)
@@ -39,6 +52,9 @@ def parse(text: str, line: int, column: int) -> Tree:
 
 
 def _parse(text: str, line: int, column: int) -> Tree:
+    deep = excess(text, READ)
+    if deep is not None:
+        raise TooDeepError(deep)
     try:
         return _read(text, line, column)
     except ValueError as error:
@@ -64,16 +80,32 @@ def _read(text: str, line: int, column: int, at: int = 0, extra: int = 0) -> Tre
     else:
         padding = ""
     try:
-        (tree,) = sqloxide.parse_sql(padding + source, DIALECT)
+        (tree,) = _trees(padding + source)
     except ValueError:
         if line > 1 or column > 1:  # again, for a place that counts in the script
-            sqloxide.parse_sql("\n" * (line - 1) + " " * (column - 1) + source, DIALECT)
+            _trees("\n" * (line - 1) + " " * (column - 1) + source)
         raise
     _move(tree, _before(padding + source, [len(padding) + e for e in edits]))
     _move(tree, _before(padding + text, [len(padding) + at + e for e in range(extra)]))
     if line > 1 or column > 1:
         _move(tree, lambda place: (place[0] + line - 1, place[1] + (column - 1 if place[0] == 1 else 0)))
     return tree
+
+
+def _trees(text: str) -> list[Tree]:
+    """What the parser makes of a text.
+
+    Raises:
+        ValueError: its own words, also where it gives up with a panic, which is no Exception to Python.
+    """
+    try:
+        if len(text) < _LONG:
+            return list(sqloxide.parse_sql(text, DIALECT))
+        return with_stack(_STACK, lambda: list(sqloxide.parse_sql(text, DIALECT)))
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(str(error)) from None
 
 
 def _parenthesise_in(text: str) -> tuple[str, list[int]]:

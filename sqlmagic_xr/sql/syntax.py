@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import ParseError, Span, SqlError
 from .complaint import parse_error
 from .lexer import Token, TokenKind, filler, span_at, token_at, tokens
-from .parsing import parse
+from .parsing import TooDeepError, parse
 from .printing import expression_sql, to_sql
 from .traversal import Tree, replace, transform, walk
 
@@ -59,8 +59,8 @@ class Statement:
     title: str = ""
 
     @cached_property
-    def parsed(self) -> tuple[Tree | None, ParseError | None]:
-        """The tree, or why sqloxide could not read the text; never raises.
+    def parsed(self) -> tuple[Tree | None, SqlError | None]:
+        """The tree, or why sqloxide could not or must not read the text; never raises.
 
         Both are None where DataFusion reads the statement with a parser of its own, which sqlparser's would misread.
         Callers must not change the tree: it is shared (see :func:`transform`, which copies what it changes).
@@ -69,6 +69,10 @@ class Statement:
             return None, None
         try:
             return parse(self.text, *_origin(self.script, self.start)), None
+        except TooDeepError as error:
+            found = error.found
+            place = span_at(self.script, self.start + found.at, self.start + found.at + 1)
+            return None, self.place(found.kind(found.what, hint=found.hint), place)
         except ValueError as error:
             problem = parse_error(str(error), self.script, self.start, self.text)
             problem.statement = (self.index, self.count)
@@ -76,7 +80,7 @@ class Statement:
 
     @property
     def tree(self) -> Tree:
-        """The syntax tree; raises ParseError where sqloxide cannot read the text."""
+        """The syntax tree; raises a SqlError where sqloxide cannot read the text."""
         tree, error = self.parsed
         if error is not None:
             raise error

@@ -1,0 +1,72 @@
+"""What would end the process, or keep it busy for ever, is refused on sight."""
+
+import time
+
+import pytest
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.errors import ParseError, UnsupportedError
+from sqlmagic_xr.sql.depth import NESTED, OPERATORS, QUERIES, excess, nested
+from sqlmagic_xr.sql.syntax import parse_one
+
+TOO_DEEP = {
+    "sum": "SELECT " + "+".join(["v"] * 12_000) + " FROM t",
+    "or": "SELECT v FROM t WHERE " + " OR ".join(f"v = {n}" for n in range(12_000)),
+    "casts": "SELECT v" + "::int" * 12_000 + " FROM t",
+    "text": "SELECT " + " || ".join(["'a'"] * 12_000),
+    "in parentheses": "SELECT " + "(1+" * 30 + "+".join(["v"] * 4000) + ")" * 30 + " FROM t",
+    "union": " UNION ALL ".join(["SELECT 1 AS v"] * 3000),
+    "except in a subquery": "SELECT v FROM (" + " EXCEPT ".join(["SELECT 1 AS v"] * 3000) + ")",
+    "nested casts": "SELECT " + "CAST(" * 200 + "1" + " AS INT)" * 200,
+    "brackets": "SELECT " + "[" * 200 + "1" + "]" * 200,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def context():
+    return Context()
+
+
+@pytest.mark.parametrize("name", TOO_DEEP)
+def test_what_is_too_deep_is_refused_at_once_with_the_limit_and_what_to_do(context, name):
+    begun = time.process_time()
+    with pytest.raises((UnsupportedError, ParseError), match=rf"{OPERATORS}|{QUERIES}|{NESTED}") as caught:
+        context.sql(TOO_DEEP[name])
+    assert time.process_time() - begun < 1
+    assert caught.value.hint
+    assert caught.value.span is not None
+
+
+def test_explain_and_a_generated_query_are_refused_too(context):
+    with pytest.raises(UnsupportedError, match="operators"):
+        context.sql("EXPLAIN " + TOO_DEEP["sum"])
+    with pytest.raises(UnsupportedError, match="operators"):
+        context.query(TOO_DEEP["sum"])
+
+
+def test_what_is_only_long_is_read():
+    columns = ", ".join(f"v + {n} * 2 - 1 AS c{n}" for n in range(3000))
+    values = "INSERT INTO t VALUES " + ", ".join(f"(-{n}, 'a + b', 1 - {n})" for n in range(3000))
+    quoted = "SELECT '" + " UNION a + b" * 5000 + "' AS a -- " + "+" * 5000
+    branches = "SELECT CASE " + " ".join(f"WHEN v = {n} AND w > 0 THEN {n} + 1" for n in range(2500)) + " END FROM t"
+    for text in (f"SELECT {columns} FROM t", values, quoted, branches):
+        assert excess(text) is None
+        assert parse_one(text).tree
+
+
+def test_as_much_as_the_limit_is_read():
+    assert parse_one("SELECT " + "+".join(["v"] * (OPERATORS + 1))).tree
+    assert parse_one(" UNION ALL ".join(["SELECT 1 AS v"] * QUERIES)).tree
+    assert parse_one("SELECT " + "(" * NESTED + "1" + ")" * NESTED).tree
+
+
+def test_a_case_that_is_nested_too_deeply_is_said_to_be():
+    text = "SELECT " + "CASE WHEN v > 0 THEN 1 ELSE " * 200 + "2" + " END" * 200 + " FROM t"
+    assert nested(text) == 200
+    with pytest.raises(ParseError, match="nested too deeply"):
+        _ = parse_one(text).tree
+
+
+def test_a_panic_of_the_parser_is_an_error_of_the_text():
+    with pytest.raises(ParseError, match=r"(?i)authorization must have a scope"):
+        _ = parse_one("SET AUTHORIZATION x").tree
