@@ -19,10 +19,10 @@ from .complaint import parse_error
 from .lexer import Token, TokenKind, filler, span_at, token_at, tokens
 from .parsing import TooDeepError, parse
 from .printing import expression_sql, to_sql
-from .traversal import Tree, replace, transform, walk
+from .traversal import Tree, replace, replace_branches, transform, walk
 
 # What other rooms find here, too.
-__all__ = ["Tree", "expression_sql", "replace", "to_sql", "transform", "walk"]
+__all__ = ["Tree", "expression_sql", "replace", "replace_branches", "to_sql", "transform", "walk"]
 
 NOWHERE = {"start": {"line": 0, "column": 0}, "end": {"line": 0, "column": 0}}
 """The span of a node that stands nowhere in the user's text."""

@@ -56,7 +56,8 @@ def replace(tree: Tree, change: Change) -> Tree:
         if isinstance(node, dict):
             changed = change(node)
             if changed is not None:
-                new[id(node)] = changed
+                if changed is not node:
+                    new[id(node)] = changed
                 continue
             todo += [value for value in reversed(node.values()) if isinstance(value, _INNER)]
         elif isinstance(node, (list, tuple)):
@@ -68,6 +69,14 @@ def replace(tree: Tree, change: Change) -> Tree:
             if node is not old:
                 new[id(old)] = node
     return new.get(id(tree), tree)
+
+
+def replace_branches(body: Tree, change: Callable[[dict[str, Any]], Tree]) -> Tree:
+    """A query's body in which ``change`` has replaced each of the queries that UNION and the like put together."""
+    return replace(body, lambda node: None if _OPERATION & node.keys() else change(node))
+
+
+_OPERATION = frozenset({"SetOperation", "set_quantifier"})
 
 
 def rebuilt(node: Tree, new: dict[int, Tree]) -> Tree:

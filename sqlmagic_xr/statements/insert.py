@@ -12,7 +12,7 @@ from ..errors import SqlError, UnsupportedError, UsageError
 from ..sql import build as query
 from ..sql.literals import values_of_literals
 from ..sql.parsing import LITERALS, written_out
-from ..sql.syntax import Statement, Tree, identifier, span_of, walk
+from ..sql.syntax import Statement, Tree, identifier, replace_branches, span_of, walk
 from ..storage.rows import arrange
 from ..storage.scratch import Version, single_batch
 from ..storage.transaction import Entries
@@ -129,9 +129,10 @@ def _source(body: Tree, names: list[str], version: Version, ctes: Tree | None) -
 
 def _labelled(body: Tree) -> Tree:
     """A query's body whose unnamed columns have names, since DataFusion refuses two of one name (``SELECT 1, 1``)."""
-    if "SetOperation" in body:
-        sides = {side: _labelled(body["SetOperation"][side]) for side in ("left", "right")}
-        return {"SetOperation": {**body["SetOperation"], **sides}}
+    return replace_branches(body, _labelled_select)
+
+
+def _labelled_select(body: Tree) -> Tree:
     if "Select" not in body:
         return body
     items = [

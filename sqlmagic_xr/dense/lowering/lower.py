@@ -60,7 +60,10 @@ class Lowering:
             Refused: with the first reason.
         """
         self._made, self._views = scope, []
-        return self._parts(query, scope)
+        try:
+            return self._parts(query, scope)
+        except RecursionError:
+            raise Refused("it is nested too deeply for array code") from None
 
     def _parts(self, query: Tree, scope: Scope) -> list[Relation]:
         for clause in ("fetch", "for_clause", "locks", "pipe_operators"):

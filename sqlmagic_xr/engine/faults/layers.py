@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...relation.layers import Environment, Query, Scope
-from ...sql.syntax import Tree, identifier
+from ...sql.syntax import Tree, identifier, replace_branches
 from .types import Tables
 
 
@@ -122,8 +122,7 @@ class _Walk:
         elif kind == "Query":
             new = self.query(node, query.nested(node))
         elif kind == "SetOperation":
-            sides = {side: self._body(node[side], query) for side in ("left", "right")}
-            new = node if all(sides[side] is node[side] for side in sides) else {**node, **sides}
+            return replace_branches(body, lambda side: self._body(side, query))
         else:
             new = self.visit(node, Scope((), query.environment, query.outer, None))
         return body if new is node else {kind: new}

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ...grids.lookup import Constant
 from ...sql import build
-from ...sql.syntax import NOWHERE, Tree, expression_sql, identifier, local_name, name_of
+from ...sql.syntax import NOWHERE, Tree, expression_sql, identifier, local_name, name_of, replace_branches
 from ..explain import Note
 from .block import (
     Naming,
@@ -196,9 +196,9 @@ class _Pass:
 
     def _sides(self, body: Tree) -> Tree:
         """The sides of a UNION or the like, each on its own."""
-        if "SetOperation" in body:
-            sides = {side: self._sides(body["SetOperation"][side]) for side in ("left", "right")}
-            return {"SetOperation": {**body["SetOperation"], **sides}}
+        return replace_branches(body, self._side)
+
+    def _side(self, body: Tree) -> Tree:
         if "Select" not in body:
             return body
         bare = {"with": None, "body": body, "order_by": None, "limit_clause": None, "fetch": None}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...sql import build as query
-from ...sql.syntax import Tree, identifier, name_of, walk
+from ...sql.syntax import Tree, identifier, name_of, replace, walk
 from .block import UnsureError, is_query
 
 _LARGE = 20_000  # nodes; a chain of CTEs that are each read twice doubles with every link
@@ -29,18 +29,17 @@ def inlined(tree: Tree, view_of: ViewOf) -> Tree:
     budget = [_LARGE]
 
     def visit(node: Any, known: Known) -> Tree:
-        if isinstance(node, (list, tuple)):
-            items = [visit(value, known) for value in node]
-            return node if all(a is b for a, b in zip(items, node, strict=True)) else type(node)(items)
-        if not isinstance(node, dict):
-            return node
-        if is_query(node) and node["with"]:
-            node, known = _with_taken_in(node, known, visit)
-        table = node.get("Table")
-        if isinstance(table, dict) and isinstance(table.get("name"), list):
-            return _as_derived(node, known, view_of, visit, budget)
-        new = {key: visit(value, known) for key, value in node.items()}
-        return node if all(new[key] is node[key] for key in node) else new
+        def change(inner: dict[str, Any]) -> Tree | None:
+            if is_query(inner) and inner["with"]:
+                taken, within = _with_taken_in(inner, known, visit)
+                new = {key: visit(value, within) for key, value in taken.items()}
+                return inner if all(new[key] is inner[key] for key in inner) else new
+            table = inner.get("Table")
+            if isinstance(table, dict) and isinstance(table.get("name"), list):
+                return _as_derived(inner, known, view_of, visit, budget)
+            return None
+
+        return replace(node, change)
 
     return visit(tree, {})
 

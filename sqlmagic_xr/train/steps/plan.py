@@ -20,7 +20,7 @@ from ...grids.budget import default_budget
 from ...grids.lookup import extreme, rows_where
 from ...sql.build import cte_names
 from ...sql.parameters import bind, placeholder
-from ...sql.syntax import Tree, identifier, make_identifier, name_of, replace, to_sql, walk
+from ...sql.syntax import Tree, identifier, make_identifier, name_of, replace, replace_branches, to_sql, walk
 from ...storage.reserved import is_reserved
 from ...storage.schema import provider
 from ..explain import Explained, Note, title_of
@@ -199,6 +199,9 @@ class Relational:
         except UnsureError as error:
             self._why = str(error)
             return None
+        except RecursionError:
+            self._why = "it is nested too deeply for a shortcut"
+            return None
         self._sql = variant.template.text(texts)
         begin = time.perf_counter()
         try:
@@ -363,13 +366,10 @@ def _labelled(query: Tree) -> Tree:
     """A query whose columns have short names, unless something in it uses theirs; an INSERT never does."""
     if query["order_by"]:
         return query
-    return {**query, "body": _labelled_body(query["body"])}
+    return {**query, "body": replace_branches(query["body"], _labelled_select)}
 
 
-def _labelled_body(body: Tree) -> Tree:
-    if "SetOperation" in body:
-        sides = {side: _labelled_body(body["SetOperation"][side]) for side in ("left", "right")}
-        return {"SetOperation": {**body["SetOperation"], **sides}}
+def _labelled_select(body: Tree) -> Tree:
     if "Select" not in body:
         return body
     used = {identifier(n["Identifier"]) for n in walk(body) if isinstance(n.get("Identifier"), dict)}
