@@ -106,7 +106,7 @@ def test_a_missing_parameter_lists_what_is_there(ctx):
 @pytest.mark.parametrize(
     ("statement", "error"),
     [
-        ("PREPARE q AS INSERT INTO p VALUES (5, 5)", UnsupportedError),
+        ("PREPARE q AS CREATE TABLE z AS SELECT 1", UnsupportedError),
         ("EXPLAIN FORMAT TREE VERBOSE DELETE FROM p WHERE ???", ParseError),
         ("INSERT INTO p VALUES (5, 5", ParseError),
         ("CREATE TABLE q (x NONSENSE(", ParseError),
@@ -116,6 +116,13 @@ def test_no_statement_reaches_the_engines_own_dml(ctx, statement, error):
     with pytest.raises(error):
         ctx.sql(statement)
     assert rows(ctx, "SELECT * FROM p") == [{"step": 0, "a": 1.5}]
+
+
+def test_a_prepared_insert_is_ours(ctx):
+    ctx.sql("PREPARE q AS INSERT INTO p VALUES ($1, $2)")
+    assert rows(ctx, "SELECT * FROM p") == [{"step": 0, "a": 1.5}]
+    ctx.sql("EXECUTE q(5, 2.5)")
+    assert rows(ctx, "SELECT * FROM p ORDER BY step") == [{"step": 0, "a": 1.5}, {"step": 5, "a": 2.5}]
 
 
 def test_a_statement_that_only_datafusion_reads_reaches_it(ctx, tmp_path):
