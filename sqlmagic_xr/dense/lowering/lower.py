@@ -181,6 +181,8 @@ class Lowering:
         items: list[Item] = []
         for tree in projection:
             if tree == "Wildcard" or "Wildcard" in tree or "QualifiedWildcard" in tree:
+                if relation.shared and "QualifiedWildcard" not in tree:
+                    raise Refused("a star over USING, whose columns the engine puts in an order of its own")
                 items += star(tree, relation)
             elif "ExprWithAlias" in tree:
                 body = tree["ExprWithAlias"]
