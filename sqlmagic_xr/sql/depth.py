@@ -73,31 +73,45 @@ def excess(text: str, scale: int = 1) -> Excess | None:
     if len(text) < _SHALLOW or not (_long(text) or text.count("(") + text.count("[") > NESTED):
         return None
     operators, unions = OPERATORS * scale, QUERIES * scale
-    chains, queries, brackets = [0], [0], 0
+    chains, queries, brackets = [[0] * _LEVELS], [0], 0
     for part in _PARTS.finditer(text):
         kind = part.lastgroup
         if kind == "operator":
-            chains[-1] += 1
-            if chains[-1] > operators or (len(chains) > 1 and sum(chains) > operators):
+            _link(chains[-1], _level(part.group()))
+            if sum(map(max, chains)) > operators:
                 return Excess(_CHAIN, part.start(), _TERMS)
         elif kind == "cut":
-            chains[-1] = 0
+            chains[-1] = [0] * _LEVELS
         elif kind == "opening":
             brackets += part.group() in "(["
             if brackets > NESTED:
                 return Excess(_NEST, part.start(), _NAMES, ParseError)
-            chains.append(0)
+            chains.append([0] * _LEVELS)
             queries.append(0)
         elif kind == "closing" and len(chains) > 1:
             brackets -= part.group() in ")]"
             chains.pop()
             queries.pop()
         elif kind == "set":
-            chains[-1] = 0
+            chains[-1] = [0] * _LEVELS
             queries[-1] += 1
             if sum(queries) >= unions:
                 return Excess(_UNION, part.start(), _ROWS)
     return None
+
+
+def _link(depths: list[int], level: int) -> None:
+    """Count an operator: what stands before it, and binds no less, is its left side. ``a = 1 OR b = 2`` is two deep."""
+    depths[level] = max(depths[level:]) + 1
+    depths[level + 1 :] = [0] * (_LEVELS - level - 1)
+
+
+def _level(operator: str) -> int:
+    return _BINDING.get(operator.upper(), _BINDING.get(operator[0], 2))
+
+
+_BINDING = {"OR": 0, "XOR": 0, "AND": 1, **dict.fromkeys("+-|&^", 3), **dict.fromkeys("*/%:", 4)}
+_LEVELS = 5
 
 
 def nested(text: str) -> int:

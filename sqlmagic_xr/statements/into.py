@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from ..sql.syntax import Tree, parse_one
+from ..sql.syntax import Tree, parse_one, replace
 
 
 def into_table(tree: Tree) -> Tree | None:
     """``SELECT ... INTO name ...`` as the CREATE TABLE that it stands for; None for any other query."""
-    found: list[Tree] = []
-    body = _without_into(tree["Query"]["body"], found)
-    if not found:
+    body = tree["Query"]["body"]
+    first = _first_select(body)
+    if first is None or not first.get("into"):
         return None
+    bare = {"Select": {**first, "into": None}}
+    body = replace(body, lambda node: bare if node.get("Select") is first else None)
     template = parse_one("CREATE TABLE a AS SELECT 1").tree["CreateTable"]
-    return {"CreateTable": {**template, "name": found[0]["name"], "query": {**tree["Query"], "body": body}}}
+    return {"CreateTable": {**template, "name": first["into"]["name"], "query": {**tree["Query"], "body": body}}}
 
 
-def _without_into(body: Tree, found: list[Tree]) -> Tree:
-    """The body of a query without the INTO of its first SELECT, which goes into ``found``."""
-    select = body.get("Select")
-    if select is not None and select.get("into"):
-        found.append(select["into"])
-        return {"Select": {**select, "into": None}}
-    if "SetOperation" in body:
-        operation = body["SetOperation"]
-        return {"SetOperation": {**operation, "left": _without_into(operation["left"], found)}}
-    if "Query" in body:
-        return {"Query": {**body["Query"], "body": _without_into(body["Query"]["body"], found)}}
-    return body
+def _first_select(body: Tree) -> Tree | None:
+    """The SELECT that a query begins with, if it begins with one."""
+    while "Select" not in body:
+        if "SetOperation" in body:
+            body = body["SetOperation"]["left"]
+        elif "Query" in body:
+            body = body["Query"]["body"]
+        else:
+            return None
+    return body["Select"]

@@ -54,3 +54,7 @@ def test_an_unknown_name_is_found_in_a_long_chain(db: Db) -> None:
     db.run("CREATE TABLE t (x DOUBLE)")
     with pytest.raises(UnknownNameError, match="there is no column nope"):
         db.run("SELECT " + " + ".join(["x"] * 600) + " + nope FROM t")
+
+
+def test_as_many_branches_as_are_allowed_run(db: Db) -> None:
+    assert db.rows(" UNION ALL ".join(["SELECT 1 AS a"] * 1000)) == [(1,)] * 1000

@@ -49,9 +49,16 @@ def test_what_is_only_long_is_read():
     values = "INSERT INTO t VALUES " + ", ".join(f"(-{n}, 'a + b', 1 - {n})" for n in range(3000))
     quoted = "SELECT '" + " UNION a + b" * 5000 + "' AS a -- " + "+" * 5000
     branches = "SELECT CASE " + " ".join(f"WHEN v = {n} AND w > 0 THEN {n} + 1" for n in range(2500)) + " END FROM t"
-    for text in (f"SELECT {columns} FROM t", values, quoted, branches):
+    shallow = "SELECT v FROM t WHERE " + " OR ".join(f"v * 2 + 1 = {n} AND v > {n}" for n in range(3000))
+    for text in (f"SELECT {columns} FROM t", values, quoted, branches, shallow):
         assert excess(text) is None
         assert parse_one(text).tree
+
+
+def test_what_binds_more_is_inside_what_binds_less():
+    products = " * ".join(["v"] * 2500)
+    assert excess(f"SELECT {products} = {products} OR {products} > 1 FROM t") is None
+    assert excess(f"SELECT {products} + {' + '.join(['v'] * 2500)} FROM t") is not None
 
 
 def test_as_much_as_the_limit_is_read():
