@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from ..errors import SqlError, StorageError
 from .encoding import UNITS, encodings, refuse_name
+from .zarr_files import quiet
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -201,14 +201,6 @@ def _check(dataset: xr.Dataset, path: Path, form: Form, name: str) -> None:
         shape = shapes.get(variable, ())
         if variable not in shapes or shape[: values.ndim] != values.shape:
             raise StorageError(f"{name} has lost `{variable}`", hint="Give it another name: ... AS name.")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without zarr's word that its specification does not speak of consolidated metadata."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        yield
 
 
 @contextmanager
