@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from ..errors import SqlError, UnsupportedError
+from ..errors import SqlError, StorageError, UnsupportedError
 from ..sql.copying import Copy
 from ..sql.syntax import to_sql
 from ..statements.effect import counted
@@ -37,6 +39,7 @@ class PreparedCopy(Prepared):
 
     def _run(self, values: Mapping[str, Any], executor: Executor) -> Result:
         if not self.copy.form:
+            self._admit()
             return replace(self._pass_on(self._text(values)), message=f"{self.copy.target}: written")
         try:
             rows = self.query.run(values, executor)
@@ -52,6 +55,17 @@ class PreparedCopy(Prepared):
         over = ", ".join(f"{dim} {size:,}" for dim, size in sizes.items())
         message = f"{self.copy.target}: {counted(cells, 'written').replace('row', 'cell')}"
         return Result(self.statement, self.statement.text, None, message + (f" ({over})" if over else ""), cells)
+
+    def _admit(self) -> None:
+        """Refuse a folder that may not be written: of a CSV file the engine says only that it could not end it."""
+        if "://" in self.copy.target:
+            return
+        folder = next(p for p in Path(self.copy.target).absolute().parents if p.exists())
+        if not os.access(folder, os.W_OK):
+            raise StorageError(
+                f"{Path(self.copy.target).name} cannot be written: the folder {folder} is read-only",
+                span=self.copy.place,
+            )
 
     def _text(self, values: Mapping[str, Any]) -> str:
         """The statement for the engine: the user's own text where nothing in it is ours."""
