@@ -257,7 +257,7 @@ class Binder:
         on = None
         if not names and constraint != "Natural":
             scope = self._scope([*leaves(left), *leaves(right)], ctes, outer, merged)
-            on = scope.expression(constraint["On"])
+            on = scope.filtering.expression(constraint["On"])
         return Join(left, right, kind, on, names, tree=join)
 
     def _factor(self, tree: Tree, ctes: Ctes, outer: Scope | None) -> tuple[Relation, Merging]:
@@ -268,7 +268,7 @@ class Binder:
         if kind == "Derived" and not body["lateral"]:
             query = self.query(body["subquery"], ctes, outer)
             return _named(Shared(path, renamed, query=query, kind="subquery", tree=tree)), {}
-        if kind == "Table" and body["args"] is None and not any(body.get(extra) for extra in _TABLE_EXTRAS):
+        if kind == "Table" and body["args"] is None and not any(map(body.get, _TABLE_EXTRAS)):
             return self._table(body["name"], path, renamed, ctes, tree), {}
         if kind == "Derived":
             raise Unsure("LATERAL is not bound")

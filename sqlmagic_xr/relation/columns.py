@@ -135,6 +135,9 @@ class Measure:
 
 def fields(expression: Expression) -> Iterator[Field]:
     """The columns that an expression uses, those that nested queries use of their own not among them."""
+    if isinstance(expression, Field):
+        yield expression
+        return
     todo, seen = [expression], set()
     while todo:
         node = todo.pop()

@@ -47,7 +47,7 @@ def qualifies(qualifier: Name, path: Name) -> bool:
     >>> qualifies(("p",), ("datafusion", "public", "p")), qualifies(("public", "p"), ("q",))
     (True, False)
     """
-    return len(qualifier) <= len(path) and path[len(path) - len(qualifier) :] == qualifier
+    return path[-len(qualifier) :] == qualifier
 
 
 def same_table(name: Name, others: Iterable[Name]) -> bool:

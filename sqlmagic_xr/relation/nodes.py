@@ -55,7 +55,7 @@ class Relation:
         """Its own expressions, in the order of evaluation."""
         return ()
 
-    @cached_property
+    @property
     def visible(self) -> tuple[Relation, ...]:
         """The relations whose columns may be used by what reads this one directly."""
         return (self,)
@@ -87,7 +87,9 @@ class Relation:
         for e in self.expressions:
             for f in fields(e):
                 if f.relation in hidden:
-                    raise UnboundError(f"{f.name} belongs to a relation that is out of sight here")
+                    grouped = any(isinstance(below, Aggregate) for below in self.inputs)
+                    why = "is neither grouped nor aggregated" if grouped else "is of a relation that is out of sight"
+                    raise UnboundError(f"{f.name} {why}")
 
     @cached_property
     def hidden(self) -> frozenset[Relation]:

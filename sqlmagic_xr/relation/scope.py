@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import UnknownNameError, suggest
-from ..sql.expression import Call, Column, Expression, from_tree, replace_parts
+from ..sql.expression import Call, Column, Expression, from_tree
 from ..sql.expression import Opaque as Unread
 from ..sql.syntax import Tree, identifier, name_of, span_of
 from .columns import Field, Nested, Piece
 from .functions import function
 from .names import Name, qualifies
 from .nodes import Leaf, Opaque, Relation
+from .rebuild import substituted
 
 Aliases = Mapping[str, Expression]
 """The names that a SELECT gives to its columns, and what these are."""
@@ -45,12 +46,15 @@ class Scope:
         merged: what JOIN ... USING and NATURAL JOIN have made one column of two.
         query: binds a query in parentheses, given the scope around it.
         outer: the scope around a correlated subquery.
+        filters: whether rows are chosen here (WHERE, ON): then DataFusion does not know the one column that USING has
+            made of two, unless its table is named.
     """
 
     leaves: tuple[Leaf, ...]
     query: Callable[[Tree, Scope], Relation]
     merged: Mapping[str, Merged] = field(default_factory=dict)
     outer: Scope | None = None
+    filters: bool = False
 
     def column(self, path: Name, tree: Tree) -> Field:
         """What a column's name means.
@@ -64,6 +68,8 @@ class Scope:
         mine = [leaf for leaf in self.leaves if not qualifier or qualifies(qualifier, leaf.path)]
         having = [leaf for leaf in mine if leaf.names is not None and name in leaf.names]
         if not qualifier and name in self.merged:
+            if self.filters:
+                raise Unsure(f"there is more than one column {name} in WHERE and ON, although USING has made them one")
             if any(leaf not in self.merged[name].leaves for leaf in having):
                 raise Unsure(f"{name} is of a join USING it and of another relation")
             return merged_column(self.merged[name], name, tree)
@@ -87,6 +93,11 @@ class Scope:
         known = [n for leaf in mine or self.leaves for n in leaf.names or () if n is not None]
         what = f"there is no column {'.'.join(path)} here"
         raise _placed(UnknownNameError(what, hint=suggest(name, known) or "There are no columns here."), tree)
+
+    @property
+    def filtering(self) -> Scope:
+        """The same names as they are read in WHERE and ON."""
+        return Scope(self.leaves, self.query, self.merged, self.outer, filters=True) if self.merged else self
 
     def has(self, name: str) -> bool:
         """Whether a relation of this scope itself has a column of that name."""
@@ -119,7 +130,9 @@ class Scope:
                     return self._unread(node.tree)
             return None
 
-        return written(replace_parts(from_tree(tree), change), tree)
+        read = from_tree(tree)
+        found = change(read) if isinstance(read, Column) else substituted(read, change)
+        return written(read if found is None else found, tree)
 
     def _unread(self, tree: Tree) -> Expression:
         """What calculations keep as a tree: a query in parentheses, or a piece of SQL with columns in it."""

@@ -44,11 +44,12 @@ class SelectBinder:
         outputs = list(self._outputs())
         named = [o for o in outputs if o.tree is not None and "ExprWithAlias" in o.tree]
         aliases = {o.name: o.expression for o in named if o.name is not None}
-        where = self._maybe(select["selection"])
+        chosen = select["selection"]
+        where = None if chosen is None else self.scope.filtering.expression(chosen)
         having, qualify = (None if select[c] is None else self.scope.expression(select[c], aliases)
                            for c in ("having", "qualify"))  # fmt: skip
         distinct = self._distinct(select["distinct"], aliases)
-        keys = [self._sort_key(key, outputs, aliases) for key in order]
+        keys = [self._sort_key(key, outputs, _once(outputs)) for key in order]
         parts = _Parts(outputs, having, qualify, distinct, keys)
         grouped, sets = self._group_keys(outputs, aliases)
         relation, condition = self.source, where
@@ -119,9 +120,6 @@ class SelectBinder:
             error = UnknownNameError(f"two columns have the name {output.name}", hint="Give one of them another name.")
             error.span = span_of(output.tree if output.tree is not None else self.tree["projection"])
             raise error
-
-    def _maybe(self, tree: Tree | None) -> Expression | None:
-        return None if tree is None else self.scope.expression(tree)
 
     def _distinct(self, tree: Tree | None, aliases: dict[str, Expression]) -> bool | tuple[Expression, ...]:
         if isinstance(tree, dict) and "On" in tree:
@@ -260,6 +258,12 @@ class _Parts:
             partition = tuple(substituted(e, change) for e in measure.partition)
             measure = replace(measure, order=order, partition=partition)
         return measure
+
+
+def _once(outputs: Sequence[Output]) -> dict[str, Expression]:
+    """The outputs by their names, those apart that share one."""
+    names = [output.name for output in outputs]
+    return {output.name: output.expression for output in outputs if output.name and names.count(output.name) == 1}
 
 
 def _own(expression: Expression) -> Iterator[Expression]:
