@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..sql.expression import Opaque
+from ..relation.columns import Piece
 from .node import INSTANTS, Graph, Node, Refused, Type
 
 _UNITS: Mapping[Type, str] = {
@@ -16,20 +16,20 @@ _UNITS: Mapping[Type, str] = {
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d)?")
 
 
-def typed_string(graph: Graph, expression: Opaque) -> Node:
+def typed_string(graph: Graph, literal: Piece) -> Node:
     """``TIMESTAMP '2000-01-01'`` or ``DATE '2000-01-01'``.
 
     Raises:
         Refused: another type, or a text in another form.
     """
-    body = expression.tree["TypedString"]
+    body = literal.piece["TypedString"]
     kind, value = body["data_type"], body["value"]["value"]
     text = value.get("SingleQuotedString") if isinstance(value, dict) else None
     wanted: Type | None = "date" if kind == "Date" else None
     if isinstance(kind, dict) and tuple(kind.get("Timestamp", ())) == (None, "None"):
         wanted = "timestamp[ns]"
     if wanted is None or text is None:
-        raise Refused("no array code for this literal", expression.span)
+        raise Refused("no array code for this literal", literal.span)
     return _constant(graph, text, wanted)
 
 

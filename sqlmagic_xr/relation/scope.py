@@ -162,7 +162,7 @@ def shown_by_star(merged: Merged, name: str) -> Leaf:
         Unsure: it is not certain by what name DataFusion knows them.
     """
     if len(merged.leaves) != 2 or any(len(leaf.path) != 1 for leaf in merged.leaves):
-        raise Unsure(f"which {name} a star stands for is open")
+        raise Unsure(f"which {name} a star over USING stands for is open")
     return min(merged.leaves, key=lambda leaf: leaf.path)
 
 

@@ -181,7 +181,7 @@ RELATIONALLY = {
     "SELECT a FROM params WHERE a > 0 ORDER BY step DESC LIMIT 1": "LIMIT",
     "SELECT SUM(a) AS a FROM params ORDER BY step DESC LIMIT 1": "LIMIT",
     "SELECT c AS step, a FROM params ORDER BY step DESC LIMIT 1": "LIMIT",
-    "SELECT x.v, m FROM x, state, params WHERE step = 1": "more than one column step",
+    "SELECT x.v, m FROM x, state, params WHERE step = 1": "the column step is ambiguous",
     "SELECT s, v FROM x LIMIT 3": "LIMIT",
     "SELECT i, a.m FROM state a JOIN state c USING (i, step) WHERE step = 1": "more than one column step",
     "SELECT cur.p, SUM(x.v) AS v FROM x CROSS JOIN cur": "neither grouped nor aggregated",

@@ -25,7 +25,7 @@ KNOWN = {
     "storage": (50, "pruning and the descriptions of tables read conditions of DML, which are not bound yet"),
     "train/steps": (380, "folding and keeping still read trees: the next to be moved to the bound query"),
     "autodiff": (130, "derivatives are still written back into the tree by hand, over relation/layers"),
-    "dense": (110, "the lowering still reads clauses from trees"),
+    "dense": (2, "the literal of a point in time is a piece that no expression has a form for"),
     "train/curves": (15, "the generations of a curve are put into FROM as a tree"),
     "train": (10, "a cell is taken apart into statements"),
     "queries": (25, "the outermost ORDER BY is handed to the engine as a tree"),

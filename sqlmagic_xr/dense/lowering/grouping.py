@@ -6,17 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ...relation.functions import FUNCTIONS, SAME
-from ...sql.expression import Call, Expression, Star
+from ...sql.expression import Call, Star
 from ..node import INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
+from .refusing import refuse
 from .relation import Relation, axis_of
-from .scalar import Scalars, refuse, refuse_failing
-
-_AGGREGATES = frozenset(name for name, row in FUNCTIONS.items() if row.kind == "aggregate" and row.arrays)
-
-
-def is_aggregate(expression: Expression) -> bool:
-    """Whether an expression is a call of an aggregate of ours."""
-    return isinstance(expression, Call) and expression.name in _AGGREGATES and expression.window is None
+from .scalar import Scalars, refuse_failing
 
 
 class Grouping:
@@ -68,7 +62,7 @@ class Grouping:
     def aggregate(self, call: Call) -> Value:
         """The value of an aggregate for each group."""
         call = replace(call, name=SAME.get(call.name, call.name))
-        if len(call.args) != 1 or (call.distinct and call.name != "count"):
+        if not FUNCTIONS[call.name].arrays or len(call.args) != 1 or (call.distinct and call.name != "count"):
             raise refuse(call)
         where = None if call.filter is None else self.scalars.condition(call.filter)
         if call.distinct:
@@ -123,7 +117,7 @@ class Grouping:
             return Value(total, valid)
         number = self.scalars.to(count, "float64")
         average = self.graph.elementwise("/", (total, number), "float64")
-        return Value(average, valid) if name in ("avg", "mean") else self._spread(call, cells, mask, count)
+        return Value(average, valid) if name == "avg" else self._spread(call, cells, mask, count)
 
     def _spread(self, call: Call, cells: Node, mask: Node | None, count: Node) -> Value:
         """Variance and standard deviation, in two passes; a sample of one has none."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from ...sql.expression import Column, Expression
+from ...relation.columns import Field
+from ...sql.expression import Expression
 from ..node import FLOATS, SECOND, Axis, Graph, Node, Refused, Value
-from .clauses import equal_columns
 from .relation import Named, Relation, alike, apart
+from .scans import equal_columns
 
 
-def extended(graph: Graph, left: Relation, right: Relation, on: Sequence[Expression], using: Sequence[str]) -> Relation:
+def extended(
+    graph: Graph, left: Relation, right: Relation, on: Sequence[Expression], using: Sequence[tuple[Field, Field]]
+) -> Relation:
     """The rows of the left side, with the columns of the right.
 
     A row has at most one partner: the condition names each axis of the right side once.
@@ -20,15 +22,14 @@ def extended(graph: Graph, left: Relation, right: Relation, on: Sequence[Express
         graph: where nodes are made.
         left, right: the sides.
         on: the conditions of ON that are not part of the right side's scan.
-        using: the columns of USING.
+        using: the columns of both sides that USING says are equal.
 
     Raises:
         Refused: a row might have several partners, or ON says more than that columns are equal.
     """
     right = apart(graph, left, right)
     pairs = [_sides(left, right, condition) for condition in on]
-    for name in using:
-        pairs.append((left.resolve(Column((name,))), right.resolve(Column((name,)))))
+    pairs += [(left.resolve(mine), right.resolve(theirs)) for mine, theirs in using]
     partners: dict[Axis, Node] = {}
     found: list[Node] = []
     for mine, theirs in pairs:
@@ -53,10 +54,9 @@ def extended(graph: Graph, left: Relation, right: Relation, on: Sequence[Express
     for column in right.columns:
         cells, valid = column.value.cells, column.value.valid
         known = graph.both(there, None if valid is None else moved(valid))
-        columns.append(Named(column.qualifier, column.name, Value(moved(cells), known)))
+        columns.append(Named(column.owner, column.name, Value(moved(cells), known)))
     scans = tuple(dict.fromkeys((*left.scans, *right.scans)))
-    shared = left.shared | right.shared | set(using)
-    return replace(left, columns=(*left.columns, *columns), shared=shared, scans=scans)
+    return Relation(left.axes, (*left.columns, *columns), left.present, scans)
 
 
 def _sides(left: Relation, right: Relation, condition: Expression) -> tuple[Value, Value]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from ...errors import Span
-from ...sql.expression import Column
+from ...relation import nodes
+from ...relation.columns import Field
 from ..node import (
     FIRST,
     FLOATS,
@@ -24,9 +24,15 @@ from ..node import (
 
 @dataclass(frozen=True)
 class Named:
-    """A column of a relation under the name that expressions call it by."""
+    """A column of a relation.
 
-    qualifier: tuple[str, ...]
+    Attributes:
+        owner: the bound relation whose column expressions know it as; None for a column of a query's result.
+        name: its name there; "" for none.
+        value: its cells.
+    """
+
+    owner: nodes.Relation | None
     name: str
     value: Value
 
@@ -39,43 +45,30 @@ class Relation:
         axes: its cells are those of their product; an axis may be no column.
         columns: what there is to select.
         present: which cells are rows; None where all are.
-        shared: the names that USING has made one column of.
         scans: the tables that it is made of; they are read although no column of theirs is asked for.
     """
 
     axes: tuple[Axis, ...]
     columns: tuple[Named, ...]
     present: Node | None = None
-    shared: frozenset[str] = frozenset()
     scans: tuple[Node, ...] = ()
 
-    def named(self, column: Column) -> Named:
-        """The column of that name.
+    def has(self, column: Field) -> bool:
+        """Whether a column is one of these."""
+        return any(c.name == column.name and c.owner is column.relation for c in self.columns)
+
+    def resolve(self, column: Field) -> Value:
+        """The value of a column.
 
         Raises:
-            Refused: there is none, or more than one, or one of a type that arrays do not hold.
+            Refused: it is one of the query around, or of a type that arrays do not hold.
         """
-        found = [
-            c for c in self.columns
-            if c.name == column.name and c.qualifier[len(c.qualifier) - len(column.qualifier) :] == column.qualifier
-        ]  # fmt: skip
-        if len(found) > 1 and not column.qualifier and column.name in self.shared:
-            found = found[:1]
-        if len(found) != 1:
-            raise Refused(f"{'no' if not found else 'more than one'} column {'.'.join(column.path)}", column.span)
-        refuse_unheld(found[0], column.span)
-        return found[0]
-
-    def resolve(self, column: Column) -> Value:
-        """The value of the column of that name; see :meth:`named`."""
-        return self.named(column).value
-
-    def has(self, column: Column) -> bool:
-        """Whether a name may mean one of the columns."""
-        return any(
-            c.name == column.name and c.qualifier[len(c.qualifier) - len(column.qualifier) :] == column.qualifier
-            for c in self.columns
-        )
+        for mine in self.columns:
+            if mine.name == column.name and mine.owner is column.relation:
+                if mine.value.cells.op == "unheld":
+                    raise Refused(f"the type of {column.name} is none that arrays hold", column.span)
+                return mine.value
+        raise Refused(f"no column {column.name}: a subquery uses the query around it", column.span)
 
     def mapped(self, change: Callable[[Node], Node], axes: Iterable[Axis]) -> Relation:
         """The same relation with every array changed."""
@@ -83,19 +76,18 @@ class Relation:
         def value(old: Value) -> Value:
             return Value(change(old.cells), None if old.valid is None else change(old.valid))
 
-        columns = tuple(replace(c, value=value(c.value)) for c in self.columns)
+        columns = tuple(Named(c.owner, c.name, value(c.value)) for c in self.columns)
         present = None if self.present is None else change(self.present)
-        return replace(self, axes=tuple(dict.fromkeys(axes)), columns=columns, present=present)
+        return Relation(tuple(dict.fromkeys(axes)), columns, present, self.scans)
 
-    def renamed(self, qualifier: tuple[str, ...]) -> Relation:
-        """The relation under an alias."""
-        return replace(self, columns=tuple(replace(c, qualifier=qualifier) for c in self.columns), shared=frozenset())
+    def called(self, leaf: nodes.Leaf) -> Relation:
+        """The relation as it stands in a FROM, its columns called as there."""
+        names = leaf.names or ()
+        return self.of(Named(leaf, name or "", c.value) for c, name in zip(self.columns, names, strict=True))
 
-
-def refuse_unheld(column: Named, span: Span | None = None) -> None:
-    """Refuse a column of a type that arrays do not hold."""
-    if column.value.cells.op == "unheld":
-        raise Refused(f"the type of {column.name} is none that arrays hold", span)
+    def of(self, columns: Iterable[Named]) -> Relation:
+        """The same rows with other columns."""
+        return Relation(self.axes, tuple(columns), self.present, self.scans)
 
 
 def apart(graph: Graph, left: Relation, right: Relation) -> Relation:
@@ -117,9 +109,8 @@ def cross(graph: Graph, left: Relation, right: Relation) -> Relation:
     """All pairs of rows; the axes that both have are told apart."""
     right = apart(graph, left, right)
     present = graph.both(left.present, right.present)
-    shared = left.shared | right.shared
     scans = tuple(dict.fromkeys((*left.scans, *right.scans)))
-    return Relation((*left.axes, *right.axes), (*left.columns, *right.columns), present, shared, scans)
+    return Relation((*left.axes, *right.axes), (*left.columns, *right.columns), present, scans)
 
 
 def equate(graph: Graph, relation: Relation, left: Value, right: Value) -> Relation | None:

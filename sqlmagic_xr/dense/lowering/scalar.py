@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from functools import reduce
 from typing import Any
 
-from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, to_sql
+from ...relation.columns import Field, Nested, Piece
+from ...relation.functions import SAME
+from ...sql.expression import Call, Case, Cast, Expression, Literal, Parameter
 from ..arrays import COMPARISONS, UNARY
 from ..instants import instants, typed_string
 from ..node import (
@@ -25,10 +27,10 @@ from ..node import (
     ancestors,
 )
 from .coercion import cast_type, common
+from .refusing import refuse
 
-Resolve = Callable[[Column], Value]
-Special = Callable[[Expression], Value | None]
-"""Gives what an expression means where it stands (an aggregate, a window, a subquery), or None for nothing special."""
+Resolve = Callable[[Field], Value]
+Queried = Callable[[Nested], Value]
 
 
 class Scalars:
@@ -36,15 +38,15 @@ class Scalars:
 
     Args:
         graph: where nodes are made.
-        resolve: what a column's name means.
+        resolve: gives the value of a column.
         parameters: the type of each parameter.
-        special: see :data:`Special`.
+        queried: gives the value of a query in parentheses.
     """
 
     def __init__(
-        self, graph: Graph, resolve: Resolve, parameters: Mapping[str, Type], special: Special | None = None
+        self, graph: Graph, resolve: Resolve, parameters: Mapping[str, Type], queried: Queried | None = None
     ) -> None:
-        self.graph, self.resolve, self.parameters, self.special = graph, resolve, parameters, special
+        self.graph, self.resolve, self.parameters, self._queried = graph, resolve, parameters, queried
         self._branch: tuple[tuple[tuple[Node, ...], Node | None], ...] = ()
 
     def lower(self, expression: Expression) -> Value:
@@ -53,14 +55,11 @@ class Scalars:
         Raises:
             Refused: there is no array code that is known to mean the same.
         """
-        found = self.special(expression) if self.special else None
-        if found is not None:
-            return found
         match expression:
+            case Field():
+                return self.resolve(expression)
             case Literal():
                 return self._literal(expression)
-            case Column():
-                return self.resolve(expression)
             case Parameter():
                 return self._parameter(expression)
             case Case():
@@ -69,7 +68,9 @@ class Scalars:
                 return self._cast(expression)
             case Call():
                 return self._call(expression)
-            case Opaque(tree={"TypedString": _}):
+            case Nested() if self._queried is not None:
+                return self._queried(expression)
+            case Piece(piece={"TypedString": _}):
                 return Value(typed_string(self.graph, expression))
         raise refuse(expression)
 
@@ -154,21 +155,21 @@ class Scalars:
     def _call(self, call: Call) -> Value:
         if call.distinct or call.filter is not None or call.window is not None:
             raise refuse(call)
-        name, count = call.name, len(call.args)
+        name, count = SAME.get(call.name, call.name), len(call.args)
         if name in COMPARISONS and count == 2:
             return self.compare(name, self.lower(call.args[0]), self.lower(call.args[1]))
         if name in UNARY and count == 1:
-            return self._unary(call)
+            return self._unary(name, call)
         rule = _RULES.get((name, count)) or _RULES.get((name, None))
         if rule is None:
             raise refuse(call)
         return rule(self, call)
 
-    def _unary(self, call: Call) -> Value:
+    def _unary(self, name: str, call: Call) -> Value:
         (value,) = (self.lower(argument) for argument in call.args)
         if value.type not in ("int32", "int64", "float64"):
             raise Refused(f"{call.name} of {value.type}", call.span)
-        return Value(self._map(call.name, "float64", self.to(value.cells, "float64")), value.valid)
+        return Value(self._map(name, "float64", self.to(value.cells, "float64")), value.valid)
 
     def _arithmetic(self, call: Call) -> Value:
         kind, cells, valid = self._numbers(call)
@@ -376,23 +377,16 @@ def _widens(node: Node) -> bool:
     return node.data == "to int64" and node.args[0].type in WHOLE - {"uint64"}
 
 
-def refuse(expression: Expression) -> Refused:
-    """That an expression has no array code here."""
-    what = to_sql(expression) if not isinstance(expression, Opaque) else "this expression"
-    return Refused(f"no array code for {what if len(what) < 60 else what[:57] + '...'}", expression.span)
-
-
 _RULES: Mapping[tuple[str, int | None], Callable[[Scalars, Call], Value]] = {
     **{(name, 2): Scalars._arithmetic for name in "+-*/%"},
     **{(name, 2): Scalars._bits for name in "&|^"},
     **{(name, 2): Scalars._logical for name in ("and", "or")},
-    **{(name, 2): Scalars._power for name in ("power", "pow")},
     **{(name, 1): Scalars._is_null for name in ("is null", "is not null")},
     **{(name, 1): Scalars._is_truth for name in ("is true", "is false", "is not true", "is not false")},
     **{(name, None): Scalars._in for name in ("in", "not in")},
     **{(name, None): Scalars._extreme for name in ("greatest", "least")},
     ("-", 1): Scalars._negative, ("not", 1): Scalars._not, ("abs", 1): Scalars._abs, ("atan2", 2): Scalars._atan2,
+    ("power", 2): Scalars._power,
     ("pi", 0): Scalars._pi, ("isnan", 1): Scalars._isnan, ("between", 3): Scalars._between,
-    ("not between", 3): Scalars._between, ("coalesce", None): Scalars._coalesce, ("nvl", 2): Scalars._coalesce,
-    ("nullif", 2): Scalars._nullif,
+    ("not between", 3): Scalars._between, ("coalesce", None): Scalars._coalesce, ("nullif", 2): Scalars._nullif,
 }  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...sql.expression import Call, Column, Expression, Literal, Opaque, Parameter, descend
-from ...sql.syntax import local_name
+from ...relation.columns import Field, Nested, Piece
+from ...relation.names import Name
+from ...relation.nodes import Scan
+from ...sql.expression import Call, Expression, descend
 from ..node import FLOATS, Axis, Graph, Node, Refused, Value, ancestors
-from ..tables import Extreme, Name, Read, Table
-from .clauses import equations
+from ..tables import Extreme, Read, Table
 from .relation import Named, Relation
 from .scalar import Scalars
 
@@ -37,14 +38,14 @@ class Scans:
         known = {*(table.key or ()), *fixed}
         columns = tuple(n for n, kind in table.columns.items() if kind is not None and n not in known)
         version, guards = self._version(name, fixed)
-        read = Read(local_name(name), version, tuple(fixed), key, columns, table.holes)
+        read = Read(name, version, tuple(fixed), key, columns, table.holes)
         scan = self.graph.make("scan", tuple(fixed.values()), data=read)
         return replace(self._scanned(scan, read, table, fixed), scans=(*guards, scan))
 
     def extreme(self, name: Name, what: Extreme) -> tuple[Node, Value]:
         """The greatest or least whole number of a column: the scan that reads it, and its value."""
         version, _ = self._version(name, {})
-        scan = self.graph.make("scan", (), data=Read(local_name(name), version, (), (), (what.column,), extreme=what))
+        scan = self.graph.make("scan", (), data=Read(name, version, (), (), (what.column,), extreme=what))
         return scan, Value(self.graph.make("cells", (scan,), (), "int64", (what.column, False)))
 
     def _version(self, name: Name, fixed: Mapping[str, Node]) -> tuple[int, tuple[Node, ...]]:
@@ -54,7 +55,7 @@ class Scans:
         are those that were there before.
         """
         guards: list[Node] = []
-        for place, parts in reversed(list(enumerate(self.writes.get(local_name(name), ())))):
+        for place, parts in reversed(list(enumerate(self.writes.get(name, ())))):
             apart = [self._apart(part, fixed) for part in parts] if parts is not None else [None]
             if None in apart:
                 return place + 1, tuple(guards)
@@ -87,9 +88,22 @@ class Scans:
             else:
                 valid = make("known", (scan,), axes, "boolean", name) if name in table.nulls else None
                 value = Value(make("cells", (scan,), axes, kind, (name, name in table.nulls)), valid)
-            columns.append(Named((), name, value))
+            columns.append(Named(None, name, value))
         present = make("present", (scan,), axes, "boolean") if table.holes else None
         return Relation(axes, tuple(columns), present, scans=(scan,))
+
+
+def equations(condition: Expression) -> tuple[tuple[Expression, Expression], ...]:
+    """The two sides of a condition that says that they are equal, both ways round; () for any other."""
+    if isinstance(condition, Call) and condition.name == "=":
+        left, right = condition.args
+        return (left, right), (right, left)
+    return ()
+
+
+def equal_columns(condition: Expression) -> tuple[tuple[Field, Field], ...]:
+    """The two columns that a condition says are equal, both ways round; () for any other."""
+    return tuple((a, b) for a, b in equations(condition) if isinstance(a, Field) and isinstance(b, Field))
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,7 @@ class Fixing:
         condition: the condition as it was written; None for one that follows from others.
     """
 
-    column: Column
+    column: Field
     value: Expression
     condition: Expression | None
 
@@ -110,15 +124,13 @@ class Fixing:
 def fixing(condition: Expression) -> Fixing | None:
     """A condition as one that fixes a column; None where it is none."""
     for column, other in equations(condition):
-        if isinstance(column, Column) and all(_is_constant(e) for e in descend(other)):
+        if isinstance(column, Field) and all(_is_constant(part) for part in descend(other)):
             return Fixing(column, other, condition)
     return None
 
 
-def _is_constant(expression: Expression) -> bool:
-    if isinstance(expression, Opaque):
-        return isinstance(expression.tree, dict) and "Subquery" in expression.tree
-    return isinstance(expression, (Literal, Parameter, Call))
+def _is_constant(part: Expression) -> bool:
+    return part.kind == "scalar" if isinstance(part, Nested) else not isinstance(part, (Field, Piece))
 
 
 def fixed_by(table: Table, fixings: Sequence[Fixing], constant: Constant) -> tuple[dict[str, Node], list[Expression]]:
@@ -126,7 +138,8 @@ def fixed_by(table: Table, fixings: Sequence[Fixing], constant: Constant) -> tup
     found: dict[str, Node] = {}
     used: list[Expression] = []
     for each in fixings:
-        name = each.column.name
+        assert isinstance(each.column.relation, Scan)
+        name = each.column.relation.column(each.column.name)
         chooses = name in (table.key or ()) or (table.key is None and table.grows)
         if not chooses or name in found:
             continue
@@ -143,7 +156,7 @@ def fixed_by(table: Table, fixings: Sequence[Fixing], constant: Constant) -> tup
     return found, used
 
 
-def no_column(column: Column) -> Value:
+def no_column(column: Field) -> Value:
     """What a column means where none may stand.
 
     Raises:
