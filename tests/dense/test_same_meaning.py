@@ -452,3 +452,53 @@ def test_random_statements_mean_the_same(seed):
         ran["arrays"] += 1
     print(ran.most_common(12))
     assert ran["arrays"] > STATEMENTS // 4
+
+
+# What binding alone has made readable to array code: NATURAL joins, QUALIFY, and windows over groups.
+BY_NAME_AND_RANK = {
+    "SELECT j AS k0, i AS k1, f, cf FROM a NATURAL JOIN (SELECT j, f AS cf FROM c) q": "array code",
+    "SELECT j AS k0, i AS k1, f, cf FROM a NATURAL LEFT JOIN (SELECT j, f AS cf FROM c) q": "array code",
+    "SELECT j AS k0, SUM(f * cf) AS v FROM a NATURAL JOIN (SELECT j, f AS cf FROM c) q GROUP BY j": "array code",
+    "SELECT i AS k0, f, p FROM (SELECT i, f FROM s WHERE step = 1) q NATURAL JOIN cur": "array code",
+    "SELECT k AS k0, x.j AS k1, f, df FROM (SELECT k, j, f FROM b) x NATURAL JOIN (SELECT k, f AS df FROM d) y "
+    "WHERE f > 0": "array code",
+    "SELECT j AS k0, cf FROM (SELECT i, j FROM a) q NATURAL RIGHT JOIN (SELECT j, f AS cf FROM c) r":
+    "either side of an outer join",
+    "SELECT i AS k0, j AS k1, f FROM a QUALIFY ROW_NUMBER() OVER (PARTITION BY i ORDER BY f, j) = 1": "array code",
+    "SELECT i AS k0, j AS k1, f, ROW_NUMBER() OVER (PARTITION BY i ORDER BY f, j) AS o FROM a QUALIFY o <= 2":
+    "array code",
+    "SELECT i AS k0, j AS k1, f FROM a WHERE j > 2 QUALIFY ROW_NUMBER() OVER (PARTITION BY i ORDER BY j DESC) > 1":
+    "array code",
+    "SELECT i AS k0, SUM(f) AS v, ROW_NUMBER() OVER (ORDER BY i) AS o FROM a GROUP BY i": "array code",
+    "SELECT i AS k0, j AS k1, COUNT(*) AS v, ROW_NUMBER() OVER (PARTITION BY i ORDER BY j DESC) AS o FROM a "
+    "GROUP BY i, j": "array code",
+    "SELECT i AS k0, SUM(f) AS v FROM a GROUP BY i QUALIFY ROW_NUMBER() OVER (ORDER BY i DESC) = 1": "array code",
+    "SELECT i AS k0, COUNT(n) AS v FROM a GROUP BY i HAVING COUNT(n) > 1 "
+    "QUALIFY ROW_NUMBER() OVER (ORDER BY i) < 3": "array code",
+    "SELECT k0, o FROM (SELECT i AS k0, ROW_NUMBER() OVER (ORDER BY i) AS o FROM a GROUP BY i) q WHERE o = 2":
+    "array code",
+    "SELECT i AS k0, ROW_NUMBER() OVER (ORDER BY SUM(n), i) AS o FROM a GROUP BY i": "partitioned by an aggregate",
+    "SELECT i AS k0, SUM(f) AS v, ROW_NUMBER() OVER (PARTITION BY SUM(n) ORDER BY i) AS o FROM a GROUP BY i":
+    "partitioned by an aggregate",
+    "SELECT t AS k0, ROW_NUMBER() OVER (ORDER BY t) AS o FROM plain GROUP BY t": "no number",
+    "SELECT i AS k0, SUM(SUM(f)) OVER (ORDER BY i) AS v FROM a GROUP BY i": "no array code",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    return [World(100 + seed) for seed in range(8)]
+
+
+@pytest.mark.parametrize("sql", BY_NAME_AND_RANK)
+def test_names_in_common_and_ranks_mean_the_same(worlds, sql):
+    said = set()
+    for world in worlds:
+        try:
+            mine = by_arrays(world, sql)
+        except Refused as reason:
+            said.add(reason.reason)
+            continue
+        said.add("array code")
+        assert_same(mine, world.context.sql(sql).to_arrow_table(), sql)
+    assert any(BY_NAME_AND_RANK[sql] in reason for reason in said), said
