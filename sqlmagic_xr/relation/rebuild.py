@@ -21,15 +21,15 @@ def substituted(expression: Expression, change: Callable[[Expression], Expressio
         if id(node) in done:
             continue
         if ready:
-            parts = [done[id(part)] for part in node.parts]
-            same = all(a is b for a, b in zip(parts, node.parts, strict=True))
-            done[id(node)] = node if same else node.rebuilt(parts)
+            new = [done[id(part)] for part in node.parts]
+            same = all(a is b for a, b in zip(new, node.parts, strict=True))
+            done[id(node)] = node if same else node.rebuilt(new)
             continue
         found = change(node)
-        if found is not None:
-            done[id(node)] = found
-        elif not node.parts:
-            done[id(node)] = node
+        parts = node.parts if found is None else ()
+        if parts:
+            todo.append((node, True))
+            todo += [(part, False) for part in parts]
         else:
-            todo += [(node, True), *((part, False) for part in node.parts)]
+            done[id(node)] = node if found is None else found
     return done[id(expression)]

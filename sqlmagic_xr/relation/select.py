@@ -53,13 +53,13 @@ class SelectBinder:
         parts = _Parts(outputs, having, qualify, distinct, keys)
         grouped, sets = self._group_keys(outputs, aliases)
         relation, condition = self.source, where
-        calls = dict.fromkeys(e for x in parts.all for e in _own(x) if is_aggregate(e))
+        calls = parts.calls(is_aggregate)
         if grouped is not None or calls:
             relation = self._aggregate(relation, condition, grouped, sets, list(calls), parts)
             condition = parts.having
         elif having is not None:
             raise Unsure("HAVING without a group")
-        over = dict.fromkeys(e for x in parts.all for e in _own(x) if is_window(e))
+        over = parts.calls(is_window)
         if over:
             relation = self._window(relation, condition, list(over), parts)
             condition = parts.qualify
@@ -203,7 +203,8 @@ class SelectBinder:
     def _measure(self, name: str, call: Expression) -> Measure:
         """An aggregate or a window function with its ORDER BY and PARTITION BY."""
         assert isinstance(call, Call)
-        plain = written(replace(call, window=None, order=None), call.origin)
+        bare = call if call.window is None and call.order is None else replace(call, window=None, order=None)
+        plain = written(bare, call.origin)
         if call.window is None:
             order = () if call.order is None else self._keys(call.order.tree)
             return Measure(name, plain, order)  # type: ignore[arg-type]
@@ -237,6 +238,11 @@ class _Parts:
         yield from (self.distinct if isinstance(self.distinct, tuple) else ())
         yield from (key.expression for key in self.keys)
 
+    def calls(self, wanted: Callable[[Expression], bool]) -> dict[Expression, None]:
+        """Its calls of a kind, each once."""
+        found = (e for x in self.all if not isinstance(x, Field) for e in _own(x))
+        return dict.fromkeys(e for e in found if isinstance(e, Call) and wanted(e))
+
     def change(self, change: Callable[[Expression], Expression | None]) -> None:
         """Put other expressions in place of some, the outer ones first."""
         self._changes.append(change)
@@ -245,7 +251,7 @@ class _Parts:
             found = substituted(e, change)
             return found if found is e or "_written" not in e.__dict__ else written(found, e.__dict__["_written"])
 
-        self.outputs = [replace(o, expression=new(o.expression)) for o in self.outputs]
+        self.outputs = [Output(o.name, new(o.expression), o.tree) for o in self.outputs]
         self.having = None if self.having is None else new(self.having)
         self.qualify = None if self.qualify is None else new(self.qualify)
         self.distinct = tuple(map(new, self.distinct)) if isinstance(self.distinct, tuple) else self.distinct

@@ -160,9 +160,8 @@ class Call(Expression):
 
     def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
         new = tuple(parts)
-        if self.filter is None:
-            return replace(self, args=new)
-        return replace(self, args=new[:-1], filter=new[-1])
+        args, filtered = (new, None) if self.filter is None else (new[:-1], new[-1])
+        return Call(self.name, args, self.distinct, filtered, self.window, self.order, origin=self.origin)
 
 
 @dataclass(frozen=True, eq=False)
