@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..relation.functions import SAME
+from ..relation.functions import usual, varies
 from ..sql.expression import (
     Call,
     Case,
@@ -24,7 +24,7 @@ from ..sql.syntax import Tree
 from .dissolve import plain
 from .intermediate import Below, Intermediate
 from .names import Scope, refused
-from .rules import AGGREGATES, DEFINED, EXTREMES, OVER_WINDOWS, VOLATILE, read
+from .rules import AGGREGATES, DEFINED, EXTREMES, OVER_WINDOWS, read
 from .simplify import ZERO, add, build, is_zero, multiply
 
 
@@ -63,7 +63,7 @@ class Aggregates:
         assert tangent is not None
         rows = self.scope.rows_of(node)
         value = plain(node.args[0])  # one text in both places, so that the row that attains it is equal to it
-        if rows is not None and not any(isinstance(part, Call) and part.name in VOLATILE for part in descend(value)):
+        if rows is not None and not any(isinstance(e, Call) and varies(e.name) == "call" for e in descend(value)):
             extreme = Below(Call(node.name, (value,), filter=node.filter, window=rows))
             taken: Expression = Call("=", (value, extreme))
             condition = taken if node.filter is None else Call("and", (node.filter, taken))
@@ -147,7 +147,7 @@ class Aggregates:
                 return None if node.kind == "TryCast" else self._strict(node.value)
             case Intermediate():
                 return self._strict(node.value)
-            case Call() if SAME.get(node.name, node.name) in _STRICT and node.window is None:
+            case Call() if usual(node.name) in _STRICT and node.window is None:
                 parts = [self._strict(part) for part in node.args]
                 known = [part for part in parts if part is not None]
                 return frozenset().union(*known) if len(known) == len(parts) else None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import DerivativeError
-from ..relation.functions import SAME
+from ..relation.functions import is_given, usual
 from ..relation.layers import ColumnType
 from ..sql.expression import (
     Call,
@@ -35,6 +35,7 @@ from .rules import (
     FOLDED,
     NONE,
     ROOT,
+    RULES,
     SHIFTS,
     UNARY,
     Rules,
@@ -140,8 +141,10 @@ class Derivative:
         return self.of(node.value)
 
     def _call(self, node: Call) -> Expression | None:
-        name = SAME.get(node.name, node.name)
+        name = usual(node.name)
         partials = self.rules.get(node.name) or self.rules.get(name)
+        if is_given(node.name) and partials is RULES.get(name):
+            raise self._unknown(node)  # the rule is that of the function which it hides
         if partials and node.window is None and node.filter is None and not node.distinct:
             return self._function(node, name, partials)
         if name in AGGREGATES or name in DEFINED or name in EXTREMES:
@@ -235,7 +238,7 @@ class Derivative:
             case Call():
                 if node.name in ("count", "length", "row_number", "rank", "dense_rank", "ntile", "regr_count"):
                     return "integer"
-                if SAME.get(node.name, node.name) in _TYPE_OF_ARGUMENTS:
+                if usual(node.name) in _TYPE_OF_ARGUMENTS:
                     return self._common(node.args)
         return "real"
 

@@ -17,12 +17,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..relation.functions import is_aggregate
+from ..relation.functions import is_aggregate, varies
 from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, descend, unique
 from .collect import tidied
 from .dissolve import Plain, intermediate, joined, plain
 from .intermediate import Below, Intermediate
-from .rules import VOLATILE
 from .size import size
 
 WORTH = 400
@@ -112,7 +111,8 @@ def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expres
         """Whether something in it belongs where it stands: an aggregate, a window, a piece kept opaque."""
         if id(node) not in fixed:
             own = isinstance(node, (Opaque, Star)) or (
-                isinstance(node, Call) and (node.window is not None or is_aggregate(node.name) or node.name in VOLATILE)
+                isinstance(node, Call)
+                and (node.window is not None or is_aggregate(node.name) or varies(node.name) == "call")
             )
             inside = not isinstance(node, Below) and any(is_fixed(part) for part in node.parts)
             fixed[id(node)] = own or inside

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import wraps
 from typing import Any
+from weakref import ref
 
 import xarray_sql
 from datafusion import SessionContext
+
+from ..relation.functions import Kind, give
+from .functions import row_of
+
+_FUNCTIONS: Mapping[str, Kind] = {
+    "register_udf": "scalar", "register_udaf": "aggregate", "register_udwf": "window",
+}  # fmt: skip
 
 
 class CountedContext(xarray_sql.Context):
@@ -25,7 +34,11 @@ def _counting(name: str) -> Any:
     @wraps(inherited)
     def register(self: CountedContext, *args: Any, **options: Any) -> Any:
         self.alterations += 1
-        return inherited(self, *args, **options)
+        found = inherited(self, *args, **options)
+        if name in _FUNCTIONS:
+            given, session = (*args, *options.values())[0].name, ref(self)
+            give(given, lambda: row_of(session(), given, _FUNCTIONS[name]))
+        return found
 
     return register
 

@@ -8,6 +8,9 @@ from typing import Literal
 
 from datafusion import SessionContext
 
+from ..relation.functions import Function as Row
+from ..relation.functions import Kind, fixed
+
 FunctionKind = Literal["scalar", "aggregate", "window", "derivative"]
 
 
@@ -38,6 +41,35 @@ DERIVATIVES = (
         "vjp", "vjp(expression, column, cotangent)", "derivative", "The derivative in a column, times a cotangent."
     ),
 )
+
+
+_ARROW = {
+    "Float64": "double", "Float32": "float", "Utf8": "string", "Boolean": "bool",
+    **{f"{sign}Int{bits}": f"{sign.lower()}int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
+
+
+def row_of(session: SessionContext | None, name: str, kind: Kind) -> Row:
+    """What is known of a function that a session was given: in doubt it is another value at each call.
+
+    Args:
+        session: that session; None where it is gone.
+        name: the function's.
+        kind: what it was registered as.
+    """
+    unknown = Row(name, kind, varies="call", given=True)
+    if session is None:
+        return unknown
+    asked = "SELECT is_deterministic, data_type FROM information_schema.routines WHERE routine_name = $name"
+    try:
+        found = SessionContext.sql(session, asked, param_values={"name": name}).to_arrow_table().to_pylist()
+    except Exception:  # information_schema is switched off
+        return unknown
+    if not found or not all(row["is_deterministic"] for row in found):
+        return unknown
+    types = {row["data_type"] for row in found}
+    result = _ARROW.get(types.pop()) if len(types) == 1 else None
+    return Row(name, kind, given=True) if result is None else Row(name, kind, result=fixed(result), given=True)
 
 
 def functions(session: SessionContext) -> Mapping[str, Function]:

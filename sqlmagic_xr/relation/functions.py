@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -32,6 +33,7 @@ class Function:
         result: the type of its value by those of its arguments; None for a type that is not known.
         arrays: whether it has array code.
         derivative: whether it has a derivative (which may be zero).
+        given: whether a session has been given it; then nothing of ours stands for it.
     """
 
     name: str
@@ -41,9 +43,12 @@ class Function:
     result: Result = lambda types: None
     arrays: bool = False
     derivative: bool = False
+    given: bool = False
 
 
-def _fixed(kind: Type) -> Result:
+@cache
+def fixed(kind: Type) -> Result:
+    """The result of what has one type, whatever its arguments are."""
     return lambda types: kind
 
 
@@ -110,11 +115,11 @@ _SCALARS: dict[str, Function] = {
     **_rows("nullif", result=_one, arrays=True, derivative=True),
     **_rows("nanvl", strict=True, result=_double, derivative=True),
     **_rows("nvl2", derivative=True),
-    **_rows("isnan", strict=True, result=_fixed("bool"), arrays=True),
-    **_rows("iszero", strict=True, result=_fixed("bool")),
-    **_rows("pi", strict=True, result=_fixed("double"), arrays=True),
-    **_rows("factorial gcd lcm", strict=True, result=_fixed("int64")),
-    **_rows("random", varies="call", strict=True, result=_fixed("double")),
+    **_rows("isnan", strict=True, result=fixed("bool"), arrays=True),
+    **_rows("iszero", strict=True, result=fixed("bool")),
+    **_rows("pi", strict=True, result=fixed("double"), arrays=True),
+    **_rows("factorial gcd lcm", strict=True, result=fixed("int64")),
+    **_rows("random", varies="call", strict=True, result=fixed("double")),
     **_rows("uuid", varies="call", strict=True),
     **_rows("now current_date current_time current_timestamp today localtime localtimestamp", varies="statement",
             strict=True),
@@ -123,22 +128,22 @@ _SCALARS: dict[str, Function] = {
             strict=True),
     **_rows("lower upper trim btrim ltrim rtrim replace reverse initcap repeat substr substring left right lpad rpad "
             "split_part translate", strict=True),
-    **_rows("starts_with ends_with contains", strict=True, result=_fixed("bool")),
+    **_rows("starts_with ends_with contains", strict=True, result=fixed("bool")),
 }  # fmt: skip
 
 _AGGREGATES: dict[str, Function] = {
     **_rows("sum", kind="aggregate", strict=True, result=_sum, arrays=True, derivative=True),
     **_rows("avg", kind="aggregate", strict=True, arrays=True, derivative=True,
             result=lambda types: "double" if types and types[0] in NUMBERS else None),
-    **_rows("count", kind="aggregate", strict=True, result=_fixed("int64"), arrays=True, derivative=True),
+    **_rows("count", kind="aggregate", strict=True, result=fixed("int64"), arrays=True, derivative=True),
     **_rows("min max", kind="aggregate", strict=True, result=_first, arrays=True, derivative=True),
-    **_rows("var_samp var_pop stddev_samp stddev_pop", kind="aggregate", strict=True, result=_fixed("double"),
+    **_rows("var_samp var_pop stddev_samp stddev_pop", kind="aggregate", strict=True, result=fixed("double"),
             arrays=True, derivative=True),
     **_rows("covar_samp covar_pop corr regr_avgx regr_avgy regr_sxx regr_syy regr_sxy regr_slope regr_intercept "
-            "regr_r2", kind="aggregate", strict=True, result=_fixed("double"), derivative=True),
-    **_rows("regr_count", kind="aggregate", strict=True, result=_fixed("uint64"), derivative=True),
+            "regr_r2", kind="aggregate", strict=True, result=fixed("double"), derivative=True),
+    **_rows("regr_count", kind="aggregate", strict=True, result=fixed("uint64"), derivative=True),
     **_rows("median", kind="aggregate", strict=True),
-    **_rows("bool_and bool_or", kind="aggregate", strict=True, result=_fixed("bool")),
+    **_rows("bool_and bool_or", kind="aggregate", strict=True, result=fixed("bool")),
     **_rows("bit_and bit_or bit_xor", kind="aggregate", strict=True, result=_first),
     **_rows("first_value last_value nth_value", kind="aggregate", result=_first, derivative=True),
     **_rows("array_agg string_agg percentile_cont quantile_cont approx_median approx_distinct grouping "
@@ -146,9 +151,9 @@ _AGGREGATES: dict[str, Function] = {
 }  # fmt: skip
 
 _WINDOWS: dict[str, Function] = {
-    **_rows("row_number", kind="window", result=_fixed("uint64"), arrays=True),
-    **_rows("rank dense_rank ntile", kind="window", result=_fixed("uint64")),
-    **_rows("percent_rank cume_dist", kind="window", result=_fixed("double")),
+    **_rows("row_number", kind="window", result=fixed("uint64"), arrays=True),
+    **_rows("rank dense_rank ntile", kind="window", result=fixed("uint64")),
+    **_rows("percent_rank cume_dist", kind="window", result=fixed("double")),
     **_rows("lag lead", kind="window", result=_first, derivative=True),
 }
 
@@ -163,9 +168,49 @@ SUMS = frozenset({"sum", "avg", "mean", "count"})
 """The aggregates that arrays take as products of matrices."""
 
 
+_GIVEN: dict[str, list[Function | Callable[[], Function]]] = {}
+
+
+def give(name: str, row: Callable[[], Function]) -> None:
+    """Enter a function that a session has been given: it hides one of ours of that name.
+
+    The table is one for all sessions of the process, so of two functions of one name what holds of both is certain.
+
+    Args:
+        name: its name.
+        row: says what is known of it; asked when somebody wants to know.
+    """
+    _GIVEN.setdefault(name.lower(), []).append(row)
+
+
+def is_given(name: str) -> bool:
+    """Whether a session has been given a function of that name, which may be anything."""
+    return name.lower() in _GIVEN
+
+
 def function(name: str) -> Function | None:
     """The row of a function by any of its names, in any case; None where only that it is a scalar function is known."""
-    return FUNCTIONS.get(name.lower())
+    name = name.lower()
+    return _given(name) if name in _GIVEN else FUNCTIONS.get(name)
+
+
+def _given(name: str) -> Function:
+    rows = [row if isinstance(row, Function) else row() for row in _GIVEN[name]]
+    _GIVEN[name] = [*dict.fromkeys(rows)]
+    first, *others = rows
+    if all(row == first for row in others):
+        return first
+    kinds = [row.kind for row in rows if row.kind != "scalar"]
+    return Function(name, kinds[0] if kinds else "scalar", varies="call", given=True)
+
+
+def usual(name: str) -> str:
+    """The usual name of a function of ours; the name itself of any other.
+
+    >>> usual("mean"), usual("relu")
+    ('avg', 'relu')
+    """
+    return name if is_given(name) else SAME.get(name, name)
 
 
 def is_aggregate(name: str) -> bool:
@@ -174,7 +219,7 @@ def is_aggregate(name: str) -> bool:
     >>> is_aggregate("AVG"), is_aggregate("exp")
     (True, False)
     """
-    found = FUNCTIONS.get(name.lower())
+    found = function(name)
     return found is not None and found.kind == "aggregate"
 
 
@@ -184,7 +229,7 @@ def varies(name: str) -> Varies:
     >>> varies("random"), varies("now"), varies("exp")
     ('call', 'statement', 'never')
     """
-    found = FUNCTIONS.get(name.lower())
+    found = function(name)
     return "never" if found is None else found.varies
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from ..sql.expression import Call, Case, Cast, Expression, Literal, Star
 from .catalog import Type
 from .columns import Field, Nested
-from .functions import FUNCTIONS, INTEGERS
+from .functions import INTEGERS, function
 
 TypeOf = Callable[[Field], Type | None]
 """The type of a column."""
@@ -84,7 +84,7 @@ def _call(node: Call, types: list[Type | None]) -> Type | None:
         return "bool"
     if node.name in ("+", "-", "*", "/", "%"):
         return _arithmetic(types)
-    found = FUNCTIONS.get(node.name)
+    found = function(node.name)
     if found is None or (node.window is not None and found.kind == "scalar"):
         return None
     if any(isinstance(arg, Star) for arg in node.args):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ...relation.functions import FUNCTIONS, SAME
+from ...relation.functions import function, usual
 from ...sql.expression import Call, Star
 from ..node import INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
 from .refusing import refuse
@@ -61,8 +61,9 @@ class Grouping:
 
     def aggregate(self, call: Call) -> Value:
         """The value of an aggregate for each group."""
-        call = replace(call, name=SAME.get(call.name, call.name))
-        if not FUNCTIONS[call.name].arrays or len(call.args) != 1 or (call.distinct and call.name != "count"):
+        call = replace(call, name=usual(call.name))
+        row = function(call.name)
+        if row is None or not row.arrays or len(call.args) != 1 or (call.distinct and call.name != "count"):
             raise refuse(call)
         where = None if call.filter is None else self.scalars.condition(call.filter)
         if call.distinct:

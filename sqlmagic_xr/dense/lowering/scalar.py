@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 from ...relation.columns import Field, Nested, Piece
-from ...relation.functions import SAME
+from ...relation.functions import is_given, usual
 from ...sql.expression import Call, Case, Cast, Expression, Literal, Parameter
 from ..arrays import COMPARISONS, UNARY
 from ..instants import instants, typed_string
@@ -153,9 +153,9 @@ class Scalars:
         return wanted, [self.to(v.cells, wanted) for v in values], self.graph.both(*(v.valid for v in values))
 
     def _call(self, call: Call) -> Value:
-        if call.distinct or call.filter is not None or call.window is not None:
+        if call.distinct or call.filter is not None or call.window is not None or is_given(call.name):
             raise refuse(call)
-        name, count = SAME.get(call.name, call.name), len(call.args)
+        name, count = usual(call.name), len(call.args)
         if name in COMPARISONS and count == 2:
             return self.compare(name, self.lower(call.args[0]), self.lower(call.args[1]))
         if name in UNARY and count == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...relation.columns import Measure
+from ...relation.functions import is_given
 from ..node import NUMBERS, Graph, Refused, Value
 from .refusing import refuse
 from .relation import Relation
@@ -16,7 +17,7 @@ def row_number(graph: Graph, relation: Relation, measure: Measure, scalars: Scal
         Refused: another window function, a frame, or a partition that is no axis.
     """
     call = measure.call
-    if call.name != "row_number" or call.args or measure.frame:
+    if call.name != "row_number" or is_given(call.name) or call.args or measure.frame:
         raise refuse(call)
     parts = [scalars.lower(part) for part in measure.partition]
     if any(part.cells.op != "coordinate" for part in parts):
