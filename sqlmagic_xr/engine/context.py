@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike, fspath
 from typing import Any, ClassVar
 
@@ -46,9 +46,11 @@ from .functions import Function, functions
 from .gridtable import GridTable
 from .interrupt import interruptible, reserve_threads
 from .markup import make_safe
+from .meaning import Meaning, meanings
 from .named import Named
 from .prepared import Executor, Prepared, too_deep
 from .result import Result
+from .shapes import told_apart
 from .variables import Namespace, Variables
 
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -75,6 +77,7 @@ class Context(CountedContext):
         tables: what tables there are.
         variables: the notebook variables that are tables.
         grids: the xarray tables, by name.
+        several: the datasets that are several tables -> the tables' names.
         calendars: those of which a table has the times as numbers.
         chunks_read: how many chunks of xarray tables queries have begun to read so far.
 
@@ -102,6 +105,7 @@ class Context(CountedContext):
         self.rules = RULES
         self.calendars: set[str] = set()
         self.grids: dict[str, GridTable] = {}
+        self.several: dict[str, tuple[str, ...]] = {}
         self.chunks_read = 0
         self.store = ScratchStore(self)
         self.tables = Catalog(self)
@@ -232,6 +236,7 @@ class Context(CountedContext):
             tree = rebound(tree, statement.text)
             tree = put(name_columns(tree, _will_change) if changing else tree)
             self.variables.follow(self.reads(tree))
+            tree = told_apart(tree, self)
             tree = rewrite(tree, self.tables, rules=self.rules) if changing else tree
             return Prepared(self, statement, self._mending.widened(tree, statement.text))
         except SqlError as error:
@@ -293,7 +298,15 @@ class Context(CountedContext):
                 raise
             with self.store.reading(tree, keyed=True):
                 frame = self._planned(sql, tree)
-        return Frame(frame, templates=self._registered_datasets, fail=self.store.failure())
+        means = partial(self._meanings, tree, sql)
+        return Frame(frame, templates=self._registered_datasets, fail=self.store.failure(), means=means)
+
+    def _meanings(self, tree: Tree | None, sql: str, datasets: Mapping[str, xr.Dataset]) -> Mapping[str, Meaning]:
+        """What the columns of a query mean; nothing where it cannot be bound."""
+        query = tree if tree is not None else Statement(sql, sql).parsed[0]
+        if not isinstance(query, dict) or "Query" not in query:
+            return {}
+        return meanings(self.tables.bound(query["Query"]), lambda name: datasets.get(".".join(local_name(name))))
 
     def mended(self, tree: Tree, sql: str) -> Tree:
         """A statement's tree without what the engine answers wrongly (see :mod:`.faults`), or else ``tree`` itself.

@@ -37,6 +37,7 @@ def register(
         ValueError: nothing in it can be read, or two tables would have one name.
     """
     tables = grid_tables(dataset)
+    context.several.pop(name, None)
     if len(tables) == 1:
         (table,) = tables.values()
         context.register_table(name if folds else f'"{name}"', _provider(context, table, chunks))
@@ -48,6 +49,7 @@ def register(
         for dims, table in tables.items():
             schema.register_table(names[dims], _provider(context, table, chunks))
         made = {f"{name}.{names[dims]}": table for dims, table in tables.items()}
+        context.several[name] = tuple(names[dims] for dims in tables)
     context.grids |= made
     context._registered_datasets |= {key: table.dataset for key, table in made.items()}
     _register_cftime(context, made)

@@ -21,11 +21,15 @@ from . import plans
 from .calendars import counted, with_times
 from .grid import grid, refuse_names
 from .markup import html, shown_rows
+from .meaning import Meaning, agreed
 from .provenance import origin
 from .streaming import kept_chunks
 
 if TYPE_CHECKING:
     import polars as pl
+
+Means = Callable[[Mapping[str, xr.Dataset]], Mapping[str, Meaning]]
+"""Gives what the columns of a query mean, by the datasets that it reads."""
 
 _PASS_ORDER_ON = ("Projection", "SubqueryAlias", "Limit")
 
@@ -40,21 +44,23 @@ class Frame(XarrayDataFrame):
             reads.
         fail: is called when the query fails while it runs, and aborts the transaction that it belongs to.
         sparing: whether what is streamed is read one chunk of a dataset after another, and never all at once.
+        means: gives what the columns mean, as far as that is known.
     """
 
     def __init__(
         self, inner: Any, templates: Mapping[str, xr.Dataset] | None = None, asked: XarrayDataFrame | None = None,
-        fail: Callable[[], None] | None = None, sparing: bool = False,
+        fail: Callable[[], None] | None = None, sparing: bool = False, means: Means | None = None,
     ) -> None:  # fmt: skip
         super().__init__(inner, templates=dict(templates or {}))
         object.__setattr__(self, "_asked", asked)
         object.__setattr__(self, "_fail", fail)
         object.__setattr__(self, "_sparing", sparing)
+        object.__setattr__(self, "_means", means)
 
     def __getattr__(self, name: str) -> Any:
         """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""
         found = getattr(self._inner, name)
-        return self._deriving(found) if callable(found) else found
+        return self._deriving(found, self._means if name in _KEEP_COLUMNS else None) if callable(found) else found
 
     def __getitem__(self, key: str | list[str]) -> Frame:
         return self._derived(self._inner[key])
@@ -74,8 +80,8 @@ class Frame(XarrayDataFrame):
         read = {name for name in plans.tables_read(plans.logical(asked)) if name in self.templates}
         return kept_chunks(self.templates[read.pop()]) if len(read) == 1 else {}
 
-    def _derived(self, inner: Any) -> Frame:
-        return Frame(inner, self._templates, fail=self._fail, sparing=self._sparing)
+    def _derived(self, inner: Any, means: Means | None = None) -> Frame:
+        return Frame(inner, self._templates, fail=self._fail, sparing=self._sparing, means=means)
 
     def execute_stream(self) -> Any:
         """The rows as they come; see DataFusion."""
@@ -85,12 +91,12 @@ class Frame(XarrayDataFrame):
             streams = self._inner.execute_stream_partitioned()
         return self._guarded(batch for stream in streams for batch in stream)
 
-    def _deriving(self, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _deriving(self, method: Callable[..., Any], means: Means | None) -> Callable[..., Any]:
         @wraps(method)
         def derive(*args: Any, **options: Any) -> Any:
             with self._failing():
                 found = method(*args, **options)
-            return self._derived(found) if isinstance(found, DataFrame) else found
+            return self._derived(found, means) if isinstance(found, DataFrame) else found
 
         return derive
 
@@ -173,7 +179,9 @@ class Frame(XarrayDataFrame):
     ) -> xr.Dataset:  # fmt: skip
         """The rows as an ``xr.Dataset``, coordinates and attributes restored.
 
-        Attributes are those of the dataset that the query reads; where it reads several, those on which they agree.
+        A variable has the attributes of the variable that the query takes it from, under whatever name: all of them
+        where it is one, or a mean or an extreme of one; the unit where it is a sum, a spread or a difference. Those of
+        the dataset are its where the query reads one. A coordinate that is no dimension is one again.
         A dimension that the query sorts by keeps that order; any other has its dataset's, or else ascends: without an
         ORDER BY, rows come in whatever order they are ready in.
 
@@ -198,10 +206,12 @@ class Frame(XarrayDataFrame):
             )
         asked = self if self._asked is None else self._asked
         plan = plans.logical(asked)
-        known = self.templates
-        read = {name: known[name] for name in plans.tables_read(plan) if name in known}
+        all_known = self.templates
+        read = {name: all_known[name] for name in plans.tables_read(plan) if name in all_known}
         # xarray-sql would take the only dataset that is registered, read or not, and none where there are two.
-        templates = {name: counted(d) for name, d in (read if template is None else known).items()}
+        templates = {name: counted(d) for name, d in (read if template is None else all_known).items()}
+        if template is None and asked._means is not None:  # or it would look for labels that the query has made up
+            templates = {name: d.drop_vars(_beside(d)) for name, d in templates.items()}
         source = Frame(self._inner, self._templates, fail=self._fail, sparing=True) if sparing else self
         way = _Way(XarrayDataFrame(source, templates=templates), dims, template, **options)
         found = way.lazily(read) if rows is None and self._asked is None else None
@@ -209,11 +219,18 @@ class Frame(XarrayDataFrame):
             with self._failing():
                 rows = fetch(self._inner) if rows is None else rows
             found = way.at_once(rows)
-        if template is None and len(read) > 1:
+        if template is None and asked._means is not None:
+            known = asked._means(self.templates)
+            _described(found, self.schema().names, known)
+            found = _with_coordinates(found, self.schema().names, known, read)
+        elif template is None and len(read) > 1:
             _agree(found, read.values())
         found = with_times(found, read.values())
         return _arranged(found, read.values(), _sort_of(plan))
 
+
+_KEEP_COLUMNS = ("filter", "limit", "head", "tail", "sort", "distinct", "repartition", "repartition_by_hash", "cache")
+"""The methods of a frame that give one of the same columns."""
 
 _OPTIONS = ("sparsity", "fill_value", "chunks")
 
@@ -262,12 +279,55 @@ class _Way:
 def _agree(found: xr.Dataset, read: Collection[xr.Dataset]) -> None:
     """Give the variables the attributes on which all datasets agree that have a variable of that name."""
     for name in found.variables:
-        given = [dataset[name].attrs for dataset in read if name in dataset.variables]
-        found[name].attrs = (
-            {k: v for k, v in given[0].items() if all(k in a and np.array_equal(v, a[k]) for a in given)}
-            if given
-            else {}
-        )
+        given = [Meaning(dataset[name].attrs) for dataset in read if name in dataset.variables]
+        found[name].attrs = dict(agreed(given).attrs) if given else {}
+
+
+def _described(found: xr.Dataset, columns: Collection[str], known: Mapping[str, Meaning]) -> None:
+    """Give the variables that are columns of a query the attributes of what they are."""
+    for name in columns:
+        meaning = known.get(name, Meaning())
+        found[name].attrs = dict(meaning.attrs)
+        if meaning.variable != name:
+            found[name].encoding = {}
+
+
+def _beside(dataset: xr.Dataset) -> list[Any]:
+    """The coordinates that say nothing of where one is."""
+    return [name for name in dataset.coords if name not in dataset.indexes and name not in dataset.dims]
+
+
+def _with_coordinates(
+    found: xr.Dataset, columns: Collection[str], known: Mapping[str, Meaning], read: Mapping[str, xr.Dataset]
+) -> xr.Dataset:
+    """The dataset in which what was a coordinate is one again, along its own dimensions where these are all there.
+
+    A query that reads one dataset gives those too that are not among its columns.
+    """
+    wanted = {name: known.get(name, Meaning()) for name in columns if name not in found.dims}
+    for table, only in read.items() if len(read) == 1 else ():
+        more = (name for name in _beside(only) if name not in found.variables)
+        wanted |= {name: Meaning(table=tuple(table.split(".")), variable=name) for name in more}
+    for name, meaning in wanted.items():
+        source = read.get(".".join(meaning.table))
+        if source is None or meaning.variable not in source.coords:
+            continue
+        variable = source.variables[meaning.variable]
+        places = {d: _places(found, source, d, known.get(str(d), Meaning()), meaning) for d in variable.dims}
+        if all(place is not None for place in places.values()):
+            found = found.drop_vars(name, errors="ignore").assign_coords({name: variable.isel(places)})
+        elif name in columns:
+            found = found.set_coords(name)
+    return found
+
+
+def _places(found: xr.Dataset, source: xr.Dataset, dim: Any, own: Meaning, meaning: Meaning) -> Any:
+    """Where the labels of a dimension are in the dataset that they are from; None where they are not from there."""
+    labels = source.indexes.get(dim, pd.RangeIndex(source.sizes[dim]))
+    if dim not in found.indexes or (own.table, own.variable) != (meaning.table, dim) or not labels.is_unique:
+        return None
+    places = labels.get_indexer(found.indexes[dim])
+    return places if (places >= 0).all() else None
 
 
 def _sort_of(plan: plans.Node) -> str:

@@ -1,7 +1,8 @@
 """A dataset as a table: its columns, the variables that are none and why, and the rows of one chunk.
 
 A row is one cell. The columns are the coordinates of the dimensions (of one that has none, the positions; of a
-MultiIndex, its levels), then the variables, all of which have the same dimensions.
+MultiIndex, its levels), then the variables, all of which have the same dimensions, then the other coordinates: those of
+fewer dimensions than the table, or of its dimensions in another way, such as the latitudes of a curvilinear grid.
 """
 
 from __future__ import annotations
@@ -88,16 +89,35 @@ class GridTable:
             (dim,) = column.variable.dims
             start, stop, _ = block.get(dim, slice(None)).indices(len(column.cells))
             return _spread(column.cells.slice(start, stop - start), self.dims.index(dim), shape)
-        values = values_of(column.variable.isel({d: s for d, s in block.items() if d in column.variable.dims}))
+        variable = column.variable
+        values = values_of(variable.isel({d: s for d, s in block.items() if d in variable.dims}))
         flat = values.reshape(-1) if isinstance(values, np.ndarray) else values
 
-        def rows(start: int, stop: int) -> pa.Array:
+        def cells(start: int, stop: int) -> pa.Array:
             try:
                 return arrow(flat[start:stop], column.kind, column.calendar)
             except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
                 raise ValueError(f"a value of the variable {name} is no {column.kind}: {error}") from error
 
-        return rows
+        if variable.dims == self.dims:
+            return cells
+        few = cells(0, len(flat))
+        places = _places(variable.dims, self.dims, shape)
+        return lambda start, stop: few.take(pa.array(places(start, stop)))
+
+
+def _places(own: tuple[Any, ...], dims: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    """What gives, for the rows from one number to another, which cell of a variable of fewer dims is in each."""
+    axes = [dims.index(dim) for dim in own]
+    sizes = [shape[axis] for axis in axes]
+
+    def places(start: int, stop: int) -> Any:
+        rows, found = np.arange(start, stop), np.zeros(stop - start, np.int64)
+        for place, axis in enumerate(axes):
+            found += rows // math.prod(shape[axis + 1 :]) % shape[axis] * math.prod(sizes[place + 1 :])
+        return found
+
+    return places
 
 
 def _spread(cells: pa.Array, axis: int, shape: tuple[int, ...]) -> Any:
@@ -115,7 +135,8 @@ def _spread(cells: pa.Array, axis: int, shape: tuple[int, ...]) -> Any:
 def grid_tables(dataset: xr.Dataset) -> dict[tuple[Any, ...], GridTable]:
     """The tables of a dataset by their dims: one for the variables of the same dims.
 
-    A coordinate that is no dimension of these variables is in none of them: bounds, or what a selection has left over.
+    A coordinate is a column of each table whose dimensions it varies along, if along any. One with a dimension that no
+    variable has is in none of them: bounds, or what a selection has left over.
 
     Raises:
         ValueError: none of its variables can be read.
@@ -138,13 +159,15 @@ def _table(whole: xr.Dataset, dataset: xr.Dataset, dims: tuple[Any, ...]) -> Gri
     coordinates = {name: variable for found in by_dim.values() for name, variable in found.items()}
     columns, unread = _columns(coordinates, coordinate=True)
     others, why = _columns(dict(dataset.data_vars.variables), coordinate=False, taken=columns)
-    unread |= why
+    beside = {name: dataset.variables[name] for name in _beside(dataset, dims) if name not in coordinates}
+    more, odd = _columns(beside, coordinate=False, taken={**columns, **others})
+    unread |= why | odd
     key = tuple(str(name) for dim in dims for name in by_dim[dim])
-    aside = {str(name): _why_none(whole, name) for name in whole.coords if name not in coordinates}
+    aside = {str(name): _why_none(whole, name) for name in whole.coords if name not in {*coordinates, *beside}}
     return GridTable(
         dataset.drop_vars([name for name in dataset.data_vars if str(name) in unread]),
         dims,
-        {**columns, **others},
+        {**columns, **others, **more},
         key if all(name in columns for name in key) else (),
         {**aside, **unread},
     )
@@ -166,13 +189,17 @@ def _columns(
     return columns, unread
 
 
+def _beside(dataset: xr.Dataset, dims: tuple[Any, ...]) -> list[Any]:
+    """The coordinates that vary along some of these dimensions, or along none, and are none of them."""
+    coordinates = dataset.coords.variables
+    return [name for name, found in coordinates.items() if name not in dims and set(found.dims) <= set(dims)]
+
+
 def _why_none(dataset: xr.Dataset, coordinate: Any) -> str:
     index = dataset.indexes.get(coordinate)
     if isinstance(index, pd.MultiIndex) and coordinate not in index.names:
         return f"it is a MultiIndex, whose levels are columns: {', '.join(map(str, index.names))}"
-    if coordinate in dataset.dims:
-        return "no variable of this table has that dimension"
-    return f"it is a coordinate that is no dimension; ds.reset_coords({coordinate!r}) makes it a variable"
+    return "no variable of this table has all its dimensions"
 
 
 def _coordinates(dataset: xr.Dataset, dim: Any) -> dict[Any, xr.Variable]:

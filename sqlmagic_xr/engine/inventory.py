@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from xarray_sql.df import default_table_name, group_vars_by_dims
 
 from ..errors import UnknownNameError, suggest
 from ..sql.syntax import local_name, name_of, span_of
@@ -64,7 +65,7 @@ def _tables(context: Context) -> Iterator[TableLine]:
     values: Mapping[str, Any] = namespace() if namespace is not None else {}
     for name in sorted(set(context.variables.names()) - set(known)):
         if not any(table.startswith(f"{name}.") for table in known):
-            yield _variable(name, values[name])
+            yield from _variable(name, values[name])
 
 
 def _line(context: Context, name: str) -> TableLine:
@@ -97,14 +98,20 @@ def _kept_in(context: Context, name: str, version: Version) -> str | None:
     return keeper.path.name + (f" but for {counted(missing, '').strip()}" if missing else "")
 
 
-def _variable(name: str, value: Any) -> TableLine:
-    """A variable that no query has named yet."""
+def _variable(name: str, value: Any) -> Iterator[TableLine]:
+    """A variable that no query has named yet; of a dataset, a line for each of its tables."""
     kind = f"{type(value).__name__} variable"
-    if hasattr(value, "sizes") and hasattr(value, "nbytes"):
-        columns = len(value.dims) + (len(value.data_vars) if hasattr(value, "data_vars") else 1)
-        return TableLine(name, kind, _cells(value), columns, _dims(value), None, value.nbytes)
-    shape = getattr(value, "shape", (None, None))
-    return TableLine(name, kind, shape[0], shape[1] if len(shape) > 1 else None)
+    if not hasattr(value, "sizes") or not hasattr(value, "nbytes"):
+        shape = getattr(value, "shape", (None, None))
+        yield TableLine(name, kind, shape[0], shape[1] if len(shape) > 1 else None)
+        return
+    groups = group_vars_by_dims(value) if hasattr(value, "data_vars") else {value.dims: []}
+    for dims, names in groups.items():
+        table = name if len(groups) == 1 else f"{name}.{default_table_name(dims)}"
+        part = value[names] if names else value
+        beside = [c for c in part.coords if c not in dims]
+        columns = len(dims) + len(beside) + max(1, len(names))
+        yield TableLine(table, kind, _cells(part), columns, _dims(part), None, part.nbytes)
 
 
 def _cells(dataset: Any) -> int:
@@ -135,7 +142,7 @@ def columns(context: Context, name: tuple[str, ...]) -> Mapping[str, str] | None
 
 def _columns_of(value: Any) -> dict[str, str]:
     if hasattr(value, "data_vars"):
-        return {str(name): _dtype_name(value[name].dtype) for name in (*value.sizes, *value.data_vars)}
+        return {str(name): _dtype_name(value[name].dtype) for name in (*value.sizes, *value.data_vars, *value.coords)}
     found = getattr(value, "columns", getattr(value, "column_names", ()))
     return {} if callable(found) else {str(name): "" for name in found}
 
@@ -153,7 +160,8 @@ class Schema:
     """The columns of one table, and what else is to be said of it.
 
     Attributes:
-        columns: one row a column: column_name, data_type, nullable, key, and units and long_name where xarray has them.
+        columns: one row a column: column_name, data_type, nullable, key, and units and long_name where xarray has them;
+            of a dataset of several tables, table_name too.
         notes: lines of text.
     """
 
@@ -170,6 +178,8 @@ def schema(context: Context, name: str) -> Schema:
     parts = tuple(part.strip('"') for part in name.split("."))
     context.variables.follow([[{"value": part, "quote_style": None} for part in parts]])
     folded = tuple(part.lower() for part in parts)
+    if len(parts) == 1 and (known := context.several.get(parts[0]) or context.several.get(folded[0])):
+        return _several(context, parts[0] if parts[0] in context.several else folded[0], known)
     parts = parts if context.relation(parts) is not None else folded
     if context.relation(parts) is None:
         names = [*context.tables.names(), *context.variables.names()]
@@ -195,6 +205,17 @@ def schema(context: Context, name: str) -> Schema:
         kind = _line(context, ".".join(parts)).kind
         notes = (f"{kind}, {_dims(dataset)}", *(f"{name} is not read: {why}" for name, why in unread.items()))
     return Schema(_texts(columns), notes)
+
+
+def _several(context: Context, name: str, tables: Sequence[str]) -> Schema:
+    """The columns of a dataset of several tables, with the table of each."""
+    found = {table: schema(context, f"{name}.{table}") for table in tables}
+    columns = [
+        of.columns.add_column(0, "table_name", pa.array([f"{name}.{table}"] * of.columns.num_rows, pa.string()))
+        for table, of in found.items()
+    ]
+    notes = [f"{name}.{table}: {note}" for table, of in found.items() for note in of.notes]
+    return Schema(pa.concat_tables(columns), tuple(notes))
 
 
 def _texts(columns: Mapping[str, list[Any]]) -> pa.Table:

@@ -20,6 +20,7 @@ from .frame import Frame
 from .information import with_base_tables
 from .interrupt import interruptible
 from .result import Answer, Result
+from .shapes import told_apart
 
 if TYPE_CHECKING:
     from .context import Context
@@ -92,6 +93,7 @@ class Prepared:
 
     def _plan_variant(self, tree: Tree) -> None:
         """Plan another tree in the place of the statement's own; it raises what the engine raises."""
+        tree = told_apart(tree, self.context)
         prepared = Prepared(self.context, self.statement, rewrite(tree, self.context.tables, rules=self.context.rules))
         self.context.plan(to_sql(prepared.bind({}))).execution_plan()
 

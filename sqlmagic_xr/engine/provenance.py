@@ -36,7 +36,8 @@ class Origin:
             return False
         if not all(dim in self.dataset.indexes and self.dataset.indexes[dim].is_unique for dim in own):
             return False
-        others = [field for field in schema if field.name not in dims]
+        beside = self.columns & set(map(str, self.dataset.coords))  # which are taken from the dataset itself
+        others = [field for field in schema if field.name not in dims and field.name not in beside]
         return all(pa.types.is_floating(field.type) or self._is_full(field.name) for field in others)
 
     def _is_full(self, column: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import xarray as xr
 
-from ..errors import UnknownNameError, UnsupportedError
+from ..errors import UnsupportedError
 from ..sql.parameters import can_be_parameter
 from ..sql.syntax import identifier, local_name
 from ..storage.schema import provider
@@ -83,12 +83,12 @@ class Variables:
             names: identifier nodes of the relations that a statement names.
 
         Raises:
-            UnknownNameError: the variable's data are several tables, and the name says not which.
+            UnsupportedError: a variable cannot be read as a table.
         """
         namespace = self._mapping()
         for parts in names:
             parts = parts[-len(local_name(tuple(identifier(part) for part in parts))) :]
-            self._follow(identifier(parts[0]), str(parts[0]["value"]), len(parts) > 1, namespace)
+            self._follow(identifier(parts[0]), str(parts[0]["value"]), namespace)
 
     def rebound(self, tables: Iterable[str]) -> bool:
         """Whether one of these followed variables is another object by now, or an xarray object of other arrays."""
@@ -113,7 +113,7 @@ class Variables:
     def _mapping(self) -> Mapping[str, Any]:
         return self.namespace() if self.namespace is not None else {}
 
-    def _follow(self, table: str, written: str, qualified: bool, namespace: Mapping[str, Any]) -> None:
+    def _follow(self, table: str, written: str, namespace: Mapping[str, Any]) -> None:
         followed = self._followed.get(table)
         if followed is None and self._is_taken(table):
             return
@@ -127,13 +127,6 @@ class Variables:
             self.release(table)
             self._followed[table] = _Followed(
                 written if written in namespace else table, value, state, self._read(read, table, value)
-            )
-        tables = self._followed[table].tables
-        if not qualified and (table,) not in tables:
-            shown = ", ".join(".".join((written, *t[1:])) for t in tables)
-            raise UnknownNameError(
-                f"the variables of `{written}` have different dimensions, so it is several tables",
-                hint=f"Name one of them: {shown}",
             )
 
     def _read(self, read: _Reader, table: str, value: Any) -> Tables:
@@ -153,6 +146,7 @@ class Variables:
             if self._context.store.schema.registered(name[0]):
                 self._context.store.schema.deregister_table(name[0])
         elif name[0] in self._context.catalog().schema_names():
+            self._context.several.pop(name[0], None)
             self._context.catalog().deregister_schema(name[0])
 
 

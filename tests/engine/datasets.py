@@ -62,7 +62,7 @@ COORDINATES = [
 @st.composite
 def datasets(draw, most=4, finite=False):
     """A dataset, and the sizes of its chunks; a run stops at a number that is not finite."""
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=most + 3, max_size=most + 3, unique=True))
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=most + 4, max_size=most + 4, unique=True))
     dims = tuple(names[: draw(st.integers(1, most))])
     sizes = {dim: draw(st.sampled_from([1, 2, 3, 3, 4, 0] if len(dims) < 3 else [1, 2, 3])) for dim in dims}
     coords = {d: (d, draw(_coordinate(sizes[d], finite))) for d in dims if draw(st.integers(0, 3))}
@@ -75,6 +75,12 @@ def datasets(draw, most=4, finite=False):
         if finite and kind.endswith(("f2", "f4", "f8")):
             flat = np.where(np.isinf(flat), flat.dtype.type(4), flat).astype(flat.dtype)
         data[name] = (own, flat if kind in FLAT else flat.reshape(shape))
+    if draw(st.booleans()):  # a coordinate that is no dimension
+        own = tuple(draw(st.permutations(dims)))[: draw(st.integers(0, len(dims)))]
+        kind = draw(st.sampled_from([k for k in ("i4", "f8", "U", "text", "M8[s]", "noleap") if k in KINDS]))
+        shape = [sizes[d] for d in own]
+        flat = KINDS[kind](int(np.prod(shape)), draw(st.integers(0, 50)))
+        coords[names[-1]] = (own, (np.nan_to_num(flat, posinf=4) if kind == "f8" and finite else flat).reshape(shape))
     chunks = {d: draw(st.integers(1, 3)) for d in dims if draw(st.booleans())}
     return xr.Dataset(data, coords), chunks or None
 
@@ -93,12 +99,14 @@ def expected(dataset, names):
     dims = dataset[names[0]].dims
     columns = [np.arange(dataset.sizes[d]) if d not in dataset.coords else cells(dataset[d]) for d in dims]
     order = [d for d in dataset.coords if d in dims] + [d for d in dims if d not in dataset.coords]
-    data = [cells(dataset[name]) for name in names]
+    beside = [n for n, c in dataset.coords.items() if n not in dataset.dims and set(c.dims) <= set(dims)]
+    whole = {name: dataset.variables[name].set_dims(dataset[names[0]].sizes).transpose(*dims) for name in beside}
+    data = [*[cells(dataset[name]) for name in names], *[list(whole[n].values.reshape(-1)) for n in beside]]
     found = Counter()
     for row, place in enumerate(itertools.product(*[range(dataset.sizes[d]) for d in dims])):
         where = dict(zip(dims, [c[i] for c, i in zip(columns, place, strict=True)], strict=True))
         found[tuple(plain(v) for v in [*[where[d] for d in order], *[values[row] for values in data]])] += 1
-    return [*order, *names], found
+    return [*order, *names, *beside], found
 
 
 def cells(variable):
