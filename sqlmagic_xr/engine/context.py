@@ -33,6 +33,7 @@ from ..storage.dependents import asks_for_keys, misses_a_key
 from ..storage.fetch import fetch, fetch_brief
 from ..storage.scratch import ScratchTable
 from ..storage.store import ScratchStore
+from . import moving
 from .admission import framed, refuse_unread
 from .alterations import CountedContext
 from .answers import Answers
@@ -102,6 +103,7 @@ class Context(CountedContext):
         reserve_threads()
         make_safe()
         super().__init__(config or _configuration(), runtime)
+        moving.register(self)
         self.rules = RULES
         self.calendars: set[str] = set()
         self.grids: dict[str, GridTable] = {}

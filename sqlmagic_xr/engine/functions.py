@@ -10,6 +10,7 @@ from datafusion import SessionContext
 
 from ..relation.functions import Function as Row
 from ..relation.functions import Kind, fixed
+from .moving import is_ours
 
 FunctionKind = Literal["scalar", "aggregate", "window", "derivative"]
 
@@ -81,7 +82,9 @@ def functions(session: SessionContext) -> Mapping[str, Function]:
         ("scalar", session.udfs()),
     )
     for kind, names in kinds:
-        found |= {name: Function(name, f"{name}(...)", kind) for name in names if name not in found}
+        found |= {
+            name: Function(name, f"{name}(...)", kind) for name in names if name not in found and not is_ours(name)
+        }
     for name, description, example in _described(session):
         if name in found:
             known = found[name]

@@ -47,7 +47,7 @@ def _rewritten(node: dict[str, Any], windows: dict[str, Tree]) -> Tree | None:
     name = function_name(node)
     if not name or node["Function"]["over"] is None:
         return None
-    spec = _spec(node["Function"]["over"], windows)
+    spec = specified(node["Function"]["over"], windows)
     if spec is None:
         return None
     frame = spec["window_frame"]
@@ -60,15 +60,15 @@ def _rewritten(node: dict[str, Any], windows: dict[str, Tree]) -> Tree | None:
     return filled("coalesce(X, CAST(0 AS BIGINT UNSIGNED))", X=node) if name == "regr_count" else None
 
 
-def _spec(over: Tree, windows: dict[str, Tree]) -> Tree | None:
+def specified(over: Tree, windows: dict[str, Tree]) -> Tree | None:
     """What stands behind OVER with the windows that it names put in; None where a name means nothing."""
     if "NamedWindow" in over:
         found = windows.get(identifier(over["NamedWindow"]))
-        return None if found is None or found == over else _spec(found, windows)
+        return None if found is None or found == over else specified(found, windows)
     spec = over["WindowSpec"]
     if spec["window_name"] is None:
         return spec
-    base = _spec({"NamedWindow": spec["window_name"]}, windows)
+    base = specified({"NamedWindow": spec["window_name"]}, windows)
     if base is None:
         return None
     return {**base, **{key: value for key, value in spec.items() if value and key != "window_name"}}
@@ -140,11 +140,12 @@ def _ignoring_nulls(name: str, node: Tree, spec: Tree) -> Tree | None:
         raise UnsupportedError(f"{name.upper()} needs an ORDER BY in its window", span=span_of(node))
     steps = filled(str(int(abs(offset))))
     back = with_function(with_arguments(node, [args[0], steps, *args[2:]]), "lag")
-    over = {"WindowSpec": {**spec, "order_by": [_reversed(key) for key in spec["order_by"]], "window_frame": None}}
+    over = {"WindowSpec": {**spec, "order_by": [reverse(key) for key in spec["order_by"]], "window_frame": None}}
     return {"Function": {**back["Function"], "over": over}}
 
 
-def _reversed(key: Tree) -> Tree:
+def reverse(key: Tree) -> Tree:
+    """A key of ORDER BY, for the reverse order."""
     ascending = key["options"]["asc"] is not False
     # The engine has NULL last, and first where it descends.
     first = not ascending if key["options"]["nulls_first"] is None else key["options"]["nulls_first"]

@@ -37,6 +37,13 @@ TABLES = {
         }
     ),
     "tt": pa.table({"t": pa.array(["2020-01-01", "1999-05-05"]).cast(pa.timestamp("ns"))}),
+    "big": pa.table(
+        {
+            "k": pa.array(range(7), pa.int64()),
+            "x": pa.array([1e300, 1e8 + 3, 1e8 + 3, 3.0, 3.0, None, 4.0]),
+            "n": pa.array([2**62, 2**62, 1, 2, 3, 4, 5], pa.int64()),
+        }
+    ),
     "v": pa.table(
         {
             "k": pa.array(range(6), pa.int64()),
@@ -134,6 +141,32 @@ FAULTS = [
         {
             "SELECT k, min(x) OVER (ORDER BY k ROWS BETWEEN CURRENT ROW AND CURRENT ROW) AS x FROM v": [
                 (0, 1), (1, None), (2, 3), (3, None), (4, 5), (5, 6),
+            ],
+        },
+    ),
+    Fault(
+        "moving-sums",
+        {
+            "SELECT k, sum(x) OVER (ORDER BY k ROWS 1 PRECEDING) AS x FROM big": [
+                (0, 1e300), (1, 1e300), (2, 2e8 + 6), (3, 1e8 + 6), (4, 6), (5, 3), (6, 4),
+            ],
+            "SELECT k, avg(x) OVER (ORDER BY k RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS x FROM big": [
+                (0, 1e300), (1, 5e299), (2, 1e8 + 3), (3, 5e7 + 3), (4, 3), (5, 3), (6, 4),
+            ],
+            "SELECT k, var_pop(x) OVER w AS x FROM big WHERE k > 0 WINDOW w AS (ORDER BY k ROWS 1 PRECEDING)": [
+                (1, 0), (2, 0), (3, 25e14), (4, 0), (5, 0), (6, 0),
+            ],
+            "SELECT k, stddev_pop(x) OVER (ORDER BY k GROUPS 1 PRECEDING) AS x FROM big": [
+                (0, 0), (1, 5e299), (2, 0), (3, 5e7), (4, 0), (5, 0), (6, 0),
+            ],
+            "SELECT k, var_samp(x) OVER (ORDER BY k ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING) AS x FROM big": [
+                (0, INF), (1, 0), (2, 5e15), (3, 0), (4, None), (5, None), (6, None),
+            ],
+            "SELECT k, avg(n) OVER (ORDER BY k ROWS 0 PRECEDING) AS x FROM big": [
+                (0, 2**62), (1, 2**62), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5),
+            ],
+            "SELECT k, sum(x) OVER (ORDER BY k RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS x FROM big": [
+                (0, 1e300), (1, 2e8 + 16), (2, 1e8 + 13), (3, 10), (4, 7), (5, 4), (6, 4),
             ],
         },
     ),

@@ -1,0 +1,111 @@
+"""Sums of reals over a frame that moves: the engine takes out what has gone, and keeps what that has cost in digits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from ...relation.functions import SAME
+from ...relation.layers import Scope
+from ...sql.expression import from_tree
+from ...sql.syntax import Tree, identifier
+from ..moving import FUNCTIONS, LISTS, ROWS
+from .layers import Rules, rewritten
+from .pieces import arguments, filled, function_name, number, with_arguments, with_function
+from .types import Tables, kind_of
+from .windows import reverse, specified
+
+SIGNS = r"\b(sum|avg|mean|var\w*|stddev\w*|regr_\w+)\s*\([\s\S]*\b(ROWS|RANGE|GROUPS)\b"
+
+_UNBOUNDED = ({"Preceding": None}, {"Following": None})
+
+
+def summed_anew(tree: Tree, tables: Tables) -> Tree:
+    """The tree with moments over moving frames that are calculated from the rows of each frame.
+
+    ROWS between two numbers are looked at all at once; what another frame holds is collected into a list. A frame
+    that only loses rows is one that only wins them in the reverse order.
+
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> from .tables import Given
+    >>> tables = Given({"d": {"k": pa.int64(), "x": pa.float64()}})
+    >>> to_sql(summed_anew(parse_one("SELECT sum(x) OVER (ORDER BY k ROWS 3 PRECEDING) AS a FROM d").tree, tables))
+    'SELECT sqlmagic_rows_sum(CAST(x AS DOUBLE), -3, 0) OVER (ORDER BY k) AS a FROM d'
+    >>> to_sql(summed_anew(parse_one("SELECT avg(x) OVER (ORDER BY k RANGE 3 PRECEDING) AS a FROM d").tree, tables))
+    'SELECT sqlmagic_list_avg(array_agg(CAST(x AS DOUBLE)) OVER (ORDER BY k RANGE 3 PRECEDING)) AS a FROM d'
+    """
+
+    def change(node: dict[str, Any], scope: Scope) -> Tree | None:
+        name = function_name(node)
+        name = SAME.get(name, name)
+        if name not in FUNCTIONS or node["Function"]["over"] is None or node["Function"]["args"]["List"]["clauses"]:
+            return None
+        args, named = arguments(node), (scope.select or {}).get("named_window") or ()
+        spec = specified(node["Function"]["over"], {identifier(window): what for window, what in named})
+        frame = None if spec is None else spec["window_frame"]
+        if frame is None or frame["start_bound"] == _UNBOUNDED[0] or len(args) != FUNCTIONS[name][0]:
+            return None
+        if name in ("sum", "avg") and not _loses(kind_of(from_tree(args[0]), scope, tables), name):
+            return None
+        condition = node["Function"]["filter"]
+        reals = [_real(arg, condition) for arg in args]
+        return _by_place(name, node, spec, reals) or _by_lists(name, node, spec, reals)
+
+    return rewritten(tree, tables, Rules(change))
+
+
+def _loses(kind: pa.DataType | None, name: str) -> bool:
+    """Whether a sum is one of doubles: those of integers and decimals lose nothing, nor does the mean of decimals."""
+    return kind is not None and (pt.is_floating(kind) or (name == "avg" and pt.is_integer(kind)))
+
+
+def _real(value: Tree, condition: Tree | None) -> Tree:
+    if condition is None:
+        return filled("CAST(X AS DOUBLE)", X=value)
+    return filled("CASE WHEN C THEN CAST(X AS DOUBLE) END", C=condition, X=value)
+
+
+def _by_place(name: str, node: Tree, spec: Tree, reals: list[Tree]) -> Tree | None:
+    frame = spec["window_frame"]
+    begin, end = _place(frame["start_bound"]), _place(frame["end_bound"] or "CurrentRow")
+    if frame["units"] != "Rows" or begin is None or end is None:
+        return None
+    call = with_function(with_arguments(node, [*reals, filled(begin), filled(end)]), ROWS + name)
+    over = {"WindowSpec": {**spec, "window_frame": None}}
+    return {"Function": {**call["Function"], "over": over, "filter": None}}
+
+
+def _place(bound: Tree) -> str | None:
+    """Where a frame of ROWS begins or ends, counted from its row; None where that is no number."""
+    if bound == "CurrentRow" or bound in _UNBOUNDED:
+        return "0" if bound == "CurrentRow" else "NULL"
+    ((side, rows),) = bound.items()
+    count = number(rows)
+    return None if count is None else str(int(count) if side == "Following" else -int(count))
+
+
+def _mirrored(bound: Tree) -> Tree:
+    if bound == "CurrentRow":
+        return bound
+    ((side, what),) = bound.items()
+    return {"Following" if side == "Preceding" else "Preceding": what}
+
+
+def _by_lists(name: str, node: Tree, spec: Tree, reals: list[Tree]) -> Tree:
+    frame = spec["window_frame"]
+    if frame["end_bound"] == _UNBOUNDED[1] and spec["order_by"]:
+        mirrored = {**frame, "start_bound": _UNBOUNDED[0], "end_bound": _mirrored(frame["start_bound"])}
+        keys = [reverse(key) for key in spec["order_by"]]
+        return {
+            "Function": {
+                **node["Function"],
+                "over": {"WindowSpec": {**spec, "order_by": keys, "window_frame": mirrored}},
+            }
+        }
+    lists = [with_function(with_arguments(node, [real]), "array_agg") for real in reals]
+    over = {"WindowSpec": spec}
+    calls = [{"Function": {**each["Function"], "over": over, "filter": None}} for each in lists]
+    values = {f"X{i}": call for i, call in enumerate(calls)}
+    return filled(f"{LISTS}{name}({', '.join(values)})", **values)
