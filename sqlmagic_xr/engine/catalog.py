@@ -13,9 +13,11 @@ from ..errors import SqlError
 from ..relation.bind import bind
 from ..relation.catalog import Table
 from ..relation.layers import ColumnType, Relation
+from ..relation.names import Name
 from ..relation.nodes import Opaque
 from ..relation.nodes import Relation as Bound
 from ..sql.syntax import Tree, local_name
+from ..storage.definition import Definition
 from ..storage.scratch import Version
 from ..storage.transaction import Entry, View
 
@@ -48,6 +50,7 @@ class Catalog:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._bound: dict[int, _Binding] = {}
 
     def names(self) -> list[str]:
         """Every table and view, qualified where it stands in a schema of its own; the engine's internals left out."""
@@ -92,14 +95,21 @@ class Catalog:
         return Table(name, types, () if grid is None else tuple(grid.key))
 
     def bound(self, query: Tree) -> Bound:
-        """The bound query of a tree (the inside of a ``Query`` node).
+        """The bound query of a tree (the inside of a ``Query`` node): bound once for a tree and state of the tables.
 
         What is wrong in it is said by whoever runs it: here it is a query that is not bound, with the reason.
         """
-        try:
-            return bind(query, self)
-        except SqlError as error:
-            return Opaque(why=error.what, tree=query)
+        known = self._bound.get(id(query))
+        if known is None or known.tree is not query or not known.stands(self, self._context.alterations):
+            if len(self._bound) >= _BINDINGS:
+                del self._bound[next(iter(self._bound))]
+            known = self._bound[id(query)] = _Binding(query, self, self._context.alterations)
+        return known.query
+
+    def shape(self, name: tuple[str, ...]) -> Any:
+        """What stands for a table's columns and key: another one as soon as they are others."""
+        name, entry = local_name(name), self._entry(name)
+        return entry.definition if isinstance(entry, Version) else self.standing(name)
 
     def dataset(self, name: tuple[str, ...]) -> Any | None:
         """The ``xr.Dataset`` that an xarray table reads, or None where the table is none."""
@@ -160,6 +170,43 @@ class Catalog:
                 return self._context.table(".".join(f'"{part}"' for part in name)).schema()
         except (KeyError, RuntimeError):  # no such table; no such schema
             return None
+
+
+_BINDINGS = 64  # queries that stay bound; a session repeats few
+
+
+class _Binding:
+    """A bound query, and the tables that were looked at for it.
+
+    Args:
+        tree: the inside of a ``Query`` node.
+        catalog: the tables.
+        alterations: how often the session had been altered then.
+    """
+
+    def __init__(self, tree: Tree, catalog: Catalog, alterations: int) -> None:
+        self.tree, self._catalog, self._alterations = tree, catalog, alterations
+        self._shapes: dict[Name, Any] = {}
+        try:
+            self.query: Bound = bind(tree, self)
+        except SqlError as error:
+            self.query = Opaque(why=error.what, tree=tree)
+
+    def names(self) -> list[str]:
+        """As :meth:`Catalog.names`."""
+        return self._catalog.names()
+
+    def table(self, name: Name) -> Table | None:
+        """As :meth:`Catalog.table`; from now on it is known that the query depends on it."""
+        self._shapes[name] = self._catalog.shape(name)
+        return self._catalog.table(name)
+
+    def stands(self, catalog: Catalog, alterations: int) -> bool:
+        """Whether the query still means the same."""
+        if alterations != self._alterations:
+            return False
+        shapes = ((known, catalog.shape(name)) for name, known in self._shapes.items())
+        return all(now is known or (isinstance(now, Definition) and now == known) for known, now in shapes)
 
 
 def _under(known: Mapping[str, Any], name: tuple[str, ...]) -> Any:

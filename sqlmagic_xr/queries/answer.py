@@ -14,13 +14,14 @@ from ..grids.arrow import arrow
 from ..grids.budget import default_budget
 from ..grids.generations import Generations
 from ..relation.columns import SortKey
-from ..relation.nodes import Limit, Relation, Select, Sort
+from ..relation.nodes import Limit, Select, Sort
 from ..sql.build import select, star, table
 from ..sql.syntax import NOWHERE, Tree, to_sql
 from ..storage.schema import provider
 from .pays import look, weigh
 
 if TYPE_CHECKING:
+    from ..engine.catalog import Catalog
     from ..engine.context import Context
     from ..engine.frame import Frame
     from ..engine.prepared import Executor, Prepared
@@ -45,7 +46,8 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
             raise prepared.statement.place(error, reason.span) from None
         return lambda: rows
     try:
-        names = look(context, tree)
+        # As it was prepared: bound once, whatever the values of its parameters are.
+        names = look(context, tree if prepared.tree is None else prepared.tree)
     except Refused:
         return None
     standing = [context.tables.standing(name) for name in names]
@@ -109,7 +111,7 @@ class ArrayQuery:
 
     def __init__(self, context: Context, tree: Tree, schema: pa.Schema) -> None:
         self._context, self._schema = context, schema
-        self._tree, self._order = _ordered(tree["Query"], context.tables.bound(tree["Query"]))
+        self._tree, self._order = _ordered(tree["Query"], context.tables)
         self._grids = Generations(context, (), [self._tree], default_budget())
 
     def weigh(self) -> str:
@@ -155,12 +157,12 @@ class ArrayQuery:
         return self._context.query_over(to_sql({"Query": sorted_}), {name: provider(rows.to_batches(), rows.schema)})
 
 
-def _ordered(query: Tree, bound: Relation) -> tuple[Tree, _Order]:
+def _ordered(query: Tree, tables: Catalog) -> tuple[Tree, _Order]:
     """A query without its outermost ORDER BY and LIMIT, and these.
 
     Args:
         query: the inside of its tree.
-        bound: what it means.
+        tables: what tables there are.
 
     Raises:
         Refused: it is sorted by what is no column of its SELECT.
@@ -168,6 +170,7 @@ def _ordered(query: Tree, bound: Relation) -> tuple[Tree, _Order]:
     bare = {**query, "order_by": None, "limit_clause": None}
     if not query["order_by"]:
         return bare, _Order(None, query["limit_clause"])
+    bound = tables.bound(query)
     sort = bound.source if isinstance(bound, Limit) else bound
     if not isinstance(sort, Sort) or not isinstance(sort.source, Select):
         raise Refused("this ORDER BY is not array code")

@@ -103,11 +103,12 @@ WHOLE = [
 
 def restricted(context, query):
     context.prepare(parse_one(query))  # which brings the variables up to date
+    tree = parse_one(query).tree
     return restrict(
-        parse_one(query).tree,
+        tree,
+        context.tables.bound(tree["Query"]),
         "params",
         "step",
-        context.tables,
         changing=frozenset({"changed"}),
         varying=frozenset({"varies"}),
     )

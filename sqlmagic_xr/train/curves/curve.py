@@ -71,13 +71,13 @@ class Curve:
         """Read the query for the tables, views and functions as they are."""
         context, statement, trajectory = self._context, self.statement, self._trajectory
         self._whole = context.prepare(statement)
-        self._units = units_of(context.tables.bound(statement.tree["Query"]), context.tables)
+        bound = context.tables.bound(statement.tree["Query"])
+        self._units = units_of(bound, context.tables)
         self._part: Prepared | None = None
         self._step: str | None = None  # the column that tells the generation
         self._pace: Pace = Allowance(clock=self._clock)
         restricted = None if self._changing is None else restrict(
-            statement.tree, trajectory.table, trajectory.column, context.tables, changing=self._changing,
-            varying=self._varying,
+            statement.tree, bound, trajectory.table, trajectory.column, changing=self._changing, varying=self._varying,
         )  # fmt: skip
         if restricted is not None:
             tree, self._step = restricted

@@ -11,9 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ...errors import SqlError
-from ...relation.bind import bind
-from ...relation.catalog import Catalog
 from ...relation.change import exchanged_tree
 from ...relation.columns import Field, subqueries
 from ...relation.names import Name
@@ -30,14 +27,14 @@ class _WholeError(Exception):
 
 
 def restrict(
-    query: Tree, table: str, column: str, catalog: Catalog, *, changing: frozenset[str], varying: frozenset[str]
+    query: Tree, bound: Relation, table: str, column: str, *, changing: frozenset[str], varying: frozenset[str]
 ) -> tuple[Tree, str] | None:
     """The query over the generations behind ``:generation_after`` up to ``:generation_upto``.
 
     Args:
         query: a statement's tree.
+        bound: what it means.
         table, column: the trajectory and its step column.
-        catalog: what tables there are.
         changing: the other tables that a step changes.
         varying: the parameters whose value changes from step to step.
 
@@ -47,11 +44,10 @@ def restrict(
     """
     trajectory: Name = (table,)
     try:
-        bound = bind(query["Query"], catalog)
         if not tables_read(bound).isdisjoint((name,) for name in changing) or parameters(bound) & varying:
             return None
         steps = _Carried(trajectory, column).names(bound)
-    except (_WholeError, SqlError):
+    except _WholeError:
         return None
     tree = exchanged_tree(
         query["Query"], bound, lambda scan: _part(scan, column) if scan.table.name == trajectory else None

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...sql.syntax import identifier, local_name
 from ...storage.definition import Definition
-from ...storage.scratch import Version
 
 if TYPE_CHECKING:
     from ...engine.context import Context
@@ -64,12 +63,5 @@ class Basis:
             self._settled = True
 
     def _standing(self, name: Name) -> Any:
-        """What stands for a table's shape: another object, or another definition, as soon as it has another."""
-        if name[0] in self._variables:
-            return None  # which :meth:`.engine.variables.Variables.rebound` tells
-        if len(name) > 1:
-            return self._context.tables.dataset(name)
-        entry = self._context.store.entries().get(name[0])
-        if entry is None:
-            return self._context.store.schema.other(name[0])
-        return entry.definition if isinstance(entry, Version) else entry
+        """What stands for a table's shape; None for a variable's, of which the variables tell."""
+        return None if name[0] in self._variables else self._context.tables.shape(name)
