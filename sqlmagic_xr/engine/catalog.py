@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from ..sql.syntax import Tree, local_name
 from ..storage.definition import Definition
 from ..storage.scratch import Version
 from ..storage.transaction import Entry, View
+from .messages import Known, explain
 
 if TYPE_CHECKING:
     from .context import Context
@@ -60,7 +62,24 @@ class Catalog:
             for schema in catalog.schema_names() - {"public", "information_schema"}
             for table in catalog.schema(schema).names()
         )
-        return sorted({*self._context.store.schema.table_names, *inner})
+        return sorted({*self._context.store.schema.names, *inner})
+
+    def broken(self) -> dict[str, str]:
+        """The views that cannot be read any more -> why."""
+        found = {}
+        for name, entry in self._context.store.entries().items():
+            if isinstance(entry, View) and self.schema((name,)) is None:
+                found[name] = self.why_broken(name)
+        return found
+
+    def why_broken(self, name: str) -> str:
+        """Why a view cannot be planned; "" where it can."""
+        with self._context.store.reading():
+            try:
+                self._context.table(f'"{name}"')
+            except (KeyError, RuntimeError) as error:
+                return explain(_raised(str(error)), Known(self.names())).what
+        return ""
 
     def relation(self, name: tuple[str, ...]) -> Relation | None:
         """The table or view of that name (``("params",)`` or ``("era5", "surface")``), or None."""
@@ -213,6 +232,12 @@ def _under(known: Mapping[str, Any], name: tuple[str, ...]) -> Any:
     """What is filed under a name as it was written, which the engine folds."""
     wanted = ".".join(local_name(name))
     return known.get(wanted) or next((found for key, found in known.items() if key.lower() == wanted), None)
+
+
+def _raised(message: str) -> str:
+    """What an exception of Python's says that DataFusion hands on as it prints it."""
+    found = re.search(r'value: \w+\("(.*?)"\)', message, re.DOTALL)
+    return message if found is None else found[1]
 
 
 def _columns(schema: pa.Schema) -> dict[str, ColumnType]:

@@ -33,6 +33,7 @@ from ..storage.dependents import asks_for_keys, misses_a_key
 from ..storage.fetch import fetch, fetch_brief
 from ..storage.scratch import ScratchTable
 from ..storage.store import ScratchStore
+from ..storage.transaction import View
 from . import moving
 from .admission import framed, refuse_unread
 from .alterations import CountedContext
@@ -379,9 +380,9 @@ class Context(CountedContext):
                 continue
             seen.add(name)
             found.append(parts)
-            view = self.tables.relation(name) if len(name) == 1 and name[0] in self.store.entries() else None
-            if view is not None and view.definition is not None:
-                pending += tables_named(view.definition)
+            entry = self.store.entries().get(name[0]) if len(name) == 1 else None
+            if isinstance(entry, View):
+                pending += tables_named(entry.query)
         return found
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,7 +15,9 @@ from ..errors import UnknownNameError, suggest
 from ..sql.syntax import local_name, name_of, span_of
 from ..statements.effect import counted
 from ..storage.scratch import Version
+from ..storage.transaction import View
 from ..storage.types import type_name
+from .messages import Known, explain
 from .plans import chunks_to_read
 
 if TYPE_CHECKING:
@@ -58,14 +61,27 @@ def tables(context: Context) -> pa.Table:
 
 
 def _tables(context: Context) -> Iterator[TableLine]:
+    context.variables.refresh()
     known = context.tables.names()
     for name in known:
-        yield _line(context, name)
+        yield from _guarded(name, partial(_alone, context, name))
     namespace = context.variables.namespace
     values: Mapping[str, Any] = namespace() if namespace is not None else {}
     for name in sorted(set(context.variables.names()) - set(known)):
         if not any(table.startswith(f"{name}.") for table in known):
-            yield from _variable(name, values[name])
+            yield from _guarded(name, partial(_variable, name, values[name]))
+
+
+def _guarded(name: str, lines: Callable[[], Iterable[TableLine]]) -> list[TableLine]:
+    """The lines of a table; where it cannot be looked at, one that says why, since the others are no worse for it."""
+    try:
+        return list(lines())
+    except Exception as error:
+        return [TableLine(name, f"cannot be read: {explain(str(error), Known()).what}", None, None)]
+
+
+def _alone(context: Context, name: str) -> Iterator[TableLine]:
+    yield _line(context, name)
 
 
 def _line(context: Context, name: str) -> TableLine:
@@ -82,9 +98,10 @@ def _line(context: Context, name: str) -> TableLine:
         chunks = chunks_to_read(context.table(name))
         kind = "xarray" if variable is None else f"{variable} variable"
         return TableLine(name, kind, _cells(dataset), columns, _dims(dataset), chunks, dataset.nbytes)
+    if isinstance(entry, View):
+        why = "" if relation is not None else f" that cannot be read: {context.tables.why_broken(name)}"
+        return TableLine(name, f"view{why}", None, columns)
     kind = relation.kind if relation is not None else "table"
-    if kind == "view":
-        return TableLine(name, kind, None, columns)
     return TableLine(name, kind if variable is None else f"{variable} variable", context.table(name).count(), columns)
 
 
@@ -176,11 +193,15 @@ def schema(context: Context, name: str) -> Schema:
         UnknownNameError: there is none of that name.
     """
     parts = tuple(part.strip('"') for part in name.split("."))
-    context.variables.follow([[{"value": part, "quote_style": None} for part in parts]])
+    asked = [{"Identifier": {"value": part, "quote_style": None}} for part in parts]
+    context.variables.follow(context.reads({"Table": {"name": asked, "args": None}}))
     folded = tuple(part.lower() for part in parts)
     if len(parts) == 1 and (known := context.several.get(parts[0]) or context.several.get(folded[0])):
         return _several(context, parts[0] if parts[0] in context.several else folded[0], known)
     parts = parts if context.relation(parts) is not None else folded
+    if len(parts) == 1 and isinstance(context.store.entries().get(parts[0]), View) and context.relation(parts) is None:
+        why = context.tables.why_broken(parts[0])
+        raise UnknownNameError(f"the view {parts[0]} cannot be read: {why}", hint=f"DROP VIEW {parts[0]}; removes it.")
     if context.relation(parts) is None:
         names = [*context.tables.names(), *context.variables.names()]
         raise UnknownNameError(f"there is no table {name}", hint=suggest(name, names))

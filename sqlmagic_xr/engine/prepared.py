@@ -145,6 +145,8 @@ class Prepared:
         if listing is not None:
             return Result(statement, sql, context.frame_of(listing))
         if "information_schema" in sql:
+            context.variables.refresh()
+            context.store.schema.unlisted = frozenset(context.tables.broken())
             tree = with_base_tables(tree, context.store.entries())
             sql = to_sql(tree)
         frame = context.plan(sql, tree)

@@ -104,6 +104,13 @@ class Variables:
                 return True
         return False
 
+    def refresh(self) -> None:
+        """Let the tables go whose variables have been deleted, or are no tables any more."""
+        namespace = self._mapping()
+        for table, followed in list(self._followed.items()):
+            if _reader(namespace.get(followed.written)) is None:
+                self.release(table)
+
     def release(self, table: str) -> None:
         """Let the name go: a table of another kind takes it."""
         followed = self._followed.pop(table, None)

@@ -36,6 +36,9 @@ class ScratchSchema(SchemaProvider):
     Args:
         session: its default schema is replaced by this one, which takes over the tables that are registered there.
         entries: the scratch tables and views as the asking thread sees them.
+
+    Attributes:
+        unlisted: the views of which information_schema shall not tell.
     """
 
     def __init__(self, session: SessionContext, entries: Callable[[], Entries]) -> None:
@@ -43,6 +46,7 @@ class ScratchSchema(SchemaProvider):
         self._entries = entries
         self._others: dict[str, Any] = {}
         self._local = _Pins()
+        self.unlisted: frozenset[str] = frozenset()
         self.mended: Callable[[Any, str], str] = lambda tree, text: (
             text
         )  # a query (its tree, if there is one) as it is planned
@@ -112,9 +116,17 @@ class ScratchSchema(SchemaProvider):
         raise AttributeError
 
     @property
-    def table_names(self) -> list[str]:  # type: ignore[override]
-        """Every table's name; DataFusion reads it as an attribute."""
+    def names(self) -> list[str]:
+        """Every table's and view's name."""
         return sorted({*self._others, *self._visible()})
+
+    @property
+    def table_names(self) -> list[str]:  # type: ignore[override]
+        """The names that information_schema tells of; DataFusion reads it as an attribute.
+
+        It asks for each of the tables, and a view that cannot be planned would be the end of the list.
+        """
+        return [name for name in self.names if name not in self.unlisted]
 
     def table(self, name: str) -> Any:
         """The table of that name, or None."""
