@@ -73,6 +73,11 @@ def kept_chunks(dataset: xr.Dataset) -> dict[Any, int]:
     return {dim: sizes[0] for dim, sizes in _sizes(dataset, None).items() if sizes}
 
 
+def chunk_sizes(table: GridTable) -> dict[Any, tuple[int, ...]]:
+    """The sizes of the chunks along each dimension, as a dataset has them in memory or on disk."""
+    return _sizes(table.dataset, None)
+
+
 def _resolved(table: GridTable, chunks: Any) -> dict[Any, tuple[int, ...]]:
     """The sizes of the chunks along each dimension."""
     return _sizes(table.dataset, chunks)

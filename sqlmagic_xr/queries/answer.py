@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from ..relation.nodes import Limit, Select, Sort
 from ..sql.build import select, star, table
 from ..sql.syntax import NOWHERE, Tree, to_sql
 from ..storage.schema import provider
+from .gridded.look import look as gridded
+from .gridded.plan import CELLS, GridQuery
 from .pays import look, weigh
 
 if TYPE_CHECKING:
@@ -37,19 +40,17 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
         UnsupportedError: ``executor`` is "dense", and there is no such code.
     """
     if executor == "dense":
-        try:
-            rows = ArrayQuery(context, tree, frame.schema()).rows()
-        except Refused as reason:
-            error = UnsupportedError(
-                f"this query cannot run as array code: {reason.reason}", hint="Use --executor auto."
-            )
-            raise prepared.statement.place(error, reason.span) from None
+        rows = _now(context, prepared, tree, frame)
         return lambda: rows
-    try:
-        # As it was prepared: bound once, whatever the values of its parameters are.
-        names = look(context, tree if prepared.tree is None else prepared.tree)
-    except Refused:
-        return None
+    # As it was prepared: bound once, whatever the values of its parameters are.
+    found = gridded(context, prepared.statement.text, tree)
+    if found is None:
+        try:
+            names = look(context, tree if prepared.tree is None else prepared.tree)
+        except Refused:
+            return None
+    else:
+        names = found[1]
     standing = [context.tables.standing(name) for name in names]
 
     def later() -> pa.Table | None:
@@ -57,6 +58,8 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
         if any(context.tables.standing(n) is not s for n, s in zip(names, standing, strict=True)):
             return None
         try:
+            if found is not None:
+                return typed(GridQuery(context, found[0]).rows(), frame.schema())
             query = ArrayQuery(context, tree, frame.schema())
             query.weigh()
             return query.rows()
@@ -66,8 +69,44 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
     return later
 
 
+def _now(context: Context, prepared: Prepared, tree: Tree, frame: Frame) -> pa.Table:
+    """The rows of a query as array code.
+
+    Raises:
+        UnsupportedError: there is no such code.
+    """
+    with suppress(Refused):
+        return typed(GridQuery(context, context.tables.bound(tree["Query"]), least=1).rows(), frame.schema())
+    try:
+        return ArrayQuery(context, tree, frame.schema()).rows()
+    except Refused as reason:
+        error = UnsupportedError(f"this query cannot run as array code: {reason.reason}", hint="Use --executor auto.")
+        raise prepared.statement.place(error, reason.span) from None
+
+
+def typed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows under the names, and as the types, that the engine gives a query's columns.
+
+    Raises:
+        Refused: they are of other types.
+    """
+    kinds = [_ARRAYS.get(kind, kind) for kind in schema.types]
+    if [_ARRAYS.get(kind, kind) for kind in rows.schema.types] != kinds:
+        raise Refused("the types of its columns are open")
+    found = rows.rename_columns(schema.names)
+    return found.cast(pa.schema([field.with_nullable(True) for field in schema]))
+
+
 def who_runs(context: Context, tree: Tree, frame: Frame, executor: Executor) -> str:
     """A line for EXPLAIN: who runs a query, and why; "" where it is worth no closer look and nobody has asked."""
+    found = gridded(context, to_sql(tree), tree, 1 if executor == "dense" else CELLS)
+    if found is not None:
+        try:
+            told = GridQuery(context, found[0], 1 if executor == "dense" else CELLS).told()
+            return f"executor: dense ({told}); the engine's plan, which does not run:"
+        except Refused as reason:
+            if executor == "auto":
+                return f"executor: relational ({reason.reason})"
     saved = ""
     try:
         if executor == "auto":

@@ -18,7 +18,7 @@ _TRUTHS = frozenset({
     "is not null", "is true", "is not true", "is false", "is not false", "is unknown", "is not unknown",
     "is distinct from", "is not distinct from",
 })  # fmt: skip
-_CASTS = {
+CASTS = {
     "BigInt": "int64", "Int8": "int64", "Int": "int32", "Integer": "int32", "SmallInt": "int16", "TinyInt": "int8",
     "Double": "double", "DoublePrecision": "double", "Float8": "double", "Real": "float", "Float4": "float",
     "Boolean": "bool", "Bool": "bool", "Date": "date32[day]",
@@ -76,7 +76,7 @@ def _literal(value: object) -> Type | None:
 def _cast(node: Cast) -> Type | None:
     tree = node.type.tree
     kind, detail = (tree, None) if isinstance(tree, str) else next(iter(tree.items()))
-    return _CASTS.get(kind) if detail in (None, "None") else None
+    return CASTS.get(kind) if detail in (None, "None") else None
 
 
 def _call(node: Call, types: list[Type | None]) -> Type | None:

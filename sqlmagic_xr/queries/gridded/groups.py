@@ -1,0 +1,179 @@
+"""The groups of a grid as an array, and a block's cells folded into them.
+
+The groups have an axis for each of the grid's: of length one where all positions are one group, else one place for each
+group along it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .axes import Coding
+from .cells import Array, Block
+
+Index = tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """How the positions of a block along an axis fall into groups.
+
+    Attributes:
+        order: the positions by their groups; None where they lie so.
+        starts: where each group begins in that order.
+        place: which groups they are.
+        each: for each position the number of its group among those of the block.
+        counts: how many positions each has.
+    """
+
+    order: Array | None
+    starts: Array
+    place: Any
+    each: Array
+    counts: Array
+
+
+class Groups:
+    """The groups along all axes.
+
+    Args:
+        codings: for each axis its groups; None where it has one.
+    """
+
+    def __init__(self, codings: Sequence[Coding | None]) -> None:
+        self.codings = tuple(codings)
+        self.shape = tuple(1 if coding is None else coding.count for coding in codings)
+        self.size = math.prod(self.shape)
+        self._coded = [a for a, coding in enumerate(codings) if coding is not None and not coding.plain]
+        self._spans = _spans([a for a, coding in enumerate(codings) if coding is None])
+        self._runs: dict[tuple[int, int, int], _Runs] = {}
+
+    def fold(self, ufunc: Any, values: Array, block: Block) -> Array:
+        """The cells of a block folded into the groups that it touches."""
+        for span in self._spans:
+            values = _folded(ufunc, values, span)
+        for axis in self._coded:
+            values = self._grouped(ufunc, values, axis, block)
+        return values
+
+    def total(self, values: Array, block: Block) -> Array:
+        """The sum of the cells of a block; what does not vary along an axis counts as often as that is long."""
+        lengths = [n for a, n in enumerate(block.shape) if self.codings[a] is None and values.shape[a] == 1]
+        found = self.fold(np.add, values, block)
+        times = math.prod(lengths)
+        return found if times == 1 else found * values.dtype.type(times)
+
+    def counts(self, block: Block) -> Array:
+        """How many cells of a block fall into each group that it touches."""
+        found = np.ones((1,) * len(block.shape))
+        for axis, length in enumerate(block.shape):
+            if self.codings[axis] is None:
+                found = found * length
+            elif axis in self._coded:
+                shape = [1] * len(block.shape)
+                shape[axis] = -1
+                found = found * self._run(axis, block).counts.reshape(shape)
+        return found
+
+    def back(self, values: Array, block: Block) -> Array:
+        """Values of the groups that a block touches, for its cells."""
+        for axis in self._coded:
+            if values.shape[axis] > 1:
+                values = values.take(self._run(axis, block).each, axis)
+        return values
+
+    def at(self, block: Block) -> Index:
+        """Where the groups that a block touches stand."""
+        parts: list[Any] = []
+        for axis, coding in enumerate(self.codings):
+            if coding is None:
+                parts.append(slice(0, 1))
+            else:
+                parts.append(block.part[axis] if coding.plain else self._run(axis, block).place)
+        if all(isinstance(part, slice) for part in parts):
+            return tuple(parts)
+        arrays = [np.arange(p.start, p.stop) if isinstance(p, slice) else p for p in parts]
+        return np.ix_(*arrays)
+
+    def touched(self, block: Block) -> tuple[int, ...]:
+        """The shape of the groups that a block touches."""
+        return tuple(
+            1 if coding is None else block.shape[axis] if coding.plain else len(self._run(axis, block).starts)
+            for axis, coding in enumerate(self.codings)
+        )
+
+    def _grouped(self, ufunc: Any, values: Array, axis: int, block: Block) -> Array:
+        runs = self._run(axis, block)
+        if values.shape[axis] == 1:
+            shape = list(values.shape)
+            shape[axis] = block.shape[axis]
+            values = np.broadcast_to(values, shape)
+        if len(runs.starts) == 1:
+            return np.asarray(ufunc.reduce(values, axis=axis, keepdims=True))
+        if runs.order is not None:
+            values = values.take(runs.order, axis)
+        return np.asarray(ufunc.reduceat(values, runs.starts, axis=axis))
+
+    def _run(self, axis: int, block: Block) -> _Runs:
+        part = block.part[axis]
+        key = (axis, part.start, part.stop)
+        found = self._runs.get(key)
+        if found is None:
+            coding = self.codings[axis]
+            assert coding is not None
+            found = self._runs[key] = _runs(coding.codes[part])
+        return found
+
+
+def lengths(groups: Groups, shape: Sequence[int]) -> Array:
+    """How many cells each group has where all of them count."""
+    found = np.ones((1,) * len(shape), np.int64)
+    for axis, coding in enumerate(groups.codings):
+        if coding is None:
+            found = found * shape[axis]
+        elif not coding.plain:
+            place = [1] * len(shape)
+            place[axis] = -1
+            found = found * np.bincount(coding.codes, minlength=coding.count).reshape(place)
+    return np.broadcast_to(found, groups.shape)
+
+
+def _runs(codes: Array) -> _Runs:
+    order = None if (codes[1:] >= codes[:-1]).all() else np.argsort(codes, kind="stable")
+    ordered = codes if order is None else codes[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    place, each = np.unique(codes, return_inverse=True)
+    found: Any = place
+    if place[-1] - place[0] == len(place) - 1:
+        found = slice(int(place[0]), int(place[-1]) + 1)
+    return _Runs(order, starts, found, each, np.bincount(each))
+
+
+def _spans(axes: Sequence[int]) -> list[tuple[int, int]]:
+    """Axes that follow each other, as their first and the one behind their last."""
+    found: list[tuple[int, int]] = []
+    for axis in axes:
+        if found and found[-1][1] == axis:
+            found[-1] = (found[-1][0], axis + 1)
+        else:
+            found.append((axis, axis + 1))
+    return found
+
+
+def _folded(ufunc: Any, values: Array, span: tuple[int, int]) -> Array:
+    """The axes of a span folded into one place."""
+    first, last = span
+    shape = values.shape
+    if math.prod(shape[first:last]) == 1:
+        return values
+    if values.flags.c_contiguous or last - first == 1:
+        flat = values.reshape((*shape[:first], -1, *shape[last:]))
+        found = ufunc.reduce(flat, axis=first)
+    else:
+        found = ufunc.reduce(values, axis=tuple(range(first, last)))
+    return np.asarray(found).reshape(shape[:first] + (1,) * (last - first) + shape[last:])

@@ -1,0 +1,44 @@
+"""Whether a query has an aggregate over a large dataset, so that array code is asked."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ...relation.functions import FUNCTIONS
+from ...relation.nodes import Aggregate, Relation, relations
+from ...relation.reads import tables_read
+from ...sql.syntax import Tree
+from .grid import cells_of
+from .plan import CELLS, is_large
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+    from ...relation.names import Name
+
+_AGGREGATES = re.compile(
+    rf"\b({'|'.join(name for name, row in FUNCTIONS.items() if row.kind == 'aggregate')})\s*\(", re.IGNORECASE
+)
+
+
+def look(context: Context, text: str, tree: Tree, least: int = CELLS) -> tuple[Relation, list[Name]] | None:
+    """A query, bound, and the tables that it reads, where array code may take its aggregates over datasets.
+
+    Args:
+        context: whose tables it reads.
+        text: it, as it was written.
+        tree: it, parameters bound.
+        least: how many cells are large.
+    """
+    if not any(cells_of(table) >= least for table in context.grids.values()):
+        return None
+    if not _AGGREGATES.search(text) and not context.store.entries():  # a view may have one
+        return None
+    query = context.tables.bound(tree["Query"])
+    large = any(
+        is_large(context, below, least)
+        for node in relations(query)
+        if isinstance(node, Aggregate)
+        for below in relations(node)
+    )
+    return (query, sorted(tables_read(query))) if large else None

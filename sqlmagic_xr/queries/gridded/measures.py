@@ -1,0 +1,258 @@
+"""The aggregates of a query: what each takes of the groups, and its column in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ...dense.node import Refused
+from ...relation.columns import Measure
+from ...relation.functions import SAME
+from ...sql.expression import Call, Expression, Star
+from .axes import coding
+from .cells import DTYPES, INTEGERS, NUMBERS, Array, Cells, both, is_instant
+from .grid import Grid
+from .groups import Groups, lengths
+from .scalars import Scalars
+from .tallies import Count, Extreme, Moments, Rows, State, Sum, Tally, sum_type
+
+Known = Callable[[Tally], State]
+"""What a tally has come to."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The column of an aggregate over all groups.
+
+    Attributes:
+        values: its cells.
+        known: where they are not NULL; None for everywhere.
+        type: its Arrow type.
+    """
+
+    values: Array
+    known: Array | None
+    type: pa.DataType
+
+    def rows(self, places: Array, shape: Sequence[int]) -> pa.Array:
+        """The cells of some groups, by their number."""
+        values = np.broadcast_to(self.values, shape).reshape(-1)[places]
+        mask = None if self.known is None else ~np.broadcast_to(self.known, shape).reshape(-1)[places]
+        if is_instant(str(self.type)):
+            bits = pa.int32() if self.type == pa.date32() else pa.int64()
+            return pa.array(values.astype(bits.to_pandas_dtype()), bits, mask=mask).view(self.type)
+        return pa.array(values, self.type, mask=mask)
+
+
+Column = Callable[[Known], Found]
+
+
+class Measures:
+    """The aggregates of one GROUP BY.
+
+    Args:
+        grid: what they are taken of.
+        scalars: lowers what stands in them.
+        groups: the groups.
+        where: the condition that is asked of each cell; None for none.
+
+    Attributes:
+        tallies: what has to be taken of the groups.
+    """
+
+    def __init__(self, grid: Grid, scalars: Scalars, groups: Groups, where: Cells | None) -> None:
+        self.grid, self.scalars, self.groups, self.where = grid, scalars, groups, where
+        self.tallies: dict[Any, Tally] = {}
+        self._masks: dict[Expression | None, Cells | None] = {None: where}
+
+    def rows(self, mask: Cells | None, groups: Groups | None = None) -> Callable[[Known], Array]:
+        """How many rows each group has for which a condition holds."""
+        groups = self.groups if groups is None else groups
+        if mask is None:
+            count = lengths(groups, self.grid.shape)
+            return lambda known: count
+        tally = self._tally(Rows(groups, mask), "rows", groups, mask)
+        return lambda known: known(tally)[0]
+
+    def column(self, measure: Measure) -> Column:
+        """The column that an aggregate is.
+
+        Raises:
+            Refused: it is none that is known here.
+        """
+        call = measure.call
+        name = SAME.get(call.name, call.name)
+        rule = _RULES.get((name, call.distinct))
+        if rule is None or measure.over or measure.order:
+            raise Refused(f"no array code over chunks for {call.name}", call.span)
+        mask = self._mask(call.filter)
+        return rule(self, name, replace(call, filter=None), mask)
+
+    def _mask(self, condition: Expression | None) -> Cells | None:
+        if condition not in self._masks:
+            assert condition is not None
+            holds = self.scalars.holds(condition)
+            self._masks[condition] = holds if self.where is None else both(self.where, holds)
+        return self._masks[condition]
+
+    def _tally(self, tally: Tally, *key: Any) -> Tally:
+        return self.tallies.setdefault((type(tally), *key), tally)
+
+    def _number(self, call: Call, place: int = 0) -> Cells:
+        value = self.scalars.lower(call.args[place])
+        if value.type not in NUMBERS and value.type != "halffloat":
+            raise Refused(f"{call.name} of {value.type}", call.span)
+        return value
+
+    # The aggregates
+
+    def count(self, name: str, call: Call, mask: Cells | None) -> Column:
+        """COUNT: the rows, or those that have a value."""
+        rows = self.rows(mask)
+        if not call.args or isinstance(call.args[0], Star):
+            return lambda known: Found(rows(known), None, pa.int64())
+        if len(call.args) != 1:
+            raise Refused("COUNT of several values", call.span)
+        value = self._countable(call.args[0])
+        if value.valid is None:
+            return lambda known: Found(rows(known), None, pa.int64())
+        tally = self._tally(Count(self.groups, value, mask), value, mask)
+        whole = lengths(self.groups, self.grid.shape)
+        return lambda known: Found(whole - known(tally)[0], None, pa.int64())
+
+    def _countable(self, expression: Expression) -> Cells:
+        axis = self.grid.axis(expression)
+        if axis is None:
+            return self.scalars.lower(expression)
+        known = self.grid.along(axis, expression).is_valid()
+        return self.grid.present(axis, np.asarray(known))
+
+    def distinct(self, name: str, call: Call, mask: Cells | None) -> Column:
+        """COUNT(DISTINCT x) of what varies along one axis."""
+        axis = self.grid.axis(call.args[0]) if len(call.args) == 1 else None
+        if axis is None:
+            raise Refused("COUNT(DISTINCT ...) of what varies along several axes", call.span)
+        values = self.grid.along(axis, call.args[0])
+        own = self.groups.codings[axis]
+        keys = [values] if own is None else [pa.array(own.codes), values]
+        finer = coding(keys)
+        codings = list(self.groups.codings)
+        codings[axis] = finer
+        rows = self.rows(mask, Groups(codings))
+        counts = np.asarray(finer.keys[-1].is_valid())
+        place = np.zeros(finer.count, np.int64) if own is None else np.asarray(finer.keys[0])
+
+        def found(known: Known) -> Found:
+            there = np.moveaxis(rows(known) > 0, axis, 0) & counts.reshape(-1, *(1,) * (len(codings) - 1))
+            total = np.zeros((self.groups.shape[axis], *there.shape[1:]), np.int64)
+            np.add.at(total, place, there.astype(np.int64))
+            return Found(np.moveaxis(total, 0, axis), None, pa.int64())
+
+        return found
+
+    def sum(self, name: str, call: Call, mask: Cells | None) -> Column:
+        """SUM and AVG."""
+        value = self._number(call)
+        dtype = np.float64 if name == "avg" else sum_type(value.type)
+        tally = self._tally(Sum(self.groups, value, mask, dtype=dtype), value, mask, np.dtype(dtype).name)
+        whole = lengths(self.groups, self.grid.shape)
+        kind = pa.from_numpy_dtype(np.dtype(dtype))
+
+        def found(known: Known) -> Found:
+            total, lost = known(tally)
+            count = whole - lost
+            with np.errstate(all="ignore"):
+                values = total / np.maximum(count, 1) if name == "avg" else total
+            return Found(values, count > 0, kind)
+
+        return found
+
+    def extreme(self, name: str, call: Call, mask: Cells | None) -> Column:
+        """MIN and MAX."""
+        value = self.scalars.lower(call.args[0])
+        if value.type not in DTYPES and not is_instant(value.type):
+            raise Refused(f"{call.name} of {value.type}", call.span)
+        ufunc = np.minimum if name == "min" else np.maximum
+        tally = self._tally(Extreme(self.groups, value, mask, ufunc=ufunc), value, mask, name)
+        whole = lengths(self.groups, self.grid.shape)
+        kind = _ARROW.get(value.type) or _instant(value.type)
+
+        def found(known: Known) -> Found:
+            values, lost = known(tally)
+            return Found(values, whole - lost > 0, kind)
+
+        return found
+
+    def spread(self, name: str, call: Call, mask: Cells | None) -> Column:
+        """VAR and STDDEV."""
+        value = self._number(call)
+        tally = self._tally(Moments(self.groups, value, mask), value, mask)
+        formula = _SPREADS[name]
+        return lambda known: _found(*formula(*known(tally)))
+
+    def pair(self, name: str, call: Call, mask: Cells | None) -> Column:
+        """COVAR, CORR and the regressions, which count the rows that have both values."""
+        y, x = self._number(call, 0), self._number(call, 1)
+        tally = self._tally(Moments(self.groups, y, mask, other=x), y, x, mask)
+        formula = _PAIRS[name]
+        kind = pa.uint64() if name == "regr_count" else pa.float64()
+        return lambda known: _found(*formula(*known(tally)), kind)
+
+
+def _found(values: Array, known: Array, kind: pa.DataType = pa.float64()) -> Found:  # noqa: B008 - a constant
+    return Found(values.astype(np.uint64) if kind == pa.uint64() else values, known, kind)
+
+
+def _over(number: Array, by: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray(number / by)
+
+
+Quantities = tuple[Array, Array]
+
+_SPREADS: Mapping[str, Callable[[Array, Array, Array], Quantities]] = {
+    "var_pop": lambda n, m, s: (_over(s, n), n > 0),
+    "var_samp": lambda n, m, s: (_over(s, n - 1), n > 1),
+    "stddev_pop": lambda n, m, s: (np.sqrt(_over(s, n)), n > 0),
+    "stddev_samp": lambda n, m, s: (np.sqrt(_over(s, n - 1)), n > 1),
+}
+"""Of the count, the mean and the sum of squares: a value, and where there is one."""
+
+_PAIRS: Mapping[str, Callable[..., Quantities]] = {
+    "covar_pop": lambda n, y, yy, x, xx, xy: (_over(xy, n), n > 0),
+    "covar_samp": lambda n, y, yy, x, xx, xy: (_over(xy, n - 1), n > 1),
+    "corr": lambda n, y, yy, x, xx, xy: (_over(xy, np.sqrt(xx) * np.sqrt(yy)), (n > 1) & (xx > 0) & (yy > 0)),
+    "regr_count": lambda n, y, yy, x, xx, xy: (n, n >= 0),
+    "regr_avgx": lambda n, y, yy, x, xx, xy: (x, n > 0),
+    "regr_avgy": lambda n, y, yy, x, xx, xy: (y, n > 0),
+    "regr_sxx": lambda n, y, yy, x, xx, xy: (xx, n > 0),
+    "regr_syy": lambda n, y, yy, x, xx, xy: (yy, n > 0),
+    "regr_sxy": lambda n, y, yy, x, xx, xy: (xy, n > 0),
+    "regr_slope": lambda n, y, yy, x, xx, xy: (_over(xy, xx), (n > 1) & (xx != 0)),
+    "regr_intercept": lambda n, y, yy, x, xx, xy: (y - _over(xy, xx) * x, (n > 1) & (xx != 0)),
+    "regr_r2": lambda n, y, yy, x, xx, xy: (_over(xy * xy, xx * yy), (n > 1) & (xx != 0) & (yy != 0)),
+}
+
+_RULES: Mapping[tuple[str, bool], Callable[[Measures, str, Call, Cells | None], Column]] = {
+    ("count", False): Measures.count, ("count", True): Measures.distinct,
+    ("sum", False): Measures.sum, ("avg", False): Measures.sum,
+    **{(name, distinct): Measures.extreme for name in ("min", "max") for distinct in (False, True)},
+    **{(name, False): Measures.spread for name in _SPREADS},
+    **{(name, False): Measures.pair for name in _PAIRS},
+}  # fmt: skip
+
+_ARROW = {
+    **{name: getattr(pa, name)() for name in INTEGERS}, "float": pa.float32(), "double": pa.float64(),
+    "halffloat": pa.float16(), "bool": pa.bool_(), "date32[day]": pa.date32(),
+}  # fmt: skip
+
+
+def _instant(kind: str) -> pa.DataType:
+    name, unit = kind.rstrip("]").split("[")
+    if name not in ("timestamp", "duration") or "," in unit:
+        raise Refused(f"the least or greatest of {kind}")
+    return getattr(pa, name)(unit)

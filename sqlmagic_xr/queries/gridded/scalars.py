@@ -1,0 +1,435 @@
+"""Scalar expressions over the cells of a grid, typed and calculated as DataFusion does; refused where that is not sure.
+
+What varies along one axis only is the engine's own business: it evaluates the expression for the labels of that axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...dense.arrays import COMPARISONS, MAPS, UNARY
+from ...dense.node import Refused
+from ...relation.columns import Field
+from ...relation.types import CASTS
+from ...sql.expression import Call, Case, Cast, Expression, Literal
+from .cells import DTYPES, FLOATS, NUMBERS, SIGNED, UNSIGNED, Block, Cells, both, constant, is_instant, null
+
+
+class Columns(Protocol):
+    """What a column is, and what an expression is that varies along one axis at most."""
+
+    def column(self, column: Field) -> Cells:
+        """A column's cells."""
+
+    def settled(self, expression: Expression) -> Cells | None:
+        """The cells of an expression that varies along one axis at most; None for any other."""
+
+
+class Scalars:
+    """Lowers the expressions of one grid; equal expressions are one, and calculated once for a block."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._made: dict[Expression, Cells] = {}
+
+    def lower(self, expression: Expression) -> Cells:
+        """The cells of an expression.
+
+        Raises:
+            Refused: there is no array code that is known to mean the same.
+        """
+        found = self._made.get(expression)
+        if found is None:
+            found = self._made[expression] = self._lower(expression)
+        return found
+
+    def holds(self, condition: Expression) -> Cells:
+        """Where a condition is true: NULL is not.
+
+        Raises:
+            Refused: it cannot be lowered, or is no condition.
+        """
+        if isinstance(condition, Call) and condition.name in ("and", "or") and self._columns.settled(condition) is None:
+            function = np.logical_and if condition.name == "and" else np.logical_or
+            return elementwise(function, "bool", *map(self.holds, condition.args), marked=True)
+        value = self.lower(condition)
+        if value.type != "bool":
+            raise Refused("a condition is no truth value", condition.span)
+        if value.valid is None or value.marked:
+            return value
+        return elementwise(np.logical_and, "bool", value, value.valid, marked=True)
+
+    def all(self, conditions: Sequence[Cells]) -> Cells | None:
+        """Where all of some conditions hold; None for everywhere."""
+        return None if not conditions else reduce(
+            lambda one, other: elementwise(np.logical_and, "bool", one, other, marked=True), conditions)  # fmt: skip
+
+    def _lower(self, expression: Expression) -> Cells:
+        match expression:
+            case Field():
+                return self._columns.column(expression)
+            case Literal():
+                return _literal(expression)
+        found = self._columns.settled(expression)
+        if found is not None:
+            return found
+        match expression:
+            case Case():
+                return self._case(expression)
+            case Cast():
+                return self._cast(expression)
+            case Call(distinct=False, filter=None, window=None, order=None):
+                rule = _RULES.get((expression.name, len(expression.args))) or _RULES.get((expression.name, None))
+                if rule is not None:
+                    return rule(self, expression)
+        raise refuse(expression)
+
+    # Numbers
+
+    def numbers(self, call: Call) -> list[Cells]:
+        """The arguments of a call, all of them numbers."""
+        values = [self.lower(argument) for argument in call.args]
+        if any(value.type not in NUMBERS for value in values):
+            raise refuse(call)
+        return values
+
+    def arithmetic(self, call: Call) -> Cells:
+        """``+``, ``-``, ``*``, ``/`` and ``%``."""
+        values = self.numbers(call)
+        kind = common([value.type for value in values])
+        if kind not in ("int64", *FLOATS):
+            raise Refused(f"{kind} may overflow", call.span)
+        name = f"integer {call.name}" if kind == "int64" and call.name in "/%" else call.name
+        return strict(MAPS[name], kind, *(cast(value, kind) for value in values), real=False)
+
+    def negative(self, call: Call) -> Cells:
+        """The unary minus."""
+        (value,) = self.numbers(call)
+        if value.type not in ("int64", *FLOATS):
+            raise refuse(call)
+        return strict(np.negative, value.type, value)
+
+    def absolute(self, call: Call) -> Cells:
+        """``abs``."""
+        (value,) = self.numbers(call)
+        if value.type not in ("int64", *FLOATS):
+            raise refuse(call)
+        return strict(MAPS["abs"], value.type, value)
+
+    def unary(self, call: Call) -> Cells:
+        """A function of one real."""
+        (value,) = self.numbers(call)
+        kind = value.type if value.type in FLOATS else "double"
+        if kind == "float" and call.name in ("round", "signum", "trunc"):
+            raise refuse(call)
+        return strict(UNARY[call.name], kind, cast(value, kind), real=False)
+
+    def power(self, call: Call) -> Cells:
+        """``power``, of which zero has no negative one."""
+        base, exponent = (cast(value, "double") for value in self.numbers(call))
+        if exponent.constant == 2:
+            return strict(np.square, "double", base)
+        if exponent.constant is not None and exponent.constant > 0:
+            return strict(MAPS["power"], "double", base, exponent, real=False)
+        raise refuse(call)
+
+    # Truth values
+
+    def comparison(self, call: Call) -> Cells:
+        """One of the six comparisons."""
+        left, right = (self.lower(argument) for argument in call.args)
+        return self.compare(call.name, left, right, call)
+
+    def compare(self, name: str, left: Cells, right: Cells, where: Expression) -> Cells:
+        """A comparison; of what may be NaN although it is not NULL, none is known."""
+        if left.type != right.type or left.type in NUMBERS:
+            kind = common([left.type, right.type])
+            left, right = (_shorter(left, right, kind), _shorter(right, left, kind))
+        if left.type != right.type or not (left.type in NUMBERS or left.type == "bool" or is_instant(left.type)):
+            raise refuse(where)
+        valid = both(left.valid, right.valid)
+        marked = name != "<>" and all(side.valid is None or side.marked for side in (left, right))
+        marked = marked and left.type in FLOATS
+        return Cells("bool", _comparing(COMPARISONS[name], left, right), valid, marked)
+
+    def logical(self, call: Call) -> Cells:
+        """Three-valued AND and OR: a side that settles it does so although the other is NULL."""
+        left, right = (self.truth(argument) for argument in call.args)
+        function = np.logical_and if call.name == "and" else np.logical_or
+        if left.valid is None and right.valid is None:
+            return elementwise(function, "bool", left, right)
+        settles = call.name == "or"
+
+        def known(block: Block) -> Any:
+            parts = [(side.of(block), True if side.valid is None else side.valid.of(block)) for side in (left, right)]
+            (a, known_a), (b, known_b) = parts
+            return (known_a & known_b) | (known_a & (a == settles)) | (known_b & (b == settles))
+
+        def cells(block: Block) -> Any:
+            parts = [s.of(block) if s.valid is None else np.where(s.valid.of(block), s.of(block), not settles)
+                     for s in (left, right)]  # fmt: skip
+            return function(*parts)
+
+        return Cells("bool", cells, Cells("bool", known))
+
+    def negation(self, call: Call) -> Cells:
+        """NOT."""
+        value = self.truth(call.args[0])
+        return Cells("bool", lambda block: np.logical_not(value.of(block)), value.valid)
+
+    def truth(self, expression: Expression) -> Cells:
+        """An expression that is a truth value."""
+        value = self.lower(expression)
+        if value.type != "bool":
+            raise refuse(expression)
+        return value
+
+    def is_null(self, call: Call) -> Cells:
+        """IS NULL and IS NOT NULL."""
+        value = self.lower(call.args[0])
+        wanted = call.name == "is not null"
+        if value.valid is None:
+            return constant(wanted, "bool")
+        return value.valid if wanted else elementwise(np.logical_not, "bool", value.valid)
+
+    def between(self, call: Call) -> Cells:
+        """BETWEEN and NOT BETWEEN."""
+        value, low, high = call.args
+        inside = self.logical(Call("and", (Call(">=", (value, low)), Call("<=", (value, high)))))
+        return inside if call.name == "between" else Cells(
+            "bool", lambda block: np.logical_not(inside.of(block)), inside.valid)  # fmt: skip
+
+    def within(self, call: Call) -> Cells:
+        """IN and NOT IN a list of constants."""
+        value, *items = call.args
+        if not all(isinstance(item, Literal) and item.value is not None for item in items):
+            raise refuse(call)
+        subject = self.lower(value)
+        found = [self.compare("=", subject, self.lower(item), call) for item in items]
+        inside = elementwise(lambda *parts: reduce(np.logical_or, parts), "bool", *found)
+        inside.valid = subject.valid
+        if call.name == "in":
+            return inside
+        return Cells("bool", lambda block: np.logical_not(inside.of(block)), subject.valid)
+
+    def isnan(self, call: Call) -> Cells:
+        """``isnan``: a variable's NaN is NULL, so that only what was calculated may be one."""
+        (value,) = self.numbers(call)
+        if value.type not in FLOATS:
+            raise refuse(call)
+        return Cells("bool", lambda block: np.isnan(value.of(block)), value.valid)
+
+    # Choices
+
+    def _case(self, case: Case) -> Cells:
+        default = null() if case.default is None else self.lower(case.default)
+        *results, found = self._alike([*(self.lower(result) for _, result in case.branches), default], case)
+        for (condition, _), result in reversed(list(zip(case.branches, results, strict=True))):
+            test = condition if case.operand is None else Call("=", (case.operand, condition))
+            found = choose(self.holds(test), result, found)
+        return found
+
+    def coalesce(self, call: Call) -> Cells:
+        """The first that is not NULL."""
+        *values, found = self._alike([self.lower(argument) for argument in call.args], call)
+        for value in reversed(values):
+            found = value if value.valid is None else choose(value.valid, value, found)
+        return found
+
+    def _alike(self, values: list[Cells], where: Expression) -> list[Cells]:
+        """Values as one type."""
+        kinds = {value.type for value in values} - {"null"}
+        if len(kinds) == 1:
+            (kind,) = kinds
+        else:
+            kind = common([value.type for value in values])
+        if kind not in NUMBERS and kind != "bool" and not (is_instant(kind) and len({v.type for v in values}) == 1):
+            raise refuse(where)
+        return [cast(value, kind) for value in values]
+
+    def nullif(self, call: Call) -> Cells:
+        """NULL where both are equal."""
+        left, right = (self.lower(argument) for argument in call.args)
+        equal = self.compare("=", left, right, call)
+        kind = common([left.type, right.type])
+        differ = Cells("bool", lambda block: np.logical_not(_true(equal, block)))
+        left = cast(left, kind)
+        return Cells(kind, left.of, both(left.valid, differ), real=left.real)
+
+    def _cast(self, cast_: Cast) -> Cells:
+        tree = cast_.type.tree
+        name, detail = (tree, None) if isinstance(tree, str) else next(iter(tree.items()))
+        kind = CASTS.get(name) if detail in (None, "None") else None
+        value = self.lower(cast_.value)
+        known = NUMBERS | {"bool"}
+        if cast_.kind == "TryCast" or value.type not in known or kind not in ("double", "float", "int64", "int32"):
+            raise refuse(cast_)
+        widens = kind == "int64" and value.type in (*SIGNED, *UNSIGNED[:3])
+        if kind in FLOATS or widens:
+            return cast(value, kind)
+        if value.type == kind:
+            return value
+        checked = MAPS[f"to {kind}"]  # which refuses what does not fit, and of NULL there is none to be seen
+        if value.valid is not None:
+            raise refuse(cast_)
+        return Cells(kind, lambda block: checked(value.of(block)))
+
+
+def refuse(expression: Expression) -> Refused:
+    """That an expression has no array code here."""
+    name = getattr(expression, "name", type(expression).__name__)
+    return Refused(f"no array code over chunks for {name}", expression.span)
+
+
+def _true(value: Cells, block: Block) -> Any:
+    return value.of(block) if value.valid is None else np.logical_and(value.of(block), value.valid.of(block))
+
+
+def _literal(literal: Literal) -> Cells:
+    value = literal.value
+    if value is None:
+        return null()
+    if isinstance(value, bool):
+        return constant(value, "bool")
+    if isinstance(value, int) and -(2**63) < value < 2**63:
+        return constant(value, "int64")
+    if isinstance(value, float):
+        return constant(value, "double")
+    raise refuse(literal)
+
+
+def common(kinds: Sequence[str]) -> str:
+    """The type to which the engine brings numbers of several types.
+
+    Raises:
+        Refused: they are no numbers, or it calculates with decimals then.
+    """
+    found = set(kinds) - {"null"}
+    if len(found) == 1:
+        return found.pop()
+    if not found or not found <= NUMBERS:
+        raise Refused(f"{' and '.join(sorted(found))} are brought together")
+    for kind in ("double", "float"):
+        if kind in found:
+            return kind
+    unsigned = [UNSIGNED.index(kind) for kind in found if kind in UNSIGNED]
+    signed = [SIGNED.index(kind) for kind in found if kind in SIGNED]
+    if not signed:
+        return UNSIGNED[max(unsigned)]
+    needed = max([*signed, *(place + 1 for place in unsigned)])
+    if needed >= len(SIGNED):
+        raise Refused("uint64 and signed numbers are decimals together")
+    return SIGNED[needed]
+
+
+def cast(value: Cells, kind: str) -> Cells:
+    """The same numbers as another type that holds them."""
+    if value.type == kind:
+        return value
+    if value.type == "null":
+        nothing = DTYPES[kind].type(0)
+        return Cells(kind, lambda block: nothing, value.valid)
+    if value.constant is not None:
+        return constant(value.constant, kind)
+    dtype = DTYPES[kind]
+    marked = value.marked and kind in FLOATS
+    found = Cells(kind, lambda block: block.known[found], value.valid, marked, value.real)
+
+    def make(block: Block) -> Any:
+        cells = value.of(block)
+        if np.shape(cells) != block.shape:
+            return np.asarray(cells).astype(dtype)
+        room = block.room(found, block.shape, dtype)
+        np.copyto(room, cells, casting="unsafe")
+        return room
+
+    found.make = make
+    return found
+
+
+def elementwise(function: Callable[..., Any], kind: str, *args: Cells, marked: bool = False) -> Cells:
+    """A function of the cells of others, whatever is NULL among them."""
+    found = Cells(kind, lambda block: None, marked=marked)
+    reuse = isinstance(function, np.ufunc)
+    dtype = DTYPES.get(kind)
+
+    def make(block: Block) -> Any:
+        cells = [argument.of(block) for argument in args]
+        if reuse and any(np.shape(c) == block.shape for c in cells):
+            return function(*cells, out=block.room(found, block.shape, dtype))
+        return function(*cells)
+
+    found.make = make
+    return found
+
+
+def strict(function: Callable[..., Any], kind: str, *args: Cells, real: bool = True) -> Cells:
+    """A function that is NULL where an argument is; of marked reals it is marked too.
+
+    Args:
+        function, kind, args: what is calculated.
+        real: whether it makes no NaN of numbers.
+    """
+    found = elementwise(function, kind, *args)
+    found.valid = both(*(argument.valid for argument in args))
+    found.real = kind not in FLOATS or (real and all(argument.real for argument in args))
+    found.marked = kind in FLOATS and all(a.valid is None or (a.marked and a.type in FLOATS) for a in args)
+    if found.valid is None:
+        found.marked = False
+    return found
+
+
+def choose(test: Cells, one: Cells, other: Cells) -> Cells:
+    """One where a condition holds, else the other, which is of the same type."""
+    valid = None
+    if one.valid is not None or other.valid is not None:
+        valid = Cells("bool", lambda block: np.where(test.of(block), _known(one, block), _known(other, block)))
+    marked = valid is not None and one.type in FLOATS and all(v.valid is None or v.marked for v in (one, other))
+    real = one.real and other.real
+    return Cells(one.type, lambda block: np.where(test.of(block), one.of(block), other.of(block)), valid, marked, real)
+
+
+def _known(value: Cells, block: Block) -> Any:
+    return np.bool_(True) if value.valid is None else value.valid.of(block)
+
+
+def _shorter(value: Cells, other: Cells, kind: str) -> Cells:
+    """A number as the type that both sides are compared in, or in float32 where that holds the other one exactly."""
+    if kind == "double":
+        for fixed in (value, other):
+            narrow = other if fixed is value else value
+            if fixed.constant is not None and narrow.type == "float" and np.float32(fixed.constant) == fixed.constant:
+                kind = "float"
+    return cast(value, kind)
+
+
+def _comparing(function: Any, left: Cells, right: Cells) -> Callable[[Block], Any]:
+    doubtful = [side for side in (left, right) if not side.real]
+
+    def make(block: Block) -> Any:
+        for side in doubtful:
+            strange = np.isnan(side.of(block))
+            if strange.any() and (side.valid is None or (strange & side.valid.of(block)).any()):
+                raise Refused("a NaN is compared")
+        return function(left.of(block), right.of(block))
+
+    return make
+
+
+_RULES: Mapping[tuple[str, int | None], Callable[[Scalars, Call], Cells]] = {
+    **{(name, 2): Scalars.arithmetic for name in "+-*/%"},
+    **{(name, 2): Scalars.comparison for name in COMPARISONS},
+    **{(name, 2): Scalars.logical for name in ("and", "or")},
+    **{(name, 1): Scalars.unary for name in UNARY},
+    **{(name, 2): Scalars.power for name in ("power", "pow")},
+    **{(name, 1): Scalars.is_null for name in ("is null", "is not null")},
+    **{(name, None): Scalars.within for name in ("in", "not in")},
+    **{(name, 3): Scalars.between for name in ("between", "not between")},
+    ("-", 1): Scalars.negative, ("not", 1): Scalars.negation, ("abs", 1): Scalars.absolute,
+    ("isnan", 1): Scalars.isnan, ("coalesce", None): Scalars.coalesce, ("nvl", 2): Scalars.coalesce,
+    ("ifnull", 2): Scalars.coalesce, ("nullif", 2): Scalars.nullif,
+}  # fmt: skip

@@ -1,0 +1,317 @@
+"""What is counted and summed for each group: partial results that a block adds to and that are put together.
+
+Most blocks have no NULL. So a sum is taken first and looked at then: if it is a number, nothing was NULL; else the
+block is gone through again with care. DataFusion accumulates in float64, and so is it done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...dense.node import Refused
+from .cells import DTYPES, INTEGERS, UNSIGNED, Array, Block, Cells, is_instant
+from .groups import Groups
+
+State = list[Array]
+"""What one thread has come to, an array over the groups for each quantity."""
+
+
+class Tally(Protocol):
+    """Something that is taken of each group."""
+
+    groups: Groups
+
+    def fresh(self) -> State:
+        """What stands before the first block."""
+
+    def add(self, state: State, block: Block) -> None:
+        """Add a block."""
+
+    def merge(self, state: State, other: State) -> None:
+        """Add what another thread has come to."""
+
+
+def counted(mask: Array, groups: Groups, block: Block) -> Array:
+    """How often a condition holds in each group that a block touches."""
+    if np.shape(mask) != block.shape:
+        mask = np.broadcast_to(mask, np.broadcast_shapes(np.shape(mask), (1,) * len(block.shape)))
+        return groups.total(mask.astype(np.float64), block)
+    room = block.room((counted, mask.dtype), block.shape, np.float32)
+    np.copyto(room, mask)  # a block has fewer cells than float32 counts
+    return groups.fold(np.add, room, block)
+
+
+@dataclass(eq=False)
+class Rows:
+    """How many rows there are: those for which a condition holds."""
+
+    groups: Groups
+    mask: Cells
+
+    def fresh(self) -> State:  # noqa: D102 - see Tally
+        return [np.zeros(self.groups.shape, np.int64)]
+
+    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+        place = self.groups.at(block)
+        state[0][place] += counted(self.mask.of(block), self.groups, block).astype(np.int64)
+
+    def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
+        state[0] += other[0]
+
+
+@dataclass(eq=False)
+class Taken:
+    """What aggregates of one value have in common.
+
+    Attributes:
+        groups: where it is added to.
+        value: the value.
+        mask: which rows count; None for all.
+        often: whether the last block had a NULL, so that the next is expected to.
+    """
+
+    groups: Groups
+    value: Cells
+    mask: Cells | None
+    often: bool = False
+
+    def known(self, block: Block, value: Cells | None = None) -> Array | None:
+        """Where a value counts; None for everywhere."""
+        value = self.value if value is None else value
+        valid = None if value.valid is None else value.valid.of(block)
+        if self.mask is None or valid is None:
+            return valid if self.mask is None else self.mask.of(block)
+        return np.logical_and(self.mask.of(block), valid)
+
+    def lost(self, state: Array, known: Array, block: Block) -> None:
+        """Count the rows of a block that do not count."""
+        count = self.groups.counts(block) - counted(known, self.groups, block)
+        state[self.groups.at(block)] += count.astype(np.int64)
+        self.often = bool(count.any())
+
+
+@dataclass(eq=False)
+class Count(Taken):
+    """How many rows do not count: 0 is that of those which lack the value."""
+
+    def fresh(self) -> State:  # noqa: D102 - see Tally
+        return [np.zeros(self.groups.shape, np.int64)]
+
+    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+        known = self.known(block)
+        if known is not None:
+            self.lost(state[0], known, block)
+
+    def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
+        state[0] += other[0]
+
+
+@dataclass(eq=False)
+class Sum(Taken):
+    """The sum of a value, and how many rows do not count."""
+
+    dtype: Any = np.float64
+
+    def fresh(self) -> State:  # noqa: D102 - see Tally
+        return [np.zeros(self.groups.shape, self.dtype), np.zeros(self.groups.shape, np.int64)]
+
+    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+        found = None if self.often or not self._may_be_whole() else self._sum(self.value.of(block), block)
+        if found is None or (self.value.valid is not None and np.isnan(found).any()):
+            known = self.known(block)
+            cells = self.value.of(block)
+            if known is not None:
+                cells = np.where(known, cells, cells.dtype.type(0))
+                self.lost(state[1], known, block)
+            found = self._sum(cells, block)
+        with np.errstate(all="ignore"):
+            state[0][self.groups.at(block)] += found
+
+    def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
+        for mine, his in zip(state, other, strict=True):
+            mine += his
+
+    def _may_be_whole(self) -> bool:
+        """Whether the sum of all cells tells whether one of them does not count."""
+        return self.mask is None and (self.value.valid is None or self.value.marked)
+
+    def _sum(self, cells: Array, block: Block) -> Array:
+        return self.groups.total(as_type(cells, self.dtype, block, self), block)
+
+
+def as_type(cells: Array, dtype: Any, block: Block, owner: Any) -> Array:
+    """Cells as another type, of as many axes as a block."""
+    if np.ndim(cells) != len(block.shape):
+        cells = np.broadcast_to(cells, (1,) * len(block.shape))
+    if cells.dtype == dtype:
+        return cells
+    if cells.shape != block.shape:
+        return cells.astype(dtype)
+    room = block.room((owner, "as"), block.shape, dtype)
+    np.copyto(room, cells, casting="unsafe")
+    return room
+
+
+@dataclass(eq=False)
+class Extreme(Taken):
+    """The least or the greatest value, and how many rows do not count."""
+
+    ufunc: Any = np.minimum
+
+    @property
+    def dtype(self) -> Any:
+        """NumPy's type of the value."""
+        return np.dtype(np.int64) if is_instant(self.value.type) else DTYPES[self.value.type]
+
+    @property
+    def least(self) -> Any:
+        """What every value wins against."""
+        dtype, low = self.dtype, self.ufunc is np.maximum
+        if dtype.kind == "f":
+            return dtype.type(-np.inf if low else np.inf)
+        if dtype.kind == "b":
+            return np.bool_(not low)
+        return dtype.type(np.iinfo(dtype).min if low else np.iinfo(dtype).max)
+
+    def fresh(self) -> State:  # noqa: D102 - see Tally
+        return [np.full(self.groups.shape, self.least, self.dtype), np.zeros(self.groups.shape, np.int64)]
+
+    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+        whole = self.mask is None and (self.value.valid is None or (self.value.marked and self.dtype.kind == "f"))
+        found = None if self.often or not whole else self._fold(self.value.of(block), block)
+        if found is None or (self.value.valid is not None and np.isnan(found).any()):
+            known, cells = self.known(block), self.value.of(block)
+            if known is not None:
+                cells = np.where(known, cells, self.least)
+                self.lost(state[1], known, block)
+            found = self._fold(cells, block)
+        if found.dtype.kind == "f" and np.isnan(found).any():
+            raise Refused("the least or greatest of NaN is asked for")
+        place = self.groups.at(block)
+        state[0][place] = self.ufunc(state[0][place], found)
+
+    def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
+        self.ufunc(state[0], other[0], out=state[0])
+        state[1] += other[1]
+
+    def _fold(self, cells: Array, block: Block) -> Array:
+        cells = as_type(cells, self.dtype, block, self)
+        return self.groups.fold(self.ufunc, cells, block)
+
+
+def sum_type(kind: str) -> Any:
+    """The type in which the engine sums values of a type."""
+    if kind in INTEGERS:
+        return np.uint64 if kind in UNSIGNED else np.int64
+    return np.float64
+
+
+@dataclass(eq=False)
+class Moments(Taken):
+    """Of one value or two: how many there are, their means, and the sums of the products of what differs from them.
+
+    Attributes:
+        other: the second value, or None.
+    """
+
+    other: Cells | None = None
+
+    def fresh(self) -> State:
+        """Count, mean, sum of squares; of two values also mean, sum of squares and of products."""
+        return [np.zeros(self.groups.shape) for _ in range(3 if self.other is None else 6)]
+
+    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+        values = [v for v in (self.value, self.other) if v is not None]
+        cells = [full(as_type(v.of(block), np.float64, block, (self, n)), block) for n, v in enumerate(values)]
+        known = None
+        means: list[Array] = []
+        if not self.often and self.mask is None and all(v.valid is None or v.marked for v in values):
+            count = self.groups.counts(block)
+            means = [self.groups.fold(np.add, c, block) / count for c in cells]
+        if not means or any(np.isnan(mean).any() for mean in means):
+            known = self._known(values, block)
+        if known is not None or not means:
+            cells, count, means = self._careful(cells, known, block)
+        rests = [self._rest(c, mean, known, block, n) for n, (c, mean) in enumerate(zip(cells, means, strict=True))]
+        squares = [self._product(rest, rest, block) for rest in rests]
+        _settle(means, squares, count, lambda n: self._constant(cells[n], known, block))
+        parts = [np.broadcast_to(count, means[0].shape), means[0], squares[0]]
+        if self.other is not None:
+            parts += [means[1], squares[1], self._product(rests[0], rests[1], block)]
+        place = self.groups.at(block)
+        now = [quantity[place] for quantity in state]
+        _together(now, parts)
+        for quantity, new in zip(state, now, strict=True):
+            quantity[place] = new
+
+    def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
+        _together(state, other)
+
+    def _known(self, values: list[Cells], block: Block) -> Array | None:
+        masks = [m for m in (self.known(block, v) for v in values) if m is not None]
+        return None if not masks else np.broadcast_to(
+            masks[0] if len(masks) == 1 else np.logical_and(*masks), block.shape)  # fmt: skip
+
+    def _careful(self, cells: list[Array], known: Array | None, block: Block) -> tuple[list[Array], Array, list[Array]]:
+        whole = self.groups.counts(block)
+        count = whole if known is None else counted(known, self.groups, block).astype(np.float64)
+        self.often = known is not None and bool((count != whole).any())
+        if known is not None:
+            cells = [np.where(known, c, 0.0) for c in cells]
+        totals = [self.groups.fold(np.add, c, block) for c in cells]
+        return cells, count, [total / np.maximum(count, 1) for total in totals]
+
+    def _rest(self, cells: Array, mean: Array, known: Array | None, block: Block, number: int) -> Array:
+        rest = np.subtract(
+            cells, self.groups.back(mean, block), out=block.room((self, "rest", number), block.shape, float)
+        )
+        return rest if known is None else np.where(known, rest, 0.0)
+
+    def _product(self, one: Array, other: Array, block: Block) -> Array:
+        room = block.room((self, "product"), block.shape, np.float64)
+        return self.groups.fold(np.add, np.multiply(one, other, out=room), block)
+
+    def _constant(self, cells: Array, known: Array | None, block: Block) -> tuple[Array, Array]:
+        """The least and the greatest cell of each group."""
+        low, high = (cells, cells) if known is None else (np.where(known, cells, e) for e in (np.inf, -np.inf))
+        return self.groups.fold(np.minimum, low, block), self.groups.fold(np.maximum, high, block)
+
+
+def full(cells: Array, block: Block) -> Array:
+    """Cells written out for the whole of a block."""
+    return cells if cells.shape == block.shape else np.ascontiguousarray(np.broadcast_to(cells, block.shape))
+
+
+def _settle(
+    means: list[Array], squares: list[Array], count: Array, limits: Callable[[int], tuple[Array, Array]]
+) -> None:
+    """Where all values of a group are equal, make their mean that value and their squares zero, as the engine does."""
+    for number, (mean, square) in enumerate(zip(means, squares, strict=True)):
+        if ((square > 1e-24 * count * mean * mean) | (count <= 1)).all():
+            continue
+        low, high = limits(number)
+        same = low == high
+        means[number], squares[number] = np.where(same, low, mean), np.where(same, 0.0, square)
+
+
+def _together(state: State, parts: list[Array]) -> None:
+    """Put the moments of two parts of a group together."""
+    with np.errstate(all="ignore"):
+        total = state[0] + parts[0]
+        share = parts[0] / np.maximum(total, 1)
+        weight = state[0] * share
+        first = parts[1] - state[1]
+        means = [state[1] + first * share]
+        sums = [state[2] + parts[2] + first * first * weight]
+        if len(state) > 3:
+            second = parts[3] - state[3]
+            means.append(state[3] + second * share)
+            sums += [state[4] + parts[4] + second * second * weight, state[5] + parts[5] + first * second * weight]
+        new = [total, means[0], sums[0]] + ([means[1], sums[1], sums[2]] if len(state) > 3 else [])
+        empty = parts[0] == 0
+        for place, values in enumerate(new):
+            state[place][...] = np.where(empty, state[place], values)
