@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...dense.node import Refused
+from ...engine.columns import arrow, values_of
 from ...engine.gridtable import Column, GridTable
 from ...relation.columns import Field, fields, subqueries
 from ...relation.nodes import Leaf, Relation, Scan
@@ -98,12 +99,12 @@ class Grid:
                 continue
             column = table.columns[leaf.column(name)]
             own = tuple(axes[dim] for dim in column.variable.dims)
-            if column.cells is None:
+            if column.cells is None and (len(own) != 1 or len(table.dims) == 1):
                 self._variables[Field(leaf, name)] = (column, own, places)
-            else:
-                place = places.get(own[0])
-                cells = column.cells if place is None else column.cells.take(pa.array(place, mask=place < 0))
-                self.axes[own[0]].columns[Field(leaf, name)] = cells
+                continue
+            place, cells = places.get(own[0]), labels_of(column)
+            found = cells if place is None else cells.take(pa.array(place, mask=place < 0))
+            self.axes[own[0]].columns[Field(leaf, name)] = found
 
     def _join(self, tables: dict[Leaf, GridTable]) -> None:
         source = self.source
@@ -263,7 +264,9 @@ class Grid:
 
     def _variable(self, column: Column, axes: tuple[int, ...], places: dict[int, Array | None]) -> Cells:
         kind = str(column.kind)
-        if column.calendar is not None or (kind not in DTYPES and not is_instant(kind)):
+        dtype = column.variable.dtype
+        plain = isinstance(dtype, np.dtype) and dtype.kind in "biufmM"  # objects may be None, and pandas' types NA
+        if not plain or (kind not in DTYPES and not is_instant(kind)):
             raise Refused(f"array code does not calculate with {kind}")
         self.stored.append(Stored(column, axes, tuple(places.get(axis) for axis in axes)))
         return stored(len(self.stored) - 1, kind)
@@ -315,6 +318,11 @@ def grid_of(context: Context, leaf: Relation) -> GridTable | None:
     if len(name) == 1 and name[0] in context.store.entries():
         return None
     return context.tables.grid(name)
+
+
+def labels_of(column: Column) -> pa.Array:
+    """The values of a column that varies along one dimension."""
+    return arrow(values_of(column.variable), column.kind, column.calendar) if column.cells is None else column.cells
 
 
 def cells_of(table: GridTable) -> int:

@@ -27,6 +27,9 @@ def dataset():
             "time": pd.date_range("2000-01-20", periods=40, freq="31h"),
             "lat": np.linspace(75, -75, 6),
             "lon": np.arange(0, 360, 45.0),
+            "zone": ("lat", ["polar", "mid", "tropic", "tropic", "mid", None]),
+            "height": (("lat", "lon"), np.round(rng.random((6, 8)) * 100)),
+            "level": 850,
         },
     )
 
@@ -91,6 +94,8 @@ SHAPES = [
     "SELECT lat, v - AVG(v) OVER () AS d FROM (SELECT lat, AVG(air) AS v FROM t GROUP BY lat) q",
     "SELECT MAX(sqrt(hum)), SUM(exp(-hum)), MIN(CAST(n AS DOUBLE) / 3) FROM t GROUP BY date_part('day', time)",
     "SELECT MIN(wet), MAX(wet), COUNT(wet) FROM t GROUP BY lat",
+    "SELECT zone, AVG(air) AS v, COUNT(*) AS k, MAX(level) FROM t WHERE zone IS NULL OR zone LIKE '%i%' GROUP BY zone",
+    "SELECT time, AVG(air) AS v, SUM(height) AS h FROM t WHERE height > 50 GROUP BY time",
     "SELECT SUM(air * 1.8 + 32) AS f, SUM(air * 2) AS g FROM t GROUP BY lon",
 ]
 
