@@ -121,10 +121,18 @@ class Output:
         }
 
     def _spread(self, data: Array, place: int) -> Array:
-        return _spread(data, self.form.dims[place], self.shape, self.present)
+        return spread(data, self.form.dims[place], self.shape, self.present)
 
 
-def _spread(data: Array, dims: tuple[int, ...], shape: tuple[int, ...], present: Array | None) -> Array:
+def spread(data: Array, dims: tuple[int, ...], shape: tuple[int, ...], present: Array | None) -> Array:
+    """The cell of each row.
+
+    Args:
+        data: the cells, along some axes.
+        dims: which, in the order of the array's own.
+        shape: the lengths of all axes.
+        present: which cells of them are rows; None where all are.
+    """
     data = np.asarray(data)
     if dims != tuple(range(len(shape))):
         data = data.transpose(sorted(range(len(dims)), key=lambda place: dims[place]))

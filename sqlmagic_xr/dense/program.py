@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..sql.syntax import Tree
+from .block import Asked, Block
 from .labels import Labels
 from .lowering.lower import Lowering
 from .lowering.relation import Relation
 from .node import Node, Refused, Type
 from .ports import Changed, Output, Source
+from .reading import State
 from .running.buffers import Buffers
 from .running.code import Code
 from .running.instructions import Still, scan
@@ -79,6 +81,7 @@ class Program:
 
     Attributes:
         refusals: for each query why it is not lowered, or None.
+        edition: another number as soon as what is made of the queries is another.
     """
 
     def __init__(self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type]) -> None:
@@ -86,9 +89,11 @@ class Program:
         self._facts = _Facts(tables)
         self._texts = [name for name, kind in parameters.items() if kind == "label"]
         self._changing = {table for query in queries for table in query.writes}
+        self.edition = 0
         self._lower()
 
     def _lower(self) -> None:
+        self.edition += 1
         lowering = Lowering(self._facts, self._parameters)
         scope: dict[str, Relation] = {}
         self._parts: list[list[Relation]] = []
@@ -126,6 +131,7 @@ class Program:
         changed = {node.data.table for node, grid in self._watched if scan(node, (), source) is not grid}
         if changed:
             self._changing |= changed
+            self.edition += 1
             self._kept, self._watched = {}, []
             for code in self._code:
                 if code is not None:
@@ -150,12 +156,41 @@ class Program:
             code.compile(known, self._kept, later, code.uses - later)
             later |= code.uses
 
-    def step(self, source: Source, parameters: Mapping[str, Any]) -> Step:
-        """Begin a step."""
-        if self._texts:
-            codes = {name: self._facts.labels.code(parameters[name]) for name in self._texts}
-            parameters = {**parameters, **codes}
-        return Step(self, source, parameters)
+    def step(self, source: Source, parameters: Mapping[str, Any], *, whole: bool = False) -> Step:
+        """Begin a step.
+
+        Args:
+            source: the tables.
+            parameters: their values.
+            whole: calculate everything node by node, so that :meth:`block` knows all of it.
+        """
+        return Step(self, source, self.coded(parameters), whole=whole)
+
+    def coded(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The parameters with the codes of texts instead of these."""
+        if not self._texts:
+            return parameters
+        return {**parameters, **{name: self._facts.labels.code(parameters[name]) for name in self._texts}}
+
+    def block(self, step: Step, state: State, asked: Asked) -> Block:
+        """What makes many steps like one that has just been made.
+
+        Args:
+            step: the one that was made.
+            state: the tables.
+            asked: which parameters vary.
+
+        Raises:
+            Refused: they are made one by one.
+        """
+        reason = next((r for r in self.refusals if r is not None), None)
+        if reason is not None:
+            raise reason
+        codes = [code for code in self._code if code is not None]
+        if any(code.brief is None for code in codes):
+            raise Refused("no step has been made as array code")
+        writes = [(query.writes[0], query.replaces) for query in self._queries]
+        return Block(codes, writes, step.known, self._kept, state, asked)
 
     def code(self, index: int) -> Code | None:
         """The instructions of a statement, if it is lowered."""
@@ -188,13 +223,25 @@ class Step:
         program: what is run.
         source: gives the tables' rows, which earlier statements of the step may have changed.
         parameters: the values of the parameters.
+        whole: see :meth:`Program.step`.
     """
 
-    def __init__(self, program: Program, source: Source, parameters: Mapping[str, Any]) -> None:
-        self._program, self._source, self._parameters = program, source, parameters
+    def __init__(self, program: Program, source: Source, parameters: Mapping[str, Any], *, whole: bool = False) -> None:
+        self._program, self._source, self._parameters, self._whole = program, source, parameters, whole
         self._kept = program.kept(source)
         self._known: dict[Node, Any] = {}
         self._ran: set[int] = set()
+        self._brief: set[int] = set()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all statements have run, and every node's value is known."""
+        return len(self._ran) == self._program.lowered and not self._brief
+
+    @property
+    def known(self) -> Mapping[Node, Any]:
+        """What has been calculated; everything where it was node by node."""
+        return self._known
 
     def run(self, index: int) -> list[Output]:
         """The rows of a statement, as grids whose rows together are its rows.
@@ -207,18 +254,19 @@ class Step:
             reason, code = program.refusals[index], program.code(index)
             if reason is not None or code is None:
                 raise reason or Refused("it is not lowered")
-            whole = not code.ready or not self._ran.issuperset(program.before(index))
+            whole = self._whole or not code.ready or not self._ran.issuperset(program.before(index))
             if whole:
                 self._known = {**self._kept, **self._known}
             try:
                 found = code.run(self._known, self._source, self._parameters, whole=whole)
             except Changed as change:
-                self._kept, self._known, self._ran = {}, {}, set()
+                self._kept, self._known, self._ran, self._brief = {}, {}, set(), set()
                 program.relearn(change)
             except (TypeError, MemoryError, OverflowError) as error:
                 raise Refused(f"arrays cannot: {error}") from error
             else:
                 self._ran.add(index)
+                self._brief |= set() if whole else {index}
                 if whole and not code.ready and len(self._ran) == program.lowered:
                     program.keep(self._known, self._source)
                 return found

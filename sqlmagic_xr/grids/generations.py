@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ..dense.grid import Cells, Grid
+from ..dense.grid import Grid
 from ..dense.node import Refused
 from ..dense.ports import Form, Output
+from ..dense.reading import Reading, reading_of
 from ..dense.tables import Extreme, Read, Table
 from ..relation.reads import columns_read
 from ..sql.build import quoted
@@ -66,7 +67,7 @@ class Generations(Grids):
         self._fleeting: set[Name] = set()
         self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
         self._written: dict[Name, list[_Written]] = {}
-        self._readings: dict[tuple[Read, Form], _Reading | None] = {}
+        self._readings: dict[tuple[Read, Form], Reading | None] = {}
 
     def table(self, name: Name) -> Table | None:
         """See :class:`..dense.lowering.lower.Tables`."""
@@ -128,6 +129,32 @@ class Generations(Grids):
         found = _Written(self._turn, before, after, tuple(outputs), _newer(before, outputs))
         self._written[(name,)] = [*chain, found]
 
+    def remember_last(self, name: str, after: Version, outputs: Sequence[Output], newer: frozenset[str]) -> None:
+        """The same for the last of several steps, whose rows were appended together.
+
+        Args:
+            name: the table.
+            after: the table with all of them.
+            outputs: the rows of the last step.
+            newer: see :class:`_Written`.
+        """
+        self._written[(name,)] = [_Written(self._turn, after, after, tuple(outputs), newer)]
+
+    def reading(self, read: Read, form: Form) -> Reading | None:
+        """See :class:`..dense.reading.State`."""
+        version = self._version(read.table)
+        return None if version is None else self._reading(read, form, version)
+
+    def newest(self, table: Name, column: str) -> int | None:
+        """See :class:`..dense.reading.State`."""
+        version = self._version(table)
+        return None if version is None or has_nulls(version, column) else extreme(version, column, "max")
+
+    @property
+    def steady(self) -> bool:
+        """See :class:`..dense.reading.State`."""
+        return not self._fleeting
+
     def _last(self, read: Read, fixed: Mapping[str, Any]) -> Grid | None:
         """The grid of rows that were written just now, if they are all that a scan asks for."""
         written = self._written.get(read.table)
@@ -152,10 +179,11 @@ class Generations(Grids):
     def _none_before(self, before: Version, fixed: Mapping[str, Any]) -> bool:
         return not rows_where(before, self.plain(before.definition.schema, fixed))
 
-    def _reading(self, read: Read, form: Form, version: Version) -> _Reading | None:
+    def _reading(self, read: Read, form: Form, version: Version) -> Reading | None:
         key = (read, form)
         if key not in self._readings:
-            self._readings[key] = _reading(form, read, version.definition.schema)
+            types = {field.name: array_type(field.type) for field in version.definition.schema}
+            self._readings[key] = reading_of(form, read, types)
         return self._readings[key]
 
     def _version(self, name: Name) -> Version | None:
@@ -221,78 +249,3 @@ def _newer(before: Version, outputs: Sequence[Output]) -> frozenset[str]:
 def _exceeds(output: Output, name: str, value: int) -> bool:
     place = output.form.names.index(name)
     return place in output.form.constants and bool(output.cells[place] > value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """How a scan reads what was written.
-
-    Attributes:
-        fixed: the scan's fixed columns that are one value in what was written, and where they stand.
-        picked: those that are an axis of it, and which one.
-        order: for each axis of the scan the axis that it is in what was written.
-        columns: for each column of the scan where it stands, and along which axes of the scan it varies.
-        key: the scan's axes.
-    """
-
-    fixed: tuple[tuple[str, int], ...]
-    picked: tuple[tuple[str, int], ...]
-    order: tuple[int, ...]
-    columns: tuple[tuple[str, int, tuple[int, ...]], ...]
-    key: tuple[str, ...]
-
-    def fits(self, output: Output, fixed: Mapping[str, Any]) -> bool:
-        """Whether the scan asks for what was written, as far as columns of one value tell."""
-        return all(output.cells[place] == fixed[name] for name, place in self.fixed)
-
-    def grid(self, output: Output, fixed: Mapping[str, Any]) -> Grid | None:
-        """What was written, as the scan reads it; None where no coordinate has the value of a fixed column."""
-        if not self.picked and output.present is None:
-            cells, valid = output.cells, output.valid
-            values = {name: Cells(new, cells[place], valid[place]) for name, place, new in self.columns}
-            return Grid(tuple([output.axes[place] for place in self.order]), self.key, values)
-        chosen: dict[int, int] = {}
-        for name, axis in self.picked:
-            (places,) = np.nonzero(output.axes[axis] == fixed[name])
-            if len(places) != 1:
-                return None
-            chosen[axis] = int(places[0])
-        dims = output.form.dims
-        values = {
-            name: Cells(
-                new, _cut(output.cells[place], dims[place], chosen), _cut(output.valid[place], dims[place], chosen)
-            )
-            for name, place, new in self.columns
-        }
-        present = output.present
-        if present is not None:
-            kept = sorted(self.order)
-            present = _cut(present, range(len(output.axes)), chosen).transpose([kept.index(p) for p in self.order])
-        return Grid(tuple([output.axes[place] for place in self.order]), self.key, values, present)
-
-
-def _reading(form: Form, read: Read, schema: pa.Schema) -> _Reading | None:
-    """How a scan reads rows of that form; None where their axes or types are not those of the table."""
-    if any(array_type(schema.field(n).type) != kind for n, kind in zip(form.names, form.types, strict=True)):
-        return None
-    places = {name: place for place, name in enumerate(form.names)}
-    if read.key is None or not places.keys() >= {*read.columns, *read.fixed}:
-        return None
-    fixed = tuple((name, places[name]) for name in read.fixed if places[name] in form.constants)
-    picked = tuple((name, form.coordinates[name]) for name in read.fixed if name in form.coordinates)
-    order = tuple(form.coordinates[name] for name in read.key if name in form.coordinates)
-    gone = {axis for _, axis in picked}
-    if len(fixed) + len(picked) != len(read.fixed) or len(order) != len(read.key):
-        return None
-    if sorted([*order, *gone]) != list(range(form.axes)):
-        return None
-    new = {old: place for place, old in enumerate(order)}
-    columns = tuple((n, places[n], tuple(new[d] for d in form.dims[places[n]] if d in new)) for n in read.columns)
-    return _Reading(fixed, picked, order, columns, read.key)
-
-
-def _cut(array: Any, dims: Sequence[int], chosen: Mapping[int, int]) -> Any:
-    """An array at the chosen coordinates of some axes."""
-    if array is None or chosen.keys().isdisjoint(dims):
-        return array
-    return array[tuple(chosen.get(d, slice(None)) for d in dims)]

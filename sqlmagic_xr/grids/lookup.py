@@ -35,9 +35,9 @@ def rows_where(version: Version, keys: Sequence[Key]) -> list[pa.RecordBatch]:
 
 def _of_chunk(chunk: Chunk, places: Sequence[tuple[int, int | str]]) -> pa.RecordBatch | None:
     for place, value in places:
-        # What is one value in all rows of each draft is known without writing the rows out; and what only a file has
-        # is not read for the sake of rows that it has not.
-        known = chunk.bounds(place) if chunk.constant(place) or not chunk.resident else None
+        # The generations of drafts are known without writing the rows out; and what only a file has is not read for the
+        # sake of rows that it has not.
+        known = chunk.bounds(place) if chunk.bounded(place) or not chunk.resident else None
         if known is not None and not known.low <= value <= known.high:
             return None
     batch, scan = chunk.batch, []

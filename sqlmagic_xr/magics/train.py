@@ -183,7 +183,7 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None
         cell, stream=True, steps=options.steps, params=dict(options.params), tune=dict(options.tune),
         schedule=dict(options.schedule), until=options.until, patience=options.patience, every=options.every,
         seed=options.seed, restart=options.restart, curve=options.curves,
-        verbatim=options.verbatim, executor=options.executor, keep_every=options.keep_every,
+        verbatim=options.verbatim, executor=options.executor, keep_every=options.keep_every, each_step=False,
     )  # fmt: skip
     if options.explain:
         print(*training.explain(), sep="\n\n")

@@ -161,7 +161,7 @@ class Chunk:
         whole = Chunk(drafts + new.drafts, self.rows + new.rows)
         whole._nbytes = self.nbytes + new.nbytes
         for column, known in self._bounds.items():
-            if known is not None and (added := new.bounds(column) if new.constant(column) else None) is not None:
+            if known is not None and (added := new.bounds(column) if new.bounded(column) else None) is not None:
                 whole._bounds[column] = known.then(added)
         return whole
 
@@ -170,10 +170,11 @@ class Chunk:
         mine, theirs = self.drafts, other.drafts
         return bool(mine) and len(mine) <= len(theirs) and mine[-1] is theirs[len(mine) - 1]
 
-    def constant(self, column: int) -> bool:
-        """Whether a column is one value in all rows of each draft; False where the rows are written out."""
+    def bounded(self, column: int) -> bool:
+        """Whether the bounds of a column can be told from drafts that stay as they are; False where there is none."""
         for draft in self.drafts:
-            if not isinstance(draft.columns[column], np.generic):
+            cells = draft.columns[column]
+            if not isinstance(cells, np.generic) and cells.limits is None:
                 return False
         return bool(self.drafts)
 
@@ -283,8 +284,10 @@ def span(parts: Sequence[Bounds | None]) -> Bounds | None:
 
 
 def _of_draft(cells: Any) -> Bounds | None:
-    """The bounds of a number that is the same in all rows; None where that is not what it is."""
-    value = cells.item() if isinstance(cells, np.generic) else None
+    """The bounds of a number that is the same in all rows, or of cells that know theirs; None for other cells."""
+    if not isinstance(cells, np.generic):
+        return None if cells.limits is None else Bounds(cells.limits[0], cells.limits[1], True)
+    value = cells.item()
     number = type(value) is int or (type(value) is float and value == value)
     return Bounds(value, value, True) if number else None
 

@@ -85,7 +85,7 @@ def conflicts(rows: Chunk, unique: Unique, version: Version, removed: Rows | Non
     hashes = None
     for place in indices:
         # The generation, in rows that are not written out: to look at more of them would write them out.
-        if rows.constant(place) and _lie_apart(rows.bounds(place), version.span(place)):
+        if rows.bounded(place) and _lie_apart(rows.bounds(place), version.span(place)):
             return _NONE, _NONE
     theirs, ours = [], []
     start = 0

@@ -28,6 +28,10 @@ class Cells(Protocol):
     def values(self) -> Any:
         """The value of each row, as an array that nobody else changes."""
 
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The least and the greatest of values that never fall from row to row; None where that is not known."""
+
 
 class Draft(NamedTuple):
     """Rows of which no value is NULL; at least one.

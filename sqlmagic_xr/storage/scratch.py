@@ -153,7 +153,7 @@ class Version:
         new = self._next(append(self.chunks, rows), self.rows + rows.rows, added)
         new.origin = self.origin
         for column, known in self.spans.items():
-            if known is not None and rows.rows and (not rows.drafts or rows.constant(column)):
+            if known is not None and rows.rows and (not rows.drafts or rows.bounded(column)):
                 bounds = rows.bounds(column)
                 if bounds is not None:
                     new.spans[column] = known.then(bounds)

@@ -108,7 +108,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """The run's ``step``-th step is committed and made ``generation``; ``seconds`` since the start, pauses apart."""
+    """The run's ``step``-th step is committed and made ``generation``; ``seconds`` since the start, pauses apart.
+
+    Where nobody asked for an event of each step, it may be the last of several that were made in one call.
+    """
 
     generation: int
     step: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -72,6 +73,10 @@ class Keeping:
         """So many steps are made."""
         if self._begun and self._steps is not None and steps % self._steps == 0:
             self._disk.nudge()
+
+    def left(self, steps: int) -> int:
+        """How many steps may follow so many without a look at the disk; no end where it does not matter."""
+        return sys.maxsize if self._steps is None else self._steps - steps % self._steps
 
     def end(self) -> None:
         """Return when all generations are on disk; once more does nothing.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..dense.node import Refused
 from ..errors import SqlError, UsageError
 from ..storage.scratch import Version
+from .calls import Calls
 from .control import Control
 from .course import Course
 from .curves.curve import Curve
@@ -29,6 +32,7 @@ from .steps.arrays import ArrayExecutor
 from .steps.plan import PlannedStep
 from .steps.rehearsal import prepare_step
 from .steps.step import FollowingStep, Step, VerbatimStep
+from .steps.together import Together
 from .task import read_task
 from .trajectory import begin_at, trajectory_of
 from .undo import Made
@@ -98,6 +102,7 @@ class Training:
         self._until: Until | None = None
         self._patience = Patience(settings.patience) if settings.patience is not None else None
         self._pace = Pace(times=0, clock=self._clock)
+        self._calls = Calls(alone=settings.each_step or settings.checks_each_step or settings.verbatim)
         self._inspection = Inspection(self._task, self._trajectory)
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
@@ -129,7 +134,11 @@ class Training:
         if self._settings.verbatim:
             return VerbatimStep(statements)
         varying, executor = self._parameters.varying, self._settings.executor
-        arrays = [] if executor == "relational" else [ArrayExecutor(self._context, insist=executor == "dense")]
+        trajectory = (self._task.table, self._trajectory.column)
+        together = Together(self._context, self._parameters.moving, trajectory) if self._task.appends else None
+        arrays = [] if executor == "relational" else [
+            ArrayExecutor(self._context, insist=executor == "dense", together=together)
+        ]  # fmt: skip
         return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=arrays)
 
     def explain(self) -> list[Explained]:
@@ -242,6 +251,46 @@ class Training:
         self.run.parameters += (Change(self.run.generation, name, value),)
 
     def _advance(self) -> bool:
+        """Make some generations, or none: what is not sound is rolled back. Returns whether any was made."""
+        begin, every, steps = time.perf_counter(), self._settings.every, self.run.steps
+        until_curves = self._settings.steps if every is None else every - steps % every
+        count = self._calls.length(self._settings.steps - steps, until_curves, self._keeping.left(steps))
+        made = self._advance_many(count) if count > 1 else 0
+        if made < count > 1:
+            self._calls.failed()
+        if not made:
+            begin, made = time.perf_counter(), int(self._advance_one())
+        self._calls.made(made, time.perf_counter() - begin)
+        return made > 0
+
+    def _advance_many(self, count: int) -> int:
+        """Make generations in one call and one commit; returns how many, 0 where the next one is to be made alone."""
+        generation, steps = self.run.generation, self.run.steps
+        before = self._course.look()
+        courses = self._parameters.courses(generation, count)
+        try:
+            with self._context.store.transaction():
+                made = self._step.run_many(courses)
+                self.control.check()
+                if made:
+                    after = tables_of(self._context.store, self._task.writes)
+                    self._holdings.expect(after, generation + made, steps + made)
+            self._holdings.arrive()
+        except Refused:
+            return 0
+        except KeyboardInterrupt:
+            self._interrupted(steps)
+            raise
+        if made:
+            last = {name: course[made - 1] for name, course in courses.along.items()}
+            self._shown = self._parameters.shown({**courses.values, **last})
+            self._keeping.stepped(self.run.steps)
+            if self._curves.watched:
+                given = self._parameters.given
+                self._course.undo.add(Made(generation + made, generation, before, self._shown, made, given))
+        return made
+
+    def _advance_one(self) -> bool:
         """Make one generation, or none: what is not sound is rolled back. Returns whether it was made."""
         generation, steps = self.run.generation, self.run.steps
         before = self._course.look()
@@ -258,14 +307,24 @@ class Training:
             self._diverged(generation + 1, error.column, error.value, self._shown)
             return False
         except KeyboardInterrupt:
-            self._holdings.settle()
-            if self.run.steps == steps:
-                self._verdict = ("interrupted", f"interrupted after {_steps(steps)}, within a step that is abandoned")
+            self._interrupted(steps)
             raise
         self._keeping.stepped(self.run.steps)
         if self._curves.watched:
             self._course.undo.add(Made(made, generation, before, self._shown))
         return True
+
+    def _interrupted(self, steps: int) -> None:
+        """Note a second interrupt, which abandons what is being made; it may have been committed just before."""
+        self._holdings.settle()
+        if self.run.steps == steps:
+            self._verdict = ("interrupted", f"interrupted after {_steps(steps)}, within a step that is abandoned")
+
+    def _redo(self, first: Made, generation: int) -> None:
+        """Make the sound ones of several steps that were taken back together again, up to ``generation``."""
+        with self._parameters.as_given(first.given):
+            while self.run.generation < generation and self._advance_one():
+                pass
 
     def _diverged(self, generation: int, column: str, value: float, shown: Mapping[str, Any]) -> None:
         number = "NaN" if math.isnan(value) else "infinite"
@@ -318,6 +377,8 @@ class Training:
             what = "the step stays, since others have changed its tables after it"
             self._verdict = ("diverged", f"{self._verdict[1]} ({what})") if self._verdict else None
             return
+        if first.steps > 1:
+            self._redo(first, found.generation - 1)
         self._curves.forget(self.run.generation)
         deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
         self._diverged(found.generation, found.column, found.value, first.shown)

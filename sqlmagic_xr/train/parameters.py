@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import TypeMismatchError, UsageError
+from ..errors import SqlError, TypeMismatchError, UsageError
 from ..sql.parameters import parameters_of
 from .events import Range
 from .expression import Expression
 from .settings import Settings
+from .steps.together import CLOCK, Courses
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -92,6 +94,40 @@ class Parameters:
         for name, expression in self._schedule.items():
             values[name] = _scalar(name, expression, values)
         return values
+
+    @property
+    def moving(self) -> frozenset[str]:
+        """The names whose value differs from step to step, whatever a person does."""
+        return frozenset(LOOP) - {"seed"} - (frozenset() if self._random else {"random"}) | set(self._schedule)
+
+    def courses(self, generation: int, count: int) -> Courses:
+        """The values for several steps, the first of which follows ``generation``; for fewer where one has none."""
+        values = self.at(generation)
+        others = [name for name in self.moving if name not in CLOCK]
+        along: dict[str, Sequence[Any]] = {}
+        if others:
+            found = [values]
+            with suppress(SqlError):  # the step that is to have it says so, if it is ever made
+                for number in range(1, count):
+                    found.append(self.at(generation + number))
+            count = len(found)
+            along = {name: [each[name] for each in found] for name in others}
+        now, following = range(generation, generation + count), range(generation + 1, generation + count + 1)
+        return Courses(values, {**along, "k": now, "step": now, "next_step": following}, generation)
+
+    @contextmanager
+    def as_given(self, given: Mapping[str, Any]) -> Iterator[None]:
+        """Within this block the values are those that were given at another time."""
+        now, self._given = self._given, dict(given)
+        try:
+            yield
+        finally:
+            self._given = now
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The values that are given, as they are now."""
+        return dict(self._given)
 
     def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Of all values, those that a person set: not the loop's own."""

@@ -29,6 +29,8 @@ class Settings:
             executor.
         executor: "relational" for DataFusion alone, "dense" for array code alone, "auto" for whichever can.
         curves: names of views to draw, instead of SELECTs in the text.
+        each_step: whether there is an event for each step, between which nothing runs; else one for several steps that
+            are made in one call.
         keep_every: where the tables are kept in a file, how far apart generations go to disk: seconds, or "100 steps".
 
     Raises:
@@ -48,6 +50,7 @@ class Settings:
     executor: Literal["auto", "dense", "relational"] = "auto"
     curves: tuple[str, ...] = ()
     keep_every: str | float = 1.0
+    each_step: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 0), ("patience", 1), ("every", 1), ("seed", 0)):

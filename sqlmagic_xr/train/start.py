@@ -38,6 +38,7 @@ def train(
     keep_every: str | float = 1.0,
     stream: bool = False,
     on_event: Callable[[Event], object] | None = None,
+    each_step: bool | None = None,
 ) -> Run | Training:
     """Run a training cell: the statements of a step, again and again, and the curves behind them.
 
@@ -61,6 +62,9 @@ def train(
             of steps as in ``"100 steps"``. Whatever ends the run, all of them are there then.
         stream: return at once what can be iterated to run it, event by event.
         on_event: called with every event.
+        each_step: whether there is an event for each step, and between two of them nothing runs; else several steps are
+            made in one call of at most 50 ms and committed together, and an event tells the last of them. By default
+            there is where somebody receives the events.
 
     Returns:
         The :class:`.run.Run`, whatever its end; with ``stream``, a :class:`.loop.Training`.
@@ -73,6 +77,7 @@ def train(
         steps=steps, params=dict(params or {}), tune=ranges, schedule=dict(schedule or {}), until=until,
         patience=patience, every=every, seed=seed, restart=restart, verbatim=verbatim, executor=executor,
         curves=(curve,) if isinstance(curve, str) else tuple(curve), keep_every=keep_every,
+        each_step=(stream or on_event is not None) if each_step is None else each_step,
     )  # fmt: skip
     if stream and on_event is not None:
         raise UsageError("a stream hands out its events itself", hint="Leave out stream or on_event.")

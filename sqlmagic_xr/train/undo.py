@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,16 +16,20 @@ class Made:
     """A step that was committed.
 
     Attributes:
-        made: the generation it made.
+        made: the generation it made; of several steps the last one's.
         generation: the one before.
         before: the tables before the step.
         shown: the parameters of the step, the loop's own apart.
+        steps: how many steps were committed together.
+        given: the parameters that were given then, where they were several: some of them may be made again.
     """
 
     made: int
     generation: int
     before: Mapping[str, Version]
     shown: Mapping[str, Any]
+    steps: int = 1
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 _MOST = 10_000
@@ -57,12 +61,12 @@ class Undo:
         self._made.clear()
 
     def take_back(self, generation: int) -> tuple[Made, int] | None:
-        """The step that made ``generation``, or the oldest still known, and how many from it on; all are forgotten.
+        """The commit that made ``generation``, or the oldest still known, and how many steps there are from it on.
 
-        None where it was made before others changed the tables.
+        All of them are forgotten. None where it was made before others changed the tables.
         """
         undone = [made for made in self._made if made.made >= generation]
-        if not undone or (self._barred and undone[0].made > generation):
+        if not undone or (self._barred and undone[0].generation >= generation):
             return None
         self._made.clear()
-        return undone[0], len(undone)
+        return undone[0], sum(made.steps for made in undone)

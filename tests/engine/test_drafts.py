@@ -28,6 +28,7 @@ class Values:
     def __init__(self, values):
         self._values = np.asarray(values)
         self.asked = 0
+        self.limits = None
 
     @property
     def distinct(self):

@@ -10,7 +10,7 @@ import numpy as np
 from ..labels import Labels
 from ..lowering.relation import Relation
 from ..node import Node, ancestors
-from ..ports import Output, Source
+from ..ports import Form, Output, Source
 from .blocks import Member, bundles
 from .buffers import Buffers
 from .compiled import Quick, quick
@@ -32,14 +32,15 @@ class Code:
     Attributes:
         whole: everything that the result is made of.
         brief: of these, what is left to do where the statements before it have run, and what does not change is known.
+        result: what becomes of them.
     """
 
     def __init__(
         self, parts: Sequence[Relation], done: frozenset[Node], buffers: Buffers, still: Still, labels: Labels
     ) -> None:
         self._done = done
-        self._result = Result(parts, labels)
-        self.roots = self._result.roots
+        self.result = Result(parts, labels)
+        self.roots = self.result.roots
         nodes = [node for node in ancestors(self.roots) if node not in done]
         together = {n: b for b in bundles(nodes, still) for n in b.sums}
         alone = fused((node for node in nodes if node not in together), self.roots, still)
@@ -53,6 +54,11 @@ class Code:
             self.whole.append((node, instead.get(node, node.args), function))
         self.brief: list[Instruction] | None = None
         self._quick: Quick | None = None
+
+    @property
+    def parts(self) -> Sequence[tuple[Relation, Form]]:
+        """The grids of its result, and the forms of their rows."""
+        return self.result.parts
 
     @property
     def uses(self) -> set[Node]:
@@ -72,7 +78,7 @@ class Code:
             wanted: what the statements behind this one need of it.
             last: what no statement behind this one needs any more.
         """
-        self._quick = quick(self.brief or (), self._result, known, kept, wanted, last)
+        self._quick = quick(self.brief or (), self.result, known, kept, wanted, last)
 
     def forget(self) -> None:
         """Go back to the whole: what was the same at each step has changed."""
@@ -97,7 +103,7 @@ class Code:
             for node, args, function in self.whole:
                 if node not in known:
                     _calculate(node, args, function, known, source, parameters)
-        return self._result.of(known)
+        return self.result.of(known)
 
 
 def _calculate(

@@ -40,84 +40,71 @@ def quick(
     return _Writer(brief, result, known, kept, wanted, last).function()
 
 
-class _Writer:
-    def __init__(
-        self, brief: Sequence[Instruction], result: Result, known: Mapping[Node, Any], kept: Mapping[Node, Any],
-        wanted: Collection[Node], last: Collection[Node],
-    ) -> None:  # fmt: skip
-        self._brief, self._result = brief, result
-        self._known, self._kept, self._wanted, self._last = known, kept, frozenset(wanted), frozenset(last)
-        self._text = Text()
-        self._names: dict[Node, str] = {}
+class Lines:
+    """Instructions as lines of a function.
 
-    def function(self) -> Quick:
-        text, stay = self._text, self._wanted.union(self._result.roots)
-        final: dict[Node, int] = {}
-        for place, (_, args, _) in enumerate(self._brief):
-            final.update(dict.fromkeys(args, place))
-        ends: dict[int, list[Node]] = {}
-        for node, place in final.items():
-            if node not in stay and node not in self._kept and self._is_large(node):
-                ends.setdefault(place, []).append(node)
-        for place, (node, args, function) in enumerate(self._brief):
-            if node not in self._names:
-                self._write(node, args, function)
-            # An array that nobody needs any more is room for the next one.
-            gone = [self._names[dead] for dead in ends.get(place, ()) if dead in self._names]
-            if gone:
-                text.line(f"del {', '.join(gone)}")
-        text.line(f"return {self._result.expression(text, self._name)}")
-        return text.function(["known", "source", "parameters"])
+    Args:
+        known: what they have calculated at some step: a small array stays small.
+        kept: what is the same whenever the function runs.
 
-    def _is_large(self, node: Node) -> bool:
+    Attributes:
+        text: the function's.
+        names: what each node is called.
+    """
+
+    def __init__(self, known: Mapping[Node, Any], kept: Mapping[Node, Any]) -> None:
+        self._known, self.kept = known, kept
+        self.text = Text()
+        self.names: dict[Node, str] = {}
+
+    def is_large(self, node: Node) -> bool:
+        """Whether it is an array that is worth being used again."""
         return getattr(self._known.get(node), "size", 0) >= SMALL
 
-    def _name(self, node: Node) -> str:
-        """What a node is called; what an earlier statement has calculated is fetched first."""
-        if node not in self._names:
-            if node in self._kept:
-                self._names[node] = self._text.name(self._kept[node])
-            else:
-                key = self._text.name(node)
-                fetched = f"known.pop({key})" if node in self._last else f"known[{key}]"
-                self._text.line(f"{self._new(node)} = {fetched}")
-        return self._names[node]
+    def name(self, node: Node) -> str:
+        """What a node is called."""
+        if node not in self.names:
+            self.names[node] = self.text.name(self.kept[node]) if node in self.kept else self.fetched(node)
+        return self.names[node]
 
-    def _new(self, node: Node) -> str:
-        self._names[node] = f"v{len(self._names)}"
-        return self._names[node]
+    def fetched(self, node: Node) -> str:
+        """The name of a node that these lines do not calculate, after the lines that fetch it."""
+        raise KeyError(node)
 
-    def _write(self, node: Node, args: Sequence[Node], function: Callable[..., Any]) -> None:
-        text = self._text
-        given = [self._name(argument) for argument in args]
+    def new(self, node: Node) -> str:
+        """A name for a node that is about to be calculated."""
+        self.names[node] = f"v{len(self.names)}"
+        return self.names[node]
+
+    def write(self, node: Node, args: Sequence[Node], function: Callable[..., Any]) -> tuple[Node, ...]:
+        """Write an instruction; returns the nodes that it calculates."""
+        text = self.text
+        given = [self.name(argument) for argument in args]
         if isinstance(function, Member):
             sums = function.bundle.sums
-            names = [self._new(total) for total in sums]
+            names = [self.new(total) for total in sums]
             text.line(f"{', '.join(names)}, = {text.name(function.bundle.run)}({', '.join(given)})")
+            return sums
+        if tuple(args) != node.args:  # fused with what it is made of
+            value = f"{text.name(function)}({', '.join(given)})"
+        elif node.op == "cells":
+            value = self._cells(node, *given, function=function)
         else:
-            sums = (node,)
-            if tuple(args) != node.args:  # fused with what it is made of
-                value = f"{text.name(function)}({', '.join(given)})"
-            elif node.op == "cells":
-                value = self._cells(node, *given, function=function)
-            else:
-                value = self._value(node, given, function)
-            text.line(f"{self._new(node)} = {value}")
-            if node.op == "scan" and not node.data.holes:
-                text.line(f"if {self._names[node]}.present is not None: {text.name(refuse_holes)}({text.name(node)})")
-        for found in sums:
-            if found in self._wanted:
-                text.line(f"known[{text.name(found)}] = {self._names[found]}")
+            value = self._value(node, given, function)
+        text.line(f"{self.new(node)} = {value}")
+        if node.op == "scan" and not node.data.holes:
+            text.line(f"if {self.names[node]}.present is not None: {text.name(refuse_holes)}({text.name(node)})")
+        return (node,)
 
     def _cells(self, node: Node, grid: str, *, function: Callable[..., Any]) -> str:
         """A column of a grid; the usual case of one that varies along all axes and has no NULL asks for no function."""
-        text, column = self._text, f"{grid}c"
+        text, column = self.text, f"{grid}c"
         text.line(f"{column} = {grid}.columns[{node.data[0]!r}]")
         plain = f"{column}.valid is None and {column}.dims == {tuple(range(len(node.dims)))}"
         return f"{column}.data if {plain} else {text.name(function)}({grid})"
 
     def _value(self, node: Node, given: Sequence[str], function: Callable[..., Any]) -> str:
-        text = self._text
+        text = self.text
         if node.op == "scan":
             fixed = [n if a.op in ("parameter", "constant") else f"{text.name(np.asarray)}({n})[()]"
                      for n, a in zip(given, node.args, strict=True)]  # fmt: skip
@@ -130,11 +117,60 @@ class _Writer:
                 return f"{given[0]} {node.data} {given[1]}"
             if node.data == "negative":
                 return f"-{given[0]}"
-        if node.op == "map" and isinstance(MAPS[node.data], np.ufunc) and not self._is_large(node) and _one_spans(node):
+        if node.op == "map" and isinstance(MAPS[node.data], np.ufunc) and not self.is_large(node) and _one_spans(node):
             turned = [aligner(argument.dims, node.dims) for argument in node.args]
             given = [n if turn is None else f"{text.name(turn)}({n})" for n, turn in zip(given, turned, strict=True)]
             return f"{text.name(MAPS[node.data])}({', '.join(given)})"
         return f"{text.name(function)}({', '.join(given)})"
+
+
+class _Writer(Lines):
+    def __init__(
+        self, brief: Sequence[Instruction], result: Result, known: Mapping[Node, Any], kept: Mapping[Node, Any],
+        wanted: Collection[Node], last: Collection[Node],
+    ) -> None:  # fmt: skip
+        super().__init__(known, kept)
+        self._brief, self._result = brief, result
+        self._wanted, self._last = frozenset(wanted), frozenset(last)
+
+    def function(self) -> Quick:
+        text, stay = self.text, self._wanted.union(self._result.roots)
+        ends = last_uses(self._brief, lambda node: node not in stay and node not in self.kept and self.is_large(node))
+        for place, (node, args, function) in enumerate(self._brief):
+            if node not in self.names:
+                for found in self.write(node, args, function):
+                    if found in self._wanted:
+                        text.line(f"known[{text.name(found)}] = {self.names[found]}")
+            # An array that nobody needs any more is room for the next one.
+            gone = [self.names[dead] for dead in ends.get(place, ()) if dead in self.names]
+            if gone:
+                text.line(f"del {', '.join(gone)}")
+        text.line(f"return {self._result.expression(text, self.name)}")
+        return text.function(["known", "source", "parameters"])
+
+    def fetched(self, node: Node) -> str:
+        """What an earlier statement has calculated."""
+        key = self.text.name(node)
+        fetched = f"known.pop({key})" if node in self._last else f"known[{key}]"
+        self.text.line(f"{self.new(node)} = {fetched}")
+        return self.names[node]
+
+
+def last_uses(brief: Sequence[Instruction], ends: Callable[[Node], bool]) -> dict[int, list[Node]]:
+    """For the places of instructions the nodes that are used there for the last time.
+
+    Args:
+        brief: the instructions.
+        ends: whether a node is to be among them.
+    """
+    final: dict[Node, int] = {}
+    for place, (_, args, _) in enumerate(brief):
+        final.update(dict.fromkeys(args, place))
+    found: dict[int, list[Node]] = {}
+    for node, place in final.items():
+        if ends(node):
+            found.setdefault(place, []).append(node)
+    return found
 
 
 def _one_spans(node: Node) -> bool:

@@ -89,7 +89,7 @@ def _cells(node: Node) -> Callable[..., Any]:
         cells = grid.columns[name]
         if cells.valid is not None and not nullable:
             raise Changed(table, name)
-        return _along(cells.data, cells.dims, grid)
+        return along(cells.data, cells.dims, grid)
 
     return read
 
@@ -97,12 +97,12 @@ def _cells(node: Node) -> Callable[..., Any]:
 def _known(node: Node) -> Callable[..., Any]:
     def read(grid: Grid) -> Any:
         cells = grid.columns[node.data]
-        return _along(np.True_, (), grid) if cells.valid is None else _along(cells.valid, cells.dims, grid)
+        return along(np.True_, (), grid) if cells.valid is None else along(cells.valid, cells.dims, grid)
 
     return read
 
 
-def _along(data: Any, dims: tuple[int, ...], grid: Grid) -> Any:
+def along(data: Any, dims: tuple[int, ...], grid: Grid) -> Any:
     """An array over some axes of a grid as one over all of them."""
     every = tuple(range(len(grid.axes)))
     if dims == every:

@@ -23,11 +23,12 @@ class Result:
         labels: the codes of their texts.
 
     Attributes:
+        parts: the grids, and the forms of their rows.
         roots: the nodes that they are made of.
     """
 
     def __init__(self, parts: Sequence[Relation], labels: Labels) -> None:
-        self._parts = tuple((part, _form(part, labels)) for part in parts)
+        self.parts = tuple((part, _form(part, labels)) for part in parts)
         self.roots: list[Node] = []
         for part in parts:
             self.roots += [*part.scans, *(axis.origin for axis in part.axes)]
@@ -50,8 +51,8 @@ class Result:
 
     def expression(self, text: Text, name: Callable[[Node], str]) -> str:
         """The same as an expression in a function's text, in which ``name`` tells what each node is called."""
-        outputs = ", ".join(_output(part, form, text, name) for part, form in self._parts)
-        sure = any(not part.axes and part.present is None for part, _ in self._parts)
+        outputs = ", ".join(_output(part, form, text, name) for part, form in self.parts)
+        sure = any(not part.axes and part.present is None for part, _ in self.parts)
         return f"[{outputs}]" if sure else f"{text.name(_some)}([{outputs}])"
 
 

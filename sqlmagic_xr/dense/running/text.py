@@ -11,9 +11,14 @@ from typing import Any
 
 
 class Text:
-    """Lines of a function, and the objects that they name."""
+    """Lines of a function, and the objects that they name.
+
+    Attributes:
+        depth: how many blocks deep the next lines stand.
+    """
 
     def __init__(self) -> None:
+        self.depth = 1
         self._lines: list[str] = []
         self._objects: dict[str, Any] = {}
         self._names: dict[int, str] = {}
@@ -26,9 +31,9 @@ class Text:
             self._objects[known] = thing  # which keeps it alive, and so its id its own
         return known
 
-    def line(self, text: str, depth: int = 1) -> None:
+    def line(self, text: str, depth: int | None = None) -> None:
         """Add a line, so many blocks deep."""
-        self._lines.append("    " * depth + text)
+        self._lines.append("    " * (self.depth if depth is None else depth) + text)
 
     def function(self, parameters: Sequence[str]) -> Callable[..., Any]:
         """The function of these lines.

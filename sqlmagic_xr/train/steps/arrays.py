@@ -15,6 +15,7 @@ from ...grids.generations import Generations
 from ...sql.parameters import parameters_of
 from ..explain import Explained, Note, title_of
 from .drafts import Drafting, apart
+from .together import Courses, Together
 from .write import Write, write_of
 
 if TYPE_CHECKING:
@@ -30,12 +31,17 @@ class ArrayExecutor:
         context: whose tables they read and write.
         insist: fail where a statement is no array code, and do not run it relationally.
         budget: how many bytes of data may be held; a quarter of the machine's memory by default.
+        together: makes many steps at once; None where they are made one by one.
     """
 
     name = "dense"
 
-    def __init__(self, context: Context, *, insist: bool = False, budget: int | None = None) -> None:
-        self.context, self.insist = context, insist
+    def __init__(
+        self, context: Context, *, insist: bool = False, budget: int | None = None, together: Together | None = None
+    ) -> None:
+        self.context, self.insist, self._together = context, insist, together
+        self._runners: list[ArrayRunner] = []
+        self._whole = False  # whether the next step is to be made node by node
         self._budget = default_budget() if budget is None else budget
         self._statements: list[Write | str] = []
         self._writes: tuple[str, ...] = ()
@@ -54,7 +60,8 @@ class ArrayExecutor:
         self._statements.append(found)
         self._writes = tuple(writes)
         if not isinstance(found, str):
-            return ArrayRunner(self, statement, found, len(self._statements) - 1, fallback)
+            self._runners.append(ArrayRunner(self, statement, found, len(self._statements) - 1, fallback))
+            return self._runners[-1]
         if self.insist:
             raise self.refusal(statement, Refused(found))
         return found
@@ -66,7 +73,19 @@ class ArrayExecutor:
             return []
         kept = [Note("kept", name, f"{rows:,} rows, {nbytes_shown(nbytes)}") for name, rows, nbytes in found.kept]
         state = [Note("state", f"{name} where {key}" if key else name) for name, key in found.state]
-        return [*kept, *state, Note("each step", f"array code: {found.said}" if found.said else "array code")]
+        each = Note("each step", f"array code: {found.said}" if found.said else "array code")
+        return [*kept, *state, each, *self._calls()]
+
+    def _calls(self) -> list[Note]:
+        """How many steps a call makes."""
+        if self._together is None:
+            return []
+        try:
+            many = self._is_ready()
+        except Refused:
+            many = False
+        reason = self._together.reason
+        return [Note("a call", "many steps")] if many else [Note("a call", "one step", reason)] if reason else []
 
     def refusal(self, prepared: Prepared, reason: Refused) -> SqlError:
         """The error of a statement that has to be array code and is not."""
@@ -74,6 +93,29 @@ class ArrayExecutor:
             f"this statement cannot run as array code: {reason.reason}", hint="Use --executor auto."
         )
         return prepared.statement.place(error, reason.span)
+
+    def run_many(self, courses: Courses) -> int:
+        """Make several steps at once, inside one transaction; returns how many.
+
+        Raises:
+            Refused: none; whatever has been changed is to be taken back.
+        """
+        kinds = [type(courses.values.get(name)) for name in self._names or ()]
+        if self._together is None or kinds != self._kinds or any(runner.refused for runner in self._runners):
+            return 0
+        if not self._is_ready():
+            self._whole = True
+            return 0
+        assert self._program is not None
+        assert self.grids is not None
+        self._step = None  # its arrays may be used again
+        return self._together.run(courses, self._program, self.grids, [runner.write for runner in self._runners])
+
+    def _is_ready(self) -> bool:
+        together, program, grids = self._together, self._program, self.grids
+        if together is None or program is None or grids is None or len(self._runners) < len(self._statements):
+            return False
+        return together.ready(program, self._step, grids)
 
     def outputs(self, index: int, values: Mapping[str, Any]) -> list[Output]:
         """The rows of a statement at this step.
@@ -95,7 +137,8 @@ class ArrayExecutor:
             self._program, self._kinds = self._lowered(values, self._names), kinds
         assert self.grids is not None
         self.grids.begin()
-        return self._program.step(self.grids, values)
+        whole, self._whole = self._whole, False
+        return self._program.step(self.grids, values, whole=whole)
 
     def _lowered(self, values: Mapping[str, Any], names: Collection[str]) -> Program:
         ours = [statement for statement in self._statements if isinstance(statement, Write)]
@@ -127,6 +170,16 @@ class ArrayRunner:
         self._index, self._fallback = index, fallback
         self._reason: Refused | None = None
         self._drafting: Drafting | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the last step was not made as array code."""
+        return self._reason is not None
+
+    @property
+    def write(self) -> tuple[Write, Prepared]:
+        """What the statement writes, and the statement."""
+        return self._statement, self._prepared
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Make the statement's changes, inside the step's transaction."""

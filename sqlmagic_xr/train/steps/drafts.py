@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,8 @@ class _Spread:
 
     output: Output
     place: int
+
+    limits: ClassVar[None] = None  # they are not looked at for it
 
     @property
     def distinct(self) -> Any:
@@ -47,7 +49,7 @@ class Drafting:
     _places: dict[Form, tuple[int, ...] | None] = field(default_factory=dict)
 
     @cached_property
-    def _width(self) -> int:
+    def width(self) -> int:
         """The bits of a row, of which a text has sixteen letters."""
         return sum(128 if column.type == pa.string() else column.type.bit_width for column in self.definition.columns)
 
@@ -56,7 +58,7 @@ class Drafting:
         found = []
         for output in outputs:
             form = output.form
-            places = self._places_of(form)
+            places = self.places_of(form)
             if places is None or (form.nullable and any(v is not None and not v.all() for v in output.valid)):
                 return None
             rows = output.count if form.axes or output.present is not None else 1
@@ -65,10 +67,11 @@ class Drafting:
                 if not isinstance(column, (np.generic, _Spread)):
                     return None
             if rows:
-                found.append(Draft(rows, columns, self.definition.schema, rows * self._width // 8))
+                found.append(Draft(rows, columns, self.definition.schema, rows * self.width // 8))
         return found or None
 
-    def _places_of(self, form: Form) -> tuple[int, ...] | None:
+    def places_of(self, form: Form) -> tuple[int, ...] | None:
+        """Where each of the table's columns stands in rows of a form; None where they do not fit the table."""
         if form not in self._places:
             kinds = dict(zip(form.names, form.types, strict=True))
             columns = self.definition.columns

@@ -28,6 +28,7 @@ from .block import UnsureError, parameters_in
 from .fold import Folded, Found, Read, fold
 from .hoist import Kept, Larder, hoist
 from .template import Template, parameter_text, stored_text
+from .together import Courses
 from .write import Write, write_of
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ class Executor(Protocol):
             fallback: runs the statement relationally; for steps at which the runner cannot.
         """
 
+    def run_many(self, courses: Courses) -> int:
+        """See :class:`.step.Step`; asked where all statements of the step were offered to it and taken."""
+
 
 class PlannedStep:
     """The statements of a step, each run in the cheapest way that gives the same rows (a :class:`.step.Step`).
@@ -103,22 +107,29 @@ class PlannedStep:
         larder = Larder(statements[0].context, default_budget() if budget is None else budget)
         self.runners: list[Runner] = []
         self._declined: list[list[Note]] = []
+        takers: list[Executor | None] = []
         for statement in statements:
             runner: Runner = Relational(statement, larder, frozenset(writes), frozenset(varying))
             declined: list[Note] = []
+            takers.append(None)
             for executor in executors:
                 offered = executor.offer(statement, writes=writes, varying=varying, fallback=runner)
                 if not isinstance(offered, str):
-                    runner = offered
+                    runner, takers[-1] = offered, executor
                     break
                 declined.append(Note(f"not {executor.name}", "", offered))
             self.runners.append(runner)
             self._declined.append(declined)
+        self._taker = takers[0] if len(set(map(id, takers))) == 1 else None
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Run each statement; each sees what the ones before it wrote."""
         for runner in self.runners:
             runner.run(values)
+
+    def run_many(self, courses: Courses) -> int:
+        """Make several generations at once, where one executor has all statements."""
+        return 0 if self._taker is None else self._taker.run_many(courses)
 
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps that were made have shown it."""

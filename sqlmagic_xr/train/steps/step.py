@@ -9,6 +9,7 @@ from ...sql.syntax import Statement, local_name, name_of
 from ..explain import Explained, Note, title_of
 from .basis import Basis
 from .rehearsal import prepare_step
+from .together import Courses
 
 if TYPE_CHECKING:
     from ...engine.context import Context
@@ -30,6 +31,19 @@ class Step(Protocol):
 
         Raises:
             SqlError: with the place in the user's text.
+        """
+
+    def run_many(self, courses: Courses) -> int:
+        """Make several generations at once, each as :meth:`run` would make it, down to the last bit.
+
+        Args:
+            courses: the parameters of each.
+
+        Returns:
+            How many were made; 0 where the next one has to be made by itself.
+
+        Raises:
+            Refused: the next one has to be made by itself, and whatever has been changed is to be taken back.
         """
 
     def explain(self) -> list[Explained]:
@@ -64,6 +78,10 @@ class FollowingStep:
         self._step.run(values)
         self._basis.settle()
 
+    def run_many(self, courses: Courses) -> int:
+        """Make several generations at once."""
+        return self._step.run_many(courses) if self._basis.stands() else 0
+
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps since the last planning have shown it."""
         return self._step.explain()
@@ -87,6 +105,10 @@ class VerbatimStep:
         """Bind and run each."""
         for statement in self._statements:
             statement.run(values)
+
+    def run_many(self, courses: Courses) -> int:
+        """None at once."""
+        return 0
 
     def explain(self) -> list[Explained]:
         """That each runs as it stands."""

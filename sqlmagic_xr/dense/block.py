@@ -1,0 +1,314 @@
+"""Many steps of a program in one call: the state is carried from step to step, and nobody looks in between.
+
+What the steps write comes back as stacks: for each statement the arrays of all steps. Where a step meets what array
+code does not answer, or would commit a number that is none, the call ends before it; that step is made by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .arrays import DTYPES
+from .lowering.relation import Relation
+from .node import FLOATS, Node, Refused
+from .ports import Changed, Form, Output, Source
+from .reading import State
+from .running.carry import Clock, Feed, Piece, Stamps, check_axes, feed_of, picked, same_axis, unmoved
+from .running.code import Code
+from .running.looped import Loop, LoopWriter, NotSoundError, Slot, needed_of
+from .tables import Name, Read
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The rows that a statement gives at several steps, one step after the other.
+
+    Attributes:
+        form: the rows of each step.
+        axes: the coordinates of each axis, the same at each step.
+        steps: how many.
+        cells: for each column a list of the steps' arrays, or the one array of all steps.
+    """
+
+    form: Form
+    axes: tuple[Any, ...]
+    steps: int
+    cells: tuple[Any, ...]
+
+    def output(self, step: int) -> Output:
+        """The rows of one step."""
+        cells = tuple([c[step] if isinstance(c, list) else c for c in self.cells])
+        return Output(self.form, self.axes, cells, (None,) * len(cells))
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a call has made.
+
+    Attributes:
+        steps: how many; the step behind them has to be made by itself where they are fewer than were asked for.
+        stacks: the rows that were added, by the place of the statement, one for each query of a UNION ALL.
+        last: by the place of the statement the rows of tables that are made anew at each step, as the last step has
+            left them.
+    """
+
+    steps: int
+    stacks: Mapping[int, Sequence[Stack]]
+    last: Mapping[int, Sequence[Output]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a block is asked of its program.
+
+    Attributes:
+        clock: see :data:`.running.carry.Clock`.
+        varying: the other parameters whose value may differ from step to step.
+    """
+
+    clock: Clock
+    varying: frozenset[str]
+
+
+class Block:
+    """Makes many steps.
+
+    Args:
+        codes: the statements, all lowered, whose brief instructions are known.
+        writes: for each the table that it writes, and whether it makes it anew.
+        known: what a step has calculated, everything of it.
+        kept: what is the same at each step.
+        state: the tables.
+        asked: which parameters vary, and how.
+
+    Attributes:
+        clocks: for each table to which rows are added the columns that say which generation they are.
+
+    Raises:
+        Refused: they are made one by one.
+    """
+
+    def __init__(
+        self, codes: Sequence[Code], writes: Sequence[tuple[Name, bool]], known: Mapping[Node, Any],
+        kept: Mapping[Node, Any], state: State, asked: Asked,
+    ) -> None:  # fmt: skip
+        self._codes, self._writes, self._asked, self._state = codes, writes, asked, state
+        self._changing = {table for table, _ in writes}
+        self._stamps = Stamps(asked.clock, asked.varying, self._is_newest)
+        self._pieces: dict[tuple[int, int], Piece] = {}
+        self._pieces = self._appended()
+        self.clocks = self._clock_columns()
+        brief = [step for code in codes for step in code.brief or ()]
+        scans = [node for node, _, _ in brief if node.op == "scan" and node.data.table in self._changing]
+        self._feeds = {scan: self._feed(scan) for scan in scans if scan.data.extreme is None}
+        self._known = {scan: known[scan] for scan in self._feeds if scan in known}
+        self._known |= {a: known[a] for scan in self._feeds for a in scan.args if a in known}
+        if not self._known.keys() >= self._feeds.keys():
+            raise Refused("not all of the step is known yet")
+        self._unmoved = unmoved(brief, known, kept, self._feeds)
+        for feed in self._feeds.values():
+            check_axes(feed, self._unmoved, known[feed.scan])
+        self._picks = {scan: picked(feed, self._unmoved, self._known) for scan, feed in self._feeds.items()}
+        newest = [node for node, args, _ in brief if node.op == "cells" and self._is_latest(args[0])]
+        self._refuse_others(brief, newest)
+        self._loop = self._written(brief, newest, known)
+
+    # --- what is written
+
+    def _appended(self) -> dict[tuple[int, int], Piece]:
+        """What the statements add at each step: by the place of the statement, and of the query of its UNION ALL."""
+        counts: dict[Name, int] = {}
+        found = {}
+        for place, (code, (table, replaces)) in enumerate(zip(self._codes, self._writes, strict=True)):
+            for number, (part, form) in enumerate(code.parts):
+                if not replaces:
+                    found[place, number] = Piece(table, counts.get(table, 0), part, form, self._stamped(part, form))
+                    _refuse_uneven(part)
+            counts[table] = counts.get(table, 0) + 1
+        if not found:
+            raise Refused("the step adds no rows")
+        return found
+
+    def _stamped(self, part: Relation, form: Form) -> dict[str, Any]:
+        stamps = {form.names[p]: self._stamps.of(part.columns[p].value.cells) for p in form.constants}
+        return {name: stamp for name, stamp in stamps.items() if stamp is not None}
+
+    def _clock_columns(self) -> dict[Name, frozenset[str]]:
+        """For each table to which rows are added the columns that say which generation they are."""
+        found: dict[Name, frozenset[str]] = {}
+        for piece in self._pieces.values():
+            found[piece.table] = found.get(piece.table, piece.clocks) & piece.clocks
+            if not found[piece.table]:
+                raise Refused(f"not every row that is added to {'.'.join(piece.table)} has :next_step for a key")
+        if any(replaces and table in found for table, replaces in self._writes):
+            raise Refused("a table is made anew and added to")
+        return found
+
+    # --- what is read
+
+    def _feed(self, scan: Node) -> Feed:
+        read: Read = scan.data
+        pieces = [piece for piece in self._pieces.values() if piece.table == read.table]
+        if not pieces or any(table == read.table and replaces for table, replaces in self._writes):
+            raise Refused(f"{'.'.join(read.table)} is made anew, and read from where it is kept")
+        return feed_of(scan, pieces, self._stamps, self._state.reading)
+
+    def _is_newest(self, read: Read) -> bool:
+        """Whether a scan for the greatest number of a column gives the newest generation."""
+        what = read.extreme
+        if what is None or what.which != "max" or read.version or read.table not in self._changing:
+            return False
+        # As long as the pieces are not known it is taken for granted; :meth:`_refuse_others` looks whether it is so.
+        pieces = [piece for piece in self._pieces.values() if piece.table == read.table]
+        return not self._pieces or (bool(pieces) and all(what.column in piece.clocks for piece in pieces))
+
+    def _is_latest(self, scan: Node) -> bool:
+        return scan.op == "scan" and scan.data.extreme is not None and self._is_newest(scan.data)
+
+    def _refuse_others(self, brief: Sequence[Any], newest: Sequence[Node]) -> None:
+        for node, _, _ in brief:
+            if node.op == "scan" and node.data.table in self._changing and node.data.extreme is not None:
+                least = node.data.extreme.which == "min" and not node.data.version
+                if not least and not self._is_latest(node):
+                    raise Refused(f"it reads the greatest number of a column of {'.'.join(node.data.table)}")
+            if node.op == "differ":
+                one, other = map(self._stamps.of, node.args)
+                if one is None or other is None or one.kind != other.kind or one == other:
+                    raise Refused("it is not known beforehand whether it reads what it has just written")
+
+    # --- the function
+
+    def _written(self, brief: Sequence[Any], newest: Sequence[Node], known: Mapping[Node, Any]) -> Loop:
+        pieces, still = list(self._pieces.values()), self._unmoved
+        columns = dict.fromkeys(
+            column.value.cells
+            for piece in pieces
+            for column in piece.part.columns
+            if column.value.cells not in still and column.name not in self.clocks[piece.table]
+        )
+        anew = [part for code, (_, r) in zip(self._codes, self._writes, strict=True) if r for part, _ in code.parts]
+        last = dict.fromkeys(node for part in anew for node in needed_of(part) if node not in still)
+        every = [column.value.cells for part in (*anew, *(p.part for p in pieces)) for column in part.columns]
+        sound = [node for node in every if node.type in FLOATS and node not in still]
+        if not columns:
+            raise Refused("what a step writes does not depend on the step")
+        writer = LoopWriter(
+            brief, known, still, self._feeds, self._picks, self._asked.clock, newest, self._asked.varying
+        )
+        try:
+            return writer.written(pieces, list(columns), list(last), sound)
+        except KeyError:
+            raise Refused("what an earlier statement has calculated is not known") from None
+
+    def run(self, source: Source, parameters: Mapping[str, Any], courses: Mapping[str, Sequence[Any]], k: int) -> Made:
+        """Make steps.
+
+        Args:
+            source: the tables.
+            parameters: the values of those that stay.
+            courses: for each of the others its value at each step.
+            k: the newest generation.
+
+        Raises:
+            Refused, Changed: not even the first can be made so.
+        """
+        if not self._state.steady:
+            raise Refused("whether a table has changed cannot be told")
+        for table, columns in self.clocks.items():
+            for column in columns:
+                newest = self._state.newest(table, column)
+                if newest is None or newest > k or (newest < k and self._reads_newest(table)):
+                    raise Refused(f"the newest {column} of {'.'.join(table)} is not the newest generation")
+        first = self._first(source, parameters, k)
+        given = [self._course(node, courses) for node in self._loop.courses]
+        outs: list[list[Any]] = [[] for _ in self._loop.columns]
+        last: list[Any] = [()]
+        steps = given if given else range(len(next(iter(courses.values()))))
+        # The step that meets one of these is made by itself, and says what there is to say.
+        faults = NotSoundError, Refused, Changed, TypeError, MemoryError, OverflowError
+        with np.errstate(all="ignore"), suppress(*faults):
+            self._loop.function(source, parameters, steps, first, outs, last)
+        made = min(map(len, outs))
+        return Made(made, self._stacks(made, outs, k), self._last(last[0]) if made else {})
+
+    def _reads_newest(self, table: Name) -> bool:
+        return any(node.op == "scan" and node.data.table == table and node.data.extreme is not None
+                   for code in self._codes for node, _, _ in code.whole)  # fmt: skip
+
+    def _course(self, node: Node, courses: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+        """The values of a parameter that varies, as an array's cells."""
+        name = node.data if node.op == "parameter" else next(n for n, ahead in self._asked.clock.items() if not ahead)
+        kind = DTYPES[node.type]
+        values = courses[name]
+        if isinstance(values, range):
+            return list(np.arange(values.start, values.stop, dtype=kind))
+        return [kind(value) for value in values]
+
+    def _first(self, source: Source, parameters: Mapping[str, Any], k: int) -> list[Any]:
+        """What is carried at first, from the tables."""
+        grids: dict[tuple[Node, int], Any] = {}
+        found = []
+        for slot in self._loop.slots:
+            key = slot.feed.scan, slot.age
+            if key not in grids:
+                grids[key] = self._grid(slot, source, parameters, k)
+            found.append(slot.read(grids[key]))
+        return found
+
+    def _grid(self, slot: Slot, source: Source, parameters: Mapping[str, Any], k: int) -> Any:
+        scan, feed = slot.feed.scan, slot.feed
+        values: dict[str, Any] = {}
+        for name, argument, stamp in zip(scan.data.fixed, scan.args, feed.fixed, strict=True):
+            if stamp.kind == "generation":
+                values[name] = np.int64(k + stamp.value + feed.age - slot.age)
+            elif stamp.kind == "parameter":
+                values[name] = DTYPES[argument.type](parameters[stamp.value])
+            else:
+                values[name] = np.asarray(self._known[argument])[()]
+        grid = source.grid(scan.data, values)
+        axes = self._known[scan].axes
+        if grid.present is not None or not all(map(same_axis, grid.axes, axes)):
+            raise Refused(f"the rows of {'.'.join(scan.data.table)} have other keys than those before")
+        return grid
+
+    # --- what comes back
+
+    def _stacks(self, made: int, outs: Sequence[list[Any]], k: int) -> dict[int, list[Stack]]:
+        found: dict[int, list[Stack]] = {}
+        if not made:
+            return found
+        lists = {
+            node: out if len(out) == made else out[:made] for node, out in zip(self._loop.columns, outs, strict=True)
+        }
+        for (place, _), piece in self._pieces.items():
+            cells = []
+            for column, owned in zip(piece.part.columns, piece.form.owned, strict=True):
+                node = column.value.cells
+                if column.name in self.clocks[piece.table]:
+                    cells.append(list(np.arange(k + 1, k + 1 + made, dtype=DTYPES[node.type])))
+                elif node in lists:
+                    cells.append(lists[node] if owned or not node.dims else [array.copy() for array in lists[node]])
+                else:
+                    value = self._unmoved[node]
+                    cells.append(value if owned or not node.dims else value.copy())
+            axes = tuple(self._unmoved[axis.origin].coordinates for axis in piece.part.axes)
+            found.setdefault(place, []).append(Stack(piece.form, axes, made, tuple(cells)))
+        return found
+
+    def _last(self, values: Sequence[Any]) -> dict[int, list[Output]]:
+        known = {**self._unmoved, **dict(zip(self._loop.last, values, strict=True))}
+        anew = [place for place, (_, replaces) in enumerate(self._writes) if replaces]
+        return {place: self._codes[place].result.of(known) for place in anew}
+
+
+def _refuse_uneven(part: Relation) -> None:
+    """Refuse columns whose cells and NULLs lie along different axes, and rows whose keys are not known before."""
+    for column in part.columns:
+        value = column.value
+        if value.valid is not None and value.valid.dims != value.cells.dims:
+            raise Refused(f"{column.name} is NULL along other axes than its values")

@@ -1,0 +1,36 @@
+"""How many steps one call makes: as many as nobody has to wait for."""
+
+from __future__ import annotations
+
+_LONGEST = 0.05  # seconds a call: a button, a slider and an interrupt act behind it
+_REST = 1024  # steps, at most, from one attempt that came to nothing to the next
+
+
+class Calls:
+    """Begins at one step and doubles, as long as a call stays short.
+
+    Args:
+        alone: every step is a call of its own.
+    """
+
+    def __init__(self, *, alone: bool) -> None:
+        self._alone = alone
+        self._length = 1
+        self._rest = self._pause = 0
+
+    def length(self, *limits: int) -> int:
+        """How many steps the next call shall make, and no more than any of the limits."""
+        return 1 if self._alone or self._rest > 0 else max(1, min(self._length, *limits))
+
+    def made(self, steps: int, seconds: float) -> None:
+        """A call has made so many steps in so many seconds."""
+        most = int(_LONGEST * steps / max(seconds, 1e-9))
+        self._length = max(1, min(2 * steps, most))
+        if steps > 1:
+            self._pause = 0
+        self._rest -= 1
+
+    def failed(self) -> None:
+        """A call for many steps came to none: the next ones are made by themselves."""
+        self._pause = min(max(1, 2 * self._pause), _REST)
+        self._rest = self._pause

@@ -1,0 +1,151 @@
+"""Many steps in one call, and what they have made in one commit: nobody looks in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...dense.block import Asked, Block, Made, Stack
+from ...dense.node import Refused
+from ...dense.ports import Changed
+from ...dense.program import Program, Step
+from ...errors import SqlError
+from ...grids.arrow import arrow
+from .drafts import Drafting, apart
+from .stacked import stacked
+from .write import Write
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+    from ...engine.prepared import Prepared
+    from ...grids.generations import Generations
+
+CLOCK = {"k": 0, "step": 0, "next_step": 1}
+
+
+@dataclass(frozen=True)
+class Courses:
+    """The parameters of some steps that follow one another.
+
+    Attributes:
+        values: every parameter's value at the first step.
+        along: of those that differ from step to step the values of all steps.
+        k: the newest generation.
+    """
+
+    values: Mapping[str, Any]
+    along: Mapping[str, Sequence[Any]]
+    k: int
+
+    @property
+    def steady(self) -> bool:
+        """Whether each parameter has values of one type."""
+        return all(isinstance(v, range) or len({type(value) for value in v}) == 1 for v in self.along.values())
+
+
+class Together:
+    """Makes many steps of a program.
+
+    Args:
+        context: whose tables they write.
+        varying: the parameters that differ from step to step.
+        trajectory: the table that counts the generations, and its column.
+
+    Attributes:
+        reason: why steps are made one by one; "" where they are not, or it is not known yet.
+    """
+
+    def __init__(self, context: Context, varying: frozenset[str], trajectory: tuple[str, str]) -> None:
+        self._context, self._asked = context, Asked(CLOCK, varying - CLOCK.keys())
+        self._trajectory = trajectory
+        self._block: Block | None = None
+        self._edition: tuple[Program, int] | None = None
+        self._drafting: dict[str, Drafting] = {}
+        self.reason = ""
+
+    def ready(self, program: Program, step: Step | None, grids: Generations) -> bool:
+        """Whether there is a function that makes many steps; it is made where a step has been made node by node.
+
+        Raises:
+            Refused: there is none.
+        """
+        if self._block is not None and self._edition == (program, program.edition):
+            return True
+        self._block = None
+        if step is None or not step.complete:
+            return False
+        try:
+            self._block = program.block(step, grids, self._asked)
+            self._edition = program, program.edition
+            self.reason = self._refused(self._block)
+        except Refused as refused:
+            self.reason = refused.reason
+            raise
+        if self.reason:
+            raise Refused(self.reason)
+        return True
+
+    def run(
+        self, courses: Courses, program: Program, grids: Generations, writes: Sequence[tuple[Write, Prepared]]
+    ) -> int:
+        """Make steps, inside a transaction; returns how many.
+
+        Raises:
+            Refused: none; whatever has been changed is to be taken back.
+        """
+        assert self._block is not None
+        program.kept(grids)
+        if self._edition != (program, program.edition) or not courses.steady:
+            return 0
+        grids.begin()
+        try:
+            made = self._block.run(grids, program.coded(courses.values), courses.along, courses.k)
+        except Changed as change:
+            raise Refused("there is a NULL or a hole where there was none") from change
+        if made.steps:
+            try:
+                self._keep(made, grids, writes)
+            except SqlError as error:  # it is met again by the step that is at fault, and told in its words
+                raise Refused(error.what) from error
+        return made.steps
+
+    def _refused(self, block: Block) -> str:
+        table, column = self._trajectory
+        if column in block.clocks.get((table,), ()):
+            return ""
+        return f"a step does not add the rows of :next_step to {table}"
+
+    def _keep(self, made: Made, grids: Generations, writes: Sequence[tuple[Write, Prepared]]) -> None:
+        places: dict[str, list[int]] = {}
+        for place in made.stacks:
+            places.setdefault(writes[place][0].table, []).append(place)
+        for place, outputs in made.last.items():
+            write, prepared = writes[place]
+            write.keep(arrow(outputs), prepared)
+        for table, some in places.items():
+            texts = [writes[place][1].statement.text for place in some]
+            self._append(table, [stack for place in some for stack in made.stacks[place]], texts, grids)
+
+    def _append(self, table: str, stacks: Sequence[Stack], texts: Sequence[str], grids: Generations) -> None:
+        store = self._context.store
+        definition = store.table(table).definition
+        drafting = self._drafting.get(table)
+        if drafting is None or drafting.definition is not definition:
+            drafting = self._drafting[table] = Drafting(definition)
+        draft = stacked(stacks, drafting)
+        if draft is None:
+            raise Refused(f"the rows have to be brought to the types of {table}")
+        assert self._block is not None
+        clocks = self._block.clocks[(table,)]
+        store.append_drafts(table, [draft], ";\n".join(texts), apart=_apart(stacks, min(clocks)))
+        last = [stack.output(stack.steps - 1) for stack in stacks]
+        grids.remember_last(table, store.table(table), last, clocks)
+
+
+def _apart(stacks: Sequence[Stack], clock: str) -> frozenset[str]:
+    """Columns that tell any two of the rows of all steps apart; empty where that is not known."""
+    if len(stacks) == 1 and not stacks[0].form.axes:
+        return frozenset({clock})
+    within = apart([stack.output(0) for stack in stacks])
+    return within | {clock} if within else within
