@@ -29,7 +29,7 @@ def test_a_run_makes_the_steps_that_gradient_descent_makes(ctx, rows):
 
 def test_running_again_continues(ctx, rows):
     ctx.train(CELL, steps=7, each_step=True)
-    run = ctx.train(CELL, steps=13)
+    run = ctx.train(CELL, steps=13, each_step=True)
     np.testing.assert_allclose(rows(), by_hand(0.2, 20), rtol=1e-12)
     assert (run.steps, run.generation) == (13, 20)
     assert run.versions_before == {"params": 8}
