@@ -29,11 +29,13 @@ lint: .venv/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two processes share the tests; those that look at a browser have the machine for themselves.
 unit: .venv/test.stamp
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal --ignore tests/browser
+	$(BIN)/python -m pytest -q tests/browser
 
 notebooks: .venv/test.stamp
-	$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
 		-p no:doctest -o addopts= -o filterwarnings=default notebooks
 
 bench: .venv/test.stamp
