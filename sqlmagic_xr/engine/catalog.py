@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -63,6 +63,27 @@ class Catalog:
             for table in catalog.schema(schema).names()
         )
         return sorted({*self._context.store.schema.names, *inner})
+
+    def known(self, functions: Sequence[str], read: Sequence[tuple[str, ...]]) -> Known:
+        """The names there are, for the errors of a statement.
+
+        Args:
+            functions: those there are.
+            read: the relations that it names.
+        """
+        unread: dict[str, str] = {}
+        readers: dict[str, str] = {}
+        pending = list(read)
+        while pending:
+            name = local_name(pending.pop())
+            unread |= self.unread(name)
+            entry = self._entry(name)
+            if isinstance(entry, View) and entry.name not in readers.values():
+                readers |= {".".join(local_name(below)): entry.name for below in entry.reads}
+                pending += entry.reads
+        store = self._context.store
+        is_new = store.durable.keeper is None and not any(isinstance(e, Version) for e in store.entries().values())
+        return Known(self.names(), functions, unread, self._context.variables.names(), readers, is_new)
 
     def broken(self) -> dict[str, str]:
         """The views that cannot be read any more -> why."""

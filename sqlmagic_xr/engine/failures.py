@@ -9,7 +9,7 @@ the suspect without which it says something else is the culprit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ..errors import Span, SqlError
@@ -34,11 +34,8 @@ _NAME_KEYS = {"name", "table_name", "ObjectName", "names", "table", "object_name
 class Names(Protocol):
     """What suggestions need of a catalog."""
 
-    def names(self) -> Sequence[str]:
-        """The tables and views."""
-
-    def unread(self, name: tuple[str, ...]) -> Mapping[str, str]:
-        """What a table has in xarray and not as a column -> why."""
+    def known(self, functions: Sequence[str], read: Sequence[tuple[str, ...]]) -> Known:
+        """The names there are, for a statement that names these relations."""
 
 
 def translate(
@@ -78,10 +75,7 @@ def translate(
 def _known(tree: Tree, catalog: Names | None, functions: Sequence[str]) -> Known:
     if catalog is None:
         return Known((), functions)
-    unread: dict[str, str] = {}
-    for name in tables_named(tree):
-        unread |= catalog.unread(tuple(map(identifier, name)))
-    return Known(catalog.names(), functions, unread)
+    return catalog.known(functions, [tuple(map(identifier, name)) for name in tables_named(tree)])
 
 
 def _suspects(tree: Tree, suspect: Suspect) -> Iterator[dict[str, Any]]:

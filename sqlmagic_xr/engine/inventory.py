@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from xarray_sql.df import default_table_name, group_vars_by_dims
 
-from ..errors import UnknownNameError, suggest
+from ..errors import UnknownNameError
 from ..sql.syntax import local_name, name_of, span_of
 from ..statements.effect import counted
 from ..storage.scratch import Version
 from ..storage.transaction import View
 from ..storage.types import type_name
-from .messages import Known, explain
+from .messages import Known, explain, table_hint
 from .plans import chunks_to_read
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def _line(context: Context, name: str) -> TableLine:
     variable = context.variables.kind_of(parts[0])
     if isinstance(entry, Version):
         size = sum(c.nbytes for c in entry.chunks)
-        return TableLine(name, "scratch", entry.rows, columns, bytes=size, kept_in=_kept_in(context, name, entry))
+        hidden = context.variables.hidden_by(name)
+        kind = "scratch" if hidden is None else f"scratch, hides the {hidden} variable"
+        return TableLine(name, kind, entry.rows, columns, bytes=size, kept_in=_kept_in(context, name, entry))
     if dataset is not None:
         chunks = chunks_to_read(context.table(name))
         kind = "xarray" if variable is None else f"{variable} variable"
@@ -203,8 +205,7 @@ def schema(context: Context, name: str) -> Schema:
         why = context.tables.why_broken(parts[0])
         raise UnknownNameError(f"the view {parts[0]} cannot be read: {why}", hint=f"DROP VIEW {parts[0]}; removes it.")
     if context.relation(parts) is None:
-        names = [*context.tables.names(), *context.variables.names()]
-        raise UnknownNameError(f"there is no table {name}", hint=suggest(name, names))
+        raise UnknownNameError(f"there is no table {name}", hint=table_hint(name, context.tables.known((), ())))
     parts = local_name(parts)
     entry = context.store.entries().get(parts[0]) if len(parts) == 1 else None
     if isinstance(entry, Version):

@@ -22,6 +22,8 @@ from ..errors import (
     suggest,
 )
 from ..sql.syntax import identifier, name_of
+from ..storage.transaction import LOST
+from .meant import SAID
 
 Suspect = Callable[[str, Any], bool]
 """Whether a node of one variant (its name and its content) can be what the message is about."""
@@ -55,11 +57,17 @@ class Known:
     Attributes:
         tables, functions: their names.
         unread: what the tables of a statement have in xarray and not as a column -> why.
+        variables: the notebook's variables that are, or may be, tables.
+        readers: what the views of a statement read -> the view that does.
+        is_new: whether no scratch table has been made yet, as after a restart of the kernel.
     """
 
     tables: Sequence[str] = ()
     functions: Sequence[str] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
+    variables: Sequence[str] = ()
+    readers: Mapping[str, str] = field(default_factory=dict)
+    is_new: bool = False
 
 
 def explain(message: str, known: Known) -> Finding:
@@ -171,11 +179,20 @@ def _unknown_table(match: re.Match[str], known: Known) -> Finding:
             UnsupportedError, "information_schema is switched off, or has no such table", hint, word=parts[-1]
         )
     short = parts[2:] if parts[:2] == ("datafusion", "public") else parts[1:] if parts[0] == "datafusion" else parts
-    hint = suggest(".".join(short), known.tables) or "There are no tables yet: assign an xarray Dataset to a variable."
+    name = ".".join(short)
+    reader = f", which the view {known.readers[name]} reads" if name in known.readers else ""
     return Finding(
-        UnknownNameError, f"there is no table {'.'.join(short)}", hint, lambda k, n: k in RELATIONS
+        UnknownNameError, f"there is no table {name}{reader}", table_hint(name, known), lambda k, n: k in RELATIONS
         and _relation(n)[-len(short) :] == short[-len(_relation(n)) :],
     )  # fmt: skip
+
+
+def table_hint(name: str, known: Known) -> str:
+    """The hint for a table that is not there."""
+    near = suggest(name, [*known.tables, *known.variables])
+    if near is None:
+        near = "There are no tables yet: assign an xarray Dataset or a data frame to a variable."
+    return near if not known.is_new or near.startswith("Did") else f"{near.removesuffix('.')}. {LOST}"
 
 
 def _unknown_function(match: re.Match[str], known: Known) -> Finding:
@@ -186,6 +203,7 @@ def _unknown_function(match: re.Match[str], known: Known) -> Finding:
         )
     near = suggest(name, known.functions)
     hint = near if near and near.startswith("Did") else "See the functions there are with SHOW FUNCTIONS."
+    hint = f"Write {SAID[name.lower()]}." if name.lower() in SAID else hint
     return Finding(UnknownNameError, f"there is no function {name}", hint, _call(name))
 
 

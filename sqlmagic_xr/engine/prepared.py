@@ -134,7 +134,9 @@ class Prepared:
         if dml.has_effects(tree):
             effect = dml.execute(statement, tree, context)
             frame = None if effect.returning is None else context.frame_of(effect.returning)
-            return Result(statement, tree, frame, effect.tag, effect.rows)
+            hidden = None if made is None else context.variables.hidden_by(made)
+            tag = effect.tag if hidden is None else f"{effect.tag}; it hides the {hidden} variable `{made}`"
+            return Result(statement, tree, frame, tag, effect.rows)
         sql = statement.text if tree is statement.tree else to_sql(tree)
         if statement.has_effects:
             if statement.kind == "Explain":

@@ -70,6 +70,11 @@ class Variables:
         """The variables that could be a table, by name; for hints and completion."""
         return [name for name, value in self._mapping().items() if not name.startswith("_") and _reader(value)]
 
+    def hidden_by(self, table: str) -> str | None:
+        """What a table of that name hides: the type of a variable of the same name that could be a table, or None."""
+        value = self._mapping().get(table)
+        return type(value).__name__ if _reader(value) is not None else None
+
     def parameters(self) -> list[str]:
         """The variables whose values SQL has literals for, by name; for completion."""
         return [n for n, value in self._mapping().items() if not n.startswith("_") and can_be_parameter(value)]

@@ -20,6 +20,7 @@ Options = TypeVar("Options")
 
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 _OPTION = re.compile(r"--?[A-Za-z]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""", re.DOTALL)
 
 
@@ -101,7 +102,7 @@ def parse(kind: type[Options], line: str) -> Parsed[Options]:
         if not name.startswith("--") and len(name) > 2 and name[:2] in known and _of(known[name[:2]]).convert:
             name, has_value, text = word[:2], "=", word[2:]  # -l5
         if name not in known:
-            raise _unknown(line, place, name, known)
+            raise _unknown(line, place, name, known, text or _word(line, _skip_space(line, place + len(word))))
         at, place = place, place + len(word)
         declared = _of(known[name])
         if declared.convert is None:
@@ -202,8 +203,12 @@ def _wrong(line: str, start: int, end: int, what: str, declared: Option | None, 
     return UsageError(what, hint=hint or usage, text=line, span=span_at(line, start, max(end, start + 1)))
 
 
-def _unknown(line: str, place: int, name: str, known: dict[str, Any]) -> SqlError:
+def _unknown(line: str, place: int, name: str, known: dict[str, Any], value: str) -> SqlError:
+    """The error of an option that there is not; one that has a number may be meant for a parameter of the SQL."""
     hint = suggest(name, known) or ""
+    parameter = name.lstrip("-").replace("-", "_")
+    if not hint.startswith("Did") and "--param" in known and parameter.isidentifier() and _NUMBER.fullmatch(value):
+        hint = f"Did you mean `--param {parameter}={value}`?"
     return UsageError(
         f"there is no option {name}", text=line, span=span_at(line, place, place + len(name)),
         hint=hint if hint.startswith("Did") else "See all options with --help.",

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ..errors import ImmutableError, SqlError, UnknownNameError, UnsupportedError, UsageError, suggest
+from ..errors import ImmutableError, SqlError, UnsupportedError, UsageError
 from ..relation.layers import Relation
 from ..sql.syntax import Tree, local_name, name_of, span_of
 from ..storage.reserved import refuse_reserved
 from ..storage.scratch import Version
 from ..storage.store import ScratchStore
-from ..storage.transaction import Entries, View
+from ..storage.transaction import Entries, View, no_table
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,7 @@ def target(parts: list[Tree], entries: Entries, engine: Engine, doing: str) -> V
     if isinstance(entry, View) or (known is not None and known.kind == "view"):
         raise _at(ImmutableError(f"`{shown}` is a view: {doing} the table that it reads"), parts)
     if known is None:
-        tables = [n for n, e in entries.items() if isinstance(e, Version)]
-        raise _at(UnknownNameError(f"there is no scratch table `{shown}`", hint=suggest(shown, tables)), parts)
+        raise _at(no_table(shown, entries), parts)
     what = {
         "xarray": "is an xarray table: its rows are the cells of a dataset and never change",
         "variable": "is a variable of the notebook: SQL reads it and never changes it",

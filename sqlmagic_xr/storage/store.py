@@ -24,7 +24,7 @@ from .pruning import batches, visible
 from .rows import arrange
 from .schema import ScratchSchema, provider, with_key
 from .scratch import Retention, ScratchTable, Version
-from .transaction import Entries, Entry, Moment, Stated, Transaction, View, Work
+from .transaction import Entries, Entry, Moment, Stated, Transaction, View, Work, no_table
 
 ABORTED = "the transaction is aborted: a statement in it has failed"
 _REMEMBERED = 256  # expressions of CHECK and DEFAULT
@@ -75,8 +75,7 @@ class ScratchStore:
         entries = self.entries()
         found = entries.get(name)
         if not isinstance(found, Version):
-            tables = [n for n, e in entries.items() if isinstance(e, Version)]
-            raise UnknownNameError(f"there is no scratch table `{name}`", hint=suggest(name, tables))
+            raise no_table(name, entries)
         return found
 
     def scratch(self, name: str) -> ScratchTable:

@@ -37,6 +37,19 @@ Entry = Version | View
 Entries = Mapping[str, Entry]
 
 
+LOST = (
+    "Scratch tables live in memory, and a restart of the kernel loses them: run the cells again that make them. "
+    "%xsql --open FILE.duckdb keeps them."
+)
+"""What to do where there is no scratch table at all."""
+
+
+def no_table(name: str, entries: Entries) -> UnknownNameError:
+    """The error for a scratch table that is not there."""
+    tables = [n for n, entry in entries.items() if isinstance(entry, Version)]
+    return UnknownNameError(f"there is no scratch table `{name}`", hint=suggest(name, tables) or LOST)
+
+
 class Change(NamedTuple):
     """What was done to one table since the last commit."""
 
@@ -68,10 +81,7 @@ class Work:
         """
         found = self.entries.get(name)
         if not isinstance(found, Version):
-            raise UnknownNameError(
-                f"there is no scratch table `{name}`",
-                hint=suggest(name, (n for n, e in self.entries.items() if isinstance(e, Version))),
-            )
+            raise no_table(name, self.entries)
         return found
 
     def create(self, name: str, definition: Definition, *, replacing: Version | None = None) -> Version:

@@ -6,20 +6,20 @@ import subprocess
 import sys
 
 import datafusion
+import pandas as pd
 import pytest
 
 from sqlmagic_xr import Context, errors
 from sqlmagic_xr.engine.failures import translate
-from sqlmagic_xr.engine.messages import core
+from sqlmagic_xr.engine.inventory import tables
+from sqlmagic_xr.engine.meant import SAID
+from sqlmagic_xr.engine.messages import Known, core
 from sqlmagic_xr.sql.syntax import Tree, parse_one, split, to_sql
 
 
 class Tables:
-    def names(self):
-        return ["params", "d"]
-
-    def unread(self, name):
-        return {}
+    def known(self, functions, read):
+        return Known(["params", "d"], functions)
 
 
 @pytest.fixture(scope="module")
@@ -262,3 +262,64 @@ def test_what_is_no_statement_is_a_short_parser_error(text):
         with pytest.raises(errors.ParseError) as caught:
             run(text)
         assert len(str(caught.value).split("\n")) <= 4
+
+
+OF = (
+    "(SELECT now() AS t, now() AS u, 1.0 AS x, 2.0 AS y, '2024-05-06' AS s UNION ALL "
+    "SELECT now(), now(), 2.0, 1.0, '2024-05-07')"
+)
+
+
+FOREIGN = Context()
+
+
+@pytest.mark.parametrize("name", sorted(SAID))
+def test_a_function_of_another_engine_is_told_in_words_that_run(name):
+    context = FOREIGN
+    assert name not in context.functions, "the engine has learnt it"
+    with pytest.raises(NAMES, match=f"there is no function {name}") as raised:
+        context.script(f'SELECT "{name}"(s) FROM {OF}')
+    assert raised.value.hint == f"Write {SAID[name]}."
+    if "->" not in SAID[name]:
+        context.script(f"SELECT {SAID[name]} FROM {OF}")[0].to_arrow_table()
+
+
+def test_a_table_that_is_not_there_is_explained():
+    frame = pd.DataFrame({"a": [1]})
+    context = Context(namespace=lambda: {"measurements": frame, "other": frame, "count": 3})
+    with pytest.raises(NAMES, match="no table w") as raised:
+        context.script("SELECT * FROM w")
+    assert raised.value.hint.startswith("There are: measurements, other. Scratch tables live in memory, and a restart")
+    with pytest.raises(NAMES) as raised:
+        context.script("SELECT * FROM measurement")
+    assert raised.value.hint == "Did you mean `measurements`?"
+    for change in ("INSERT INTO w VALUES (1)", "DELETE FROM w"):
+        with pytest.raises(NAMES, match="no scratch table `w`") as raised:
+            context.script(change)
+        assert raised.value.hint.startswith("Scratch tables live in memory")
+    context.script("CREATE TABLE t AS SELECT 1 AS a")
+    with pytest.raises(NAMES) as raised:
+        context.script("SELECT * FROM w")
+    assert raised.value.hint == "There are: measurements, other, t"
+    with pytest.raises(NAMES) as raised:
+        Context(store=None).script("SELECT * FROM w")
+    assert raised.value.hint.startswith(
+        "There are no tables yet: assign an xarray Dataset or a data frame to a variable. S"
+    )
+
+
+def test_a_view_whose_table_is_gone_is_named():
+    space = {"df": pd.DataFrame({"a": [1]})}
+    context = Context(namespace=lambda: space)
+    context.script("CREATE VIEW v AS SELECT a FROM df; CREATE VIEW w AS SELECT a FROM v")
+    del space["df"]
+    with pytest.raises(NAMES, match="there is no table df, which the view v reads"):
+        context.script("SELECT * FROM w")
+
+
+def test_a_scratch_table_says_which_variable_it_hides():
+    context = Context(namespace=lambda: {"df": pd.DataFrame({"a": [1]}), "n": 3})
+    made = context.script("CREATE TABLE df AS SELECT a + 1 AS a FROM df; CREATE TABLE n (a INT)")
+    assert made[0].message == "df: table created, 1 row inserted; it hides the DataFrame variable `df`"
+    assert made[1].message == "n: table created"
+    assert tables(context)["kind"].to_pylist() == ["scratch, hides the DataFrame variable", "scratch"]

@@ -86,3 +86,25 @@ def test_every_option_is_described():
 )  # fmt: skip
 def test_values_are_literals_or_text_and_never_code(text, value):
     assert assignment(text) == ("a", value)
+
+
+@dataclass(frozen=True)
+class Training:
+    params: tuple = option("-p", "--param", help="A parameter.", convert=assignment, many=True)
+    steps: int = option("--steps", help="Steps.", convert=count)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("--lr 0.3 SELECT 1", "Did you mean `--param lr=0.3`?"),
+        ("--lr=1e-3", "Did you mean `--param lr=1e-3`?"),
+        ("--weight-decay .5", "Did you mean `--param weight_decay=.5`?"),
+        ("--step 3", "Did you mean `--steps`?"),
+        ("--momentum SELECT 1", "See all options with --help."),
+    ],
+)
+def test_an_option_that_is_a_parameter_is_told(line, hint):
+    with pytest.raises(UsageError, match="there is no option") as raised:
+        parse(Training, line)
+    assert raised.value.hint == hint
