@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..autodiff.rewrite import rewrite
-from ..errors import SqlError, UnsupportedError
+from ..errors import SqlError, UnsupportedError, UsageError
 from ..sql.parameters import bind, can_be_parameter, has_parameters, missing
-from ..sql.syntax import Statement, Tree, to_sql
+from ..sql.syntax import Statement, Tree, identifier, local_name, span_of, tables_named, to_sql
 from ..statements import dml
 from ..statements.external import create_external, is_external
 from . import inventory, named, plans, settings
@@ -130,6 +130,7 @@ class Prepared:
         tree = self.bind(values)
         made = dml.made_by(tree)
         if made is not None:  # a table wins over a variable of its name
+            self._refuse_own_source(made, tree)
             context.variables.release(made)
         if dml.has_effects(tree):
             effect = dml.execute(statement, tree, context)
@@ -159,6 +160,17 @@ class Prepared:
             statement, sql, frame, plan=self._explain(tree, executor), limited=lambda: plans.limited(frame, context),
             explain_error=frame.failing(self.explain_error), answer=answer,
         )  # fmt: skip
+
+    def _refuse_own_source(self, made: str, tree: Tree) -> None:
+        """Refuse to make a table of the variable whose name it takes: it would be hidden before it is read."""
+        source = {"Query": next(iter(tree.values())).get("query")}
+        read = [parts for parts in tables_named(source) if local_name(tuple(map(identifier, parts))) == (made,)]
+        if read and self.context.variables.kind_of(made) is not None:
+            error = UsageError(
+                f"`{made}` is the variable that the query reads", hint=f"Give the table another name: {made}_scratch."
+            )
+            error.span = span_of(read[0])
+            raise error
 
     def _answer(self, tree: Tree, frame: Frame, executor: Executor) -> Answer | None:
         """What gives a query's rows in another way than DataFusion; None where nothing does."""

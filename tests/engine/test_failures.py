@@ -319,7 +319,10 @@ def test_a_view_whose_table_is_gone_is_named():
 
 def test_a_scratch_table_says_which_variable_it_hides():
     context = Context(namespace=lambda: {"df": pd.DataFrame({"a": [1]}), "n": 3})
-    made = context.script("CREATE TABLE df AS SELECT a + 1 AS a FROM df; CREATE TABLE n (a INT)")
+    with pytest.raises(errors.UsageError, match="`df` is the variable that the query reads") as raised:
+        context.script("CREATE TABLE df AS SELECT a + 1 AS a FROM df")
+    assert raised.value.hint == "Give the table another name: df_scratch."
+    made = context.script("CREATE TABLE df AS SELECT 2 AS a; CREATE TABLE n (a INT)")
     assert made[0].message == "df: table created, 1 row inserted; it hides the DataFrame variable `df`"
     assert made[1].message == "n: table created"
     assert tables(context)["kind"].to_pylist() == ["scratch, hides the DataFrame variable", "scratch"]
