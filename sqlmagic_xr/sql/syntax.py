@@ -312,7 +312,7 @@ _WORDS = """
     all and any array as asc between by case cast create cross cube current_date current_time current_timestamp default
     delete desc distinct else end except exists extract false fetch filter for from full function grant group having in
     inner insert intersect interval into is join lateral left like limit natural not null offset on or order outer over
-    partition qualify right rollup row rows select set some substring table then to trim true unbounded union unnest
+    partition qualify right rollup row rows select set some substring table then to top trim true unbounded union unnest
     update using values when where window with
 """
 _RESERVED = frozenset(_WORDS.split())

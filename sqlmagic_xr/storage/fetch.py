@@ -37,8 +37,8 @@ def fetch(frame: Any) -> pa.Table:
 
 def fetch_brief(frame: Any) -> pa.Table:
     """All rows of a frame, in any order and at the least cost."""
-    found = frame.to_arrow_table()
-    return found if found.num_rows else coerced(frame).empty_table()
+    found = [batch for batch in frame.collect() if batch.num_rows]
+    return _table(found, frame)
 
 
 def batches(frame: Any) -> Iterator[pa.RecordBatch]:

@@ -181,3 +181,10 @@ def test_a_view_of_text_is_taken_as_text(both):
     ours.script(f"UPDATE r SET v = q.v FROM {source} AS q WHERE q.k = r.k")
     ours.script(f"MERGE INTO r USING {source} AS q ON q.k = r.k WHEN MATCHED THEN UPDATE SET v = q.v || 'd'")
     assert sorted(_read(ours, "SELECT v FROM r")["v"].to_pylist()) == ["a", "cd"]
+
+
+def test_a_constant_above_a_column_that_may_be_null():
+    context = Context()
+    context.script("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1), (NULL)")
+    for sql in ("SELECT 0 AS n UNION ALL SELECT a FROM t", "SELECT a AS n FROM t UNION ALL SELECT 0"):
+        assert sorted(context.sql(sql).to_arrow_table()["n"].to_pylist(), key=repr) == [0, 1, None]
