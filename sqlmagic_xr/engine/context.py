@@ -48,9 +48,11 @@ from .functions import Function, functions
 from .gridtable import GridTable
 from .interrupt import interruptible, reserve_threads
 from .markup import make_safe
-from .meaning import Meaning, meanings
+from .meaning import meanings_in
 from .named import Named
 from .prepared import Executor, Prepared, too_deep
+from .recursion.frame import RecursiveFrame
+from .recursion.statements import Recursions
 from .result import Result
 from .shapes import told_apart
 from .variables import Namespace, Variables
@@ -82,6 +84,7 @@ class Context(CountedContext):
         several: the datasets that are several tables -> the tables' names.
         calendars: those of which a table has the times as numbers.
         chunks_read: how many chunks of xarray tables queries have begun to read so far.
+        max_recursion: how many rounds a recursive query may go through.
 
     Example:
         >>> ctx = Context()
@@ -110,11 +113,14 @@ class Context(CountedContext):
         self.grids: dict[str, GridTable] = {}
         self.several: dict[str, tuple[str, ...]] = {}
         self.chunks_read = 0
+        self.max_recursion = 1_000_000
         self.store = ScratchStore(self)
         self.tables = Catalog(self)
         self.named: dict[str, Named] = {}
         self._mending = Mending(self)
-        self.store.schema.mended = self._mended_text
+        self.store.schema.mended = self.mended_text
+        self._recursions = Recursions(self)
+        self.store.schema.viewed = self._recursions.of_view
         self.variables = Variables(self, namespace)
         if store is not None:
             self.store.open(fspath(store))
@@ -292,24 +298,17 @@ class Context(CountedContext):
             sql: the query.
             tree: its tree where there is one; then only the rows that it can see are scanned.
         """
+        recursive = self._recursions.found(sql, tree)
+        sql, tree = (sql, tree) if recursive is None else (to_sql(recursive), recursive)
         keyed = asks_for_keys(tree, self.store.entries(), sql)
         try:
             with self.store.reading(tree, keyed=keyed):
-                frame = self._planned(sql, tree)
+                return self._planned(sql, tree, recursive=recursive is not None)
         except Exception as error:
             if keyed or not misses_a_key(error):
                 raise
             with self.store.reading(tree, keyed=True):
-                frame = self._planned(sql, tree)
-        means = partial(self._meanings, tree, sql)
-        return Frame(frame, templates=self._registered_datasets, fail=self.store.failure(), means=means)
-
-    def _meanings(self, tree: Tree | None, sql: str, datasets: Mapping[str, xr.Dataset]) -> Mapping[str, Meaning]:
-        """What the columns of a query mean; nothing where it cannot be bound."""
-        query = tree if tree is not None else Statement(sql, sql).parsed[0]
-        if not isinstance(query, dict) or "Query" not in query:
-            return {}
-        return meanings(self.tables.bound(query["Query"]), lambda name: datasets.get(".".join(local_name(name))))
+                return self._planned(sql, tree, recursive=recursive is not None)
 
     def mended(self, tree: Tree, sql: str) -> Tree:
         """A statement's tree without what the engine answers wrongly (see :mod:`.faults`), or else ``tree`` itself.
@@ -320,16 +319,22 @@ class Context(CountedContext):
         """
         return self._mending.mended(tree, sql)
 
-    def _mended_text(self, tree: Tree | None, sql: str) -> str:
+    def mended_text(self, tree: Tree | None, sql: str) -> str:
+        """As :meth:`mended`, as text; the tree is read off the text where there is none."""
         if tree is None and suspicious(sql):
             tree = Statement(sql, sql).parsed[0]
         after = tree if tree is None else self.mended(tree, sql)
         return sql if after is None or after is tree else to_sql(after)
 
-    def _planned(self, sql: str, tree: Tree | None) -> Any:
-        text = self._mended_text(tree, sql)
+    def _planned(self, sql: str, tree: Tree | None, *, recursive: bool) -> Frame:
+        means = partial(meanings_in, self, tree, sql)
+        options = {"templates": self._registered_datasets, "fail": self.store.failure(), "means": means}
+        if recursive:
+            found = self._recursions.frame(tree, **options)
+            return found if isinstance(found, RecursiveFrame) else Frame(found, **options)
+        text = self.mended_text(tree, sql)
         try:
-            return framed(self, text)
+            return Frame(framed(self, text), **options)
         except Exception:
             if text != sql:
                 SessionContext.sql(self, sql)  # so that what is wrong is said of the text as it was written
@@ -351,7 +356,8 @@ class Context(CountedContext):
         """
         self.store.check_usable()
         with self.store.showing(relations):
-            frame = framed(self, sql)
+            recursive = self._recursions.found(sql, None, views=False)
+            frame = framed(self, sql) if recursive is None else self._recursions.frame(recursive)
         return fetch_brief(frame) if brief else interruptible(lambda: fetch_brief(frame), frame)
 
     @cached_property

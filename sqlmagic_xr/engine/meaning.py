@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -12,6 +12,10 @@ import xarray as xr
 from ..relation.columns import Field
 from ..relation.nodes import Aggregate, Limit, Relation, Scan, Select, Shared, Sort, Union, Window
 from ..sql.expression import Call, Cast, Expression
+from ..sql.syntax import Statement, Tree, local_name
+
+if TYPE_CHECKING:
+    from .context import Context
 
 Name = tuple[str, ...]
 Datasets = Callable[[Name], "xr.Dataset | None"]
@@ -60,6 +64,21 @@ def meanings(query: Relation, datasets: Datasets) -> dict[str, Meaning]:
     """
     names = (name for name in query.names or () if name is not None and query.has(name))
     return {name: _meaning(Field(query, name), datasets) for name in names}
+
+
+def meanings_in(context: Context, tree: Tree | None, sql: str, tables: Mapping[str, xr.Dataset]) -> dict[str, Meaning]:
+    """As :func:`meanings`, of a statement; nothing where it is no query, or cannot be bound.
+
+    Args:
+        context: whose tables it reads.
+        tree: the statement, where it has been read.
+        sql: its text.
+        tables: the datasets by their tables' names.
+    """
+    query = tree if tree is not None else Statement(sql, sql).parsed[0]
+    if not isinstance(query, dict) or "Query" not in query:
+        return {}
+    return meanings(context.tables.bound(query["Query"]), lambda name: tables.get(".".join(local_name(name))))
 
 
 def agreed(found: Sequence[Meaning]) -> Meaning:

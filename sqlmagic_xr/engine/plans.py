@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from .recursion.failing import MARK
 from .streaming import chunks_of
 
 if TYPE_CHECKING:
@@ -182,6 +183,9 @@ def _leaves(plan: Any) -> Iterator[Any]:
 def _tree(plan: Any, only: Chunks | None, here: str, below: str) -> Iterator[str]:
     while plan.display().strip() in _NOISE and len(plan.children()) == 1:
         plan = plan.children()[0]
+    if MARK in plan.display():
+        yield here + "RecursionResult"
+        return
     yield here + _label(plan, only)
     children = plan.children()
     for index, child in enumerate(children):

@@ -19,6 +19,7 @@ from .faults.laterals import said_plainly
 from .frame import Frame
 from .information import with_base_tables
 from .interrupt import interruptible
+from .recursion.frame import RecursiveFrame
 from .result import Answer, Result
 from .shapes import told_apart
 
@@ -157,7 +158,8 @@ class Prepared:
         if executor != "relational" and statement.kind == "Query":
             answer = self._answer(tree, frame, executor)
         return Result(
-            statement, sql, frame, plan=self._explain(tree, executor), limited=lambda: plans.limited(frame, context),
+            statement, sql, frame, plan=self._explain(tree, executor),
+            limited=lambda: None if isinstance(frame, RecursiveFrame) else plans.limited(frame, context),
             explain_error=frame.failing(self.explain_error), answer=answer,
         )  # fmt: skip
 
@@ -189,8 +191,12 @@ class Prepared:
         frame = self.context.plan(to_sql(inner), inner)
         answers = self.context.answers if executor != "relational" and "Query" in inner else None
         who = "" if answers is None else answers.who_runs(self.context, inner, frame, executor)
+        parts = frame.parts if isinstance(frame, RecursiveFrame) else ()
         try:
-            return "\n".join(([who] if who else []) + [plans.explain(frame, self.context)])
+            whole = [plans.explain(frame, self.context)]
+            for said, plan in parts:
+                whole += [said, plans.explain(plan, self.context)]
+            return "\n".join(([who] if who else []) + whole)
         except Exception:  # it has no physical plan; the engine's EXPLAIN has the logical one, and says why
             return ""
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from ..dense.node import Refused
 from ..dense.program import Program, Query
+from ..engine.budget import default_budget
 from ..errors import UnsupportedError
 from ..grids.arrow import arrow
-from ..grids.budget import default_budget
 from ..grids.generations import Generations
 from ..relation.columns import SortKey
 from ..relation.nodes import Limit, Select, Sort

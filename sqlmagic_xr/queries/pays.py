@@ -20,8 +20,8 @@ from ..dense.lowering.lower import Lowering
 from ..dense.lowering.relation import Relation
 from ..dense.node import Axis, Node, Refused, ancestors, union
 from ..dense.tables import Name, Table
+from ..engine.budget import nbytes_shown
 from ..grids.arrow import array_type
-from ..grids.budget import nbytes_shown
 from ..grids.generations import Generations
 from ..relation.reads import may_sum_over_join, sums_over_join, tables_read
 from ..sql.syntax import Tree

@@ -50,6 +50,8 @@ class ScratchSchema(SchemaProvider):
         self.mended: Callable[[Any, str], str] = lambda tree, text: (
             text
         )  # a query (its tree, if there is one) as it is planned
+        # A view's text as it is planned, and what it reads besides.
+        self.viewed: Callable[[View], tuple[str, Mapping[str, Any]]] = lambda view: (view.text, {})
         catalog = session.catalog()
         default = catalog.schema("public")
         for name in default.names():
@@ -118,7 +120,7 @@ class ScratchSchema(SchemaProvider):
     @property
     def names(self) -> list[str]:
         """Every table's and view's name."""
-        return sorted({*self._others, *self._visible()})
+        return sorted({*self._others, *self.visible()})
 
     @property
     def table_names(self) -> list[str]:  # type: ignore[override]
@@ -133,7 +135,7 @@ class ScratchSchema(SchemaProvider):
         pinned = self._local.names.get(name)
         if pinned is not None:
             return pinned
-        entry = self._visible().get(name)
+        entry = self.visible().get(name)
         if isinstance(entry, Version):
             return provider_of(entry)
         if isinstance(entry, View):
@@ -142,7 +144,7 @@ class ScratchSchema(SchemaProvider):
 
     def table_exist(self, name: str) -> bool:
         """Whether there is a table of that name."""
-        return name in self._local.names or name in self._visible() or name in self._others
+        return name in self._local.names or name in self.visible() or name in self._others
 
     def register_table(self, name: str, table: Any) -> None:
         """Take a table that is no scratch table: an xarray dataset, a view of DataFusion's, an Arrow table."""
@@ -150,17 +152,18 @@ class ScratchSchema(SchemaProvider):
             self._local.made = table
             return
         refuse_reserved(name, "a table")
-        if name in self._visible():
+        if name in self.visible():
             raise UsageError(f"`{name}` is a scratch table", hint=f"DROP TABLE {name} first, or take another name.")
         self._others[name] = table
 
     def deregister_table(self, name: str, cascade: bool = True) -> None:
         """Forget a table that is no scratch table."""
-        if name in self._visible():
+        if name in self.visible():
             raise UsageError(f"`{name}` is a scratch table", hint=f"Use DROP TABLE {name}.")
         self._others.pop(name, None)
 
-    def _visible(self) -> Entries:
+    def visible(self) -> Entries:
+        """The scratch tables and views as this thread's plans see them."""
         pinned = self._local.entries
         return pinned if pinned is not None else self._entries()
 
@@ -181,7 +184,9 @@ class ScratchSchema(SchemaProvider):
         if known is None or len(known) != len(sources) or any(a is not b for a, b in zip(known, sources, strict=True)):
             views = {name[0]: s for name, s in zip(view.reads, sources, strict=True) if name[0] in entries}
             with self._only(entries, views):
-                plan = self._as_view(self.mended(view.query, view.text))
+                text, beside = self.viewed(view)
+                with self.pinned(entries, beside):
+                    plan = self._as_view(text)
             view.plan = (sources, plan)
         return plan
 
@@ -194,7 +199,7 @@ class ScratchSchema(SchemaProvider):
     def _plan_aside(self, view: View) -> Any:
         """The plan of a view that nobody planned before: made by another thread, for want of a second planner."""
         made: list[Any] = []
-        entries = self._visible()
+        entries = self.visible()
         failed: list[Exception] = []
 
         def plan() -> None:

@@ -21,6 +21,11 @@ def is_correlated(query: Tree, tables: Tables) -> bool:
     >>> [is_correlated(parse_one(f"SELECT b FROM r WHERE {c}").tree["Query"], tables) for c in ("b = 1", "r.b = t.a")]
     [False, True]
     """
+    return bool(outer_columns(query, tables))
+
+
+def outer_columns(query: Tree, tables: Tables) -> list[Tree]:
+    """The columns' names in a query that none of its own relations has."""
     names = {id(part) for node in walk(query) if isinstance(node.get("name"), list) for part in node["name"]}
     found: list[Tree] = []
 
@@ -34,4 +39,4 @@ def is_correlated(query: Tree, tables: Tables) -> bool:
         return None
 
     walked(query, Query(query, Environment(tables)), Rules(look))
-    return bool(found)
+    return found

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ...dense.node import Refused
 from ...dense.ports import Output
 from ...dense.program import Program, Query, Step
+from ...engine.budget import default_budget, nbytes_shown
 from ...errors import SqlError, UnsupportedError
 from ...grids.arrow import arrow, parameter_types
-from ...grids.budget import default_budget, nbytes_shown
 from ...grids.generations import Generations
 from ...sql.parameters import parameters_of
 from ..explain import Explained, Note, title_of

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ...engine.budget import nbytes_shown
 from ...engine.streaming import streamed
 from ...errors import SqlError
-from ...grids.budget import nbytes_shown
 from ...relation.functions import is_aggregate, varies
 from ...sql import build
 from ...sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, to_sql, walk

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from ...engine.budget import default_budget
 from ...errors import SqlError
-from ...grids.budget import default_budget
 from ...grids.lookup import extreme, rows_where
 from ...sql.build import cte_names
 from ...sql.parameters import bind, placeholder

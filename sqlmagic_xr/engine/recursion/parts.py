@@ -1,0 +1,165 @@
+"""A recursive CTE taken apart: what gives its first rows, the terms that read it, what ends it; or why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import SqlError, UnsupportedError
+from ...sql.syntax import Tree, expression_sql, identifier, make_identifier, replace_branches, span_of
+from .names import cte_name, names_read
+
+_QUANTIFIERS = {"All": True, "Distinct": False, "None": False}
+"""sqlparser's word behind UNION -> whether equal rows are kept."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A CTE that reads itself, or one that reads it.
+
+    Attributes:
+        name: as the engine folds it.
+        columns: the names that its columns are given; () for those of the anchor.
+        anchor: the body that gives the first rows; None where only what others give starts it.
+        terms: the bodies that are evaluated in every round.
+        keeps_all: UNION ALL; else a row that was there before is dropped.
+        ctes: the CTEs of its own WITH clause.
+        skip, limit: which of its rows there are, ``limit`` being None for all.
+        tree: the CTE.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    anchor: Tree | None
+    terms: tuple[Tree, ...]
+    keeps_all: bool
+    ctes: tuple[Tree, ...]
+    skip: int
+    limit: int | None
+    tree: Tree
+
+
+def definitions(ctes: Mapping[str, Tree]) -> list[Definition]:
+    """The CTEs of one group, which read each other or themselves, taken apart.
+
+    Raises:
+        UnsupportedError: it has another form than that of a recursion.
+    """
+    found = [_definition(cte, frozenset(ctes)) for cte in ctes.values()]
+    if all(one.anchor is None for one in found):
+        names = " and ".join(f"`{one.name}`" for one in found)
+        what = f"{names} reads itself" if len(found) == 1 else f"{names} read each other"
+        hint = "WITH RECURSIVE r AS (SELECT ... UNION ALL SELECT ... FROM r) begins with rows that do not read it."
+        raise _refused(f"{what}, and nothing gives the first rows", found[0].tree["alias"], hint)
+    for one in found:
+        if one.limit is not None and len(found) > 1:
+            raise _refused("a LIMIT of CTEs that read each other", one.tree["query"]["limit_clause"])
+    return found
+
+
+def _definition(cte: Tree, group: frozenset[str]) -> Definition:
+    query = cte["query"]
+    body, ctes = query["body"], list((query["with"] or {}).get("cte_tables", ()))
+    while "Query" in body and not any(value for key, value in body["Query"].items() if key != "body"):
+        body = body["Query"]["body"]
+    for clause, value in query.items():
+        if value and clause not in ("with", "body", "limit_clause"):
+            word = clause.removesuffix("_clause").replace("_", " ").upper()
+            hint = (
+                "Sort the rows where the recursion is read, or those of one round: UNION ALL (SELECT ... ORDER BY ...)."
+            )
+            raise _refused(f"{word} of a recursive CTE as a whole", value, hint)
+    skip, limit = _limit(query["limit_clause"])
+    anchor, terms, keeps_all = _taken_apart(body, _reading(group, ctes), cte_name(cte))
+    columns = tuple(identifier(column["name"]) for column in cte["alias"]["columns"])
+    return Definition(cte_name(cte), columns, anchor, terms, keeps_all, tuple(ctes), skip, limit, cte)
+
+
+def _reading(group: frozenset[str], ctes: list[Tree]) -> Callable[[Tree], bool]:
+    """Whether a body reads one of the group, itself or by one of the CTEs within the definition."""
+    ways = set(group)
+    for cte in ctes:
+        if names_read(cte["query"]) & ways:
+            ways.add(cte_name(cte))
+        else:
+            ways.discard(cte_name(cte))
+    return lambda body: bool(names_read(body) & ways)
+
+
+def _taken_apart(body: Tree, reads: Callable[[Tree], bool], name: str) -> tuple[Tree | None, tuple[Tree, ...], bool]:
+    terms: list[Tree] = []
+    quantifiers: set[bool] = set()
+    rest = body
+    while reads(rest):
+        union = rest.get("SetOperation")
+        if union is None and not terms:
+            return None, (body,), True
+        if union is None or union["op"] != "Union" or str(union["set_quantifier"]) not in _QUANTIFIERS:
+            what = f"`{name}` reads itself in what gives its first rows" if terms else f"`{name}` is no UNION"
+            hint = "A recursive CTE is rows, UNION or UNION ALL, and behind it the queries that read it."
+            raise _refused(what, rest, hint)
+        if not reads(union["right"]):
+            hint = "Write what gives the first rows before the queries that read them."
+            raise _refused(f"rows of `{name}` that do not read it, behind a query that does", union["right"], hint)
+        quantifiers.add(_QUANTIFIERS[str(union["set_quantifier"])])
+        terms.insert(0, union["right"])
+        rest = union["left"]
+    if len(quantifiers) > 1:
+        raise _refused(f"UNION and UNION ALL between the queries of `{name}` that read it", body)
+    return rest, tuple(terms), quantifiers.pop()
+
+
+def told_apart(body: Tree, columns: int | None = None) -> Tree:
+    """A body whose unnamed columns of one text have names of ours, since the engine refuses two of one name.
+
+    Args:
+        body: of a query.
+        columns: how many of its columns are given names anyway; None for all.
+    """
+    return replace_branches(body, lambda branch: _told_apart(branch, columns) if "Select" in branch else branch)
+
+
+def _told_apart(branch: Tree, columns: int | None) -> Tree:
+    select, seen, items = branch["Select"], set[str](), []
+    for place, item in enumerate(select["projection"]):
+        text = expression_sql(item["UnnamedExpr"]) if "UnnamedExpr" in item else ""
+        again = text.rpartition(".")[2] in seen if _is_column(item) else text in seen
+        if again and (columns is None or place < columns):
+            alias = make_identifier(f"__column_{place}__")
+            item = {"ExprWithAlias": {"expr": item["UnnamedExpr"], "alias": alias}}
+        elif "ExprWithAlias" in item:
+            seen.add(expression_sql({"Identifier": item["ExprWithAlias"]["alias"]}))
+        elif text:
+            seen |= {text, text.rpartition(".")[2]} if _is_column(item) else {text}
+        items.append(item)
+    return {"Select": {**select, "projection": items}}
+
+
+def _is_column(item: Tree) -> bool:
+    expression = item.get("UnnamedExpr")
+    return isinstance(expression, dict) and ("Identifier" in expression or "CompoundIdentifier" in expression)
+
+
+def _limit(clause: Tree | None) -> tuple[int, int | None]:
+    """The rows to skip and to take of a LIMIT of numbers."""
+    if clause is None:
+        return 0, None
+    body = clause.get("LimitOffset")
+    if body is None or body["limit_by"]:
+        raise _refused("this LIMIT of a recursive CTE", clause)
+    offset = body["offset"]
+    return _count(offset["value"], clause) if offset else 0, _count(body["limit"], clause) if body["limit"] else None
+
+
+def _count(tree: Any, clause: Tree) -> int:
+    value = tree["Value"]["value"] if isinstance(tree, dict) and "Value" in tree else None
+    if isinstance(value, dict) and "Number" in value and str(value["Number"][0]).isdecimal():
+        return int(value["Number"][0])
+    raise _refused("a LIMIT of a recursive CTE that is no number", clause)
+
+
+def _refused(what: str, tree: Tree, hint: str | None = None) -> SqlError:
+    error = UnsupportedError(f"{what} is not offered" if hint is None else what, hint=hint)
+    error.span = span_of(tree)
+    return error

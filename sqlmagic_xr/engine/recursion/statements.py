@@ -1,0 +1,107 @@
+"""Statements with a recursion in them: which they are, and how a context plans one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...sql.syntax import Statement, Tree, analyzes, identifier, local_name, tables_named, to_sql
+from ...storage.transaction import Entries, View
+from ..admission import framed
+from .frame import RecursiveFrame
+from .names import names_read
+from .plan import Planner
+from .rounds import Evaluation, Progress
+from .views import RECURSIVE, recursive_views, with_views
+
+if TYPE_CHECKING:
+    from ..context import Context
+
+
+class Recursions:
+    """The statements of a context that have a recursion in them.
+
+    Args:
+        context: where they run.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._views: tuple[Entries | None, Mapping[str, View]] = (None, {})
+
+    def found(self, sql: str, tree: Tree | None, *, views: bool = True) -> Tree | None:
+        """A statement's tree, recursive views written out, where there is a recursion in it; else None.
+
+        Args:
+            sql: its text.
+            tree: its tree, where there is one.
+            views: whether it may read views.
+        """
+        known = self._recursive_views() if views else {}
+        if not known and not RECURSIVE.search(sql):
+            return None
+        if tree is None:
+            tree = Statement(sql, sql).parsed[0]
+        if tree is None:
+            return None
+        whole = with_views(tree, known)
+        return whole if whole is not tree or RECURSIVE.search(sql) else None
+
+    def _recursive_views(self) -> Mapping[str, View]:
+        entries = self._context.store.entries()
+        if self._views[0] is not entries:
+            self._views = entries, recursive_views(entries)
+        return self._views[1]
+
+    def frame(self, tree: Tree, **options: Any) -> Any:
+        """The lazy frame of a statement, within a block in which the tables are pinned.
+
+        Args:
+            tree: as :meth:`found` gives it.
+            options: of the frame.
+
+        Returns:
+            DataFusion's own frame where there was no recursion after all, or nothing but a plan is asked for.
+        """
+        context, store = self._context, self._context.store
+        planner = Planner(context)
+        tree = planner.without_recursion(tree)
+        sql = to_sql(tree)
+        with store.showing(planner.shown):
+            mended = context.mended(tree, sql)
+            text = sql if mended is tree else to_sql(mended)
+            plan = framed(context, text)
+        if not planner.found or ("Explain" in tree and not analyzes(tree)):
+            return plan
+        progress = Progress()
+        evaluation = Evaluation(context, store.entries(), self._standing(tree, planner), progress)
+
+        def settle() -> Any:
+            with evaluation.showing(evaluation.relations(planner.found)):
+                return framed(context, text)
+
+        parts = [part for one in planner.found for part in one.parts()]
+        return RecursiveFrame(plan, settle, progress, parts, **options)
+
+    def _standing(self, tree: Tree, planner: Planner) -> dict[str, Any]:
+        """What stands for the tables that a statement and its recursions read, as they are now."""
+        names = set(names_read(tree)).union(*(one.reads() for one in planner.found)) - planner.shown.keys()
+        for parts in tables_named(tree):
+            path = local_name(tuple(identifier(part) for part in parts))
+            names |= {path[0]} if len(path) == 1 else set()
+        found = {}
+        for name in names:
+            with contextlib.suppress(Exception):  # what cannot be planned is refused when it is read
+                found[name] = self._context.store.schema.table(name)
+        return {name: table for name, table in found.items() if table is not None}
+
+    def of_view(self, view: View) -> tuple[str, Mapping[str, Any]]:
+        """The text of a view as the engine plans it, and relations besides that cannot be read, if it is recursive."""
+        context = self._context
+        if not RECURSIVE.search(view.text):
+            return context.mended_text(view.query, view.text), {}
+        planner = Planner(context)
+        tree = planner.without_recursion(view.query)
+        with context.store.schema.pinned(context.store.schema.visible(), planner.shown):
+            return context.mended_text(tree, to_sql(tree)), planner.shown
