@@ -99,7 +99,7 @@ class Grid:
                 continue
             column = table.columns[leaf.column(name)]
             own = tuple(axes[dim] for dim in column.variable.dims)
-            if column.cells is None and (len(own) != 1 or len(table.dims) == 1):
+            if column.cells is None and (len(own) != 1 or leaf.column(name) not in table.dataset.coords):
                 self._variables[Field(leaf, name)] = (column, own, places)
                 continue
             place, cells = places.get(own[0]), labels_of(column)

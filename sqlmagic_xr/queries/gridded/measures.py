@@ -214,6 +214,14 @@ def _over(number: Array, by: Array) -> Array:
 
 Quantities = tuple[Array, Array]
 
+
+def _correlation(n: Array, y: Array, yy: Array, x: Array, xx: Array, xy: Array) -> Quantities:
+    """CORR, which is NULL where a value does not vary; of infinities the engine's depends on how it goes about it."""
+    if not (np.isfinite(xx) & np.isfinite(yy)).all():
+        raise Refused("the correlation of infinities or NaN")
+    return _over(xy, np.sqrt(xx) * np.sqrt(yy)), (n > 1) & (xx > 0) & (yy > 0)
+
+
 _SPREADS: Mapping[str, Callable[[Array, Array, Array], Quantities]] = {
     "var_pop": lambda n, m, s: (_over(s, n), n > 0),
     "var_samp": lambda n, m, s: (_over(s, n - 1), n > 1),
@@ -225,7 +233,7 @@ _SPREADS: Mapping[str, Callable[[Array, Array, Array], Quantities]] = {
 _PAIRS: Mapping[str, Callable[..., Quantities]] = {
     "covar_pop": lambda n, y, yy, x, xx, xy: (_over(xy, n), n > 0),
     "covar_samp": lambda n, y, yy, x, xx, xy: (_over(xy, n - 1), n > 1),
-    "corr": lambda n, y, yy, x, xx, xy: (_over(xy, np.sqrt(xx) * np.sqrt(yy)), (n > 1) & (xx > 0) & (yy > 0)),
+    "corr": _correlation,
     "regr_count": lambda n, y, yy, x, xx, xy: (n, n >= 0),
     "regr_avgx": lambda n, y, yy, x, xx, xy: (x, n > 0),
     "regr_avgy": lambda n, y, yy, x, xx, xy: (y, n > 0),

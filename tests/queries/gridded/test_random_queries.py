@@ -1,0 +1,189 @@
+"""Random datasets and random aggregates over them: array code over chunks gives DataFusion's rows, or refuses."""
+
+import cftime
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.dense.node import Refused
+from tests.queries.gridded.same import assert_same
+
+DATASETS, QUERIES = 5, 40  # for each of the seeds
+SEEDS = range(10)
+WHOLE = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
+
+
+def coordinate(rng, dim, size):
+    """A coordinate of some kind; None for a dimension without one."""
+    kind = rng.choice(["time", "float", "down", "again", "whole", "text", "none", "cftime", "missing", "single"])
+    if kind == "time":
+        return pd.date_range("1999-11-20", periods=size, freq=str(rng.choice(["13D", "7h", "31D"])))
+    if kind in ("float", "single"):
+        return np.linspace(-60, 60, size).astype(np.float64 if kind == "float" else np.float32)
+    if kind == "down":
+        return np.linspace(5, -5, size)
+    if kind == "again":
+        return rng.integers(0, 3, size).astype(float)
+    if kind == "whole":
+        return rng.permutation(np.arange(-2, size - 2)).astype(np.int32)
+    if kind == "text":
+        return np.array([f"{dim}{n % 4}" for n in range(size)], object)
+    if kind == "cftime":
+        calendar = str(rng.choice(["noleap", "360_day", "julian", "standard"]))
+        return np.array([cftime.datetime(2000, 1 + n, 3, calendar=calendar) for n in range(size)])
+    if kind == "missing":
+        return np.where(rng.random(size) < 0.3, np.nan, np.arange(size) - 1.0)
+    return None
+
+
+def variable(rng, shape):
+    """Values of some type, some of them missing where it has that."""
+    kind = rng.choice(["f4", "f8", "bool", "time", *WHOLE, "f4", "f8"])
+    if kind in ("f4", "f8"):
+        values = rng.normal(3, 2, shape).astype(kind)
+        if rng.random() < 0.6:
+            values[rng.random(shape) < rng.choice([0.05, 0.5, 1.0])] = np.nan
+        if rng.random() < 0.1:
+            values[rng.random(shape) < 0.1] = np.inf
+        return values
+    if kind == "bool":
+        return rng.random(shape) < 0.4
+    if kind == "time":
+        values = np.datetime64("2001-02-27", "ns") + rng.integers(0, 99, shape).astype("timedelta64[h]")
+        values[rng.random(shape) < 0.2] = np.datetime64("NaT")
+        return values
+    low = 0 if kind[0] == "u" else -5
+    return rng.integers(low, 9, shape).astype(kind)
+
+
+def dataset(rng):
+    """A dataset of one to four dims."""
+    dims = list(rng.permutation(["t", "y", "x", "m"])[: rng.integers(1, 5)])
+    shape = tuple(int(n) for n in rng.integers(1, 7, len(dims)))
+    coords = {d: c for d, n in zip(dims, shape, strict=True) if (c := coordinate(rng, d, n)) is not None}
+    if rng.random() < 0.5:
+        coords["level"] = 850
+    if rng.random() < 0.5:
+        coords["label"] = (dims[0], np.array([f"L{n % 2}" for n in range(shape[0])], object))
+    if len(dims) > 1 and rng.random() < 0.5:
+        coords["height"] = (dims[:2], np.round(rng.random(shape[:2]) * 9))
+    names = ["a", "b", "c"][: rng.integers(1, 4)]
+    found = xr.Dataset({n: (dims, variable(rng, shape)) for n in names}, coords=coords)
+    if rng.random() < 0.15:
+        found = found.chunk({d: int(rng.integers(1, n + 1)) for d, n in zip(dims, shape, strict=True)})
+    return found
+
+
+class Writer:
+    """Writes random queries over one table."""
+
+    def __init__(self, rng, schema, dims):
+        self.rng, self.dims = rng, dims
+        self.kinds = {field.name: str(field.type) for field in schema}
+        self.numbers = [n for n, k in self.kinds.items() if k.startswith(("int", "uint", "float", "double"))]
+        # The times of another calendar are numbers of microseconds, whose squares no double holds.
+        self.numbers = [n for n in self.numbers if n in ("a", "b", "c") or self.kinds[n] != "int64"]
+        self.cells = [n for n in ("a", "b", "c") if n in self.kinds]
+
+    def choose(self, items):
+        return items[int(self.rng.integers(len(items)))]
+
+    def key(self):
+        column = self.choose([d for d in (*self.dims, "label") if d in self.kinds])
+        kind = self.kinds[column]
+        if kind.startswith("timestamp"):
+            part = self.choose(["month", "day", "hour", "year"])
+            options = [column, f"date_part('{part}', {column})", f"date_trunc('month', {column})",
+                       f"to_char({column}, '%Y-%m')"]  # fmt: skip
+        elif kind == "string":
+            options = [column, f"{column} LIKE '%1'", f"upper({column})"]
+        else:
+            options = [column, f"{column} > 0", f"floor({column} / 2)", f"{column} IS NULL",
+                       f"CASE WHEN {column} < 0 THEN 'low' WHEN {column} < 2 THEN 'mid' END"]  # fmt: skip
+        return self.choose(options)
+
+    def number(self, depth=1):
+        rng = self.rng
+        if not self.numbers or rng.random() < 0.15:
+            return self.choose(["2", "0.5", "-3"])
+        column = self.choose(self.numbers)
+        if depth == 0 or rng.random() < 0.4:
+            return column
+        inner, other = self.number(depth - 1), self.number(depth - 1)
+        return self.choose([
+            f"({inner} + {other})", f"({inner} - {other})", f"({inner} * {other})", f"{inner} / 4.0",
+            f"CAST({column} AS DOUBLE)", f"abs(CAST({inner} AS DOUBLE))", f"power({inner}, 2)",
+            f"CASE WHEN {self.condition()} THEN {inner} ELSE {other} END", f"coalesce({inner}, 0)",
+            f"nullif({column}, 1)", f"-CAST({column} AS DOUBLE)", f"exp(-abs(CAST({column} AS DOUBLE)))",
+        ])  # fmt: skip
+
+    def condition(self):
+        column = self.choose([*self.kinds])
+        kind = self.kinds[column]
+        if kind == "string":
+            return self.choose([f"{column} = '{column}1'", f"{column} IN ('L0', 'x1')", f"{column} LIKE '%0'"])
+        if kind.startswith("timestamp"):
+            return self.choose([f"{column} > TIMESTAMP '2000-01-03T00:00:00'", f"{column} IS NOT NULL"])
+        if kind == "bool":
+            return self.choose([column, f"NOT {column}"])
+        options = [f"{column} > 1", f"{column} <= 0.5", f"{column} BETWEEN 0 AND 3", f"{column} <> 2",
+                   f"{column} IN (1, 2, 3)", f"{column} IS NULL", f"{column} IS NOT NULL", f"NOT ({column} > 2)"]  # fmt: skip
+        first = self.choose(options)
+        if self.rng.random() < 0.7:
+            return first
+        return f"({first} {self.choose(['AND', 'OR'])} {self.choose(options)})"
+
+    def measure(self):
+        rng = self.rng
+        name = self.choose(["AVG", "SUM", "COUNT", "MIN", "MAX", "VAR_POP", "STDDEV", "COVAR_POP", "CORR", "REGR_SLOPE",
+                            "COUNT(*)", "DISTINCT", "REGR_COUNT", "VAR_SAMP"])  # fmt: skip
+        if name == "COUNT(*)":
+            call = name
+        elif name == "DISTINCT":
+            call = f"COUNT(DISTINCT {self.key()})"
+        elif name in ("MIN", "MAX", "COUNT") and rng.random() < 0.5:
+            fit = [c for c, k in self.kinds.items() if k != "string" or name == "COUNT"]
+            call = f"{name}({self.choose(fit)})" if fit else "COUNT(*)"
+        elif name == "CORR":
+            # Of values that are all alike up to rounding the engine gives a number, where it should be NULL.
+            fit = [c for c in self.cells if c in self.numbers] or ["1"]
+            call = f"{name}({self.choose(fit)}, {self.choose(fit)})"
+        elif name in ("COVAR_POP", "REGR_SLOPE", "REGR_COUNT"):
+            call = f"{name}({self.number()}, {self.number()})"
+        else:
+            call = f"{name}({self.number()})"
+        return f"{call} FILTER (WHERE {self.condition()})" if rng.random() < 0.2 else call
+
+    def query(self):
+        rng = self.rng
+        keys = [self.key() for _ in range(int(rng.integers(0, 4)))]
+        measures = [self.measure() for _ in range(int(rng.integers(1, 4)))]
+        columns = [f"{k} AS k{n}" for n, k in enumerate(keys)] + [f"{m} AS v{n}" for n, m in enumerate(measures)]
+        text = f"SELECT {', '.join(columns)} FROM d"
+        if rng.random() < 0.5:
+            text += f" WHERE {self.condition()}"
+        if keys:
+            text += f" GROUP BY {', '.join(keys)}"
+            text += " HAVING COUNT(*) > 1" if rng.random() < 0.2 else ""
+        return text
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_aggregates_are_those_of_the_engine(seed):
+    rng = np.random.default_rng(seed)
+    ran = 0
+    for _ in range(DATASETS):
+        ctx = Context()
+        found = dataset(rng)
+        ctx.from_dataset("d", found)
+        writer = Writer(rng, ctx.table("d").schema(), [str(d) for d in found.dims])
+        for _ in range(QUERIES):
+            sql = writer.query()
+            try:
+                assert_same(ctx, sql, rtol=1e-8, atol=1e-8)
+                ran += 1
+            except Refused:
+                continue
+    assert ran >= 0.6 * DATASETS * QUERIES
