@@ -173,6 +173,33 @@ def of_arrow(values: pa.Array) -> tuple[Array, Array | None]:
     return np.asarray(values), known
 
 
+def only(cells: Array, known: Array, fill: Any, block: Block, owner: Any) -> Array:
+    """The cells where they count, and ``fill`` elsewhere; by their bits: to choose between two costs ten times that.
+
+    Args:
+        cells, known: the cells, and where they count.
+        fill: a number of their type.
+        block: what they are cells of.
+        owner: whose the array is that is made.
+    """
+    size = cells.dtype.itemsize
+    if np.shape(cells) != block.shape or np.shape(known) != block.shape or size < 2 or cells.dtype.kind not in "fiu":
+        return np.where(known, cells, cells.dtype.type(fill))
+    bits = np.dtype(f"i{size}")
+    mask = block.room((owner, "mask"), block.shape, bits)
+    found = block.room((owner, "only"), block.shape, bits)
+    np.copyto(mask, known.view(np.int8))
+    np.negative(mask, out=mask)
+    if fill == 0:
+        np.bitwise_and(cells.view(bits), mask, out=found)
+    else:
+        other = cells.dtype.type(fill).view(bits)
+        np.bitwise_xor(cells.view(bits), other, out=found)
+        np.bitwise_and(found, mask, out=found)
+        np.bitwise_xor(found, other, out=found)
+    return found.view(cells.dtype)
+
+
 def both(*masks: Cells | None) -> Cells | None:
     """Where all of some masks hold; None for everywhere."""
     found = list(dict.fromkeys(m for m in masks if m is not None))

@@ -17,6 +17,7 @@ from .axes import Coding
 from .cells import Array, Block
 
 Index = tuple[Any, ...]
+_ALL = slice(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +44,17 @@ class Groups:
 
     Args:
         codings: for each axis its groups; None where it has one.
+
+    Attributes:
+        shape, size: how many there are along each axis, and in all.
+        folded: the axes along which several positions are one group.
     """
 
     def __init__(self, codings: Sequence[Coding | None]) -> None:
         self.codings = tuple(codings)
         self.shape = tuple(1 if coding is None else coding.count for coding in codings)
         self.size = math.prod(self.shape)
+        self.folded = frozenset(a for a, coding in enumerate(codings) if coding is None or not coding.plain)
         self._coded = [a for a, coding in enumerate(codings) if coding is not None and not coding.plain]
         self._spans = _spans([a for a, coding in enumerate(codings) if coding is None])
         self._runs: dict[tuple[int, int, int], _Runs] = {}
@@ -67,6 +73,15 @@ class Groups:
         found = self.fold(np.add, values, block)
         times = math.prod(lengths)
         return found if times == 1 else found * values.dtype.type(times)
+
+    def product(self, one: Array, other: Array, block: Block) -> Array:
+        """The sum of the products of two arrays of a whole block."""
+        if self._coded:
+            return self.fold(np.add, np.multiply(one, other, out=block.room("product", block.shape, np.float64)), block)
+        axes = list(range(len(block.shape)))
+        kept = [axis for axis in axes if self.codings[axis] is not None]
+        found = np.einsum(one, axes, other, axes, kept)
+        return np.asarray(found).reshape([n if a in kept else 1 for a, n in enumerate(block.shape)])
 
     def counts(self, block: Block) -> Array:
         """How many cells of a block fall into each group that it touches."""
@@ -89,10 +104,12 @@ class Groups:
 
     def at(self, block: Block) -> Index:
         """Where the groups that a block touches stand."""
+        if not self._coded:
+            return tuple(_ALL if c is None else p for c, p in zip(self.codings, block.part, strict=True))
         parts: list[Any] = []
         for axis, coding in enumerate(self.codings):
             if coding is None:
-                parts.append(slice(0, 1))
+                parts.append(_ALL)
             else:
                 parts.append(block.part[axis] if coding.plain else self._run(axis, block).place)
         if all(isinstance(part, slice) for part in parts):
@@ -146,12 +163,13 @@ def lengths(groups: Groups, shape: Sequence[int]) -> Array:
 def _runs(codes: Array) -> _Runs:
     order = None if (codes[1:] >= codes[:-1]).all() else np.argsort(codes, kind="stable")
     ordered = codes if order is None else codes[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    place, each = np.unique(codes, return_inverse=True)
+    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+    place = ordered[starts]
     found: Any = place
     if place[-1] - place[0] == len(place) - 1:
         found = slice(int(place[0]), int(place[-1]) + 1)
-    return _Runs(order, starts, found, each, np.bincount(each))
+    each = np.searchsorted(place, codes)
+    return _Runs(order, starts, found, each, np.diff(starts, append=len(codes)))
 
 
 def _spans(axes: Sequence[int]) -> list[tuple[int, int]]:

@@ -20,7 +20,7 @@ from ...engine.interrupt import interruptible
 from ...relation.catalog import Table
 from ...relation.change import exchanged
 from ...relation.columns import Field, Measure, UnboundError
-from ...relation.nodes import Aggregate, Leaf, Opaque, Relation, Scan, Shared, relations
+from ...relation.nodes import Aggregate, Leaf, Opaque, Relation, Scan, Select, Shared, relations
 from ...relation.reads import volatile
 from ...relation.write import written
 from ...sql.expression import Call, Expression
@@ -134,6 +134,9 @@ class GridQuery:
         return any(is_large(self._context, node, self._least) for node in relations(aggregate))
 
     def _rest(self, found: list[Taken]) -> pa.Table:
+        plain = _plain(self._query, found[0])
+        if plain is not None:
+            return plain
         scans = {taken.aggregate: taken.scan for taken in found}
         columns: dict[Field, Expression] = {
             Field(t.aggregate, str(name)): Field(t.scan, str(name)) for t in found for name in t.aggregate.names
@@ -151,6 +154,22 @@ class GridQuery:
         for node in relations(rest):
             if isinstance(node, Opaque) or (isinstance(node, Shared) and node.kind == "view"):
                 raise Refused("a view is read beside the groups")
+
+
+def _plain(query: Relation, taken: Taken) -> pa.Table | None:
+    """The rows of a query that only names the columns of its groups; None for any other."""
+    if not isinstance(query, Select) or query.condition is not None or query.distinct:
+        return None
+    if query.source is not taken.aggregate:
+        return None
+    places = []
+    for output in query.outputs:
+        column = output.expression
+        if not isinstance(column, Field) or column.relation is not taken.aggregate:
+            return None
+        places.append(taken.aggregate.names.index(column.name))
+    names = [str(output.name) for output in query.outputs]
+    return pa.Table.from_arrays([taken.rows.column(place) for place in places], names=names)
 
 
 def run(context: Context, tree: Tree, named: Mapping[str, object]) -> pa.Table:

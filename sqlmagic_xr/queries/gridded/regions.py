@@ -19,10 +19,12 @@ from ...engine.columns import values_of
 from ...engine.streaming import chunk_sizes
 from .cells import Array, Block, Part, is_instant
 from .grid import Grid, Stored
-from .tallies import State, Tally
+from .tallies import Moments, State, Tally
 
 BLOCK = 131_072
 """Cells that are gone through at a time: 1 MiB of float64, which stays in the second cache."""
+
+_RUN = 1024
 
 REGION = 4_194_304
 """Cells of a region of what is in memory, and the most of one that is read and has no chunks."""
@@ -68,6 +70,9 @@ class _Work:
     ) -> None:
         self._grid, self._tallies, self._on_read = grid, tallies, on_read
         self._left = iter(regions)
+        moments = any(isinstance(tally, Moments) for tally in tallies)
+        self._size = BLOCK // 2 if moments else BLOCK  # of which several arrays are gone through at once
+        self._folded = tallies[0].groups.folded if moments else frozenset()
         self._lock = threading.Lock()
         self.states: list[list[State]] = []
         self.errors: list[BaseException] = []
@@ -98,7 +103,7 @@ class _Work:
 
     def _region(self, region: Part, states: list[State], rooms: dict[Any, Array]) -> None:
         stored = [_read(self._grid, variable, region) for variable in self._grid.stored]
-        for part in parts(region, BLOCK):
+        for part in parts(region, self._size, self._folded):
             if self.stopped:
                 return
             inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
@@ -107,18 +112,26 @@ class _Work:
                 tally.add(state, block)
 
 
-def parts(whole: Part, size: int) -> Iterator[Part]:
-    """A part of a grid in pieces of at most so many cells, in the order in which they lie."""
-    steps: list[int] = []
-    room = size
-    for part in reversed(whole):
-        length = part.stop - part.start
-        step = max(1, min(length, room))
-        steps.append(step)
-        room = room // step if step == length else 0
+def parts(whole: Part, size: int, folded: frozenset[int] = frozenset()) -> Iterator[Part]:
+    """A part of a grid in pieces of at most so many cells, in the order in which they lie.
+
+    Args:
+        whole: the part.
+        size: of a piece.
+        folded: the axes along which a piece shall be long before it is long along others: then it touches few groups.
+    """
+    lengths = [part.stop - part.start for part in whole]
+    steps = [1] * len(whole)
+    last_first = range(len(whole) - 1, -1, -1)
+    wanted = [(axis, _RUN) for axis in last_first]  # what lies together is read together
+    wanted += [(axis, size) for axis in last_first if axis in folded]
+    wanted += [(axis, size) for axis in last_first]
+    for axis, most in wanted:
+        room = most * steps[axis] // math.prod(steps)
+        steps[axis] = max(steps[axis], min(lengths[axis], room))
     pieces = [
         [slice(start, min(start + step, part.stop)) for start in range(part.start, part.stop, step)]
-        for part, step in zip(whole, reversed(steps), strict=True)
+        for part, step in zip(whole, steps, strict=True)
     ]
     yield from product(*pieces)
 

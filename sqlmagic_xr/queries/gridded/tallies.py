@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...dense.node import Refused
-from .cells import DTYPES, INTEGERS, UNSIGNED, Array, Block, Cells, is_instant
+from .cells import DTYPES, INTEGERS, UNSIGNED, Array, Block, Cells, is_instant, only
 from .groups import Groups
 
 State = list[Array]
@@ -45,6 +45,15 @@ def counted(mask: Array, groups: Groups, block: Block) -> Array:
     return groups.fold(np.add, room, block)
 
 
+def many(mask: Cells, groups: Groups, block: Block) -> Array:
+    """How often a condition holds in each group that a block touches, counted once for the block."""
+    key = (groups, mask)
+    found = block.known.get(key)
+    if found is None:
+        found = block.known[key] = counted(mask.of(block), groups, block).astype(np.int64)
+    return found
+
+
 @dataclass(eq=False)
 class Rows:
     """How many rows there are: those for which a condition holds."""
@@ -56,8 +65,7 @@ class Rows:
         return [np.zeros(self.groups.shape, np.int64)]
 
     def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
-        place = self.groups.at(block)
-        state[0][place] += counted(self.mask.of(block), self.groups, block).astype(np.int64)
+        state[0][self.groups.at(block)] += many(self.mask, self.groups, block)
 
     def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
         state[0] += other[0]
@@ -87,11 +95,40 @@ class Taken:
             return valid if self.mask is None else self.mask.of(block)
         return np.logical_and(self.mask.of(block), valid)
 
-    def lost(self, state: Array, known: Array, block: Block) -> None:
+    def lost(self, state: Array, known: Array | None, block: Block) -> None:
         """Count the rows of a block that do not count."""
-        count = self.groups.counts(block) - counted(known, self.groups, block)
-        state[self.groups.at(block)] += count.astype(np.int64)
-        self.often = bool(count.any())
+        if known is None:
+            return
+        whole = self.groups.counts(block)
+        if self.mask is not None and known is self.mask.of(block):
+            missing = whole - many(self.mask, self.groups, block)
+        else:
+            there = counted(known, self.groups, block)
+            missing = whole - there
+            self.often = bool(
+                ((missing if self.mask is None else many(self.mask, self.groups, block) - there) > 0).any()
+            )
+        state[self.groups.at(block)] += missing.astype(np.int64)
+
+    def folded(self, state: Array, block: Block) -> Array:
+        """The value of a block folded into its groups: at first as if it were nowhere NULL, if that would show."""
+        if not self.often and self._shows():
+            mask = None if self.mask is None else self.mask.of(block)
+            found = self.fold(mask, block)
+            if self.value.valid is None or not np.isnan(found).any():
+                self.lost(state, mask, block)
+                return found
+        known = self.known(block)
+        self.lost(state, known, block)
+        return self.fold(known, block)
+
+    def _shows(self) -> bool:
+        """Whether what is folded shows whether a value among it was NULL."""
+        return self.value.valid is None or self.value.marked
+
+    def fold(self, known: Array | None, block: Block) -> Array:
+        """The value of a block folded into its groups, where it counts."""
+        raise NotImplementedError
 
 
 @dataclass(eq=False)
@@ -120,26 +157,16 @@ class Sum(Taken):
         return [np.zeros(self.groups.shape, self.dtype), np.zeros(self.groups.shape, np.int64)]
 
     def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
-        found = None if self.often or not self._may_be_whole() else self._sum(self.value.of(block), block)
-        if found is None or (self.value.valid is not None and np.isnan(found).any()):
-            known = self.known(block)
-            cells = self.value.of(block)
-            if known is not None:
-                cells = np.where(known, cells, cells.dtype.type(0))
-                self.lost(state[1], known, block)
-            found = self._sum(cells, block)
-        with np.errstate(all="ignore"):
-            state[0][self.groups.at(block)] += found
+        found = self.folded(state[1], block)
+        state[0][self.groups.at(block)] += found
 
     def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
         for mine, his in zip(state, other, strict=True):
             mine += his
 
-    def _may_be_whole(self) -> bool:
-        """Whether the sum of all cells tells whether one of them does not count."""
-        return self.mask is None and (self.value.valid is None or self.value.marked)
-
-    def _sum(self, cells: Array, block: Block) -> Array:
+    def fold(self, known: Array | None, block: Block) -> Array:  # noqa: D102 - see Taken
+        cells = self.value.of(block)
+        cells = cells if known is None else only(cells, known, 0, block, self)
         return self.groups.total(as_type(cells, self.dtype, block, self), block)
 
 
@@ -181,14 +208,7 @@ class Extreme(Taken):
         return [np.full(self.groups.shape, self.least, self.dtype), np.zeros(self.groups.shape, np.int64)]
 
     def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
-        whole = self.mask is None and (self.value.valid is None or (self.value.marked and self.dtype.kind == "f"))
-        found = None if self.often or not whole else self._fold(self.value.of(block), block)
-        if found is None or (self.value.valid is not None and np.isnan(found).any()):
-            known, cells = self.known(block), self.value.of(block)
-            if known is not None:
-                cells = np.where(known, cells, self.least)
-                self.lost(state[1], known, block)
-            found = self._fold(cells, block)
+        found = self.folded(state[1], block)
         if found.dtype.kind == "f" and np.isnan(found).any():
             raise Refused("the least or greatest of NaN is asked for")
         place = self.groups.at(block)
@@ -198,9 +218,13 @@ class Extreme(Taken):
         self.ufunc(state[0], other[0], out=state[0])
         state[1] += other[1]
 
-    def _fold(self, cells: Array, block: Block) -> Array:
-        cells = as_type(cells, self.dtype, block, self)
-        return self.groups.fold(self.ufunc, cells, block)
+    def _shows(self) -> bool:
+        return self.value.valid is None or (self.value.marked and self.dtype.kind == "f")
+
+    def fold(self, known: Array | None, block: Block) -> Array:  # noqa: D102 - see Taken
+        cells = self.value.of(block)
+        cells = cells if known is None else only(cells, known, self.least, block, self)
+        return self.groups.fold(self.ufunc, as_type(cells, self.dtype, block, self), block)
 
 
 def sum_type(kind: str) -> Any:
@@ -253,27 +277,26 @@ class Moments(Taken):
 
     def _known(self, values: list[Cells], block: Block) -> Array | None:
         masks = [m for m in (self.known(block, v) for v in values) if m is not None]
-        return None if not masks else np.broadcast_to(
-            masks[0] if len(masks) == 1 else np.logical_and(*masks), block.shape)  # fmt: skip
+        if not masks:
+            return None
+        return full(masks[0] if len(masks) == 1 else np.logical_and(*masks), block)
 
     def _careful(self, cells: list[Array], known: Array | None, block: Block) -> tuple[list[Array], Array, list[Array]]:
         whole = self.groups.counts(block)
         count = whole if known is None else counted(known, self.groups, block).astype(np.float64)
         self.often = known is not None and bool((count != whole).any())
         if known is not None:
-            cells = [np.where(known, c, 0.0) for c in cells]
+            cells = [only(c, known, 0, block, (self, n)) for n, c in enumerate(cells)]
         totals = [self.groups.fold(np.add, c, block) for c in cells]
         return cells, count, [total / np.maximum(count, 1) for total in totals]
 
     def _rest(self, cells: Array, mean: Array, known: Array | None, block: Block, number: int) -> Array:
-        rest = np.subtract(
-            cells, self.groups.back(mean, block), out=block.room((self, "rest", number), block.shape, float)
-        )
-        return rest if known is None else np.where(known, rest, 0.0)
+        room = block.room((self, "rest", number), block.shape, np.float64)
+        rest = np.subtract(cells, self.groups.back(mean, block), out=room)
+        return rest if known is None else only(rest, known, 0, block, (self, "rest", number))
 
     def _product(self, one: Array, other: Array, block: Block) -> Array:
-        room = block.room((self, "product"), block.shape, np.float64)
-        return self.groups.fold(np.add, np.multiply(one, other, out=room), block)
+        return self.groups.product(one, other, block)
 
     def _constant(self, cells: Array, known: Array | None, block: Block) -> tuple[Array, Array]:
         """The least and the greatest cell of each group."""

@@ -129,7 +129,8 @@ class Writer:
         if kind == "bool":
             return self.choose([column, f"NOT {column}"])
         options = [f"{column} > 1", f"{column} <= 0.5", f"{column} BETWEEN 0 AND 3", f"{column} <> 2",
-                   f"{column} IN (1, 2, 3)", f"{column} IS NULL", f"{column} IS NOT NULL", f"NOT ({column} > 2)"]  # fmt: skip
+                   f"{column} IN (1, 2, 3)", f"{column} IS NULL", f"{column} IS NOT NULL",
+                   f"NOT ({column} > 2)"]  # fmt: skip
         first = self.choose(options)
         if self.rng.random() < 0.7:
             return first
