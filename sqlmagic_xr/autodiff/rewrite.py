@@ -7,6 +7,7 @@ The tree is read once, every call in the scope it stands in, and then built anew
 from __future__ import annotations
 
 from ..errors import DerivativeError, SqlError
+from ..relation.catalog import Catalog as Tables
 from ..relation.layers import Catalog, Environment, Item, Scope
 from ..sql.expression import (
     Column,
@@ -19,6 +20,7 @@ from .dissolve import plain
 from .layers import Layers, NoTables
 from .reading import Reading, is_call
 from .rebuild import Rebuilding
+from .reverse.statement import rewrite_whole
 from .rules import RULES, Rules
 from .simplify import ZERO
 from .view import Variable
@@ -38,6 +40,10 @@ def rewrite(tree: Tree, catalog: Catalog, *, rules: Rules = RULES) -> Tree:
     """
     if not any(is_call(node) for node in walk(tree)):
         return tree
+    if isinstance(catalog, Tables):
+        tree = rewrite_whole(tree, catalog, rules)
+        if not any(is_call(node) for node in walk(tree)):
+            return tree
     reading = Reading(catalog, rules)
     reading.statement(tree)
     return Rebuilding(reading).statement(tree)

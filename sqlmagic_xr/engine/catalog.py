@@ -132,7 +132,10 @@ class Catalog:
         if isinstance(entry, View):
             return Table(name, types, definition=entry.query)
         grid = self.grid(name)
-        return Table(name, types, () if grid is None else tuple(grid.key))
+        if grid is None:
+            return Table(name, types)
+        whole = frozenset(n for n in grid.key if pt.is_integer(schema.field(n).type))  # these have no NaN or NaT
+        return Table(name, types, tuple(grid.key), whole)
 
     def bound(self, query: Tree) -> Bound:
         """The bound query of a tree (the inside of a ``Query`` node): bound once for a tree and state of the tables.

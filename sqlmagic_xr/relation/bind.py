@@ -31,6 +31,25 @@ class Cte:
 
 
 Ctes = Mapping[str, Cte]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A SELECT that was bound.
+
+    Attributes:
+        select: its tree.
+        relation: what it is.
+        ctes: the CTEs that may be named in it.
+        inner: whether it stands inside another query's expression, and may use that query's columns.
+    """
+
+    select: Tree
+    relation: Relation
+    ctes: Ctes
+    inner: bool
+
+
 Merging = dict[str, Merged]
 
 _QUERY_CLAUSES = ("fetch", "for_clause", "locks", "pipe_operators", "settings", "format_clause")
@@ -64,6 +83,8 @@ class Binder:
         self._catalog = catalog
         self._views: dict[Name, Relation] = {}
         self._reading: list[Name] = []
+        self.selects: list[Reading] = []
+        """The SELECTs that were bound, the inner ones first; those of views are not among them."""
 
     def query(self, tree: Tree, ctes: Ctes, outer: Scope | None) -> Relation:
         """A query; what its names mean is given by the CTEs around it, and by the scope around a subquery."""
@@ -203,7 +224,10 @@ class Binder:
     def _select(self, select: Tree, ctes: Ctes, outer: Scope | None, keys: Sequence[Tree]) -> Relation:
         source, merged = self._from(select["from"], ctes, outer)
         scope = self._scope(leaves(source), ctes, outer, merged)
-        return SelectBinder(select, source, scope).bound(keys)
+        found = SelectBinder(select, source, scope).bound(keys)
+        if not self._reading:
+            self.selects.append(Reading(select, found, ctes, outer is not None))
+        return found
 
     def _scope(
         self, found: Sequence[Leaf], ctes: Ctes, outer: Scope | None, merged: Mapping[str, Merged] | None = None

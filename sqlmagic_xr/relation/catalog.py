@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..sql.syntax import Tree
 from .names import Name
@@ -32,6 +32,7 @@ class Table:
     definition: Tree | None = None
 
 
+@runtime_checkable
 class Catalog(Protocol):
     """What tables there are; ``engine/catalog.py`` answers."""
 

@@ -58,6 +58,21 @@ def written(relation: Relation) -> Tree:
     return known if known is not None else _Writer().query(relation)
 
 
+def expression_tree(expression: Expression) -> Tree:
+    """The tree of a bound expression, or of one that is half bound and half named."""
+    return _Writer().tree(expression)
+
+
+def key_tree(expression: Expression) -> Tree:
+    """The tree of a key of GROUP BY: a number alone would name a column."""
+    return _Writer().key(expression)
+
+
+def from_tree_of(source: Relation) -> list[Tree]:
+    """The FROM that reads a relation, its joins written out: a comma, behind which no ON sees, is a CROSS JOIN."""
+    return _Writer().joined(source)
+
+
 class _Writer(Writer):
     """Writes bound expressions and the relations in them."""
 
@@ -110,7 +125,7 @@ class _Writer(Writer):
             if source.sets:
                 raise NotImplementedError("GROUPING SETS cannot be written anew")
             having, condition = condition, source.condition
-            keys = [self._key(key.expression) for key in source.keys]
+            keys = [self.key(key.expression) for key in source.keys]
             source = source.source
         return {
             **pattern,
@@ -136,7 +151,7 @@ class _Writer(Writer):
         return {"UnnamedExpr": tree} if plain else {
             "ExprWithAlias": {"expr": tree, "alias": make_identifier(output.name)}}  # fmt: skip
 
-    def _key(self, expression: Expression) -> Tree:
+    def key(self, expression: Expression) -> Tree:
         """A key of GROUP BY; a number alone would name a column."""
         tree = self.tree(expression)
         return {"Nested": tree} if isinstance(expression, Literal) else tree
@@ -155,6 +170,14 @@ class _Writer(Writer):
         return None if expression is None else self.tree(expression)
 
     # FROM
+
+    def joined(self, source: Relation) -> list[Tree]:
+        """A FROM of one element."""
+        whole, *others = self._from(source)
+        for other in others:
+            crossed = {**_pattern_join(), "relation": other["relation"], "join_operator": {"CrossJoin": "None"}}
+            whole = {**whole, "joins": [*whole["joins"], crossed, *other["joins"]]}
+        return [whole]
 
     def _from(self, source: Relation) -> list[Tree]:
         if isinstance(source, Values) and source.rows == ((),):

@@ -35,8 +35,10 @@ REFUSED = [
     ("grad(u, x) FROM (SELECT DISTINCT x, sin(x) AS u FROM d)", DerivativeError, "SELECT DISTINCT", "grad(u, x", "GROUP BY"),
     ("grad(u, x) FROM (SELECT x, sin(x) AS u FROM d UNION SELECT x, y FROM d)", DerivativeError, "UNION", "grad(u, x", "UNION ALL"),
     ("grad(l, b) FROM (SELECT a * 2 AS b, a * a AS l FROM params)", DerivativeError, "b is computed itself", "grad(l, b", "such as a"),
-    ("grad(q.l, p.a) FROM params p JOIN (SELECT step, SUM(a) AS l FROM params GROUP BY step) q ON p.step = q.step",
-     DerivativeError, "another reading of a", "grad(q.l, p.a", "Select a beside l"),
+    ("grad(q.l * p.a, p.a) FROM params p JOIN (SELECT step, SUM(a) AS l FROM params GROUP BY step) q ON p.step = q.step",
+     DerivativeError, "other readings of it", "grad(q.l * p.a", "name l and a in one subquery"),
+    ("jvp(q.l, p.a, 1.0) FROM params p JOIN (SELECT step, SUM(a) AS l FROM params GROUP BY step) q ON p.step = q.step",
+     DerivativeError, "another reading of a", "jvp(q.l, p.a", "Select a beside l"),
     ("grad(l, x) FROM (SELECT x, round(x * foo(x)) + bar(x) AS l FROM d)", DerivativeError, "bar has", "bar(x", "register"),
 ]  # fmt: skip
 

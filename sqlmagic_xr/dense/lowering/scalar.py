@@ -368,8 +368,14 @@ def refuse_failing(cells: Node, where: Expression) -> None:
     Raises:
         Refused: there is an integer division, a cast or a negative power in it.
     """
-    if any(node.op == "map" and node.data in _FAILING and not _widens(node) for node in ancestors([cells])):
+    if any(node.op == "map" and node.data in _FAILING and not (_widens(node) or _divides(node))
+           for node in ancestors([cells])):  # fmt: skip
         raise refuse(where)
+
+
+def _divides(node: Node) -> bool:
+    """Whether a division of whole numbers is by one that divides all of them: neither 0 nor -1."""
+    return node.data in ("integer /", "integer %") and _is_constant(node.args[1], lambda number: number not in (0, -1))
 
 
 def _widens(node: Node) -> bool:

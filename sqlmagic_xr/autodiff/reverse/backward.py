@@ -1,0 +1,361 @@
+"""The backward pass: what a query's column owes to each cell, taken back from relation to relation.
+
+Each relation is visited once, when all that reads it has been: its cotangents are then complete. A SELECT without
+groups is put into what reads it, unless several read it and it has a key; a group keeps its cotangents by its keys.
+What goes to a reading is a sum over the rows of the FROM around it, by the reading's key::
+
+    d_L(key) = SELECT L.key, SUM(d(group) * slope of the summand by L)
+               FROM ... JOIN d ON the group's keys GROUP BY L.key
+
+What is the same in all rows of a key stands outside of the sum, and a reading of which nothing but its key is left is
+read no more, where other columns equal it: so a layer's backward pass is one JOIN and one GROUP BY.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+
+from ...sql.expression import Call, Case, Cast, Column, Expression, Star
+from ...sql.expression import columns as paths
+from ..collect import tidied
+from ..doubles import REAL
+from ..rules import Rules
+from ..simplify import ONE, ZERO, Factors, add, choose, divide, factors, multiply, product
+from .blocks import (
+    Block,
+    Given,
+    Leaf,
+    Node,
+    Path,
+    Union,
+    active,
+    filled,
+    label,
+    labels,
+    names,
+    requiring,
+)
+from .flattening import inlined, is_inside, readers
+from .keys import column_null, is_unique, key_of, may_be_null, strict, value_of
+from .refusing import refused
+from .removing import equal_paths, without
+from .shares import MINE, Share, same, total
+from .slopes import slope
+
+
+class Pass:
+    """Takes the column of one query back to the cells that it reads.
+
+    Args:
+        rules: function -> partial derivatives, as everywhere.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._pending: dict[int, tuple[Block, list[Share]]] = {}
+        self._readers: Counter[int] = Counter()
+        self._found: list[Share] = []
+
+    def shares(self, loss: Block, column: str) -> list[Share]:
+        """What the readings of the cells contribute to the derivative of a query's column by each cell.
+
+        Args:
+            loss: the query; of several rows each has a derivative of its own, by its key.
+            column: one of its columns.
+
+        Raises:
+            DerivativeError: a part through which no derivative goes, with the reason.
+        """
+        self._readers = readers(loss)
+        key = key_of(loss)
+        if key is None:
+            raise refused(f"it is not known what names a row of {loss.name}",
+                          "Group it by what does, or make it one row.")  # fmt: skip
+        self._take(loss, Share(None, {}, {column: ONE}), key)
+        while self._pending:
+            place = max(self._pending, key=lambda known: _height(self._pending[known][0]))
+            node, shares = self._pending.pop(place)
+            self._take(node, total(node, shares, key_of(node) or ()), ())
+        return self._found
+
+    # One relation
+
+    def _take(self, block: Block, cotangent: Share, seeds: Sequence[str]) -> None:
+        """Go from a relation's cotangents to what its FROM reads.
+
+        Args:
+            block: the relation.
+            cotangent: of its columns.
+            seeds: of the loss itself, the columns by which its rows are told apart.
+        """
+        source, where = [*block.source], [*block.where]
+        weights: Mapping[str, Expression] = cotangent.values
+        batch = {name: block.outputs[name] for name in seeds}
+        if cotangent.block is not None:
+            leaf = Leaf(label(cotangent.block.name), cotangent.block)
+            source.append(leaf)
+            new: dict[Path, Expression] = {("", n): leaf.column(n) for n in cotangent.block.outputs}
+            weights = {c: _replaced(e, new) for c, e in weights.items()}
+            for k, c in cotangent.key.items():
+                null = may_be_null(block, block.outputs[k])
+                where.append(same(block.outputs[k], leaf.column(c), null))
+            batch = {b: leaf.column(c) for b, c in cotangent.batch.items()}
+        terms: dict[str, Expression] = {f"by {b}": e for b, e in batch.items()}
+        work = Block(block.name, tuple(source), tuple(where), {})
+        for number, (column, weight) in enumerate(weights.items()):
+            expression = block.outputs[column]
+            if column not in active(block):
+                continue
+            if block.groups:
+                assert isinstance(expression, Call)
+                work, weight, held = self._of_aggregate(block, work, column, expression, weight)
+                expression = expression.args[0]
+                terms |= {f"if {number}": held} if held is not None else {}
+                terms[f"known {number}"] = expression
+            terms |= {f"value {number}": expression, f"weight {number}": weight}
+        self._spread(replace(work, outputs=terms), None, frozenset())
+
+    def _of_aggregate(
+        self, block: Block, work: Block, column: str, call: Call, weight: Expression
+    ) -> tuple[Block, Expression, Expression | None]:
+        """What reaches the argument of an aggregate: the rows' source, the weight, and for which rows."""
+        held = call.filter
+        if call.name == "sum":
+            return work, weight, held
+        assert call.name in ("min", "max")
+        best, count = self._ties(block, column, call)
+        own = (*work.source, best, count)
+        keys = block.keys or ()
+        on = [same(block.outputs[k], leaf.column(k), may_be_null(block, block.outputs[k]))
+              for leaf in (best, count) for k in keys]  # fmt: skip
+        met = _attains(call, best.column(column))
+        held = met if held is None else Call("and", (held, met))
+        ties = Call("*", (count.column("ties"), ONE))
+        return replace(work, source=own, where=(*work.where, *on)), divide(weight, ties), held
+
+    def _ties(self, block: Block, column: str, call: Call) -> tuple[Leaf, Leaf]:
+        """The extreme value of each group, and how many of its rows attain it."""
+        inner = Leaf(label(block.name), block)
+        on = [same(block.outputs[k], inner.column(k), may_be_null(block, block.outputs[k])) for k in block.keys or ()]
+        met = _attains(call, inner.column(column))
+        met = met if call.filter is None else Call("and", (call.filter, met))
+        where = (*block.where, *on)
+        keys = {k: block.outputs[k] for k in block.keys or ()}
+        counted = Call("count", (Star(),), filter=met)  # a group in which all is NULL has other aggregates all the same
+        grouped = Block(f"ties_{block.name}", (*block.source, inner), where, {**keys, "n": counted}, tuple(keys))
+        leaf = Leaf(label(grouped.name), grouped)
+        shown = {**{k: leaf.column(k) for k in keys}, "ties": Cast(leaf.column("n"), REAL)}
+        ties = Block(f"ties_{block.name}", (leaf,), (), shown)
+        return Leaf(label(block.name), block), Leaf(label(ties.name), ties)
+
+    # To the readings
+
+    def _spread(self, work: Block, only: frozenset[str] | None, done: frozenset[str]) -> None:
+        """Contribute to each reading that the terms depend on.
+
+        Args:
+            work: the rows, with the terms as outputs.
+            only: the readings that are asked for; None for all.
+            done: readings that have been contributed to.
+        """
+        while True:
+            live = [leaf for leaf in _live(work) if leaf.label not in done and (only is None or leaf.label in only)]
+            plain = next((x for x in live if self._is_inside(x.node) and x.label not in filled(work)), None)
+            if plain is None:
+                break
+            assert isinstance(plain.node, Block)
+            work, inner = inlined(work, plain, plain.node)
+            only = None if only is None else (only - {plain.label}) | inner
+        for leaf in live:
+            whole = requiring(work, leaf.label) if leaf.label in filled(work) else work
+            if isinstance(leaf.node, Union):
+                for part in leaf.node.parts:
+                    columns = dict(zip(names(leaf.node), names(part), strict=True))
+                    made, inner = inlined(whole, leaf, part, columns)
+                    self._spread(made, inner, frozenset())
+            elif self._is_inside(leaf.node):
+                self._spread(whole, frozenset({leaf.label}), frozenset())
+            else:
+                self._contribute(whole, leaf)
+
+    def _is_inside(self, node: Node) -> bool:
+        """Whether a relation is put into what reads it."""
+        return is_inside(node, self._readers)
+
+    def _contribute(self, work: Block, leaf: Leaf) -> None:
+        key = key_of(leaf.node)
+        if key is None:
+            raise refused(f"{leaf.node.name} has no key, so that its rows cannot be told apart",
+                          "Give it a PRIMARY KEY.")  # fmt: skip
+        sums = {}
+        wanted = _wanted(work, leaf)
+        for column in wanted:
+            work, found = self._summand(work, leaf, column, alone=len(wanted) == 1)
+            if found is not None:
+                sums[column] = found
+        if not sums:
+            return
+        share = self._shared(work, leaf, key, sums)
+        if isinstance(leaf.node, Given):
+            self._found.append(share)
+        else:
+            assert isinstance(leaf.node, Block)
+            self._pending.setdefault(id(leaf.node), (leaf.node, []))[1].append(share)
+
+    def _summand(self, work: Block, leaf: Leaf, column: str, *, alone: bool) -> tuple[Block, Expression | None]:
+        """What is summed for a column of a reading, and the rows in which it counts."""
+        found: list[tuple[Expression, list[Expression]]] = []
+        count = sum(name.startswith("value ") for name in work.outputs)
+        for name in [n for n in work.outputs if n.startswith("value ")]:
+            number = name.removeprefix("value ")
+            value, weight = work.outputs[name], work.outputs[f"weight {number}"]
+            by = slope(work, value, (leaf.label, column), self._rules)
+            if by is None:
+                continue
+            held = work.outputs.get(f"if {number}")
+            term = multiply(weight, by)
+            known = _known(work, value, term) if f"known {number}" in work.outputs else ()
+            found.append((term, [*([held] if held is not None else []), *known]))
+        if not found:
+            return work, None
+        if count == 1 and alone:
+            ((term, conditions),) = found
+            return replace(work, where=tuple(dict.fromkeys([*work.where, *conditions]))), tidied(term)
+        parts = []
+        for term, conditions in found:
+            guarded: Expression = term
+            if conditions:
+                whole = reduce(lambda a, b: Call("and", (a, b)), conditions)
+                guarded = Case(((whole, term),), ZERO)
+            null = len(found) > 1 and may_be_null(work, term)
+            parts.append(Call("coalesce", (guarded, ZERO)) if null else guarded)
+        return work, tidied(reduce(add, parts)) if len(parts) > 1 else parts[0]
+
+    def _shared(self, work: Block, leaf: Leaf, key: Sequence[str], sums: Mapping[str, Expression]) -> Share:
+        """The contribution of one reading, as a relation by the reading's key."""
+        batch = {n.removeprefix("by "): e for n, e in work.outputs.items() if n.startswith("by ")}
+        inside: dict[str, Expression] = dict(sums)
+        outside: dict[str, Expression] = dict.fromkeys(sums, ONE)
+        if not batch:
+            for column, expression in sums.items():
+                inside[column], outside[column] = _apart(expression, leaf.label)
+        said = {k: v for k in key if isinstance(leaf.node, Given)
+                and (v := value_of(work, leaf.column(k))) is not None}  # fmt: skip
+        kept = [k for k in key if k not in said]
+        own: dict[str, Expression] = {f"key {k}": leaf.column(k) for k in key}
+        own |= {f"by {b}": e for b, e in batch.items()} | {f"d {c}": e for c, e in inside.items()}
+        work = replace(work, outputs=own)
+        alone = work.source == (leaf,) and not work.where and not batch
+        if alone and all(e == ONE for e in inside.values()):
+            return Share(None, {}, {c: _mine(e, leaf.label) for c, e in outside.items()})
+        equal = {b: k for b, e in batch.items() if isinstance(e, Column) for k in kept
+                 if e.path in equal_paths(work, (leaf.label, k))}  # fmt: skip
+        work = without(work, leaf, key)
+        outputs: dict[str, Expression] = {k: work.outputs[f"key {k}"] for k in kept}
+        by = {b: equal.get(b) or f"by_{b}" for b in batch}
+        outputs |= {n: work.outputs[f"by {b}"] for b, n in by.items() if b not in equal}
+        keys = tuple(outputs)
+        columns = {c: f"d_{c}" if f"d_{c}" not in outputs else f"d_{c}_1" for c in sums}
+        by_key = [e.path for e in outputs.values() if isinstance(e, Column)]
+        single = is_unique(work, by_key)
+        met: list[Expression] = []
+        if single and leaf in work.source:
+            work, met = _asked_of_each(work, leaf, key, by_key)
+        for c, n in columns.items():
+            value = work.outputs[f"d {c}"]
+            if met:
+                value = choose(Case(((reduce(lambda a, b: Call("and", (a, b)), met), value),), ZERO))
+            outputs[n] = value if single else Call("sum", (value,))
+        made = Block(f"d_{leaf.node.name}", work.source, work.where, outputs, None if single else keys)
+        values = {c: multiply(_mine(outside[c], leaf.label), Column(("", n))) for c, n in columns.items()}
+        return Share(made, {k: k for k in kept}, values, said, by)
+
+
+def _live(work: Block) -> list[Leaf]:
+    """The readings that the terms depend on."""
+    return [leaf for leaf in work.leaves if _wanted(work, leaf)]
+
+
+def _wanted(work: Block, leaf: Leaf) -> list[str]:
+    """The columns of a reading by which the terms are derived."""
+    terms = [e for n, e in work.outputs.items() if n.startswith("value ")]
+    used = frozenset(path for e in terms for path in paths(e))
+    return [c for c in sorted(active(leaf.node)) if (leaf.label, c) in used]
+
+
+def _asked_of_each(work: Block, leaf: Leaf, key: Sequence[str], by: Sequence[Path]) -> tuple[Block, list[Expression]]:
+    """Equalities of a reading's key that choose among its rows and no partner for them, asked row by row instead.
+
+    The rows stay those of the reading then, of whose key no column depends on another.
+    """
+    met: list[Expression] = []
+    own = {(leaf.label, k) for k in key}
+    for condition in work.where:
+        joins = isinstance(condition, Call) and condition.name == "=" and len(labels(condition)) == 2
+        if not joins or own.isdisjoint(paths(condition)):
+            continue
+        fewer = replace(work, where=tuple(e for e in work.where if e is not condition))
+        if is_unique(fewer, by):
+            work = fewer
+            met.append(condition)
+    return work, met
+
+
+def _apart(expression: Expression, mine: str) -> tuple[Expression, Expression]:
+    """A product as what varies within a reading's key, and what does not."""
+    f = factors(expression)
+
+    def own(part: Expression) -> bool:
+        return labels(part) == {mine}
+
+    inside = Factors(f.number, tuple(e for e in f.over if not own(e)), tuple(e for e in f.under if not own(e)))
+    outside = Factors(1.0, tuple(e for e in f.over if own(e)), tuple(e for e in f.under if own(e)))
+    if not outside.over and not outside.under:
+        return expression, ONE
+    return product(inside), product(outside)
+
+
+def _mine(expression: Expression, label_: str) -> Expression:
+    return _replaced(expression, {path: Column((MINE, path[1])) for path in paths(expression) if path[0] == label_})
+
+
+def _replaced(expression: Expression, new: Mapping[Path, Expression]) -> Expression:
+    from .blocks import substituted
+
+    return substituted(expression, new)
+
+
+def _known(work: Block, value: Expression, term: Expression) -> Iterator[Expression]:
+    """The conditions under which a value is not NULL, where its derivative would not be NULL by itself."""
+    needed = strict(work, value)
+    if needed is None:
+        yield Call("is not null", (value,))
+        return
+    seen = strict(work, term)
+    for path in sorted(needed - (seen or frozenset())):
+        if column_null(work, path):
+            yield Call("is not null", (Column(path),))
+
+
+def _attains(call: Call, best: Expression) -> Expression:
+    """Whether a row has the extreme value of its group: beyond it there is none, also where one is a negative zero.
+
+    Written with =, DataFusion takes it for a key of a hash join, and has lost it there.
+    """
+    return Call("<=" if call.name == "min" else ">=", (Call("+", (call.args[0], ZERO)), Call("+", (best, ZERO))))
+
+
+def _height(node: Node) -> int:
+    """How many relations stand below one: what reads it stands higher."""
+    if "_height" not in node.__dict__:
+        inner: list[Node] = []
+        if isinstance(node, Union):
+            inner = list(node.parts)
+        elif isinstance(node, Block):
+            inner = [leaf.node for leaf in node.leaves]
+        node.__dict__["_height"] = 1 + max(map(_height, inner), default=0)
+    found: int = node.__dict__["_height"]
+    return found

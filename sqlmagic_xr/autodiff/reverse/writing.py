@@ -1,0 +1,182 @@
+"""Blocks as CTEs of ordinary SQL: each relation once, without the columns that nobody reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from ...relation.write import expression_tree, key_tree
+from ...sql.build import union_all
+from ...sql.clauses import called, conjunction, cte, element, in_parentheses, joined, named_table, selected
+from ...sql.expression import Call, Column, Expression, Literal
+from ...sql.expression import columns as paths
+from ...sql.syntax import Tree
+from .blocks import Block, From, Given, Joined, Leaf, Node, Path, Union, labels, leaves, names, substituted
+
+
+class Writing:
+    """Writes relations, the inner ones first, under names that nothing else has.
+
+    Args:
+        taken: the names that stand for something already.
+    """
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._roots: list[Node] = []
+        self._names: dict[int, str] = {}
+        self._asked: dict[int, set[str]] = {}
+
+    def name(self, base: str) -> str:
+        """A name that nothing has."""
+        found, number = base, 1
+        while found in self._taken:
+            number += 1
+            found = f"{base}_{number}"
+        self._taken.add(found)
+        return found
+
+    def add(self, block: Block) -> str:
+        """The name of a relation that shall be written with all its columns."""
+        self._roots.append(block)
+        self._asked.setdefault(id(block), set()).update(block.outputs)
+        if id(block) not in self._names:
+            self._names[id(block)] = self.name(block.name)
+        return self._names[id(block)]
+
+    def ctes(self) -> list[Tree]:
+        """The trees of the CTEs, in an order in which each reads those before it."""
+        order: list[Block | Union] = []
+        seen: set[int] = set()
+        for root in self._roots:
+            _inner_first(root, seen, order)
+        for node in reversed(order):
+            self._ask(node)
+        for node in order:
+            if id(node) not in self._names:
+                self._names[id(node)] = self.name(node.name)
+        return [cte(self._names[id(node)], self._query(node)) for node in order]
+
+    def _ask(self, node: Block | Union) -> None:
+        """Note which columns a relation reads of those below it."""
+        asked = self._asked.setdefault(id(node), set())
+        if isinstance(node, Union):
+            places = [n for n, name in enumerate(names(node)) if name in asked]
+            for part in node.parts:
+                self._asked.setdefault(id(part), set()).update(names(part)[n] for n in places)
+            return
+        if node.keys is not None:
+            asked |= set(node.keys)
+        if not asked and node.outputs:
+            asked.add(next(iter(node.outputs)))  # a SELECT has a column
+        used = [node.outputs[n] for n in node.outputs if n in asked]
+        used += [*node.where, *(e for part in node.source for e in _conditions(part))]
+        for leaf in node.leaves:
+            wanted = {path[1] for e in used for path in paths(e) if path[0] == leaf.label}
+            self._asked.setdefault(id(leaf.node), set()).update(wanted)
+
+    def _query(self, node: Block | Union) -> Tree:
+        if isinstance(node, Union):
+            asked = self._asked[id(node)]
+            first = [n for n in names(node) if n in asked] or list(names(node))[:1]
+            places = [names(node).index(n) for n in first]
+            parts = []
+            for part in node.parts:
+                leaf = Leaf("part", part)
+                outputs = {n: leaf.column(names(part)[p]) for n, p in zip(first, places, strict=True)}
+                parts.append({"Query": self._select(Block(part.name, (leaf,), (), outputs), set(outputs))})
+            return union_all(parts)["Query"]
+        return self._select(node, self._asked[id(node)])
+
+    def _select(self, block: Block, asked: set[str]) -> Tree:
+        alias = self._aliases(block)
+        new: dict[Path, Expression] = {
+            (leaf.label, n): Column((alias[leaf.label], n)) for leaf in block.leaves for n in names(leaf.node)
+        }
+        at, rest = _placed(block)
+        place = _Place(alias, lambda e: expression_tree(substituted(e, new)))
+        tables: list[Tree] = []
+        for part, conditions in zip(block.source, at, strict=True):
+            if not tables:
+                tables = [self._element(part, place)]
+            else:
+                on = [place.tree(e) for e in conditions]
+                tables = [joined(tables[0], self._factor(part, place), "inner", on)]
+        outputs = {n: e for n, e in block.outputs.items() if n in asked}
+        columns = [(place.tree(e), None if isinstance(e, Column) and e.path[1] == n else n) for n, e in outputs.items()]
+        keys = [_key(block.outputs[k], place) for k in block.keys or ()]
+        return selected(columns, tables, conjunction(map(place.tree, rest)), keys)
+
+    def _aliases(self, block: Block) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for leaf in block.leaves:
+            base, number = leaf.label.split("#")[0], 1
+            name = base
+            while name in found.values():
+                number += 1
+                name = f"{base}_{number}"
+            found[leaf.label] = name
+        return found
+
+    def _element(self, part: From, place: _Place) -> Tree:
+        """An element of FROM."""
+        if isinstance(part, Leaf):
+            return element(self._factor(part, place))
+        on = [place.tree(e) for e in part.on]
+        return joined(self._element(part.left, place), self._factor(part.right, place), part.kind, on)
+
+    def _factor(self, part: From, place: _Place) -> Tree:
+        """A relation in FROM, joins in parentheses."""
+        if isinstance(part, Joined):
+            return in_parentheses(self._element(part, place))
+        own = part.node.factor if isinstance(part.node, Given) else named_table((self._names[id(part.node)],))
+        return called(own, place.alias[part.label])
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a SELECT calls its relations, and how its expressions are written."""
+
+    alias: Mapping[str, str]
+    tree: Callable[[Expression], Tree]
+
+
+def _key(expression: Expression, place: _Place) -> Tree:
+    """A key of GROUP BY; a number alone would name a column."""
+    return key_tree(expression) if isinstance(expression, Literal) else place.tree(expression)
+
+
+def _placed(block: Block) -> tuple[list[list[Expression]], list[Expression]]:
+    """The conditions of WHERE, each at the first join that has all its relations; the rest."""
+    at: list[list[Expression]] = [[] for _ in block.source]
+    rest = []
+    seen: list[set[str]] = []
+    for part in block.source:
+        seen.append({*(seen[-1] if seen else ()), *(leaf.label for leaf in leaves(part))})
+    for condition in block.where:
+        used = labels(condition)
+        place = next((n for n, known in enumerate(seen) if used <= known), 0)
+        columns = isinstance(condition, Call) and all(isinstance(part, Column) for part in condition.args)
+        if place and len(used) > 1 and columns:
+            at[place].append(condition)
+        else:
+            rest.append(condition)
+    return at, rest
+
+
+def _inner_first(root: Node, seen: set[int], order: list[Block | Union]) -> None:
+    todo = [(root, False)]
+    while todo:
+        node, ready = todo.pop()
+        if isinstance(node, Given):
+            continue
+        if ready:
+            order.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            inner = node.parts if isinstance(node, Union) else [leaf.node for leaf in node.leaves]
+            todo += [(node, True), *((n, False) for n in reversed(inner))]
+
+
+def _conditions(part: From) -> list[Expression]:
+    return [] if isinstance(part, Leaf) else [*part.on, *_conditions(part.left), *_conditions(part.right)]

@@ -1,0 +1,176 @@
+"""WITH, FROM and GROUP BY as trees: joins put together, CTEs added and taken away, a SELECT exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, Literal
+
+from .build import item, select, table, true
+from .syntax import Tree, identifier, make_identifier, parse_one, replace, tables_named, walk
+
+JoinWord = Literal["cross", "inner", "left", "right", "full"]
+_WORDS = {"inner": "Join", "left": "Left", "right": "Right", "full": "FullOuter"}
+
+
+def selected(columns: Sequence[tuple[Tree, str | None]], tables: Sequence[Tree], where: Tree | None,
+             keys: Sequence[Tree] = ()) -> Tree:  # fmt: skip
+    """The inside of a ``Query`` node: ``SELECT columns FROM tables WHERE where GROUP BY keys``.
+
+    Args:
+        columns: each with its name, or None for its own.
+        tables: the elements of FROM.
+        where: a condition.
+        keys: those of GROUP BY; none for a SELECT without one.
+    """
+    query = select([item(tree, name) for tree, name in columns], tables, where)["Query"]
+    body = query["body"]["Select"]
+    return {**query, "body": {"Select": {**body, "group_by": {"Expressions": [list(keys), []]}}}}
+
+
+def conjunction(conditions: Iterable[Tree]) -> Tree | None:
+    """Conditions joined by AND; None for none."""
+    found: Tree | None = None
+    for condition in conditions:
+        alone = "BinaryOp" in condition and condition["BinaryOp"]["op"] == "Or"
+        wrapped = {"Nested": condition} if alone else condition
+        found = wrapped if found is None else {"BinaryOp": {"left": found, "op": "And", "right": wrapped}}
+    return found
+
+
+def element(factor: Tree) -> Tree:
+    """An element of FROM that is one relation."""
+    return {"relation": factor, "joins": []}
+
+
+def joined(whole: Tree, factor: Tree, kind: JoinWord, on: Sequence[Tree] = ()) -> Tree:
+    """An element of FROM with one more relation joined.
+
+    Args:
+        whole: the element.
+        factor: the relation.
+        kind: which rows without a partner are kept; an inner join without a condition is a cross join.
+        on: the conditions, all of which must hold.
+    """
+    operator: Tree = {"CrossJoin": "None"}
+    if kind != "cross" and (on or kind != "inner"):
+        operator = {_WORDS[kind]: {"On": conjunction(on) or true()}}
+    return with_joins(whole, [{**_join(), "relation": factor, "join_operator": operator}])
+
+
+def with_joins(whole: Tree, joins: Sequence[Tree]) -> Tree:
+    """An element of FROM with further joins behind its own."""
+    return {**whole, "joins": [*whole["joins"], *joins]}
+
+
+def joins_of(whole: Tree) -> list[Tree]:
+    """The joins of an element of FROM."""
+    return list(whole["joins"])
+
+
+def in_parentheses(whole: Tree) -> Tree:
+    """Joins as one relation."""
+    return {"NestedJoin": {"table_with_joins": whole, "alias": None}}
+
+
+def called(factor: Tree, alias: str) -> Tree:
+    """A relation under an alias; a table of that name needs none."""
+    ((kind, body),) = factor.items()
+    own = {**table("t", "a")["relation"]["Table"]["alias"], "name": make_identifier(alias)}
+    is_own = kind == "Table" and [identifier(p["Identifier"]) for p in body["name"]] == [alias]
+    return {kind: {**body, "alias": None if is_own else own}}
+
+
+def named_table(parts: Sequence[str]) -> Tree:
+    """A table in FROM by its name, perhaps with its schema."""
+    factor = table(parts[-1])["relation"]["Table"]
+    return {"Table": {**factor, "name": [{"Identifier": make_identifier(part)} for part in parts]}}
+
+
+def cte(name: str, query: Tree) -> Tree:
+    """``name AS (query)``."""
+    pattern = _with()["cte_tables"][0]
+    return {**pattern, "alias": {**pattern["alias"], "name": make_identifier(name)}, "query": query}
+
+
+def with_ctes(query: Tree, ctes: Sequence[Tree]) -> Tree:
+    """A query that knows further CTEs, behind its own."""
+    if not ctes:
+        return query
+    known = query["with"] or {**_with(), "cte_tables": []}
+    return {**query, "with": {**known, "cte_tables": [*known["cte_tables"], *ctes]}}
+
+
+def without_ctes(query: Tree, spare: Collection[str]) -> Tree:
+    """A query without those of some CTEs that nobody names."""
+    clause = query["with"]
+    if clause is None:
+        return query
+    kept = list(clause["cte_tables"])
+    named = {id(one): _named(one["query"]) for one in kept}
+    own = _named({**query, "with": None})
+    for one in reversed(clause["cte_tables"]):
+        name = identifier(one["alias"]["name"])
+        others = [own, *(named[id(other)] for other in kept if other is not one)]
+        if name in spare and not any(name in names for names in others):
+            kept = [other for other in kept if other is not one]
+    return {**query, "with": {**clause, "cte_tables": kept} if kept else None}
+
+
+def outermost(tree: Tree) -> Iterator[Tree]:
+    """The outermost queries of a statement: the insides of their ``Query`` nodes."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, dict):
+            if "body" in node and "with" in node:
+                yield node
+                continue
+            todo += [value for key, value in node.items() if key != "span"]
+        elif isinstance(node, (list, tuple)):
+            todo += node
+
+
+def names_given(tree: Tree) -> set[str]:
+    """Every name that a statement gives to a relation: of its CTEs, its aliases, and the tables that it reads."""
+    found = {identifier(node["alias"]["name"]) for node in walk(tree)
+             if isinstance(node.get("alias"), dict) and "name" in node["alias"]}  # fmt: skip
+    return found | {identifier(parts[-1]) for parts in tables_named(tree)}
+
+
+def with_select(tree: Tree, old: Tree, new: Tree, ctes: Sequence[Tree], spare: Collection[str] = ()) -> Tree:
+    """A statement with another SELECT in the place of one.
+
+    Args:
+        tree: the statement.
+        old: the body of a ``Select`` node in it.
+        new: the other.
+        ctes: further CTEs that it reads.
+        spare: CTEs of the query around it that it may not need any more.
+    """
+
+    def whole(node: dict[str, Any]) -> Tree | None:
+        body = node.get("body")
+        if isinstance(body, dict) and body.get("Select") is old:
+            return without_ctes(with_ctes({**node, "body": {"Select": new}}, ctes), spare)
+        return None
+
+    made = replace(tree, whole)
+    if made is tree:  # a branch of a UNION
+        inside = {"Query": with_ctes({**select([])["Query"], "body": {"Select": new}}, ctes)}
+        made = replace(tree, lambda node: inside if node.get("Select") is old else None)
+    return made
+
+
+def _named(tree: Tree) -> frozenset[str]:
+    return frozenset(identifier(parts[0]) for parts in tables_named(tree) if len(parts) == 1)
+
+
+@cache
+def _join() -> Any:
+    return parse_one("SELECT 0 FROM a CROSS JOIN b").tree["Query"]["body"]["Select"]["from"][0]["joins"][0]
+
+
+@cache
+def _with() -> Any:
+    return parse_one("WITH a AS (SELECT 0) SELECT 0").tree["Query"]["with"]

@@ -1,0 +1,73 @@
+"""Parameters, the same a little further along a direction and a little back, and data with all that is awkward."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sqlmagic_xr.engine.context import Context
+
+STEP = 1e-5
+KEYS = [(i, j) for i in range(4) for j in range(3) if (i, j) != (3, 2)]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A context with w(i, j, a, b), wp and wm (w further along a direction, and back), and d(i, x, y, n).
+
+    Attributes:
+        context: where they are.
+        direction: (a's, b's) in the order of the keys.
+    """
+
+    context: Context
+    direction: tuple[np.ndarray, np.ndarray]
+
+    def along(self, ctes):
+        """The derivative of the loss along the direction, by central differences; and the loss."""
+        ahead, back, here = (self.loss(ctes, table) for table in ("wp", "wm", "w"))
+        return (ahead - back) / (2 * STEP), here
+
+    def loss(self, ctes, table="w"):
+        """The loss where the parameters are those of a table."""
+        found = self.context.sql(f"{ctes.format(w=table)} SELECT l FROM loss").to_arrow_table().column(0)[0].as_py()
+        return np.nan if found is None else found
+
+    def gradient(self, ctes):
+        """The gradient by a and by b, in the order of the keys; NaN where a cell is NULL."""
+        frame = self.context.sql(gradient_of(ctes)).to_arrow_table().to_pandas()
+        assert [tuple(row) for row in frame[["i", "j"]].to_numpy()] == KEYS
+        return frame.ga.to_numpy(), frame.gb.to_numpy()
+
+
+def gradient_of(ctes):
+    """The query that gives the gradient of a loss."""
+    return f"""{ctes.format(w="w")}
+        SELECT w.i, w.j, grad(loss.l, w.a) AS ga, grad(loss.l, w.b) AS gb FROM w CROSS JOIN loss ORDER BY i, j"""
+
+
+def literal(value):
+    return "NULL" if value is None else repr(float(value))
+
+
+@pytest.fixture(scope="package")
+def setting():
+    """See :class:`Setting`."""
+    rng = np.random.default_rng(3)
+    ctx = Context()
+    whole = lambda high, gap: pa.array([None if k == gap else int(v) for k, v in enumerate(rng.integers(0, high, 14))])  # noqa: E731
+    real = lambda gaps: pa.array([None if k in gaps else v for k, v in enumerate(rng.normal(size=14).round(2))])  # noqa: E731
+    data = pa.table({"i": whole(5, 3), "x": real((2, 7)), "y": real(()), "n": whole(3, 5)})
+    ctx.from_arrow(pa.concat_tables([data, data.slice(0, 3)]), "d")
+    start, direction = (tuple(rng.normal(scale=scale, size=len(KEYS)) for _ in "ab") for scale in (0.5, 1.0))
+    start[0][1], direction[0][1] = start[0][0], direction[0][0]  # a tie that stays one
+    gaps = ({4}, {6})
+    for table, by in (("w", 0), ("wp", STEP), ("wm", -STEP)):
+        columns = [[None if k in gap else v + by * d for k, (v, d) in enumerate(zip(s, along, strict=True))]
+                   for s, along, gap in zip(start, direction, gaps, strict=True)]  # fmt: skip
+        rows = ", ".join(f"({i}, {j}, {literal(a)}, {literal(b)})"
+                         for (i, j), a, b in zip(KEYS, *columns, strict=True))  # fmt: skip
+        ctx.script(f"""CREATE TABLE {table} (i BIGINT, j BIGINT, a DOUBLE, b DOUBLE, PRIMARY KEY (i, j));
+                       INSERT INTO {table} VALUES {rows}""")
+    return Setting(ctx, direction)

@@ -1,0 +1,147 @@
+"""Random queries over the operators that gradients go through, as SQL with holes for the parameter's table.
+
+``{w}`` is the table of parameters, w(i, j, a, b): PRIMARY KEY (i, j), some cells NULL, ``a`` and ``b`` real. ``d`` is
+data: d(i, x, y, n), keyless, with duplicates, NULLs, ties and values of i that no parameter has.
+"""
+
+import random
+
+FUNCTIONS = ("tanh({})", "exp(0.3 * {})", "sin({})", "power({}, 2)", "ln(2.5 + power({}, 2))", "sqrt(1 + {0} * {0})",
+             "abs({} - 0.123)", "atan({})", "CASE WHEN {0} > 0.31 THEN 2.0 * {0} ELSE {0} * {0} END",
+             "greatest({}, 0.17)", "least({}, 0.6, 0.9)", "coalesce({}, 0.25)")  # fmt: skip
+
+
+class Maker:
+    """Makes queries of random shape; equal seeds make equal queries."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.ctes = []
+        self.count = 0
+
+    def pick(self, *options):
+        return self.random.choice(options)
+
+    def name(self):
+        self.count += 1
+        return f"q{self.count}"
+
+    def scalar(self, columns, depth=2):
+        """A smooth expression over some columns."""
+        first = self.pick(*columns)
+        if depth == 0 or self.random.random() < 0.2:
+            return first
+        shape = self.random.random()
+        if shape < 0.45:
+            return self.pick(*FUNCTIONS).format(f"({self.scalar(columns, depth - 1)})")
+        sign = self.pick("+", "-", "*", "*")
+        return f"({self.scalar(columns, depth - 1)} {sign} {self.scalar(columns, depth - 1)})"
+
+    def cte(self, text):
+        name = self.name()
+        self.ctes.append(f"{name} AS ({text})")
+        return name
+
+    def aggregate(self, expression, ties=False):
+        name = self.pick("SUM", "AVG", "SUM", "AVG", *(("MIN", "MAX") if ties else ()))
+        return f"{name}({expression})"
+
+    # Each of these gives (name, key columns, value columns).
+
+    def base(self):
+        where = self.pick(
+            "", "", " WHERE i > 0", " WHERE j < 2 AND i <> 1", " WHERE a > -0.4", " WHERE a < 0.9 OR i = 2"
+        )
+        if self.random.random() < 0.5:
+            return f"(SELECT * FROM {{w}}{where})", ["i", "j"], ["a", "b"]
+        return (
+            self.cte(f"SELECT i, j, {self.scalar(['a', 'b'])} AS u, a AS v FROM {{w}}{where}"),
+            ["i", "j"],
+            ["u", "v"],
+        )
+
+    def grouped(self, source):
+        name, key, values = source
+        kept = [k for k in key if self.random.random() < 0.6]
+        if not kept:
+            kept = key[:1]
+        alias = "s" if name.startswith("(") else name
+        u, v = self.scalar(values), self.scalar(values, 1)
+        where = self.pick("", "", f" WHERE {values[0]} < 1.1")
+        having = self.pick("", "", "", " HAVING COUNT(*) > 1", f" HAVING SUM({values[-1]}) > -0.2")
+        text = (f"SELECT {', '.join(kept)}, {self.aggregate(u, ties=True)} AS u, "
+                f"{self.pick('', '0.5 * ')}{self.aggregate(v)} AS v, COUNT(*) AS n "
+                f"FROM {name} {'AS s' if name.startswith('(') else ''}{where} GROUP BY {', '.join(kept)}{having}")  # fmt: skip  # noqa: E501
+        del alias
+        return self.cte(text), kept, ["u", "v"]
+
+    def joined(self, left, right):
+        (a, key_a, values_a), (b, key_b, values_b) = left, right
+        common = [k for k in key_a if k in key_b]
+        kind = self.pick("JOIN", "JOIN", "JOIN", "CROSS")
+        ons = [f"l.{k} = r.{k}" for k in common] or [f"l.{key_a[0]} <= r.{key_b[-1]}"]
+        if self.random.random() < 0.2:
+            ons = [f"l.{key_a[0]} <= r.{key_b[0]}"]
+        columns = [f"l.{c}" for c in values_a] + [f"r.{c}" for c in values_b]
+        on = f"CROSS JOIN {b} AS r" if kind == "CROSS" else f"JOIN {b} AS r ON {' AND '.join(ons)}"
+        keys = [f"l.{k} AS l{k}" for k in key_a] + [f"r.{k} AS r{k}" for k in key_b]
+        names = [f"l{k}" for k in key_a] + [f"r{k}" for k in key_b]
+        text = (
+            f"SELECT {', '.join(keys)}, {self.scalar(columns)} AS u, {self.scalar(columns, 1)} AS v FROM {a} AS l {on}"
+        )
+        whole = self.cte(text)
+        return whole, names, ["u", "v"]
+
+    def with_data(self, source):
+        name, key, values = source
+        columns = [*(f"s.{c}" for c in values), "d.x", "d.y"]
+        on = self.pick(f"s.{key[0]} = d.i", f"s.{key[0]} < d.i", f"s.{key[0]} = d.i AND d.x > 0.2")
+        keys = [f"s.{k}" for k in key]
+        form = self.random.random()
+        if form < 0.5:
+            text = (f"SELECT {', '.join(keys)}, {self.aggregate(self.scalar(columns), True)} AS u, "
+                    f"{self.aggregate(self.scalar(columns, 1))} AS v FROM {name} AS s JOIN d ON {on} "
+                    f"GROUP BY {', '.join(keys)}")  # fmt: skip
+            return self.cte(text), key, ["u", "v"]
+        k = f"n{self.count}"
+        values = f"{self.scalar(columns)} AS u, {self.scalar(columns, 1)} AS v"
+        rows = self.cte(f"SELECT d.n AS {k}, {values} FROM {name} AS s JOIN d ON {on}")
+        return self.cte(f"SELECT {k}, AVG(u) AS u, SUM(v) AS v FROM {rows} GROUP BY {k}"), [k], ["u", "v"]
+
+    def windowed(self, source):
+        name, key, values = source
+        over = self.pick(f"PARTITION BY {key[0]}", "")
+        text = (f"SELECT {', '.join(key)}, {values[0]} AS u, {self.scalar(values, 1)} AS v, "
+                f"SUM({values[-1]}) OVER ({over}) AS t, {self.pick('MAX', 'AVG', 'MIN')}({values[0]}) OVER ({over}) AS m "  # noqa: E501
+                f"FROM {name} AS s")  # fmt: skip
+        return self.cte(text), key, ["u", "v", "t", "m"]
+
+    def relation(self, depth):
+        if depth == 0:
+            return self.base()
+        shape = self.random.random()
+        inner = self.relation(depth - 1)
+        if shape < 0.3:
+            return self.grouped(inner)
+        if shape < 0.5:
+            return self.with_data(inner)
+        if shape < 0.65:
+            return self.windowed(inner)
+        if shape < 0.8:
+            return self.joined(inner, inner)
+        return self.joined(inner, self.relation(depth - 1))
+
+    def loss(self):
+        """(the CTEs of a loss of one row, its expression): ``WITH ... loss AS (...)``."""
+        name, _, values = self.relation(self.pick(0, 1, 1, 2, 2, 3))
+        u, v = self.scalar(values), self.scalar(values, 1)
+        form = self.random.random()
+        source = f"{name} AS s"
+        if form < 0.6:
+            text = f"SELECT {self.aggregate(u)} AS l FROM {source}"
+        elif form < 0.8:
+            text = f"SELECT {self.aggregate(u)} + 0.3 * power({self.aggregate(v)}, 2) AS l FROM {source}"
+        else:
+            text = f"SELECT {self.aggregate(u, True)} * {self.aggregate(v)} - COUNT(*) AS l FROM {source}"
+        self.ctes.append(f"loss AS ({text})")
+        return "WITH " + ",\n".join(self.ctes)

@@ -1,0 +1,197 @@
+"""Gradients of whole queries in the statements that they are used in: SELECT, INSERT, views, training, EXPLAIN."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import xarray as xr
+
+from sqlmagic_xr.autodiff.rewrite import rewrite
+from sqlmagic_xr.context import Context
+from sqlmagic_xr.errors import DerivativeError
+from sqlmagic_xr.sql.syntax import parse_one, to_sql
+from sqlmagic_xr.train.steps.arrays import ArrayExecutor
+from sqlmagic_xr.train.steps.plan import PlannedStep
+
+LINE = """
+    CREATE VIEW residuals AS
+        SELECT a.step, y - (a.val * x + b.val) AS r
+        FROM d JOIN line a ON a.name = 'slope' JOIN line b ON b.step = a.step AND b.name = 'offset'
+"""
+STEP = """
+    INSERT INTO line
+    WITH loss AS (SELECT AVG(r * r) AS loss FROM residuals WHERE step = :k)
+    SELECT :next_step, name, val - :lr * grad(loss.loss, val) FROM line CROSS JOIN loss WHERE step = :k
+"""
+
+
+@pytest.fixture
+def line():
+    """A line to be fitted: line(step, name, val), d(x, y), and the view residuals."""
+    rng = np.random.default_rng(2)
+    x = rng.random(30)
+    context = Context(namespace=dict)
+    context.from_arrow(pa.table({"x": x, "y": 2 * x - 1 + 0.01 * rng.normal(size=30)}), "d")
+    context.script(
+        "CREATE TABLE line (step BIGINT, name VARCHAR, val DOUBLE NOT NULL, PRIMARY KEY (step, name));"
+        "INSERT INTO line VALUES (0, 'slope', 0.5), (0, 'offset', 0.25);" + LINE
+    )
+    return context
+
+
+def by_hand(context, steps, rate):
+    data = context.sql("SELECT x, y FROM d").to_pandas()
+    slope, offset = 0.5, 0.25
+    for _ in range(steps):
+        r = data.y - (slope * data.x + offset)
+        slope, offset = slope + 2 * rate * (r * data.x).mean(), offset + 2 * rate * r.mean()
+    return offset, slope
+
+
+def values(context, step):
+    rows = context.sql(f"SELECT val FROM line WHERE step = {step} ORDER BY name").to_arrow_table()
+    return rows.column(0).to_pylist()
+
+
+def test_a_step_of_training_is_one_statement(line):
+    line.train(STEP, steps=5, params={"lr": 0.3})
+    np.testing.assert_allclose(values(line, 5), by_hand(line, 5, 0.3), rtol=1e-12)
+
+
+def test_a_script_runs_it_and_binds_its_parameters(line):
+    line.script(STEP, {"k": 0, "next_step": 1, "lr": 0.3})
+    np.testing.assert_allclose(values(line, 1), by_hand(line, 1, 0.3), rtol=1e-12)
+
+
+def test_what_is_written_is_ordinary_sql_that_runs_alone(line):
+    statement = parse_one(STEP.replace("INSERT INTO line", "").replace(":next_step", "1").replace(":k", "0").replace(
+        ":lr", "0.3"))  # fmt: skip
+    text = to_sql(rewrite(statement.tree, line.tables))
+    assert "grad" not in text
+    found = sorted(line.query(text).column(2).to_pylist())
+    np.testing.assert_allclose(found, by_hand(line, 1, 0.3), rtol=1e-12)
+
+
+def test_explain_explains_it(line):
+    text = STEP.replace("INSERT INTO line", "").replace(":next_step", "1").replace(":k", "0").replace(":lr", "0.3")
+    assert "HashJoin" in line.script(f"EXPLAIN {text}")[0].plan or line.script(f"EXPLAIN {text}")[0].plan
+
+
+def test_it_stands_in_a_branch_of_a_union_and_in_a_subquery(line):
+    one = """WITH loss AS (SELECT AVG(r * r) AS l FROM residuals WHERE step = 0)
+             SELECT name, g FROM (SELECT name, grad(loss.l, val) AS g FROM line CROSS JOIN loss WHERE step = 0) q"""
+    two = """WITH loss AS (SELECT AVG(r * r) AS l FROM residuals WHERE step = 0)
+             SELECT name, grad(loss.l, val) AS g FROM line CROSS JOIN loss WHERE name = 'slope'
+             UNION ALL SELECT name, grad(loss.l, val) FROM line CROSS JOIN loss WHERE name <> 'slope'"""
+    rows = [sorted(line.query(to_sql(rewrite(parse_one(q).tree, line.tables))).to_pydict()["g"]) for q in (one, two)]
+    expected = sorted((v - w) / -0.3 for v, w in zip(by_hand(line, 1, 0.3), (0.25, 0.5), strict=True))
+    for found in rows:
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_a_loss_by_group_has_a_derivative_for_each(line):
+    line.script("INSERT INTO line VALUES (1, 'slope', 0.1), (1, 'offset', 0.0)")
+    query = """WITH loss AS (SELECT step, SUM(r * r) AS l FROM residuals GROUP BY step)
+               SELECT p.step, p.name, grad(loss.l, p.val) AS g FROM line p JOIN loss ON loss.step = p.step
+               ORDER BY p.step, p.name"""
+    found = line.sql(query).to_arrow_table().column("g").to_pylist()
+    data = line.sql("SELECT x, y FROM d").to_pandas()
+    expected = []
+    for slope, offset in ((0.5, 0.25), (0.1, 0.0)):
+        r = data.y - (slope * data.x + offset)
+        expected += [-2 * r.sum(), -2 * (r * data.x).sum()]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_every_row_of_a_loss_may_be_derived_by_every_cell(line):
+    query = """WITH fit AS (SELECT k, a.val * k + b.val AS y FROM (VALUES (1.0), (3.0)) v(k), line a, line b
+                            WHERE a.name = 'slope' AND b.name = 'offset' AND a.step = 0 AND b.step = 0),
+                    total AS (SELECT k, SUM(y) AS y FROM fit GROUP BY k)
+               SELECT t.k, p.name, grad(t.y, p.val) AS g FROM line p CROSS JOIN total t ORDER BY t.k, p.name"""
+    assert line.sql(query).to_arrow_table().column("g").to_pylist() == [1.0, 1.0, 1.0, 3.0]
+
+
+def test_an_expression_of_losses_has_its_derivative(line):
+    query = """WITH loss AS (SELECT AVG(r * r) AS m, SUM(abs(r)) AS s FROM residuals WHERE step = 0)
+               SELECT name, grad(sqrt(m) + 2 * s, val) AS g, grad(m, val) AS gm, grad(s, val) AS gs, m
+               FROM line CROSS JOIN loss ORDER BY name"""
+    rows = line.sql(query).to_pandas()
+    np.testing.assert_allclose(rows.g, rows.gm / (2 * np.sqrt(rows.m)) + 2 * rows.gs, rtol=1e-12)
+
+
+def test_a_column_in_both_ways_is_refused_and_says_how_to_write_each(line):
+    query = """WITH loss AS (SELECT AVG(r * r) AS l FROM residuals WHERE step = 0)
+               SELECT grad(loss.l * val, val) FROM line CROSS JOIN loss"""
+    with pytest.raises(DerivativeError) as caught:
+        line.sql(query)
+    assert "CTE" in caught.value.hint
+    assert "subquery" in caught.value.hint
+
+
+@pytest.mark.parametrize(("loss", "reason"), [
+    ("SELECT DISTINCT SUM(val) AS l FROM line", "DISTINCT"),
+    ("SELECT COUNT(*) * SUM(n) AS l FROM (SELECT val, COUNT(*) * SUM(step * val) AS n FROM line GROUP BY val) q",
+     "GROUP BY"),
+    ("SELECT MEDIAN(val) AS l FROM line", "median"),
+    ("SELECT SUM(val * random()) AS l FROM line", "random"),
+    ("SELECT SUM(r) AS l FROM (SELECT RANK() OVER (ORDER BY val) * val AS r FROM line) q", "rank"),
+    ("SELECT SUM(val) AS l FROM (SELECT val FROM line UNION SELECT val FROM line) q", "UNION"),
+])  # fmt: skip
+def test_what_has_no_derivative_is_refused_with_the_reason(loss, reason, line):
+    with pytest.raises(DerivativeError, match=reason):
+        line.sql(f"WITH loss AS ({loss}) SELECT grad(loss.l, val) FROM line CROSS JOIN loss")
+
+
+def network():
+    """A network of one hidden layer over xarray data: views, a softmax by a window, weights in one table."""
+    rng = np.random.default_rng(0)
+    x, label = rng.normal(size=(40, 6)), rng.integers(0, 3, 40)
+    ns = {
+        "points": xr.Dataset({"v": (("p", "f"), x)}, coords={"p": np.arange(40), "f": np.arange(6)}),
+        "labels": xr.Dataset({"label": ("p", label)}, coords={"p": np.arange(40)}),
+    }
+    context = Context(namespace=lambda: ns)
+    start = {1: rng.normal(0, 0.3, (6, 4)), 2: rng.normal(0, 0.3, (4, 3))}
+    rows = ", ".join(f"(0, {layer}, {i}, {o}, {float(w)!r})" for layer, ws in start.items()
+                     for (i, o), w in np.ndenumerate(ws))  # fmt: skip
+    context.script(f"""
+        CREATE TABLE weights (step BIGINT, layer BIGINT, inp BIGINT, out BIGINT, val DOUBLE NOT NULL,
+                              PRIMARY KEY (step, layer, inp, out));
+        INSERT INTO weights VALUES {rows};
+        CREATE VIEW hidden AS SELECT step, p, out AS unit, SUM(v * val) AS z
+            FROM points JOIN weights ON layer = 1 AND inp = f GROUP BY step, p, out;
+        CREATE VIEW scores AS SELECT w.step, p, out AS digit, SUM(tanh(z) * val) AS z
+            FROM hidden h JOIN weights w ON w.step = h.step AND layer = 2 AND inp = unit GROUP BY w.step, p, out;
+        CREATE VIEW softmax AS SELECT step, p, digit, z, SUM(exp(z)) OVER (PARTITION BY step, p) AS total FROM scores;
+        CREATE VIEW answers AS SELECT step, s.p, ln(total) - z AS loss
+            FROM softmax s JOIN labels l ON l.p = s.p AND label = digit""")
+    return context, x, label, start
+
+
+NETWORK_STEP = """
+    INSERT INTO weights
+    WITH loss AS (SELECT AVG(loss) AS loss FROM answers WHERE step = :k AND p % 4 > 0 AND p % 3 = :k % 3)
+    SELECT :next_step, layer, inp, out, val - :lr * grad(loss.loss, val) FROM weights CROSS JOIN loss WHERE step = :k
+"""
+
+
+@pytest.mark.parametrize("arrays", [True, False])
+def test_a_network_learns_as_in_numpy_by_either_executor(arrays):
+    context, x, label, start = network()
+    executors = [ArrayExecutor(context, insist=True)] if arrays else []
+    varying = {"k", "step", "next_step"}
+    step = PlannedStep([context.prepare(parse_one(NETWORK_STEP))], writes={"weights"}, varying=varying,
+                       executors=executors)  # fmt: skip
+    one, two = start[1], start[2]
+    number = np.arange(40)
+    for k in range(4):
+        with context.transaction():
+            step.run({"k": k, "step": k, "next_step": k + 1, "lr": 0.7})
+        batch = (number % 4 > 0) & (number % 3 == k % 3)
+        unit = np.tanh(x[batch] @ one)
+        odds = np.exp(unit @ two)
+        error = (odds / odds.sum(axis=1, keepdims=True) - np.eye(3)[label[batch]]) / batch.sum()
+        back = error @ two.T * (1 - unit**2)
+        one, two = one - 0.7 * x[batch].T @ back, two - 0.7 * unit.T @ error
+    assert (step.explain()[0].executor == "dense") is arrays
+    rows = context.sql("SELECT val FROM weights WHERE step = 4 ORDER BY layer, inp, out").to_arrow_table()
+    np.testing.assert_allclose(rows.column(0).to_numpy(), np.concatenate([one.ravel(), two.ravel()]), rtol=1e-9)
