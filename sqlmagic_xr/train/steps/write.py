@@ -52,6 +52,10 @@ class Write:
         except SqlError as error:
             raise prepared.statement.place(error) from error.__cause__
 
+    def replace_drafts(self, rows: Sequence[Draft], prepared: Prepared) -> None:
+        """The same for a table that this statement has made before, and whose shape its rows still have."""
+        prepared.context.store.replace_drafts(self.table, rows, prepared.statement.text)
+
     def keep_drafts(self, rows: Sequence[Draft], apart: frozenset[str], prepared: Prepared) -> None:
         """The same for rows of the table's own shape that are not written out (see ``ScratchStore.append_drafts``)."""
         statement = prepared.statement
