@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import cache
@@ -152,4 +155,72 @@ def in_memory(effort: Effort) -> Report:
         report.verdicts.append(Verdict(text, found >= least))
     each = min(ratios["xarray"])
     report.verdicts.append(Verdict(f"{each:.2f} times as fast as xarray in the slowest (to reach: 1.2)", each >= 1.2))
+    return report
+
+
+@benchmark("SQL over 21 million cells in a Zarr store in chunks, against xarray with dask")
+def on_disk(effort: Effort) -> Report:
+    """Both read the same chunks, each on two threads or more."""
+    queries = {
+        "... GROUP BY lat": lambda ds: ds.air.mean(("time", "lon")),
+        "... GROUP BY time": lambda ds: ds.air.mean(("lat", "lon")),
+        "... GROUP BY lat, lon": lambda ds: ds.air.mean("time"),
+        "covar_pop GROUP BY lat, lon": lambda ds: xr.cov(ds.air, ds.hum, "time", ddof=0),
+    }
+    report = Report(["query", "here, ms", "xarray with dask, ms"])
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/grid.zarr"
+        sizes = {name: {"chunks": (365, *SHAPE[1:])} for name in ("air", "hum")}
+        dataset().to_zarr(path, encoding=sizes, consolidated=False)
+        lazy = xr.open_zarr(path, consolidated=False)
+        context = Context()
+        context.from_dataset("t", lazy)
+        for title, work in queries.items():
+            taken: dict[str, list[float]] = {"here": [], "xarray": []}
+            for _ in range(effort.repetitions):
+                taken["here"].append(_seconds(lambda: context.script(SQL[title])[0].to_arrow_table()))  # noqa: B023
+                taken["xarray"].append(_seconds(lambda: work(lazy).compute()))  # noqa: B023
+            here, other = median(taken["here"]), median(taken["xarray"])
+            report.rows.append([title, f"{1000 * here:.0f}", f"{1000 * other:.0f}"])
+            ratios.append(other / here)
+    found = geometric_mean(ratios)
+    report.verdicts.append(Verdict(f"{found:.2f} times as fast as xarray with dask (to reach: 1)", found >= 1))
+    return report
+
+
+LARGE = """
+import subprocess
+import sys
+import tempfile
+import time
+import dask.array, numpy as np, xarray as xr
+from sqlmagic_xr import Context
+from tests.bench.harness import peak_memory
+
+def made(block_info=None):
+    (start, stop), *_ = block_info[None]["array-location"]
+    return np.sin(np.arange(start, stop, dtype=np.float32))[:, None, None] + np.zeros((1, 500, 1000), np.float32)
+
+field = dask.array.map_blocks(made, chunks=((10,) * 500, (500,), (1000,)), dtype=np.float32)
+context = Context()
+context.from_dataset("t", xr.Dataset({"v": (("time", "lat", "lon"), field)}))
+before = peak_memory()
+begin = time.perf_counter()
+(result,) = context.script("SELECT lat, AVG(v) AS m, STDDEV(v) AS s, MAX(v) AS h, COUNT(*) AS n FROM t GROUP BY lat")
+rows = result.to_arrow_table()
+assert result.executor == "dense" and rows.num_rows == 500 and rows["n"][0].as_py() == 5_000_000
+print(field.nbytes, time.perf_counter() - begin, peak_memory(), before)
+"""
+
+
+@benchmark("SQL over 10 GB of lazy data")
+def larger_than_memory(effort: Effort) -> Report:
+    """A process of its own, whose greatest memory is looked at; the data are generated chunk by chunk, 20 MB each."""
+    out = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True).stdout.split()
+    nbytes, seconds, peak, before = (float(word) for word in out)
+    report = Report(["data, GB", "seconds", "most memory, MB", "before the query, MB"])
+    report.rows.append([f"{nbytes / 1e9:.1f}", f"{seconds:.1f}", f"{peak / 2**20:.0f}", f"{before / 2**20:.0f}"])
+    text = f"{peak / 2**20:.0f} MB at most for {nbytes / 1e9:.1f} GB (to reach: 500)"
+    report.verdicts.append(Verdict(text, peak <= 500 * 2**20))
     return report

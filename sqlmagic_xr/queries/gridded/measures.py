@@ -197,7 +197,8 @@ class Measures:
     def pair(self, name: str, call: Call, mask: Cells | None) -> Column:
         """COVAR, CORR and the regressions, which count the rows that have both values."""
         y, x = self._number(call, 0), self._number(call, 1)
-        tally = self._tally(Moments(self.groups, y, mask, other=x), y, x, mask)
+        squares = not name.startswith(("covar", "regr_sxy", "regr_avg", "regr_count"))
+        tally = self._tally(Moments(self.groups, y, mask, other=x, squares=squares), y, x, mask, squares)
         formula = _PAIRS[name]
         kind = pa.uint64() if name == "regr_count" else pa.float64()
         return lambda known: _found(*formula(*known(tally)), kind)

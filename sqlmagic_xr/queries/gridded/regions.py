@@ -123,7 +123,7 @@ def parts(whole: Part, size: int, folded: frozenset[int] = frozenset()) -> Itera
     lengths = [part.stop - part.start for part in whole]
     steps = [1] * len(whole)
     last_first = range(len(whole) - 1, -1, -1)
-    wanted = [(axis, _RUN) for axis in last_first]  # what lies together is read together
+    wanted = [(axis, min(_RUN, size)) for axis in last_first]  # what lies together is read together
     wanted += [(axis, size) for axis in last_first if axis in folded]
     wanted += [(axis, size) for axis in last_first]
     for axis, most in wanted:
@@ -160,7 +160,7 @@ def _read(grid: Grid, variable: Stored, region: Part) -> Array:
     for dim, axis, place in zip(source.dims, variable.axes, variable.places, strict=True):
         kept = grid.axes[axis].kept[region[axis]]
         where[dim] = _slice(kept if place is None else place[kept])
-    values = values_of(source.isel(where))
+    values = _values(source.isel(where))
     if is_instant(str(variable.column.kind)):
         values = values.astype(f"{values.dtype.kind}8[{variable.column.kind.unit}]", copy=False).view(np.int64)
     elif not values.dtype.isnative:
@@ -171,6 +171,16 @@ def _read(grid: Grid, variable: Stored, region: Part) -> Array:
     for axis, length in zip(sorted(variable.axes), values.shape, strict=True):
         shape[axis] = length
     return values.reshape(shape)
+
+
+def _values(variable: Any) -> Array:
+    """The values of a variable; dask's chunks are made in this thread, unless it has been told who makes them."""
+    data = variable._data
+    if not hasattr(data, "__dask_graph__"):
+        return values_of(variable)
+    from dask.base import get_scheduler
+
+    return np.asarray(data.compute(**({} if get_scheduler() else {"scheduler": "synchronous"})))
 
 
 def _slice(places: Array) -> Any:

@@ -240,9 +240,11 @@ class Moments(Taken):
 
     Attributes:
         other: the second value, or None.
+        squares: whether the sums of the squares are wanted.
     """
 
     other: Cells | None = None
+    squares: bool = True
 
     def fresh(self) -> State:
         """Count, mean, sum of squares; of two values also mean, sum of squares and of products."""
@@ -261,8 +263,10 @@ class Moments(Taken):
         if known is not None or not means:
             cells, count, means = self._careful(cells, known, block)
         rests = [self._rest(c, mean, known, block, n) for n, (c, mean) in enumerate(zip(cells, means, strict=True))]
-        squares = [self._product(rest, rest, block) for rest in rests]
-        _settle(means, squares, count, lambda n: self._constant(cells[n], known, block))
+        squares = [np.zeros_like(mean) for mean in means]
+        if self.squares:
+            squares = [self._product(rest, rest, block) for rest in rests]
+            _settle(means, squares, count, lambda n: self._constant(cells[n], known, block))
         parts = [np.broadcast_to(count, means[0].shape), means[0], squares[0]]
         if self.other is not None:
             parts += [means[1], squares[1], self._product(rests[0], rests[1], block)]
