@@ -62,6 +62,35 @@ def _refuse_division(left: Any, right: Any) -> None:
         raise Refused("an integer overflows")
 
 
+def _overflowing(calculate: Any, wraps: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """An operator of integers that are refused where they wrap around: DataFusion's query fails then."""
+
+    def apply(left: Any, right: Any) -> Any:
+        result = calculate(left, right)
+        if np.any(wraps(left, right, result)):
+            raise Refused("an integer overflows")
+        return result
+
+    return apply
+
+
+def _product_wraps(left: Any, right: Any, product: Any) -> Any:
+    size = np.abs(np.multiply(left, right, dtype=np.float64))
+    # Nearer to the limit the size is not known so well: there the division tells.
+    near = size >= 2.0 ** (8 * product.dtype.itemsize - 1) * 0.999
+    if not np.any(near):
+        return False
+    lowest = np.iinfo(product.dtype).min
+    divided = np.floor_divide(product, np.where(right == 0, 1, right))
+    return near & ((size > 2.0**64) | (divided != left) | ((right == -1) & (left == lowest)))
+
+
+def _negative_integer(cells: Any) -> Any:
+    if np.any(cells == np.iinfo(cells.dtype).min):
+        raise Refused("an integer overflows")
+    return np.negative(cells)
+
+
 def _abs(cells: Any) -> Any:
     if cells.dtype.kind == "i" and (cells == np.iinfo(cells.dtype).min).any():
         raise Refused("an integer overflows")
@@ -140,6 +169,9 @@ UNARY: Mapping[str, Any] = {
 
 MAPS: Mapping[str, Callable[..., Any]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "%": np.fmod, "negative": np.negative,
+    "integer +": _overflowing(np.add, lambda a, b, c: ((a ^ c) & (b ^ c)) < 0),
+    "integer -": _overflowing(np.subtract, lambda a, b, c: ((a ^ b) & (a ^ c)) < 0),
+    "integer *": _overflowing(np.multiply, _product_wraps), "integer negative": _negative_integer,
     "integer /": _divide_integers, "integer %": _remainder_of_integers,
     "and": np.logical_and, "or": np.logical_or, "not": np.logical_not,
     "&": np.bitwise_and, "|": np.bitwise_or, "^": np.bitwise_xor,

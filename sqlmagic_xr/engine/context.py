@@ -41,7 +41,7 @@ from .answers import Answers
 from .catalog import Catalog
 from .copying import PreparedCopy
 from .datasets import register
-from .faults import Mending, suspicious
+from .faults import NO_TYPES, Mending, overflow, suspicious
 from .faults.binding import rebound
 from .frame import Frame
 from .functions import Function, functions
@@ -108,6 +108,7 @@ class Context(CountedContext):
         make_safe()
         super().__init__(config or _configuration(), runtime)
         moving.register(self)
+        overflow.register(self)
         self.rules = RULES
         self.calendars: set[str] = set()
         self.grids: dict[str, GridTable] = {}
@@ -310,20 +311,27 @@ class Context(CountedContext):
             with self.store.reading(tree, keyed=True):
                 return self._planned(sql, tree, recursive=recursive is not None)
 
-    def mended(self, tree: Tree, sql: str) -> Tree:
+    def mended(self, tree: Tree, sql: str, parameters: Mapping[str, pa.DataType] = NO_TYPES) -> Tree:
         """A statement's tree without what the engine answers wrongly (see :mod:`.faults`), or else ``tree`` itself.
 
         Args:
             tree: the statement, or a query of ours with placeholders in it.
             sql: its text.
+            parameters: the types of placeholders, where they are known.
         """
-        return self._mending.mended(tree, sql)
+        return self._mending.mended(tree, sql, parameters=parameters)
 
-    def mended_text(self, tree: Tree | None, sql: str) -> str:
-        """As :meth:`mended`, as text; the tree is read off the text where there is none."""
+    def mended_text(self, tree: Tree | None, sql: str, *, at_once: bool = False) -> str:
+        """As :meth:`mended`, as text; the tree is read off the text where there is none.
+
+        Args:
+            tree: the statement, or None.
+            sql: its text.
+            at_once: whether it is planned now, and not again when its tables are others.
+        """
         if tree is None and suspicious(sql):
             tree = Statement(sql, sql).parsed[0]
-        after = tree if tree is None else self.mended(tree, sql)
+        after = tree if tree is None else self._mending.mended(tree, sql, at_once=at_once)
         return sql if after is None or after is tree else to_sql(after)
 
     def _planned(self, sql: str, tree: Tree | None, *, recursive: bool) -> Frame:
@@ -332,7 +340,7 @@ class Context(CountedContext):
         if recursive:
             found = self._recursions.frame(tree, **options)
             return found if isinstance(found, RecursiveFrame) else Frame(found, **options)
-        text = self.mended_text(tree, sql)
+        text = self.mended_text(tree, sql, at_once=True)
         try:
             return Frame(framed(self, text), **options)
         except Exception:

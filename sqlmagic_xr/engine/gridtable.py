@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -61,11 +61,24 @@ class GridTable:
     columns: Mapping[str, Column]
     key: tuple[str, ...]
     unread: Mapping[str, str]
+    _bounds: dict[str, tuple[int, int] | None] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def schema(self) -> pa.Schema:
         """The names and types of the columns."""
         return pa.schema([(name, column.kind) for name, column in self.columns.items()])
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table has."""
+        return math.prod(self.dataset.sizes[dim] for dim in self.dims)
+
+    def bounds(self, name: str) -> tuple[int, int] | None:
+        """The least and the greatest value of a column of integers that is in memory; None of any other."""
+        if name not in self._bounds:
+            column = self.columns.get(name)
+            self._bounds[name] = None if column is None else _bounds(column)
+        return self._bounds[name]
 
     @property
     def calendars(self) -> set[str]:
@@ -118,6 +131,17 @@ def _places(own: tuple[Any, ...], dims: tuple[Any, ...], shape: tuple[int, ...])
         return found
 
     return places
+
+
+def _bounds(column: Column) -> tuple[int, int] | None:
+    if column.cells is not None and pa.types.is_integer(column.kind) and len(column.cells):
+        limits = pc.min_max(column.cells).as_py()
+        return None if limits["min"] is None else (limits["min"], limits["max"])
+    variable = column.variable
+    if column.cells is not None or not variable._in_memory or variable.dtype.kind not in "iu" or not variable.size:
+        return None
+    values = variable.values
+    return int(values.min()), int(values.max())
 
 
 def _spread(cells: pa.Array, axis: int, shape: tuple[int, ...]) -> Any:

@@ -304,6 +304,13 @@ def _raised_in_python(match: re.Match[str], known: Known) -> Finding:
 _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] = [
     (re.compile(pattern, re.DOTALL), read)
     for pattern, read in [
+        (r"sqlmagic: a SUM is beyond BIGINT",
+         _says(ExecutionError, "a SUM of integers is beyond BIGINT",
+               "Sum CAST(x AS DOUBLE), or CAST(x AS DECIMAL(38,0)).",
+               lambda k, n: k == "Function" and name_of(n["name"])[-1] == "sum")),
+        (r"value of (?P<value>-?\d+) is out of range Int64",
+         _says(ExecutionError, "the number {value} is beyond BIGINT",
+               "Calculate with CAST(x AS DOUBLE) or DECIMAL(38,0).")),
         (r"""pyErr \{ type: .*?, value: \w+\((?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", _raised_in_python),
         (r"^No field named (?P<name>.+?)\.(?: Did you mean '(?P<near>.+?)'\?\.?)?"
          r"(?: Valid fields are (?P<valid>.*)\.)?$",

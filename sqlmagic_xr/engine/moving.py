@@ -15,7 +15,10 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Merge = Callable[[Floats, Floats], Floats]
 
-ROWS, LISTS = "sqlmagic_rows_", "sqlmagic_list_"
+OURS = "sqlmagic_"
+"""What the names of functions begin with that the rewrites of :mod:`.faults` call."""
+
+ROWS, LISTS = OURS + "rows_", OURS + "list_"
 """What the names of ours begin with: over the rows of a partition, over lists of what each frame holds."""
 
 _DOWN = 2.0**-600  # so that the square of a difference of the largest numbers is a number
@@ -23,7 +26,7 @@ _DOWN = 2.0**-600  # so that the square of a difference of the largest numbers i
 
 def is_ours(name: str) -> bool:
     """Whether a function is one of these, which nobody else need know."""
-    return name.startswith((ROWS, LISTS))
+    return name.startswith(OURS)
 
 
 def framed(columns: list[Floats], low: Places, high: Places, merge: Merge) -> Floats:
@@ -146,9 +149,9 @@ def _over_lists(name: str) -> Callable[..., pa.Array]:
 def register(session: SessionContext) -> None:
     """Give a session these functions; they are asked for by :mod:`.faults.moving` alone."""
     for name, (width, _) in FUNCTIONS.items():
-        session.register_udwf(_window(name, width))
+        SessionContext.register_udwf(session, _window(name, width))
         lists = [pa.list_(pa.float64())] * width
-        session.register_udf(udf(_over_lists(name), lists, pa.float64(), "immutable", LISTS + name))
+        SessionContext.register_udf(session, udf(_over_lists(name), lists, pa.float64(), "immutable", LISTS + name))
 
 
 def _window(name: str, width: int) -> WindowUDF:

@@ -40,12 +40,17 @@ class _Followed:
 
 
 class Variables:
-    """The notebook variables that a context has met in FROM."""
+    """The notebook variables that a context has met in FROM.
+
+    Attributes:
+        read: table -> its rows, of the variables that are in memory and no xarray objects.
+    """
 
     def __init__(self, context: Context, namespace: Namespace | None = None) -> None:
         self._context = context
         self.namespace = namespace
         self._followed: dict[str, _Followed] = {}
+        self.read: dict[str, pa.Table] = {}
 
     def kind_of(self, table: str) -> str | None:
         """What a table of that name is: a followed variable's type, or None where it is no variable."""
@@ -119,6 +124,7 @@ class Variables:
     def release(self, table: str) -> None:
         """Let the name go: a table of another kind takes it."""
         followed = self._followed.pop(table, None)
+        self.read.pop(table, None)
         for name in followed.tables if followed else ():
             self._drop(name)
 
@@ -180,6 +186,7 @@ def _data_array(context: Context, table: str, value: xr.DataArray) -> Tables:
 
 def _arrow(context: Context, table: str, value: pa.Table) -> Tables:
     context.store.schema.register_table(table, provider(value.to_batches(), value.schema))
+    context.variables.read[table] = value
     return ((table,),)
 
 

@@ -173,7 +173,7 @@ class Scalars:
 
     def _arithmetic(self, call: Call) -> Value:
         kind, cells, valid = self._numbers(call)
-        name = f"integer {call.name}" if kind in INTEGERS and call.name in "/%" else call.name
+        name = f"integer {call.name}" if kind in INTEGERS and call.name in "+-*/%" else call.name
         return Value(self._map(name, kind, *cells), valid)
 
     def _bits(self, call: Call) -> Value:
@@ -184,7 +184,7 @@ class Scalars:
 
     def _negative(self, call: Call) -> Value:
         kind, cells, valid = self._numbers(call)
-        return Value(self._map("negative", kind, *cells), valid)
+        return Value(self._map("integer negative" if kind in INTEGERS else "negative", kind, *cells), valid)
 
     def _abs(self, call: Call) -> Value:
         kind, cells, valid = self._numbers(call)

@@ -44,7 +44,7 @@ def bundles(nodes: Sequence[Node], still: Callable[[Node], bool]) -> list[Bundle
 
 def _axes_of(node: Node) -> tuple[Axis, ...]:
     """The axes, in one order, of all arrays that a sum to a single number is made of; () where they differ."""
-    if node.op != "sum" or node.dims:
+    if node.op != "sum" or node.dims or node.type != "float64":
         return ()
     found = {argument.dims for argument in _arrays(node)}
     return next(iter(found)) if len(found) == 1 else ()

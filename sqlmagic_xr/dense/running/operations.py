@@ -126,7 +126,7 @@ def summed(node: Node, buffers: Buffers) -> Function:
         if factors == 2 and not masks and not node.dims and cells.ndim == 1:
             return np.dot(cells, whole[1])
         cells = masked_product(whole, factors)
-        total = _added(cells, gone) if gone else cells
+        total = (_added_whole if integers else _added)(cells, gone) if gone else cells
         return total if turn is None else turn(total)
 
     def total(*args: Any) -> Any:
@@ -157,6 +157,15 @@ def _added(cells: Any, gone: tuple[int, ...]) -> Any:
     return np.add.reduce(cells, axis=gone)
 
 
+def _added_whole(cells: Any, gone: tuple[int, ...]) -> Any:
+    """A sum of whole numbers; the sum of their upper halves does not wrap around, and tells whether it has."""
+    total = np.add.reduce(cells, axis=gone)
+    away = (total >> 32) - np.add.reduce(cells >> 32, axis=gone)
+    if np.any(np.abs(away) >= 2**31):
+        raise Refused("a sum of integers overflows")
+    return total
+
+
 @lru_cache(maxsize=64)
 def _ones(count: int) -> Any:
     return np.ones(count)
@@ -171,7 +180,7 @@ def multiplied(node: Node) -> Callable[[Any, Sequence[Any], bool], Any]:
             result = result * scalar if name == "*" else result / scalar
         size = _lengths(rest[len(scalars) :])
         if integers:
-            return result if size == 1 else result * np.int64(size)
+            return result if size == 1 else MAPS["integer *"](result, np.int64(size))
         result = _unsigned(result if size == 1 else result * float(size), borrowed and not scalars and size == 1)
         if not finite(result):
             raise Refused("a sum is not finite")

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from datafusion import SessionContext
 
 from ...sql.syntax import Tree, to_sql
@@ -23,6 +25,7 @@ from . import (
     moving,
     negations,
     outer_on,
+    overflow,
     powers,
     subqueries,
     subquery_columns,
@@ -67,12 +70,14 @@ WORKAROUNDS = (
     Workaround(moving.SIGNS, moving.summed_anew),
     Workaround(extremes.SIGNS, extremes.unbounded),
     Workaround(integers.SIGNS, integers.widened),
+    Workaround(overflow.SIGNS, overflow.checked),
     Workaround(decimals.SIGNS, decimals.lengthened),
     Workaround(zeros.SIGNS, zeros.signless),
 )
 """In their order: subqueries are written anew before what stands in them is looked at, types are asked for last."""
 
 _PATTERNS = [(re.compile(w.signs, re.IGNORECASE), w.rewrite) for w in WORKAROUNDS]
+NO_TYPES: Mapping[str, pa.DataType] = MappingProxyType({})
 _REMEMBERED = 256  # statements; a notebook has fewer, and a text that differs each time is not worth more
 _INTEGERS = re.compile(integers.SIGNS, re.IGNORECASE)
 _ANY = re.compile("|".join(w.signs for w in WORKAROUNDS), re.IGNORECASE)
@@ -105,21 +110,31 @@ class Mending:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tables = EngineTables(context)
-        self._done: dict[str, tuple[Mapping[tuple[str, ...], Any], Tree | None]] = {}
+        self._done: dict[Any, tuple[Mapping[tuple[str, ...], Any], Tree | None]] = {}
 
-    def mended(self, tree: Tree, sql: str) -> Tree:
-        """A statement's tree as the engine shall plan it; ``tree`` itself where nothing is to be mended."""
+    def mended(
+        self, tree: Tree, sql: str, *, at_once: bool = False, parameters: Mapping[str, pa.DataType] = NO_TYPES
+    ) -> Tree:
+        """A statement's tree as the engine shall plan it; ``tree`` itself where nothing is to be mended.
+
+        Args:
+            tree: the statement.
+            sql: its text.
+            at_once: whether it is planned now, and not again when its tables are others.
+            parameters: the types of placeholders, where they are known.
+        """
         if not _ANY.search(sql):
             return tree
-        known = self._done.get(sql)
+        key = (sql, at_once, tuple(parameters.items()))
+        known = self._done.get(key)
         if known is not None and all(self._tables.standing(name) is was for name, was in known[0].items()):
             return tree if known[1] is None else known[1]
-        with self._tables.noting() as asked:
+        with self._tables.noting(at_once, parameters) as asked:
             after = rewritten(tree, sql, self._tables)
         after = tree if after is tree else named(after, tree, self._names)
         if len(self._done) >= _REMEMBERED:
             self._done.clear()
-        self._done[sql] = (asked, None if after is tree else after)
+        self._done[key] = (asked, None if after is tree else after)
         return after
 
     def widened(self, tree: Tree, sql: str) -> Tree:
@@ -138,4 +153,4 @@ def suspicious(sql: str) -> bool:
     return _ANY.search(sql) is not None
 
 
-__all__ = ["WORKAROUNDS", "Mending", "rewritten", "suspicious"]
+__all__ = ["NO_TYPES", "WORKAROUNDS", "Mending", "rewritten", "suspicious"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from datafusion.catalog import Table
 
 from ...relation.layers import Relation
@@ -16,8 +17,11 @@ from ...storage.transaction import View
 
 if TYPE_CHECKING:
     from ..context import Context
+    from ..gridtable import GridTable
 
 Columns = Mapping[str, pa.DataType]
+
+_ROWS = "rows of"  # no name of a table, since it is folded with a blank in it
 
 
 @dataclass(frozen=True)
@@ -28,27 +32,58 @@ class _Known:
     relation: Relation
     columns: Columns
     coordinates: frozenset[str] = frozenset()
+    grid: GridTable | None = None
+    rows: pa.Table | None = None
+    bounds: dict[str, tuple[int, int] | None] = field(default_factory=dict)
+
+    def within(self, column: str) -> tuple[int, int] | None:
+        """The least and the greatest value of a column of integers, as far as they are in memory."""
+        if self.grid is not None:
+            return self.grid.bounds(column)
+        if self.rows is None:
+            return None
+        if column not in self.bounds:
+            values = self.rows[column]
+            whole = pa.types.is_integer(values.type) and values.null_count < len(values)
+            self.bounds[column] = tuple(pc.min_max(values).as_py().values()) if whole else None
+        return self.bounds[column]
 
 
 class EngineTables:
-    """The tables of a context; what no table tells of itself quickly is remembered as long as it stays registered."""
+    """The tables of a context; what no table tells of itself quickly is remembered as long as it stays registered.
+
+    Attributes:
+        at_once: whether what is asked is for a plan that is made now, of the tables as they are.
+        parameters: the types of placeholders, where they are known.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._known: dict[tuple[str, ...], _Known] = {}
         self._asked: dict[tuple[str, ...], Any] = {}
+        self.at_once = False
+        self.parameters: Mapping[str, pa.DataType] = {}
 
     @contextmanager
-    def noting(self) -> Iterator[Mapping[tuple[str, ...], Any]]:
+    def noting(
+        self, at_once: bool = False, parameters: Mapping[str, pa.DataType] | None = None
+    ) -> Iterator[Mapping[tuple[str, ...], Any]]:
         """Within this block the tables that are asked for are noted: name -> what stands for its columns."""
-        before, self._asked = self._asked, {}
+        before = self._asked, self.at_once, self.parameters
+        self._asked, self.at_once, self.parameters = {}, at_once, parameters or {}
         try:
             yield self._asked
         finally:
-            self._asked = before
+            self._asked, self.at_once, self.parameters = before
 
     def standing(self, name: tuple[str, ...]) -> Any:
-        """What stands for a table's columns: another object as soon as they may be others."""
+        """What stands for a table's columns: another object as soon as they may be others.
+
+        Args:
+            name: of the table; behind the word ``_ROWS`` what stands for its rows is asked for.
+        """
+        if name[0] == _ROWS:
+            return self._context.store.entries().get(name[1])
         store = self._context.store
         shown = store.schema.shown(name[-1]) if len(name) == 1 else None
         if shown is not None:
@@ -74,6 +109,43 @@ class EngineTables:
         found = self._find(name)
         return found is not None and column in found.coordinates
 
+    def bounds(self, name: tuple[str, ...], column: str) -> tuple[int, int] | None:
+        """The least and the greatest value of a column of integers, where that is known and stays.
+
+        Of a scratch table it is known to who plans at once: a later commit may bring other values.
+        """
+        version = self._version(name)
+        if version is not None:
+            place = version.definition.names.index(column) if column in version.definition.names else None
+            if place is None or not all(chunk.resident for chunk in version.chunks):
+                return None
+            found = version.span(place)
+            return None if found is None or not isinstance(found.low, int) else (found.low, found.high)
+        known = self._find(name)
+        return None if known is None else known.within(column)
+
+    def rows(self, name: tuple[str, ...]) -> int | None:
+        """How many rows a table has, where that is known and stays."""
+        version = self._version(name)
+        if version is not None:
+            return version.rows
+        known = self._find(name)
+        if known is None:
+            return None
+        if known.grid is not None:
+            return known.grid.rows
+        return None if known.rows is None else int(known.rows.num_rows)
+
+    def _version(self, name: tuple[str, ...]) -> Version | None:
+        """A scratch table as it is now, which is noted to be what stands for it; None where anything may be planned."""
+        found = self._find(name)
+        shown = self._context.store.schema.shown(name[-1]) if len(name) == 1 else None
+        entry = self._context.store.entries().get(name[0]) if len(name) == 1 and shown is None else None
+        if found is None or not self.at_once or not isinstance(entry, Version):
+            return None
+        self._asked[_ROWS, *name] = entry
+        return entry
+
     def _find(self, name: tuple[str, ...]) -> _Known | None:
         if name not in self._asked:
             self._asked[name] = self.standing(name)
@@ -94,8 +166,9 @@ class EngineTables:
             grid = self._context.tables.grid(name) if shown is None else None
             columns = {} if grid is None else grid.columns
             coordinates = frozenset(n for n, column in columns.items() if column.cells is not None)
+            rows = self._context.variables.read.get(name[0]) if len(name) == 1 and shown is None else None
             found = _of_schema(name, schema)
-            known = self._known[name] = _Known(standing, found.relation, found.columns, coordinates)
+            known = self._known[name] = _Known(standing, found.relation, found.columns, coordinates, grid, rows)
         return known
 
 
@@ -110,6 +183,7 @@ class Given:
     """Tables that are told: name -> its columns' types."""
 
     tables: Mapping[str, Columns] = field(default_factory=dict)
+    parameters: Mapping[str, pa.DataType] = field(default_factory=dict)
 
     def relation(self, name: tuple[str, ...]) -> Relation | None:
         """The table of that name, or None."""
@@ -123,3 +197,11 @@ class Given:
     def positive_zeros(self, name: tuple[str, ...], column: str) -> bool:
         """Whether a column is known to hold no -0.0."""
         return False
+
+    def bounds(self, name: tuple[str, ...], column: str) -> tuple[int, int] | None:
+        """The least and the greatest value of a column of integers, where that is known."""
+        return None
+
+    def rows(self, name: tuple[str, ...]) -> int | None:
+        """How many rows a table has, where that is known."""
+        return None

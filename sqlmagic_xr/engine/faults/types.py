@@ -10,18 +10,28 @@ import pyarrow.types as pt
 
 from ...errors import SqlError
 from ...relation.layers import Catalog, Query, Scope
-from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, from_tree
+from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, from_tree
 from ...sql.syntax import Tree
 
 
 class Tables(Catalog, Protocol):
     """What is known of the tables that a statement reads."""
 
+    @property
+    def parameters(self) -> Mapping[str, pa.DataType]:
+        """The types of placeholders, where they are known."""
+
     def columns(self, name: tuple[str, ...]) -> Mapping[str, pa.DataType]:
         """The type of each column of a table."""
 
     def positive_zeros(self, name: tuple[str, ...], column: str) -> bool:
         """Whether a column is known to hold no -0.0."""
+
+    def bounds(self, name: tuple[str, ...], column: str) -> tuple[int, int] | None:
+        """The least and the greatest value of a column of integers, where that is known and stays."""
+
+    def rows(self, name: tuple[str, ...]) -> int | None:
+        """How many rows a table has, where that is known and stays."""
 
 
 def kind_of(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType | None:
@@ -34,6 +44,8 @@ def kind_of(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType
             return _column(expression, scope, tables, kind_of)
         case Literal(value):
             return _LITERALS.get(type(value))
+        case Parameter(name):
+            return tables.parameters.get(name.lstrip(":$"))
         case Cast(_, type=Opaque(tree)):
             return _named_type(tree)
         case Case(branches, default):
@@ -56,7 +68,7 @@ def has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> b
                 return True
             if item.relation is not None:
                 return not tables.positive_zeros(item.relation.name, item.inner(name))
-            found = _branches(item.query, item.inner(name)) if item.query is not None else None
+            found = branches(item.query, item.inner(name)) if item.query is not None else None
             return found is None or any(has_negative_zero(e, s, tables) for e, s in found)
         case Literal(value):
             return isinstance(value, float) and value == 0.0 and str(value).startswith("-")
@@ -81,11 +93,11 @@ def _column(column: Column, scope: Scope, tables: Tables, ask: Ask) -> pa.DataTy
     name = item.inner(name)
     if item.relation is not None:
         return tables.columns(item.relation.name).get(name)
-    found = _branches(item.query, name) if item.query is not None else None
+    found = branches(item.query, name) if item.query is not None else None
     return None if found is None else together([ask(e, s, tables) for e, s in found])
 
 
-def _branches(query: Query | None, name: str) -> list[tuple[Expression, Scope]] | None:
+def branches(query: Query | None, name: str) -> list[tuple[Expression, Scope]] | None:
     """What each SELECT and each row of VALUES in a query gives for a column, with the scope that it is read in."""
     if query is None or query.names is None or name not in query.names:
         return None
@@ -172,7 +184,7 @@ def _opaque(tree: Tree, scope: Scope, tables: Tables) -> pa.DataType | None:
     if not isinstance(tree, dict) or "Subquery" not in tree:
         return None
     query = Query(tree["Subquery"], scope.environment, scope)
-    found = _branches(query, query.names[0]) if query.names else None
+    found = branches(query, query.names[0]) if query.names else None
     return None if found is None else together([kind_of(e, s, tables) for e, s in found])
 
 

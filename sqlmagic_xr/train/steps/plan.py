@@ -23,6 +23,7 @@ from ...sql.parameters import bind, placeholder
 from ...sql.syntax import Tree, identifier, make_identifier, name_of, replace, replace_branches, to_sql, walk
 from ...storage.reserved import is_reserved
 from ...storage.schema import provider
+from ...storage.scratch import Version
 from ..explain import Explained, Note, title_of
 from .block import UnsureError, parameters_in
 from .fold import Folded, Found, Read, fold
@@ -34,7 +35,6 @@ from .write import Write, write_of
 if TYPE_CHECKING:
     from ...engine.context import Context
     from ...engine.prepared import Prepared
-    from ...storage.scratch import Version
 
 _VARIANTS = 8  # foldings of one statement; a statement whose reads differ more often gains nothing by being folded
 
@@ -284,7 +284,8 @@ class Relational:
         hoisted = hoist(
             folded.tree, self._larder, self._writes, lambda n: _columns(relation(n)), scratch
         )  # fmt: skip
-        template = Template(self._mended({"Query": hoisted.tree}, {n: kept.table for n, kept in hoisted.kept.items()}))
+        kept = {n: kept.table for n, kept in hoisted.kept.items()}
+        template = Template(self._mended({"Query": hoisted.tree}, kept, folded.reads))
         used: dict[int, tuple[str, ...]] = {}
         keys = {n for read, _ in folded.reads for _, constant in read.keys for n in parameters_in(constant.tree)}
         for name in {*template.names, *keys}:
@@ -298,13 +299,23 @@ class Relational:
             constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), bound
         )  # fmt: skip
 
-    def _mended(self, tree: Tree, relations: Mapping[str, Any]) -> Tree:
+    def _mended(self, tree: Tree, relations: Mapping[str, Any], reads: Sequence[tuple[Read, Any]]) -> Tree:
         """The query as the engine answers it right; ``relations`` are what it reads under names of ours."""
         try:
             with self._context.store.showing(relations):
-                return self._context.mended(tree, to_sql(tree))
+                return self._context.mended(tree, to_sql(tree), self._whole_numbers(reads))
         except SqlError as error:
             raise UnsureError("the engine answers it wrongly") from error
+
+    def _whole_numbers(self, reads: Sequence[tuple[Read, Any]]) -> dict[str, pa.DataType]:
+        """The types of the placeholders that are integers."""
+        entries = self._context.store.entries()
+        found = dict.fromkeys(("k", "step", "next_step"), pa.int64())
+        for read, _ in reads:
+            version = entries.get(read.table)
+            columns = version.definition.schema if isinstance(version, Version) else ()
+            found |= {f"{read.number}.{c.name}": c.type for c in columns if pa.types.is_integer(c.type)}
+        return found
 
     def _check(self, query: Tree, values: Mapping[str, Any]) -> None:
         """Let the engine plan the query as it stands: folding must not make sense of what had none."""

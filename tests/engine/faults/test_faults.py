@@ -9,8 +9,8 @@ import pytest
 from datafusion import SessionContext
 
 import sqlmagic_xr
-from sqlmagic_xr.errors import UnsupportedError
-from tests.engine.faults.cases import FAULTS, REFUSED, TABLES
+from sqlmagic_xr.errors import SqlError, UnsupportedError
+from tests.engine.faults.cases import FAILING, FAULTS, REFUSED, TABLES
 
 QUERIES = [pytest.param(f.name, sql, rows, id=f"{f.name}: {sql}") for f in FAULTS for sql, rows in f.queries.items()]
 PAGE = Path(__file__).parents[3] / "docs" / "engine-faults.md"
@@ -125,6 +125,13 @@ def test_what_cannot_be_had_right_is_refused(ctx, sql):
     assert caught.value.span is not None
 
 
+@pytest.mark.parametrize("sql", [sql for queries in FAILING.values() for sql in queries])
+def test_what_has_no_room_fails(ctx, sql):
+    assert register(SessionContext()).sql(sql).to_arrow_table().num_rows  # the engine: another number, without a word
+    with pytest.raises(SqlError, match="beyond BIGINT"):
+        ctx.script(sql)[0].to_arrow_table()
+
+
 def test_a_step_of_a_training_reads_the_same():
     ctx = sqlmagic_xr.Context()
     SessionContext.register_record_batches(ctx, "d", [pa.table({"s": pa.array([300, 200], pa.int16())}).to_batches()])
@@ -211,4 +218,4 @@ def test_an_error_is_told_in_the_users_words(ctx):
 
 def test_the_page_lists_every_fault():
     listed = re.findall(r"^\| `([a-z-]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(listed) == sorted([*(f.name for f in FAULTS), *REFUSED])
+    assert sorted(listed) == sorted([*(f.name for f in FAULTS), *FAILING, *REFUSED])

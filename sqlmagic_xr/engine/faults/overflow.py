@@ -1,0 +1,229 @@
+"""Sums and arithmetic of BIGINT wrap around at 2^63: what might is checked beside, and is an error where it does.
+
+Bounds of columns tell most of it apart before anything runs. What is left:
+
+- A SUM has a second one of the upper halves of its numbers, which does not wrap around; the two must agree.
+- Of ``+``, ``-`` and ``*`` the size is calculated in DOUBLE; what comes near the limit is calculated in DECIMAL, whose
+  way back into BIGINT fails where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+from datafusion import SessionContext, udf
+
+from ...relation.functions import is_given
+from ...relation.layers import Scope
+from ...sql.expression import from_tree
+from ...sql.syntax import Tree, replace
+from .bounds import GREATEST, LEAST, Bounds, bounds_of, combined, rows_of
+from .layers import Rules, rewritten
+from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments
+from .types import Tables, kind_of
+
+SIGNS = r"\bsum\s*\(|[\w)\"]\s*\*\s*(?!FROM\b)[\w(\":$]|[-+]\s*[\w(\":$]"
+
+BEYOND = "sqlmagic: a SUM is beyond BIGINT"
+"""What the engine's error says, for who translates it."""
+
+_OPERATORS = {"Plus": "+", "Minus": "-", "Multiply": "*"}
+_FAILURES = {"sqlmagic_overflow": pa.int64(), "sqlmagic_overflow_unsigned": pa.uint64()}
+_MANY = 100  # terms; the engine's planning takes the square of what it is given, and so of three times as many
+_SURE = "9.2e18"  # a DOUBLE below it is not above 2^63
+
+
+def register(session: SessionContext) -> None:
+    """Give a session what fails where a sum has wrapped around."""
+
+    def fail(sums: pa.Array) -> pa.Array:
+        if len(sums):
+            raise OverflowError(BEYOND)
+        return sums
+
+    for name, kind in _FAILURES.items():
+        SessionContext.register_udf(session, udf(fail, [kind], kind, "volatile", name))
+
+
+def checked(tree: Tree, tables: Tables) -> Tree:
+    """The tree with sums and arithmetic of BIGINT that fail where they would wrap around.
+
+    >>> import pyarrow as pa
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> from .tables import Given
+    >>> tables = Given({"d": {"n": pa.int64(), "i": pa.int32()}})
+    >>> to_sql(checked(parse_one("SELECT sum(i) AS a, i * i AS b, n % 10 * 2 AS c FROM d").tree, tables))
+    'SELECT sum(i) AS a, i * i AS b, n % 10 * 2 AS c FROM d'
+    >>> print(to_sql(checked(parse_one("SELECT sum(n) AS a, n + 1 AS b FROM d").tree, tables)))
+    SELECT CASE WHEN abs((sum(n) >> 32) - sum(n >> 32)) >= 2147483648 THEN sqlmagic_overflow(sum(n)) \
+ELSE sum(n) END AS a, \
+CASE WHEN n > 9223372036854775806 THEN CAST(CAST(n AS DECIMAL(38,0)) + CAST(1 AS DECIMAL(38,0)) AS BIGINT) \
+ELSE n + 1 END AS b FROM d
+    """
+    found = _Found(tables)
+    rewritten(tree, tables, Rules(found.look))
+    return replace(tree, found.instead) if found.changes else tree
+
+
+class _Found:
+    """What is to be checked, by the id of its node; arithmetic at the outermost operator.
+
+    The tree stays as it is while it is looked at, so that a node keeps its id.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._bounds: dict[int, Bounds | None] = {}
+        self.changes: dict[int, Callable[[Tree], Tree]] = {}
+
+    def look(self, node: dict[str, Any], scope: Scope) -> None:
+        """Note what is to be done with a node, all in it having been looked at."""
+        if "BinaryOp" in node and node["BinaryOp"]["op"] in _OPERATORS:
+            self._operator(node, scope)
+        elif "UnaryOp" in node and node["UnaryOp"]["op"] == "Minus" and _integer(node) is None:
+            self._minus(node, scope)
+        elif "Nested" in node:
+            if id(node["Nested"]) in self._bounds:
+                self._bounds[id(node)] = self._bounds[id(node["Nested"])]
+        elif function_name(node) == "sum" and not is_given("sum"):
+            self._sum(node, scope)
+
+    def instead(self, node: dict[str, Any]) -> Tree | None:
+        """What stands in the place of a node."""
+        change = self.changes.get(id(node))
+        return None if change is None else change(node)
+
+    def _operator(self, node: dict[str, Any], scope: Scope) -> None:
+        body = node["BinaryOp"]
+        one, other = (self._of(body[side], scope) for side in ("left", "right"))
+        if one is None or other is None:
+            self._bounds[id(node)] = None
+            return
+        within = combined(_OPERATORS[body["op"]], one, other)
+        inner = [bare(body[side]) for side in ("left", "right")]
+        risky = [self.changes.pop(id(side)) for side in inner if id(side) in self.changes and _is_operator(side)]
+        if risky or within[0] < LEAST or within[1] > GREATEST:
+            self.changes[id(node)] = self._arithmetic
+            within = max(within[0], LEAST), min(within[1], GREATEST)
+        self._bounds[id(node)] = within
+
+    def _minus(self, node: dict[str, Any], scope: Scope) -> None:
+        inner = self._of(node["UnaryOp"]["expr"], scope)
+        self._bounds[id(node)] = inner and (-inner[1], min(-inner[0], GREATEST))
+        if inner is not None and inner[0] == LEAST:
+            self.changes[id(node)] = self._negated
+
+    def _negated(self, node: Tree) -> Tree:
+        value = replace(node["UnaryOp"]["expr"], self.instead)
+        exact = filled("CAST(-CAST(X AS DECIMAL(38,0)) AS BIGINT)", X=value)
+        whole = {"UnaryOp": {**node["UnaryOp"], "expr": value}}
+        return filled(f"CASE WHEN X < -{GREATEST} THEN E ELSE Y END", X=value, E=exact, Y=whole)
+
+    def _of(self, side: Tree, scope: Scope) -> Bounds | None:
+        """The bounds of an operand that is, or is calculated as, a BIGINT."""
+        if id(side) in self._bounds:
+            return self._bounds[id(side)]
+        value = _integer(side)
+        if value is not None:
+            return (value, value) if abs(value) <= GREATEST else None
+        found = bounds_of(from_tree(side), scope, self._tables)
+        return found if found is not None and found[1] <= GREATEST else None
+
+    def _arithmetic(self, node: Tree) -> Tree:
+        body = node["BinaryOp"]
+        left, right = (replace(body[side], self.instead) for side in ("left", "right"))
+        whole = {"BinaryOp": {**body, "left": left, "right": right}}
+        exact = _rebuilt(whole, lambda leaf: filled("CAST(X AS DECIMAL(38,0))", X=leaf), lambda op: op)
+        limit = _limit(body["op"], left, right)
+        if _terms(whole) > _MANY:
+            return filled("CAST(X AS BIGINT)", X=exact)
+        if limit is not None:
+            near = filled(limit, X=left)
+        else:
+            near = filled(
+                f"X >= {_SURE}", X=_rebuilt(whole, _size, lambda op: "Multiply" if op == "Multiply" else "Plus")
+            )
+        return filled("CASE WHEN N THEN CAST(X AS BIGINT) ELSE Y END", N=near, X=exact, Y=whole)
+
+    def _sum(self, node: dict[str, Any], scope: Scope) -> None:
+        args = arguments(node)
+        if len(args) != 1:
+            return
+        known = self._bounds.get(id(args[0]))
+        bounds = bounds_of(from_tree(args[0]), scope, self._tables) if known is None else known
+        if bounds is None:
+            return
+        largest = max(map(abs, bounds)) * rows_of(scope, self._tables)
+        unsigned = bounds[0] >= 0 and kind_of(from_tree(args[0]), scope, self._tables) == pa.uint64()
+        if largest > GREATEST:
+            self.changes[id(node)] = lambda found: self._checked_sum(found, unsigned)
+
+    def _checked_sum(self, node: Tree, unsigned: bool) -> Tree:
+        (value,) = (replace(arg, self.instead) for arg in arguments(node))
+        whole = with_arguments(node, [value])
+        if node["Function"]["args"]["List"]["duplicate_treatment"] == "Distinct":
+            exact = with_arguments(node, [filled("CAST(X AS DECIMAL(38,0))", X=value)])
+            return filled(f"CAST(X AS BIGINT{' UNSIGNED' if unsigned else ''})", X=exact)
+        high = with_arguments(node, [filled("X >> 32", X=value)])
+        away = "CAST(S >> 32 AS BIGINT) - CAST(H AS BIGINT)" if unsigned else "(S >> 32) - H"
+        name = list(_FAILURES)[unsigned]
+        return filled(f"CASE WHEN abs({away}) >= 2147483648 THEN {name}(S) ELSE S END", S=whole, H=high)
+
+
+def _integer(tree: Tree) -> int | None:
+    """The value of a number that is written without a point, its sign included."""
+    if number(tree) is None:
+        return None
+    sign, tree = 1, bare(tree)
+    while "UnaryOp" in tree:
+        sign, tree = -sign if tree["UnaryOp"]["op"] == "Minus" else sign, bare(tree["UnaryOp"]["expr"])
+    text = str(tree["Value"]["value"]["Number"][0])
+    return sign * int(text) if text.isdecimal() else None
+
+
+def _is_operator(tree: Tree) -> bool:
+    return isinstance(tree, dict) and "BinaryOp" in tree and tree["BinaryOp"]["op"] in _OPERATORS
+
+
+def _limit(operator: str, left: Tree, right: Tree) -> str | None:
+    """Of one number and no chain, when the result is beyond BIGINT: a comparison of integers, which costs little."""
+    value = _integer(right)
+    if value is None or _is_operator(bare(left)):
+        return None
+    step = value if operator != "Minus" else -value
+    if operator == "Multiply":
+        return f"X > {GREATEST // abs(step)} OR X < -{GREATEST // abs(step)}" if step else "false"
+    return f"X > {GREATEST - step}" if step >= 0 else f"X < {LEAST - step}"
+
+
+def _terms(tree: Tree) -> int:
+    """How many terms and factors a chain has."""
+    count, tree = 1, bare(tree)
+    while _is_operator(tree):
+        count, tree = count + _terms(tree["BinaryOp"]["right"]), bare(tree["BinaryOp"]["left"])
+    return count
+
+
+def _size(leaf: Tree) -> Tree:
+    # arrow_cast, since a CAST has no part in a column's name, and two columns would have one.
+    return filled("abs(arrow_cast(X, 'Float64'))", X=leaf)
+
+
+def _rebuilt(tree: Tree, leaf: Callable[[Tree], Tree], operator: Callable[[str], str]) -> Tree:
+    """Arithmetic with other leaves and operators; a chain of them leans to the left, and may be thousands long."""
+    links = []
+    while True:
+        inner = bare(tree)
+        if not _is_operator(inner):
+            break
+        links.append(inner["BinaryOp"])
+        tree = inner["BinaryOp"]["left"]
+    made = leaf(tree)
+    for body in reversed(links):
+        op, right = operator(body["op"]), _rebuilt(body["right"], leaf, operator)
+        if op == "Multiply" and _is_operator(made) and made["BinaryOp"]["op"] != "Multiply":
+            made = {"Nested": made}
+        made = {"BinaryOp": {**body, "left": made, "right": atom(right), "op": op}}
+    return made

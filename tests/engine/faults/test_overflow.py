@@ -1,0 +1,156 @@
+"""BIGINT that would wrap around is an error wherever it is calculated, and what does not is what it was."""
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import xarray as xr
+from datafusion import SessionContext
+
+import sqlmagic_xr
+from sqlmagic_xr.errors import SqlError
+
+TOP = 2**63 - 1
+EDGES = [0, 1, -1, 2, 3, -7, 10**9, 2**31, -(2**32), 2**62, -(2**62), TOP, -TOP, -TOP - 1]
+
+
+def context(rows, **settings):
+    """A context with a table of which no bounds are known, and the same as a scratch table, a variable and a grid."""
+    table = pa.table({name: pa.array(values, pa.int64()) for name, values in rows.items()})
+    ctx = sqlmagic_xr.Context(namespace=lambda: {"arrow": table})
+    for name, value in settings.items():
+        ctx.sql(f"SET datafusion.execution.{name} = {value}")
+    SessionContext.register_record_batches(ctx, "plain", [table.to_batches(max_chunksize=3)])
+    ctx.sql("CREATE TABLE scratch AS SELECT * FROM plain")
+    if not any(None in values for values in rows.values()):
+        cells = {name: ("row", np.array(values, np.int64)) for name, values in rows.items()}
+        ctx.from_dataset("grid", xr.Dataset(cells, {"row": np.arange(table.num_rows)}), chunks={"row": 3})
+    return ctx
+
+
+def answer(ctx, sql, executor="auto"):
+    try:
+        (result,) = ctx.script(sql, executor=executor)
+        return [tuple(row.values()) for row in result.to_arrow_table().to_pylist()]
+    except SqlError as error:
+        return "beyond" if "beyond BIGINT" in str(error) or "verflow happened" in str(error) else str(error)
+
+
+def fits(value):
+    return value is None or -TOP - 1 <= value <= TOP
+
+
+def expression(draw, depth):
+    """An expression over a and b: its text, and what it is of a row in whole numbers without a limit."""
+    if depth == 0 or draw.random() < 0.2:
+        constant = draw.choice([1, 2, -3, 10**10, TOP])
+        leaves = [("a", lambda a, b: a), ("b", lambda a, b: b), (str(constant), lambda a, b: constant)]
+        return draw.choice(leaves)
+    (left, one), (right, other) = (expression(draw, depth - 1) for _ in range(2))
+    operator = draw.choice("+-*")
+    act = {"+": lambda x, y: x + y, "-": lambda x, y: x - y, "*": lambda x, y: x * y}[operator]
+
+    def value(a, b):
+        x, y = one(a, b), other(a, b)
+        return None if x is None or y is None else act(x, y)
+
+    return f"({left} {operator} {right})", value
+
+
+@pytest.mark.parametrize("table", ["plain", "scratch", "arrow"])
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 2, "target_partitions": 4}], ids=["", "batches of two"])
+def test_arithmetic_is_right_or_an_error(table, settings):
+    draw = random.Random(f"{table}{settings}")
+    rows = {"a": [draw.choice([*EDGES, None]) for _ in range(9)], "b": [draw.choice([*EDGES, None]) for _ in range(9)]}
+    ctx = context({"i": list(range(9)), **rows}, **settings)
+    for _ in range(40):
+        text, value = expression(draw, draw.choice([1, 1, 2, 3]))
+        for i, (a, b) in enumerate(zip(rows["a"], rows["b"], strict=True)):
+            if draw.random() < 0.3:
+                wanted = value(a, b)
+                found = answer(ctx, f"SELECT {text} AS v FROM {table} WHERE i = {i}")
+                assert found == ([(wanted,)] if fits(wanted) else "beyond") or (
+                    found == "beyond" and is_long(text, a, b)
+                )
+
+
+def is_long(text, a, b):
+    """Whether a step between may be beyond 128 bits, of which DECIMAL(38,0) has no room, or a term is -2^63."""
+    return eval(text.replace("-", "+"), {}, {"a": abs(a), "b": abs(b)}) > 2**127 or -TOP - 1 in (a, b)
+
+
+SUMS = [  # the query, and what it gives of whole numbers without a limit
+    ("SELECT sum(n) FROM {}", lambda rows: [(sum(n for _, n in rows),)]),
+    ("SELECT g, sum(n) FROM {} GROUP BY g ORDER BY g", lambda rows: of_groups(rows)),
+    ("SELECT DISTINCT g, sum(n) OVER (PARTITION BY g) FROM {} ORDER BY g", lambda rows: of_groups(rows)),
+    ("SELECT sum(n) FILTER (WHERE g = 0) FROM {}", lambda rows: [(sum(n for g, n in rows if g == 0),)]),
+    ("SELECT sum(DISTINCT n) FROM {}", lambda rows: [(sum({n for _, n in rows}),)]),
+    ("SELECT (SELECT sum(n) FROM {}) AS s", lambda rows: [(sum(n for _, n in rows),)]),
+    ("SELECT sum(n * 2 - g) FROM {}", lambda rows: [(sum(n * 2 - g for g, n in rows),)]),
+]
+
+
+def of_groups(rows):
+    return [(g, sum(n for h, n in rows if h == g)) for g in sorted({g for g, _ in rows})]
+
+
+@pytest.mark.parametrize("table", ["plain", "scratch", "arrow", "grid"])
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 2, "target_partitions": 4}], ids=["", "batches of two"])
+@pytest.mark.parametrize(("query", "of"), SUMS, ids=[query for query, _ in SUMS])
+def test_a_sum_is_right_or_an_error(table, settings, query, of):
+    draw = random.Random(f"{query}{table}")
+    for size in (100, 2**59, 2**61):
+        rows = [(i % 2, draw.randint(-size, size)) for i in range(9)]
+        ctx = context({"g": [g for g, _ in rows], "n": [n for _, n in rows]}, **settings)
+        wanted = of(rows)
+        found = answer(ctx, query.format(table))
+        inside = all(fits(v) for row in wanted for v in row)
+        assert found == (wanted if inside else "beyond") or (found == "beyond" and "*" in query and size > 2**60)
+
+
+def test_array_code_does_not_wrap_around():
+    ctx = context({"n": [2**62, 2**62, 3]})
+    ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a BIGINT); INSERT INTO p VALUES (0, 1)")
+    sums = "INSERT INTO p SELECT :next_step, (SELECT SUM(n) FROM grid{})"
+    powers = "INSERT INTO p SELECT :next_step, p.a * 16 FROM p WHERE p.step = :next_step - 1"
+    for executor in ("auto", "relational"):
+        ctx.script("DELETE FROM p WHERE step > 0")
+        with pytest.raises(SqlError):
+            ctx.train(sums.format(""), steps=2, executor=executor)
+        ctx.script("DELETE FROM p WHERE step > 0")
+        ctx.train(sums.format(" WHERE row > 0"), steps=2, executor=executor)
+        assert ctx.sql("SELECT a FROM p WHERE step = 2").to_pydict()["a"] == [2**62 + 3]
+        ctx.script("DELETE FROM p WHERE step > 0")
+        with pytest.raises(SqlError):
+            ctx.train(powers, steps=20, executor=executor)
+        assert ctx.sql("SELECT max(a) AS a FROM p").to_pydict()["a"] == [2**60]
+
+
+def test_bounds_follow_what_is_committed():
+    ctx = sqlmagic_xr.Context()
+    ctx.script("CREATE TABLE t (n BIGINT); INSERT INTO t VALUES (1), (2)")
+    query = "SELECT sum(n) AS s, max(n + 1) AS m FROM t"
+    assert "CASE" not in str(ctx.sql(query).logical_plan())
+    assert answer(ctx, query) == [(3, 3)]
+    ctx.script(f"CREATE VIEW v AS {query}; INSERT INTO t VALUES ({TOP})")
+    assert answer(ctx, query) == "beyond"
+    assert answer(ctx, "SELECT * FROM v") == "beyond"
+    ctx.script("DELETE FROM t WHERE n > 2")
+    assert answer(ctx, query) == answer(ctx, "SELECT * FROM v") == [(3, 3)]
+
+
+def test_changes_do_not_wrap_around():
+    ctx = sqlmagic_xr.Context()
+    ctx.script(f"CREATE TABLE t (n BIGINT, CHECK (n * 2 > n - 5)); INSERT INTO t VALUES (1), ({TOP // 2})")
+    for text in ("UPDATE t SET n = n * 3", "INSERT INTO t SELECT sum(n * 4) FROM t", f"INSERT INTO t VALUES ({TOP})"):
+        with pytest.raises(SqlError, match="beyond BIGINT"):
+            ctx.script(text)
+    assert answer(ctx, "SELECT n FROM t ORDER BY n") == [(1,), (TOP // 2,)]
+
+
+def test_thirty_thousand_rows_and_hundreds_of_terms():
+    ctx = sqlmagic_xr.Context()
+    SessionContext.register_record_batches(ctx, "d", [pa.table({"n": range(30_000)}).to_batches()])
+    assert answer(ctx, "SELECT sum(n), max(n + n * 2) FROM d") == [(30_000 * 29_999 // 2, 3 * 29_999)]
+    assert answer(ctx, f"SELECT max({'+'.join(['n'] * 300)}) FROM d") == [(29_999 * 300,)]
