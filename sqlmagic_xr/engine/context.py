@@ -17,6 +17,7 @@ from ..autodiff.rules import register as with_rule
 from ..errors import SqlError, UnsupportedError
 from ..sql.copying import copy_of, explained_copy
 from ..sql.parameters import has_parameters, parameters_of, values_of
+from ..sql.shorthand import written_out
 from ..sql.syntax import (
     Statement,
     Tree,
@@ -43,10 +44,12 @@ from .copying import PreparedCopy
 from .datasets import register
 from .faults import NO_TYPES, Mending, overflow, suspicious
 from .faults.binding import rebound
+from .files import Source, opened, reopened
 from .frame import Frame
 from .functions import Function, functions
 from .gridtable import GridTable
 from .interrupt import interruptible, reserve_threads
+from .json_text import register_json
 from .markup import make_safe
 from .meaning import meanings_in
 from .named import Named
@@ -81,6 +84,7 @@ class Context(CountedContext):
         tables: what tables there are.
         variables: the notebook variables that are tables.
         grids: the xarray tables, by name.
+        files: the tables that are files -> what they are, and what tells that they have changed.
         several: the datasets that are several tables -> the tables' names.
         calendars: those of which a table has the times as numbers.
         chunks_read: how many chunks of xarray tables queries have begun to read so far.
@@ -113,11 +117,13 @@ class Context(CountedContext):
         self.calendars: set[str] = set()
         self.grids: dict[str, GridTable] = {}
         self.several: dict[str, tuple[str, ...]] = {}
+        self.files: dict[str, tuple[Source, tuple[Any, ...]]] = {}
         self.chunks_read = 0
         self.max_recursion = 1_000_000
         self.store = ScratchStore(self)
         self.tables = Catalog(self)
         self.named: dict[str, Named] = {}
+        register_json(self)
         self._mending = Mending(self)
         self.store.schema.mended = self.mended_text
         self._recursions = Recursions(self)
@@ -245,14 +251,21 @@ class Context(CountedContext):
             changing = _may_change(statement.text)
             tree = rebound(tree, statement.text)
             tree = put(name_columns(tree, _will_change) if changing else tree)
-            self.variables.follow(self.reads(tree))
-            tree = told_apart(tree, self)
+            names = self.reads(tree)
+            self.variables.follow(names)
+            reopened(names, self)
+            tree = self.plain(tree, statement.text)
             tree = rewrite(tree, self.tables, rules=self.rules) if changing else tree
             return Prepared(self, statement, self._mending.widened(tree, statement.text))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
         except RecursionError:
             raise too_deep(statement) from None
+
+    def plain(self, tree: Tree, text: str) -> Tree:
+        """A statement with tables in the place of files and of datasets of several shapes, and without shorthand."""
+        tree = told_apart(opened(tree, text, self), self)
+        return written_out(tree, text, lambda query: self.plan(to_sql(query), query).schema().names)
 
     def scratch(self, name: str) -> ScratchTable:
         """The scratch table of that name: its version, history, rows at an older version.

@@ -72,7 +72,9 @@ class PreparedCopy(Prepared):
         query, context = self.query, self.context
         tree = query.bind(values)
         mended = context.mended(tree, query.statement.text)
-        if self.copy.of_table or mended is query.statement.tree:
+        if self.copy.of_table and self.copy.short:  # COPY t is as long as its query, FROM t
+            return f"{self.statement.text[: len(query.statement.text)]} {self.copy.tail}"
+        if self.copy.of_table or (mended is query.statement.tree and not self.copy.short):
             return self.statement.text
         return f"COPY ({to_sql(mended)}) {self.copy.tail}"
 

@@ -85,7 +85,7 @@ def _alone(context: Context, name: str) -> Iterator[TableLine]:
 
 
 def _line(context: Context, name: str) -> TableLine:
-    parts = tuple(name.split("."))
+    parts = parts_of(context, name)
     relation = context.relation(parts)
     columns = len(relation.columns) if relation is not None else None
     dataset = context.tables.dataset(parts)
@@ -97,14 +97,19 @@ def _line(context: Context, name: str) -> TableLine:
         kind = "scratch" if hidden is None else f"scratch, hides the {hidden} variable"
         return TableLine(name, kind, entry.rows, columns, bytes=size, kept_in=_kept_in(context, name, entry))
     if dataset is not None:
-        chunks = chunks_to_read(context.table(name))
+        chunks = chunks_to_read(context.table(".".join(f'"{part}"' for part in parts)))
         kind = "xarray" if variable is None else f"{variable} variable"
         return TableLine(name, kind, _cells(dataset), columns, _dims(dataset), chunks, dataset.nbytes)
     if isinstance(entry, View):
         why = "" if relation is not None else f" that cannot be read: {context.tables.why_broken(name)}"
         return TableLine(name, f"view{why}", None, columns)
     kind = relation.kind if relation is not None else "table"
-    return TableLine(name, kind if variable is None else f"{variable} variable", context.table(name).count(), columns)
+    return TableLine(name, kind if variable is None else f"{variable} variable", _count(context, parts), columns)
+
+
+def _count(context: Context, parts: tuple[str, ...]) -> int | None:
+    """How many rows a table has; None for a file, which would be read for it."""
+    return None if parts[0] in context.files else context.table(".".join(f'"{part}"' for part in parts)).count()
 
 
 def _kept_in(context: Context, name: str, version: Version) -> str | None:
@@ -188,13 +193,18 @@ class Schema:
     notes: tuple[str, ...]
 
 
-def schema(context: Context, name: str) -> Schema:
+def schema(context: Context, name: str | tuple[str, ...]) -> Schema:
     """What is in a table.
+
+    Args:
+        context: where it is.
+        name: as SQL writes it, or its parts.
 
     Raises:
         UnknownNameError: there is none of that name.
     """
-    parts = tuple(part.strip('"') for part in name.split("."))
+    parts = name if isinstance(name, tuple) else parts_of(context, name)
+    name = ".".join(parts)
     asked = [{"Identifier": {"value": part, "quote_style": None}} for part in parts]
     context.variables.follow(context.reads({"Table": {"name": asked, "args": None}}))
     folded = tuple(part.lower() for part in parts)
@@ -229,9 +239,19 @@ def schema(context: Context, name: str) -> Schema:
     return Schema(_texts(columns), notes)
 
 
+def parts_of(context: Context, name: str) -> tuple[str, ...]:
+    """The parts of a name as a person writes it: the name of a file has points of its own."""
+    if name.strip('"') in context.store.schema.names:
+        return (name.strip('"'),)
+    head = next((known for known in context.several if name.startswith(f"{known}.")), None)
+    if head is not None:
+        return head, name[len(head) + 1 :]
+    return tuple(part.strip('"') for part in name.split("."))
+
+
 def _several(context: Context, name: str, tables: Sequence[str]) -> Schema:
     """The columns of a dataset of several tables, with the table of each."""
-    found = {table: schema(context, f"{name}.{table}") for table in tables}
+    found = {table: schema(context, (name, table)) for table in tables}
     columns = [
         of.columns.add_column(0, "table_name", pa.array([f"{name}.{table}"] * of.columns.num_rows, pa.string()))
         for table, of in found.items()
@@ -268,7 +288,7 @@ def shown(context: Context, tree: Any) -> pa.Table | None:
     if not parts:
         return None
     try:
-        return schema(context, ".".join(name_of(parts))).columns
+        return schema(context, name_of(parts)).columns
     except UnknownNameError as error:
         error.span = span_of(parts)
         raise

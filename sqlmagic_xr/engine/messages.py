@@ -311,7 +311,7 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] 
         (r"value of (?P<value>-?\d+) is out of range Int64",
          _says(ExecutionError, "the number {value} is beyond BIGINT",
                "Calculate with CAST(x AS DOUBLE) or DECIMAL(38,0).")),
-        (r"""pyErr \{ type: .*?, value: \w+\((?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", _raised_in_python),
+        (r"""[pP]yErr \{ type: .*?, value: \w+\((?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", _raised_in_python),
         (r"^No field named (?P<name>.+?)\.(?: Did you mean '(?P<near>.+?)'\?\.?)?"
          r"(?: Valid fields are (?P<valid>.*)\.)?$",
          _unknown_column),

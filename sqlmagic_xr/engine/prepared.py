@@ -21,7 +21,7 @@ from .information import with_base_tables
 from .interrupt import interruptible
 from .recursion.frame import RecursiveFrame
 from .result import Answer, Result
-from .shapes import told_apart
+from .summary import summarized, summary
 
 if TYPE_CHECKING:
     from .context import Context
@@ -94,7 +94,7 @@ class Prepared:
 
     def _plan_variant(self, tree: Tree) -> None:
         """Plan another tree in the place of the statement's own; it raises what the engine raises."""
-        tree = told_apart(tree, self.context)
+        tree = self.context.plain(tree, self.statement.text)
         prepared = Prepared(self.context, self.statement, rewrite(tree, self.context.tables, rules=self.context.rules))
         self.context.plan(to_sql(prepared.bind({}))).execution_plan()
 
@@ -145,6 +145,9 @@ class Prepared:
                 raise refused_run(statement)
             settings.check(tree)
             return self._pass_on(sql)
+        query = summarized(tree)
+        if query is not None:
+            return Result(statement, sql, context.frame_of(summary(context.plain(query, "SUMMARIZE"), context)))
         listing = inventory.shown(context, tree)
         if listing is not None:
             return Result(statement, sql, context.frame_of(listing))

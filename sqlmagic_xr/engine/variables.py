@@ -205,6 +205,9 @@ _READERS: dict[str, _Reader] = {
     "pyarrow.RecordBatch": lambda c, t, v: _arrow(c, t, pa.Table.from_batches([v])),
     "pyarrow.RecordBatchReader": lambda c, t, v: _arrow(c, t, v.read_all()),  # can be read once, so it is kept
     "pyarrow.Dataset": _arrow_dataset,
+    "sqlmagic_xr.Result": lambda c, t, v: _arrow(c, t, v.to_arrow_table()),
+    "datafusion.DataFrame": lambda c, t, v: _arrow(c, t, v.to_arrow_table()),
+    "sqlmagic_xr.Frame": lambda c, t, v: _arrow(c, t, v.to_arrow_table()),
 }
 """Library and class -> how to register it. Classes are told by name: importing polars to ask takes seconds."""
 

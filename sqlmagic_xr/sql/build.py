@@ -192,3 +192,24 @@ def guarded(condition: Tree, value: Tree) -> Tree:
     template = _item("SELECT CASE WHEN TRUE THEN 0 END")
     case = template["UnnamedExpr"]["Case"]
     return {"Case": {**case, "conditions": [{**case["conditions"][0], "condition": condition, "result": value}]}}
+
+
+def call(name: str, arguments: Sequence[Tree]) -> Tree:
+    """``name(arguments)``."""
+    template = _item("SELECT random()")["UnnamedExpr"]["Function"]
+    listed = {**template["args"]["List"], "args": [{"Unnamed": {"Expr": a}} for a in arguments]}
+    return {"Function": {**template, "name": [{"Identifier": make_identifier(name)}], "args": {"List": listed}}}
+
+
+def limited(query: Tree, key: Tree, count: Tree) -> Tree:
+    """The inside of a query with ``ORDER BY key LIMIT count``."""
+    template = _query("SELECT 1 ORDER BY 1 LIMIT 1")
+    order = template["order_by"]
+    keys = [{**order["kind"]["Expressions"][0], "expr": key}]
+    limit = {"LimitOffset": {**template["limit_clause"]["LimitOffset"], "limit": count}}
+    return {**query, "order_by": {**order, "kind": {"Expressions": keys}}, "limit_clause": limit}
+
+
+def grouped(query: Tree, keys: Sequence[Tree]) -> Tree:
+    """The inside of a query with ``GROUP BY keys``."""
+    return {**query, "body": {"Select": {**query["body"]["Select"], "group_by": {"Expressions": [list(keys), []]}}}}

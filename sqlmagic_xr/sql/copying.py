@@ -42,6 +42,7 @@ class Copy:
         tail: the text from TO on.
         form: what we write, "zarr" or "netcdf"; "" for what the engine writes.
         options: OPTIONS, if it is we who write.
+        short: whether its options were written as ``(HEADER, DELIMITER ';')``, which the engine does not read.
     """
 
     statement: Statement
@@ -52,6 +53,7 @@ class Copy:
     tail: str
     form: Form
     options: Mapping[str, Option]
+    short: bool = False
 
     @property
     def tree(self) -> Tree:
@@ -95,7 +97,8 @@ def copy_of(statement: Statement) -> Copy | None:
     if tokens[1].text == "(" and tokens[to - 1].text != ")":
         return None
     target = _unquoted(tokens[to + 1])
-    form, rest = _form(tokens[to + 2 :], target)
+    short = _short(statement, tokens[to + 2 :])
+    form, rest = _form(tokens[to + 2 :] if short is None else short.stored, target)
     of_table = tokens[1].text != "("
     query = _of_table(statement, tokens[to - 1].end) if of_table else _inside(statement, tokens[1:to])
     if form:
@@ -103,8 +106,13 @@ def copy_of(statement: Statement) -> Copy | None:
     elif query.parsed[0] is None:
         return None
     tail = statement.text[tokens[to].start :]
-    options = _options(statement, rest) if form else {}
-    return Copy(statement, query, of_table, target, _span(statement, tokens[to + 1]), tail, form, options)
+    place = _span(statement, tokens[to + 1])
+    if short is None:
+        options = _options(statement, rest) if form else {}
+        return Copy(statement, query, of_table, target, place, tail, form, options)
+    if not form:
+        tail = statement.text[tokens[to].start : tokens[to + 1].end] + short.written(statement)
+    return Copy(statement, query, of_table, target, place, tail, form, short.ours(statement) if form else {}, True)
 
 
 def explained_copy(statement: Statement) -> Statement | None:
@@ -180,6 +188,76 @@ def _options(statement: Statement, rest: tuple[Token, ...]) -> dict[str, Option]
             raise statement.place(UsageError("overwrite is 'true' or 'false'"), _span(statement, value))
         found[name] = Option(_unquoted(value), _span(statement, value))
     return found
+
+
+_ENGINE = {
+    "header": "has_header", "delimiter": "delimiter", "delim": "delimiter", "sep": "delimiter", "quote": "quote",
+    "escape": "escape", "null": "null_value", "nullstr": "null_value", "compression": "compression",
+    "dateformat": "date_format", "date_format": "date_format", "timestampformat": "timestamp_format",
+    "timestamp_format": "timestamp_format", "row_group_size": "max_row_group_size",
+}  # fmt: skip
+"""Options as people write them -> as the engine's writers call them."""
+
+
+@dataclass(frozen=True)
+class _Short:
+    """``(FORMAT csv, HEADER, DELIMITER ';')``: the words that name options, each with its value or None."""
+
+    pairs: tuple[tuple[Token, Token | None], ...]
+
+    @property
+    def stored(self) -> tuple[Token, ...]:
+        """STORED AS and the format, as the tokens that say it; () where none is named."""
+        found = next((value for name, value in self.pairs if name.text.lower() == "format" and value), None)
+        return () if found is None else (found._replace(text="STORED"), found._replace(text="AS"), found)
+
+    def written(self, statement: Statement) -> str:
+        """STORED AS ... OPTIONS (...) as the engine reads it."""
+        named = []
+        for name, value in self.pairs:
+            option = name.text.lower()
+            if option == "format":
+                continue
+            if option not in _ENGINE:
+                error = UsageError(f"there is no option `{option}`", hint=suggest(option, _ENGINE))
+                raise statement.place(error, _span(statement, name))
+            text = "true" if value is None else _unquoted(value)
+            named.append(f"'format.{_ENGINE[option]}' '{text.replace(chr(39), chr(39) * 2)}'")
+        stored = f" STORED AS {_unquoted(self.stored[2]).upper()}" if self.stored else ""
+        return stored + (f" OPTIONS ({', '.join(named)})" if named else "")
+
+    def ours(self, statement: Statement) -> dict[str, Option]:
+        """The options of what we write."""
+        found = {}
+        for name, value in self.pairs:
+            if name.text.lower() == "format":
+                continue
+            if name.text.lower() not in OPTIONS:
+                error = UsageError(f"there is no option `{name.text.lower()}`", hint=suggest(name.text, OPTIONS))
+                raise statement.place(error, _span(statement, name))
+            given = "true" if value is None else _unquoted(value)
+            found[name.text.lower()] = Option(given, _span(statement, value or name))
+        return found
+
+
+def _short(statement: Statement, rest: tuple[Token, ...]) -> _Short | None:
+    """The options behind a file's name where they are written as ``[WITH] (name [value], ...)``."""
+    if rest and rest[0].text.upper() == "WITH":
+        rest = rest[1:]
+    if not rest or rest[0].text != "(" or rest[-1].text != ")":
+        return None
+    pairs: list[tuple[Token, Token | None]] = []
+    item: list[Token] = []
+    for token in (*rest[1:-1], rest[-1]):
+        if token.text not in (",", ")"):
+            item.append(token)
+            continue
+        if len(item) not in (1, 2) or item[0].kind is not TokenKind.WORD:
+            error = ParseError("options are names with a value each", hint="As in: (HEADER, DELIMITER ';')")
+            raise statement.place(error, _span(statement, item[0] if item else token))
+        pairs.append((item[0], item[1] if len(item) > 1 else None))
+        item = []
+    return _Short(tuple(pairs))
 
 
 def _unquoted(token: Token) -> str:

@@ -12,7 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 from .lexer import Token, TokenKind, tokens
-from .traversal import Tree
+from .traversal import Tree, walk
+
+SUMMARIZE = "summarize"
+"""The key, in a DESCRIBE, that tells a SUMMARIZE."""
 
 MENDED = "mended"
 """The key, in a clause of a MERGE, of what it does and the parser has no word for."""
@@ -47,6 +50,9 @@ def mended(text: str) -> Mended | None:
     outer = list(_outer(words))
     if any(_is(w, "MERGE") for w in outer[:1]) or (outer and _is(outer[0], "WITH")):
         _merge(outer, found)
+    _summary(outer, found)
+    _from_first(outer, found)
+    _sample(words, found)
     _alias(outer, found)
     _conflict(outer, found)
     return found if found.text != text else None
@@ -90,6 +96,53 @@ def _merge(words: list[Token], found: Mended) -> None:
 def _clause(place: int, meaning: str) -> Callable[[Tree], None]:
     def change(tree: Tree) -> None:
         _body(tree, "Merge")["clauses"][place][MENDED] = meaning
+
+    return change
+
+
+def _from_first(words: list[Token], found: Mended) -> None:
+    """``FROM t WHERE ...`` of everything."""
+    if words and _is(words[0], "FROM") and not any(_is(w, "SELECT") for w in words):
+        at, extra = words[0].start, "SELECT * "
+        found.text = found.text[:at] + extra + found.text[at:]
+        found.inserted = at, len(extra)
+
+        def change(tree: Tree) -> None:  # which is not what the engine reads
+            tree["Query"]["body"]["Select"]["flavor"] = "FromFirst"
+
+        found.means.append(change)
+
+
+def _summary(words: list[Token], found: Mended) -> None:
+    """``SUMMARIZE t`` and ``SUMMARIZE SELECT ...``."""
+    if not words or not _is(words[0], "SUMMARIZE"):
+        return
+    found.blank(words[0].start, words[0].end, "DESCRIBE")
+
+    def change(tree: Tree) -> None:
+        next(iter(tree.values()))[SUMMARIZE] = True
+
+    found.means.append(change)
+
+
+def _sample(words: list[Token], found: Mended) -> None:
+    """``USING SAMPLE`` behind a relation is TABLESAMPLE, and ``10%`` is 10 PERCENT."""
+    place = -1
+    for at, word in enumerate(words):
+        if _is(word, "USING") and at + 1 < len(words) and _is(words[at + 1], "SAMPLE"):
+            found.blank(word.start, words[at + 1].end, "TABLESAMPLE")
+        if _is(word, "SAMPLE", "TABLESAMPLE"):
+            place += 1
+            signs = [w for w in words[at + 1 : at + 5] if w.text == "%"]
+            if signs:
+                found.blank(signs[0].start, signs[0].end)
+                found.means.append(_share(place))
+
+
+def _share(place: int) -> Callable[[Tree], None]:
+    def change(tree: Tree) -> None:
+        quantities = [node["quantity"] for node in walk(tree) if isinstance(node.get("quantity"), dict)]
+        quantities[place]["unit"] = "Percent"
 
     return change
 

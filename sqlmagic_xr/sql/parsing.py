@@ -13,7 +13,7 @@ from .lexer import TokenKind, span_at, tokens
 from .literals import Literals, read_literals
 from .mending import mended
 from .stack import with_stack
-from .traversal import Tree
+from .traversal import Tree, walk
 
 DIALECT = "generic"
 """The dialect of sqlparser that DataFusion itself parses with."""
@@ -73,7 +73,8 @@ def _parse(text: str, line: int, column: int) -> Tree:
 
 def _read(text: str, line: int, column: int, at: int = 0, extra: int = 0) -> Tree:
     """The tree of a text in which so many characters are not the user's, from ``at`` on."""
-    source, edits = _parenthesise_in(text)
+    plain = _without_lambdas(text)
+    source, edits = _parenthesise_in(plain)
     if max(line, column) <= max(_PADDING, len(text)):
         # Blank lines and spaces in front make the parser count where the user does.
         padding, line, column = "\n" * (line - 1) + " " * (column - 1), 1, 1
@@ -85,6 +86,8 @@ def _read(text: str, line: int, column: int, at: int = 0, extra: int = 0) -> Tre
         if line > 1 or column > 1:  # again, for a place that counts in the script
             _trees("\n" * (line - 1) + " " * (column - 1) + source)
         raise
+    if plain is not text:
+        _with_arrows(tree)
     _move(tree, _before(padding + source, [len(padding) + e for e in edits]))
     _move(tree, _before(padding + text, [len(padding) + at + e for e in range(extra)]))
     if line > 1 or column > 1:
@@ -125,6 +128,37 @@ def _parenthesise_in(text: str) -> tuple[str, list[int]]:
         edits += [at, at + len(token.text) + 1]
     return text, edits
 
+
+def _without_lambdas(text: str) -> str:
+    """``s -> 'a'`` as ``s <@ 'a'``, which the parser does not take for a function of ``s``, and binds alike."""
+    if "->" not in text:
+        return text
+    significant = [t for t in tokens(text, strict=False) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
+    for dash, tip, key in zip(significant, significant[1:], significant[2:], strict=False):
+        if dash.text == "-" and tip.text == ">" and tip.start == dash.end and key.kind in _CONSTANTS:
+            text = f"{text[: dash.start]}<@{text[tip.end :]}"
+    return text
+
+
+def _with_arrows(tree: Tree) -> None:
+    """Put the arrows back, in a tree that nobody else has seen yet."""
+    for node in walk(tree):
+        operation = node.get("BinaryOp")
+        if isinstance(operation, dict) and operation["op"] == "ArrowAt" and _begins_with_constant(operation["right"]):
+            operation["op"] = "Arrow"
+
+
+def _begins_with_constant(expression: Tree) -> bool:
+    while "Value" not in expression:
+        inner = next(iter(expression.values()))
+        inner = inner.get("left", inner.get("expr", inner)) if isinstance(inner, dict) else None
+        if not isinstance(inner, dict) or len(inner) != 1:
+            return False
+        expression = inner
+    return True
+
+
+_CONSTANTS = (TokenKind.STRING, TokenKind.NUMBER)
 
 _Place = tuple[int, int]  # line, column
 
