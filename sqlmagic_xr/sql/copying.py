@@ -97,8 +97,10 @@ def copy_of(statement: Statement) -> Copy | None:
     if tokens[1].text == "(" and tokens[to - 1].text != ")":
         return None
     target = _unquoted(tokens[to + 1])
-    short = _short(statement, tokens[to + 2 :])
-    form, rest = _form(tokens[to + 2 :] if short is None else short.stored, target)
+    behind = tokens[to + 2 :]
+    is_ours = bool(_form((), target)[0]) and bool(behind) and behind[0].text.upper() == "WITH"
+    short = None if is_ours else _short(statement, behind)
+    form, rest = _form(behind if short is None else short.stored, target)
     of_table = tokens[1].text != "("
     query = _of_table(statement, tokens[to - 1].end) if of_table else _inside(statement, tokens[1:to])
     if form:
