@@ -129,8 +129,7 @@ def test_an_error_in_a_file_points_into_the_file(notebook, tmp_path):
 def test_options_end_where_sql_begins(notebook):
     assert table_of(notebook("%xsql SELECT -1 AS a")) == [["-1"]]
     assert table_of(notebook("%xsql -q SELECT 2 * -1 AS a")) == [["-2"]]
-    with pytest.raises(errors.SqlError, match="operator -> is not yet supported"):
-        notebook("%xsql SELECT '{}'->'a' AS a")
+    assert table_of(notebook("""%xsql SELECT '{"a": 5}'->'a' AS a""")) == [["5"]]
 
 
 def test_a_cell_without_statements_does_nothing(notebook):
