@@ -77,12 +77,24 @@ class View:
             return ONE
         if item.query is None:
             return None
+        if self._is_state(item.query, item.inner(self.variable.name)):
+            return None
         found = self.layers.through(item.query, item.inner(name), item.inner(self.variable.name))
         if not isinstance(found, Companion):
             return found
         path = (*column.path[:-1], found.name)
         self.needs[path] = found
         return Column(path)
+
+    def _is_state(self, query: Query, name: str) -> bool:
+        """Whether a query is the working table of the term that the scope stands in, and computes the variable anew.
+
+        Then its columns are what the round before has left, as those of a table are: no column depends on another.
+        """
+        if id(query) not in self.scope.environment.within:
+            return False
+        terms = None if query.branches is None else query.branches[1:]
+        return terms is None or not all(isinstance(query.output(term, name), Column) for term in terms)
 
     def depends(self, expression: Expression) -> bool:
         """Whether any column in an expression depends on the variable."""

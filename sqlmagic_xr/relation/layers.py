@@ -299,10 +299,17 @@ def item_key(item: Item) -> tuple[str, ...] | None:
 
 @dataclass
 class Environment:
-    """What a table's name means: a CTE around it, or else a table of the catalog."""
+    """What a table's name means: a CTE around it, or else a table of the catalog.
+
+    Attributes:
+        catalog: the tables.
+        ctes: the CTEs around it.
+        within: the ids of the recursive CTEs in whose definition it stands.
+    """
 
     catalog: Catalog
     ctes: dict[str, Query] = field(default_factory=dict)
+    within: frozenset[int] = frozenset()
 
     def item(self, node: Tree, *, outer: Scope | None, nullable: bool = False) -> Iterator[Item]:
         """The items of one relation in a FROM."""
@@ -370,7 +377,8 @@ class Query:
         self.view = view
         self.recursive = recursive
         self.added: dict[str, object] = {}
-        self.environment = Environment(environment.catalog, dict(environment.ctes))
+        within = environment.within if recursive is None else environment.within | {id(self)}
+        self.environment = Environment(environment.catalog, dict(environment.ctes), within)
         self._scopes: dict[int, Scope] = {}
         self._nested: dict[int, Query] = {}
         if recursive is not None:

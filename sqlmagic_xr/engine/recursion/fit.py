@@ -51,8 +51,12 @@ _FITTING: tuple[tuple[Test, Test], ...] = (
 
 
 def plain(kind: pa.DataType) -> pa.DataType:
-    """The type in which a recursion keeps values: a category's own values stand for it."""
-    return kind.value_type if pt.is_dictionary(kind) else kind
+    """The type in which a recursion keeps values: one of which Arrow can take some and leave others."""
+    if pt.is_string_view(kind):
+        return pa.string()
+    if pt.is_binary_view(kind):
+        return pa.binary()
+    return plain(kind.value_type) if pt.is_dictionary(kind) else kind
 
 
 def fits(kind: pa.DataType, given: pa.DataType) -> bool:

@@ -111,7 +111,7 @@ def _taken_apart(body: Tree, reads: Callable[[Tree], bool], name: str) -> tuple[
 
 
 def told_apart(body: Tree, columns: int | None = None) -> Tree:
-    """A body whose unnamed columns of one text have names of ours, since the engine refuses two of one name.
+    """A body whose computed columns have names, and those of one name others: the engine refuses two of one name.
 
     Args:
         body: of a query.
@@ -124,14 +124,14 @@ def _told_apart(branch: Tree, columns: int | None) -> Tree:
     select, seen, items = branch["Select"], set[str](), []
     for place, item in enumerate(select["projection"]):
         text = expression_sql(item["UnnamedExpr"]) if "UnnamedExpr" in item else ""
-        again = text.rpartition(".")[2] in seen if _is_column(item) else text in seen
-        if again and (columns is None or place < columns):
+        again = text.rpartition(".")[2] in seen if _is_column(item) else True  # CAST(0 AS INT) has the name of 0
+        if text and again and (columns is None or place < columns):
             alias = make_identifier(f"__column_{place}__")
             item = {"ExprWithAlias": {"expr": item["UnnamedExpr"], "alias": alias}}
         elif "ExprWithAlias" in item:
             seen.add(expression_sql({"Identifier": item["ExprWithAlias"]["alias"]}))
         elif text:
-            seen |= {text, text.rpartition(".")[2]} if _is_column(item) else {text}
+            seen.add(text.rpartition(".")[2])
         items.append(item)
     return {"Select": {**select, "projection": items}}
 

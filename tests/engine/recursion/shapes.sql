@@ -104,3 +104,6 @@ SELECT 0 AS n UNION ALL (WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n +
 
 WITH RECURSIVE r(k, a, b) AS (SELECT 0, 0, 0 UNION ALL SELECT k + 1, r.k, r.k FROM r WHERE k < 2) SELECT k, a, b FROM r
 -- gives [(0, 0, 0), (1, 0, 0), (2, 1, 1)]
+
+WITH RECURSIVE r(k, a, b) AS (SELECT 0, CAST(0 AS BIGINT), 0 UNION ALL SELECT k + 1, 0, CAST(0 AS BIGINT) FROM r WHERE k < 1) SELECT k, a, b FROM r
+-- gives [(0, 0, 0), (1, 0, 0)]
