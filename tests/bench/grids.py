@@ -87,7 +87,7 @@ def by_duckdb() -> Callable[[str], Any]:
     connection = duckdb.connect()
     connection.register("rows", rows)
     connection.execute("CREATE TABLE t AS SELECT * FROM rows")
-    return lambda sql: connection.execute(sql).fetch_arrow_table()
+    return lambda sql: connection.sql(sql).to_arrow_table()
 
 
 def _seconds(work: Callable[[], object]) -> float:

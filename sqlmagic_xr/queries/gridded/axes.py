@@ -110,12 +110,30 @@ class Coding:
         keys: the values of the keys, for each group.
         count: how many groups there are.
         plain: whether each position is a group of its own, in their order.
+        axes: where the groups are those of several axes together, these; then ``codes`` has as many.
     """
 
     codes: Array
     keys: tuple[pa.Array, ...]
     count: int
     plain: bool
+    axes: tuple[int, ...] = ()
+
+
+INSIDE = Coding(np.zeros(0, np.int64), (), 1, False)
+"""What stands for an axis whose groups are given with those of another one."""
+
+
+def coding_over(keys: list[pa.Array], axes: tuple[int, ...], shape: tuple[int, ...]) -> Coding:
+    """The groups of the cells of several axes, by keys that are written out over them."""
+    codes, count = np.zeros(len(keys[0]), np.int64), 1
+    keys = [positive(key) for key in keys]
+    for key in keys:
+        one, values = _coded(key)
+        found, codes = np.unique(codes * values + one, return_inverse=True)
+        count = len(found)
+    _, first = np.unique(codes, return_index=True)
+    return Coding(codes.reshape(shape), tuple(key.take(pa.array(first)) for key in keys), count, False, axes)
 
 
 def coding(keys: list[pa.Array]) -> Coding:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Fetch = Callable[[Leaf], pa.Table]
 """The rows of a small relation, its columns in their order."""
 
+_KEYS = 4_000_000  # cells of a key that varies along several axes
 _CELLS = 50_000_000  # of an array that says which row of a small relation is joined where
 
 
@@ -230,6 +231,60 @@ class Grid:
     def along(self, axis: int, expression: Expression) -> pa.Array:
         """The value of an expression at each position of an axis that is read."""
         return self.axes[axis].along(self._context, expression)
+
+    def span(self, expression: Expression) -> tuple[int, ...]:
+        """The axes along which an expression varies.
+
+        Raises:
+            Refused: it holds a column that is none of the grid's, or a subquery, or none at all.
+        """
+        found: set[int] = set()
+        for column in fields(expression):
+            axis = self._axis_of(column)
+            if axis is not None:
+                found.add(axis)
+            elif column in self._variables:
+                found |= set(self._variables[column][1])
+            elif column in self._spread:
+                found |= set(self._spread[column][1])
+        if not found or any(True for _ in subqueries(expression)):
+            raise Refused("a key that is no expression of columns", expression.span)
+        return tuple(sorted(found))
+
+    def over(self, axes: tuple[int, ...], expression: Expression) -> pa.Array:
+        """The value of an expression at each combination of positions along some axes, the last one varying fastest.
+
+        Raises:
+            Refused: they are many, or the engine cannot say.
+        """
+        shape = tuple(len(self.axes[axis].kept) for axis in axes)
+        if math.prod(shape) > _KEYS:
+            raise Refused(f"a key of {math.prod(shape):,} cells", expression.span)
+        columns = {column: self._flat(column, axes, shape) for column in dict.fromkeys(fields(expression))}
+        return columns[expression] if isinstance(expression, Field) else evaluated(self._context, expression, columns)
+
+    def _flat(self, column: Field, axes: tuple[int, ...], shape: tuple[int, ...]) -> pa.Array:
+        """A column, written out over some axes."""
+        places = np.meshgrid(*[np.arange(n) for n in shape], indexing="ij", sparse=True)
+        axis = self._axis_of(column)
+        if axis is not None:
+            at = np.broadcast_to(places[axes.index(axis)], shape)
+            return self.axes[axis].column(column).take(pa.array(at.reshape(-1)))
+        if column in self._spread:
+            cells, own, row = self._spread[column]
+            found = row[np.ix_(*(self.axes[a].kept for a in own))]
+            at = found[tuple(places[axes.index(a)] for a in own)]
+            at = np.broadcast_to(at, shape).reshape(-1)
+            return cells.take(pa.array(at, mask=at < 0))
+        described, own, moved = self._variables[column]
+        where = {}
+        for dim, number in zip(described.variable.dims, own, strict=True):
+            place, kept = moved.get(number), self.axes[number].kept
+            where[dim] = kept if place is None else place[kept]
+        values = values_of(described.variable.isel(where))
+        flat = arrow(values.reshape(-1), described.kind, described.calendar)
+        numbers = np.arange(len(flat)).reshape(values.shape)[tuple(places[axes.index(a)] for a in own)]
+        return flat.take(pa.array(np.broadcast_to(numbers, shape).reshape(-1)))
 
     def present(self, axis: int, known: Array) -> Cells:
         """Something along an axis of which it only matters where it is not NULL."""

@@ -1,7 +1,7 @@
 """The groups of a grid as an array, and a block's cells folded into them.
 
 The groups have an axis for each of the grid's: of length one where all positions are one group, else one place for each
-group along it.
+group along it. Keys that vary along several axes together are groups of the first of these; the others have length one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .axes import Coding
+from .axes import INSIDE, Coding
 from .cells import Array, Block
 
 Index = tuple[Any, ...]
@@ -55,17 +55,26 @@ class Groups:
         self.shape = tuple(1 if coding is None else coding.count for coding in codings)
         self.size = math.prod(self.shape)
         self.folded = frozenset(a for a, coding in enumerate(codings) if coding is None or not coding.plain)
-        self._coded = [a for a, coding in enumerate(codings) if coding is not None and not coding.plain]
+        self._coded = [a for a, c in enumerate(codings) if c is not None and c is not INSIDE and not c.plain]
         self._spans = _spans([a for a, coding in enumerate(codings) if coding is None])
-        self._runs: dict[tuple[int, int, int], _Runs] = {}
+        self._runs: dict[Any, _Runs] = {}
 
     def fold(self, ufunc: Any, values: Array, block: Block) -> Array:
         """The cells of a block folded into the groups that it touches."""
         for span in self._spans:
             values = _folded(ufunc, values, span)
         for axis in self._coded:
-            values = self._grouped(ufunc, values, axis, block)
+            axes = self._axes(axis)
+            if len(axes) == 1:
+                values = self._grouped(ufunc, _stretched(values, axes, block), axis, block)
+            else:
+                values = self._grouped(ufunc, _merged(_stretched(values, axes, block), axes), axis, block)
+                values = _parted(values, axes, (values.shape[axis], *(1,) * (len(axes) - 1)))
         return values
+
+    def _axes(self, axis: int) -> tuple[int, ...]:
+        coding = self.codings[axis]
+        return (axis,) if coding is None or not coding.axes else coding.axes
 
     def total(self, values: Array, block: Block) -> Array:
         """The sum of the cells of a block; what does not vary along an axis counts as often as that is long."""
@@ -99,7 +108,9 @@ class Groups:
         """Values of the groups that a block touches, for its cells."""
         for axis in self._coded:
             if values.shape[axis] > 1:
-                values = values.take(self._run(axis, block).each, axis)
+                axes = self._axes(axis)
+                each = _merged(values, axes).take(self._run(axis, block).each, axis)
+                values = _parted(each, axes, tuple(block.shape[a] for a in axes))
         return values
 
     def at(self, block: Block) -> Index:
@@ -108,7 +119,7 @@ class Groups:
             return tuple(_ALL if c is None else p for c, p in zip(self.codings, block.part, strict=True))
         parts: list[Any] = []
         for axis, coding in enumerate(self.codings):
-            if coding is None:
+            if coding is None or coding is INSIDE:
                 parts.append(_ALL)
             else:
                 parts.append(block.part[axis] if coding.plain else self._run(axis, block).place)
@@ -117,19 +128,8 @@ class Groups:
         arrays = [np.arange(p.start, p.stop) if isinstance(p, slice) else p for p in parts]
         return np.ix_(*arrays)
 
-    def touched(self, block: Block) -> tuple[int, ...]:
-        """The shape of the groups that a block touches."""
-        return tuple(
-            1 if coding is None else block.shape[axis] if coding.plain else len(self._run(axis, block).starts)
-            for axis, coding in enumerate(self.codings)
-        )
-
     def _grouped(self, ufunc: Any, values: Array, axis: int, block: Block) -> Array:
         runs = self._run(axis, block)
-        if values.shape[axis] == 1:
-            shape = list(values.shape)
-            shape[axis] = block.shape[axis]
-            values = np.broadcast_to(values, shape)
         if len(runs.starts) == 1:
             return np.asarray(ufunc.reduce(values, axis=axis, keepdims=True))
         if runs.order is not None:
@@ -137,13 +137,13 @@ class Groups:
         return np.asarray(ufunc.reduceat(values, runs.starts, axis=axis))
 
     def _run(self, axis: int, block: Block) -> _Runs:
-        part = block.part[axis]
-        key = (axis, part.start, part.stop)
+        part = tuple(block.part[a] for a in self._axes(axis))
+        key = (axis, *((p.start, p.stop) for p in part))
         found = self._runs.get(key)
         if found is None:
             coding = self.codings[axis]
             assert coding is not None
-            found = self._runs[key] = _runs(coding.codes[part])
+            found = self._runs[key] = _runs(coding.codes[part].reshape(-1))
         return found
 
 
@@ -153,10 +153,10 @@ def lengths(groups: Groups, shape: Sequence[int]) -> Array:
     for axis, coding in enumerate(groups.codings):
         if coding is None:
             found = found * shape[axis]
-        elif not coding.plain:
+        elif not coding.plain and coding is not INSIDE:
             place = [1] * len(shape)
             place[axis] = -1
-            found = found * np.bincount(coding.codes, minlength=coding.count).reshape(place)
+            found = found * np.bincount(coding.codes.reshape(-1), minlength=coding.count).reshape(place)
     return np.broadcast_to(found, groups.shape)
 
 
@@ -170,6 +170,32 @@ def _runs(codes: Array) -> _Runs:
         found = slice(int(place[0]), int(place[-1]) + 1)
     each = np.searchsorted(place, codes)
     return _Runs(order, starts, found, each, np.diff(starts, append=len(codes)))
+
+
+def _stretched(values: Array, axes: Sequence[int], block: Block) -> Array:
+    """Values written out along some axes."""
+    shape = list(values.shape)
+    for axis in axes:
+        shape[axis] = block.shape[axis]
+    return values if tuple(shape) == values.shape else np.broadcast_to(values, shape)
+
+
+def _merged(values: Array, axes: tuple[int, ...]) -> Array:
+    """Several axes as one, at the place of the first."""
+    if len(axes) == 1:
+        return values
+    first, last = axes[0], axes[0] + len(axes)
+    values = np.moveaxis(values, axes, range(first, last))
+    return values.reshape((*values.shape[:first], -1, *values.shape[last:]))
+
+
+def _parted(values: Array, axes: tuple[int, ...], lengths: tuple[int, ...]) -> Array:
+    """One axis as the several that it was."""
+    if len(axes) == 1:
+        return values
+    first = axes[0]
+    values = values.reshape((*values.shape[:first], *lengths, *values.shape[first + 1 :]))
+    return np.moveaxis(values, range(first, first + len(axes)), axes)
 
 
 def _spans(axes: Sequence[int]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ calculations, joins, further groups) is then a query like any other.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
@@ -26,7 +26,7 @@ from ...relation.write import written
 from ...sql.expression import Call, Expression
 from ...sql.syntax import Tree, parse_one, to_sql
 from ...storage.schema import provider
-from .axes import Coding, coding
+from .codings import codings_of
 from .grid import Fetch, Grid, cells_of, grid_of
 from .groups import Groups
 from .measures import Measures
@@ -214,24 +214,15 @@ class Groupwise:
         if 0 in grid.shape:
             raise Refused("no cell is left")
         resolved, scalars = grid.source.resolved, Scalars(grid)
-        self._keys = [self._key(resolved(key.expression)) for key in aggregate.keys]
-        self._groups = Groups([self._coding(axis) for axis in range(len(grid.axes))])
+        keys = [resolved(key.expression) for key in aggregate.keys]
+        self._keys, codings = codings_of(grid, keys)
+        self._groups = Groups(codings)
         if self._groups.size > _GROUPS:
             raise Refused(f"{self._groups.size:,} groups")
         where = scalars.all([*grid.masks(), *map(scalars.holds, grid.conditions)])
         self._measures = measures = Measures(grid, scalars, self._groups, where)
         self._columns = [measures.column(_resolved(m, resolved)) for m in aggregate.measures]
         self._counts = measures.rows(where)
-
-    def _key(self, expression: Expression) -> tuple[int, pa.Array]:
-        axis = self.grid.axis(expression)
-        if axis is None:
-            raise Refused("a key that does not vary along one axis", expression.span)
-        return axis, self.grid.along(axis, expression)
-
-    def _coding(self, axis: int) -> Coding | None:
-        own = [cells for place, cells in self._keys if place == axis]
-        return coding(own) if own else None
 
     def told(self) -> str:
         """What is read for it, for a person."""
@@ -246,15 +237,13 @@ class Groupwise:
         present = np.broadcast_to(self._counts(states.__getitem__), shape)
         places = np.flatnonzero(present) if self._aggregate.grouped else np.zeros(1, np.int64)
         at = np.unravel_index(places, shape)
-        columns = [values.take(pa.array(at[axis])) for axis, values in self._values()]
+        columns = []
+        for axis, number in self._keys:
+            coding = self._groups.codings[axis]
+            assert coding is not None
+            columns.append(coding.keys[number].take(pa.array(at[axis])))
         columns += [column(states.__getitem__).rows(places, shape) for column in self._columns]
         return pa.Table.from_arrays(columns, names=[str(name) for name in self._aggregate.names])
-
-    def _values(self) -> Iterator[tuple[int, pa.Array]]:
-        """For each key its axis, and its values for the groups along that."""
-        own = [iter(()) if coding is None else iter(coding.keys) for coding in self._groups.codings]
-        for axis, _ in self._keys:
-            yield axis, next(own[axis])
 
 
 def _resolved(measure: Measure, resolved: Callable[[Expression], Expression]) -> Measure:

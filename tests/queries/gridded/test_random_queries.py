@@ -91,6 +91,9 @@ class Writer:
         return items[int(self.rng.integers(len(items)))]
 
     def key(self):
+        if self.numbers and self.rng.random() < 0.15:  # one that varies along several axes
+            one, other = self.choose(self.numbers), self.choose(self.numbers)
+            return self.choose([f"{one} > {other}", f"floor({one} / 3)", f"CASE WHEN {one} > 1 THEN 'x' END"])
         column = self.choose([d for d in (*self.dims, "label") if d in self.kinds])
         kind = self.kinds[column]
         if kind.startswith("timestamp"):
