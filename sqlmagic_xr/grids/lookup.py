@@ -5,11 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+from typing import Literal as Word
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from ..sql.expression import Call, Expression, Literal, Parameter
 
 if TYPE_CHECKING:
     from ..storage.chunk import Chunk
@@ -56,7 +59,7 @@ def _of_chunk(chunk: Chunk, places: Sequence[tuple[int, int | str]]) -> pa.Recor
     return batch
 
 
-def extreme(version: Version, column: str, which: Literal["max", "min"]) -> int | None:
+def extreme(version: Version, column: str, which: Word["max", "min"]) -> int | None:
     """The greatest or least value of an integer column, NULLs apart; None where there is none."""
     place = version.definition.names.index(column)
     whole = version.span(place)  # None also where a chunk has no value
@@ -81,51 +84,35 @@ Environment = Mapping[str, Any]
 class Constant:
     """An integer or a text that is known before the step's query runs: a parameter, a literal, or +, -, * of these."""
 
-    tree: Any
+    expression: Expression
 
     def value(self, environment: Environment) -> int | str | None:
         """The value, or None where it is not a whole number or a text (a NULL among them)."""
-        found = _evaluate(self.tree, environment)
+        found = _evaluate(self.expression, environment)
         if isinstance(found, str):
             return found
         return found if found is not None and -(2**63) <= found < 2**63 else None
 
 
-def _evaluate(tree: Any, environment: Environment) -> int | str | None:
-    if not isinstance(tree, dict) or len(tree) != 1:
-        return None
-    ((kind, body),) = tree.items()
-    if kind == "Nested":
-        return _evaluate(body, environment)
-    if kind == "Value":
-        return _literal(body["value"], environment)
-    if kind == "UnaryOp" and body["op"] == "Minus":
-        inner = _evaluate(body["expr"], environment)
-        return -inner if isinstance(inner, int) else None
-    if kind == "BinaryOp" and body["op"] in _ARITHMETIC:
-        left, right = _evaluate(body["left"], environment), _evaluate(body["right"], environment)
-        if isinstance(left, int) and isinstance(right, int):
-            return _ARITHMETIC[body["op"]](left, right)
+def _evaluate(expression: Expression, environment: Environment) -> int | str | None:
+    match expression:
+        case Literal(value=value):
+            return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+        case Parameter(name=name):
+            return _given(environment.get(name.lstrip(":$@")))
+        case Call(name="-", args=(inner,)):
+            value = _evaluate(inner, environment)
+            return -value if isinstance(value, int) else None
+        case Call(name=name, args=(left, right)) if name in _ARITHMETIC:
+            one, other = _evaluate(left, environment), _evaluate(right, environment)
+            return _ARITHMETIC[name](one, other) if isinstance(one, int) and isinstance(other, int) else None
     return None
 
 
-_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
-    "Plus": operator.add, "Minus": operator.sub, "Multiply": operator.mul,
-}  # fmt: skip
+_ARITHMETIC: dict[str, Callable[[int, int], int]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
 
-def _literal(value: Any, environment: Environment) -> int | str | None:
-    if not isinstance(value, dict):
-        return None
-    ((kind, content),) = value.items()
-    if kind == "Number":
-        return int(content[0]) if content[0].isdigit() else None
-    if kind == "SingleQuotedString":
-        return str(content)
-    if kind == "Placeholder":
-        found = environment.get(content[1:])
-        if isinstance(found, str):
-            return found
-        if isinstance(found, (int, np.int64)) and not isinstance(found, bool):
-            return int(found)
-    return None
+def _given(value: Any) -> int | str | None:
+    if isinstance(value, str):
+        return value
+    return int(value) if isinstance(value, (int, np.int64)) and not isinstance(value, bool) else None

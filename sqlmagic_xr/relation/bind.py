@@ -158,7 +158,7 @@ class Binder:
             term = self._body(body["right"], working, outer, ())
         except (Unsure, UnboundError) as reason:
             return Opaque(why=str(reason), reads=self.reads(query) - {(name,)}, tree=query)
-        return Recursive(anchor, term, name, body["set_quantifier"] == "All", tree=query)
+        return Recursive(anchor, term, name, body["set_quantifier"] == "All", renamed, tree=query)
 
     # Bodies
 

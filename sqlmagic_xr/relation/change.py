@@ -23,28 +23,36 @@ Exchange = Callable[[Relation], Relation | None]
 """Given a relation, what stands in its place, or None to look into it."""
 
 
-def exchanged(root: Relation, exchange: Exchange, columns: Mapping[Field, Expression] | None = None) -> Relation:
+Columns = Mapping[Any, Expression]
+"""Columns, or queries in parentheses, and what is used instead of them."""
+
+
+def exchanged(
+    root: Relation, exchange: Exchange, columns: Columns | None = None,
+    remade: Callable[[Relation], Relation] = lambda relation: relation,
+) -> Relation:  # fmt: skip
     """A query in which relations are others.
 
     Args:
         root: the query; returned itself where nothing changes.
         exchange: asked of every relation, the outer ones first; what it returns is not looked into.
-        columns: columns, and what is used instead of them.
+        columns: columns and queries in parentheses, and what is used instead of them.
+        remade: given every relation that was looked into, the inner ones first, what stands in its place.
 
     Raises:
         UnboundError: a column is used that the new relation has not.
     """
-    return _Changing(exchange, columns or {}).relation(root)
+    return _Changing(exchange, columns or {}, remade).relation(root)
 
 
-def without_columns(root: Relation, columns: Mapping[Field, Expression]) -> Relation:
+def without_columns(root: Relation, columns: Columns) -> Relation:
     """A query that uses other expressions for some columns."""
     return exchanged(root, lambda relation: None, columns)
 
 
 class _Changing:
-    def __init__(self, exchange: Exchange, columns: Mapping[Field, Expression]) -> None:
-        self._exchange, self._columns = exchange, columns
+    def __init__(self, exchange: Exchange, columns: Columns, remade: Callable[[Relation], Relation]) -> None:
+        self._exchange, self._columns, self._remade = exchange, columns, remade
         self._done: dict[int, Relation] = {}
         self._new: dict[Relation, Relation] = {}
 
@@ -52,7 +60,7 @@ class _Changing:
         found = self._done.get(id(old))
         if found is None:
             found = self._exchange(old)
-            found = self._inside(old) if found is None else found
+            found = self._remade(self._inside(old)) if found is None else found
             self._done[id(old)] = found
             if found is not old:
                 self._new[old] = found
@@ -92,8 +100,10 @@ class _Changing:
                 if part in self._columns:
                     return self._columns[part]
                 new = self._new.get(part.relation)
-                return None if new is None else Field(new, part.name, origin=part.origin)
+                return None if new is None else Field(new, part.name, origin=_spelling(part))
             if isinstance(part, Nested):
+                if part in self._columns:
+                    return self._columns[part]
                 query = self.relation(part.query)
                 operand = None if part.operand is None else self._expression(part.operand)
                 same = query is part.query and operand is part.operand
@@ -101,6 +111,12 @@ class _Changing:
             return None
 
         return substituted(expression, change)
+
+
+def _spelling(column: Field) -> Tree:
+    """A column as the user wrote it, unless a schema stands before its relation's name: only the alias stays."""
+    path = (column.origin or {}).get("CompoundIdentifier", ())
+    return None if len(path) > 2 else column.origin
 
 
 def exchanged_tree(tree: Tree, bound: Relation, exchange: Callable[[Scan], Tree | None]) -> Tree:

@@ -408,12 +408,14 @@ class Recursive(Relation):
         term: what is evaluated again and again; it reads the last rows by :class:`Shared` leaves of kind "working".
         name: the CTE's.
         all: UNION ALL; else rows that have been there are dropped.
+        renamed: the names that ``WITH name(a, b)`` gives its columns.
     """
 
     anchor: Relation
     term: Relation
     name: str = ""
     all: bool = True
+    renamed: tuple[str, ...] = ()
 
     @property
     def names(self) -> Names | None:  # noqa: D102 - see Relation

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from ..sql.expression import Call, Parameter, descend
+from ..sql.expression import Call, Expression, Parameter, descend
+from ..sql.parameters import parameters_of
 from ..sql.syntax import Tree, walk
-from .columns import Field, Output, fields
+from .columns import Field, Output, Piece, fields
 from .facts import function_varies, kept, using_pairs
 from .functions import SUMS, names_of_functions
+from .functions import varies as varies_by_name
 from .names import Name
-from .nodes import Aggregate, Join, Limit, Opaque, Relation, Scan, Select, Shared, Sort, leaves, relations
+from .nodes import Aggregate, Join, Limit, Opaque, Relation, Scan, Select, Shared, Sort, Window, leaves, relations
 
 
 @kept
@@ -50,9 +52,24 @@ def _columns_of(node: Relation) -> Iterator[Field]:
 
 def parameters(relation: Relation) -> frozenset[str]:
     """The parameters in a query, without their sign; not those of a part that is not bound."""
-    names = (part.name for node in relations(relation) for e in node.expressions for part in descend(e)
-             if isinstance(part, Parameter))  # fmt: skip
-    return frozenset(name.lstrip(":$@") for name in names)
+    found: set[str] = set()
+    for node in relations(relation):
+        for expression in node.expressions:
+            found |= parameters_in(expression)
+        for measure in node.measures if isinstance(node, Window) else ():
+            found |= set(parameters_of(measure.frame))
+    return frozenset(found)
+
+
+def parameters_in(expression: Expression) -> set[str]:
+    """The parameters in an expression, without their sign; not those of queries in it."""
+    found: set[str] = set()
+    for part in descend(expression):
+        if isinstance(part, Parameter):
+            found.add(part.name.lstrip(":$@"))
+        elif isinstance(part, Piece):
+            found |= set(parameters_of(part.piece))
+    return found
 
 
 @kept
@@ -61,9 +78,18 @@ def volatile(relation: Relation) -> bool:
     for node in relations(relation):
         if isinstance(node, Opaque) or (isinstance(node, Limit) and not isinstance(node.source, Sort)):
             return True
-        for expression in node.expressions:
-            if any(isinstance(part, Call) and function_varies(part) != "never" for part in descend(expression)):
-                return True
+        if any(differs(expression) for expression in node.expressions):
+            return True
+    return False
+
+
+def differs(expression: Expression) -> bool:
+    """Whether an expression calls a function that gives another value at another time; not in queries in it."""
+    for part in descend(expression):
+        if isinstance(part, Call) and function_varies(part) != "never":
+            return True
+        if isinstance(part, Piece) and any(varies_by_name(name) != "never" for name in names_of_functions(part.piece)):
+            return True
     return False
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..sql.expression import Expression, Literal, Writer
-from ..sql.syntax import Tree, make_identifier, parse_one, replace
+from ..sql.expression import Call, Expression, Literal, Parameter, Writer
+from ..sql.syntax import Tree, make_identifier, name_of, parse_one, replace
 from .columns import Field, Measure, Nested, Output, Piece, SortKey
 from .nodes import (
     Aggregate,
@@ -27,6 +27,7 @@ from .nodes import (
     Union,
     Values,
     Window,
+    relations,
 )
 
 
@@ -55,7 +56,7 @@ def written(relation: Relation) -> Tree:
     True
     """
     known = relation.__dict__.get("_query")
-    return known if known is not None else _Writer().query(relation)
+    return known if known is not None else _Writer().whole(relation)
 
 
 def expression_tree(expression: Expression) -> Tree:
@@ -74,7 +75,22 @@ def from_tree_of(source: Relation) -> list[Tree]:
 
 
 class _Writer(Writer):
-    """Writes bound expressions and the relations in them."""
+    """Writes bound expressions and the relations in them; recursive CTEs are put in front of the whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recursive: dict[str, Recursive] = {}
+        self._ctes: list[Tree] = []
+
+    def whole(self, relation: Relation) -> Tree:
+        """A query with its WITH."""
+        found = self.query(relation)
+        if not self._ctes:
+            return found
+        if any(isinstance(n, Scan) and n.table.name[-1] in self._recursive for n in relations(relation)):
+            raise NotImplementedError("a recursive CTE has the name of a table")
+        pattern = _pattern("WITH RECURSIVE a AS (SELECT 0) SELECT 0")["Query"]["with"]
+        return {**found, "with": {**pattern, "cte_tables": self._ctes}}
 
     def query(self, relation: Relation) -> Tree:
         known = relation.__dict__.get("_query")
@@ -96,9 +112,16 @@ class _Writer(Writer):
                 return {"Select": self._select(relation)}
             case Union():
                 return self._union(relation)
-            case Values() if relation.tree is not None:
-                return relation.tree
+            case Values() if relation.rows != ((),):
+                return self._values(relation)
         return {"Query": self.query(relation)}
+
+    def _values(self, relation: Values) -> Tree:
+        pattern = relation.tree if relation.tree is not None else _pattern("VALUES (0)")["Query"]["body"]
+        rows: list[Tree] = [[self.tree(cell) for cell in row] for row in relation.rows]
+        if isinstance(pattern["Values"]["rows"][0], dict):
+            rows = [{"content": row} for row in rows]
+        return {"Values": {**pattern["Values"], "rows": rows}}
 
     def _union(self, relation: Union) -> Tree:
         first, *others = relation.parts
@@ -133,7 +156,7 @@ class _Writer(Writer):
             "projection": [self._output(output) for output in relation.outputs],
             "from": self._from(source),
             "selection": self._maybe(condition), "having": self._maybe(having), "qualify": self._maybe(qualify),
-            "group_by": {"Expressions": [keys, []]},
+            "group_by": {"Expressions": (keys, [])},
         }  # fmt: skip
 
     def _distinct(self, relation: Select) -> Tree:
@@ -152,9 +175,17 @@ class _Writer(Writer):
             "ExprWithAlias": {"expr": tree, "alias": make_identifier(output.name)}}  # fmt: skip
 
     def key(self, expression: Expression) -> Tree:
-        """A key of GROUP BY; a number alone would name a column."""
-        tree = self.tree(expression)
-        return {"Nested": tree} if isinstance(expression, Literal) else tree
+        """A key of GROUP BY; a number alone, in parentheses too, would name a column."""
+        alone = isinstance(expression, (Literal, Parameter))
+        return self.tree(Call("coalesce", (expression, expression)) if alone else expression)
+
+    def _function(self, node: Call) -> Tree:
+        """A call, its name as the user spelled it."""
+        made = super()._function(node)
+        known = (node.origin or {}).get("Function")
+        if known is None or ".".join(name_of(known["name"])).lower() != node.name:
+            return made
+        return {"Function": {**made["Function"], "name": known["name"]}}
 
     def _sort_key(self, key: SortKey) -> Tree:
         if key.tree is not None and key.expression.__dict__.get("_written") is key.tree["expr"]:
@@ -211,12 +242,28 @@ class _Writer(Writer):
     def factor(self, leaf: Relation) -> Tree:
         """A relation in FROM."""
         assert isinstance(leaf, (Leaf, Recursive))
+        if isinstance(leaf, Shared) and (leaf.kind == "working" or isinstance(leaf.query, Recursive)):
+            return self._of_recursion(leaf)
         if isinstance(leaf, (Scan, Opaque)) or (isinstance(leaf, Shared) and _is_as_it_was(leaf)):
             return leaf.tree
         if isinstance(leaf, Shared):
-            path = leaf.path[-1] if leaf.path else None
-            return derived(self.query(leaf.query), path, leaf.renamed)
+            path, own = leaf.path[-1] if leaf.path else None, _alias(leaf)
+            alias = None if own is None else {**own, "columns": _columns(leaf.renamed)}
+            return derived(self.query(leaf.query), path, leaf.renamed, alias)
         raise NotImplementedError(f"{type(leaf).__name__} in FROM cannot be written anew")
+
+    def _of_recursion(self, leaf: Shared) -> Tree:
+        """A recursive CTE, or its working table, by its name."""
+        query = leaf.query
+        if isinstance(query, Recursive) and query.name not in self._recursive:
+            self._recursive[query.name] = query
+            body = self._union(Union((query.anchor, query.term), "union", query.all))
+            pattern = _pattern("WITH RECURSIVE a AS (SELECT 0) SELECT 0")["Query"]["with"]["cte_tables"][0]
+            alias = {**pattern["alias"], "name": make_identifier(query.name), "columns": _columns(query.renamed)}
+            self._ctes.append({**pattern, "alias": alias, "query": {**_pattern()["Query"], "body": body}})
+        if isinstance(query, Recursive) and self._recursive[query.name] is not query:
+            raise NotImplementedError("two recursive CTEs have one name")
+        return leaf.tree
 
     # Expressions
 
@@ -291,13 +338,30 @@ def derived(query: Tree, name: str | None, renamed: Sequence[str] = (), alias: T
     pattern: Any = parse_one("SELECT 0 FROM (SELECT 0) AS a").tree["Query"]["body"]["Select"]["from"][0]["relation"]
     body = {**pattern["Derived"], "subquery": query, "alias": alias}
     if name is not None and alias is None:
-        columns = [{"name": make_identifier(column), "data_type": None} for column in renamed]
-        body["alias"] = {**pattern["Derived"]["alias"], "name": make_identifier(name), "columns": columns}
+        body["alias"] = {**pattern["Derived"]["alias"], "name": make_identifier(name), "columns": _columns(renamed)}
     return {"Derived": body}
 
 
-def _pattern() -> Any:
-    return parse_one("SELECT 0").tree
+def renamed_table(name: str, leaf: Relation) -> Tree:
+    """A table in FROM that stands in a relation's place, under the alias that the user gave it, or else its name."""
+    assert isinstance(leaf, Leaf)
+    table = _pattern("SELECT 0 FROM a AS b")["Query"]["body"]["Select"]["from"][0]["relation"]["Table"]
+    alias = _alias(leaf) or {**table["alias"], "name": make_identifier(leaf.path[-1])}
+    return {"Table": {**table, "name": [{"Identifier": make_identifier(name)}], "alias": {**alias, "columns": []}}}
+
+
+def _alias(leaf: Leaf) -> Tree | None:
+    """The alias that the user gave to a relation, as he wrote it."""
+    return None if leaf.tree is None else next(iter(leaf.tree.values()))["alias"]
+
+
+def _columns(names: Sequence[str]) -> list[Tree]:
+    """The names of columns behind an alias."""
+    return [{"name": make_identifier(name), "data_type": None} for name in names]
+
+
+def _pattern(text: str = "SELECT 0") -> Any:
+    return parse_one(text).tree
 
 
 def _pattern_join() -> Any:

@@ -11,7 +11,10 @@ from sqlmagic_xr.errors import SqlError
 from sqlmagic_xr.relation import facts
 from sqlmagic_xr.relation.bind import bind
 from sqlmagic_xr.relation.catalog import Table
-from sqlmagic_xr.relation.nodes import Opaque
+from sqlmagic_xr.relation.change import exchanged
+from sqlmagic_xr.relation.inline import inlined
+from sqlmagic_xr.relation.nodes import Opaque, Scan
+from sqlmagic_xr.relation.scope import Unsure
 from sqlmagic_xr.relation.write import written
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
 
@@ -218,6 +221,19 @@ def check(relation, rows, sql):
     assert not facts.always_one_row(relation) or len(rows) == 1, sql
 
 
+def anew(relation):
+    """The query with other readings of the same tables, so that nothing of it is the user's text."""
+
+    def exchange(node):
+        return Scan(node.path, node.renamed, table=node.table, tree=node.tree) if isinstance(node, Scan) else None
+
+    return exchanged(inlined(relation), exchange)
+
+
+def plain(rows):
+    return sorted(zip(*(map(str, column.to_pylist()) for column in rows.columns), strict=True))
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_what_is_known_of_a_bound_query_is_so(seed):
     rng = random.Random(seed)
@@ -249,9 +265,21 @@ def test_what_is_known_of_a_bound_query_is_so(seed):
         assert not relation.free
         check(relation, rows, sql)
         assert written(relation) is statement.tree["Query"]
+        try:
+            again = to_sql({"Query": written(anew(relation))})
+        except Unsure as reason:
+            seen[str(reason)] += 1
+            continue
+        try:
+            theirs = engine.sql(again).to_arrow_table()
+        except Exception as error:
+            pytest.fail(f"{error}\n{sql}\n{again}")
+        assert plain(theirs) == plain(rows), f"{sql}\n{again}"
+        seen["written anew"] += 1
     print(seen.most_common())
     assert seen["bound"] > QUERIES // 2
     assert seen["key"] > QUERIES // 10
+    assert seen["written anew"] > seen["bound"] * 0.9
 
 
 def test_text_of_what_is_not_changed_is_the_users():

@@ -8,7 +8,7 @@ import xarray as xr
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.engine.streaming import streamed
-from sqlmagic_xr.train.steps import arrays, hoist, plan
+from sqlmagic_xr.train.steps import arrays, larder, plan
 
 CELL = """
 INSERT INTO found
@@ -21,7 +21,7 @@ def run(monkeypatch, dataset, budget, executor):
     for module in (arrays, plan):
         monkeypatch.setattr(module, "default_budget", lambda: budget)
     read = []
-    monkeypatch.setattr(hoist, "streamed", lambda grid: read.append(grid) or streamed(grid))
+    monkeypatch.setattr(larder, "streamed", lambda grid: read.append(grid) or streamed(grid))
     context = Context()
     context.from_dataset("d", dataset, chunks={"time": 100})
     context.script("CREATE TABLE found (step BIGINT, n BIGINT, m BIGINT, s DOUBLE, y DOUBLE, w DOUBLE)")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ...relation.columns import Field, Nested
+from ...relation.conditions import conjuncts
 from ...relation.facts import equalities, using_pairs
 from ...relation.nodes import Aggregate, Join, Leaf, Opaque, Reader, Scan, Select, Shared, Sort, Values
 from ...relation.nodes import Relation as Query
@@ -102,15 +103,6 @@ def joined(queries: Queries, reader: Reader, also: Sequence[Expression]) -> Rela
             for left, other in factor.using:
                 found = _equal(queries, found, found.resolve(left), found.resolve(other))
     return _filtered(queries, found, conditions)
-
-
-def conjuncts(condition: Expression | None) -> Iterator[Expression]:
-    """What a condition is the conjunction of; nothing for None."""
-    if isinstance(condition, Call) and condition.name == "and":
-        for argument in condition.args:
-            yield from conjuncts(argument)
-    elif condition is not None:
-        yield condition
 
 
 # The relations

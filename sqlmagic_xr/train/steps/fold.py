@@ -1,6 +1,6 @@
 """State reads become values: a one-row read of a scratch table is looked up by its key, and its relation disappears.
 
-What is folded is still the user's statement, with more parameters in it: ``cur.a`` has become a parameter that is read
+What is folded is still the user's query, with more parameters in it: ``cur.a`` has become a parameter that is read
 from the state's newest generation at each step. How many rows a read finds may change from step to step, so what was
 found is noted beside the read (:class:`Read`); a step that finds otherwise folds the statement anew.
 """
@@ -8,34 +8,31 @@ found is noted beside the read (:class:`Read`); a step that finds otherwise fold
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from ...grids.lookup import Constant
-from ...sql import build
-from ...sql.syntax import NOWHERE, Tree, expression_sql, identifier, local_name, name_of, replace_branches
+from ...relation.change import exchanged, without_columns
+from ...relation.columns import Field, Nested
+from ...relation.conditions import conjuncts
+from ...relation.inline import inlined
+from ...relation.newest import Extreme, extremes, first_row
+from ...relation.nodes import Join, Leaf, Limit, Reader, Relation, Scan, Select, Shared, Sort, Values, relations
+from ...relation.reads import parameters
+from ...relation.removal import is_constant, without, without_constant_keys
+from ...relation.scope import Unsure
+from ...relation.write import renamed_table
+from ...sql.expression import Call, Expression, Parameter, descend, to_sql
+from ...sql.expression import Literal as Number
+from ...storage.scratch import Version
 from ..explain import Note
-from .block import (
-    Naming,
-    Source,
-    UnsureError,
-    conjunction,
-    conjuncts,
-    exchanged,
-    is_query,
-    parameters_in,
-    sources_of,
-    without,
-)
-from .inline import inlined
 from .template import can_be_text
 
 if TYPE_CHECKING:
-    from ...engine.context import Context
-    from ...storage.scratch import Version
+    from ...storage.transaction import Entry
 
 Found = Literal["none", "one", "many"]
 """How many rows a read has found."""
@@ -59,9 +56,9 @@ class Read:
     extreme: tuple[Literal["max", "min"], str] | None = None
     alone: bool = False
 
-    def parameter(self, column: str) -> Tree:
-        """The placeholder of one of its columns."""
-        return {"Value": {"value": {"Placeholder": f"${self.number}.{column}"}, "span": NOWHERE}}
+    def parameter(self, column: str) -> Parameter:
+        """What stands for one of its columns."""
+        return Parameter(f"${self.number}.{column}")
 
     @property
     def relation(self) -> str:
@@ -75,359 +72,286 @@ Ask = Callable[[Read], "Found | None"]
 
 @dataclass(frozen=True)
 class Folded:
-    """A statement without the state reads that could be folded.
+    """A query without the state reads that could be folded.
 
     Attributes:
-        tree: what is left of it.
+        query: what is left of it.
         reads: what was looked up, in order, and what was found.
         notes: what was done and why not.
     """
 
-    tree: Tree
+    query: Relation
     reads: tuple[tuple[Read, Found], ...]
     notes: tuple[Note, ...]
 
 
-def fold(tree: Tree, context: Context, ask: Ask, writes: Collection[str]) -> Folded:
-    """Fold the state reads of a statement.
+def fold(query: Relation, entries: Mapping[str, Entry], ask: Ask, writes: Collection[str]) -> Folded:
+    """Fold the state reads of a query.
 
     Args:
-        tree: the statement; parameters that stay the same are bound, the others are placeholders.
-        context: knows the tables.
+        query: bound; parameters that stay the same are literals.
+        entries: the scratch tables and views.
         ask: looks a read up.
         writes: the scratch tables that the step changes.
     """
-    pass_ = _Pass(context, ask, writes)
-    return Folded(pass_.visit(inlined(tree, pass_.view_of)), tuple(pass_.reads), tuple(pass_.notes))
+    try:
+        query = inlined(query)
+    except Unsure as reason:
+        return Folded(query, (), (Note("not folded", "the query", str(reason)),))
+    folding = _Folding(entries, ask, writes)
+    query = without_constant_keys(folding.whole(query))
+    return Folded(query, tuple(folding.reads), (*folding.notes, *folding.reasons(query)))
 
 
-class _Pass:
-    """One pass over a statement, the inner queries first."""
+class _Folding:
+    """Folds one read after the other, those of the inner queries first."""
 
-    def __init__(self, context: Context, ask: Ask, writes: Collection[str]) -> None:
-        self._context, self._ask, self._writes = context, ask, writes
-        self._entries = context.store.entries()
-        self._slices: dict[str, Version] = {}
-        self._hidden: list[set[str]] = []  # names of recursive CTEs around what is looked at
+    def __init__(self, entries: Mapping[str, Entry], ask: Ask, writes: Collection[str]) -> None:
+        self._entries, self._ask, self._writes = entries, ask, writes
+        self._refused: dict[Relation, Note | None] = {}
+        self._rows: set[Relation] = set()  # the readings of what is given to the engine under a name of ours
         self.reads: list[tuple[Read, Found]] = []
         self.notes: list[Note] = []
 
-    def view_of(self, name: tuple[str, ...]) -> Tree | None:
-        """The query of a view."""
-        name = local_name(name)
-        relation = self._context.relation(name) if len(name) == 1 and name[0] in self._entries else None
-        return relation.definition if relation is not None else None
-
-    def columns_of(self, name: tuple[str, ...]) -> tuple[str, ...] | None:
-        """The columns of a table, of a read's rows too."""
-        if any(name[-1] in names for names in self._hidden):
-            return None
-        if name[-1] in self._slices:
-            return tuple(self._slices[name[-1]].definition.names)
-        version = self._version(name)
-        if version is not None:
-            return tuple(version.definition.names)
-        relation = self._context.relation(name)
-        return tuple(relation.columns) if relation is not None else None
-
-    def visit(self, node: Any) -> Any:
-        """A tree whose queries are folded."""
-        if isinstance(node, (list, tuple)):
-            items = [self.visit(value) for value in node]
-            return node if all(a is b for a, b in zip(items, node, strict=True)) else type(node)(items)
-        if not isinstance(node, dict):
-            return node
-        hidden = (
-            {identifier(cte["alias"]["name"]) for cte in node["with"]["cte_tables"]} if _is_recursive(node) else set()
-        )
-        self._hidden.append(hidden)
-        new = {key: self.visit(value) for key, value in node.items()}
-        new = node if all(new[key] is node[key] for key in node) else new
-        new = self._query(new) if is_query(new) else new
-        self._hidden.pop()
-        scalar = _value_of(new.get("Subquery"))
-        return {"Nested": scalar} if scalar is not None else new
-
-    def _query(self, query: Tree) -> Tree:
-        if "SetOperation" in query["body"]:
-            return {**query, "body": self._sides(query["body"])}
-        if query["with"] or "Select" not in query["body"]:
-            return query
-        query = self._whole_table_extremes(self._without_stars(query))
-        refused: set[str] = set()
+    def whole(self, root: Relation) -> Relation:
+        """A query in which nothing is left to fold."""
         while True:
-            select = query["body"]["Select"]
-            sources = sources_of(select, self.columns_of)
-            for source in sources:
-                if source.alias in refused:
-                    continue
-                try:
-                    changed = self._folded(query, source, sources)
-                except UnsureError as error:
-                    changed = None
-                    self._note_refusal(source, str(error))
-                if changed is not None:
-                    query = changed
-                    break
-                refused.add(source.alias)
-            else:
-                return query
+            smaller = next((found for found in self._smaller(root) if found is not None), None)
+            if smaller is None:
+                return root
+            root, self._refused = smaller, {}  # what has become a value may be another's key
 
-    def _without_stars(self, query: Tree) -> Tree:
-        """The query with the columns that a ``*`` means, where something is to be folded and they are known."""
-        select = query["body"]["Select"]
-        sources = sources_of(select, self.columns_of)
-        columns = [c for s in sources for c in s.columns or ("",)]
-        unclear = any(s.operator == "other" or not s.alias or s.columns is None for s in sources)
-        if unclear or len(set(columns)) < len(columns) or not any(self._is_foldable(s) for s in sources):
-            return query
-        items: list[Tree] = []
-        for item in select["projection"]:
-            star = item.get("Wildcard")
-            if star is None or any(value for key, value in star.items() if key != "wildcard_token"):
-                items.append(item)
-                continue
-            items += [{"UnnamedExpr": build.column(s.alias, c)} for s in sources for c in s.columns or ()]
-        return {**query, "body": {"Select": {**select, "projection": items}}}
+    def reasons(self, root: Relation) -> Iterator[Note]:
+        """Why what is left was not folded."""
+        left = set(relations(root))
+        yield from (note for leaf, note in self._refused.items() if note is not None and leaf in left)
 
-    def _is_foldable(self, source: Source) -> bool:
-        constant = source.query is not None and _constant_row(source.query) is not None
-        return constant or self._version(source.table) is not None
+    def _smaller(self, root: Relation) -> Iterator[Relation | None]:
+        """Queries with one read less; the first is taken."""
+        for node in _inner_first(root):
+            if isinstance(node, Limit):  # before its table is looked at, which may have one row
+                yield self._with_first_row(root, node)
+        for node in _inner_first(root):
+            yield _with_values(root, node)
+            if isinstance(node, Select):
+                yield self._with_extremes(root, node)
+            if isinstance(node, Reader) and isinstance(node.source, (Join, Leaf)):
+                for leaf in node.source.visible:
+                    if isinstance(leaf, Leaf) and leaf not in self._refused and leaf not in self._rows:
+                        self._refused[leaf] = None
+                        yield self._without(root, node, leaf)
 
-    def _sides(self, body: Tree) -> Tree:
-        """The sides of a UNION or the like, each on its own."""
-        return replace_branches(body, self._side)
-
-    def _side(self, body: Tree) -> Tree:
-        if "Select" not in body:
-            return body
-        bare = {"with": None, "body": body, "order_by": None, "limit_clause": None, "fetch": None}
-        return self._query(bare)["body"]
-
-    def _folded(self, query: Tree, source: Source, sources: list[Source]) -> Tree | None:
-        """The query without that relation, or with fewer rows in it; None where neither is to be had."""
-        naming = Naming(sources, self.columns_of)
-        if source.query is not None:
-            return self._without_constant_row(query, source, naming)
-        version = self._version(source.table)
-        if version is None:
+    def _without(self, root: Relation, reader: Reader, leaf: Leaf) -> Relation | None:
+        """The query without a relation, or with fewer rows in it; None where neither is to be had."""
+        try:
+            if isinstance(leaf, Shared):
+                return _without_constant_row(root, reader, leaf)
+            version = self._version(leaf)
+            return None if version is None or not isinstance(leaf, Scan) else self._read(root, reader, leaf, version)
+        except Unsure as reason:
+            self._refused[leaf] = Note("not folded", _shown(leaf), str(reason))
             return None
-        read, used = self._read(query, source, version, naming)
-        if read is None:
+
+    # One row whose values are known
+
+    def _read(self, root: Relation, reader: Reader, scan: Scan, version: Version) -> Relation | None:
+        outer, conditions = _conditions(reader, scan)
+        keys, used = _keys(conditions, scan, version)
+        if not keys and version.rows != 1:
+            if version.name in self._writes:
+                why = "its rows are not chosen by a key that is known before"
+                self._refused[scan] = Note("read each step", version.name, why)
             return None
+        read = Read(len(self.reads), version.name, tuple(keys.items()))
         found = self._ask(read)
         if found is None:
             return None
-        if found == "many" and read.extreme is not None:
-            raise UnsureError(f"several rows have the greatest or least {read.extreme[1]}; which is first is open")
-        outer = source.operator == "left"  # where nothing matches, its columns are NULL
+        # Where nothing matches in an outer join, its columns are NULL.
         if (found == "one" or (found == "none" and outer)) and can_be_text(version.definition.schema.types):
             try:
-                out = self._without_row(query, source, naming, read, used)
-                self._keep(read, found)
-                self.notes.append(Note("folded", self._shown(read), "its columns are literals"))
-                return out
-            except UnsureError as error:
-                self._note_refusal(source, str(error))
-        if not read.keys and read.extreme is None:
-            return None  # nothing to be gained: the whole table
-        return self._narrowed(query, source, read, found, version)
+                if outer and len(used) < len(conditions):
+                    raise Unsure("an outer join's condition says more than its key")
+                smaller = without(root, reader, scan, _values(read, scan), used=used)
+                self._keep(read, found, "its columns are literals")
+                return smaller
+            except Unsure as reason:
+                self._refused[scan] = Note("not folded", _shown(scan), str(reason))
+        return self._narrowed(root, scan, read, found) if keys else None
 
-    # --- one row whose values are known
+    def _narrowed(self, root: Relation, scan: Scan, read: Read, found: Found) -> Relation:
+        """The query, reading only the rows of that key; every condition stays."""
+        table = replace(scan.table, name=(read.relation,))
+        rows = Scan(scan.path[-1:], scan.renamed, table=table, tree=renamed_table(read.relation, scan))
+        self._keep(read, found, "only the rows of that key are given to the engine", kind="bound")
+        self._rows.add(rows)
+        return exchanged(root, lambda node: rows if node is scan else None)
 
-    def _without_constant_row(self, query: Tree, source: Source, naming: Naming) -> Tree | None:
-        row = _constant_row(source.query)
-        if row is None or source.operator == "left":
+    def _with_first_row(self, root: Relation, limit: Limit) -> Relation | None:
+        """``ORDER BY column DESC LIMIT 1`` over a whole table."""
+        found = first_row(limit)
+        version = None if found is None else self._version(found[1].scan)
+        if found is None or version is None or limit in self._refused:
             return None
-        columns = source.columns
-        if columns is None or len(set(columns)) < len(columns):
-            return None
-        values, conditions = row
-        select = query["body"]["Select"]
-        by_name = dict(zip(columns, values, strict=True))
-        out, order_by = without(
-            select, query["order_by"], source, naming, by_name, condition=conjuncts(source.condition)
-        )
-        out = {**out, "selection": conjunction([*conjuncts(out["selection"]), *conditions])}
-        return {**query, "body": {"Select": out}, "order_by": order_by}
-
-    def _without_row(self, query: Tree, source: Source, naming: Naming, read: Read, used: list[Tree]) -> Tree:
-        select = query["body"]["Select"]
-        values = {name: read.parameter(name) for name in source.columns or ()}
-        condition = [c for c in conjuncts(source.condition) if not _is_among(c, used)]
-        if source.operator == "left":
-            if condition:
-                raise UnsureError("an outer join's condition says more than its key")
-            select = _joined_inner(select, source)
-        rest = [c for c in conjuncts(select["selection"]) if not _is_among(c, used)]
-        select = {**select, "selection": conjunction(rest)}
-        out, order_by = without(select, query["order_by"], source, naming, values, condition=condition)
-        new = {**query, "body": {"Select": out}, "order_by": order_by}
-        if not out["from"] and _is_one(query["limit_clause"]):
-            new["limit_clause"] = None
-        return new
-
-    # --- reads
-
-    def _read(self, query: Tree, source: Source, version: Version, naming: Naming) -> tuple[Read | None, list[Tree]]:
-        """What a query reads of a table by key, and the conditions that say so."""
-        select = query["body"]["Select"]
-        conditions = conjuncts(source.condition)
-        if source.operator != "left":
-            conditions = conjuncts(select["selection"]) + conditions
-        keys: dict[str, Constant] = {}
-        used = []
-        for condition in conditions:
-            key = self._key(condition, source, version, naming)
-            if key is not None and key[0] not in keys:
-                keys[key[0]] = key[1]
-                used.append(condition)
-        extreme = self._newest(query, source, version, naming) if source.operator == "first" else None
-        name = version.name
-        if extreme is not None and len(used) == len(conditions):
-            read = Read(len(self.reads), name, tuple(keys.items()), extreme)
-        elif keys or version.rows == 1:
-            read = Read(len(self.reads), name, tuple(keys.items()))
-        else:
-            if name in self._writes:
-                self.notes.append(Note("read each step", name, "its rows are not chosen by a key that is known before"))
-            return None, []
-        return read, used
-
-    def _key(self, condition: Tree, source: Source, version: Version, naming: Naming) -> tuple[str, Constant] | None:
-        """``column = constant``, either way round, on a column of whole numbers or of text."""
-        comparison = condition.get("BinaryOp")
-        if comparison is None or comparison["op"] != "Eq":
-            return None
-        for mine, other in (("left", "right"), ("right", "left")):
-            try:
-                column = naming.column(comparison[mine], source)
-            except UnsureError:
-                continue
-            if column is None or column not in version.definition.names:
-                continue
-            kind = version.definition.schema.field(column).type
-            constant = Constant(comparison[other])
-            value = constant.value(_Assumed())
-            if (pa.types.is_integer(kind) and isinstance(value, int)) or (
-                pa.types.is_string(kind) and isinstance(value, str)
-            ):
-                return column, constant
-        return None
-
-    def _newest(
-        self, query: Tree, source: Source, version: Version, naming: Naming
-    ) -> tuple[Literal["max", "min"], str] | None:
-        """``ORDER BY column DESC LIMIT 1`` over the whole table or what has a key."""
-        select, order_by = query["body"]["Select"], query["order_by"]
-        plain = not (select["distinct"] or select["having"] or select["qualify"] or query["fetch"])
-        if not plain or len(naming.sources) > 1 or not order_by or not _is_one(query["limit_clause"]):
-            return None
-        if _group_keys(select) or _has_aggregate(select["projection"]):
-            return None
-        keys = order_by["kind"].get("Expressions") if isinstance(order_by["kind"], dict) else None
-        if not keys or len(keys) != 1 or keys[0].get("with_fill"):
-            return None
-        labels = {identifier(i["ExprWithAlias"]["alias"]) for i in select["projection"] if "ExprWithAlias" in i}
-        column = naming.column(keys[0]["expr"], source)
-        if column is None or column in labels:
-            return None
-        field = version.definition.schema.field(column)
+        self._refused[limit] = None
+        (select, newest) = found
+        field = version.definition.schema.field(newest.column)
         if not pa.types.is_integer(field.type) or field.nullable:
             return None  # where NULL comes in the order is not for us to say
-        return ("min" if keys[0]["options"]["asc"] in (True, None) else "max"), column
-
-    def _whole_table_extremes(self, query: Tree) -> Tree:
-        """``SELECT MAX(step) FROM params``: values that the table's chunks know."""
-        select = query["body"]["Select"]
-        sources = sources_of(select, self.columns_of)
-        plain = not (select["selection"] or select["having"] or select["qualify"] or _group_keys(select))
-        if len(sources) != 1 or not plain or query["order_by"] or query["limit_clause"] or select["distinct"]:
-            return query
-        version = self._version(sources[0].table)
-        if version is None:
-            return query
-        naming = Naming(sources, self.columns_of)
-        items = []
-        for item in select["projection"]:
-            read = self._extreme_of(item, sources[0], version, naming)
-            if read is None:
-                return query
-            items.append((item, read))
-        projection = []
-        for item, read in items:
-            read = Read(len(self.reads), read.table, (), read.extreme, alone=True)
-            self._keep(read, self._ask(read) or "none")
-            assert read.extreme is not None
-            value = read.parameter(read.extreme[1])
-            name = item["ExprWithAlias"]["alias"] if "ExprWithAlias" in item else None
-            projection.append(
-                {"ExprWithAlias": {"expr": value, "alias": name}} if name else {"UnnamedExpr": value}
-            )  # fmt: skip
-            self.notes.append(Note("folded", f"{read.extreme[0].upper()}({read.extreme[1]}) of {read.table}", ""))
-        return {**query, "body": {"Select": {**select, "projection": projection, "from": []}}}
-
-    def _extreme_of(self, item: Tree, source: Source, version: Version, naming: Naming) -> Read | None:
-        expression = item["ExprWithAlias"]["expr"] if "ExprWithAlias" in item else item.get("UnnamedExpr", {})
-        function = expression.get("Function")
-        if function is None or function["over"] or function["filter"] or not isinstance(function["args"], dict):
-            return None
-        which = name_of(function["name"])[-1].lower()
-        arguments = function["args"].get("List", {}).get("args", [])
-        if which not in ("max", "min") or len(arguments) != 1 or not isinstance(arguments[0].get("Unnamed"), dict):
+        read = Read(len(self.reads), version.name, (), (_which(newest), newest.column))
+        rows = self._ask(read)
+        if rows != "one" or not can_be_text(version.definition.schema.types):
+            if rows == "many":
+                why = f"several rows have the greatest or least {newest.column}; which is first is open"
+                self._refused[limit] = Note("not folded", version.name, why)
             return None
         try:
-            column = naming.column(arguments[0]["Unnamed"].get("Expr", {}), source)
-        except UnsureError:
+            bare = exchanged(root, lambda node: select if node is limit else None)
+            smaller = without(bare, select, newest.scan, _values(read, newest.scan))
+        except Unsure as reason:
+            self._refused[limit] = Note("not folded", version.name, str(reason))
             return None
-        if column is None or version.definition.schema.field(column).type != pa.int64():
-            return None
-        return Read(0, version.name, (), (which, column), alone=True)  # type: ignore[arg-type]
+        self._keep(read, rows, "its columns are literals")
+        return smaller
 
-    # --- fewer rows
+    def _with_extremes(self, root: Relation, select: Select) -> Relation | None:
+        """``SELECT MAX(step) FROM params``: values that the table's chunks know."""
+        values = []
+        for asked in extremes(select):
+            version = self._version(asked.scan)
+            if version is None or version.definition.schema.field(asked.column).type != pa.int64():
+                return None
+            values.append((Read(0, version.name, (), (_which(asked), asked.column), alone=True), asked))
+        outputs = []
+        for (read, asked), output in zip(values, select.outputs if values else (), strict=True):
+            read = replace(read, number=len(self.reads))
+            self.reads.append((read, self._ask(read) or "none"))
+            self.notes.append(Note("folded", f"{_which(asked).upper()}({asked.column}) of {read.table}", ""))
+            outputs.append(replace(output, expression=read.parameter(asked.column)))
+        new = Select(Values(), None, tuple(outputs), tree=select.tree)
+        return exchanged(root, lambda node: new if node is select else None) if outputs else None
 
-    def _narrowed(self, query: Tree, source: Source, read: Read, found: Found, version: Version) -> Tree:
-        """The query, reading only the rows of that key; every condition stays."""
-        select = query["body"]["Select"]
-        factor = build.table(read.relation, source.alias)["relation"]
-        own = source.factor["Table"]["alias"]
-        if own is not None:
-            factor = {"Table": {**factor["Table"], "alias": own}}
-        tables = exchanged(select["from"], source, factor)
-        self._slices[read.relation] = version
-        self._keep(read, found)
-        self.notes.append(Note("bound", self._shown(read), "only the rows of that key are given to the engine"))
-        return {**query, "body": {"Select": {**select, "from": tables}}}
+    # What is known
 
-    # --- what is known
-
-    def _version(self, name: tuple[str, ...] | None) -> Version | None:
-        from ...storage.scratch import Version
-
-        if name is None or len(local_name(name)) > 1:
-            return None
-        if any(name[-1] in names for names in self._hidden):
-            return None
-        entry = self._entries.get(name[-1])
+    def _version(self, leaf: Relation) -> Version | None:
+        name = leaf.table.name if isinstance(leaf, Scan) else ()
+        entry = self._entries.get(name[0]) if len(name) == 1 else None
         return entry if isinstance(entry, Version) else None
 
-    def _shown(self, read: Read) -> str:
+    def _keep(self, read: Read, found: Found, why: str, kind: str = "folded") -> None:
+        self.notes.append(Note(kind, self._said(read), why))
+        self.reads.append((read, found))
+
+    def _said(self, read: Read) -> str:
         """A read as a person would say it; an earlier read's column by its table."""
         tables = {str(earlier.number): earlier.table for earlier, _ in self.reads}
         parts = [
-            f"{column} = " + re.sub(r"\$(\d+)\.", lambda m: f"{tables[m[1]]}.", expression_sql(constant.tree))
+            f"{column} = " + re.sub(r"\$(\d+)\.", lambda m: f"{tables[m[1]]}.", to_sql(constant.expression))
             for column, constant in read.keys
         ]
         if read.extreme is not None:
             parts.append(f"{read.extreme[1]} is its {'greatest' if read.extreme[0] == 'max' else 'least'}")
         return f"{read.table} where {' and '.join(parts)}" if parts else f"{read.table}, one row"
 
-    def _keep(self, read: Read, found: Found) -> None:
-        self.reads.append((read, found))
 
-    def _note_refusal(self, source: Source, why: str) -> None:
-        name = ".".join(source.table) if source.table else source.alias
-        self.notes.append(Note("not folded", name, why))
+def _inner_first(root: Relation) -> Iterator[Relation]:
+    """The relations of a query, those that a relation is made of before it."""
+    found = list(relations(root))
+    yield from reversed(found)
+
+
+def _which(asked: Extreme) -> Literal["max", "min"]:
+    return "max" if asked.greatest else "min"
+
+
+def _values(read: Read, scan: Scan) -> dict[str, Expression]:
+    return {name: read.parameter(scan.column(name)) for name in scan.names if name is not None and scan.has(name)}
+
+
+def _conditions(reader: Reader, leaf: Leaf) -> tuple[bool, list[Expression]]:
+    """Whether a relation is the right side of an outer join, and the conditions that choose its rows."""
+    join = next((j for j in _joins(reader.source) if j.right is leaf), None)
+    on = [] if join is None else list(conjuncts(join.on))
+    if join is not None and join.kind == "left":
+        return True, on
+    return False, [*conjuncts(reader.condition), *(on if join is None or join.kind == "inner" else [])]
+
+
+def _joins(source: Relation) -> Iterator[Join]:
+    if isinstance(source, Join):
+        yield source
+        for side in source.inputs:
+            yield from _joins(side)
+
+
+def _keys(
+    conditions: Collection[Expression], scan: Scan, version: Version
+) -> tuple[dict[str, Constant], list[Expression]]:  # fmt: skip
+    """The columns that conditions say are equal to a constant, and these conditions."""
+    keys: dict[str, Constant] = {}
+    used = []
+    for condition in conditions:
+        key = _key(condition, scan, version)
+        if key is not None and key[0] not in keys:
+            keys[key[0]] = key[1]
+            used.append(condition)
+    return keys, used
+
+
+def _key(condition: Expression, scan: Scan, version: Version) -> tuple[str, Constant] | None:
+    """``column = constant``, either way round, on a column of whole numbers or of text."""
+    if not isinstance(condition, Call) or condition.name != "=":
+        return None
+    for mine, other in (condition.args, condition.args[::-1]):
+        if not isinstance(mine, Field) or mine.relation is not scan:
+            continue
+        column, constant = scan.column(mine.name), Constant(other)
+        kind, value = version.definition.schema.field(column).type, constant.value(_Assumed())
+        if (pa.types.is_integer(kind) and isinstance(value, int)) or (
+            pa.types.is_string(kind) and isinstance(value, str)
+        ):
+            return column, constant
+    return None
+
+
+def _without_constant_row(root: Relation, reader: Reader, leaf: Shared) -> Relation | None:
+    """The query without a subquery that gives one row of constants."""
+    row, (outer, _) = _constant_row(leaf.query), _conditions(reader, leaf)
+    if row is None or outer or leaf.names is None:
+        return None
+    values = {n: o.expression for n, o in zip(leaf.names, row.outputs, strict=True) if n is not None and leaf.has(n)}
+    return without(root, reader, leaf, values, more=list(conjuncts(row.condition)))
+
+
+def _with_values(root: Relation, node: Relation) -> Relation | None:
+    """The query in which a scalar subquery of one constant is that constant."""
+    for expression in node.expressions:
+        for part in descend(expression):
+            row = _constant_row(part.query) if isinstance(part, Nested) and part.kind == "scalar" else None
+            if row is not None and row.condition is None and len(row.outputs) == 1 and parameters(row):
+                return without_columns(root, {part: row.outputs[0].expression})
+    return None
+
+
+def _constant_row(query: Relation) -> Select | None:
+    """A query that gives one row of constants, or none; order and LIMIT 1 are nothing to it."""
+    while isinstance(query, Sort) or (isinstance(query, Limit) and query.skip is None and query.count == Number(1)):
+        query = query.source
+    plain = isinstance(query, Select) and isinstance(query.source, Values) and query.source.rows == ((),)
+    if not isinstance(query, Select) or not plain or query.distinct:
+        return None
+    pure = all(is_constant(output.expression) for output in query.outputs)
+    return query if pure and all(map(_is_pure, conjuncts(query.condition))) else None
+
+
+def _is_pure(condition: Expression) -> bool:
+    """Whether a condition is a comparison of constants."""
+    if isinstance(condition, Call) and condition.name in ("=", "<>", "<", "<=", ">", ">=", "or", "not"):
+        return all(map(_is_pure, condition.args))
+    return is_constant(condition)
+
+
+def _shown(leaf: Leaf) -> str:
+    return ".".join(leaf.table.name) if isinstance(leaf, Scan) else ".".join(leaf.path[-1:])
 
 
 class _Assumed(Mapping[str, Any]):
@@ -445,77 +369,3 @@ class _Assumed(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return 0
-
-
-def _constant_row(query: Tree) -> tuple[list[Tree], list[Tree]] | None:
-    """The expressions of a query that gives one row of constants, and the conditions under which it does."""
-    body = query["body"]
-    if query["with"] or "Select" not in body:
-        return None
-    select = body["Select"]
-    rest = (select["from"], select["having"], select["qualify"], select["distinct"], _group_keys(select))
-    if any(rest) or query["limit_clause"] or query["fetch"] or query["order_by"]:
-        return None
-    expressions = []
-    for item in select["projection"]:
-        expression = item["ExprWithAlias"]["expr"] if "ExprWithAlias" in item else item.get("UnnamedExpr")
-        if expression is None or not _is_pure(expression):
-            return None
-        expressions.append(expression)
-    return expressions, conjuncts(select["selection"])
-
-
-def _value_of(query: Any) -> Tree | None:
-    """The expression that a scalar subquery of one constant means."""
-    if not is_query(query):
-        return None
-    row = _constant_row(query)
-    return row[0][0] if row is not None and len(row[0]) == 1 and not row[1] and parameters_in(query) else None
-
-
-def _is_pure(expression: Tree) -> bool:
-    """Whether an expression has only literals, parameters and operators in it: no function, no column, no subquery."""
-    if isinstance(expression, dict):
-        return not (set(expression) & _IMPURE) and all(_is_pure(v) for k, v in expression.items() if k != "data_type")
-    return all(_is_pure(v) for v in expression) if isinstance(expression, (list, tuple)) else True
-
-
-_IMPURE = {"Function", "Identifier", "CompoundIdentifier", "Subquery", "Exists", "InSubquery", "body", "Wildcard"}
-
-
-def _is_recursive(node: Tree) -> bool:
-    return is_query(node) and bool(node["with"])
-
-
-def _group_keys(select: Tree) -> bool:
-    group_by = select["group_by"]
-    return not (isinstance(group_by, dict) and "Expressions" in group_by and not any(group_by["Expressions"]))
-
-
-def _has_aggregate(projection: list[Tree]) -> bool:
-    """Whether a SELECT list may have an aggregate in it; any function counts, since it may be one."""
-    if isinstance(projection, dict):
-        return "Function" in projection or any(_has_aggregate(v) for v in projection.values())
-    return any(_has_aggregate(v) for v in projection) if isinstance(projection, (list, tuple)) else False
-
-
-def _is_one(limit: Tree) -> bool:
-    """Whether a LIMIT is LIMIT 1, without OFFSET."""
-    inner = limit.get("LimitOffset") if isinstance(limit, dict) else None
-    if inner is None or inner["offset"] or inner["limit_by"] or not isinstance(inner["limit"], dict):
-        return False
-    value = inner["limit"].get("Value", {}).get("value")
-    return isinstance(value, dict) and value.get("Number", [""])[0] == "1"
-
-
-def _is_among(condition: Tree, conditions: list[Tree]) -> bool:
-    return any(condition is other for other in conditions)
-
-
-def _joined_inner(select: Tree, source: Source) -> Tree:
-    """The SELECT with that outer join, of which the row is known to match, as a cross join."""
-    item = select["from"][source.item]
-    joins = list(item["joins"])
-    joins[source.join] = {**joins[source.join], "join_operator": {"CrossJoin": "None"}}
-    tables = [*select["from"][: source.item], {**item, "joins": joins}, *select["from"][source.item + 1 :]]
-    return {**select, "from": tables}

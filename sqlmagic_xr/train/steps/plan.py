@@ -18,18 +18,22 @@ import pyarrow as pa
 from ...engine.budget import default_budget
 from ...errors import SqlError
 from ...grids.lookup import extreme, rows_where
+from ...relation.nodes import Relation
+from ...relation.reads import parameters_in, tables_read
+from ...relation.write import written
 from ...sql.build import cte_names
-from ...sql.parameters import bind, placeholder
-from ...sql.syntax import Tree, identifier, make_identifier, name_of, replace, replace_branches, to_sql, walk
+from ...sql.parameters import bind, parameters_of, placeholder
+from ...sql.syntax import Tree, identifier, make_identifier, replace, replace_branches, to_sql, walk
 from ...storage.reserved import is_reserved
 from ...storage.schema import provider
 from ...storage.scratch import Version
 from ..explain import Explained, Note, title_of
-from .block import UnsureError, parameters_in
 from .fold import Folded, Found, Read, fold
-from .hoist import Kept, Larder, hoist
+from .hoist import hoist
+from .larder import Kept, Larder
 from .template import Template, parameter_text, stored_text
 from .together import Courses
+from .unsure import UnsureError
 from .write import Write, write_of
 
 if TYPE_CHECKING:
@@ -268,7 +272,7 @@ class Relational:
 
     def _made(self, values: Mapping[str, Any]) -> _Variant:
         """The statement folded and hoisted for what its reads find now."""
-        names = parameters_in(self._query)
+        names = set(parameters_of(self._query))
         missing = names - set(values)
         if missing:
             raise UnsureError(f"the parameter {min(missing)} is not the loop's to give")
@@ -278,26 +282,29 @@ class Relational:
         query = _bound(self._query, constants)
         self._check(query, values)
         lookup = _Lookup(self._context, values)
-        folded: Folded = fold(query, self._context, lambda read: lookup.find(read, ()), self._writes)
-        scratch = self._context.store.entries()
-        relation = self._context.relation
-        hoisted = hoist(
-            folded.tree, self._larder, self._writes, lambda n: _columns(relation(n)), scratch
-        )  # fmt: skip
+        entries = self._context.store.entries()
+        bound = self._context.tables.bound(query)
+        folded: Folded = fold(bound, entries, lambda read: lookup.find(read, ()), self._writes)
+        hoisted = hoist(folded.query, self._larder, self._writes, entries)
+        tree = {"Query": self._written(hoisted.query)}
         kept = {n: kept.table for n, kept in hoisted.kept.items()}
-        template = Template(self._mended({"Query": hoisted.tree}, kept, folded.reads))
+        template = Template(self._mended(tree, kept, folded.reads))
         used: dict[int, tuple[str, ...]] = {}
-        keys = {n for read, _ in folded.reads for _, constant in read.keys for n in parameters_in(constant.tree)}
+        keys = {n for read, _ in folded.reads for _, constant in read.keys for n in parameters_in(constant.expression)}
         for name in {*template.names, *keys}:
             number, _, column = name.partition(".")
             if column:
                 used[int(number)] = (*used.get(int(number), ()), column)
-        bound = frozenset(
-            name_of(n["Table"]["name"])[-1] for n in walk(hoisted.tree) if isinstance(n.get("Table"), dict)
-        )  # fmt: skip
+        names = {name[-1] for name in tables_read(hoisted.query)}
         return _Variant(
-            constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), bound
-        )  # fmt: skip
+            constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), frozenset(names)
+        )
+
+    def _written(self, query: Relation) -> Tree:
+        try:
+            return written(query)
+        except NotImplementedError as reason:
+            raise UnsureError(str(reason)) from None
 
     def _mended(self, tree: Tree, relations: Mapping[str, Any], reads: Sequence[tuple[Read, Any]]) -> Tree:
         """The query as the engine answers it right; ``relations`` are what it reads under names of ours."""
@@ -414,17 +421,13 @@ def _bound(query: Tree, constants: Mapping[str, Any]) -> Tree:
     """
 
     def change(node: dict[str, Any]) -> Tree | None:
-        if "InList" in node and (inside := parameters_in(node["InList"])):
+        if "InList" in node and (inside := set(parameters_of(node["InList"]))):
             if not inside <= constants.keys():
                 raise UnsureError("a parameter that changes stands beside IN")
             return bind(node, lambda name: constants[name])
         return bind(node, lambda name: constants[name]) if placeholder(node) in constants else None
 
     return replace(query, change)
-
-
-def _columns(relation: Any) -> tuple[str, ...] | None:
-    return tuple(relation.columns) if relation is not None else None
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -5,5 +5,5 @@ SELECT :next_step, cur.a - AVG(d.x * cur.a) AS a, cur.b FROM d CROSS JOIN newest
 SELECT 2 AS __0__, 0.25 - AVG(d.x * 0.25) AS __1__, 4.0 AS __2__ FROM __kept_0__ AS d
 -- because
 folded: MAX(step) of params
-folded: params where step = (params.step) (its columns are literals)
+folded: params where step = params.step (its columns are literals)
 kept: d (4 rows, 33 B)
