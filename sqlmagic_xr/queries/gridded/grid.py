@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ...dense.node import Refused
 from ...engine.columns import arrow, values_of
 from ...engine.gridtable import Column, GridTable
-from ...relation.columns import Field, fields, subqueries
+from ...relation.columns import Field, Nested, fields, subqueries
 from ...relation.nodes import Leaf, Relation, Scan
 from ...sql.expression import Call, Expression
-from .axes import Axis, evaluated, positive
+from .axes import Axis, evaluated
 from .cells import DTYPES, Array, Cells, is_instant, of_arrow, spread, stored
+from .joining import Alike, index_in, labels_of, rows_at
 from .source import Source, equal_columns
 
 if TYPE_CHECKING:
     from ...engine.context import Context
 
-Fetch = Callable[[Leaf], pa.Table]
-"""The rows of a small relation, its columns in their order."""
+Fetch = Callable[[Relation], pa.Table]
+"""The rows of a small relation or query, its columns in their order."""
 
 _KEYS = 4_000_000  # cells of a key that varies along several axes
-_CELLS = 50_000_000  # of an array that says which row of a small relation is joined where
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +109,7 @@ class Grid:
     def _join(self, tables: dict[Leaf, GridTable]) -> None:
         source = self.source
         pairs = [pair for c in source.conditions if (pair := equal_columns(c)) is not None]
-        alike = _Alike(pair for pair in pairs if not any(c.relation in source.optional for c in pair))
+        alike = Alike(pair for pair in pairs if not any(c.relation in source.optional for c in pair))
         used: set[Field] = set()
         for leaf in source.leaves:
             if leaf is self._leaf or leaf in source.optional:
@@ -130,9 +129,9 @@ class Grid:
             joined = [pair for condition in conditions if (pair := equal_columns(condition)) is not None]
             if len(joined) != len(conditions):
                 raise Refused("this condition of a LEFT JOIN", leaf.span)
-            self._look_up(leaf, self._keys(leaf, _Alike(joined)), optional=True)
+            self._look_up(leaf, self._keys(leaf, Alike(joined)), optional=True)
 
-    def _keys(self, leaf: Leaf, alike: _Alike) -> dict[str, Field]:
+    def _keys(self, leaf: Leaf, alike: Alike) -> dict[str, Field]:
         """The columns of a relation that are equal to coordinates of the grid."""
         found: dict[str, Field] = {}
         axes: set[int] = set()
@@ -180,7 +179,7 @@ class Grid:
             raise Refused("a coordinate that is joined repeats a label")
         if mine.equals(labels):
             return None
-        places = _index_in(mine, labels)
+        places = index_in(mine, labels)
         axis.restrict(places[axis.kept] >= 0)
         return places
 
@@ -191,7 +190,7 @@ class Grid:
         ordered = sorted((self._axis_of(coordinate), name) for name, coordinate in keys.items())
         axes = tuple(axis for axis, _ in ordered if axis is not None)
         cells = [self.axes[axis].columns[keys[name]] for axis, name in ordered if axis is not None]
-        row = _rows_at(cells, [columns[name] for _, name in ordered])
+        row = rows_at(cells, [columns[name] for _, name in ordered])
         if len(axes) == 1 and not optional:
             axis = self.axes[axes[0]]
             axis.restrict(row[axis.kept] >= 0)
@@ -328,6 +327,8 @@ class Grid:
 
     def settled(self, expression: Expression) -> Cells | None:
         """See :class:`.scalars.Columns`."""
+        if isinstance(expression, Nested) and expression.kind == "scalar":
+            return self._constant(self._one_value(expression))
         axis = self.axis(expression)
         if axis is not None:
             return self._cells_along(axis, self.along(axis, expression))
@@ -335,11 +336,20 @@ class Grid:
             return None
         if isinstance(expression, Call) and expression.name == "-":  # a number with its sign
             return None
-        value = evaluated(self._context, expression, {})
+        return self._constant(evaluated(self._context, expression, {}))
+
+    def _one_value(self, nested: Nested) -> pa.Array:
+        rows = self._fetch(nested.query)
+        if rows.num_rows > 1:
+            raise Refused("a subquery gives several rows", nested.span)
+        cells = rows.column(0).combine_chunks()
+        return cells if len(cells) else pa.nulls(1, cells.type)
+
+    def _constant(self, value: pa.Array) -> Cells:
+        """One value that is the same everywhere."""
         values, known = of_arrow(value)
-        return spread(
-            values.reshape(()), None if known is None else known.reshape(()), str(value.type), (), len(self.axes)
-        )
+        mask = None if known is None else known.reshape(())
+        return spread(values.reshape(()), mask, str(value.type), (), len(self.axes))
 
     def _cells_along(self, axis: int, cells: pa.Array) -> Cells:
         values, known = of_arrow(cells)
@@ -348,21 +358,6 @@ class Grid:
     def _laid(self, values: Array, known: Array | None, kind: str, axes: tuple[int, ...]) -> Cells:
         kept = np.ix_(*(self.axes[axis].kept for axis in axes))
         return spread(values[kept], None if known is None else known[kept], kind, axes, len(self.axes))
-
-
-class _Alike:
-    """Which columns conditions say are equal."""
-
-    def __init__(self, pairs: Iterable[tuple[Field, Field]]) -> None:
-        self._groups: dict[Field, set[Field]] = {}
-        for one, other in pairs:
-            group = self._groups.get(one, {one}) | self._groups.get(other, {other})
-            for column in group:
-                self._groups[column] = group
-
-    def others(self, column: Field) -> set[Field]:
-        """The columns that are equal to one, itself apart."""
-        return self._groups.get(column, {column}) - {column}
 
 
 def grid_of(context: Context, leaf: Relation) -> GridTable | None:
@@ -375,47 +370,6 @@ def grid_of(context: Context, leaf: Relation) -> GridTable | None:
     return context.tables.grid(name)
 
 
-def labels_of(column: Column) -> pa.Array:
-    """The values of a column that varies along one dimension."""
-    return arrow(values_of(column.variable), column.kind, column.calendar) if column.cells is None else column.cells
-
-
 def cells_of(table: GridTable) -> int:
     """How many cells a dataset's table has."""
     return math.prod(table.dataset.sizes[dim] for dim in table.dims)
-
-
-def _index_in(values: pa.Array, among: pa.Array) -> Array:
-    """Where values first stand among others; -1 where they do not, and for NULL."""
-    found = pc.index_in(positive(values), value_set=positive(among), skip_nulls=True)
-    return np.asarray(found.fill_null(-1)).astype(np.int64)
-
-
-def _rows_at(labels: list[pa.Array], keys: list[pa.Array]) -> Array:
-    """For each combination of labels the number of the row that has it as its keys; -1 for none.
-
-    Raises:
-        Refused: several rows have the same keys, or the array is too large.
-    """
-    if math.prod(map(len, labels)) > _CELLS:
-        raise Refused("a join over too many cells")
-    places, codes, sizes = [], [], []
-    for label, key in zip(labels, keys, strict=True):
-        if label.type != key.type:
-            raise Refused(f"{label.type} is joined with {key.type}")
-        values = positive(key).unique().drop_null()
-        places.append(_index_in(label, values))
-        codes.append(_index_in(key, values))
-        sizes.append(len(values) + 1)  # the last place is that of no row, which -1 names
-    if math.prod(sizes) > _CELLS:
-        raise Refused("a join over too many cells")
-    known = np.logical_and.reduce([code >= 0 for code in codes])
-    flat = np.ravel_multi_index(tuple(code[known] for code in codes), sizes)
-    if len(np.unique(flat)) != len(flat):
-        raise Refused("several rows are joined to one cell")
-    row = np.full(sizes, -1, np.int64)
-    row.ravel()[flat] = np.flatnonzero(known)
-    return row[np.ix_(*places)]
-
-
-__all__ = ["Grid", "Stored", "cells_of", "grid_of"]

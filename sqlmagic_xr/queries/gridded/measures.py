@@ -13,7 +13,7 @@ from ...dense.node import Refused
 from ...relation.columns import Measure
 from ...relation.functions import SAME
 from ...sql.expression import Call, Expression, Star
-from .axes import coding
+from .axes import INSIDE, coding
 from .cells import DTYPES, INTEGERS, NUMBERS, Array, Cells, both, is_instant
 from .grid import Grid
 from .groups import Groups, lengths
@@ -138,6 +138,8 @@ class Measures:
             raise Refused("COUNT(DISTINCT ...) of what varies along several axes", call.span)
         values = self.grid.along(axis, call.args[0])
         own = self.groups.codings[axis]
+        if own is not None and (own is INSIDE or own.axes):
+            raise Refused("COUNT(DISTINCT ...) along an axis whose groups are those of several", call.span)
         keys = [values] if own is None else [pa.array(own.codes), values]
         finer = coding(keys)
         codings = list(self.groups.codings)

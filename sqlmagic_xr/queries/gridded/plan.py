@@ -42,6 +42,7 @@ CELLS = 1_000_000
 
 _GROUPS = 20_000_000
 _SMALL = 4_000_000  # rows that are joined to a grid
+UNFORESEEN = "array code over chunks fails"
 _numbers = count()
 T = TypeVar("T")
 
@@ -100,7 +101,7 @@ class GridQuery:
             Refused: no aggregate of it is taken here.
         """
 
-        def unread(leaf: Leaf) -> pa.Table:
+        def unread(relation: Relation) -> pa.Table:
             raise _Unread
 
         def planned(node: Aggregate) -> str:
@@ -126,6 +127,9 @@ class GridQuery:
                 inside |= {id(below) for below in relations(node)}
             except (Refused, UnboundError, NotImplementedError) as error:
                 self.refusals.append(error if isinstance(error, Refused) else Refused(str(error)))
+            except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+                # What is not foreseen here is the engine's, which has the last word on data that cannot be read, too.
+                self.refusals.append(Refused(f"{UNFORESEEN}: {type(error).__name__}: {error}"))
         if not found:
             raise self.refusals[0] if self.refusals else Refused("it has no aggregate over a large dataset")
         return found
@@ -151,8 +155,10 @@ class GridQuery:
         return run(self._context, tree, named)
 
     def _refuse_unseen(self, rest: Relation) -> None:
+        before = {id(node) for node in relations(self._query)}
         for node in relations(rest):
-            if isinstance(node, Opaque) or (isinstance(node, Shared) and node.kind == "view"):
+            view = isinstance(node, Shared) and node.kind == "view" and id(node) in before  # written by its name
+            if view or isinstance(node, Opaque):
                 raise Refused("a view is read beside the groups")
 
 
@@ -192,7 +198,9 @@ def take(context: Context, aggregate: Aggregate, least: int) -> Taken:
     Raises:
         Refused: they are not to be had by array code.
     """
-    rows = interruptible(lambda: Groupwise(context, aggregate, lambda leaf: fetched(context, leaf, least)).rows())
+    rows = interruptible(
+        lambda: Groupwise(context, aggregate, lambda relation: fetched(context, relation, least)).rows()
+    )
     name = f"__groups_{next(_numbers)}__"
     factor = parse_one(f"SELECT 0 FROM {name}").tree["Query"]["body"]["Select"]["from"][0]["relation"]
     types = {field.name: str(field.type) for field in rows.schema}
@@ -256,25 +264,24 @@ def _note(context: Context) -> None:
     context.chunks_read += 1
 
 
-def fetched(context: Context, leaf: Leaf, least: int) -> pa.Table:
-    """The rows of a small relation that is joined to a grid.
+def fetched(context: Context, relation: Relation, least: int) -> pa.Table:
+    """The rows of a small relation that is joined to a grid, or of a query whose one value is used.
 
     Raises:
         Refused: they are not to be had by themselves, or are many.
     """
-    if isinstance(leaf, Shared) and leaf.kind != "working":
-        if leaf.query.free or volatile(leaf.query):
-            raise Refused("a correlated or varying subquery is joined", leaf.span)
-        try:
-            return GridQuery(context, leaf.query, least).rows()
-        except Refused:
-            return context.query({"Query": written(leaf.query)})
-    if not isinstance(leaf, Scan):
-        raise Refused("what is joined is no table", leaf.span)
-    held = context.tables.held(leaf.table.name)
-    if held is None or held > _SMALL:
-        raise Refused(f"{leaf.table.name[-1]} is large or not in memory")
-    return context.query(f"SELECT * FROM {'.'.join(_quoted(part) for part in leaf.table.name)}")
+    query = relation.query if isinstance(relation, Shared) and relation.kind != "working" else relation
+    if isinstance(query, Scan):
+        held = context.tables.held(query.table.name)
+        if held is None or held > _SMALL:
+            raise Refused(f"{query.table.name[-1]} is large or not in memory")
+        return context.query(f"SELECT * FROM {'.'.join(_quoted(part) for part in query.table.name)}")
+    if isinstance(query, Leaf) or query.free or volatile(query):
+        raise Refused("what is joined is no table, or a subquery that depends on the row", relation.span)
+    try:
+        return GridQuery(context, query, least).rows()
+    except Refused:
+        return context.query({"Query": written(query)})
 
 
 def _quoted(name: str) -> str:

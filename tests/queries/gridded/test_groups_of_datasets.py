@@ -96,6 +96,8 @@ SHAPES = [
     "SELECT MIN(wet), MAX(wet), COUNT(wet) FROM t GROUP BY lat",
     "SELECT zone, AVG(air) AS v, COUNT(*) AS k, MAX(level) FROM t WHERE zone IS NULL OR zone LIKE '%i%' GROUP BY zone",
     "SELECT time, AVG(air) AS v, SUM(height) AS h FROM t WHERE height > 50 GROUP BY time",
+    "SELECT lat, COUNT(*) AS k FROM t WHERE air > (SELECT AVG(air) FROM t) GROUP BY lat",
+    "SELECT AVG(hum - (SELECT MIN(weight) FROM zones)) AS v FROM t WHERE lat > (SELECT MIN(lat) FROM zones)",
     "SELECT n, COUNT(*) AS k, AVG(air) AS v FROM t GROUP BY n",
     "SELECT height > 50 AS high, time, AVG(air) AS v, VAR_POP(hum) AS s, MAX(n) AS m FROM t GROUP BY height > 50, time",
     "SELECT region, lat, COUNT(*) AS k, SUM(hum) AS s FROM t JOIN masks USING (lat, lon) GROUP BY region, lat",
