@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .engine import context as engine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .engine.frame import Frame
     from .engine.prepared import Executor, Prepared
     from .engine.result import Answer
@@ -67,3 +69,56 @@ class Context(engine.Context):
         from .train.start import train  # imported at its first use: a session that only queries does not pay for it
 
         return train(self, text, stream=stream, **options)
+
+    def minimize(
+        self,
+        loss: str,
+        over: str | Iterable[str],
+        *,
+        per: str | Iterable[str] = (),
+        using: str = "adam(lr => 0.001)",
+        where: str | None = None,
+        batch: str | None = None,
+        maximize: bool = False,
+        ctes: str | None = None,
+        curves: str = "",
+        **options: Any,
+    ) -> Run | Training:
+        """Minimize a loss over columns of scratch tables: what MINIMIZE does in a training cell.
+
+        Example:
+            >>> ctx = Context()
+            >>> _ = ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.0)")
+            >>> loss = "SELECT power(a - 3, 2) FROM p WHERE step = :k"
+            >>> run = ctx.minimize(loss, "p.a", using="sgd(lr => 0.25)", steps=3)
+            >>> ctx.sql("SELECT a FROM p ORDER BY step").to_arrow_table().column("a").to_pylist()
+            [1.0, 2.0, 2.5, 2.75]
+
+        Args:
+            loss: a query of one number (with ``per``, of one for each key), or the name of a view or a CTE.
+            over: what is optimized: ``"table.column"``, or ``"table"`` for all its floating-point columns.
+            per: keys, each of whose combinations has a loss and parameters of its own.
+            using: the optimizer and its options, as SQL.
+            where: which rows of the parameters are optimized; the others stay.
+            batch: which rows of the loss's query a step looks at.
+            maximize: climb instead.
+            ctes: queries that the loss reads, ``"name AS (SELECT ...), ..."``.
+            curves: queries to draw besides, as they stand behind the step in a cell.
+            options: those of :meth:`train`.
+
+        Returns:
+            What :meth:`train` returns.
+
+        Raises:
+            SqlError: as :meth:`train` does.
+        """
+        query = loss if loss.replace(".", "").replace("_", "").replace('"', "").isalnum() else f"(\n{loss}\n)"
+        text = (f"WITH {ctes}\n" if ctes else "") + f"{'MAXIMIZE' if maximize else 'MINIMIZE'} {query}"
+        text += f"\nOVER {_listed(over)}" + (f"\nPER {_listed(per)}" if per else "") + f"\nUSING {using}"
+        text += (f"\nWHERE {where}" if where else "") + (f"\nBATCH {batch}" if batch else "")
+        run: Run | Training = self.train(f"{text};\n{curves}", **options)
+        return run
+
+
+def _listed(names: str | Iterable[str]) -> str:
+    return names if isinstance(names, str) else ", ".join(names)

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 NAME = "xsql_train"
 HELP = f"""%%{NAME} [options]
+MINIMIZE (SELECT AVG(...) FROM ... WHERE step = :k)      -- a loss of one number, and what it depends on:
+OVER params [PER key] USING adam(lr => 0.01)             -- the step is written, and the loss is drawn
+
+%%{NAME} [options]
 INSERT INTO params SELECT :next_step, ... FROM ... ;     -- the step: one or more statements with effects
 SELECT step, AVG(...) AS loss FROM ... GROUP BY step     -- the curves: any number of queries
 
@@ -116,6 +120,7 @@ class TrainOptions:
     explain: bool = option(
         "-e", "--explain", help="Say what of a step is done once and what each time, and do not train."
     )
+    show_sql: bool = option("--show-sql", help="Show the statements that a MINIMIZE becomes, and do not train.")
     verbatim: bool = option("--verbatim", help="Run the statements as they stand at each step.")
     executor: Literal["auto", "dense", "relational"] = option(
         "--executor", help="Who runs a step: auto, dense (array code) or relational (DataFusion).", convert=str,
@@ -185,6 +190,9 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None
         seed=options.seed, restart=options.restart, curve=options.curves,
         verbatim=options.verbatim, executor=options.executor, keep_every=options.keep_every, each_step=False,
     )  # fmt: skip
+    if options.show_sql:
+        print(training.sql)
+        return None
     if options.explain:
         print(*training.explain(), sep="\n\n")
         return None

@@ -80,14 +80,15 @@ class Course:
     def take_restart_back(self, error: BaseException) -> None:
         """Put back what the run itself has done before its first step, which has failed."""
         holdings, table = self._holdings, self._task.table
-        before, now = holdings.before.get(table), tables_of(self._store, [table]).get(table)
-        if not self._restart or before is None or (now is not None and now.chunks is before.chunks):
+        before, now = holdings.before, tables_of(self._store, self._task.writes)
+        same = now.keys() == before.keys() and all(now[name].chunks is before[name].chunks for name in now)
+        if not (self._restart or self._task.setup) or table not in before or same:
             return
         what = "a run without a step is taken back"
         done = not holdings.disturbed and holdings.put_back(holdings.before, what, self._start, 0)
         if not done and isinstance(error, SqlError):
             kept = f"Others have changed `{table}` since the restart: the generations that it dropped are not put back."
-            error.before = (*error.before, kept)
+            error.before = (*error.before, kept) if self._restart else error.before
 
     def look(self) -> Tables:
         """The tables before a step.

@@ -25,12 +25,14 @@ from .explain import Explained
 from .holdings import tables_of
 from .inspection import DivergedError, Inspection
 from .keeping import Keeping
+from .minimize.curve import LossCurve
+from .minimize.expand import Expansion, expand, written_out
 from .parameters import Change, Parameters
 from .run import Run
 from .settings import Settings
 from .steps.arrays import ArrayExecutor
 from .steps.plan import PlannedStep
-from .steps.rehearsal import prepare_step
+from .steps.rehearsal import prepare_step, rehearsed
 from .steps.step import FollowingStep, Step, VerbatimStep
 from .steps.together import Together
 from .task import read_task
@@ -40,6 +42,7 @@ from .undo import Made
 if TYPE_CHECKING:
     from ..engine.context import Context
     from ..engine.prepared import Prepared
+    from ..sql.syntax import Statement
 
 
 class _TakenBackError(Exception):
@@ -72,7 +75,7 @@ class Training:
     def __init__(self, context: Context, text: str, settings: Settings) -> None:
         self._context, self._settings = context, settings
         self._clock, self._began = Stopwatch(), 0.0
-        self._task = read_task(text, settings.curves)
+        self._task = read_task(text, settings.curves, self._expand)
         try:
             version = context.store.table(self._task.table)
         except SqlError as error:
@@ -88,17 +91,18 @@ class Training:
         if settings.seed is None and not settings.restart:
             settings = replace(settings, seed=self._keeping.seed)
         self._parameters = Parameters(context, settings)
-        statements = prepare_step(context, self._task.step, self._parameters.at(self._start))
-        curves = self._make_curves(version)
-        self._parameters.read([*statements, *(curve.prepared for curve in curves)])
+        with rehearsed(context, self._task.setup, self._parameters.at(self._start)):
+            statements = prepare_step(context, self._task.step, self._parameters.at(self._start))
+            curves = self._make_curves(version)
+            self._parameters.read([*statements, *(curve.prepared for curve in curves)])
+            self._step = FollowingStep(
+                context, self._task.step, statements, writes=self._task.writes, plan=self._planned
+            )  # fmt: skip
         if settings.checks_each_step and not curves:
             raise UsageError(
                 "until and patience look at a curve, and there is none", hint="Add a SELECT behind the step."
             )
         self._curves = Curves(curves)
-        self._step = FollowingStep(
-            context, self._task.step, statements, writes=self._task.writes, plan=self._planned
-        )  # fmt: skip
         self._until: Until | None = None
         self._patience = Patience(settings.patience) if settings.patience is not None else None
         self._pace = Pace(times=0, clock=self._clock)
@@ -141,6 +145,13 @@ class Training:
         ]  # fmt: skip
         return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=arrays)
 
+    @property
+    def sql(self) -> str:
+        """The statements of a step as plain SQL: a MINIMIZE written out, with what it runs once before."""
+        if self._task.minimize is None:
+            return ";\n\n".join(statement.text for statement in self._task.step) + ";"
+        return written_out(self._task.setup, self._task.step)
+
     def explain(self) -> list[Explained]:
         """How each statement of the step runs; where the run has not begun, one step is made and taken back.
 
@@ -149,6 +160,7 @@ class Training:
         """
         if not self._began:
             with suppress(_TakenBackError), self._context.store.transaction():
+                self._run_setup()
                 self._step.run(self._parameters.at(self._start))
                 raise _TakenBackError
         return self._step.explain()
@@ -157,6 +169,7 @@ class Training:
         try:
             self._keeping.begin(self.run.seed)
             notice = self._course.restart() if self._settings.restart else self._keeping.notice(self._start)
+            self._set_up()
             self._open_curves()
             yield self._started(notice)
             yield from self._steps()
@@ -200,11 +213,33 @@ class Training:
 
     # --- before the first step
 
+    def _expand(self, statement: Statement) -> Expansion:
+        """Write the statements of a MINIMIZE, for the values that the first step will have."""
+        settings = self._settings
+        values = Parameters(self._context, settings).at
+        return expand(self._context, statement, values, restart=settings.restart)
+
+    def _run_setup(self) -> None:
+        values = self._parameters.at(self._start)
+        for statement in self._task.setup:
+            self._context.prepare(statement).run(values)
+
+    def _set_up(self) -> None:
+        """Make the tables that a MINIMIZE keeps beside the parameters."""
+        if self._task.setup:
+            with self._context.store.transaction():
+                self._run_setup()
+                self._holdings.expect(tables_of(self._context.store, self._task.writes), self._start, 0)
+            self._holdings.arrive()
+
     def _make_curves(self, version: Version) -> list[Curve]:
         place = self._trajectory.place(version)
         whole = not self._task.appends or any(c.column(place).null_count for c in version.chunks)
         first = self._trajectory.first(version)
-        return [
+        own: list[Curve] = [] if self._task.minimize is None else [
+            LossCurve(self._context, self._task.minimize, self._trajectory, start=self._start, clock=self._clock)
+        ]  # fmt: skip
+        return own + [
             Curve(
                 self._context, statement, self._trajectory, first=self._start if first is None else first,
                 start=self._start, varying=self._parameters.varying,
@@ -361,6 +396,7 @@ class Training:
         while True:
             with self.control.stepping():
                 if next(pieces, _NOTHING) is _NOTHING:
+                    self._curves.complete(values, self.run.generation)
                     break
             yield self._refreshed()
         self._look_for_blemish(values)
@@ -388,7 +424,7 @@ class Training:
         generation, steps = self.run.generation, self.run.steps
         if self._until is not None and self._until.holds(self._curves.row(generation), values):
             self._verdict = ("until", f"{self._until.condition} holds after {_steps(steps)}")
-        elif self._patience is not None and self._patience.over(generation, self._curves.loss(generation)):
+        elif self._patience is not None and self._patience.over(*self._curves.loss(generation)):
             best = f"the best was {_short(self._patience.best)} at step {self._patience.best_at}"
             waited = _steps(self._patience.steps)
             self._verdict = ("patience", f"no better loss for {waited} ({best}): ended after {_steps(steps)}")

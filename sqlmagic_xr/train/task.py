@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import UnsupportedError, UsageError
 from ..sql.lexer import TokenKind, tokens
 from ..sql.syntax import Statement, Tree, name_of, short_name, split
+from .minimize.statement import is_minimize
+
+if TYPE_CHECKING:
+    from .minimize.expand import Expansion
 
 EXAMPLE = "INSERT INTO params SELECT :next_step, ... FROM ..."
 
@@ -21,9 +26,10 @@ class Task:
     Attributes:
         step: the statements with effects, in order; together they are one step.
         curves: the queries after them, one panel each.
-        insert: the first INSERT among ``step``; its target, ``table``, is the trajectory.
+        insert: the first INSERT that was written, or that of the MINIMIZE; its target, ``table``, is the trajectory.
         writes: the names of all tables that a step changes.
         appends: whether a step does nothing to the trajectory but add rows.
+        minimize: what the MINIMIZE of the cell became, whose statements are among ``step``; or None.
     """
 
     step: tuple[Statement, ...]
@@ -32,14 +38,23 @@ class Task:
     table: str
     writes: frozenset[str]
     appends: bool
+    minimize: Expansion | None = None
+
+    @property
+    def setup(self) -> tuple[Statement, ...]:
+        """What runs once, before the first step."""
+        return () if self.minimize is None else self.minimize.setup
 
 
-def read_task(script: str, curves: Sequence[str] = ()) -> Task:
+def read_task(
+    script: str, curves: Sequence[str] = (), expand: Callable[[Statement], Expansion] | None = None
+) -> Task:  # fmt: skip
     """Take a training cell apart.
 
     Args:
         script: the cell.
         curves: names of views to draw instead of SELECTs in the cell.
+        expand: writes the statements of a MINIMIZE.
 
     Raises:
         ParseError: a statement cannot be read.
@@ -48,17 +63,28 @@ def read_task(script: str, curves: Sequence[str] = ()) -> Task:
     """
     step: list[Statement] = []
     queries: list[Statement] = []
+    written: list[Statement] = []  # the INSERTs that may tell the trajectory
+    minimize: Expansion | None = None
     for statement in split(script):
-        if _effect(statement) is None:
+        asked = expand is not None and is_minimize(statement)
+        if not asked and _effect(statement) is None:
             queries.append(statement)
         elif queries:
             raise statement.place(
                 UsageError("the statements of a step stand before the curves", hint="Move it above the first SELECT."),
                 statement.first_word,
             )
+        elif asked and expand is not None:
+            if minimize is not None:
+                raise statement.place(UsageError("a step has one MINIMIZE", hint="Add the losses up to one."),
+                                      statement.first_word)  # fmt: skip
+            minimize = expand(statement)
+            step += minimize.step
+            written.append(minimize.insert)
         else:
             step.append(statement)
-    inserts = [s for s in step if _effect(s) == "Insert"]
+            written += [statement] if _effect(statement) == "Insert" else []
+    inserts = written
     if not inserts:
         raise UsageError("a training cell needs an INSERT: each step adds one generation", hint=f"As in: {EXAMPLE}")
     if queries and curves:
@@ -70,7 +96,7 @@ def read_task(script: str, curves: Sequence[str] = ()) -> Task:
     table = _targets(inserts[0])[0]
     appends = all(_appends(s) for s in step if table in _targets(s))
     writes = frozenset(name for s in step for name in _targets(s))
-    return Task(tuple(step), tuple(queries), inserts[0], table, writes, appends)
+    return Task(tuple(step), tuple(queries), inserts[0], table, writes, appends, minimize)
 
 
 def _effect(statement: Statement) -> str | None:

@@ -189,6 +189,13 @@ class Curve:
         found = last.filter(pc.equal(last[self._step], generation))
         return found.slice(found.num_rows - 1).to_pylist()[0] if found.num_rows else None
 
+    def known(self, generation: int) -> int:
+        """The generation that :meth:`at` tells of when it is asked for the newest one."""
+        return generation
+
+    def complete(self, values: Mapping[str, Any], newest: int) -> None:
+        """The run is over; a curve that left something out shows it."""
+
     def _piece(self, part: Prepared, step: str, values: Mapping[str, Any], newest: int) -> None:
         begin = time.perf_counter()
         after, upto = self.upto, min(self.upto + self._length, newest)

@@ -109,8 +109,17 @@ class Curves:
         found = next((c for c in self._curves if c.watched and c.evaluated), None)
         return found.panel.newest() if found is not None else {}
 
-    def loss(self, generation: int) -> float | None:
-        """The first line of the first curve along the generations, at one of them; None where it has no number."""
+    def loss(self, generation: int) -> tuple[int, float | None]:
+        """The first line of the first curve along the generations at one of them, or at the last that is known before.
+
+        Returns:
+            The generation, and its number; None where it has none.
+        """
         curve = next(c for c in self._curves if c.watched)
         value = (curve.at(generation) or {}).get(next(iter(curve.panel.lines)))
-        return None if value is None else float(value)
+        return curve.known(generation), None if value is None else float(value)
+
+    def complete(self, values: Mapping[str, Any], newest: int) -> None:
+        """The run is over: show what has not been worth a query before."""
+        for curve in self._curves:
+            curve.complete(values, newest)

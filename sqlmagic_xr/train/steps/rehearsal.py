@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,25 @@ def prepare_step(context: Context, statements: Sequence[Statement], values: Mapp
             raise _TakenBackError
     except _TakenBackError:
         return prepared
+
+
+@contextmanager
+def rehearsed(context: Context, setup: Sequence[Statement], values: Mapping[str, Any]) -> Iterator[None]:
+    """Within this block some statements have run; at its end they are taken back.
+
+    Args:
+        context: where they run.
+        setup: statements that change tables; where there is none, nothing is done.
+        values: every parameter by name.
+    """
+    if not setup:
+        yield
+        return
+    with suppress(_TakenBackError), context.store.transaction():
+        for statement in setup:
+            context.prepare(statement).run(values)
+        yield
+        raise _TakenBackError
 
 
 class _TakenBackError(Exception):

@@ -1,0 +1,156 @@
+"""The curve that comes along with a MINIMIZE: the losses that its steps have written down, and the newest one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...storage.scratch import Version
+from ..curves.curve import Curve
+from ..curves.pace import Pace
+from .expand import Expansion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...engine.context import Context
+    from ..trajectory import Trajectory
+
+_LINES = 8  # so many keys have a line each; of more of them the mean and the highest are drawn
+
+
+class LossCurve(Curve):
+    """Reads the table of the losses, which a step fills with what it has calculated anyway.
+
+    A step knows the loss that it began with. That of the newest generation is evaluated where the run begins and ends,
+    and not in between: whoever asks for the newest loss (:meth:`at`) is given the last that is known.
+
+    Args:
+        context: where the losses are.
+        expansion: the MINIMIZE.
+        trajectory: what grows.
+        start: the generation before the run.
+        clock: the run's time in seconds, pauses apart.
+    """
+
+    def __init__(
+        self, context: Context, expansion: Expansion, trajectory: Trajectory, *, start: int, clock: Callable[[], float]
+    ) -> None:  # fmt: skip
+        self._expansion = expansion
+        self._first_rows: pa.Table | None = expansion.loss.rows
+        super().__init__(
+            context, expansion.query, trajectory, first=start, start=start, changing=frozenset(), varying=frozenset(),
+            clock=clock,
+        )  # fmt: skip
+
+    def _prepare(self) -> None:
+        self._whole = self._part = self._context.prepare(self.statement)
+        self._units = {}
+        self._step = self._trajectory.column
+        self._pace = Pace(times=0, clock=self._clock)
+
+    def _forget_all(self, first: int) -> None:
+        super()._forget_all(first)
+        self._read = 0  # rows of the table that are in the curve
+        self._last: int | None = None
+
+    def _renew(self) -> None:
+        if self._stale:
+            self._forget_all(self.upto + 1)
+            self.upto = self._start - 1
+
+    @property
+    def whole(self) -> bool:
+        """It is not."""
+        return False
+
+    def forget(self, newest: int) -> None:
+        """Drop what lies behind a generation, which has been taken back."""
+        self._forget_all(newest)
+        self.refresh({}, newest)
+
+    def at(self, generation: int) -> dict[str, Any] | None:
+        """The last loss that is known."""
+        return super().at(self.known(generation))
+
+    def known(self, generation: int) -> int:
+        """The last generation whose loss is known."""
+        return generation if self._last is None else min(generation, self._last)
+
+    def complete(self, values: Mapping[str, Any], newest: int) -> None:
+        """Evaluate the loss of the newest generation."""
+        if self._last is None or self._last < newest:
+            rows = self._whole.run(values).to_arrow_table()
+            self._add(self._stepped(rows, newest))
+
+    def _piece(self, part: Any, step: str, values: Mapping[str, Any], newest: int) -> None:
+        rows = self._written()
+        if rows is not None:
+            self._add(rows)
+        if self._first_rows is not None and (self._last is None or self._last < self._start <= newest):
+            self._add(self._stepped(self._first_rows, self._start))
+        self._first_rows = None
+        self.upto = newest
+
+    def _written(self) -> pa.Table | None:
+        """The losses that have been written since the last look; what is not read by anybody else stays as it is."""
+        version = self._context.store.entries().get(self._expansion.losses)
+        if not isinstance(version, Version):
+            return None
+        if version.rows < self._read:
+            self._read = 0
+        skip, found = self._read, []
+        for chunk in version.chunks:
+            if skip >= chunk.rows:
+                skip -= chunk.rows
+                continue
+            found.append(chunk.behind(skip))
+            skip = 0
+        self._read = version.rows
+        return pa.Table.from_batches(found) if found else None
+
+    def _stepped(self, rows: pa.Table, generation: int) -> pa.Table:
+        """Rows of one generation, as the table of the losses has them."""
+        names = [self._trajectory.column, *self._expansion.loss.per, "loss"]
+        steps = pa.array([generation] * rows.num_rows, pa.int64())
+        return pa.Table.from_arrays([steps, *rows.columns], names=names)
+
+    def _add(self, rows: pa.Table) -> None:
+        step = self._trajectory.column
+        if self._last is not None:
+            rows = rows.filter(pc.greater(rows[step], self._last))
+        if not rows.num_rows:
+            return
+        self._last = int(pc.max(rows[step]).as_py())
+        self._append(self._lines_of(rows).sort_by(step))
+
+    def _lines_of(self, rows: pa.Table) -> pa.Table:
+        """A row for each generation: the mean over the keys of PER, and a line for each of them if they are few."""
+        step, per = self._trajectory.column, list(self._expansion.loss.per)
+        rows = rows.set_column(rows.num_columns - 1, "loss", rows["loss"].cast(pa.float64()))
+        rows = rows.set_column(0, step, rows[step].cast(pa.int64()))
+        if not per:
+            return rows.select([step, "loss"])
+        means = rows.group_by(step).aggregate([("loss", "mean"), ("loss", "max")]).sort_by(step)
+        keys = self._keys()
+        columns = {step: means[step], "loss": means["loss_mean"]}
+        if keys is None:
+            columns["highest"] = means["loss_max"]
+            return pa.table(columns)
+        for key in keys:
+            mask = pc.equal(rows[per[0]], pa.scalar(key[per[0]]))
+            for name in per[1:]:
+                mask = pc.and_(mask, pc.equal(rows[name], pa.scalar(key[name])))
+            found = rows.filter(mask).sort_by(step)
+            columns[", ".join(f"{name} {value}" for name, value in key.items())] = found["loss"]
+        return pa.table(columns)
+
+    def _keys(self) -> list[dict[str, Any]] | None:
+        """The keys of PER, in their order; None where they are too many for a line each."""
+        loss = self._expansion.loss
+        if loss.rows.num_rows > _LINES:
+            return None
+        return list(loss.rows.select(list(loss.per)).sort_by([(key, "ascending") for key in loss.per]).to_pylist())

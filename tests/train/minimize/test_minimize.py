@@ -1,0 +1,155 @@
+"""MINIMIZE in a training cell: clauses, tables beside the parameters, curves, ends, and errors that change nothing."""
+
+import numpy as np
+import pytest
+
+from sqlmagic_xr.errors import ParseError, SqlError, UnknownNameError, UsageError
+from tests.train.conftest import by_hand
+
+LOSS = "(SELECT AVG(power(y - (a*x + b), 2)) FROM d CROSS JOIN params WHERE step = :k)"
+CELL = f"MINIMIZE {LOSS} OVER params USING sgd(lr => :lr)"
+
+
+def test_a_cell_without_a_derivative_descends_as_one_written_by_hand(ctx, rows):
+    run = ctx.train(CELL, steps=20)
+    np.testing.assert_allclose(rows(), by_hand(0.2, 20), rtol=1e-12)
+    assert (run.status, run.steps, run.generation, run.table) == ("done", 20, 20, "params")
+
+
+def test_the_loss_of_each_generation_is_the_curve(ctx):
+    run = ctx.train(CELL, steps=5)
+    fresh = ctx.sql(
+        "SELECT step, AVG(power(y - (a*x + b), 2)) AS loss FROM d CROSS JOIN params GROUP BY step ORDER BY step"
+    )
+    np.testing.assert_allclose(run.curve["loss"].to_numpy(), fresh.to_arrow_table()["loss"].to_numpy(), rtol=1e-13)
+    assert run.curve["step"].to_pylist() == list(range(6))
+    assert ctx.sql("SELECT MAX(step) AS step FROM params_loss").to_pydict() == {"step": [4]}
+    again = ctx.train(f"{CELL}; SELECT step, a FROM params ORDER BY step", steps=3)
+    assert [curve.column_names for curve in again.curves] == [["step", "loss"], ["step", "a"]]
+    assert again.curve["step"].to_pylist() == list(range(9))
+
+
+def test_two_cells_with_state_are_one_run(ctx, rows):
+    cell = CELL.replace("sgd(lr => :lr)", "adam(lr => :lr)")
+    run = ctx.train(cell, steps=20)
+    whole = rows()
+    run.rollback()
+    assert not [name for name in ctx.store.entries() if name != "params"]
+    ctx.train(cell, steps=12)
+    ctx.train(cell, steps=8)
+    np.testing.assert_array_equal(rows(), whole)
+    ctx.train(cell, steps=20, restart=True)
+    np.testing.assert_array_equal(rows(), whole)
+
+
+def test_moments_begin_anew_where_others_have_made_steps(ctx, rows):
+    cell = CELL.replace("sgd(lr => :lr)", "adam(lr => :lr)")
+    ctx.train(cell, steps=5)
+    ctx.script("INSERT INTO params VALUES (6, 0.5, 0.5)")
+    ctx.train(cell, steps=1)
+    # The first step of Adam is the rate long, whatever the gradient.
+    np.testing.assert_allclose(np.abs(rows()[-1, 1:] - 0.5), 0.2, rtol=1e-6)
+
+
+def test_until_and_patience_look_at_the_loss_and_cost_one_step_more(ctx):
+    run = ctx.train(CELL, steps=500, until="loss < 0.01")
+    assert run.status == "until"
+    loss = run.curve["loss"].to_numpy()
+    assert loss[-2] < 0.01 <= loss[-3]
+    run = ctx.train(CELL, steps=5000, patience=5)
+    assert run.status == "patience"
+    assert f"at step {run.curve['step'].to_pylist()[int(np.argmin(run.curve['loss'].to_numpy()[:-1]))]})" in run.message
+
+
+def test_maximize_climbs_and_where_freezes(ctx, rows):
+    ctx.train("MAXIMIZE (SELECT -power(a - 3, 2) - power(b - 2, 2) FROM params WHERE step = :k) OVER params.a "
+              "USING sgd(lr => 0.25)", steps=3)  # fmt: skip
+    np.testing.assert_allclose(rows()[:, 1], [0, 1.5, 2.25, 2.625])
+    np.testing.assert_array_equal(rows()[:, 2], 0)
+
+
+def test_each_key_has_a_model_of_its_own(ctx):
+    ctx.script("""
+        CREATE TABLE cells (run BIGINT, step BIGINT, rate DOUBLE, a DOUBLE, PRIMARY KEY (run, step));
+        INSERT INTO cells VALUES (1, 0, 0.25, 0.0), (2, 0, 0.5, 0.0), (3, 0, 0.1, 1.0);
+    """)
+    cell = """
+        WITH loss AS (SELECT run, AVG(power(a - run, 2)) AS loss FROM cells WHERE step = :k GROUP BY run)
+        MINIMIZE loss OVER cells.a PER run USING sgd(lr => rate) WHERE run < 3
+    """
+    run = ctx.train(cell, steps=2)
+    assert ctx.sql("SELECT a FROM cells WHERE step = 2 ORDER BY run").to_pydict() == {"a": [0.75, 2.0, 1.0]}
+    assert run.curve.column_names == ["step", "loss", "run 1", "run 2", "run 3"]
+    np.testing.assert_allclose(run.curve["run 1"].to_numpy(), [1.0, 0.25, 0.0625])
+
+
+def test_a_batch_is_a_condition_on_the_rows_of_the_loss(ctx, rows):
+    ctx.train(f"{CELL} BATCH x > 0", steps=1)
+    whole = rows()
+    ctx.train(CELL.replace("WHERE step = :k", "WHERE step = :k AND x > 0"), steps=1, restart=True)
+    np.testing.assert_array_equal(rows(), whole)
+
+
+def test_other_statements_of_the_step_stand_before_and_behind(ctx):
+    ctx.script("CREATE TABLE log (step BIGINT PRIMARY KEY, a DOUBLE)")
+    run = ctx.train(f"{CELL}; INSERT INTO log SELECT step, a FROM params WHERE step = :next_step", steps=3)
+    assert run.table == "params"
+    assert ctx.sql("SELECT COUNT(*) AS n FROM log JOIN params USING (step, a)").to_pydict() == {"n": [3]}
+
+
+def test_the_library_call_is_the_statement(ctx, rows):
+    ctx.minimize(LOSS[1:-1], "params", using="sgd(lr => :lr)", steps=20)
+    np.testing.assert_allclose(rows(), by_hand(0.2, 20), rtol=1e-12)
+
+
+WRONG = [
+    ("MINIMIZE (SELECT y FROM d) OVER params", UsageError, "has 50 rows"),
+    ("MINIMIZE (SELECT AVG(y) FROM d) OVER params", UsageError, "does not read `params.a`"),
+    ("MINIMIZE (SELECT AVG(y), AVG(x) FROM d) OVER params", UsageError, "a loss is one number"),
+    ("MINIMIZE (SELECT MAX('x') FROM d) OVER params", SqlError, "no number"),
+    (
+        "MINIMIZE (SELECT AVG(power(y - a*x, 2)) FROM d CROSS JOIN params WHERE step = 7) OVER params.a",
+        UsageError,
+        "NULL",
+    ),
+    (CELL.replace("sgd(", "adan("), UsageError, "no optimizer adan"),
+    (CELL.replace(":lr)", ":lr, momentun => 1)"), UsageError, "no option momentun"),
+    (CELL.replace(":lr)", ":lr, nesterov => 1)"), UsageError, "TRUE or FALSE"),
+    (CELL.replace("lr => :lr", ""), UsageError, "needs a learning rate"),
+    (CELL.replace(":lr", "-0.1"), UsageError, "below zero"),
+    (CELL.replace(":lr", "CASE WHEN a > 5 THEN 1.0 END"), UsageError, "lr is NULL"),
+    (CELL.replace(":lr", "q"), UnknownNameError, "no column q"),
+    (CELL.replace("OVER params", "OVER params.step"), SqlError, "part of the key"),
+    (CELL.replace("OVER params", "OVER params.q"), UnknownNameError, "no column `q`"),
+    (CELL.replace("OVER params", "OVER parms"), UnknownNameError, "no scratch table"),
+    (CELL.replace("OVER params", "OVER params PER x"), UsageError, "no column `x`"),
+    (CELL.replace("OVER params ", ""), ParseError, "needs OVER"),
+    (CELL.replace("sgd(lr => :lr)", "sgd(lr => )"), ParseError, "name => value"),
+    (CELL + "; " + CELL, UsageError, "one MINIMIZE"),
+    (CELL.replace("(a*x", "(a*z"), SqlError, "z"),
+]
+
+
+@pytest.mark.parametrize(("cell", "kind", "what"), WRONG, ids=[w[2] for w in WRONG])
+def test_what_does_not_fit_is_said_and_nothing_has_changed(ctx, rows, cell, kind, what):
+    before = dict(ctx.store.entries())
+    with pytest.raises(kind, match=what) as caught:
+        ctx.train(cell, steps=3)
+    assert caught.value.text == cell
+    assert caught.value.span is not None
+    assert dict(ctx.store.entries()) == before
+
+
+def test_parameters_that_are_null_or_missing_are_said(ctx):
+    ctx.script("UPDATE params SET a = NULL")
+    with pytest.raises(UsageError, match=r"`params.a` is NULL in 1 rows|the loss is NULL"):
+        ctx.train(CELL, steps=1)
+    ctx.script("DELETE FROM params")
+    with pytest.raises(UsageError, match="`params` is empty"):
+        ctx.train(CELL, steps=1)
+
+
+def test_a_step_that_fails_takes_back_what_was_made_for_it(ctx):
+    with pytest.raises(SqlError):
+        ctx.train(f"{CELL}; INSERT INTO params SELECT :next_step, CAST('x' || a AS DOUBLE), b FROM params", steps=3)
+    assert list(ctx.store.entries()) == ["params"]
