@@ -22,8 +22,9 @@ from ...relation.write import expression_tree, from_tree_of
 from ...sql.clauses import called as called_as
 from ...sql.clauses import joined, named_table, names_given, with_select
 from ...sql.expression import Call, Case, Column, Expression, descend
-from ...sql.syntax import Tree
+from ...sql.syntax import Tree, walk
 from ...sql.syntax import replace as replaced
+from ..reading import is_call
 from ..rules import Rules
 from ..simplify import ZERO, add, multiply
 from .backward import Pass
@@ -51,7 +52,7 @@ def rewrite_whole(tree: Tree, catalog: Catalog, rules: Rules) -> Tree:
     """
     catalog = Remembered(catalog)
     while True:
-        found = next(selects(tree, catalog), None)
+        found = next(selects(tree, catalog), None) if any(map(is_call, walk(tree))) else None
         if found is None:
             return tree
         tree = _Rewriting(tree, found, catalog, rules).made()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from ...relation.layers import ColumnType
 from ...relation.write import expression_tree, key_tree
 from ...sql.build import union_all
 from ...sql.clauses import called, conjunction, cte, element, in_parentheses, joined, named_table, selected
@@ -12,6 +13,7 @@ from ...sql.expression import Call, Column, Expression, Literal
 from ...sql.expression import columns as paths
 from ...sql.syntax import Tree
 from .blocks import Block, From, Given, Joined, Leaf, Node, Path, Union, labels, leaves, names, substituted
+from .slopes import kind_of_expression
 
 
 class Writing:
@@ -93,6 +95,7 @@ class Writing:
         new: dict[Path, Expression] = {
             (leaf.label, n): Column((alias[leaf.label], n)) for leaf in block.leaves for n in names(leaf.node)
         }
+        block = replace(block, where=tuple(part for e in block.where for part in _null_safe(block, e)))
         at, rest = _placed(block)
         place = _Place(alias, lambda e: expression_tree(substituted(e, new)))
         tables: list[Tree] = []
@@ -139,6 +142,27 @@ class _Place:
 
     alias: Mapping[str, str]
     tree: Callable[[Expression], Tree]
+
+
+_NONE: Mapping[ColumnType | None, Expression] = {
+    "integer": Literal(0), "real": Literal(0.0), "decimal": Literal(0.0), "text": Literal(""),
+    "boolean": Literal(False),
+}  # fmt: skip
+
+
+def _null_safe(block: Block, condition: Expression) -> Iterator[Expression]:
+    """``a IS NOT DISTINCT FROM b`` of two relations in another form: in a chain of joins DataFusion makes = of it."""
+    if not isinstance(condition, Call) or condition.name != "is not distinct from" or len(labels(condition)) < 2:
+        yield condition
+        return
+    one, other = condition.args
+    nothing = _NONE.get(kind_of_expression(block, one))
+    empty = [Call("is null", (e,)) for e in (one, other)]
+    if nothing is None:
+        yield Call("or", (Call("=", (one, other)), Call("and", tuple(empty))))
+        return
+    yield Call("=", tuple(empty))
+    yield Call("=", tuple(Call("coalesce", (e, nothing)) for e in (one, other)))
 
 
 def _key(expression: Expression, place: _Place) -> Tree:

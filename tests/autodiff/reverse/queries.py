@@ -42,9 +42,10 @@ class Maker:
         self.ctes.append(f"{name} AS ({text})")
         return name
 
-    def aggregate(self, expression, ties=False):
+    def aggregate(self, expression, ties=False, filtered=False):
         name = self.pick("SUM", "AVG", "SUM", "AVG", *(("MIN", "MAX") if ties else ()))
-        return f"{name}({expression})"
+        kept = self.pick("", "", "", "", " FILTER (WHERE i < 3)") if filtered else ""
+        return f"{name}({expression}){kept}"
 
     # Each of these gives (name, key columns, value columns).
 
@@ -69,7 +70,7 @@ class Maker:
         u, v = self.scalar(values), self.scalar(values, 1)
         where = self.pick("", "", f" WHERE {values[0]} < 1.1")
         having = self.pick("", "", "", " HAVING COUNT(*) > 1", f" HAVING SUM({values[-1]}) > -0.2")
-        text = (f"SELECT {', '.join(kept)}, {self.aggregate(u, ties=True)} AS u, "
+        text = (f"SELECT {', '.join(kept)}, {self.aggregate(u, True, key == ['i', 'j'])} AS u, "
                 f"{self.pick('', '0.5 * ')}{self.aggregate(v)} AS v, COUNT(*) AS n "
                 f"FROM {name} {'AS s' if name.startswith('(') else ''}{where} GROUP BY {', '.join(kept)}{having}")  # fmt: skip  # noqa: E501
         del alias
@@ -78,12 +79,12 @@ class Maker:
     def joined(self, left, right):
         (a, key_a, values_a), (b, key_b, values_b) = left, right
         common = [k for k in key_a if k in key_b]
-        kind = self.pick("JOIN", "JOIN", "JOIN", "CROSS")
+        kind = self.pick("JOIN", "JOIN", "CROSS", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
         ons = [f"l.{k} = r.{k}" for k in common] or [f"l.{key_a[0]} <= r.{key_b[-1]}"]
         if self.random.random() < 0.2:
             ons = [f"l.{key_a[0]} <= r.{key_b[0]}"]
         columns = [f"l.{c}" for c in values_a] + [f"r.{c}" for c in values_b]
-        on = f"CROSS JOIN {b} AS r" if kind == "CROSS" else f"JOIN {b} AS r ON {' AND '.join(ons)}"
+        on = f"CROSS JOIN {b} AS r" if kind == "CROSS" else f"{kind} {b} AS r ON {' AND '.join(ons)}"
         keys = [f"l.{k} AS l{k}" for k in key_a] + [f"r.{k} AS r{k}" for k in key_b]
         names = [f"l{k}" for k in key_a] + [f"r{k}" for k in key_b]
         text = (
@@ -116,6 +117,13 @@ class Maker:
                 f"FROM {name} AS s")  # fmt: skip
         return self.cte(text), key, ["u", "v", "t", "m"]
 
+    def united(self, first, second):
+        (a, key_a, values_a), (b, key_b, values_b) = first, second
+        parts = [f"SELECT {key[0]} AS k, {self.scalar(values)} AS u, {values[-1]} AS v FROM {name} AS s"
+                 for name, key, values in ((a, key_a, values_a), (b, key_b, values_b))]  # fmt: skip
+        whole = self.cte(" UNION ALL ".join(parts))
+        return self.cte(f"SELECT k, SUM(u) AS u, AVG(v) AS v FROM {whole} GROUP BY k"), ["k"], ["u", "v"]
+
     def relation(self, depth):
         if depth == 0:
             return self.base()
@@ -127,8 +135,10 @@ class Maker:
             return self.with_data(inner)
         if shape < 0.65:
             return self.windowed(inner)
-        if shape < 0.8:
+        if shape < 0.75:
             return self.joined(inner, inner)
+        if shape < 0.85:
+            return self.united(inner, self.relation(depth - 1))
         return self.joined(inner, self.relation(depth - 1))
 
     def loss(self):
