@@ -77,10 +77,15 @@ def bind(query: Tree, catalog: Catalog) -> Relation:
 
 
 class Binder:
-    """Binds queries over one state of a catalog; views are bound once."""
+    """Binds queries over one state of a catalog; views are bound once.
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    Args:
+        catalog: what tables there are.
+        rows: whether the name of a relation of one column may stand for that column, as in ``grad(loss, val)``.
+    """
+
+    def __init__(self, catalog: Catalog, *, rows: bool = False) -> None:
+        self._catalog, self._rows = catalog, rows
         self._views: dict[Name, Relation] = {}
         self._reading: list[Name] = []
         self.selects: list[Reading] = []
@@ -232,7 +237,8 @@ class Binder:
     def _scope(
         self, found: Sequence[Leaf], ctes: Ctes, outer: Scope | None, merged: Mapping[str, Merged] | None = None
     ) -> Scope:
-        return Scope(tuple(found), lambda tree, around: self.query(tree, ctes, around), merged or {}, outer)
+        inside = lambda tree, around: self.query(tree, ctes, around)  # noqa: E731 - an argument
+        return Scope(tuple(found), inside, merged or {}, outer, rows=self._rows)
 
     # FROM
 

@@ -48,6 +48,7 @@ class Scope:
         outer: the scope around a correlated subquery.
         filters: whether rows are chosen here (WHERE, ON): then DataFusion does not know the one column that USING has
             made of two, unless its table is named.
+        rows: whether the name of a relation of one column may stand for that column.
     """
 
     leaves: tuple[Leaf, ...]
@@ -55,6 +56,7 @@ class Scope:
     merged: Mapping[str, Merged] = field(default_factory=dict)
     outer: Scope | None = None
     filters: bool = False
+    rows: bool = False
 
     def column(self, path: Name, tree: Tree) -> Field:
         """What a column's name means.
@@ -88,6 +90,10 @@ class Scope:
             )
         if qualifier and any(leaf.names is not None and path[0] in leaf.names for leaf in self.leaves):
             raise Unsure(f"{'.'.join(path)} may be a part of a column")
+        if self.rows and not qualifier:
+            for leaf in self.leaves:
+                if leaf.path and leaf.path[-1] == name and leaf.names is not None and len(leaf.names) == 1:
+                    return Field(leaf, str(leaf.names[0]), origin=tree)
         if self.outer is not None:
             return self.outer.column(path, tree)
         known = [n for leaf in mine or self.leaves for n in leaf.names or () if n is not None]
@@ -97,7 +103,7 @@ class Scope:
     @property
     def filtering(self) -> Scope:
         """The same names as they are read in WHERE and ON."""
-        return Scope(self.leaves, self.query, self.merged, self.outer, filters=True) if self.merged else self
+        return Scope(self.leaves, self.query, self.merged, self.outer, True, self.rows) if self.merged else self
 
     def has(self, name: str) -> bool:
         """Whether a relation of this scope itself has a column of that name."""

@@ -74,6 +74,13 @@ def from_tree_of(source: Relation) -> list[Tree]:
     return _Writer().joined(source)
 
 
+def without_stars(select: Select) -> Tree:
+    """The tree of a SELECT in which each column that a star stands for is named."""
+    if all(output.tree is not None for output in select.outputs):
+        return select.tree
+    return {**select.tree, "projection": [_Writer().output(output) for output in select.outputs]}
+
+
 class _Writer(Writer):
     """Writes bound expressions and the relations in them; recursive CTEs are put in front of the whole."""
 
@@ -153,7 +160,7 @@ class _Writer(Writer):
         return {
             **pattern,
             "distinct": self._distinct(relation),
-            "projection": [self._output(output) for output in relation.outputs],
+            "projection": [self.output(output) for output in relation.outputs],
             "from": self._from(source),
             "selection": self._maybe(condition), "having": self._maybe(having), "qualify": self._maybe(qualify),
             "group_by": {"Expressions": (keys, [])},
@@ -164,7 +171,8 @@ class _Writer(Writer):
             return {"On": [self.tree(key) for key in relation.distinct]}
         return "Distinct" if relation.distinct else None
 
-    def _output(self, output: Output) -> Tree:
+    def output(self, output: Output) -> Tree:
+        """A column of a SELECT."""
         if output.tree is not None and output.expression.__dict__.get("_written") is not None:
             return output.tree
         tree = self.tree(output.expression)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Literal
 
-from .build import item, select, table, true
+from .build import derived, item, quoted, select, table, true
 from .syntax import Tree, identifier, make_identifier, parse_one, replace, tables_named, walk
 
 JoinWord = Literal["cross", "inner", "left", "right", "full"]
@@ -85,6 +85,18 @@ def named_table(parts: Sequence[str]) -> Tree:
     """A table in FROM by its name, perhaps with its schema."""
     factor = table(parts[-1])["relation"]["Table"]
     return {"Table": {**factor, "name": [{"Identifier": make_identifier(part)} for part in parts]}}
+
+
+def numbered(factor: Tree, columns: Sequence[str], row: str, alias: str) -> Tree:
+    """A relation in FROM with one more column: the number of each row, by the order of its columns.
+
+    Rows that are equal may change their numbers, and nobody can tell.
+    """
+    keys = ", ".join(map(quoted, columns))
+    text = f"SELECT *, row_number() OVER (ORDER BY {keys}) AS {quoted(row)} FROM x"
+    query = parse_one(text).tree["Query"]
+    body = {**query["body"]["Select"], "from": [element(factor)]}
+    return derived({**query, "body": {"Select": body}}, alias)["relation"]
 
 
 def cte(name: str, query: Tree) -> Tree:

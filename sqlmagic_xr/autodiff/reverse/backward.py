@@ -225,14 +225,16 @@ class Pass:
             ((term, conditions),) = found
             return replace(work, where=tuple(dict.fromkeys([*work.where, *conditions]))), tidied(term)
         parts = []
-        for term, conditions in found:
+        for each, conditions in found:
+            term = tidied(each)
             guarded: Expression = term
             if conditions:
                 whole = reduce(lambda a, b: Call("and", (a, b)), conditions)
                 guarded = Case(((whole, term),), ZERO)
             null = len(found) > 1 and may_be_null(work, term)
             parts.append(Call("coalesce", (guarded, ZERO)) if null else guarded)
-        return work, tidied(reduce(add, parts)) if len(parts) > 1 else parts[0]
+        # A condition stays as it is: calculated in another order, the row that attains a maximum would not attain it.
+        return work, reduce(add, parts)
 
     def _shared(self, work: Block, leaf: Leaf, key: Sequence[str], sums: Mapping[str, Expression]) -> Share:
         """The contribution of one reading, as a relation by the reading's key."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...errors import SqlError
@@ -10,6 +10,7 @@ from ...relation import nodes
 from ...relation.bind import Binder, Reading
 from ...relation.catalog import Catalog, Table
 from ...relation.columns import Field, fields
+from ...relation.facts import key
 from ...sql.clauses import outermost
 from ...sql.expression import Call, Expression, descend
 from ...sql.syntax import Tree, expression_sql
@@ -55,7 +56,7 @@ class Called:
 
 def selects(tree: Tree, catalog: Catalog) -> Iterator[Found]:
     """The SELECTs of a statement that have such calls, the inner ones first."""
-    binder = Binder(catalog)
+    binder = Binder(catalog, rows=True)
     for query in outermost(tree):
         try:
             binder.query(query, {}, None)
@@ -67,11 +68,14 @@ def selects(tree: Tree, catalog: Catalog) -> Iterator[Found]:
             yield Found(reading, calls)
 
 
+_ARGUMENTS = {"grad": 2, "vjp": 3}
+
+
 def _calls(reading: Reading) -> Iterator[Called]:
     seen: set[Expression] = set()
     for expression in expressions(reading.relation):
         for part in descend(expression):
-            if not isinstance(part, Call) or part.name != "grad" or len(part.args) != 2 or part in seen:
+            if not isinstance(part, Call) or _ARGUMENTS.get(part.name) != len(part.args) or part in seen:
                 continue
             seen.add(part)
             found = _whole(part, reading)
@@ -93,15 +97,20 @@ def expressions(relation: nodes.Relation) -> Iterator[Expression]:
 
 def _whole(call: Call, reading: Reading) -> Called | None:
     """The call, if it is taken through whole queries."""
-    expression, variable = call.args
+    expression, variable = call.args[:2]
     if not isinstance(variable, Field) or not isinstance(variable.relation, nodes.Leaf):
         return None
     leaf = variable.relation
     others = [f for f in fields(expression) if f.relation is not leaf]
     computed = [f for f in others if reads(f.relation, leaf)]
+    in_sight = nodes.leaves(source_of(reading.relation))
+    _require_one_meaning(call, leaf, in_sight)
     if not computed:
         return None
-    own = [f for f in fields(expression) if f.relation is leaf and f.name == variable.name]
+    if leaf not in in_sight:
+        raise refused(f"{variable.name} is of a query around this one", "Join the two in one FROM.", call)
+    same = {variable.name} if isinstance(leaf, nodes.Scan) else set(leaf.names or ()) - set(key(leaf) or ())
+    own = [f for f in fields(expression) if f.relation is leaf and f.name in same]
     if own:
         raise refused(
             f"{variable.name} stands in {_text(call)}, and {computed[0].name} was computed from other readings of it",
@@ -109,6 +118,25 @@ def _whole(call: Call, reading: Reading) -> Called | None:
             f"name {computed[0].name} and {variable.name} in one subquery and derive there.", call,
         )  # fmt: skip
     return Called(call, expression, leaf, variable.name)
+
+
+def _require_one_meaning(call: Call, leaf: nodes.Leaf, in_sight: Sequence[nodes.Leaf]) -> None:
+    """Raise DerivativeError for a bare name that is a column, and a loss of one column too."""
+    first = call.args[0]
+    if not isinstance(first, Field) or first.origin is None:
+        return
+    name = expression_sql(first.origin).strip('"')
+    for other in in_sight:
+        if other is not first.relation and other.path and other.path[-1] == name and reads(other, leaf):
+            columns = ", ".join(f"{name}.{n}" for n in other.names or () if n is not None)
+            raise refused(f"{name} is a column here, and a relation too", f"Write {columns} for the relation's.", call)
+
+
+def source_of(relation: nodes.Relation) -> nodes.Relation:
+    """What the FROM of a SELECT reads."""
+    while isinstance(relation, (nodes.Sort, nodes.Limit, nodes.Reader)):
+        relation = relation.source
+    return relation
 
 
 def reads(relation: nodes.Relation, leaf: nodes.Leaf) -> bool:

@@ -51,7 +51,9 @@ def closure(block: Block, start: Iterable[Path] = ()) -> frozenset[Path]:
                 found.add(one.path)
         for leaf in block.leaves:
             key = key_of(leaf.node)
-            if key is not None and (key or leaf.label not in empty) and all((leaf.label, n) in found for n in key):
+            if leaf.label in empty and (not key or _blurred(leaf.node, key)):
+                continue
+            if key is not None and all((leaf.label, n) in found for n in key):
                 found |= {(leaf.label, name) for name in names(leaf.node)}
         for part in block.source:
             found |= set(_partners(part, found))
@@ -129,14 +131,20 @@ def value_of(block: Block, expression: Expression) -> Expression | None:
 def row_key(block: Block) -> list[Path] | None:
     """Columns in a block's FROM that together name one of its rows; None where that is not known."""
     found: list[Path] = []
+    empty = filled(block)
     for leaf in block.leaves:
         key = key_of(leaf.node)
-        if key is None:
+        if key is None or (leaf.label in empty and _blurred(leaf.node, key)):
             return None
         found += [(leaf.label, name) for name in key]
     if any(isinstance(part, Joined) and _has_full(part) for part in block.source):
         return None
     return least(block, found)
+
+
+def _blurred(node: Node, key: Iterable[str]) -> bool:
+    """Whether a row whose key is NULL looks as if an outer join had filled it."""
+    return any(nullable(node, name) for name in key)
 
 
 def _has_full(part: From) -> bool:

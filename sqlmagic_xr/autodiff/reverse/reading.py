@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...relation import columns as bound
@@ -15,7 +15,7 @@ from ...relation.layers import ColumnType
 from ...relation.rebuild import substituted as rebuilt
 from ...relation.write import derived, written
 from ...sql.build import cte_names
-from ...sql.clauses import named_table
+from ...sql.clauses import named_table, numbered
 from ...sql.expression import Call, Cast, Column, Expression
 from ..doubles import REAL
 from .blocks import (
@@ -162,13 +162,23 @@ class Reader:
         inside = [self.inner(leaf, name) for name in leaf.names or () if name is not None]
         kinds = [kind_of_type(kind) for kind in types(leaf)] or [None] * len(inside)
         named = dict(zip(leaf.names or (), inside, strict=True))
-        known = key(leaf)
+        known, factor, sure = key(leaf), self._factor(leaf), nullable(leaf)
+        if self.cells.of(leaf) and known is None:
+            factor = self.numbered(leaf)
+            known = (row_of(inside),)
+            named[known[0]] = known[0]
+            inside, kinds, sure = [*inside, known[0]], [*kinds, "integer"], (*sure, False)
         return Given(
-            _called(leaf), self._factor(leaf), dict(zip(inside, kinds, strict=True)),
-            frozenset(n for n, null in zip(inside, nullable(leaf), strict=True) if not null),
+            _called(leaf), factor, dict(zip(inside, kinds, strict=True)),
+            frozenset(n for n, null in zip(inside, sure, strict=True) if not null),
             None if known is None else tuple(named[name] for name in known),
             self.cells.columns if self.cells.of(leaf) else frozenset(), always_one_row(leaf),
         )  # fmt: skip
+
+    def numbered(self, leaf: nodes.Relation, alias: str = "") -> object:
+        """A relation without a key in FROM, with the number of each row."""
+        columns = [self.inner(leaf, name) for name in leaf.names or () if name is not None]
+        return numbered(self._factor(leaf), columns, row_of(columns), alias or _called(leaf))
 
     def _factor(self, leaf: nodes.Relation) -> object:
         if isinstance(leaf, nodes.Scan):
@@ -392,6 +402,14 @@ def _plain(node: Node, query: nodes.Relation, name: str) -> Block:
         return node
     leaf = Leaf(label(name), node)
     return Block(name, (leaf,), (), {n: leaf.column(n) for n in names(node)})
+
+
+def row_of(columns: Sequence[str]) -> str:
+    """The name of the column that numbers the rows of a table without a key."""
+    name = "row"
+    while name in columns:
+        name += "_1"
+    return name
 
 
 def kind_of_type(kind: str | None) -> ColumnType | None:

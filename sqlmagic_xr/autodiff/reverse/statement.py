@@ -7,7 +7,7 @@ key), a LEFT JOIN for each sum, and an expression in the place of each call.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -16,9 +16,9 @@ from ...errors import SqlError
 from ...relation import nodes
 from ...relation.catalog import Catalog
 from ...relation.columns import Field, fields
-from ...relation.facts import always_one_row, field_nullable, field_type, filled_by
+from ...relation.facts import always_one_row, field_nullable, field_type, filled_by, key
 from ...relation.rebuild import substituted as rebuilt
-from ...relation.write import expression_tree, from_tree_of
+from ...relation.write import expression_tree, from_tree_of, without_stars
 from ...sql.clauses import called as called_as
 from ...sql.clauses import joined, named_table, names_given, with_select
 from ...sql.expression import Call, Case, Column, Expression, descend
@@ -29,7 +29,7 @@ from ..rules import Rules
 from ..simplify import ZERO, add, multiply
 from .backward import Pass
 from .blocks import Block, Given, Leaf, conjuncts, renamed, substituted
-from .finding import Called, Found, Remembered, cells_of, expressions, reads, selects
+from .finding import Called, Found, Remembered, cells_of, expressions, reads, selects, source_of
 from .flattening import flattened
 from .pushing import Pushing
 from .reading import Reader, kind_of_type
@@ -65,6 +65,7 @@ class _Rewriting:
         self.tree, self.reading, self.catalog, self.rules = tree, found.reading, catalog, rules
         self.calls = found.calls
         self.writing = Writing(names_given(tree))
+        self.numbers: dict[int, Tree] = {}
         self.joins: list[tuple[str, str, list[Tree]]] = []
         self._shares: dict[tuple[int, nodes.Relation, str], tuple[Any, list[_Placed]]] = {}
 
@@ -88,8 +89,10 @@ class _Rewriting:
             by = self._slope(called.expression, column)
             if by is not None:
                 total = add(total, multiply(by, self._gradient(column, called)))
+        if len(called.call.args) > 2:
+            total = multiply(called.call.args[2], total)
         cell = Field(called.leaf, called.name)
-        if field_nullable(cell) or cell.relation in _filled(self.reading.relation):
+        if field_nullable(cell) or cell.relation in filled_by(source_of(self.reading.relation)):
             return Case(((Call("is not null", (cell,)), total),), None)
         return total
 
@@ -161,13 +164,16 @@ class _Rewriting:
         """A sum, joined with the rows of the parameter; and its value there, 0 where it has none."""
         outer = {reader.inner(leaf, n): n for n in leaf.names or () if n is not None}
         mine: dict[str, Expression] = {inner: Field(leaf, n) for inner, n in outer.items()}
+        if key(leaf) is None and share.key:
+            mine |= {row: Column((leaf.path[-1], row)) for row in share.key}
+            self._number(leaf, list(outer.items()), reader)
         block: dict[str, Expression] = {}
         if share.block is not None:
             alias = self.writing.name("g")
             new = {n: self._apart(f"{alias}_{n}") for n in share.block.outputs}
             name = self.writing.add(renamed(share.block, new))
             block = {n: Column((alias, new[n])) for n in share.block.outputs}
-            pairs = [(mine[k], block[c], field_nullable(mine[k])) for k, c in share.key.items()]  # type: ignore[arg-type]
+            pairs = [(e := mine[k], block[c], isinstance(e, Field) and field_nullable(e)) for k, c in share.key.items()]
             for b, c in share.batch.items():
                 other = Field(loss, batch[b])
                 pairs.append((other, block[c], field_nullable(other)))
@@ -182,9 +188,15 @@ class _Rewriting:
             values[column] = made
         return _Placed(values)
 
+    def _number(self, leaf: nodes.Leaf, names: Sequence[tuple[str, str]], reader: Reader) -> None:
+        """Let a relation without a key have the number of each row, by which it is joined with its derivatives."""
+        if any(inner != n for inner, n in names):
+            raise refused(f"{leaf.path[-1]} has no key, and its columns other names here", "Leave these out.", leaf)
+        self.numbers[id(leaf.tree)] = reader.numbered(leaf, leaf.path[-1])
+
     def _apart(self, name: str) -> str:
         """A column's name that nothing in the FROM has, so that the user's own names stay clear."""
-        known = {n for leaf in nodes.leaves(self._source()) for n in leaf.names or ()}
+        known = {n for leaf in nodes.leaves(source_of(self.reading.relation)) for n in leaf.names or ()}
         while name in known:
             name += "_1"
         return name
@@ -209,11 +221,15 @@ class _Rewriting:
     def _put(self, new: Mapping[Expression, Expression]) -> Tree:
         select = self.reading.select
         values = {id(call.origin): expression_tree(e) for call, e in self._trees(new)}
-        changed = replaced(select, lambda node: values.get(id(node)))
-        read, unread = self._source(), self._unread(new)
+        relation = self.reading.relation
+        while not isinstance(relation, nodes.Select):
+            relation = relation.source  # type: ignore[attr-defined]
+        changed = replaced(without_stars(relation), lambda node: values.get(id(node)))
+        read, unread = source_of(self.reading.relation), self._unread(new)
         for leaf in unread:
             read = _without(read, leaf)
         (whole,) = from_tree_of(read)
+        whole = replaced(whole, lambda node: self.numbers.get(id(node)))
         for name, alias, on in self.joins:
             whole = joined(whole, called_as(named_table((name,)), alias), "left", on)
         spare = {r.name[0] for leaf in unread for r in nodes.relations(leaf)
@@ -234,12 +250,6 @@ class _Rewriting:
             for part in descend(expression):
                 if isinstance(part, Call) and part in new:
                     yield part, new[part]
-
-    def _source(self) -> nodes.Relation:
-        relation = self.reading.relation
-        while isinstance(relation, (nodes.Sort, nodes.Limit, nodes.Reader)):
-            relation = relation.source
-        return relation
 
 
 def _without(source: nodes.Relation, leaf: nodes.Leaf) -> nodes.Relation:
@@ -271,12 +281,6 @@ def _same_condition(one: Call, other: Expression) -> bool:
 
     mine = [plain(e) for e in one.args]
     return mine in ([plain(e) for e in other.args], [plain(e) for e in other.args[::-1]])
-
-
-def _filled(relation: nodes.Relation) -> frozenset[nodes.Relation]:
-    while isinstance(relation, (nodes.Sort, nodes.Limit, nodes.Reader)):
-        relation = relation.source
-    return filled_by(relation)
 
 
 def _type(column: Field) -> str | None:

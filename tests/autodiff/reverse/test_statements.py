@@ -195,3 +195,63 @@ def test_a_network_learns_as_in_numpy_by_either_executor(arrays):
     assert (step.explain()[0].executor == "dense") is arrays
     rows = context.sql("SELECT val FROM weights WHERE step = 4 ORDER BY layer, inp, out").to_arrow_table()
     np.testing.assert_allclose(rows.column(0).to_numpy(), np.concatenate([one.ravel(), two.ravel()]), rtol=1e-9)
+
+
+@pytest.fixture
+def keyless():
+    """A context with t(g, v), which has no key and rows that are equal."""
+    context = Context(namespace=dict)
+    context.from_arrow(pa.table({"g": [1, 1, 2, 2, None], "v": [1.0, 1.0, 2.0, None, 3.0]}), "t")
+    return context
+
+
+def test_rows_without_a_key_are_told_apart_by_their_number(keyless):
+    query = (
+        "WITH loss AS (SELECT SUM(v * v) AS l FROM t WHERE g < 2) SELECT v, grad(loss.l, v) AS d FROM t CROSS JOIN loss"
+    )
+    rows = keyless.sql(query).to_arrow_table().to_pydict()
+    assert sorted(zip(rows["v"], rows["d"], strict=True), key=str) == [
+        (1.0, 2.0), (1.0, 2.0), (2.0, 0.0), (3.0, 0.0), (None, None)]  # fmt: skip
+
+
+def test_a_star_shows_what_it_shows_without_a_derivative(keyless):
+    query = "WITH loss AS (SELECT SUM(v * v) AS l FROM t) SELECT *, grad(loss.l, t.v) AS d FROM t CROSS JOIN loss"
+    assert keyless.sql(query).to_arrow_table().column_names == ["g", "v", "l", "d"]
+
+
+def test_a_loss_of_one_column_may_be_named_alone(line):
+    query = """WITH loss AS (SELECT AVG(r * r) AS l FROM residuals WHERE step = 0)
+               SELECT name, grad(loss, val) AS short, grad(loss.l, val) AS long FROM line CROSS JOIN loss"""
+    rows = line.sql(query).to_arrow_table()
+    assert rows.column("short") == rows.column("long")
+
+
+def test_a_loss_named_as_a_column_is_refused_and_says_what_to_write(line):
+    line.script("CREATE TABLE named (k BIGINT PRIMARY KEY, loss DOUBLE, val DOUBLE)")
+    query = "WITH loss AS (SELECT SUM(val) AS l FROM named) SELECT grad(loss, val) FROM named CROSS JOIN loss"
+    with pytest.raises(DerivativeError, match="a column here, and a relation too") as caught:
+        line.sql(query)
+    assert "loss.l" in caught.value.hint
+
+
+def test_vjp_of_a_whole_query_is_the_gradient_times_its_cotangent(line):
+    query = """WITH loss AS (SELECT AVG(r * r) AS l FROM residuals WHERE step = 0)
+               SELECT vjp(loss.l, val, 3.0 * step + 2.0) AS v, grad(loss.l, val) * 2.0 AS g FROM line CROSS JOIN loss"""
+    rows = line.sql(query).to_pandas()
+    np.testing.assert_allclose(rows.v, rows.g, rtol=1e-14)
+
+
+def test_the_cells_of_an_xarray_table_have_their_sensitivity():
+    air = xr.Dataset({"t": (("y", "x"), np.arange(6.0).reshape(2, 3))}, coords={"y": [10, 20], "x": [1, 2, 3]})
+    context = Context(namespace=lambda: {"air": air})
+    query = """WITH mean AS (SELECT AVG(t) AS m FROM (SELECT y, MAX(t) AS t FROM air GROUP BY y) q)
+               SELECT y, x, grad(mean.m, t) AS d FROM air CROSS JOIN mean ORDER BY y, x"""
+    assert context.sql(query).to_arrow_table().column("d").to_pylist() == [0, 0, 0.5, 0, 0, 0.5]
+
+
+def test_a_cte_may_be_what_is_derived_by():
+    context = Context(namespace=dict)
+    context.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 2.0), (1, 3.0)")
+    query = """WITH now AS (SELECT * FROM p WHERE step = 1), loss AS (SELECT SUM(a * a * a) AS l FROM now)
+               SELECT a, grad(loss.l, a) AS d FROM now CROSS JOIN loss"""
+    assert context.sql(query).to_arrow_table().to_pydict() == {"a": [3.0], "d": [27.0]}
