@@ -9,6 +9,9 @@ from .engine import context as engine
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pyarrow as pa
+
+    from .engine.answers import Gone, Tick
     from .engine.frame import Frame
     from .engine.prepared import Executor, Prepared
     from .engine.result import Answer
@@ -33,6 +36,12 @@ class ArrayCode:
         from .queries.answer import who_runs
 
         return who_runs(context, tree, frame, executor)
+
+    def rounds(self, context: engine.Context, term: Tree, working: str, rows: pa.Table, tick: Tick) -> Gone | None:
+        """See :class:`.engine.answers.Answers`."""
+        from .queries.rounds import go
+
+        return go(context, term, working, rows, tick)
 
 
 class Context(engine.Context):

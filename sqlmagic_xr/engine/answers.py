@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from ..sql.syntax import Tree
@@ -10,6 +14,23 @@ if TYPE_CHECKING:
     from .frame import Frame
     from .prepared import Executor, Prepared
     from .result import Answer
+
+
+Tick = Callable[[int, int], None]
+"""Is told after each round of a recursion how many rows it has given and how many bytes; what it raises ends it."""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """Rounds of a recursion that have been gone through.
+
+    Attributes:
+        found: what they have given, in their order; any number of rounds in a table.
+        newest: what the last one has given.
+    """
+
+    found: Sequence[pa.Table]
+    newest: pa.Table
 
 
 class Answers(Protocol):
@@ -33,3 +54,14 @@ class Answers(Protocol):
 
     def who_runs(self, context: Context, tree: Tree, frame: Frame, executor: Executor) -> str:
         """A line for EXPLAIN on who runs a query; "" where only DataFusion is asked."""
+
+    def rounds(self, context: Context, term: Tree, working: str, rows: pa.Table, tick: Tick) -> Gone | None:
+        """Go through rounds of a recursion in another way, as far as that goes; None where it goes nowhere.
+
+        Args:
+            context: whose tables the term reads, within a block that shows those of the recursion.
+            term: the inside of its query.
+            working: the name of its working table.
+            rows: the working table's.
+            tick: see :data:`Tick`.
+        """

@@ -17,12 +17,14 @@ from ...storage.transaction import Entries
 from ..admission import framed
 from ..budget import default_budget, nbytes_shown
 from .fit import MisfitInColumnError, fitted
+from .names import names_read
 from .plan import Member, Part, Recursion, column_of
 from .seen import Seen
 
 if TYPE_CHECKING:
     from ..context import Context
 
+_TRIED = 4  # rounds after which array code is worth being made
 _BATCH = 65_536  # rows; the result of thousands of rounds is handed on in few batches
 
 
@@ -56,6 +58,8 @@ class Evaluation:
 
     def __init__(self, context: Context, entries: Entries, names: Mapping[str, Any], progress: Progress) -> None:
         self._context, self._entries, self._names, self._progress = context, entries, names, progress
+        self._others = {name: context.store.schema.other(name) for name in names}
+        self._budget = default_budget()
 
     @contextmanager
     def showing(self, relations: Mapping[str, Any]) -> Iterator[None]:
@@ -78,8 +82,10 @@ class Evaluation:
             rows.take([] if anchor is None else [self._table(anchor, around)])
         rounds = 0
         while any(rows.newest.num_rows for rows in members) and not any(rows.complete for rows in members):
+            if rounds == _TRIED and self._may_be_gone(recursion):
+                rounds += self._gone(recursion, rounds, members[0], around)
             rounds += 1
-            self._note(recursion, rounds, members)
+            self._note(recursion, rounds, sum(r.count for r in members), sum(r.nbytes for r in members))
             given = self._round(recursion, members, around)
             for rows, tables in zip(members, given, strict=True):
                 rows.take(tables)
@@ -98,19 +104,49 @@ class Evaluation:
             frame = framed(self._context, part.text)
         return fetch(frame)
 
-    def _note(self, recursion: Recursion, rounds: int, members: Sequence[_Rows]) -> None:
+    def _may_be_gone(self, recursion: Recursion) -> bool:
+        """Whether its rounds may be gone through in another way: one term, whose tables are as they were."""
+        member, context = recursion.members[0], self._context
+        definition = member.definition
+        if context.answers is None or len(recursion.members) > 1 or len(member.terms) > 1 or recursion.inner:
+            return False
+        if not definition.keeps_all or definition.limit is not None:
+            return False
+        now = context.store.entries()
+        names = names_read(member.terms[0].tree) - {member.working}
+        return all(
+            now.get(n) is self._entries.get(n) and context.store.schema.other(n) is self._others.get(n) for n in names
+        )
+
+    def _gone(self, recursion: Recursion, before: int, rows: _Rows, around: Mapping[str, Any]) -> int:
+        """Go through rounds in another way than the engine's, as far as that goes; how many they were."""
+        member, answers = recursion.members[0], self._context.answers
+        done = [before, rows.count, rows.nbytes]
+
+        def tick(count: int, nbytes: int) -> None:
+            done[0], done[1], done[2] = done[0] + 1, done[1] + count, done[2] + nbytes
+            self._note(recursion, *done)
+
+        assert answers is not None
+        with self.showing({**around, member.working: _provided(rows.newest)}):
+            query = member.terms[0].tree["Query"]
+            found = answers.rounds(self._context, query, member.working, rows.newest, tick)
+        if found is not None:
+            rows.extend(found.found, found.newest)
+        return done[0] - before
+
+    def _note(self, recursion: Recursion, rounds: int, count: int, nbytes: int) -> None:
         """Keep the progress, and end what does not end."""
         first = recursion.members[0].definition
-        self._progress.name, self._progress.rounds = first.name, rounds
-        self._progress.rows = sum(rows.count for rows in members)
+        self._progress.name, self._progress.rounds, self._progress.rows = first.name, rounds, count
         most = self._context.max_recursion
         if rounds > most:
             hint = "Give it a condition that ends it (WHERE n < 100), or set max_recursion higher."
             what = f"the recursion `{first.name}` still gives rows after {most:,} rounds, which is max_recursion"
             raise _at(ExecutionError(what, hint=hint), first.tree["alias"])
-        if (taken := sum(rows.nbytes for rows in members)) > default_budget():
+        if nbytes > self._budget:
             hint = "Give it a condition that ends it, UNION instead of UNION ALL, or fewer columns."
-            size = f"{nbytes_shown(taken)} of rows after {rounds:,} rounds"
+            size = f"{nbytes_shown(nbytes)} of rows after {rounds:,} rounds"
             what = f"the recursion `{first.name}` has {size}, and may have a quarter of the memory"
             raise _at(ExecutionError(what, hint=hint), first.tree["alias"])
 
@@ -144,6 +180,13 @@ class _Rows:
             what = f"`{name}` of the recursion `{definition.name}` begins as {kind}, and {misfit.value} does not fit"
             error = TypeMismatchError(what, hint="CAST it, in the rows that the recursion begins with or in the term.")
             raise _at(error, column_of(definition.terms[place], misfit.place)) from None
+
+    def extend(self, tables: Sequence[pa.Table], newest: pa.Table) -> None:
+        """Take what many rounds have given."""
+        self._found += tables
+        self.count += sum(table.num_rows for table in tables)
+        self.nbytes += sum(table.nbytes for table in tables)
+        self.newest = newest
 
     @property
     def complete(self) -> bool:

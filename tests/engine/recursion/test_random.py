@@ -207,7 +207,9 @@ def answered(engine, sql):
 
 
 @pytest.mark.parametrize("part", range(8))
-def test_random_recursions(engines, part):
+def test_random_recursions(engines, part, monkeypatch):
+    # Array code is worth being made after some rounds; here it is made at once, in half of the tests.
+    monkeypatch.setattr("sqlmagic_xr.engine.recursion.rounds._TRIED", 0 if part % 2 else 4)
     ours, duck, lite = engines
     seen = {"duckdb": 0, "sqlite": 0}
     for seed in range(part * A_RUN, (part + 1) * A_RUN):
