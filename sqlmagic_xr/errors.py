@@ -133,13 +133,20 @@ def suggest(name: str, names: Iterable[str]) -> str | None:
 
 
 def point(text: str, span: Span) -> list[str]:
-    """The line of ``text`` that holds ``span``, and a line of carets under it."""
+    """The line of ``text`` that holds ``span``, and a line of carets under it; of a long line the part around it.
+
+    >>> print(*point("SELECT " + "a, " * 100 + "b" * 300, Span(1, 308, 1, 310)), sep="\\n")
+    line 1: …a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…
+                                                                         ^^
+    """
     lines = text.split("\n")
     number = min(max(span.line, 1), len(lines))
     line = lines[number - 1].removesuffix("\r")
     start = min(max(span.column, 1), len(line) + 1)
     end = span.end_column if span.end_line == span.line else len(line) + 1
     end = max(start, min(end, len(line) + 1))
+    if len(line) > _WIDEST:
+        line, start, end = _around(line, start, end)
     # A tab is kept as a tab, so that the caret stands under the word whatever the width of a tab is.
     before, word, after = (
         escape_controls(part, keep="\t") for part in (line[: start - 1], line[start - 1 : end - 1], line[end - 1 :])
@@ -147,6 +154,19 @@ def point(text: str, span: Span) -> list[str]:
     label = f"line {number}: "
     pad = "".join("\t" if c == "\t" else " " for c in label + before)
     return [label + before + word + after, pad + "^" * max(1, len(word))]
+
+
+_WIDEST = 160  # characters of a line that an error shows whole
+_BEFORE, _BEHIND = 60, 40  # of a longer one, how many before and behind the word
+
+
+def _around(line: str, start: int, end: int) -> tuple[str, int, int]:
+    """The part of a long line around a word, and where the word stands in it; a long word loses its end."""
+    end = min(end, start + _WIDEST - _BEFORE - _BEHIND)
+    first, last = max(start - 1 - _BEFORE, 0), end - 1 + _BEHIND
+    shown = ("…" if first else "") + line[first:last] + ("…" if last < len(line) else "")
+    shift = first - bool(first)
+    return shown, start - shift, end - shift
 
 
 def escape_controls(text: str, *, keep: str = "") -> str:

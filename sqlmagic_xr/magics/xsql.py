@@ -142,7 +142,7 @@ class _Run:
                 raise statement.place(
                     ImmutableError(
                         f"{statement.tokens[0].text.upper()} is refused: this notebook is read-only",
-                        hint="%config XSqlMagic.read_only = False allows statements with effects.",
+                        hint=_ALLOW,
                     ),
                     statement.first_word,
                 )
@@ -219,6 +219,8 @@ class _Run:
         """Save, close and open the file of the scratch tables; in this order, so that one line can change files."""
         store = self.context.store
         if options.save is not None:
+            if self.settings.read_only:
+                raise ImmutableError("--save is refused: this notebook is read-only", hint=_ALLOW)
             store.save(options.save)
             self.screen.say(f"{options.save}: {_names(list(store.entries()))} saved")
         if options.close:
@@ -386,6 +388,7 @@ def register(ip: Any) -> None:
     ip.Completer.custom_matchers.append(match)
 
 
+_ALLOW = "%config XSqlMagic.read_only = False allows statements with effects."
 _RESULT = ("sqlmagic_xr.engine.result", "Result")  # by name, so that loading the extension imports no engine
 
 

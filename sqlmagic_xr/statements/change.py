@@ -132,7 +132,9 @@ class Assignments:
                 pairs.append(([column_of(place["ColumnName"], version, label)], value))
                 continue
             names = [column_of(c, version, label) for c in place["Tuple"]]
-            if isinstance(value, dict) and "Tuple" in value and len(value["Tuple"]) == len(names):
+            if len(names) == 1:
+                pairs.append((names, _only(value)))
+            elif isinstance(value, dict) and "Tuple" in value and len(value["Tuple"]) == len(names):
                 pairs += [([n], v) for n, v in zip(names, value["Tuple"], strict=True)]
             else:
                 pairs.append((names, _several(value, len(names), engine)))
@@ -157,6 +159,15 @@ class Assignments:
         arrays = [new.get(n, old.column(i)) for i, n in enumerate(version.definition.names)]
         loose = pa.RecordBatch.from_arrays(arrays, names=list(version.definition.names))
         return arrange(loose, version, engine.store)
+
+
+def _only(value: Tree) -> Tree:
+    """The value of ``SET (a) = ...``: a row of one value is that value."""
+    if isinstance(value, dict) and len(value.get("Tuple") or ()) == 1:
+        return value["Tuple"][0]
+    call = value.get("Function") if isinstance(value, dict) else None
+    args: list[Tree] = call["args"]["List"]["args"] if call is not None and name_of(call["name"]) == ("row",) else []
+    return args[0]["Unnamed"]["Expr"] if len(args) == 1 else value
 
 
 def _several(value: Tree, width: int, engine: Engine) -> Tree:

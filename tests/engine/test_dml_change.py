@@ -41,6 +41,8 @@ def content(db: Db) -> list[tuple[object, ...]]:
         ("UPDATE t SET v = s.w FROM s WHERE t.k = s.k", [(1, 10.0, "a"), (2, 20.0, "b"), (3, None, "c")]),
         ("UPDATE t AS x SET s = DEFAULT, v = x.k WHERE x.k > 2", [(1, 1.0, "a"), (2, 2.0, "b"), (3, 3.0, "d")]),
         ("UPDATE t SET (v, s) = (k * 2, upper(s)) WHERE v IS NULL", [(1, 1.0, "a"), (2, 2.0, "b"), (3, 6.0, "C")]),
+        ("UPDATE t SET (v) = (SELECT max(w) FROM s)", [(1, 90.0, "a"), (2, 90.0, "b"), (3, 90.0, "c")]),
+        ("UPDATE t SET (v) = (k + 1), (s) = ROW('z') WHERE k = 1", [(1, 2.0, "z"), (2, 2.0, "b"), (3, None, "c")]),
         ("UPDATE t SET v = (SELECT max(w) FROM s)", [(1, 90.0, "a"), (2, 90.0, "b"), (3, 90.0, "c")]),
         (
             "UPDATE t SET v = (SELECT max(w) FROM s WHERE s.k = t.k)",

@@ -81,6 +81,9 @@ def test_information_schema_tells_of_scratch_tables_as_tables(db):
     query = "SELECT table_name, table_type FROM information_schema.tables{} WHERE table_schema = 'public' ORDER BY 1"
     expected = [("it's", "BASE TABLE"), ("t", "BASE TABLE"), ("v", "VIEW")]
     assert db.rows(query.format("")) == db.rows(query.format(" AS i")) == expected
+    views = "SELECT v.table_name, v.definition FROM information_schema.views AS v WHERE v.table_schema = 'public'"
+    assert db.rows(views) == [("v", "CREATE VIEW v AS SELECT a FROM t")]
+    assert db.rows("SELECT information_schema.views.table_name FROM information_schema.views") == [("v",)]
     assert db.rows("SELECT schema_owner FROM information_schema.schemata WHERE schema_name = 'public'") == [(None,)]
 
 

@@ -353,6 +353,13 @@ def test_read_only_refuses_effects_before_anything_runs(notebook, tmp_path, stat
     assert not list(tmp_path.iterdir())
 
 
+def test_read_only_refuses_to_save(notebook, tmp_path):
+    notebook("%config XSqlMagic.read_only = True")
+    with pytest.raises(errors.ImmutableError, match="--save is refused: this notebook is read-only"):
+        notebook("%xsql --save x.duckdb")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_huge_grid_is_not_fetched_unasked(notebook):
     notebook("%config XSqlMagic.fetchlimit = 100")
     for cell in ("x = %xsql -t pandas SELECT * FROM ds", "%%xsql\nCREATE TABLE t AS SELECT * FROM ds",
