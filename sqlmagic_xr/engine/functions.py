@@ -50,17 +50,17 @@ _ARROW = {
 }  # fmt: skip
 
 
-def row_of(session: SessionContext | None, name: str, kind: Kind) -> Row:
+def row_of(session: SessionContext | None, name: str, kind: Kind) -> Row | None:
     """What is known of a function that a session was given: in doubt it is another value at each call.
 
     Args:
-        session: that session; None where it is gone.
+        session: that session; None where it is gone, and its functions with it.
         name: the function's.
         kind: what it was registered as.
     """
-    unknown = Row(name, kind, varies="call", given=True)
     if session is None:
-        return unknown
+        return None
+    unknown = Row(name, kind, varies="call", given=True)
     asked = "SELECT is_deterministic, data_type FROM information_schema.routines WHERE routine_name = $name"
     try:
         found = SessionContext.sql(session, asked, param_values={"name": name}).to_arrow_table().to_pylist()

@@ -20,7 +20,9 @@ _STEP = re.compile(r'\.("(?:[^"\\]|\\.)*"|[^.\[\]"]+)|\[(-?\d+)\]')
 def register_json(session: SessionContext) -> None:
     """Give a session ``json_get(text, key)`` and ``json_get_text(text, key)``."""
     for name, plain in (("json_get", False), ("json_get_text", True)):
-        session.register_udf(udf(_reader(plain=plain), [pa.utf8(), pa.utf8()], pa.utf8(), "immutable", name))
+        SessionContext.register_udf(
+            session, udf(_reader(plain=plain), [pa.utf8(), pa.utf8()], pa.utf8(), "immutable", name)
+        )
 
 
 def _reader(*, plain: bool) -> Any:

@@ -168,17 +168,19 @@ SUMS = frozenset({"sum", "avg", "mean", "count"})
 """The aggregates that arrays take as products of matrices."""
 
 
-_GIVEN: dict[str, list[Function | Callable[[], Function]]] = {}
+Asked = Callable[[], Function | None]
+
+_GIVEN: dict[str, list[Function | Asked]] = {}
 
 
-def give(name: str, row: Callable[[], Function]) -> None:
+def give(name: str, row: Asked) -> None:
     """Enter a function that a session has been given: it hides one of ours of that name.
 
     The table is one for all sessions of the process, so of two functions of one name what holds of both is certain.
 
     Args:
         name: its name.
-        row: says what is known of it; asked when somebody wants to know.
+        row: says what is known of it, or None if its session is gone; asked when somebody wants to know.
     """
     _GIVEN.setdefault(name.lower(), []).append(row)
 
@@ -191,15 +193,18 @@ def is_given(name: str) -> bool:
 def function(name: str) -> Function | None:
     """The row of a function by any of its names, in any case; None where only that it is a scalar function is known."""
     name = name.lower()
-    return _given(name) if name in _GIVEN else FUNCTIONS.get(name)
+    return (_given(name) if name in _GIVEN else None) or FUNCTIONS.get(name)
 
 
-def _given(name: str) -> Function:
-    rows = [row if isinstance(row, Function) else row() for row in _GIVEN[name]]
-    _GIVEN[name] = [*dict.fromkeys(rows)]
-    first, *others = rows
-    if all(row == first for row in others):
-        return first
+def _given(name: str) -> Function | None:
+    asked = (row if isinstance(row, Function) else row() for row in _GIVEN[name])
+    rows = list(dict.fromkeys(row for row in asked if row is not None))
+    if not rows:
+        del _GIVEN[name]
+        return None
+    _GIVEN[name] = [*rows]
+    if len(rows) == 1:
+        return rows[0]
     kinds = [row.kind for row in rows if row.kind != "scalar"]
     return Function(name, kinds[0] if kinds else "scalar", varies="call", given=True)
 

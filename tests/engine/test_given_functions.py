@@ -6,6 +6,7 @@ import pytest
 from datafusion import Accumulator, udaf, udf
 
 from sqlmagic_xr import Context
+from sqlmagic_xr.engine.functions import row_of
 from sqlmagic_xr.errors import DerivativeError, UnsupportedError
 from sqlmagic_xr.relation import functions
 from sqlmagic_xr.relation.facts import key, types
@@ -102,3 +103,15 @@ def test_of_two_of_one_name_what_holds_of_both_is_known(ctx):
     assert functions.varies("f") == "never"
     given(Context(), "f", lambda x: x, "volatile")
     assert functions.varies("f") == "call"
+
+
+def test_functions_go_with_their_session():
+    functions.give("exp", lambda: row_of(None, "exp", "scalar"))
+    assert functions.is_given("exp")
+    assert functions.function("exp") is functions.FUNCTIONS["exp"]
+    assert not functions.is_given("exp")
+
+
+def test_a_context_gives_itself_none():
+    Context()
+    assert functions._GIVEN == {}
