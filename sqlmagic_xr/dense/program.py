@@ -47,7 +47,7 @@ class _Facts:
     def labels(self) -> Labels:
         return self.tables.labels
 
-    def learn(self, change: Changed) -> None:
+    def note(self, change: Changed) -> None:
         if change.column is None:
             self.holes.add(change.table)
         else:
@@ -212,7 +212,7 @@ class Program:
 
     def relearn(self, change: Changed) -> None:
         """Lower everything again for what the data turned out to be."""
-        self._facts.learn(change)
+        self._facts.note(change)
         self._lower()
 
 

@@ -152,7 +152,7 @@ class Catalog:
     def shape(self, name: tuple[str, ...]) -> Any:
         """What stands for a table's columns and key: another one as soon as they are others."""
         name, entry = local_name(name), self._entry(name)
-        return entry.definition if isinstance(entry, Version) else self.standing(name)
+        return entry.definition if isinstance(entry, Version) else self.rows_identity(name)
 
     def dataset(self, name: tuple[str, ...]) -> Any | None:
         """The ``xr.Dataset`` that an xarray table reads, or None where the table is none."""
@@ -168,14 +168,14 @@ class Catalog:
         grid = self.grid(name)
         return {} if grid is None else grid.unread
 
-    def held(self, name: tuple[str, ...]) -> int | None:
+    def rows_in_memory(self, name: tuple[str, ...]) -> int | None:
         """How many rows a table has that is in memory; 0 for a view, None for what has to be read from elsewhere."""
         name, entry = local_name(name), self._entry(name)
         if entry is not None:
             return entry.rows if isinstance(entry, Version) else 0
         dataset = self.dataset(name)
         if dataset is None:
-            return self._context.variables.held(name[0]) if len(name) == 1 else None
+            return self._context.variables.rows_in_memory(name[0]) if len(name) == 1 else None
         if not all(getattr(variable, "_in_memory", False) for variable in dataset.variables.values()):
             return None
         return int(math.prod(dataset.sizes.values()))
@@ -187,14 +187,14 @@ class Catalog:
             return entry.to_arrow()
         return self._context.variables.arrow(name[0]) if len(name) == 1 and entry is None else None
 
-    def can_be_told(self, name: tuple[str, ...]) -> bool:
+    def is_followed(self, name: tuple[str, ...]) -> bool:
         """Whether it would be known that another table has been registered under a name.
 
         Of a schema of its own only the xarray tables are known; what its owner does to the others is his affair.
         """
         return len(local_name(name)) == 1 or self.dataset(name) is not None
 
-    def standing(self, name: tuple[str, ...]) -> Any:
+    def rows_identity(self, name: tuple[str, ...]) -> Any:
         """What stands for the rows of a table as they are now: another object as soon as they are others."""
         name, entry = local_name(name), self._entry(name)
         if len(name) > 1:

@@ -57,7 +57,7 @@ class Variables:
         followed = self._followed.get(table)
         return type(followed.value).__name__ if followed else None
 
-    def held(self, table: str) -> int | None:
+    def rows_in_memory(self, table: str) -> int | None:
         """How many rows a followed variable has that is a table in memory; None for any other name."""
         followed = self._followed.get(table)
         value: Any = None if followed is None else followed.value

@@ -199,7 +199,7 @@ class Generations(Grids):
             return known[1]
         if name not in self._data:
             self._data[name] = self._read(name)
-            if not self._context.tables.can_be_told(name):
+            if not self._context.tables.is_followed(name):
                 self._fleeting.add(name)
         return self._data[name]
 

@@ -51,11 +51,11 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
             return None
     else:
         names = found[1]
-    standing = [context.tables.standing(name) for name in names]
+    standing = [context.tables.rows_identity(name) for name in names]
 
     def later() -> pa.Table | None:
         # A frame keeps the tables that it was planned with; arrays read those that are there when they run.
-        if any(context.tables.standing(n) is not s for n, s in zip(names, standing, strict=True)):
+        if any(context.tables.rows_identity(n) is not s for n, s in zip(names, standing, strict=True)):
             return None
         try:
             if found is not None:

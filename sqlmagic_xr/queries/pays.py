@@ -47,7 +47,7 @@ def look(context: Context, tree: Tree) -> list[Name]:
     if not may_sum_over_join(query) or not sums_over_join(relation := context.tables.bound(query)):
         raise Refused("there is no sum over a join in it")
     names = sorted(tables_read(relation))
-    held = [context.tables.held(name) for name in names]
+    held = [context.tables.rows_in_memory(name) for name in names]
     if None in held:
         raise Refused("a table is not in memory")
     rows = sorted((count for count in held if count), reverse=True)

@@ -19,7 +19,7 @@ from .bound import Known
 from .grouping import Grouping
 from .joins import joined
 from .refusing import refuse
-from .relation import Named, Relation, apart, restrict
+from .relation import Named, Relation, restrict, with_own_axes
 from .scalar import Scalars, refuse_failing
 from .scans import Scans, no_column
 from .window import row_number
@@ -216,7 +216,7 @@ class Lowering:
         rows = self.relation(nested.query)
         if len(rows.columns) != 1:
             raise Refused("IN (query) with several columns", nested.span)
-        rows = apart(self.graph, relation, rows)
+        rows = with_own_axes(self.graph, relation, rows)
         one = rows.columns[0].value
         if nested.negated and one.valid is not None:
             raise Refused("NOT IN (query) whose rows may be NULL", nested.span)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...relation.columns import Field
 from ...sql.expression import Expression
 from ..node import FLOATS, SECOND, Axis, Graph, Node, Refused, Value
-from .relation import Named, Relation, alike, apart
+from .relation import Named, Relation, alike, with_own_axes
 from .scans import equal_columns
 
 
@@ -27,7 +27,7 @@ def extended(
     Raises:
         Refused: a row might have several partners, or ON says more than that columns are equal.
     """
-    right = apart(graph, left, right)
+    right = with_own_axes(graph, left, right)
     pairs = [_sides(left, right, condition) for condition in on]
     pairs += [(left.resolve(mine), right.resolve(theirs)) for mine, theirs in using]
     partners: dict[Axis, Node] = {}

@@ -90,7 +90,7 @@ class Relation:
         return Relation(self.axes, tuple(columns), self.present, self.scans)
 
 
-def apart(graph: Graph, left: Relation, right: Relation) -> Relation:
+def with_own_axes(graph: Graph, left: Relation, right: Relation) -> Relation:
     """The second relation, its axes told apart from those of the first."""
     for axis in right.axes:
         if axis in left.axes:
@@ -107,7 +107,7 @@ def alike(left: Type, right: Type) -> bool:
 
 def cross(graph: Graph, left: Relation, right: Relation) -> Relation:
     """All pairs of rows; the axes that both have are told apart."""
-    right = apart(graph, left, right)
+    right = with_own_axes(graph, left, right)
     present = graph.both(left.present, right.present)
     scans = tuple(dict.fromkeys((*left.scans, *right.scans)))
     return Relation((*left.axes, *right.axes), (*left.columns, *right.columns), present, scans)

@@ -127,7 +127,7 @@ class Mending:
             return tree
         key = (sql, at_once, tuple(parameters.items()))
         known = self._done.get(key)
-        if known is not None and all(self._tables.standing(name) is was for name, was in known[0].items()):
+        if known is not None and all(self._tables.rows_identity(name) is was for name, was in known[0].items()):
             return tree if known[1] is None else known[1]
         with self._tables.noting(at_once, parameters) as asked:
             after = rewritten(tree, sql, self._tables)

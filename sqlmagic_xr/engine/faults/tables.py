@@ -76,7 +76,7 @@ class EngineTables:
         finally:
             self._asked, self.at_once, self.parameters = before
 
-    def standing(self, name: tuple[str, ...]) -> Any:
+    def rows_identity(self, name: tuple[str, ...]) -> Any:
         """What stands for a table's columns: another object as soon as they may be others.
 
         Args:
@@ -92,7 +92,7 @@ class EngineTables:
         if isinstance(entry, Version):
             return entry.definition
         # What a view reads may be other tables at any time.
-        return object() if isinstance(entry, View) else self._context.tables.standing(name)
+        return object() if isinstance(entry, View) else self._context.tables.rows_identity(name)
 
     def relation(self, name: tuple[str, ...]) -> Relation | None:
         """The table or view of that name, or None."""
@@ -148,7 +148,7 @@ class EngineTables:
 
     def _find(self, name: tuple[str, ...]) -> _Known | None:
         if name not in self._asked:
-            self._asked[name] = self.standing(name)
+            self._asked[name] = self.rows_identity(name)
         store = self._context.store
         shown = store.schema.shown(name[-1]) if len(name) == 1 else None
         entry = store.entries().get(name[0]) if len(name) == 1 and shown is None else None
@@ -157,7 +157,7 @@ class EngineTables:
         if isinstance(entry, View):
             view = self._context.tables.relation(name)
             return None if view is None else _Known(entry, view, {})
-        standing = shown if shown is not None else self._context.tables.standing(name)
+        standing = shown if shown is not None else self._context.tables.rows_identity(name)
         known = self._known.get(name)
         if known is None or known.standing is not standing or standing is None:
             schema = self._context.tables.schema(name) if shown is None else Table(shown).schema

@@ -272,7 +272,7 @@ def fetched(context: Context, relation: Relation, least: int) -> pa.Table:
     """
     query = relation.query if isinstance(relation, Shared) and relation.kind != "working" else relation
     if isinstance(query, Scan):
-        held = context.tables.held(query.table.name)
+        held = context.tables.rows_in_memory(query.table.name)
         if held is None or held > _SMALL:
             raise Refused(f"{query.table.name[-1]} is large or not in memory")
         return context.query(f"SELECT * FROM {'.'.join(_quoted(part) for part in query.table.name)}")

@@ -14,7 +14,7 @@ from ...grids.arrow import arrow, parameter_types
 from ...grids.generations import Generations
 from ...sql.parameters import parameters_of
 from ..explain import Explained, Note, title_of
-from .drafts import Drafting, apart
+from .drafts import Drafting, distinct_columns
 from .remake import Remake
 from .together import Courses, Together
 from .write import Write, write_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ArrayExecutor:
-    """Runs the statements of a step that are array code (an :class:`.plan.Executor`).
+    """Runs the statements of a step that are array code (an :class:`.plan.Taker`).
 
     Args:
         context: whose tables they read and write.
@@ -209,7 +209,7 @@ class ArrayRunner:
         if drafts is None:
             statement.keep(arrow(outputs), prepared)
         else:
-            statement.keep_drafts(drafts, apart(outputs), prepared)
+            statement.keep_drafts(drafts, distinct_columns(outputs), prepared)
         if self._executor.grids is not None:
             self._executor.grids.remember(statement.table, before, store.table(statement.table), outputs)
 
@@ -217,6 +217,6 @@ class ArrayRunner:
         """Who runs the statement, and why not arrays."""
         if self._reason is None:
             return Explained(title_of(self._prepared.statement), "dense", self._executor.notes(self._index))
-        told = self._fallback.explain()
+        ran = self._fallback.explain()
         note = Note("not dense", "", self._reason.reason)
-        return Explained(told.title, told.executor, (note, *told.notes), told.sql)
+        return Explained(ran.title, ran.executor, (note, *ran.notes), ran.sql)

@@ -100,7 +100,7 @@ def _text(output: Output, place: int) -> Any:
     return scalar if str(scalar) == text else _Spread(output, place)
 
 
-def apart(outputs: Sequence[Output]) -> frozenset[str]:
+def distinct_columns(outputs: Sequence[Output]) -> frozenset[str]:
     """Columns that tell any two rows apart: the coordinates, and what differs from part to part; empty for none."""
     names: set[str] = set()
     for output in outputs:

@@ -102,7 +102,7 @@ class _Hoisting:
             return False
         names = tables_read(leaf)
         return not any(name[-1] in self._writes or is_reserved(name[-1]) for name in names) and all(
-            map(self._larder.can_be_told, names)
+            map(self._larder.is_followed, names)
         )
 
     def _with_kept(self, root: Relation, reader: Reader, leaf: Leaf) -> Relation:

@@ -98,9 +98,9 @@ class Larder:
         rows = math.prod(dataset.sizes.values())
         return int(rows * sum(dataset[name].dtype.itemsize for name in columns if name in dataset.variables))
 
-    def can_be_told(self, table: tuple[str, ...]) -> bool:
+    def is_followed(self, table: tuple[str, ...]) -> bool:
         """Whether it would be known that a table has been exchanged."""
-        return self._context.tables.can_be_told(table)
+        return self._context.tables.is_followed(table)
 
     def stream(self, table: tuple[str, ...]) -> Kept | None:
         """An xarray table that is read a few chunks at a time; None for a table of another kind."""

@@ -59,7 +59,7 @@ class Runner(Protocol):
         """What has been decided so far."""
 
 
-class Executor(Protocol):
+class Taker(Protocol):
     """A way to run statements other than DataFusion's, tried before it.
 
     Attributes:
@@ -104,14 +104,14 @@ class PlannedStep:
         writes: Collection[str],
         varying: Collection[str],
         budget: int | None = None,
-        executors: Sequence[Executor] = (),
+        executors: Sequence[Taker] = (),
     ) -> None:
         if not statements:
             raise ValueError("a step has statements")
         larder = Larder(statements[0].context, default_budget() if budget is None else budget)
         self.runners: list[Runner] = []
         self._declined: list[list[Note]] = []
-        takers: list[Executor | None] = []
+        takers: list[Taker | None] = []
         for statement in statements:
             runner: Runner = Relational(statement, larder, frozenset(writes), frozenset(varying))
             declined: list[Note] = []

@@ -11,7 +11,7 @@ from ...dense.node import Refused
 from ...dense.ports import Changed
 from ...dense.program import Program, Step
 from ...errors import SqlError
-from .drafts import Drafting, apart
+from .drafts import Drafting, distinct_columns
 from .remake import Remake
 from .stacked import stacked
 from .write import Write
@@ -146,5 +146,5 @@ def _apart(stacks: Sequence[Stack], clock: str) -> frozenset[str]:
     """Columns that tell any two of the rows of all steps apart; empty where that is not known."""
     if len(stacks) == 1 and not stacks[0].form.axes:
         return frozenset({clock})
-    within = apart([stack.output(0) for stack in stacks])
+    within = distinct_columns([stack.output(0) for stack in stacks])
     return within | {clock} if within else within
