@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..dense.node import Refused
@@ -27,6 +28,7 @@ from .inspection import DivergedError, Inspection
 from .keeping import Keeping
 from .minimize.curve import LossCurve
 from .minimize.expand import Expansion, expand, written_out
+from .minimize.fit import Fit, fit
 from .parameters import Change, Parameters
 from .run import Run
 from .settings import Settings
@@ -120,6 +122,8 @@ class Training:
         )  # fmt: skip
         self._holdings.generation, self.run.seed = self._start, self._parameters.seed
         self.run.schedule = dict(settings.schedule)
+        if self._task.minimize is not None:
+            self.run.fitted = partial(self._fit, self._task.minimize)
 
     def __iter__(self) -> Generator[Event]:
         if self._began:
@@ -218,6 +222,10 @@ class Training:
         settings = self._settings
         values = Parameters(self._context, settings).at
         return expand(self._context, statement, values, restart=settings.restart)
+
+    def _fit(self, expansion: Expansion) -> Fit:
+        """What the parameters are at the newest generation of the run, with their errors."""
+        return fit(self._context, expansion.loss, expansion.table, self._parameters.at(self.run.generation))
 
     def _run_setup(self) -> None:
         values = self._parameters.at(self._start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ..storage.store import ScratchStore
+    from .minimize.fit import Fit
 
 
 class Run:
@@ -29,6 +30,7 @@ class Run:
         schedule: parameters that followed an expression: name -> SQL.
         seed: what ``:random`` was drawn from.
         curves: the rows of each curve, as Arrow tables.
+        fitted: makes :attr:`fit`, where there is one.
         versions_before, versions_after: table -> version, for each table that a step changes; one that did not exist
             before the run is not among the former.
         holdings: the tables as the run has left them.
@@ -43,6 +45,7 @@ class Run:
         self.schedule: Mapping[str, str] = {}
         self.seed = 0
         self.curves: tuple[pa.Table, ...] = ()
+        self.fitted: Callable[[], Fit] | None = None
         # The versions themselves, not their numbers: the store may forget old ones, and they share what is unchanged.
         self.holdings = Holdings(store, writes, table)
         self.versions_before: Mapping[str, int] = {}
@@ -71,6 +74,18 @@ class Run:
     def curve(self) -> pa.Table | None:
         """The rows of the first curve; None where there is none."""
         return self.curves[0] if self.curves else None
+
+    @property
+    def fit(self) -> Fit:
+        """The parameters that a MINIMIZE has reached, with standard errors and covariance (:mod:`.minimize.fit`).
+
+        Raises:
+            UsageError: the run was no MINIMIZE, or its loss is not the mean or the sum of a number of each row.
+        """
+        if self.fitted is None:
+            raise UsageError("only a MINIMIZE has a fit: the loss of this run is not known",
+                             hint="As in: MINIMIZE (SELECT AVG(...) FROM ...) OVER params")  # fmt: skip
+        return self.fitted()
 
     def rollback(self) -> None:
         """Put every table back to what it was before the run.

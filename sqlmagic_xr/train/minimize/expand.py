@@ -14,6 +14,7 @@ from .loss import Loss, read_loss
 from .optimizers import Old, Rule, Setting
 from .options import optimizer_of
 from .parameters import Parameters, check_fit, parameters_of
+from .second import gauss_newton, hessian, solve, summed
 from .statement import Minimize, Piece, read
 from .text import count_from, factor, indented, join, listed_in_lines, quoted, wrapped
 
@@ -47,9 +48,9 @@ class Expansion:
         step: the statements of a step.
         insert: the one among ``step`` that makes the generation.
         losses: the table that takes the loss of each generation.
+        table: the parameters; of several tables the first.
         loss: what is minimized.
         query: gives its rows at the newest generation.
-        notice: what a person is told before the first step; or "".
     """
 
     minimize: Minimize
@@ -57,9 +58,9 @@ class Expansion:
     step: tuple[Statement, ...]
     insert: Statement
     losses: str
+    table: Parameters
     loss: Loss
     query: Statement
-    notice: str = ""
 
 
 def written_out(setup: Sequence[Statement], step: Sequence[Statement]) -> str:
@@ -129,7 +130,7 @@ class _Writer:
         )
         return Expansion(
             self.minimize, tuple(self._written(text) for text in self.setup), tuple(step), step[len(stated)], losses,
-            self.loss, query,
+            first, self.loss, query,
         )  # fmt: skip
 
     def _written(self, text: str) -> Written:
@@ -191,11 +192,14 @@ class _Writer:
 
     def _steps_of(self, table: Parameters) -> tuple[list[str], str]:
         """The statement of its state, if it has one, and the INSERT of its next generation."""
+        if self.optimizer.second:
+            return self._second_order(table)
         state = self._name_of("state", f"{table.name}_{self.optimizer.name}", table)
         used = "clipped" if self._clips else "gradient"
         rate, rule = self._rate(table), self._rule(table.newest, used)
         if rule.moments:
-            rule = self._rule(self._set_up_state(table, state, rule), used)
+            firsts = [(f"{c}_{m.name}", m.initial) for c in table.columns for m in rule.moments]
+            rule = self._rule(self._set_up_state(table, state, firsts), used)
         self._rated = rule.rated
         source, slopes = self._slopes(table, masked=bool(rule.moments) or self._clips)
         ctes = self._slope_ctes(table)
@@ -224,28 +228,40 @@ class _Writer:
         found = self._direct(table)
         return [self._loss_cte()] if found is None else [found]
 
-    def _direct(self, table: Parameters) -> str | None:
-        """A CTE with the slope by each column, made of the loss's own query; None where that cannot be.
+    def _readable(self, table: Parameters) -> tuple[list[str], str] | None:
+        """The items of the loss's keys and what it calls the table, where its own expression can be derived.
 
-        Where the query reads the table itself, once, and one row of it for each of its own rows, the derivative of the
-        query's expression is that of the loss, and costs one pass over the rows with all columns together.
+        That is so where the query reads the table itself, once, and one row of it for each of its own rows.
         """
         loss = self.loss
         alias = loss.alias_of(table.name)
         if loss.select is None or not loss.select.plain or alias is None or loss.readings(table.name) != 1:
             return None
-        if not set(table.keys) <= set(loss.per) or len(self.tables) > 1:
-            return None
         keys = [item for place, item in enumerate(loss.select.items) if place != loss.place]
-        if len(keys) != len(loss.per):
+        if not set(table.keys) <= set(loss.per) or len(self.tables) > 1 or len(keys) != len(loss.per):
             return None
-        expression = loss.expression
-        items = [*keys, *(f"grad({expression}, {alias}.{quoted(c)}) AS {quoted(c)}" for c in table.columns)]
-        select = loss.select
+        return keys, alias
+
+    def _direct(self, table: Parameters) -> str | None:
+        """A CTE with the slope by each column, made of the loss's own query; None where that cannot be.
+
+        It costs one pass over the rows, with all columns together.
+        """
+        found = self._readable(table)
+        if found is None:
+            return None
+        keys, alias = found
+        slopes = [f"grad({self.loss.expression}, {alias}.{quoted(c)}) AS {quoted(c)}" for c in table.columns]
+        return self._of_the_loss(self._fresh("slope"), [*keys, *slopes])
+
+    def _of_the_loss(self, name: str, items: Sequence[str]) -> str:
+        """A CTE of the loss's rows with other items."""
+        select = self.loss.select
+        assert select is not None
         lines = ["SELECT " + ",\n       ".join(items), f"FROM {select.source}"]
         lines += [f"WHERE {select.where}"] if select.where else []
         lines += [f"GROUP BY {select.group}"] if select.group else []
-        return f"{self._fresh('slope')} AS (\n{indented(chr(10).join(lines))}\n)"
+        return f"{name} AS (\n{indented(chr(10).join(lines))}\n)"
 
     def _slopes(self, table: Parameters, *, masked: bool) -> tuple[str, dict[str, str]]:
         """A FROM, and column -> its gradient there: of the rows that are optimized, turned for MAXIMIZE, with decay."""
@@ -371,11 +387,82 @@ class _Writer:
             else f"{table.column(column)} - {rate} * {factor(update)}"
         )
 
+    # --- the second order
+
+    def _second_order(self, table: Parameters) -> tuple[list[str], str]:
+        """Statements that go where the curvature says that the bottom is."""
+        found, name = self._readable(table), self.optimizer.name
+        if found is None:
+            raise self.minimize.refused(
+                f"{name} needs a loss that is one SELECT and reads `{table.name}` itself, once, a row a key",
+                "As in: (SELECT AVG(power(y - (a*x + b), 2)) FROM d CROSS JOIN params WHERE step = :k).",
+                self.minimize.optimizer,
+            )  # fmt: skip
+        keys, alias = found
+        columns_, expression = [f"{alias}.{quoted(c)}" for c in table.columns], self.loss.expression
+        if name == "newton":
+            items = hessian(expression, columns_)
+        else:
+            squares = summed(expression)
+            if squares is None or not squares.residual:
+                raise self.minimize.refused(
+                    f"{name} is for least squares, and this loss is no mean or sum of squares",
+                    "As in: AVG(power(y - (a*x + b), 2)); newton takes any loss.", self.minimize.loss,
+                )  # fmt: skip
+            items = gauss_newton(expression, squares, columns_)
+        if name == "levenberg_marquardt":
+            return self._marquardt(table, keys, items)
+        ctes = [self._of_the_loss("curvature", [*keys, *items])]
+        ctes += solve("curvature", self.loss.per, len(columns_), self._option_values().get("damping", ""))
+        falls = {c: f"direction.d_{i}" for i, c in enumerate(table.columns)}
+        source = f"{table.sql} {join('direction', table.sql, self.loss.per)}"
+        rule = Rule((), lambda g, m: g)
+        return [], self._insert(table, rule, self._rate(table), self._with(*ctes), source, falls, None)
+
+    def _marquardt(self, table: Parameters, keys: Sequence[str], items: Sequence[str]) -> tuple[list[str], str]:
+        """Levenberg 1944, Marquardt 1963: a step that did not lower the loss is shortened, and the next is damped."""
+        state, per = self._name_of("state", f"{table.name}_{self.optimizer.name}", table), self.loss.per
+        firsts = [("damping", self._option_values()["damping"]), ("best_loss", "1e308")]
+        firsts += [(f"{c}_{what}", quoted(c)) for c in table.columns for what in ("best", "next")]
+        self._set_up_state(table, state, firsts)
+        count, better = len(table.columns), "curvature.loss <= state.best_loss"
+        entries = [f"g_{i}" for i in range(count)] + [f"h_{i}_{j}" for i in range(count) for j in range(i, count)]
+        judged = [
+            *(f"curvature.{quoted(key)}" for key in per), f"CASE WHEN {better} THEN 1 ELSE 0 END AS better",
+            f"CASE WHEN {better} THEN greatest(state.damping / 10, 1e-12) ELSE state.damping * 10 END AS damping",
+            "curvature.loss AS loss", *(f"curvature.{entry}" for entry in entries),
+        ]  # fmt: skip
+        source = f"curvature {join(f'{quoted(state)} AS state', 'curvature', per, 'state')}"
+        text = f"SELECT {listed_in_lines(judged)}\nFROM {source}"
+        ctes = [
+            self._of_the_loss("curvature", [*keys, f"{self.loss.expression} AS loss", *items]),
+            f"judged AS (\n{indented(f'{text}{chr(10)}WHERE state.{quoted(table.step)} = :k')}\n)",
+            *solve("judged", per, count, "damping", ("better", "damping", "loss")),
+        ]
+        made = [":next_step", *(f"state.{quoted(key)}" for key in table.keys), "direction.damping"]
+        made.append("CASE WHEN direction.better = 1 THEN direction.loss ELSE state.best_loss END")
+        for i, c in enumerate(table.columns):
+            now, best = table.column(c), f"state.{quoted(c + '_best')}"
+            made.append(f"CASE WHEN direction.better = 1 THEN {now} ELSE {best} END")
+            made.append(
+                f"CASE WHEN direction.better = 1 THEN {now} - direction.d_{i} ELSE {best} + ({now} - {best}) / 4 END"
+            )
+        listed = ", ".join(map(quoted, (table.step, *table.keys, *(name for name, _ in firsts))))
+        insert = (
+            f"INSERT INTO {quoted(state)} ({listed})\n{self._with(*ctes)}\nSELECT {listed_in_lines(made)}\n"
+            f"FROM {quoted(state)} AS state {join('direction', 'state', per)} {join(table.sql, 'state', table.keys)}\n"
+            f"WHERE state.{quoted(table.step)} = :k AND {table.column(table.step)} = :k"
+        )
+        source = f"{table.sql} {join(f'{quoted(state)} AS state', table.sql, table.keys, 'state')}"
+        falls = {c: f"({table.column(c)} - state.{quoted(c + '_next')})" for c in table.columns}
+        rule = Rule((), lambda g, m: g, rated=True)
+        return [insert], self._insert(table, rule, "", "", source, falls, "state")
+
     # --- the state
 
-    def _set_up_state(self, table: Parameters, state: str, rule: Rule) -> int:
+    def _set_up_state(self, table: Parameters, state: str, firsts: Sequence[tuple[str, str]]) -> int:
         """Writes the table of the moments, unless it stands where the parameters stand; the step that it began with."""
-        names = (table.step, *table.keys, *(f"{c}_{m.name}" for c in table.columns for m in rule.moments))
+        names = (table.step, *table.keys, *(name for name, _ in firsts))
         entry = self.context.store.entries().get(state)
         if isinstance(entry, Version) and entry.definition.names == names and not self.restart:
             bounds = entry.span(0) if entry.rows else None
@@ -393,8 +480,7 @@ class _Writer:
         key = ", ".join(map(quoted, (table.step, *table.keys)))
         create = "CREATE OR REPLACE TABLE" if isinstance(entry, Version) else "CREATE TABLE"
         self.setup.append(f"{create} {quoted(state)} ({', '.join(made)}, PRIMARY KEY ({key}))")
-        firsts = [moment.initial for _ in table.columns for moment in rule.moments]
-        items = ", ".join((*map(quoted, (table.step, *table.keys)), *firsts))
+        items = ", ".join((*map(quoted, (table.step, *table.keys)), *(first for _, first in firsts)))
         where = f"WHERE {quoted(table.step)} = {table.newest}"
         self.setup.append(f"INSERT INTO {quoted(state)} SELECT {items} FROM {table.sql} {where}")
         return table.newest
@@ -426,7 +512,7 @@ class _Writer:
     def _rate(self, table: Parameters) -> str:
         piece = self.minimize.options.get("lr")
         if piece is None:
-            return "0.001"
+            return "1.0" if self.optimizer.second else "0.001"
         return self._qualified(table, piece)
 
     def _check_rate(self, table: Parameters) -> None:

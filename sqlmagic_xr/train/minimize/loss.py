@@ -33,6 +33,7 @@ class Loss:
         column: the name of its number.
         per: the names of its keys.
         select: the query taken apart, where it is one SELECT; the item that is the loss is at ``place``.
+        whole: the same without the condition of BATCH.
         expression: the text of that item, without its name; "" where there is no ``select``.
         place: see ``select``.
         tree: the query's tree.
@@ -46,6 +47,7 @@ class Loss:
     column: str
     per: tuple[str, ...]
     select: SelectText | None
+    whole: SelectText | None
     expression: str
     place: int
     tree: Tree
@@ -104,6 +106,7 @@ def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[s
         expression, name = _named(select.items[place], projection[place])
         column = name or "loss"
         select = _with_names(select, projection, place)
+    whole = select
     if minimize.batch is not None:
         if select is None:
             raise minimize.refused("BATCH needs a loss that is one SELECT", "Write the condition into its WHERE.",
@@ -113,7 +116,7 @@ def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[s
     if minimize.named and _folded_name(minimize)[-1] not in context.store.entries():
         taken -= {_folded_name(minimize)[-1]}  # a CTE that is put in the place of its name
     return Loss(
-        query if select is None else str(select), ctes, column, per, select, expression, place, tree, bound,
+        query if select is None else str(select), ctes, column, per, select, whole, expression, place, tree, bound,
         rows.select([*per, rows.column_names[place]]), frozenset(taken),
     )  # fmt: skip
 

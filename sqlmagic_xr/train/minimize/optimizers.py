@@ -83,6 +83,7 @@ class Optimizer:
         rule: what it does with some options.
         flags: the options that are TRUE or FALSE.
         decay: whether its weight decay stands beside the update; else it is added to the gradient.
+        second: whether it is one of the second order, which :mod:`.expand` writes by the curvature; ``rule`` is unused.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Optimizer:
     rule: Callable[[Setting], Rule]
     flags: frozenset[str] = frozenset()
     decay: bool = False
+    second: bool = False
 
 
 COMMON = ("lr", "weight_decay", "max_norm", "max_delta", "state", "losses")
@@ -199,6 +201,9 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
         ),
         Optimizer("adagrad", {"initial_accumulator_value": "0.1", "eps": "1e-7"}, _adagrad),
         Optimizer("lion", {"b1": "0.9", "b2": "0.99", "weight_decay": "1e-3"}, _lion, decay=True),
+        Optimizer("newton", {"lr": "1.0", "damping": ""}, _sgd, second=True),
+        Optimizer("gauss_newton", {"lr": "1.0", "damping": ""}, _sgd, second=True),
+        Optimizer("levenberg_marquardt", {"damping": "1e-3"}, _sgd, second=True),
     )
 }  # fmt: skip
 """Name -> optimizer."""
@@ -206,4 +211,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
 
 def options_of(name: str) -> tuple[str, ...]:
     """The options of an optimizer, in the order to list them."""
-    return tuple(dict.fromkeys(("lr", *OPTIMIZERS[name].options, *COMMON[1:])))
+    optimizer = OPTIMIZERS[name]
+    if optimizer.second:
+        return (*optimizer.options, *(("state",) if name == "levenberg_marquardt" else ()), "losses")
+    return tuple(dict.fromkeys(("lr", *optimizer.options, *COMMON[1:])))

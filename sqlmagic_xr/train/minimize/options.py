@@ -29,6 +29,6 @@ def optimizer_of(minimize: Minimize) -> Optimizer:
         if option not in ("lr", "state", "losses") and columns(parse(f"(\n{value.text}\n)")):
             raise minimize.refused(f"{option} is one number for all rows, so it reads no column",
                                    "Write a number or a parameter: 0.9, :b1. lr may read columns.", value)  # fmt: skip
-    if piece is not None and "lr" not in minimize.options:
+    if piece is not None and not optimizer.second and "lr" not in minimize.options:
         raise minimize.refused(f"{name} needs a learning rate", f"As in: USING {name}(lr => 0.01)", piece)
     return optimizer

@@ -1,0 +1,145 @@
+"""Newton, Gauss-Newton and Levenberg-Marquardt, and what a fit says of its errors: against NumPy and curve_fit."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.optimize import curve_fit, minimize
+from scipy.special import expit
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.errors import UsageError
+
+
+def context(start, data, **more):
+    names = list(start)
+    ctx = Context(namespace=lambda: {"d": data, **more})
+    columns = ", ".join(f"{name} DOUBLE" for name in names)
+    ctx.script(f"CREATE TABLE p (step BIGINT PRIMARY KEY, {columns})")
+    ctx.script(f"INSERT INTO p VALUES (0, {', '.join(map(str, start.values()))})")
+    return ctx
+
+
+def points(count=80, low=0.0, high=4.0):
+    x = np.linspace(low, high, count)
+    return x, np.random.default_rng(3).normal(size=count)
+
+
+CASES = {
+    "linear": ({"a": 0.0, "b": 0.0}, "a*x + b", lambda x, a, b: a * x + b, (2.0, -1.0), 0.3),
+    "exponential decay": (
+        {"a": 1.0, "b": 1.0, "c": 0.0}, "a * exp(-b*x) + c", lambda x, a, b, c: a * np.exp(-b * x) + c,
+        (3.0, 1.3, 0.5), 0.05,
+    ),
+    "sinusoid": (
+        {"a": 1.0, "b": 2.9, "c": 0.2}, "a * sin(b*x + c)", lambda x, a, b, c: a * np.sin(b * x + c), (1.5, 3.1, 0.4),
+        0.1,
+    ),
+    "logistic": (
+        {"a": 3.5, "b": 1.5, "c": 1.8}, "a / (1 + exp(-b * (x - c)))", lambda x, a, b, c: a * expit(b * (x - c)),
+        (4.0, 2.0, 2.1), 0.05,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("aggregate", ["AVG", "SUM"])
+def test_least_squares_are_those_of_curve_fit(name, aggregate):
+    start, model, function, truth, noise = CASES[name]
+    x, random = points()
+    y = function(x, *truth) + noise * random
+    ctx = context(start, pa.table({"x": x, "y": y}))
+    loss = f"SELECT {aggregate}(power(y - ({model}), 2)) FROM d CROSS JOIN p WHERE step = :k"
+    run = ctx.minimize(loss, "p", using="levenberg_marquardt()", steps=25)
+    values, covariance = curve_fit(function, x, y, p0=list(start.values()), xtol=1e-14, ftol=1e-14, gtol=1e-14)
+    np.testing.assert_allclose(run.fit.values[0], values, rtol=1e-6)
+    np.testing.assert_allclose(run.fit.covariances[0], covariance, rtol=1e-4, atol=1e-12)
+    np.testing.assert_allclose(run.fit.standard_errors[0], np.sqrt(np.diag(covariance)), rtol=1e-4)
+
+
+def test_a_likelihood_has_the_inverse_of_its_hessian():
+    x, random = points(200, -2, 2)
+    y = (expit(0.5 + 1.5 * x) > expit(random)).astype(float)
+    ctx = context({"a": 0.0, "b": 0.0}, pa.table({"x": x, "y": y}))
+    loss = "SELECT SUM(ln(1 + exp(a + b*x)) - y * (a + b*x)) FROM d CROSS JOIN p WHERE step = :k"
+    run = ctx.minimize(loss, "p", using="newton()", steps=8)
+    design = np.stack([np.ones_like(x), x], axis=1)
+    best = minimize(lambda p: np.sum(np.logaddexp(0, design @ p) - y * (design @ p)), [0, 0], tol=1e-12).x
+    chance = expit(design @ best)
+    expected = np.linalg.inv(design.T @ (design * (chance * (1 - chance))[:, None]))
+    np.testing.assert_allclose(run.fit.values[0], best, rtol=1e-5)
+    np.testing.assert_allclose(run.fit.covariances[0], expected, rtol=1e-4)
+    assert run.fit.table.column_names == ["parameter", "value", "standard_error"]
+    mean = loss.replace("SUM", "AVG", 1)
+    again = context({"a": 0.0, "b": 0.0}, pa.table({"x": x, "y": y})).minimize(mean, "p", using="newton()", steps=8)
+    np.testing.assert_allclose(again.fit.covariances, run.fit.covariances, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["newton()", "gauss_newton()"])
+def test_a_regression_takes_one_step(name):
+    x, random = points()
+    y = 2 * x + 1 + random
+    ctx = context({"a": 0.0, "b": 0.0}, pa.table({"x": x, "y": y}))
+    ctx.minimize("SELECT AVG(power(y - (a*x + b), 2)) FROM d CROSS JOIN p WHERE step = :k", "p", using=name, steps=1)
+    found = ctx.sql("SELECT a, b FROM p WHERE step = 1").to_arrow_table().to_pylist()[0]
+    np.testing.assert_allclose([found["a"], found["b"]], np.polyfit(x, y, 1), rtol=1e-10)
+
+
+def test_a_model_in_every_cell_is_numpys_in_every_cell():
+    rng = np.random.default_rng(0)
+    t = np.arange(40.0)
+    lat, lon = np.array([10, 20, 30]), np.array([0, 5])
+    y = rng.normal(size=(40, 3, 2)) + 0.1 * t[:, None, None] * lat[:, None] / 10
+    grid = pa.table({
+        "t": np.broadcast_to(t[:, None, None], y.shape).ravel(),
+        "lat": np.broadcast_to(lat[:, None], y.shape).ravel(), "lon": np.broadcast_to(lon, y.shape).ravel(),
+        "y": y.ravel(),
+    })  # fmt: skip
+    ctx = Context(namespace=lambda: {"grid": grid})
+    ctx.script("""
+        CREATE TABLE p (step INT, lat BIGINT, lon BIGINT, a DOUBLE, b DOUBLE, c DOUBLE, PRIMARY KEY (step, lat, lon));
+        INSERT INTO p SELECT 0, lat, lon, 0, 0, 0 FROM grid GROUP BY lat, lon;
+    """)
+    loss = """
+        SELECT g.lat, g.lon, AVG(power(y - (a + b * t / 40 + c * sin(t)), 2)) AS loss
+        FROM grid g JOIN p ON p.lat = g.lat AND p.lon = g.lon WHERE step = :k GROUP BY g.lat, g.lon
+    """
+    run = ctx.minimize(loss, "p", per=["lat", "lon"], using="newton()", steps=1)
+    design = np.stack([np.ones(40), t / 40, np.sin(t)], axis=1)
+    expected, rest, *_ = np.linalg.lstsq(design, y.reshape(40, -1))
+    errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design))[:, None] * rest / 37)
+    found = run.fit.to_dataset().transpose("parameter", "lat", "lon", "other")
+    assert found.sizes == {"parameter": 3, "lat": 3, "lon": 2, "other": 3}
+    np.testing.assert_allclose(found.value.values.reshape(3, -1), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.standard_error.values.reshape(3, -1), errors, rtol=1e-9)
+    assert len(run.fit.covariance) == 6 * 9
+
+
+def test_the_sql_of_the_second_order_can_be_pasted():
+    x, random = points()
+    y = 3 * np.exp(-1.3 * x) + 0.05 * random
+    start, data = {"a": 1.0, "b": 1.0}, pa.table({"x": x, "y": y})
+    loss = "SELECT AVG(power(y - a * exp(-b*x), 2)) FROM d CROSS JOIN p WHERE step = :k"
+    for name in ("newton", "gauss_newton", "levenberg_marquardt"):
+        ctx, pasted = context(start, data), context(start, data)
+        training = ctx.minimize(loss, "p", using=f"{name}()", steps=6, stream=True)
+        once, each = training.sql.split("-- each step (%%xsql_train)\n")
+        for _ in training:
+            pass
+        pasted.script(once)
+        pasted.train(each, steps=6)
+        for table in ctx.store.entries():
+            assert ctx.scratch(table).to_arrow().equals(pasted.scratch(table).to_arrow())
+
+
+def test_what_has_no_second_order_is_said():
+    x, random = points()
+    ctx = context({"a": 1.0, "b": 1.0}, pa.table({"x": x, "y": random}))
+    loss = "SELECT AVG(abs(y - a * b * x)) FROM d CROSS JOIN p WHERE step = :k"
+    with pytest.raises(UsageError, match="least squares"):
+        ctx.minimize(loss, "p", using="gauss_newton()", steps=1)
+    run = ctx.minimize("SELECT sqrt(AVG(power(y - a*b*x, 2))) FROM d CROSS JOIN p WHERE step = :k", "p", steps=2)
+    with pytest.raises(UsageError, match="a fit needs a loss"):
+        _ = run.fit
+    plain = ctx.train("INSERT INTO p SELECT :next_step, a, b FROM p WHERE step = :k", steps=1)
+    with pytest.raises(UsageError, match="MINIMIZE"):
+        _ = plain.fit
