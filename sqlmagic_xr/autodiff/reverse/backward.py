@@ -14,7 +14,7 @@ read no more, where other columns equal it: so a layer's backward pass is one JO
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -39,7 +39,7 @@ from .blocks import (
     requiring,
 )
 from .flattening import inlined, is_inside, readers
-from .keys import column_null, is_unique, key_of, may_be_null, strict, value_of
+from .keys import closure, column_null, is_unique, key_of, may_be_null, nullable, strict, value_of
 from .refusing import refused
 from .removing import equal_paths, without
 from .shares import MINE, Share, same, total
@@ -241,9 +241,15 @@ class Pass:
         batch = {n.removeprefix("by "): e for n, e in work.outputs.items() if n.startswith("by ")}
         inside: dict[str, Expression] = dict(sums)
         outside: dict[str, Expression] = dict.fromkeys(sums, ONE)
-        if not batch:
+        frame = None if batch else _frame(work, leaf, key, sums.values())
+        if frame is not None:
+            settled = closure(work, [(leaf.label, k) for k in key])
             for column, expression in sums.items():
-                inside[column], outside[column] = _apart(expression, leaf.label)
+                inside[column], outside[column] = _apart(expression, settled)
+        elif not batch:
+            mine = frozenset((leaf.label, n) for n in names(leaf.node))
+            for column, expression in sums.items():
+                inside[column], outside[column] = _apart(expression, mine)
         said = {k: v for k in key if isinstance(leaf.node, Given)
                 and (v := value_of(work, leaf.column(k))) is not None}  # fmt: skip
         kept = [k for k in key if k not in said]
@@ -272,6 +278,8 @@ class Pass:
                 value = choose(Case(((reduce(lambda a, b: Call("and", (a, b)), met), value),), ZERO))
             outputs[n] = value if single else Call("sum", (value,))
         made = Block(f"d_{leaf.node.name}", work.source, work.where, outputs, None if single else keys)
+        if frame is not None:
+            return _framed(frame, leaf, made, kept, {c: (n, outside[c]) for c, n in columns.items()})
         values = {c: multiply(_mine(outside[c], leaf.label), Column(("", n))) for c, n in columns.items()}
         return Share(made, {k: k for k in kept}, values, said, by)
 
@@ -306,12 +314,42 @@ def _asked_of_each(work: Block, leaf: Leaf, key: Sequence[str], by: Sequence[Pat
     return work, met
 
 
-def _apart(expression: Expression, mine: str) -> tuple[Expression, Expression]:
+def _frame(
+    work: Block, leaf: Leaf, key: Sequence[str], sums: Iterable[Expression]
+) -> Block | None:  # fmt: skip
+    """A reading and the others that its key settles, of which a factor of a sum is made; None where there are none."""
+    if not isinstance(leaf.node, Block) or leaf not in work.source:
+        return None
+    own = [(leaf.label, k) for k in key]
+    settled = closure(work, own)
+    factors_ = [part for e in sums for f in [factors(e)] for part in (*f.over, *f.under)]
+    wanted = {label_ for part in factors_ if paths(part) and paths(part) <= settled for label_ in labels(part)}
+    if not wanted - {leaf.label} or any(x.label in wanted and x not in work.source for x in work.leaves):
+        return None
+    near = wanted | {leaf.label}
+    source = tuple(part for part in work.source if isinstance(part, Leaf) and part.label in near)
+    frame = Block(f"d_{leaf.node.name}", source, tuple(e for e in work.where if labels(e) <= near), {})
+    return frame if is_unique(frame, own) else None
+
+
+def _framed(
+    frame: Block, leaf: Leaf, sums: Block, key: Sequence[str], columns: Mapping[str, tuple[str, Expression]]
+) -> Share:  # fmt: skip
+    """The sums by a reading's key, each times what is the same in all rows of the key."""
+    read = Leaf(label(sums.name), sums)
+    on = [same(leaf.column(k), read.column(k), nullable(leaf.node, k)) for k in key]
+    outputs: dict[str, Expression] = {k: leaf.column(k) for k in key}
+    outputs |= {n: multiply(factor, read.column(n)) for n, factor in columns.values()}
+    made = replace(frame, source=(*frame.source, read), where=(*frame.where, *on), outputs=outputs)
+    return Share(made, {k: k for k in key}, {c: Column(("", n)) for c, (n, _) in columns.items()})
+
+
+def _apart(expression: Expression, settled: frozenset[Path]) -> tuple[Expression, Expression]:
     """A product as what varies within a reading's key, and what does not."""
     f = factors(expression)
 
     def own(part: Expression) -> bool:
-        return labels(part) == {mine}
+        return bool(paths(part)) and paths(part) <= settled
 
     inside = Factors(f.number, tuple(e for e in f.over if not own(e)), tuple(e for e in f.under if not own(e)))
     outside = Factors(1.0, tuple(e for e in f.over if own(e)), tuple(e for e in f.under if own(e)))

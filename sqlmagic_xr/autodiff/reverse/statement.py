@@ -51,11 +51,15 @@ def rewrite_whole(tree: Tree, catalog: Catalog, rules: Rules) -> Tree:
         DerivativeError: a query through which no derivative goes, with the reason and the place.
     """
     catalog = Remembered(catalog)
-    while True:
-        found = next(selects(tree, catalog), None) if any(map(is_call, walk(tree))) else None
+    left = sum(map(is_call, walk(tree)))
+    while left:
+        found = next(selects(tree, catalog), None)
         if found is None:
-            return tree
-        tree = _Rewriting(tree, found, catalog, rules).made()
+            break
+        rewriting = _Rewriting(tree, found, catalog, rules)
+        tree = rewriting.made()
+        left -= rewriting.replaced  # what was written has no calls, and is long: it is not looked through
+    return tree
 
 
 class _Rewriting:
@@ -66,6 +70,7 @@ class _Rewriting:
         self.calls = found.calls
         self.writing = Writing(names_given(tree))
         self.numbers: dict[int, Tree] = {}
+        self.replaced = 0
         self.joins: list[tuple[str, str, list[Tree]]] = []
         self._shares: dict[tuple[int, nodes.Relation, str], tuple[Any, list[_Placed]]] = {}
 
@@ -221,6 +226,7 @@ class _Rewriting:
     def _put(self, new: Mapping[Expression, Expression]) -> Tree:
         select = self.reading.select
         values = {id(call.origin): expression_tree(e) for call, e in self._trees(new)}
+        self.replaced = len(values)
         relation = self.reading.relation
         while not isinstance(relation, nodes.Select):
             relation = relation.source  # type: ignore[attr-defined]

@@ -1,0 +1,88 @@
+"""Every operator says that it has a derivative, or why it is refused; derivatives are held against differences."""
+
+# ruff: noqa: E501 - a query a line
+import numpy as np
+import pytest
+
+from sqlmagic_xr.errors import DerivativeError
+
+DERIVATIVE = {
+    "projection": "SELECT SUM(sin(a) * b) AS l FROM {w}",
+    "where": "SELECT SUM(a * a) AS l FROM {w} WHERE i > 0",
+    "where on the parameter": "SELECT SUM(a * a) AS l FROM {w} WHERE a > -0.3",
+    "in a list": "SELECT SUM(a * a) AS l FROM {w} WHERE i IN (0, 2)",
+    "in a query of data": "SELECT SUM(a * a) AS l FROM {w} WHERE i IN (SELECT i FROM d WHERE x > 0)",
+    "case": "SELECT SUM(CASE WHEN i > 1 THEN a ELSE a * b END) AS l FROM {w}",
+    "greatest": "SELECT SUM(greatest(a, b)) AS l FROM {w}",
+    "coalesce": "SELECT SUM(coalesce(a, b, 1.0)) AS l FROM {w}",
+    "sum": "SELECT SUM(a * a) AS l FROM {w}",
+    "avg": "SELECT AVG(a * a) AS l FROM {w}",
+    "count": "SELECT COUNT(a) * SUM(a) AS l FROM {w}",
+    "min": "SELECT MIN(a * b) AS l FROM {w}",
+    "max with ties": "SELECT MAX(a + 3 * CASE WHEN i = 0 AND j < 2 THEN 1 ELSE 0 END) AS l FROM {w}",
+    "filter": "SELECT SUM(a * a) FILTER (WHERE j = 1) + AVG(b) FILTER (WHERE b > 0) AS l FROM {w}",
+    "group by": "SELECT SUM(s * s) AS l FROM (SELECT i, SUM(a) AS s FROM {w} GROUP BY i) q",
+    "group by NULL": "SELECT SUM(s * s) AS l FROM (SELECT n, SUM(a * x) AS s FROM {w} w JOIN d ON d.i = w.i GROUP BY n) q",
+    "having": "SELECT SUM(s * s) AS l FROM (SELECT i, SUM(a) AS s FROM {w} GROUP BY i HAVING COUNT(*) > 2) q",
+    "having on the parameter": "SELECT SUM(s * s) AS l FROM (SELECT i, SUM(a) AS s FROM {w} GROUP BY i HAVING SUM(b) > -9) q",
+    "equi-join": "SELECT SUM(a * x) AS l FROM {w} w JOIN d ON d.i = w.i",
+    "cross join": "SELECT SUM(a * y) AS l FROM {w} CROSS JOIN d",
+    "non-equi join": "SELECT SUM(a * y) AS l FROM {w} w JOIN d ON d.i > w.i",
+    "self join": "SELECT SUM(p.a * q.b * q.a) AS l FROM {w} p JOIN {w} q ON p.i = q.j",
+    "left join, far side": "SELECT SUM(coalesce(w.a * w.b, 1) * y) AS l FROM d LEFT JOIN {w} w ON w.i = d.i AND w.j = 1",
+    "left join, near side": "SELECT SUM(w.a * coalesce(x, 0.5)) AS l FROM {w} w LEFT JOIN d ON w.i = d.i AND d.x > 0",
+    "right join": "SELECT SUM(coalesce(w.a, 2) * y) AS l FROM {w} w RIGHT JOIN d ON w.i = d.i AND w.j = 0",
+    "full join": "SELECT SUM(coalesce(w.a * w.a, 2) * coalesce(y, 1)) AS l FROM {w} w FULL JOIN d ON w.i = d.i AND w.j = 0",
+    "using": "SELECT SUM(a * x) AS l FROM {w} JOIN d USING (i)",
+    "union all": "SELECT SUM(v * v) AS l FROM (SELECT a AS v FROM {w} UNION ALL SELECT a * b FROM {w} WHERE i > 0) q",
+    "window over a partition": "SELECT SUM(a / t) AS l FROM (SELECT a, SUM(exp(b)) OVER (PARTITION BY i) AS t FROM {w}) q",
+    "window over all": "SELECT SUM(power(a - m, 2)) AS l FROM (SELECT a, AVG(a) OVER () AS m FROM {w}) q",
+    "cte read twice": "SELECT SUM(p.s * q.s) AS l FROM (SELECT i, SUM(a) AS s FROM {w} GROUP BY i) p, "
+                      "(SELECT i, SUM(a * b) AS s FROM {w} GROUP BY i) q WHERE p.i <= q.i",
+    "no row": "SELECT SUM(a) + 1 AS l FROM {w} WHERE i > 100",
+}  # fmt: skip
+REFUSED = {
+    "distinct": ("SELECT SUM(a) AS l FROM (SELECT DISTINCT a FROM {w}) q", "SELECT DISTINCT"),
+    "distinct on": ("SELECT SUM(a) AS l FROM (SELECT DISTINCT ON (i) a FROM {w} ORDER BY i, j) q", "SELECT DISTINCT"),
+    "sum of distinct": ("SELECT SUM(DISTINCT a) AS l FROM {w}", "DISTINCT"),
+    "union of distinct rows": ("SELECT SUM(a) AS l FROM (SELECT a FROM {w} UNION SELECT b FROM {w}) q", "UNION"),
+    "except": ("SELECT SUM(a) AS l FROM (SELECT a FROM {w} EXCEPT SELECT b FROM {w}) q", "EXCEPT"),
+    "limit": ("SELECT SUM(a) AS l FROM (SELECT a FROM {w} ORDER BY i, j LIMIT 3) q", "LIMIT"),
+    "group by the parameter": ("SELECT SUM(a) AS l FROM (SELECT b, SUM(a) AS a FROM {w} GROUP BY b) q", "GROUP BY"),
+    "partition by the parameter": ("SELECT SUM(s) AS l FROM (SELECT SUM(a) OVER (PARTITION BY b) AS s FROM {w}) q",
+                                   "PARTITION BY"),
+    "ranking": ("SELECT SUM(a * r) AS l FROM (SELECT a, RANK() OVER (ORDER BY a) AS r FROM {w}) q", "window that moves"),
+    "running sum": ("SELECT SUM(s) AS l FROM (SELECT SUM(a) OVER (ORDER BY i, j) AS s FROM {w}) q", "window that moves"),
+    "lag": ("SELECT SUM(s) AS l FROM (SELECT LAG(a) OVER (ORDER BY i, j) AS s FROM {w}) q", "window that moves"),
+    "grouping sets": ("SELECT SUM(s * s) AS l FROM (SELECT i, SUM(a) AS s FROM {w} GROUP BY ROLLUP (i)) q", "GROUPING SETS"),
+    "scalar subquery": ("SELECT SUM(a * (SELECT SUM(b) FROM {w})) AS l FROM {w}", "inside an expression"),
+    "exists": ("SELECT SUM(y) AS l FROM d WHERE EXISTS (SELECT 1 FROM {w} w WHERE w.i = d.i)", "inside an expression"),
+    "in a query of the parameter": ("SELECT SUM(a) AS l FROM {w} WHERE i IN (SELECT j FROM {w})", "inside an expression"),
+    "recursion": ("WITH RECURSIVE r AS (SELECT SUM(a) AS v, 1 AS k FROM {w} UNION ALL SELECT v * v, k + 1 FROM r WHERE k < 3) "
+                  "SELECT SUM(v) AS l FROM r", "recursion"),
+    "median": ("SELECT MEDIAN(a) AS l FROM {w}", "median"),
+    "variance": ("SELECT VAR_POP(a) AS l FROM {w}", "var_pop"),
+    "correlation": ("SELECT CORR(a, b) AS l FROM {w}", "corr"),
+    "random": ("SELECT SUM(a * random()) AS l FROM {w}", "random"),
+    "a function without a rule": ("SELECT SUM(foo(a)) AS l FROM {w}", "foo has no derivative"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("operator", DERIVATIVE)
+def test_an_operator_has_its_derivative(operator, setting):
+    ctes = f"WITH loss AS ({DERIVATIVE[operator]})"
+    expected, _ = setting.along(ctes)
+    found = setting.gradient(ctes)
+    along = sum(np.nansum(g * d) for g, d in zip(found, setting.direction, strict=True))
+    if operator == "no row":
+        assert along == 0
+        return
+    np.testing.assert_allclose(along, expected, rtol=2e-6, atol=1e-8)
+    assert expected
+
+
+@pytest.mark.parametrize("operator", REFUSED)
+def test_an_operator_is_refused_with_the_reason(operator, setting):
+    text, reason = REFUSED[operator]
+    with pytest.raises(DerivativeError, match=reason):
+        setting.gradient(f"WITH loss AS ({text})")

@@ -1,0 +1,148 @@
+"""Gradients of whole queries: a network's step by one statement, against its backward pass by hand and NumPy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from sqlmagic_xr.autodiff.rewrite import rewrite
+from sqlmagic_xr.engine.context import Context
+from sqlmagic_xr.sql.syntax import parse_one
+from tests.bench.arrays import small, step_by
+from tests.bench.harness import Answer, Contender, Effort, Found, Report, Target, Verdict, benchmark, race
+from tests.bench.steps import run_steps
+
+UNITS, RATE = 16, 1.0
+VIEWS = """
+CREATE TABLE weights (step BIGINT, layer BIGINT, inp BIGINT, out BIGINT, val DOUBLE NOT NULL,
+                      PRIMARY KEY (step, layer, inp, out));
+CREATE VIEW hidden AS SELECT step, image, out AS unit, SUM(ink * val) AS z
+    FROM digits JOIN weights ON layer = 1 AND inp = pixel GROUP BY step, image, out;
+CREATE VIEW scores AS SELECT w.step, image, out AS digit, SUM(tanh(z) * val) AS z
+    FROM hidden h JOIN weights w ON w.step = h.step AND layer = 2 AND inp = unit GROUP BY w.step, image, out;
+CREATE VIEW softmax AS SELECT step, image, digit, z, SUM(exp(z)) OVER (PARTITION BY step, image) AS total FROM scores;
+CREATE VIEW answers AS SELECT step, s.image, ln(total) - z AS loss
+    FROM softmax s JOIN labels l ON l.image = s.image AND label = digit
+"""
+ONE = """
+INSERT INTO weights
+WITH loss AS (SELECT AVG(loss) AS loss FROM answers WHERE step = :k AND image % 5 > 0 AND image % 11 = :k % 11)
+SELECT :next_step, layer, inp, out, val - :lr * grad(loss.loss, val) FROM weights CROSS JOIN loss WHERE step = :k
+"""
+BY_HAND = """
+CREATE OR REPLACE TABLE z1 AS SELECT image, out AS unit, SUM(ink * val) AS z
+FROM digits JOIN weights w ON w.inp = pixel
+WHERE w.step = :k AND w.layer = 1 AND image % 5 > 0 AND image % 11 = :k % 11 GROUP BY image, out;
+CREATE OR REPLACE TABLE z2 AS SELECT image, out AS digit, SUM(tanh(z) * val) AS z
+FROM z1 JOIN weights w ON w.inp = unit WHERE w.step = :k AND w.layer = 2 GROUP BY image, out;
+CREATE OR REPLACE TABLE error2 AS
+SELECT z2.image, digit, exp(z) / total - CASE WHEN digit = label THEN 1 ELSE 0 END AS delta
+FROM z2 JOIN (SELECT image, SUM(exp(z)) AS total FROM z2 GROUP BY image) t ON t.image = z2.image
+JOIN labels l ON l.image = z2.image;
+CREATE OR REPLACE TABLE error1 AS SELECT image, unit, (1 - tanh(z) * tanh(z)) * arriving AS delta
+FROM (SELECT z1.image, unit, z, SUM(val * delta) AS arriving FROM z1 JOIN weights w ON w.inp = unit
+      JOIN error2 e ON e.image = z1.image AND digit = out WHERE w.step = :k AND w.layer = 2
+      GROUP BY z1.image, unit, z) a;
+INSERT INTO weights
+SELECT :next_step, 1, inp, out, val - :lr * slope FROM weights w JOIN (
+    SELECT pixel, unit, AVG(ink * delta) AS slope FROM digits d JOIN error1 e ON e.image = d.image GROUP BY pixel, unit
+) g ON inp = pixel AND out = unit WHERE w.step = :k AND w.layer = 1
+UNION ALL
+SELECT :next_step, 2, inp, out, val - :lr * slope FROM weights w JOIN (
+    SELECT unit, digit, AVG(tanh(z) * delta) AS slope FROM z1 JOIN error2 e ON e.image = z1.image GROUP BY unit, digit
+) g ON inp = unit AND out = digit WHERE w.step = :k AND w.layer = 2
+"""
+
+
+def _start() -> dict[int, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {1: rng.normal(0, 0.15, (65, UNITS)), 2: rng.normal(0, 0.3, (UNITS, 10))}
+
+
+def _inked() -> np.ndarray:
+    images, _ = small()
+    return np.hstack([np.ones((len(images), 1)), images])
+
+
+def _context() -> Context:
+    ink, (_, labels) = _inked(), small()
+    images = np.arange(len(ink))
+    names = {
+        "digits": xr.Dataset({"ink": (("image", "pixel"), ink)}, coords={"image": images, "pixel": np.arange(65)}),
+        "labels": xr.Dataset({"label": ("image", labels)}, coords={"image": images}),
+    }
+    context = Context(namespace=lambda: names)
+    context.script(VIEWS)
+    rows = [f"(0, {layer}, {i}, {o}, {float(v)!r})" for layer, w in _start().items() for (i, o), v in np.ndenumerate(w)]
+    context.script(f"INSERT INTO weights VALUES {', '.join(rows)}")
+    return context
+
+
+def in_sql(texts: list[str], writes: list[str]) -> Contender:
+    """The step as statements, as array code."""
+
+    def ready() -> Callable[[int], Found]:
+        context = _context()
+        for text in texts[:-1]:  # the tables that the step makes are there when it is planned
+            context.script(text, {"k": 0, "step": 0, "next_step": 1, "lr": RATE})
+        step = step_by(context, texts, writes, True)
+        run_steps(context, step, 0, 2, lr=RATE)
+        context.script("DELETE FROM weights WHERE step > 0")
+
+        def run(steps: int) -> Found:
+            run_steps(context, step, 0, steps, lr=RATE)
+            query = f"SELECT val FROM weights WHERE step = {steps} ORDER BY layer, inp, out"
+            return lambda: context.sql(query).to_arrow_table().column(0).to_numpy()
+
+        return run
+
+    return ready
+
+
+def in_numpy() -> Callable[[int], Answer]:
+    """NumPy by hand."""
+    ink, hot = _inked(), np.eye(10)[small()[1]]
+    number = np.arange(len(ink))
+
+    def run(steps: int) -> Answer:
+        one, two = _start().values()
+        for k in range(steps):
+            batch = (number % 5 > 0) & (number % 11 == k % 11)
+            unit = np.tanh(ink[batch] @ one)
+            odds = np.exp(unit @ two)
+            error = (odds / odds.sum(axis=1, keepdims=True) - hot[batch]) / batch.sum()
+            back = error @ two.T * (1 - unit**2)
+            one, two = one - RATE * ink[batch].T @ back, two - RATE * unit.T @ error
+        return np.concatenate([one.ravel(), two.ravel()])
+
+    return run
+
+
+@benchmark("A network of notebook 05 by one statement, against five written by hand")
+def network(effort: Effort) -> Report:
+    """The derivative through four views, one of them a window."""
+    tables = ["z1", "z2", "error2", "error1"]
+    contenders = {
+        "grad": in_sql([ONE], ["weights"]),
+        "by hand": in_sql(BY_HAND.split(";"), ["weights", *tables]),
+        "NumPy": in_numpy,
+    }
+    targets = [Target("grad", "by hand", 1 / 1.2)]
+    return race(contenders, steps=100, effort=effort, targets=targets)
+
+
+@benchmark("Working out the gradient of a network")
+def working_out(effort: Effort) -> Report:
+    """Once for a statement; processor time, since nothing is waited for."""
+    context = _context()
+    taken = []
+    for _ in range(max(3, effort.repetitions)):
+        tree = parse_one(ONE).tree
+        begin = time.process_time()
+        rewrite(tree, context.tables)
+        taken.append(1000 * (time.process_time() - begin))
+    return Report(["what", "ms"], [["rewriting", f"{min(taken):.1f}"]],
+                  [Verdict(f"{min(taken):.1f} ms, at most 50", min(taken) <= 50)])  # fmt: skip
