@@ -31,6 +31,12 @@ class ArrayCode:
 
         return answer(context, prepared, tree, frame, executor)
 
+    def rows(self, context: engine.Context, sql: str, tree: Tree, frame: Frame) -> pa.Table | None:
+        """See :class:`.engine.answers.Answers`."""
+        from .queries.answer import rows
+
+        return rows(context, sql, tree, frame)
+
     def who_runs(self, context: engine.Context, tree: Tree, frame: Frame, executor: Executor) -> str:
         """See :class:`.engine.answers.Answers`."""
         from .queries.answer import who_runs

@@ -65,3 +65,12 @@ class Answers(Protocol):
             rows: the working table's.
             tick: see :data:`Tick`.
         """
+
+    def rows(self, context: Context, sql: str, tree: Tree, frame: Frame) -> pa.Table | None:
+        """The rows of a query whose rows are wanted now, such as those of an INSERT; None where the frame has them.
+
+        Args:
+            context: whose tables it reads.
+            sql, tree: the query.
+            frame: its rows by DataFusion, which have not been asked for.
+        """

@@ -365,6 +365,10 @@ class Context(CountedContext):
         """The rows of a query in DataFusion's own SQL; what :mod:`..statements.dml` builds its statements of."""
         sql, tree = (query, None) if isinstance(query, str) else (to_sql(query), query)
         frame = self.plan(sql, tree)
+        if tree is not None and self.grids and self.answers is not None:
+            rows = self.answers.rows(self, sql, tree, frame)
+            if rows is not None:
+                return rows
         return interruptible(lambda: fetch(frame), frame)
 
     def query_over(self, sql: str, relations: Mapping[str, Any], *, brief: bool = False) -> pa.Table:

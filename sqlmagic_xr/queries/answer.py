@@ -69,6 +69,17 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
     return later
 
 
+def rows(context: Context, sql: str, tree: Tree, frame: Frame) -> pa.Table | None:
+    """The rows of a query that are wanted now, by array code over chunks; None where that is not to be had."""
+    found = gridded(context, sql, tree)
+    if found is None:
+        return None
+    try:
+        return typed(GridQuery(context, found[0]).rows(), frame.schema())
+    except Refused:
+        return None
+
+
 def _now(context: Context, prepared: Prepared, tree: Tree, frame: Frame) -> pa.Table:
     """The rows of a query as array code.
 

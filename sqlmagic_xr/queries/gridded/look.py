@@ -9,6 +9,7 @@ from ...relation.functions import FUNCTIONS
 from ...relation.nodes import Aggregate, Relation, relations
 from ...relation.reads import tables_read
 from ...sql.syntax import Tree
+from ...storage.transaction import View
 from .grid import cells_of
 from .plan import CELLS, is_large
 
@@ -30,15 +31,20 @@ def look(context: Context, text: str, tree: Tree, least: int = CELLS) -> tuple[R
         tree: it, parameters bound.
         least: how many cells are large.
     """
-    if not any(cells_of(table) >= least for table in context.grids.values()):
+    large = [name for name, table in context.grids.items() if cells_of(table) >= least]
+    if not large:
         return None
-    if not _AGGREGATES.search(text) and not context.store.entries():  # a view may have one
-        return None
+    lower = text.lower()
+    views = (name for name, entry in context.store.entries().items() if isinstance(entry, View))
+    if not any(name.lower() in lower for name in views):  # one may have an aggregate in it
+        named = any(name.split(".")[0].lower() in lower for name in large)
+        if not named or not _AGGREGATES.search(lower):
+            return None
     query = context.tables.bound(tree["Query"])
-    large = any(
+    taken = any(
         is_large(context, below, least)
         for node in relations(query)
         if isinstance(node, Aggregate)
         for below in relations(node)
     )
-    return (query, sorted(tables_read(query))) if large else None
+    return (query, sorted(tables_read(query))) if taken else None

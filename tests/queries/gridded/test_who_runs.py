@@ -130,3 +130,24 @@ def test_a_query_is_lazy_and_is_that_of_the_tables_it_was_asked_of(ctx):
     ctx.script("UPDATE w SET f = 2")
     assert kept.executor == "relational"
     assert kept.to_arrow_table()["s"].to_pylist() == [75 * 120 * 120]
+
+
+def test_what_is_inserted_or_made_a_table_of_is_taken_from_the_arrays(ctx, monkeypatch):
+    expected = ctx.script("SELECT lat, AVG(air) AS v FROM t GROUP BY lat ORDER BY lat", executor="relational")[0]
+    taken = []
+
+    def noting(*args):
+        taken.append(1)
+        return original(*args)
+
+    from sqlmagic_xr.queries.gridded import plan
+
+    original = plan.taken
+    monkeypatch.setattr(plan, "taken", noting)
+    ctx.script("CREATE TABLE kept AS SELECT lat, AVG(air) AS v FROM t GROUP BY lat")
+    ctx.script("INSERT INTO kept SELECT lat + 1000, AVG(air) FROM t GROUP BY lat")
+    assert len(taken) == 2
+    np.testing.assert_allclose(
+        ctx.sql("SELECT v FROM kept ORDER BY lat").to_arrow_table()["v"].to_numpy(),
+        np.tile(expected.to_arrow_table()["v"].to_numpy(), 2),
+    )
