@@ -81,6 +81,11 @@ def without_stars(select: Select) -> Tree:
     return {**select.tree, "projection": [_Writer().output(output) for output in select.outputs]}
 
 
+def written_expression(expression: Expression) -> Tree:
+    """The tree of a bound expression."""
+    return _Writer().tree(expression)
+
+
 class _Writer(Writer):
     """Writes bound expressions and the relations in them; recursive CTEs are put in front of the whole."""
 

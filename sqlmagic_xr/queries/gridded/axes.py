@@ -15,19 +15,20 @@ import pyarrow.compute as pc
 
 from ...dense.node import Refused
 from ...relation.catalog import Table
-from ...relation.columns import Field, Output, fields
-from ...relation.nodes import Scan, Select
+from ...relation.columns import Field, fields
+from ...relation.nodes import Scan
 from ...relation.rebuild import substituted
-from ...relation.write import written
+from ...relation.write import written_expression
+from ...sql.build import table
 from ...sql.expression import Call, Expression, descend
-from ...sql.syntax import expression_sql, parse_one
+from ...sql.syntax import expression_sql
 from .cells import FLOATS, Array
 
 if TYPE_CHECKING:
     from ...engine.context import Context
 
 _NAME = "__axis__"
-_FACTOR = parse_one(f"SELECT 0 FROM {_NAME}").tree["Query"]["body"]["Select"]["from"][0]["relation"]
+_FACTOR = table(_NAME)["relation"]
 
 
 @dataclass(eq=False)
@@ -93,8 +94,7 @@ def evaluated(context: Context, expression: Expression, columns: dict[Field, pa.
     scan = Scan((_NAME,), table=Table((_NAME,), {n: str(cells.type) for n, cells in arrays.items()}), tree=_FACTOR)
     names = {column: Field(scan, name) for column, name in zip(columns, arrays, strict=False)}
     asked = substituted(expression, lambda part: names.get(part) if isinstance(part, Field) else None)
-    select = written(Select(scan, None, (Output("v", asked),)))["body"]["Select"]
-    text = expression_sql(select["projection"][0]["ExprWithAlias"]["expr"])
+    text = expression_sql(written_expression(asked))
     try:
         return context.store.of_each(text, pa.record_batch(arrays), _NAME)
     except Exception as error:

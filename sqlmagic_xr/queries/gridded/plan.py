@@ -23,8 +23,9 @@ from ...relation.columns import Field, Measure, UnboundError
 from ...relation.nodes import Aggregate, Leaf, Opaque, Relation, Scan, Select, Shared, relations
 from ...relation.reads import volatile
 from ...relation.write import written
+from ...sql.build import table
 from ...sql.expression import Call, Expression
-from ...sql.syntax import Tree, parse_one, to_sql
+from ...sql.syntax import Tree, to_sql
 from ...storage.schema import provider
 from .codings import codings_of
 from .grid import Fetch, Grid, cells_of, grid_of
@@ -202,7 +203,7 @@ def take(context: Context, aggregate: Aggregate, least: int) -> Taken:
         lambda: Groupwise(context, aggregate, lambda relation: fetched(context, relation, least)).rows()
     )
     name = f"__groups_{next(_numbers)}__"
-    factor = parse_one(f"SELECT 0 FROM {name}").tree["Query"]["body"]["Select"]["from"][0]["relation"]
+    factor = table(name)["relation"]
     types = {field.name: str(field.type) for field in rows.schema}
     return Taken(aggregate, Scan((name,), table=Table((name,), types), tree=factor), rows)
 
