@@ -11,7 +11,7 @@ from typing import Any
 
 from ..sql.expression import Call, Expression, Literal, Parameter, Writer
 from ..sql.syntax import Tree, make_identifier, name_of, parse_one, replace
-from .columns import Field, Measure, Nested, Output, Piece, SortKey
+from .columns import Field, Measure, Nested, Output, Piece, SortKey, subqueries
 from .nodes import (
     Aggregate,
     Join,
@@ -106,7 +106,7 @@ class _Writer(Writer):
 
     def query(self, relation: Relation) -> Tree:
         known = relation.__dict__.get("_query")
-        if known is not None:
+        if known is not None and not _names_cte(relation):
             return known
         clauses: dict[str, Tree] = {}
         if isinstance(relation, Limit):
@@ -178,7 +178,7 @@ class _Writer(Writer):
 
     def output(self, output: Output) -> Tree:
         """A column of a SELECT."""
-        if output.tree is not None and output.expression.__dict__.get("_written") is not None:
+        if output.tree is not None and _as_it_was(output.expression) is not None:
             return output.tree
         tree = self.tree(output.expression)
         if output.name is None:
@@ -201,7 +201,7 @@ class _Writer(Writer):
         return {"Function": {**made["Function"], "name": known["name"]}}
 
     def _sort_key(self, key: SortKey) -> Tree:
-        if key.tree is not None and key.expression.__dict__.get("_written") is key.tree["expr"]:
+        if key.tree is not None and _as_it_was(key.expression) is key.tree["expr"]:
             return key.tree
         options = {"asc": False if key.descending else None, "nulls_first": key.nulls_first}
         return {"expr": self.tree(key.expression), "options": options, "with_fill": None}
@@ -281,7 +281,7 @@ class _Writer(Writer):
     # Expressions
 
     def _make(self, node: Expression) -> Tree:
-        known = node.__dict__.get("_written")
+        known = _as_it_was(node)
         if known is not None:
             return known
         match node:
@@ -327,8 +327,19 @@ class _Writer(Writer):
 
 
 def _is_as_it_was(leaf: Shared) -> bool:
-    """Whether what a name means is still the query that it meant where it was bound."""
-    return leaf.kind == "working" or leaf.__dict__.get("_bound") is leaf.query
+    """Whether a name still means the query that it meant where it was bound; that of a CTE goes with its WITH."""
+    return leaf.kind in ("view", "subquery") and leaf.__dict__.get("_bound") is leaf.query and not _names_cte(leaf)
+
+
+def _names_cte(relation: Relation) -> bool:
+    """Whether a query has the name of a CTE in it, which a changed query has no WITH for."""
+    return any(isinstance(node, Shared) and node.kind in ("cte", "working") for node in relations(relation))
+
+
+def _as_it_was(expression: Expression) -> Tree | None:
+    """The tree of an expression that is still the user's."""
+    known = expression.__dict__.get("_written")
+    return None if known is None or any(map(_names_cte, subqueries(expression))) else known
 
 
 def _column(field: Field) -> Tree:

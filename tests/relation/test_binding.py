@@ -174,6 +174,8 @@ WRITTEN = [
     "SELECT x, SUM(p.a) OVER (PARTITION BY d.g ORDER BY d.x ROWS 1 PRECEDING) AS s FROM d CROSS JOIN p",
     "SELECT DISTINCT p.a FROM p UNION ALL SELECT x FROM d",
     "WITH c AS (SELECT step, a FROM p) SELECT c.a, e.a AS f FROM c JOIN c AS e ON e.step = c.step + 1",
+    "WITH c AS (SELECT g FROM d) SELECT p.a, (SELECT MAX(c.g) FROM c) AS m FROM p JOIN c ON c.g = p.step "
+    "WHERE p.a > (SELECT AVG(c.g) FROM c) ORDER BY (SELECT MIN(c.g) FROM c)",
     "SELECT m FROM mean WHERE m > (SELECT AVG(p.a) FROM p WHERE p.step < mean.g)",
     "SELECT a FROM p WHERE step IN (SELECT g FROM d) AND CAST(a AS TEXT) LIKE '1%' AND EXISTS (SELECT 1 FROM d)",
 ]

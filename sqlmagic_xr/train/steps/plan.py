@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from ...engine.budget import default_budget
 from ...errors import SqlError
-from ...grids.lookup import extreme, rows_where
 from ...relation.nodes import Relation
 from ...relation.reads import parameters_in, tables_read
 from ...relation.write import written
@@ -25,13 +24,13 @@ from ...sql.build import cte_names
 from ...sql.parameters import bind, parameters_of, placeholder
 from ...sql.syntax import Tree, identifier, make_identifier, replace, replace_branches, to_sql, walk
 from ...storage.reserved import is_reserved
-from ...storage.schema import provider
 from ...storage.scratch import Version
 from ..explain import Explained, Note, title_of
 from .fold import Folded, Found, Read, fold
 from .hoist import hoist
 from .larder import Kept, Larder
-from .template import Template, parameter_text, stored_text
+from .state import Lookup
+from .template import Template, parameter_text
 from .together import Courses
 from .unsure import UnsureError
 from .write import Write, write_of
@@ -255,7 +254,7 @@ class Relational:
         entries = self._context.store.entries()
         if any(entries.get(n) is not e for kept in variant.kept.values() for n, e in kept.reads.items()):
             return None
-        lookup = _Lookup(self._context, values)
+        lookup = Lookup(self._context, values)
         names: dict[str, Any] = {name: kept.table for name, kept in variant.kept.items()}
         for read, expected in variant.reads:
             if lookup.find(read, variant.columns.get(read.number, ())) != expected:
@@ -281,7 +280,7 @@ class Relational:
         constants = {name: values[name] for name in names - self._varying}
         query = _bound(self._query, constants)
         self._check(query, values)
-        lookup = _Lookup(self._context, values)
+        lookup = Lookup(self._context, values)
         entries = self._context.store.entries()
         bound = self._context.tables.bound(query)
         folded: Folded = fold(bound, entries, lambda read: lookup.find(read, ()), self._writes)
@@ -330,65 +329,6 @@ class Relational:
             self._context.plan(to_sql({"Query": bind(query, lambda name: values[name])}))
         except Exception as error:
             raise UnsureError("the engine refuses it as it stands") from error
-
-
-class _Lookup:
-    """The reads of one step: looked up once each, in order, since a later key may stand on an earlier value."""
-
-    def __init__(self, context: Context, values: Mapping[str, Any]) -> None:
-        self._entries = context.store.entries()
-        self._environment = dict(values)
-        self._rows: dict[int, tuple[Version, list[pa.RecordBatch]]] = {}
-        self.texts: dict[str, str] = {}
-
-    def find(self, read: Read, columns: Sequence[str]) -> Found | None:
-        """What a read finds now; None where its key cannot be looked up.
-
-        Args:
-            read: the read.
-            columns: those of its columns whose texts are asked for.
-        """
-        version: Any = self._entries.get(read.table)
-        if getattr(version, "chunks", None) is None:
-            return None
-        if read.alone:
-            assert read.extreme is not None
-            best = extreme(version, read.extreme[1], read.extreme[0])
-            self._note(read, read.extreme[1], best, pa.int64())
-            return "one"
-        keys = []
-        for name, constant in read.keys:
-            value = constant.value(self._environment)
-            if value is None or name not in version.definition.names:
-                return None
-            keys.append((name, value))
-        if read.extreme is not None:
-            if keys:
-                return None
-            best = extreme(version, read.extreme[1], read.extreme[0])
-            if best is not None:
-                keys.append((read.extreme[1], best))
-        rows = rows_where(version, keys)
-        self._rows[read.number] = (version, rows)
-        count = sum(batch.num_rows for batch in rows)
-        if count <= 1:
-            schema = version.definition.schema
-            for field in schema if not columns else [schema.field(c) for c in columns]:
-                self._note(read, field.name, rows[0].column(field.name)[0].as_py() if count else None, field.type)
-        return "none" if count == 0 else "one" if count == 1 else "many"
-
-    def relation(self, read: Read) -> Any:
-        """The rows that a read has found, as a table of the engine's."""
-        version, rows = self._rows[read.number]
-        return provider(rows, version.definition.schema)
-
-    def _note(self, read: Read, column: str, value: Any, kind: pa.DataType) -> None:
-        name = f"{read.number}.{column}"
-        self._environment[name] = value
-        try:
-            self.texts[name] = stored_text(value, kind)
-        except KeyError:
-            return  # a type without literals; the fold has seen that and does not ask for it
 
 
 def _labelled(query: Tree) -> Tree:
