@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..sql.lexer import TokenKind, tokens
 from ..sql.unfinished import Columns, Draft, read
 from .options import Option, options_of, parse
 
@@ -29,7 +30,8 @@ KEYWORDS = (
     "CREATE VIEW", "IF NOT EXISTS", "PRIMARY KEY", "UNIQUE", "NOT NULL", "DEFAULT", "CHECK", "INSERT INTO", "VALUES",
     "UPDATE", "SET", "DELETE FROM", "MERGE INTO", "TRUNCATE", "RETURNING", "ON CONFLICT", "DO NOTHING", "DO UPDATE SET",
     "DROP TABLE", "DROP VIEW", "ALTER TABLE", "BEGIN", "COMMIT", "ROLLBACK", "EXPLAIN", "EXPLAIN ANALYZE", "DESCRIBE",
-    "SHOW TABLES", "SHOW COLUMNS FROM", "SHOW FUNCTIONS", "COPY", "TO", "LATERAL", "UNNEST",
+    "SHOW TABLES", "SHOW COLUMNS FROM", "SHOW FUNCTIONS", "COPY", "TO", "LATERAL", "UNNEST", "MINIMIZE", "MAXIMIZE",
+    "PER", "BATCH",
 )  # fmt: skip
 TYPES = (
     "BIGINT", "INT", "SMALLINT", "TINYINT", "DOUBLE", "FLOAT", "BOOLEAN", "VARCHAR", "TEXT", "DATE", "TIME",
@@ -111,11 +113,37 @@ def complete(text: str, cursor: int, magics: Mapping[str, type[Any]], vocabulary
 
 def complete_sql(sql: str, cursor: int, vocabulary: Vocabulary) -> Completions:
     """The completions at ``cursor`` in a text that is all SQL, in the order to offer them."""
+    special = _of_minimize(sql, cursor)
+    if special is not None:
+        return special
     draft = read(sql, cursor, vocabulary.columns)
     wanted = draft.fragment.strip('"`').lower()
     found = dict.fromkeys(c for c in _candidates(draft, vocabulary) if c.text.strip('"$:').lower().startswith(
         wanted.lstrip("$:")))  # fmt: skip
     return Completions(draft.fragment, list(found))
+
+
+def _of_minimize(sql: str, cursor: int) -> Completions | None:
+    """The optimizers behind the USING of a MINIMIZE, and their options within its parentheses; None elsewhere."""
+    from ..train.minimize.optimizers import OPTIMIZERS, options_of
+
+    words = [t for t in tokens(sql[:cursor], strict=False) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
+    ends = [i for i, t in enumerate(words) if t.text == ";"]
+    words = words[ends[-1] + 1 :] if ends else words
+    capitals = [t.text.upper() for t in words]
+    if "USING" not in capitals or not {"MINIMIZE", "MAXIMIZE"} & set(capitals):
+        return None
+    fragment = words.pop().text if words[-1].end == cursor and words[-1].kind is TokenKind.WORD else ""
+    using = len(capitals) - 1 - capitals[::-1].index("USING")
+    behind = words[using + 1 :]
+    if not behind:
+        items = [Completion(name, "optimizer") for name in OPTIMIZERS if name.startswith(fragment.lower())]
+        return Completions(fragment, items)
+    name, rest = behind[0].text.lower(), [t.text for t in behind[1:]]
+    if name not in OPTIMIZERS or not rest or rest.count("(") - rest.count(")") != 1 or rest[-1] not in ("(", ","):
+        return None
+    found = [option for option in options_of(name) if option.startswith(fragment.lower())]
+    return Completions(fragment, [Completion(f"{option} =>", f"option of {name}") for option in found])
 
 
 def _find(text: str, cursor: int, magics: Mapping[str, type[Any]]) -> _Cell | None:

@@ -141,3 +141,28 @@ def _seconds(work) -> float:
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
+
+
+MINIMIZE = "%%xsql_train\nMINIMIZE (SELECT AVG(a) FROM params WHERE step = :k) OVER params.a USING "
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("", ["sgd", "adam", "adamw", "rmsprop", "adagrad", "lion", "newton", "gauss_newton", "levenberg_marquardt"]),
+        ("ada", ["adam", "adamw", "adagrad"]),
+        ("adam(", ["lr =>", "b1 =>", "b2 =>", "eps =>", "eps_root =>", "nesterov =>", "weight_decay =>", "max_norm =>",
+                   "max_delta =>", "state =>", "losses =>"]),
+        ("newton(d", ["damping =>"]),
+        ("lion(lr => 0.1, b", ["b1 =>", "b2 =>"]),
+    ],
+)  # fmt: skip
+def test_a_minimize_is_offered_optimizers_and_their_options(typed, offered):
+    text = MINIMIZE + typed
+    assert [c.text for c in complete(text, len(text), MAGICS, Names()).items] == offered
+
+
+def test_expressions_of_a_minimize_are_completed_as_others():
+    for typed in ("adam(lr => ", "adam(lr => 1) WHERE "):
+        text = MINIMIZE + typed + "st"
+        assert "step" in [c.text for c in complete(text, len(text), MAGICS, Names()).items]

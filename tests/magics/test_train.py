@@ -205,3 +205,25 @@ def test_unregistering_leaves_nothing_behind(shell):
     assert "xsql_train" not in shell.magics_manager.magics["cell"]
     assert not [t for t in shell.input_transformers_cleanup if getattr(t, "__func__", None) is train.Train.transform]
     train.register(shell)
+
+
+MINIMIZE = "MINIMIZE (SELECT power(a - 3, 2) FROM params WHERE step = :k) OVER params USING sgd(lr => :lr)"
+
+
+def test_a_minimize_is_a_whole_cell(shell, capsys):
+    assert run(shell, "--steps 3 --param lr=0.25", MINIMIZE).success
+    assert "`params` stands at step 3" in capsys.readouterr().out
+    assert steps() == 3
+
+
+def test_show_sql_prints_what_a_minimize_becomes_and_does_not_train(shell, capsys):
+    assert run(shell, "--show-sql --param lr=0.25", MINIMIZE).success
+    printed = capsys.readouterr().out
+    assert "CREATE TABLE params_loss" in printed
+    assert "grad(power(a - 3, 2), params.a)" in printed
+    assert steps() == 0
+
+
+def test_the_help_begins_with_minimize(shell, capsys):
+    run(shell, "--help", "SELECT 1")
+    assert "MINIMIZE" in capsys.readouterr().out.split("INSERT")[0]
