@@ -89,12 +89,13 @@ class Screen:
             self._before, self._total = self._chunks_read(), None
         if seconds < PATIENCE or seconds - self._drawn < _REFRESH:
             return
-        if self._total is None:
+        rounds = str(getattr(frame, "progress", None) or "")
+        if self._total is None and not rounds:
             from ..engine.plans import chunks_to_read
 
             self._total = chunks_to_read(frame) if frame is not None else 0
         self._drawn = seconds
-        self._draw(progress_line(seconds, self._chunks_read() - self._before, self._total))
+        self._draw(progress_line(seconds, self._chunks_read() - self._before, self._total or 0, rounds))
 
     def _draw(self, line: str) -> None:
         if self._place == "terminal":
@@ -128,11 +129,11 @@ class Screen:
                 display(thing)
 
 
-def progress_line(seconds: float, chunks: int, total: int) -> str:
-    """How far a query has come, in one line.
+def progress_line(seconds: float, chunks: int, total: int, rounds: str = "") -> str:
+    """How far a query has come, in one line; ``rounds`` says how far its recursion has.
 
-    >>> progress_line(3.21, 12, 40), progress_line(3.21, 0, 0)
-    ('running for 3.2 s, 12 of 40 chunks read', 'running for 3.2 s')
+    >>> progress_line(3.21, 12, 40), progress_line(3.21, 0, 0, "r: round 1,200, 3,400 rows")
+    ('running for 3.2 s, 12 of 40 chunks read', 'running for 3.2 s, r: round 1,200, 3,400 rows')
     """
     read = f", {min(chunks, total):,} of {total:,} chunks read" if total else ""
-    return f"running for {seconds:.1f} s{read}"
+    return f"running for {seconds:.1f} s{f', {rounds}' if rounds else read}"

@@ -31,6 +31,7 @@ class XSqlMagic(Configurable):
     store = Unicode("", help="The DuckDB file that keeps the scratch tables; memory where it is empty.").tag(
         config=True
     )
+    max_recursion = Int(1_000_000, min=1, help="How many rounds a recursive query may go through.").tag(config=True)
     store_is_due = False  # whether the file that ``store`` names is to be opened by the next cell
     fetchlimit = Int(
         20_000_000, min=0, help="Fetching a grid of more rows into memory needs --yes or a LIMIT."

@@ -24,7 +24,7 @@ def get_context() -> Context:
 
 
 def context_of(shell: Any) -> Context:
-    """The notebook's context as a cell finds it: with the file that the settings name, once that is set.
+    """The notebook's context as a cell finds it: as the settings say, with the file that they name once that is set.
 
     Raises:
         StorageError: that file cannot be opened.
@@ -33,6 +33,7 @@ def context_of(shell: Any) -> Context:
     if settings.store_is_due:
         settings.store_is_due = False
         context.store.open(settings.store)
+    context.max_recursion = settings.max_recursion
     return context
 
 

@@ -79,7 +79,16 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
         stars = Span(span.line, span.column - 1, span.line, span.column + 1)
         hint = "x to the power of 2 is power(x, 2)."
         return ParseError("** is no operator of DataFusion's SQL", text=script, span=stars, hint=hint)
-    return ParseError(what[:1].lower() + what[1:], text=script, span=span)
+    instead = _UNREAD.get(complaint.found.upper()) if "RECURSIVE" in text.upper() else None
+    return ParseError(what[:1].lower() + what[1:], text=script, span=span, hint=instead)
+
+
+_UNREAD = {
+    "SEARCH": "SEARCH is not read: let the recursion carry its path, array_append(path, id), and ORDER BY path.",
+    "CYCLE": "CYCLE is not read: let the recursion carry its path, and end it WHERE NOT array_has(path, id).",
+    "MATERIALIZED": "MATERIALIZED is not read: the rows of a recursive CTE are kept while the query runs.",
+}
+"""What PostgreSQL has beside recursive CTEs -> what says the same."""
 
 
 def _meant(script: str, start: int, text: str, span: Span) -> tuple[Token, str] | None:

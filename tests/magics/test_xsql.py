@@ -569,3 +569,12 @@ def test_loading_twice_and_unloading(notebook):
     matchers = [m for m in shell.Completer.custom_matchers if m.matcher_identifier == "sqlmagic_xr"]
     assert len(matchers) == 1
     assert len([c for c in shell.configurables if type(c).__name__ == "XSqlMagic"]) == 1
+
+
+def test_max_recursion_is_a_setting(notebook):
+    endless = "%%xsql\nWITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count(*) AS n FROM r"
+    notebook("%config XSqlMagic.max_recursion = 20")
+    with pytest.raises(errors.ExecutionError, match="still gives rows after 20 rounds"):
+        notebook(endless)
+    notebook("%config XSqlMagic.max_recursion = 1_000_000")
+    notebook(endless.replace("FROM r)", "FROM r WHERE n < 40)"))

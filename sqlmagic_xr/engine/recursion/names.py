@@ -44,7 +44,7 @@ def _collect(tree: Tree, hidden: frozenset[str], found: set[str]) -> None:
             inner = _collect_ctes(node["with"], hidden, found)
             _collect([value for key, value in node.items() if key != "with"], inner, found)
             continue
-        name = _table_name(node)
+        name = name_read(node)
         if name is not None and name not in hidden:
             found.add(name)
         todo += [value for key, value in node.items() if key != "span" and isinstance(value, (dict, list, tuple))]
@@ -59,7 +59,7 @@ def _collect_ctes(clause: Tree, hidden: frozenset[str], found: set[str]) -> froz
     return every
 
 
-def _table_name(node: dict[str, Any]) -> str | None:
+def name_read(node: dict[str, Any]) -> str | None:
     """The name of the relation that a node stands for, if it has one without a schema."""
     table = node.get("Table")
     if not isinstance(table, dict) or not isinstance(table.get("name"), list) or table.get("args") is not None:

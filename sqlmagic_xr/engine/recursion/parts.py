@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ...errors import SqlError, UnsupportedError
-from ...sql.syntax import Tree, expression_sql, identifier, make_identifier, replace_branches, span_of
+from ...sql.limit import limit_of
+from ...sql.syntax import Tree, identifier, span_of
 from .names import cte_name, names_read
 
 _QUANTIFIERS = {"All": True, "Distinct": False, "None": False}
@@ -70,7 +70,10 @@ def _definition(cte: Tree, group: frozenset[str]) -> Definition:
                 "Sort the rows where the recursion is read, or those of one round: UNION ALL (SELECT ... ORDER BY ...)."
             )
             raise _refused(f"{word} of a recursive CTE as a whole", value, hint)
-    skip, limit = _limit(query["limit_clause"])
+    try:
+        skip, limit = limit_of(query["limit_clause"])
+    except ValueError as error:
+        raise _refused(f"a LIMIT of a recursive CTE that {error}", query["limit_clause"]) from None
     anchor, terms, keeps_all = _taken_apart(body, _reading(group, ctes), cte_name(cte))
     columns = tuple(identifier(column["name"]) for column in cte["alias"]["columns"])
     return Definition(cte_name(cte), columns, anchor, terms, keeps_all, tuple(ctes), skip, limit, cte)
@@ -108,55 +111,6 @@ def _taken_apart(body: Tree, reads: Callable[[Tree], bool], name: str) -> tuple[
     if len(quantifiers) > 1:
         raise _refused(f"UNION and UNION ALL between the queries of `{name}` that read it", body)
     return rest, tuple(terms), quantifiers.pop()
-
-
-def told_apart(body: Tree, columns: int | None = None) -> Tree:
-    """A body whose computed columns have names, and those of one name others: the engine refuses two of one name.
-
-    Args:
-        body: of a query.
-        columns: how many of its columns are given names anyway; None for all.
-    """
-    return replace_branches(body, lambda branch: _told_apart(branch, columns) if "Select" in branch else branch)
-
-
-def _told_apart(branch: Tree, columns: int | None) -> Tree:
-    select, seen, items = branch["Select"], set[str](), []
-    for place, item in enumerate(select["projection"]):
-        text = expression_sql(item["UnnamedExpr"]) if "UnnamedExpr" in item else ""
-        again = text.rpartition(".")[2] in seen if _is_column(item) else True  # CAST(0 AS INT) has the name of 0
-        if text and again and (columns is None or place < columns):
-            alias = make_identifier(f"__column_{place}__")
-            item = {"ExprWithAlias": {"expr": item["UnnamedExpr"], "alias": alias}}
-        elif "ExprWithAlias" in item:
-            seen.add(expression_sql({"Identifier": item["ExprWithAlias"]["alias"]}))
-        elif text:
-            seen.add(text.rpartition(".")[2])
-        items.append(item)
-    return {"Select": {**select, "projection": items}}
-
-
-def _is_column(item: Tree) -> bool:
-    expression = item.get("UnnamedExpr")
-    return isinstance(expression, dict) and ("Identifier" in expression or "CompoundIdentifier" in expression)
-
-
-def _limit(clause: Tree | None) -> tuple[int, int | None]:
-    """The rows to skip and to take of a LIMIT of numbers."""
-    if clause is None:
-        return 0, None
-    body = clause.get("LimitOffset")
-    if body is None or body["limit_by"]:
-        raise _refused("this LIMIT of a recursive CTE", clause)
-    offset = body["offset"]
-    return _count(offset["value"], clause) if offset else 0, _count(body["limit"], clause) if body["limit"] else None
-
-
-def _count(tree: Any, clause: Tree) -> int:
-    value = tree["Value"]["value"] if isinstance(tree, dict) and "Value" in tree else None
-    if isinstance(value, dict) and "Number" in value and str(value["Number"][0]).isdecimal():
-        return int(value["Number"][0])
-    raise _refused("a LIMIT of a recursive CTE that is no number", clause)
 
 
 def _refused(what: str, tree: Tree, hint: str | None = None) -> SqlError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ import pyarrow as pa
 
 from ...errors import SqlError, TypeMismatchError, UnknownNameError, UnsupportedError
 from ...sql.build import select, star, table
+from ...sql.limit import rows_taken
+from ...sql.naming import told_apart
 from ...sql.syntax import Tree, expression_sql, replace, span_of, to_sql
 from ...storage.fetch import coerced
 from ...storage.schema import provider
@@ -24,8 +27,8 @@ from ..faults.correlation import outer_columns
 from ..faults.tables import EngineTables
 from .failing import failing
 from .fit import fits, plain
-from .names import cte_name, grouped, is_query, names_read, with_needed
-from .parts import Definition, definitions, told_apart
+from .names import cte_name, grouped, is_query, name_read, names_read, with_needed
+from .parts import Definition, definitions
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -163,6 +166,19 @@ class Planner:
                 found += self._recursion({name: ctes[name] for name in group}, around, node)
         return found
 
+    def _taken(self, found: Sequence[Definition], node: Tree) -> Sequence[Definition]:
+        """The definition of a recursion of which the query around it takes no more than some rows."""
+        one, most = found[0], rows_taken(node)
+        if most is None or len(found) > 1 or one.limit is not None or one.skip:
+            return found
+        readers = [
+            cte for cte in node["with"]["cte_tables"] if cte is not one.tree and one.name in names_read(cte["query"])
+        ]
+        source = node["body"]["Select"]["from"]
+        if readers or len(source) != 1 or source[0]["joins"] or name_read(source[0]["relation"]) != one.name:
+            return found
+        return [replace_fields(one, limit=most)]
+
     def _refuse_ambiguous(self, ctes: Mapping[str, Tree], reads: Mapping[str, frozenset[str]]) -> None:
         """Refuse a name that is a table's and that of a CTE further down."""
         names = list(ctes)
@@ -175,7 +191,7 @@ class Planner:
     # One recursion
 
     def _recursion(self, ctes: Mapping[str, Tree], around: Layers, node: Tree) -> list[Tree]:
-        work = _Group(self, definitions(ctes), around, node)
+        work = _Group(self, self._taken(definitions(ctes), node), around, node)
         recursion = work.planned()
         self.found.append(recursion)
         for member in recursion.members:

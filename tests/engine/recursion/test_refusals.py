@@ -57,6 +57,15 @@ def test_a_value_that_does_not_fit_is_named(ctx):
     assert (caught.value.span.line, caught.value.span.column) == (2, 16)
 
 
+@pytest.mark.parametrize(("clause", "hint"), [
+    ("SEARCH DEPTH FIRST BY n SET o", "ORDER BY path"), ("CYCLE n SET c USING p", "NOT array_has"),
+])  # fmt: skip
+def test_what_the_parser_does_not_read_is_said_otherwise(ctx, clause, hint):
+    with pytest.raises(SqlError) as caught:
+        ctx.sql(f"WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) {clause} SELECT n FROM r")
+    assert hint in caught.value.hint
+
+
 def test_what_fits():
     assert fits(pa.timestamp("ns"), pa.date32())
     assert not fits(pa.timestamp("ns", "UTC"), pa.timestamp("ns"))
