@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 CELLS = 1_000_000
 """Cells of a dataset from which on array code pays: the engine goes through them in 5 to 10 ms."""
 
-_GROUPS = 20_000_000
+_GROUPS = 5_000_000  # each thread has its own, some numbers for each
 _SMALL = 4_000_000  # rows that are joined to a grid
 UNFORESEEN = "array code over chunks fails"
 _numbers = count()
