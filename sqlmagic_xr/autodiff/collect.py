@@ -108,9 +108,14 @@ def _spread_out(node: Expression) -> list[Factors] | None:
 
 def _has_number(node: Expression) -> bool:
     """Whether a number is a term of a calculated sum."""
-    if not isinstance(node, Call) or not is_sum(node) or node.origin is not None:
-        return False
-    return any(number(arg) is not None or _has_number(arg) for arg in node.args)
+    todo: list[Expression] = [node]  # a chain of terms may be thousands long
+    while todo:
+        one = todo.pop()
+        if isinstance(one, Call) and is_sum(one) and one.origin is None:
+            if any(number(arg) is not None for arg in one.args):
+                return True
+            todo += one.args
+    return False
 
 
 def _factored(terms: list[Factors]) -> Expression:

@@ -696,6 +696,13 @@ def _token(word: str) -> Tree:
 
 def _frozen(tree: Tree) -> Any:
     """A tree as hashable tuples without its spans and the keywords' spelling."""
+    links = []  # a chain of operators leans to the left, and may be thousands long
+    while isinstance(tree, dict) and tree.keys() == {"BinaryOp"}:
+        body = tree["BinaryOp"]
+        links.append(tuple((key, _frozen(body[key])) for key in body if key not in ("left", "span")))
+        tree = body["left"]
+    if links:
+        return ("BinaryOp", _frozen(tree), *links)
     if isinstance(tree, dict):
         kept = (key for key in tree if key != "span" and not key.endswith("_token"))
         return tuple((key, _frozen(tree[key])) for key in kept)

@@ -9,6 +9,7 @@ from itertools import pairwise
 import sqloxide
 
 from .depth import READ, Excess, excess
+from .inside_out import read_inside_out
 from .lexer import TokenKind, span_at, tokens
 from .literals import Literals, read_literals
 from .mending import mended
@@ -56,6 +57,7 @@ def _parse(text: str, line: int, column: int) -> Tree:
     if deep is not None:
         raise TooDeepError(deep)
     try:
+        read_inside_out(text, lambda piece: _read(piece, line, column))
         return _read(text, line, column)
     except ValueError as error:
         found = mended(text)

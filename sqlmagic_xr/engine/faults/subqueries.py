@@ -59,10 +59,8 @@ class _Pass:
             return None
         if "Nested" in node:
             return {"Nested": self._condition(node["Nested"], place)}
-        if "BinaryOp" in node and node["BinaryOp"]["op"] in ("And", "Or"):
-            body = node["BinaryOp"]
-            inner = place if body["op"] == "And" else "or"
-            return {"BinaryOp": {**body, **{side: self._condition(body[side], inner) for side in ("left", "right")}}}
+        if _is_junction(node):
+            return self._junction(node, place)
         if "UnaryOp" in node and node["UnaryOp"]["op"] == "Not":
             inside = bare(node["UnaryOp"]["expr"])
             if "InSubquery" in inside:
@@ -71,6 +69,18 @@ class _Pass:
         if "InSubquery" in node:
             return self._member(node, place)
         return self.visit(node)
+
+    def _junction(self, node: Tree, place: str) -> Tree:
+        """A chain of AND and OR, which leans to the left and may be thousands long."""
+        links = []
+        while node is not None and _is_junction(node):
+            place = place if node["BinaryOp"]["op"] == "And" else "or"
+            links.append((node["BinaryOp"], place))
+            node = node["BinaryOp"]["left"]
+        made = self._condition(node, place)
+        for body, inner in reversed(links):
+            made = {"BinaryOp": {**body, "left": made, "right": self._condition(body["right"], inner)}}
+        return made
 
     def _exists(self, node: Tree) -> Tree:
         body = node["Exists"]
@@ -202,3 +212,7 @@ def _over(counting: Tree, query: Tree) -> Tree:
         return {"Derived": {**node["Derived"], "subquery": query}} if "Derived" in node else None
 
     return replace(counting, change)
+
+
+def _is_junction(node: Tree) -> bool:
+    return "BinaryOp" in node and node["BinaryOp"]["op"] in ("And", "Or")
