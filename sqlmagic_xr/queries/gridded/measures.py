@@ -174,11 +174,12 @@ class Measures:
         return found
 
     def extreme(self, name: str, call: Call, mask: Cells | None) -> Column:
-        """MIN and MAX."""
+        """MIN and MAX, which of truth values are BOOL_AND and BOOL_OR."""
         value = self.scalars.lower(call.args[0])
-        if value.type not in DTYPES and not is_instant(value.type):
+        truths = name.startswith("bool_") and value.type != "bool"
+        if truths or (value.type not in DTYPES and not is_instant(value.type)):
             raise Refused(f"{call.name} of {value.type}", call.span)
-        ufunc = np.minimum if name == "min" else np.maximum
+        ufunc = np.minimum if name in ("min", "bool_and") else np.maximum
         tally = self._tally(Extreme(self.groups, value, mask, ufunc=ufunc), value, mask, name)
         whole = lengths(self.groups, self.grid.shape)
         kind = _ARROW.get(value.type) or _instant(value.type)
@@ -252,6 +253,7 @@ _RULES: Mapping[tuple[str, bool], Callable[[Measures, str, Call, Cells | None], 
     ("count", False): Measures.count, ("count", True): Measures.distinct,
     ("sum", False): Measures.sum, ("avg", False): Measures.sum,
     **{(name, distinct): Measures.extreme for name in ("min", "max") for distinct in (False, True)},
+    **{(name, False): Measures.extreme for name in ("bool_and", "bool_or")},
     **{(name, False): Measures.spread for name in _SPREADS},
     **{(name, False): Measures.pair for name in _PAIRS},
 }  # fmt: skip

@@ -98,6 +98,7 @@ SHAPES = [
     "SELECT time, AVG(air) AS v, SUM(height) AS h FROM t WHERE height > 50 GROUP BY time",
     "SELECT lat, COUNT(*) AS k FROM t WHERE air > (SELECT AVG(air) FROM t) GROUP BY lat",
     "SELECT AVG(hum - (SELECT MIN(weight) FROM zones)) AS v FROM t WHERE lat > (SELECT MIN(lat) FROM zones)",
+    "SELECT lat, BOOL_AND(wet), BOOL_OR(air > 300), BOOL_AND(hum > 0.01) FILTER (WHERE n > 2) FROM t GROUP BY lat",
     "SELECT n, COUNT(*) AS k, AVG(air) AS v FROM t GROUP BY n",
     "SELECT height > 50 AS high, time, AVG(air) AS v, VAR_POP(hum) AS s, MAX(n) AS m FROM t GROUP BY height > 50, time",
     "SELECT region, lat, COUNT(*) AS k, SUM(hum) AS s FROM t JOIN masks USING (lat, lon) GROUP BY region, lat",
