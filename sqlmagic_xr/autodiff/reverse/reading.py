@@ -33,6 +33,7 @@ from .blocks import (
     names,
     substituted,
 )
+from .keys import kind_of
 from .refusing import refused, require_free, require_steady
 from .slopes import kind_of_expression
 from .windows import windowed
@@ -77,6 +78,7 @@ class Reader:
     def __init__(self, cells: Cells, ctes: Mapping[str, Cte], catalog: Catalog) -> None:
         self.cells, self.ctes, self.catalog = cells, ctes, catalog
         self._queries: dict[int, tuple[nodes.Relation, Node]] = {}
+        self.beside: list[Leaf] = []
         self.columns: dict[nodes.Relation, Callable[[str], Expression]] = {}
 
     def reads(self, query: nodes.Relation) -> bool:
@@ -237,8 +239,11 @@ class Reader:
         return part
 
     def _on(self, join: nodes.Join) -> list[Expression]:
-        found = [Call("=", (self.expression(a), self.expression(b))) for a, b in using_pairs(join)]
-        return [*found, *self._conjuncts(join.on)]
+        found: list[Expression] = [Call("=", (self.expression(a), self.expression(b))) for a, b in using_pairs(join)]
+        found += self._conjuncts(join.on)
+        if join.kind not in ("cross", "inner"):
+            self._require_none_beside(join)
+        return found
 
     def _conjuncts(self, condition: Expression | None) -> list[Expression]:
         return [] if condition is None else list(conjuncts(self.expression(condition)))
@@ -254,6 +259,8 @@ class Reader:
                     raise refused(f"{part.name} is of a query around this one", "Join the two instead.", part)
                 return column(part.name)
             if isinstance(part, bound.Nested):
+                if part.kind == "scalar" and not part.query.free and self.reads(part.query):
+                    return self._value_of(part)
                 if part.query.free or self.reads(part.query):
                     raise refused("no derivative goes through a query inside an expression",
                                   "Put it into FROM: JOIN (SELECT ...) AS q ON ...", part)  # fmt: skip
@@ -263,9 +270,44 @@ class Reader:
 
         return rebuilt(expression, change)
 
+    def _value_of(self, part: bound.Nested) -> Expression:
+        """The one value of a query inside an expression, as a column of one more relation beside those of the FROM."""
+        node = self.query(part.query, "value")
+        if not isinstance(node, Block) or key(part.query) != ():
+            raise refused("a query inside an expression that may have several rows has no derivative",
+                          "Give it an aggregate, or conditions on its whole key.", part)  # fmt: skip
+        name = next(iter(node.outputs))
+        if not always_one_row(part.query):
+            inner = Leaf(label(node.name), node)
+            if kind_of(node, name) not in ("real", "integer"):
+                raise refused("a query inside an expression that is no number has no derivative", "Join it.", part)
+            # of one row the sum is its value, and of none there is one row with NULL, as SQL says
+            node = Block(node.name, (inner,), (), {name: Call("sum", (inner.column(name),))}, ())
+        leaf = Leaf(label(node.name), node)
+        self.beside.append(leaf)
+        return leaf.column(name)
+
+    def taken(self, block: Block) -> Block:
+        """A block with the values of queries inside its expressions beside what its FROM reads."""
+        found = replace(block, source=(*block.source, *self.beside))
+        self.beside = []
+        return found
+
+    def _require_none_beside(self, where: object) -> None:
+        if self.beside:
+            raise refused("a query inside ON of an outer join, or inside a window, has no derivative",
+                          "Join it in a subquery first.", where)  # fmt: skip
+
     # SELECT
 
     def _select(self, select: nodes.Select, name: str) -> Node:
+        around, self.beside = self.beside, []
+        try:
+            return self._select_alone(select, name)
+        finally:
+            self.beside = around
+
+    def _select_alone(self, select: nodes.Select, name: str) -> Node:
         where: list[Expression] = []
         source, window, group = select.source, None, None
         if isinstance(source, nodes.Window):
@@ -276,13 +318,14 @@ class Reader:
             select.condition)  # fmt: skip
         read = self._from(source, where)
         where += self._conjuncts(condition)
-        block = Block(name, read, tuple(where), {})
+        block = self.taken(Block(name, read, tuple(where), {}))
         if group is not None:
             block = self._grouped(group, block, select)
             above = window.condition if window is not None else select.condition
-            block = replace(block, where=tuple(self._conjuncts(above)))
+            block = self.taken(replace(block, where=tuple(self._conjuncts(above))))
         if window is not None:
             block = windowed(self, window, block, select)
+            self._require_none_beside(select)
             block = replace(block, where=(*block.where, *self._conjuncts(select.condition)))
         return self._shown(select, block, computed=group is not None)
 
@@ -291,7 +334,7 @@ class Reader:
                    for n, output in enumerate(select.outputs)}  # fmt: skip
         if len(outputs) < len(select.outputs):
             raise refused("two columns of a query have one name", "Give one of them another name.", select)
-        found = replace(block, outputs=outputs)
+        found = self.taken(replace(block, outputs=outputs))
         if select.distinct:
             raise refused("no derivative goes through SELECT DISTINCT",
                           "Use GROUP BY with aggregates, or derive inside it.", select)  # fmt: skip
@@ -303,6 +346,7 @@ class Reader:
             raise refused("no derivative goes through GROUPING SETS here", "Write one GROUP BY for each.", select)
         keys = {_word(str(k.name)): self.expression(k.expression) for k in group.keys}
         names = {str(k.name): _word(str(k.name)) for k in group.keys}
+        block = self.taken(block)
         require_free(replace(block, outputs=keys), "GROUP BY", select)
         measures: dict[str, Expression] = {}
         values: dict[str, Expression] = {}
@@ -317,7 +361,9 @@ class Reader:
                               "Use MIN or MAX, or a join.", measure.call)  # fmt: skip
             call = self.expression(measure.call)
             assert isinstance(call, Call)
+            block = self.taken(block)
             values[measure.name] = self.measure(call, block, measures, base, inner)
+        block = self.taken(block)
         made = replace(block, outputs={**keys, **measures}, keys=tuple(keys) if group.grouped else ())
         leaf = Leaf(inner.label, made)
         self.columns[group] = lambda n: leaf.column(names[n]) if n in names else values[n]

@@ -147,6 +147,9 @@ class Maker:
         u, v = self.scalar(values), self.scalar(values, 1)
         form = self.random.random()
         source = f"{name} AS s"
+        one = f"(SELECT {self.aggregate(v)} FROM {name} AS t)"
+        source += self.pick("", "", "", f" WHERE {values[0]} < 2 + coalesce({one}, 0)")
+        u = self.pick(u, u, u, f"{u} * {one}")
         if form < 0.6:
             text = f"SELECT {self.aggregate(u)} AS l FROM {source}"
         elif form < 0.8:

@@ -39,6 +39,11 @@ DERIVATIVE = {
     "window over all": "SELECT SUM(power(a - m, 2)) AS l FROM (SELECT a, AVG(a) OVER () AS m FROM {w}) q",
     "cte read twice": "SELECT SUM(p.s * q.s) AS l FROM (SELECT i, SUM(a) AS s FROM {w} GROUP BY i) p, "
                       "(SELECT i, SUM(a * b) AS s FROM {w} GROUP BY i) q WHERE p.i <= q.i",
+    "scalar subquery": "SELECT SUM(a * (SELECT SUM(b * b) FROM {w} WHERE i < 2)) AS l FROM {w}",
+    "scalar subquery in a condition": "SELECT SUM(a * b) AS l FROM {w} WHERE a < (SELECT AVG(b) + 1 FROM {w})",
+    "scalar subquery above a group": "SELECT SUM(a) / (SELECT 2 + MAX(b * b) FROM {w}) AS l FROM {w}",
+    "scalar subquery of one row": "SELECT SUM(a * (SELECT a * b FROM {w} WHERE i = 1 AND j = 2)) AS l FROM {w}",
+    "scalar subquery of no row": "SELECT SUM(a * coalesce((SELECT b FROM {w} WHERE i = 9 AND j = 2), a)) AS l FROM {w}",
     "no row": "SELECT SUM(a) + 1 AS l FROM {w} WHERE i > 100",
 }  # fmt: skip
 REFUSED = {
@@ -49,13 +54,15 @@ REFUSED = {
     "except": ("SELECT SUM(a) AS l FROM (SELECT a FROM {w} EXCEPT SELECT b FROM {w}) q", "EXCEPT"),
     "limit": ("SELECT SUM(a) AS l FROM (SELECT a FROM {w} ORDER BY i, j LIMIT 3) q", "LIMIT"),
     "group by the parameter": ("SELECT SUM(a) AS l FROM (SELECT b, SUM(a) AS a FROM {w} GROUP BY b) q", "GROUP BY"),
+    "group by a query of the parameter": ("SELECT SUM(v) AS l FROM (SELECT k, SUM(a) AS v FROM (SELECT i < (SELECT SUM(b) FROM {w}) AS k, a FROM {w}) p GROUP BY k) q", "GROUP BY"),
     "partition by the parameter": ("SELECT SUM(s) AS l FROM (SELECT SUM(a) OVER (PARTITION BY b) AS s FROM {w}) q",
                                    "PARTITION BY"),
     "ranking": ("SELECT SUM(a * r) AS l FROM (SELECT a, RANK() OVER (ORDER BY a) AS r FROM {w}) q", "window that moves"),
     "running sum": ("SELECT SUM(s) AS l FROM (SELECT SUM(a) OVER (ORDER BY i, j) AS s FROM {w}) q", "window that moves"),
     "lag": ("SELECT SUM(s) AS l FROM (SELECT LAG(a) OVER (ORDER BY i, j) AS s FROM {w}) q", "window that moves"),
     "grouping sets": ("SELECT SUM(s * s) AS l FROM (SELECT i, SUM(a) AS s FROM {w} GROUP BY ROLLUP (i)) q", "GROUPING SETS"),
-    "scalar subquery": ("SELECT SUM(a * (SELECT SUM(b) FROM {w})) AS l FROM {w}", "inside an expression"),
+    "scalar subquery of several rows": ("SELECT SUM(a * (SELECT b FROM {w} WHERE i = 1)) AS l FROM {w}", "several rows"),
+    "correlated subquery": ("SELECT SUM(a * (SELECT SUM(b) FROM {w} v WHERE v.i = w.i)) AS l FROM {w} w", "inside an expression"),
     "exists": ("SELECT SUM(y) AS l FROM d WHERE EXISTS (SELECT 1 FROM {w} w WHERE w.i = d.i)", "inside an expression"),
     "in a query of the parameter": ("SELECT SUM(a) AS l FROM {w} WHERE i IN (SELECT j FROM {w})", "inside an expression"),
     "recursion": ("WITH RECURSIVE r AS (SELECT SUM(a) AS v, 1 AS k FROM {w} UNION ALL SELECT v * v, k + 1 FROM r WHERE k < 3) "
