@@ -17,7 +17,10 @@ where                       the derivative is
 ``ln`` outside its domain   1 / x, also where ln(x) is NaN (``log10``, ``log2`` likewise)
 ``asin`` ... at the edge    Infinity (``acos``: -Infinity), and NaN outside
 ``power(x, 0)``             0 by x, also at x = 0
-``power(0, y)``             0 by y; by x Infinity, where y is a number between 0 and 1
+``sqrt`` at -0.0            -Infinity, as 0.5 / sqrt(-0.0) is
+``sqrt(abs(x))`` at 0       NaN (Infinity times the 0 of ``abs``), and so is ``power(abs(x), 0.5)``
+``power(0, y)``             0 by y; by x Infinity, where y is a number between 0 and 1; an error of the engine where y
+                            is a column below 1
 ``x % y``                   1 by x, and -trunc(x / y) by y, also at the jumps
 ``CASE``                    that of the branch that is taken; a condition is not differentiated; no branch gives NULL
 ``coalesce``, ``nvl``       that of the argument that is taken

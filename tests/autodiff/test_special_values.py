@@ -23,6 +23,7 @@ VALUES = [
     ("floor(x)", 2.0, 0.0, 0.0), ("ceil(x) + round(x) + trunc(x)", 2.5, 0.0, 0.0), ("signum(x)", 0.0, 0.0, 0.0),
     ("CAST(x AS INT)", 1.5, 0.0, 0.0), ("x * CAST(x AS BIGINT)", 1.9, 0.0, 1.0),
     ("sqrt(x)", 0.0, 0.0, INF), ("cbrt(x)", 0.0, 0.0, INF), ("sqrt(x)", -1.0, 0.0, NAN),
+    ("sqrt(x)", -0.0, 0.0, -INF), ("sqrt(abs(x))", 0.0, 0.0, NAN), ("power(abs(x), 0.5)", 0.0, 0.0, NAN),
     ("ln(x)", -2.0, 0.0, -0.5), ("ln(x)", 0.0, 0.0, INF), ("log10(x)", -1.0, 0.0, -0.4342944819032518),
     ("asin(x)", 1.0, 0.0, INF), ("acos(x)", 1.0, 0.0, -INF), ("asin(x)", 2.0, 0.0, NAN), ("atanh(x)", 1.0, 0.0, INF),
     ("acosh(x)", 1.0, 0.0, INF),
