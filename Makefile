@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 export JUPYTER_PLATFORM_DIRS := 1
 .DEFAULT_GOAL := help
-.PHONY: help tutorial lab test lint unit notebooks bench peers soak store clean
+.PHONY: help tutorial lab test lint unit notebooks bench peers soak store docs wheel clean
 
 help:
 	@echo "make tutorial   run notebooks/01_train_in_sql.ipynb and say what it found"
@@ -14,6 +14,8 @@ help:
 	@echo "make bench      speed and memory, as ratios against what people use today"
 	@echo "make peers      DataFusion's own test files, statement by statement, on it and on us: PEERS=its checkout"
 	@echo "make soak       a hundred processes are killed, and their files opened again"
+	@echo "make docs       the documentation as a site, into build/site"
+	@echo "make wheel      the wheel and the source archive, into dist"
 	@echo "make store      run the notebooks and keep what they print, for make test to compare with"
 
 tutorial: .venv/notebook.stamp
@@ -49,6 +51,14 @@ soak: .venv/test.stamp
 
 store: .venv/test.stamp
 	$(BIN)/python notebooks/run.py --store notebooks/*.ipynb
+
+docs: .venv/docs.stamp
+	$(BIN)/python docs/site.py build/docs
+	$(BIN)/mkdocs build --strict
+
+wheel: .venv/test.stamp
+	$(BIN)/python -m hatchling build -d dist
+	@ls dist
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist tests/artefacts

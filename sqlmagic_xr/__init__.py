@@ -35,7 +35,10 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(home, __name__), name)
+    found = getattr(importlib.import_module(home, __name__), name)
+    if name == "Context":
+        importlib.import_module(".accessor", __name__)  # ds.xsql("SELECT ... FROM this")
+    return found
 
 
 def load_ipython_extension(ip: Any) -> None:

@@ -25,6 +25,7 @@ _DPI = 120  # of the picture while it moves: a compromise between sharp and quic
 _GLANCE = 0.02  # seconds between two looks at whether something is due
 _WAIT = 0.4  # seconds after which the curves are not about to come any more
 _FIRST = 5  # times what making the figure costs is what drawing it for the first time does
+_SETTLED = 1.0  # seconds after which it is told how long a run will take
 _ROWS = 8  # rows of the newest generation that are shown
 _NOTHING = bytes.fromhex(  # a transparent point, since a front end shows an empty image as a broken one
     "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c020000"
@@ -71,6 +72,7 @@ class LiveMonitor:
         self._log = self._drawn_log = log
         self._budget, self._pace = budget or Budget(), pace or Pace(times=100)
         self._panels: tuple[Panel, ...] = ()
+        self._drawn: tuple[Panel, ...] | None = None
         self._newest = Newest()
         self._stale = self._resting = False
         self._steps = 0
@@ -119,7 +121,7 @@ class LiveMonitor:
         rows: list[widgets.Widget] = [widgets.HBox([self._bar, self._progress])]
         if event.panels:
             begin = time.perf_counter()
-            self._plot = CurvePlot(event.panels, log=self._log)
+            self._plot, self._drawn = CurvePlot(event.panels, log=self._log), event.panels
             self._budget.expect(_FIRST * (time.perf_counter() - begin))
             width, height = (round(inches * _CSS) for inches in self._plot.size)
             # The layout keeps the room, so that the page does not jump while a new picture is decoded.
@@ -217,6 +219,9 @@ class LiveMonitor:
     def _draw(self) -> None:
         self._stale, self._drawn_log = False, self._log
         if self._panels:
+            if _shape(self._panels) != _shape(self._drawn):  # a line has come: of another key, or of another curve
+                self._plot = CurvePlot(self._panels, log=self._log)
+            self._drawn = self._panels
             self._plot.log = self._log
             self._image.value = self._plot.frame(self._panels, dpi=_DPI)
 
@@ -228,8 +233,14 @@ class LiveMonitor:
         if not event.panels:
             self._handle.update({"text/plain": ""}, raw=True)
             return
-        bundle, metadata = picture(event.panels, log=self._log, plot=self._plot)
+        same = self._drawn is not None and _shape(event.panels) == _shape(self._drawn)
+        bundle, metadata = picture(event.panels, log=self._log, plot=self._plot if same else None)
         self._handle.update(bundle, metadata=metadata, raw=True)
+
+
+def _shape(panels: tuple[Panel, ...] | None) -> list[tuple[str, ...]]:
+    """What a picture of the panels is made for."""
+    return [tuple(panel.lines) for panel in panels or ()]
 
 
 def _clean(value: float, values: Range) -> float:
@@ -247,7 +258,9 @@ def _progress(step: int, steps: int, seconds: float | None) -> str:
     rate = step / seconds
     digits = ",.0f" if rate >= 100 else ",.3g"  # three digits would make 1.03e+03 of 1,030
     speed = f"{rate:{digits}} steps/s" if rate >= 0.1 else f"{1 / rate:,.3g} s/step"
-    return f"{so_far} · {speed}" + (f" · {duration((steps - step) / rate)} left" if step < steps else "")
+    if step == steps or seconds < _SETTLED:  # the first steps plan and fetch, and tell little of the others
+        return f"{so_far} · {speed}"
+    return f"{so_far} · {speed} · {duration((steps - step) / rate)} left"
 
 
 def duration(seconds: float) -> str:

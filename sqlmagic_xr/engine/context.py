@@ -32,7 +32,7 @@ from ..sql.syntax import (
 )
 from ..storage.dependents import asks_for_keys, misses_a_key
 from ..storage.fetch import fetch, fetch_brief
-from ..storage.scratch import ScratchTable
+from ..storage.scratch import ScratchTable, Version
 from ..storage.store import ScratchStore
 from ..storage.transaction import View
 from . import moving
@@ -131,6 +131,28 @@ class Context(CountedContext):
         self.variables = Variables(self, namespace)
         if store is not None:
             self.store.open(fspath(store))
+
+    def __repr__(self) -> str:
+        """What is in it; the engine would print its configuration."""
+        try:
+            names = self.tables.names()
+            shown = [f"{name} ({self._kind(name)})" for name in names[:12]]
+        except Exception as error:  # whatever is wrong with one of them, a context can be looked at
+            return f"Context({type(error).__name__}: {error})"
+        more = [f"and {len(names) - 12} more"] if len(names) > 12 else []
+        keeper = self.store.durable.keeper
+        where = "" if keeper is None else f"; scratch tables are kept in {keeper.path.name}"
+        return f"Context({', '.join([*shown, *more]) or 'no tables'}{where})"
+
+    def _kind(self, name: str) -> str:
+        entry = self.store.entries().get(name)
+        if isinstance(entry, Version):
+            return f"scratch, {entry.rows:,} rows"
+        if isinstance(entry, View):
+            return "view"
+        variable = self.variables.kind_of(name.split(".")[0])
+        grid = self.tables.grid(tuple(name.split(".")))
+        return f"{variable} variable" if variable is not None else "table" if grid is None else "xarray"
 
     def register_derivative(self, name: str, partials: Sequence[str]) -> None:
         """Give a function a derivative, for example one that was registered with ``register_udf``.

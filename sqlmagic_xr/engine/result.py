@@ -105,6 +105,11 @@ class Result:
         """The text of what really ran; made when it is asked for, since a training step seldom is."""
         return self.ran if isinstance(self.ran, str) else to_sql(self.ran)
 
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """The rows, each a tuple of Python's own values."""
+        for batch in self._table.to_batches(max_chunksize=1024):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
     def __repr__(self) -> str:
         return f"Result({self.message or ', '.join(self.columns)})"
 
@@ -211,6 +216,26 @@ class Result:
         import polars
 
         return polars.DataFrame(polars.from_arrow(self._table))
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """All rows as a pandas data frame."""
+        return self.to_pandas()
+
+    @property
+    def pl(self) -> pl.DataFrame:
+        """All rows as a polars data frame."""
+        return self.to_polars()
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the rows: a map, lines or bars by the kinds of their columns; see :func:`.chart.plot`.
+
+        Raises:
+            UsageError: there is no number in them.
+        """
+        from .chart import plot
+
+        return plot(self, **options)
 
     def to_dataset(self, dims: Sequence[str] | None = None, **options: Any) -> xr.Dataset:
         """The rows as an ``xr.Dataset`` over ``dims``, coordinates, their order and attributes restored.

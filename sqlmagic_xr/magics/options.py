@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
@@ -74,12 +74,13 @@ class Parsed(Generic[Options]):
     start: int
 
 
-def parse(kind: type[Options], line: str) -> Parsed[Options]:
+def parse(kind: type[Options], line: str, variables: Mapping[str, Any] | None = None) -> Parsed[Options]:
     """Read the options at the beginning of ``line``.
 
     Args:
         kind: a dataclass whose fields are made by :func:`option`.
         line: what stands behind the magic's name.
+        variables: what ``$name`` stands for as the value of an option (``--steps $n``), or as that of a parameter.
 
     Raises:
         UsageError: an option that does not exist, or whose value is missing or wrong; it points into ``line``.
@@ -114,10 +115,29 @@ def parse(kind: type[Options], line: str) -> Parsed[Options]:
                 at = _skip_space(line, place)
                 text = _word(line, at)
                 place = at + len(text)
-            value = _convert(line, at, place, name, declared, text)
+            value = _convert(line, at, place, name, declared, _value_of(line, at, text, variables or {}))
             values[known[name].name] = (*values.get(known[name].name, ()), value) if declared.many else value
         place = _skip_space(line, place)
     return Parsed(kind(**values), place)
+
+
+_VARIABLE = re.compile(r"(\w+=)?\$(\w+)")
+
+
+def _value_of(line: str, start: int, text: str, variables: Mapping[str, Any]) -> str:
+    """The text of an option's value; of ``$name`` and ``lr=$name`` that of the variable."""
+    found = _VARIABLE.fullmatch(text)
+    if found is None:
+        return text
+    name = found[2]
+    if name not in variables:
+        raise UsageError(
+            f"there is no variable {name}", text=line, span=span_at(line, start, start + len(text)),
+            hint=suggest(name, (n for n in variables if not n.startswith("_"))),
+        )  # fmt: skip
+    value = variables[name]
+    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+    return f"{found[1] or ''}{value if isinstance(value, str) else repr(value)}"
 
 
 def options_of(kind: type[Any]) -> list[Option]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +57,8 @@ class XSqlOptions:
     time: bool = option("--time", help="Say how long each statement took.")
     quiet: bool = option("-q", "--quiet", help="Do not say what statements did.")
     no_display: bool = option("--no-display", help="Show no tables.")
+    plot: bool = option("--plot", help="Draw what queries give: a map, lines or bars by the kinds of their columns.")
+    profile: bool = option("--profile", help="Show of queries what their columns hold, as SUMMARIZE does.")
     yes: bool = option("--yes", help="Fetch a huge grid into memory all the same.")
     tables: bool = option("--tables", help="Show the tables there are.")
     schema: str | None = option("--schema", help="Show the columns of a table.", convert=str, metavar="TABLE")
@@ -103,8 +106,15 @@ class Request:
 _CAPTURE = re.compile(r"\s*(\w+)\s*(=?)\s*<<")
 
 
-def read(line: str, cell: str | None, name: str = "xsql") -> Request:
+def read(
+    line: str, cell: str | None, name: str = "xsql", variables: Mapping[str, Any] | None = None
+) -> Request:  # fmt: skip
     """Read the line behind the magic's name, and the cell under it (None for a line magic).
+
+    Args:
+        line, cell: these.
+        name: the magic's.
+        variables: what ``$name`` stands for as the value of an option.
 
     Raises:
         UsageError: an option is unknown or wrong, or a file cannot be read.
@@ -117,7 +127,7 @@ def read(line: str, cell: str | None, name: str = "xsql") -> Request:
     head = start + line
     source = head if cell is None else f"{head}\n{cell}"
     try:
-        options, place, keep, silent = _read_head(head, len(start), source)
+        options, place, keep, silent = _read_head(head, len(start), source, variables)
     except UsageError as error:
         error.text = source
         raise
@@ -129,9 +139,11 @@ def read(line: str, cell: str | None, name: str = "xsql") -> Request:
     return Request(options, script, source, keep or options.output, silent)
 
 
-def _read_head(head: str, start: int, source: str) -> tuple[XSqlOptions, int, str | None, bool]:
+def _read_head(
+    head: str, start: int, source: str, variables: Mapping[str, Any] | None
+) -> tuple[XSqlOptions, int, str | None, bool]:
     """The options, where SQL begins, and the capture, which stands between options or on the first line of SQL."""
-    options, place = _options(head, start)
+    options, place = _options(head, start, variables)
     capture = _CAPTURE.match(source, place)
     if capture is None:
         return options, place, None, False
@@ -140,16 +152,16 @@ def _read_head(head: str, start: int, source: str) -> tuple[XSqlOptions, int, st
             f"{capture[1]} cannot be the name of a variable", text=source, span=span_at(source, *capture.span(1))
         )
     if capture.end() <= len(head):
-        more, place = _options(head, capture.end())
+        more, place = _options(head, capture.end(), variables)
         options = _merged(options, more)
     else:
         place = capture.end()
     return options, place, capture[1], not capture[2]
 
 
-def _options(head: str, start: int) -> tuple[XSqlOptions, int]:
+def _options(head: str, start: int, variables: Mapping[str, Any] | None) -> tuple[XSqlOptions, int]:
     # What comes before is blanked, not cut, so that errors point into the whole line.
-    parsed = parse(XSqlOptions, " " * start + head[start:])
+    parsed = parse(XSqlOptions, " " * start + head[start:], variables)
     return parsed.options, parsed.start
 
 

@@ -18,6 +18,7 @@ def get_context() -> Context:
 
     It reads the notebook's variables as tables and parameters; outside IPython there are none.
     """
+    from .. import accessor  # noqa: F401 - which gives datasets ds.xsql(...)
     from ..context import Context
 
     return Context(namespace=_variables)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -140,13 +140,13 @@ class TrainOptions:
     help: bool = option("--help", help="Show this.")
 
 
-def read_options(line: str) -> TrainOptions:
+def read_options(line: str, variables: Mapping[str, Any] | None = None) -> TrainOptions:
     """The options of a magic's line.
 
     Raises:
         UsageError: one is unknown, wrong, or contradicts another, or something stands behind them.
     """
-    parsed = parse(TrainOptions, line)
+    parsed = parse(TrainOptions, line, variables)
     options, rest = parsed.options, line[parsed.start :].rstrip()
     if rest:
         raise UsageError(
@@ -170,7 +170,7 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None
     """What a cell asks for, checked and not begun; None where it only asks for help or an explanation."""
     from ..display.monitor import Guarded, Several
 
-    options, settings = read_options(line), settings_of(shell)
+    options, settings = read_options(line, shell.user_ns), settings_of(shell)
     if options.help:
         print(f"{HELP}\n{describe(TrainOptions)}")
         return None

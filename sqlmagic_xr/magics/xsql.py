@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 import time
 from collections.abc import Mapping
@@ -203,6 +204,15 @@ class _Run:
         if result.statement.kind == "Explain":
             self.screen.say(result.plan or "\n".join(map(str, result.to_arrow_table().columns[-1].to_pylist())))
             return
+        if self.request.options.plot:
+            from ..display.picture import picture
+
+            self.screen.show(picture(result))
+            return
+        if self.request.options.profile and result.statement.kind == "Query":
+            result = self.context.prepare(profiled(result.statement)).run(dict(self.request.options.params))
+            self.screen.show(Table(result.to_arrow_table(), len(result), style=self.settings.style))
+            return
         limit = self.request.options.limit
         preview = result.preview(self.settings.displaylimit if limit is None else limit)
         note = self._size_note(result, preview.total)
@@ -291,6 +301,13 @@ def _moved(span: Span, asks: Statement, statement: Statement) -> Span:
     )  # fmt: skip
 
 
+def profiled(statement: Statement) -> Statement:
+    """A query as the SUMMARIZE of it, its places those of the cell."""
+    from ..sql.syntax import parse_one
+
+    return parse_one(f"SUMMARIZE {statement.text}")
+
+
 def human_bytes(size: int) -> str:
     """A number of bytes as people say it.
 
@@ -323,7 +340,7 @@ def tables_shown(context: Context, style: str) -> Any:
 def answer(shell: Any, line: str, cell: str | None, *, show: bool) -> Any:
     """What the magics do with their line and cell; see :func:`run`."""
     with short_errors(enabled=settings_of(shell).short_errors):
-        request = read(line, cell)
+        request = read(line, cell, variables=shell.user_ns)
         alone = cell is None and not line.strip()
         if request.options.help or alone:
             print(help_text())
@@ -340,8 +357,21 @@ def _stands_alone(caller: Any) -> bool:
     frame = caller
     while frame is not None and "run_line_magic" in frame.f_code.co_name:
         frame = frame.f_back
+    if frame is not None and frame.f_code.co_filename in _TIMED:
+        return _is_dropped(frame)
     line = getline(frame.f_code.co_filename, frame.f_lineno).strip() if frame is not None else ""
     return line.startswith("get_ipython().run_line_magic(")
+
+
+_TIMED = ("<timed exec>", "<timed eval>")
+"""What %%time calls its code. It shows a value when the clock has stopped, and a query runs when it is shown."""
+
+
+def _is_dropped(frame: Any) -> bool:
+    """Whether the value that a frame is waiting for goes nowhere but to the end of its code."""
+    following = (i for i in dis.get_instructions(frame.f_code) if i.offset > frame.f_lasti)
+    found = next((i.opname for i in following if i.opname not in ("CACHE", "PRECALL", "CALL")), "")
+    return found in ("POP_TOP", "RETURN_VALUE")
 
 
 class Words:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from ..engine.grid import grid
 from ..errors import UsageError
 from ..storage.scratch import Version
 from .events import Status
@@ -13,6 +14,7 @@ from .parameters import Change
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import xarray as xr
 
     from ..storage.store import ScratchStore
     from .minimize.fit import Fit
@@ -86,6 +88,19 @@ class Run:
             raise UsageError("only a MINIMIZE has a fit: the loss of this run is not known",
                              hint="As in: MINIMIZE (SELECT AVG(...) FROM ...) OVER params")  # fmt: skip
         return self.fitted()
+
+    def to_dataset(self) -> xr.Dataset:
+        """The trajectory as an ``xr.Dataset`` over the table's key, which begins with the step as a rule.
+
+        Raises:
+            UsageError: the table has no PRIMARY KEY.
+        """
+        version = self.holdings.store.table(self.table)
+        dims = list(version.definition.key)
+        if not dims:
+            raise UsageError(f"`{self.table}` has no PRIMARY KEY, which would be the dimensions")
+        found = grid(version.to_arrow(), dims, {}, float("nan"))
+        return found.assign_attrs(status=self.status, message=self.message, seed=self.seed)
 
     def rollback(self) -> None:
         """Put every table back to what it was before the run.

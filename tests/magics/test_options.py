@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from sqlmagic_xr.errors import UsageError
@@ -108,3 +109,14 @@ def test_an_option_that_is_a_parameter_is_told(line, hint):
     with pytest.raises(UsageError, match="there is no option") as raised:
         parse(Training, line)
     assert raised.value.hint == hint
+
+
+def test_a_variable_is_the_value_of_an_option():
+    known = {"n": np.int64(40), "rate": 0.25, "name": "ada"}
+    found = parse(Training, "--steps $n -p lr=$rate -p who=$name SELECT $n", known)
+    assert found.options == Training(params=(("lr", 0.25), ("who", "ada")), steps=40)
+    with pytest.raises(UsageError, match="there is no variable steps") as raised:
+        parse(Training, "--steps $steps", known)
+    assert raised.value.hint == "There are: n, name, rate"
+    with pytest.raises(UsageError, match="--steps cannot be"):
+        parse(Training, "--steps $rate", known)

@@ -578,3 +578,32 @@ def test_max_recursion_is_a_setting(notebook):
         notebook(endless)
     notebook("%config XSqlMagic.max_recursion = 1_000_000")
     notebook(endless.replace("FROM r)", "FROM r WHERE n < 40)"))
+
+
+def test_a_result_is_drawn_or_summarised(notebook):
+    drawn = notebook("%%xsql --plot\nSELECT time, AVG(air) AS air FROM ds GROUP BY time")
+    assert any("image/png" in bundle for bundle in drawn.data)
+    notebook.names["low"] = 20
+    told = table_of(notebook("%%xsql --profile\nSELECT time FROM ds WHERE time > :low"))
+    assert told[0][:3] == ["time", "BIGINT", "95"]
+
+
+def test_options_take_variables(notebook):
+    notebook.names["n"] = 2
+    assert len(table_of(notebook("%xsql --limit $n SELECT * FROM ds"))) == 2
+    notebook.names["steps"] = np.int64(3)
+    notebook(
+        "%%xsql_train --steps $steps --static -p lr=$n\n"
+        "INSERT INTO params SELECT :next_step, a + :lr FROM params WHERE step = :k"
+    )
+    assert table_of(notebook("%xsql SELECT MAX(step) AS s, MAX(a) AS a FROM params")) == [["3", "7.5"]]
+
+
+def test_time_counts_what_is_shown(notebook):
+    shown = notebook("%%time\n%xsql SELECT 41 + 1 AS answer")
+    assert table_of(shown) == [["42"]]
+    assert shown.printed.index("CPU times") >= 0
+    assert len(shown.data) == 1
+    kept = notebook("%%time\nx = %xsql SELECT 41 + 1 AS answer")
+    assert kept.data == []
+    assert list(notebook.names["x"]) == [(42,)]

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.sql.syntax import parse_one
-from sqlmagic_xr.train.curves.curve import Curve, Growing
+from sqlmagic_xr.train.curves.curve import Curve
 from sqlmagic_xr.train.curves.incremental import restrict
+from sqlmagic_xr.train.curves.lines import Growing
 from sqlmagic_xr.train.curves.pace import Pace
 from sqlmagic_xr.train.trajectory import Trajectory
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...errors import SqlError, TypeMismatchError
+from ...errors import SqlError
 from ...sql.syntax import Statement, identifier, parse_one, to_sql
 from ...storage.scratch import Version
 from ..events import Panel
 from ..steps.basis import Basis
 from ..trajectory import Trajectory
 from .incremental import AFTER, UPTO, restrict
+from .lines import Lines, measures
 from .pace import Allowance, Pace
+from .series import SeriesLines, grouped_by, keys_of
 from .units import units_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Curve:
         upto: the newest generation that it shows.
     """
 
+    _grouped: frozenset[str] = frozenset()  # the columns that are keys of its query's GROUP BY
+
     def __init__(
         self, context: Context, statement: Statement, trajectory: Trajectory, *, first: int, start: int,
         changing: frozenset[str] | None, varying: frozenset[str], clock: Callable[[], float] = time.perf_counter,
@@ -73,6 +76,7 @@ class Curve:
         self._whole = context.prepare(statement)
         bound = context.tables.bound(statement.tree["Query"])
         self._units = units_of(bound, context.tables)
+        self._grouped = grouped_by(bound)
         self._part: Prepared | None = None
         self._step: str | None = None  # the column that tells the generation
         self._pace: Pace = Allowance(clock=self._clock)
@@ -94,7 +98,7 @@ class Curve:
         self.upto = first - 1
         self._length = 1  # generations in the next piece
         self._parts: list[pa.Table] = []
-        self._lines: _Lines | None = None
+        self._lines: Lines | SeriesLines | None = None
         self._finite: dict[str, bool] = {}
         self._stale = self._unfinished = False
 
@@ -167,7 +171,7 @@ class Curve:
         self.blemish = None
         if self._part is not None:
             kept = self.table.filter(pc.less_equal(self.table[self._step], newest))
-            self._parts, self._lines = [kept], _Lines(kept, self.statement)
+            self._parts, self._lines = [kept], self._laid_out(kept)
         self.upto = min(self.upto, newest)
 
     @property
@@ -196,6 +200,15 @@ class Curve:
     def complete(self, values: Mapping[str, Any], newest: int) -> None:
         """The run is over; a curve that left something out shows it."""
 
+    def loss(self, generation: int) -> float | None:
+        """The first number of a generation; of several rows the least. None where it has none."""
+        if not isinstance(self._lines, SeriesLines):
+            value = (self.at(generation) or {}).get(next(iter(self.panel.lines)))
+        else:
+            last = self._parts[-1]
+            value = pc.min(last.filter(pc.equal(last[str(self._step)], generation))[self._lines.names[0]]).as_py()
+        return None if value is None else float(value)
+
     def _piece(self, part: Prepared, step: str, values: Mapping[str, Any], newest: int) -> None:
         begin = time.perf_counter()
         after, upto = self.upto, min(self.upto + self._length, newest)
@@ -220,7 +233,7 @@ class Curve:
         if first.name == self._trajectory.column and pa.types.is_integer(first.type):
             rows = rows.sort_by(first.name)
             self._step = first.name
-        self._lines = _Lines(rows, self.statement)
+        self._lines = self._laid_out(rows)
         self._parts = [rows]
         if self._step is not None:
             self._finite = {}
@@ -228,12 +241,19 @@ class Curve:
 
     def _append(self, rows: pa.Table) -> None:
         """The rows of more generations."""
-        if self._lines is None:
-            self._lines = _Lines(rows, self.statement)
-        else:
+        apart = isinstance(self._lines, Lines) and bool(keys_of(rows, self._grouped))
+        if self._lines is not None and not apart:
             self._lines.append(rows)
         self._keep(rows)
+        if self._lines is None or apart:  # as soon as two rows are one generation's
+            self._lines = self._laid_out(self.table)
         self._watch(rows, str(self._step))
+
+    def _laid_out(self, rows: pa.Table) -> Lines | SeriesLines:
+        """The rows as one line for each number, or for each combination of keys."""
+        keys = keys_of(rows, self._grouped)
+        names = measures(rows, self.statement, keys)
+        return SeriesLines(rows, keys, names) if keys else Lines(rows, self.statement)
 
     def _keep(self, rows: pa.Table) -> None:
         """Add rows to the parts; like parts are merged, so that there are few after any number of refreshes."""
@@ -259,77 +279,3 @@ class Curve:
             bad = np.flatnonzero(~sound & since & (steps > self._start))
             if len(bad) and (self.blemish is None or steps[bad[0]] < self.blemish.generation):
                 self.blemish = Blemish(int(steps[bad[0]]), name, float(column[int(bad[0])].as_py()))
-
-
-class _Lines:
-    """The numbers of a curve in buffers that grow, so that what is drawn costs what is new."""
-
-    def __init__(self, rows: pa.Table, statement: Statement) -> None:
-        self.x_name, *others = rows.column_names
-        self.names = [name for name in others if _is_number(rows.schema.field(name).type)]
-        if not self.names:
-            raise statement.place(
-                TypeMismatchError(
-                    "a curve needs a column of numbers behind its first, which is the x axis",
-                    hint="As in: SELECT step, AVG(...) AS loss FROM ... GROUP BY step",
-                ),
-                statement.span,
-            )
-        self._x = Growing(_axis(rows.column(0)))
-        self._lines = {name: Growing(_numbers(rows[name])) for name in self.names}
-
-    def append(self, rows: pa.Table) -> None:
-        """Add rows."""
-        self._x.append(_axis(rows.column(0)))
-        for name, line in self._lines.items():
-            line.append(_numbers(rows[name]))
-
-    def panel(self, title: str, units: Mapping[str, str]) -> Panel:
-        """The rows so far; what is handed out never changes."""
-        return Panel(title, self.x_name, self._x.view, {name: line.view for name, line in self._lines.items()}, units)
-
-
-class Growing:
-    """An array to which others are appended, in amortised constant time for each number."""
-
-    def __init__(self, first: npt.NDArray[Any]) -> None:
-        self._room = first
-        self._length = len(first)
-
-    @property
-    def view(self) -> npt.NDArray[Any]:
-        """What is there; a view that later appends leave as it is."""
-        view = self._room[: self._length]
-        view.flags.writeable = False
-        return view
-
-    def append(self, more: npt.NDArray[Any]) -> None:
-        """Add ``more`` behind the rest."""
-        end = self._length + len(more)
-        if end > len(self._room) or not self._room.flags.writeable:
-            room = np.empty(max(end, 2 * self._length, 64), np.result_type(self._room, more))
-            room[: self._length] = self._room[: self._length]
-            self._room = room
-        self._room[self._length : end] = more
-        self._length = end
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """A column as float64, NULL as NaN."""
-    return np.array(pc.fill_null(column.cast(pa.float64(), safe=False), float("nan")).to_numpy(), np.float64)
-
-
-def _axis(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """The first column as something to draw along: integers, floats, instants, or text."""
-    kind = column.type
-    if pa.types.is_integer(kind) and not column.null_count:
-        return np.array(column.to_numpy(), np.int64)
-    if _is_number(kind):
-        return _numbers(column)
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return np.array(column.cast(pa.timestamp("us"), safe=False).to_numpy())
-    return np.array(["" if v is None else str(v) for v in column.to_pylist()], object)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ..events import Panel
 from .curve import Blemish, Curve
+from .series import merged
 
 _WHOLE = 0.1  # of the run's time is for all the curves that are evaluated whole
 
@@ -31,8 +32,8 @@ class Curves:
 
     @property
     def panels(self) -> tuple[Panel, ...]:
-        """What there is to draw."""
-        return tuple(curve.panel for curve in self._curves if curve.evaluated)
+        """What there is to draw; curves of one title share a panel."""
+        return merged([curve.panel for curve in self._curves if curve.evaluated])
 
     @property
     def tables(self) -> tuple[pa.Table, ...]:
@@ -116,8 +117,7 @@ class Curves:
             The generation, and its number; None where it has none.
         """
         curve = next(c for c in self._curves if c.watched)
-        value = (curve.at(generation) or {}).get(next(iter(curve.panel.lines)))
-        return curve.known(generation), None if value is None else float(value)
+        return curve.known(generation), curve.loss(generation)
 
     def complete(self, values: Mapping[str, Any], newest: int) -> None:
         """The run is over: show what has not been worth a query before."""

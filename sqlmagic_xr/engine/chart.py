@@ -1,0 +1,85 @@
+"""A picture of a result by the kinds of its columns: a line, a map or bars, by xarray's and pandas' own plotting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .result import Result
+
+_LATITUDES = ("lat", "latitude", "y", "rlat", "nav_lat")
+_LONGITUDES = ("lon", "longitude", "lng", "x", "rlon", "nav_lon")
+
+
+def plot(result: Result, **options: Any) -> Any:
+    """Draw a result.
+
+    Columns of latitude and longitude (or y and x) make a map of the first number beside them; a text or truth value
+    first makes bars; else the first column is the horizontal axis, a text column tells the lines apart, and the numbers
+    are lines.
+
+    Args:
+        result: with rows.
+        options: for xarray's or pandas' ``plot``; ``ax`` is where to draw.
+
+    Returns:
+        What that gives: the axes, or the mesh of a map.
+
+    Raises:
+        UsageError: there is no number in it, or a line would have two values at one place.
+    """
+    table = result.to_arrow_table()
+    numbers = [field.name for field in table.schema if _is_number(field.type)]
+    if not numbers or not table.num_rows:
+        raise UsageError("there is no number to draw", hint="Select a column of numbers, and rows.")
+    lat, lon = (_one_of(table, names) for names in (_LATITUDES, _LONGITUDES))
+    values = [name for name in numbers if name not in (lat, lon)]
+    if lat is not None and lon is not None and values and _is_grid(table, lat, lon):
+        return result.to_dataset([lat, lon])[values[0]].plot(x=lon, y=lat, **options)
+    return _drawn(table.to_pandas(), table.schema, numbers, options)
+
+
+def _drawn(frame: pd.DataFrame, schema: pa.Schema, numbers: list[str], options: dict[str, Any]) -> Any:
+    first, texts = schema[0], [field.name for field in schema if _is_label(field.type)]
+    values = [name for name in numbers if name != first.name] or numbers
+    if _is_label(first.type):
+        return frame.plot.bar(x=first.name, y=values, **options)
+    if first.name in values:  # one column of numbers, over its own order
+        return frame[values].plot(**options)
+    if texts:
+        if frame.duplicated([first.name, texts[0]]).any():
+            raise UsageError(
+                f"several rows have the same {first.name} and {texts[0]}", hint="Aggregate: GROUP BY both of them."
+            )
+        wide = frame.pivot(index=first.name, columns=texts[0], values=values[0])
+        return wide.plot(**{"ylabel": values[0], **options})
+    return frame.sort_values(first.name).plot(x=first.name, y=values, **options)
+
+
+def _one_of(table: pa.Table, names: tuple[str, ...]) -> str | None:
+    return next((name for name in table.column_names if name.lower() in names), None)
+
+
+def _is_grid(table: pa.Table, lat: str, lon: str) -> bool:
+    """Whether the rows are cells of a grid, each there once: two places apart at least in each direction."""
+    places = table.group_by([lat, lon]).aggregate([]).num_rows
+    counts = [len(table[name].unique()) for name in (lat, lon)]
+    return places == table.num_rows and min(counts) > 1 and places * 4 >= counts[0] * counts[1]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind))
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    return bool(
+        pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind) or pt.is_boolean(kind)
+        or pt.is_dictionary(kind)
+    )  # fmt: skip

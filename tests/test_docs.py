@@ -1,0 +1,74 @@
+"""What is written leads somewhere and runs: links, the first screen of the README, the pages of the site."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.relation.functions import FUNCTIONS
+
+ROOT = Path(__file__).parents[1]
+WRITTEN = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "sqlmagic_xr/DESIGN.md", "docs/engine-faults.md"]
+LINK = re.compile(r"(?:\]\(|src=\")(?!https?://|#|mailto:)([^)\"#]+)")
+
+
+@pytest.fixture(scope="module")
+def site():
+    spec = importlib.util.spec_from_file_location("site_pages", ROOT / "docs" / "site.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_link_leads_to_a_file(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    lost = [link for link in LINK.findall(text) if not (ROOT / name).parent.joinpath(link).exists()]
+    assert not lost
+
+
+def test_the_pages_of_the_site_lead_to_each_other(site, tmp_path):
+    site.main(tmp_path)
+    nav = re.findall(r":\s+([\w/.-]+\.(?:md|ipynb))", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert len(nav) == 14
+    for page in nav:
+        assert (tmp_path / page).exists(), page
+    for page in tmp_path.rglob("*.md"):
+        for link in LINK.findall(page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+    listed = (tmp_path / "reference" / "functions.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in listed for name in FUNCTIONS)
+    assert "--patience" in (tmp_path / "reference" / "magics.md").read_text(encoding="utf-8")
+
+
+def test_what_the_api_reference_names_is_there(site):
+    import importlib
+
+    for name in re.findall(r"::: (\S+)", site.python()):
+        module, _, attribute = name.rpartition(".")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except AttributeError:
+            found = importlib.import_module(name)
+        assert found.__doc__
+
+
+def test_the_first_cells_of_the_readme_run_as_pasted():
+    blocks = re.findall(r"```(?:sql|python)\n(%%xsql.*?|import .*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    python, train, minimize = blocks[:3]
+    space: dict[str, object] = {}
+    exec(python, space)
+    context = Context(namespace=lambda: space)
+    head, _, cell = train.partition("\n")
+    assert head == "%%xsql"
+    context.script(cell)
+    head, _, cell = minimize.partition("\n")
+    assert head == "%%xsql_train --steps 200 --param lr=0.1"
+    run = context.train(cell, steps=200, params={"lr": 0.1})
+    assert run.status == "done"
+    loss = run.curve["loss"].to_pylist()
+    assert loss[-1] < 0.01 * loss[0]
