@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .engine import context as engine
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +54,10 @@ class ArrayCode:
 class Context(engine.Context):
     """A DataFusion session with xarray tables, scratch tables, notebook variables, derivatives and training.
 
-    See :class:`sqlmagic_xr.engine.context.Context` for the arguments and for everything but :meth:`train`.
+    See :class:`sqlmagic_xr.engine.context.Context` for the other arguments and for everything but :meth:`train`.
+
+    Args:
+        device: where training runs calculate that do not say it themselves: "auto", "cpu" or "gpu".
 
     Example:
         >>> ctx = Context()
@@ -65,6 +69,12 @@ class Context(engine.Context):
     """
 
     answers = ArrayCode()
+
+    def __init__(self, *given: Any, device: Literal["auto", "cpu", "gpu"] = "auto", **options: Any) -> None:
+        super().__init__(*given, **options)
+        if device not in ("auto", "cpu", "gpu"):
+            raise UsageError(f"device is one of auto, cpu, gpu, not {device!r}")
+        self.device = device
 
     @overload
     def train(self, text: str, *, stream: Literal[True], **options: Any) -> Training: ...

@@ -38,6 +38,7 @@ LIBRARIES = {
     "zarr": {"storage"},
     "netCDF4": {"storage"},
     "icechunk": {"storage"},
+    "jax": {"dense"},
     "ipywidgets": {"display"},
     "matplotlib": {"display"},
     "IPython": {"display", "magics"},

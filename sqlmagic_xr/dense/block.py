@@ -7,7 +7,6 @@ code does not answer, or would commit a number that is none, the call ends befor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,12 @@ import numpy as np
 from .arrays import DTYPES
 from .lowering.relation import Relation
 from .node import FLOATS, Node, Refused
-from .ports import Changed, Form, Output, Source
+from .ports import Form, Output, Source
 from .reading import State
 from .running.carry import Clock, Feed, Piece, Stamps, check_axes, feed_of, picked, same_axis, unmoved
 from .running.code import Code
-from .running.looped import Loop, LoopWriter, NotSoundError, Slot, needed_of
+from .running.instructions import Instruction
+from .running.looped import Layout, NumpyLoop, Ran, Runner, Slot, Stepwise, needed_of
 from .tables import Name, Read
 
 
@@ -32,7 +32,7 @@ class Stack:
         form: the rows of each step.
         axes: the coordinates of each axis, the same at each step.
         steps: how many.
-        cells: for each column a list of the steps' arrays, or the one array of all steps.
+        cells: for each column the steps' arrays, as a list or :class:`.running.looped.Stepwise`; or the one of all.
     """
 
     form: Form
@@ -42,7 +42,7 @@ class Stack:
 
     def output(self, step: int) -> Output:
         """The rows of one step."""
-        cells = tuple([c[step] if isinstance(c, list) else c for c in self.cells])
+        cells = tuple([c[step] if isinstance(c, (list, Stepwise)) else c for c in self.cells])
         return Output(self.form, self.axes, cells, (None,) * len(cells))
 
 
@@ -87,6 +87,7 @@ class Block:
         asked: which parameters vary, and how.
 
     Attributes:
+        layout: what is calculated.
         clocks: for each table to which rows are added the columns that say which generation they are.
 
     Raises:
@@ -116,7 +117,13 @@ class Block:
         self._picks = {scan: picked(feed, self._unmoved, self._known) for scan, feed in self._feeds.items()}
         newest = [node for node, args, _ in brief if node.op == "cells" and self._is_latest(args[0])]
         self._refuse_others(brief, newest)
-        self._loop = self._written(brief, newest, known)
+        self.layout = self._laid_out(brief, newest)
+        found = [n for n, _, _ in brief if n.op == "parameter" and n.data in self.layout.varying]
+        self._moving = (*found, *newest)
+        try:
+            self._numpy = NumpyLoop(brief, known, self.layout, list(self._pieces.values()))
+        except KeyError:
+            raise Refused("what an earlier statement has calculated is not known") from None
 
     # --- what is written
 
@@ -170,7 +177,7 @@ class Block:
     def _is_latest(self, scan: Node) -> bool:
         return scan.op == "scan" and scan.data.extreme is not None and self._is_newest(scan.data)
 
-    def _refuse_others(self, brief: Sequence[Any], newest: Sequence[Node]) -> None:
+    def _refuse_others(self, brief: Sequence[Instruction], newest: Sequence[Node]) -> None:
         for node, _, _ in brief:
             if node.op == "scan" and node.data.table in self._changing and node.data.extreme is not None:
                 least = node.data.extreme.which == "min" and not node.data.version
@@ -181,9 +188,9 @@ class Block:
                 if one is None or other is None or one.kind != other.kind or one == other:
                     raise Refused("it is not known beforehand whether it reads what it has just written")
 
-    # --- the function
+    # --- the functions
 
-    def _written(self, brief: Sequence[Any], newest: Sequence[Node], known: Mapping[Node, Any]) -> Loop:
+    def _laid_out(self, brief: Sequence[Instruction], newest: Sequence[Node]) -> Layout:
         pieces, still = list(self._pieces.values()), self._unmoved
         columns = dict.fromkeys(
             column.value.cells
@@ -191,21 +198,29 @@ class Block:
             for column in piece.part.columns
             if column.value.cells not in still and column.name not in self.clocks[piece.table]
         )
-        anew = [part for code, (_, r) in zip(self._codes, self._writes, strict=True) if r for part, _ in code.parts]
-        last = dict.fromkeys(node for part in anew for node in needed_of(part) if node not in still)
-        every = [column.value.cells for part in (*anew, *(p.part for p in pieces)) for column in part.columns]
-        sound = [node for node in every if node.type in FLOATS and node not in still]
         if not columns:
             raise Refused("what a step writes does not depend on the step")
-        writer = LoopWriter(
-            brief, known, still, self._feeds, self._picks, self._asked.clock, newest, self._asked.varying
-        )
-        try:
-            return writer.written(pieces, list(columns), list(last), sound)
-        except KeyError:
-            raise Refused("what an earlier statement has calculated is not known") from None
+        anew = [part for code, (_, r) in zip(self._codes, self._writes, strict=True) if r for part, _ in code.parts]
+        last = dict.fromkeys(node for part in anew for node in needed_of(part) if node not in still)
+        every = dict.fromkeys(c.value.cells for part in (*anew, *(p.part for p in pieces)) for c in part.columns)
+        masks = (mask for p in pieces for mask in (p.part.present, *(c.value.valid for c in p.part.columns)))
+        reads = [(node, function, self._feeds[args[0]]) for node, args, function in brief
+                 if node.op in ("cells", "known") and args[0] in self._feeds]  # fmt: skip
+        return Layout(
+            slots=tuple(Slot(f, age, node, how) for node, how, f in reads for age in range(1, f.age + 1)),
+            columns=tuple(columns), last=tuple(last),
+            sound=tuple(node for node in every if node.type in FLOATS and node not in still),
+            masks=tuple(dict.fromkeys(mask for mask in masks if mask is not None)),
+            unmoved=still, feeds=self._feeds, picks=self._picks,
+            grids={scan: self._known[scan] for scan in self._feeds}, clock=self._asked.clock, newest=tuple(newest),
+            varying=self._asked.varying | self._asked.clock.keys(),
+            own=tuple(node for node, _, f in reads if f.age == 0),
+        )  # fmt: skip
 
-    def run(self, source: Source, parameters: Mapping[str, Any], courses: Mapping[str, Sequence[Any]], k: int) -> Made:
+    def run(
+        self, source: Source, parameters: Mapping[str, Any], courses: Mapping[str, Sequence[Any]], k: int,
+        runner: Runner | None = None,
+    ) -> Made:  # fmt: skip
         """Make steps.
 
         Args:
@@ -213,6 +228,7 @@ class Block:
             parameters: the values of those that stay.
             courses: for each of the others its value at each step.
             k: the newest generation.
+            runner: who makes them; NumPy where nobody else does.
 
         Raises:
             Refused, Changed: not even the first can be made so.
@@ -224,17 +240,11 @@ class Block:
                 newest = self._state.newest(table, column)
                 if newest is None or newest > k or (newest < k and self._reads_newest(table)):
                     raise Refused(f"the newest {column} of {'.'.join(table)} is not the newest generation")
-        first = self._first(source, parameters, k)
-        given = [self._course(node, courses) for node in self._loop.courses]
-        outs: list[list[Any]] = [[] for _ in self._loop.columns]
-        last: list[Any] = [()]
-        steps = given if given else range(len(next(iter(courses.values()))))
-        # The step that meets one of these is made by itself, and says what there is to say.
-        faults = NotSoundError, Refused, Changed, TypeError, MemoryError, OverflowError
-        with np.errstate(all="ignore"), suppress(*faults):
-            self._loop.function(source, parameters, steps, first, outs, last)
-        made = min(map(len, outs))
-        return Made(made, self._stacks(made, outs, k), self._last(last[0]) if made else {})
+        first = self.first(source, parameters, k)
+        given = {node: self._course(node, courses) for node in self._moving}
+        count = min(len(course) for course in courses.values())
+        ran = (runner or self._numpy).run(source, first, parameters, given, count)
+        return Made(ran.made, self._stacks(ran, k), self._last(ran.last) if ran.made else {})
 
     def _reads_newest(self, table: Name) -> bool:
         return any(node.op == "scan" and node.data.table == table and node.data.extreme is not None
@@ -249,11 +259,11 @@ class Block:
             return list(np.arange(values.start, values.stop, dtype=kind))
         return [kind(value) for value in values]
 
-    def _first(self, source: Source, parameters: Mapping[str, Any], k: int) -> list[Any]:
+    def first(self, source: Source, parameters: Mapping[str, Any], k: int) -> list[Any]:
         """What is carried at first, from the tables."""
         grids: dict[tuple[Node, int], Any] = {}
         found = []
-        for slot in self._loop.slots:
+        for slot in self.layout.slots:
             key = slot.feed.scan, slot.age
             if key not in grids:
                 grids[key] = self._grid(slot, source, parameters, k)
@@ -278,21 +288,24 @@ class Block:
 
     # --- what comes back
 
-    def _stacks(self, made: int, outs: Sequence[list[Any]], k: int) -> dict[int, list[Stack]]:
+    def _stacks(self, ran: Ran, k: int) -> dict[int, list[Stack]]:
         found: dict[int, list[Stack]] = {}
+        made = ran.made
         if not made:
             return found
-        lists = {
-            node: out if len(out) == made else out[:made] for node, out in zip(self._loop.columns, outs, strict=True)
+        along: dict[Node, Any] = {
+            node: column[:made] if isinstance(column, list) else column
+            for node, column in zip(self.layout.columns, ran.columns, strict=True)
         }
         for (place, _), piece in self._pieces.items():
-            cells = []
+            cells: list[Any] = []
             for column, owned in zip(piece.part.columns, piece.form.owned, strict=True):
                 node = column.value.cells
                 if column.name in self.clocks[piece.table]:
-                    cells.append(list(np.arange(k + 1, k + 1 + made, dtype=DTYPES[node.type])))
-                elif node in lists:
-                    cells.append(lists[node] if owned or not node.dims else [array.copy() for array in lists[node]])
+                    cells.append(Stepwise(np.arange(k + 1, k + 1 + made, dtype=DTYPES[node.type])))
+                elif node in along:
+                    same = owned or not node.dims or isinstance(along[node], Stepwise)
+                    cells.append(along[node] if same else [array.copy() for array in along[node]])
                 else:
                     value = self._unmoved[node]
                     cells.append(value if owned or not node.dims else value.copy())
@@ -301,7 +314,7 @@ class Block:
         return found
 
     def _last(self, values: Sequence[Any]) -> dict[int, list[Output]]:
-        known = {**self._unmoved, **dict(zip(self._loop.last, values, strict=True))}
+        known = {**self._unmoved, **dict(zip(self.layout.last, values, strict=True))}
         anew = [place for place, (_, replaces) in enumerate(self._writes) if replaces]
         return {place: self._codes[place].result.of(known) for place in anew}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from os import PathLike, fspath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 import xarray as xr
@@ -99,6 +99,7 @@ class Context(CountedContext):
     """
 
     answers: ClassVar[Answers | None] = None  # who answers queries beside DataFusion
+    device: Literal["auto", "cpu", "gpu"] = "auto"  # where training runs calculate that do not say it themselves
 
     def __init__(
         self,

@@ -126,6 +126,14 @@ class TrainOptions:
         "--executor", help="Who runs a step: auto, dense (array code) or relational (DataFusion).", convert=str,
         metavar="NAME", choices=("auto", "dense", "relational"), default="auto",
     )  # fmt: skip
+    device: Literal["auto", "cpu", "gpu"] | None = option(
+        "--device", help="Where many steps are calculated: auto (NumPy), or cpu or gpu by XLA.", convert=str,
+        metavar="NAME", choices=("auto", "cpu", "gpu"),
+    )  # fmt: skip
+    precision: Literal["double", "single"] = option(
+        "--precision", help="The floats of --device cpu or gpu: double or single.", convert=str, metavar="NAME",
+        choices=("double", "single"), default="double",
+    )  # fmt: skip
     keep_every: str = option(
         "--keep-every", help="Where a file keeps the tables: write generations so many seconds, or steps, apart.",
         convert=keeping, metavar='SECONDS|"N steps"', default="1",
@@ -189,6 +197,7 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None
         schedule=dict(options.schedule), until=options.until, patience=options.patience, every=options.every,
         seed=options.seed, restart=options.restart, curve=options.curves,
         verbatim=options.verbatim, executor=options.executor, keep_every=options.keep_every, each_step=False,
+        device=options.device, precision=options.precision,
     )  # fmt: skip
     if options.show_sql:
         print(training.sql)

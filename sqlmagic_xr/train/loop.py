@@ -34,6 +34,7 @@ from .run import Run
 from .settings import Settings
 from .steps.arrays import ArrayExecutor
 from .steps.plan import PlannedStep
+from .steps.processor import Processor
 from .steps.rehearsal import prepare_step, rehearsed
 from .steps.step import FollowingStep, Step, VerbatimStep
 from .steps.together import Together
@@ -42,6 +43,7 @@ from .trajectory import begin_at, trajectory_of
 from .undo import Made
 
 if TYPE_CHECKING:
+    from ..dense.xla.devices import Device
     from ..engine.context import Context
     from ..engine.prepared import Prepared
     from ..sql.syntax import Statement
@@ -93,6 +95,7 @@ class Training:
         if settings.seed is None and not settings.restart:
             settings = replace(settings, seed=self._keeping.seed)
         self._parameters = Parameters(context, settings)
+        self._device = _device_of(settings)
         with rehearsed(context, self._task.setup, self._parameters.at(self._start)):
             statements = prepare_step(context, self._task.step, self._parameters.at(self._start))
             curves = self._make_curves(version)
@@ -143,7 +146,8 @@ class Training:
             return VerbatimStep(statements)
         varying, executor = self._parameters.varying, self._settings.executor
         trajectory = (self._task.table, self._trajectory.column)
-        together = Together(self._context, self._parameters.moving, trajectory) if self._task.appends else None
+        moving, processor = self._parameters.moving, None if self._device is None else Processor(self._device)
+        together = Together(self._context, moving, trajectory, processor) if self._task.appends else None
         arrays = [] if executor == "relational" else [
             ArrayExecutor(self._context, insist=executor == "dense", together=together)
         ]  # fmt: skip
@@ -298,8 +302,9 @@ class Training:
         begin, every, steps = time.perf_counter(), self._settings.every, self.run.steps
         until_curves = self._settings.steps if every is None else every - steps % every
         count = self._calls.length(self._settings.steps - steps, until_curves, self._keeping.left(steps))
-        made = self._advance_many(count) if count > 1 else 0
-        if made < count > 1:
+        many = count > 1 or self._device is not None
+        made = self._advance_many(count) if many else 0
+        if made < count and many:
             self._calls.failed()
         if not made:
             begin, made = time.perf_counter(), int(self._advance_one())
@@ -502,6 +507,19 @@ class Training:
             generation=self.run.generation, step=self.run.steps, seconds=self._seconds,
             parameters=self._shown, panels=self._curves.panels, newest=self._course.newest(),
         )  # fmt: skip
+
+
+def _device_of(settings: Settings) -> Device | None:
+    """The device that is asked for; JAX is imported for that alone.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if settings.device == "auto":
+        return None
+    from ..dense.xla.devices import find
+
+    return find(settings.device, settings.precision)
 
 
 def _steps(count: int) -> str:

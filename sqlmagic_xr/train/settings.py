@@ -29,6 +29,8 @@ class Settings:
             executor.
         executor: "relational" for DataFusion alone, "dense" for array code alone, "auto" for whichever can.
         curves: names of views to draw, instead of SELECTs in the text.
+        device: where the loop of many steps is calculated: "auto" for NumPy, "cpu" or "gpu" for XLA there.
+        precision: "single" for floats of 32 bits on such a device.
         each_step: whether there is an event for each step, between which nothing runs; else one for several steps that
             are made in one call.
         keep_every: where the tables are kept in a file, how far apart generations go to disk: seconds, or "100 steps".
@@ -51,12 +53,21 @@ class Settings:
     curves: tuple[str, ...] = ()
     keep_every: str | float = 1.0
     each_step: bool = True
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    precision: Literal["double", "single"] = "double"
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 0), ("patience", 1), ("every", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise UsageError(f"{name} is a whole number, {least} or more, not {value!r}")
+        for name, choices in (("device", ("auto", "cpu", "gpu")), ("precision", ("double", "single"))):
+            if getattr(self, name) not in choices:
+                raise UsageError(f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        if self.device == "auto" and self.precision == "single":
+            raise UsageError("single precision is that of a device", hint='As in: device="cpu" or device="gpu".')
+        if self.device != "auto" and (self.verbatim or self.executor == "relational"):
+            raise UsageError(f"device {self.device} runs array code", hint='Use executor "auto" or "dense" with it.')
         for name, values in self.tune.items():
             if not values.low < values.high:
                 raise UsageError(f"the range of {name} is empty: {values.low:g}:{values.high:g}")

@@ -39,6 +39,8 @@ def train(
     stream: bool = False,
     on_event: Callable[[Event], object] | None = None,
     each_step: bool | None = None,
+    device: Literal["auto", "cpu", "gpu"] | None = None,
+    precision: Literal["double", "single"] = "double",
 ) -> Run | Training:
     """Run a training cell: the statements of a step, again and again, and the curves behind them.
 
@@ -65,6 +67,9 @@ def train(
         each_step: whether there is an event for each step, and between two of them nothing runs; else several steps are
             made in one call of at most 50 ms and committed together, and an event tells the last of them. By default
             there is where somebody receives the events.
+        device: where the loop of many steps is calculated: "auto" is NumPy, "cpu" and "gpu" are XLA's, which the extra
+            ``sqlmagic-xr[xla]`` brings: its numbers differ from NumPy's in their last bits. By default the context's.
+        precision: "single" calculates with 32 bits on such a device.
 
     Returns:
         The :class:`.run.Run`, whatever its end; with ``stream``, a :class:`.loop.Training`.
@@ -77,6 +82,7 @@ def train(
         steps=steps, params=dict(params or {}), tune=ranges, schedule=dict(schedule or {}), until=until,
         patience=patience, every=every, seed=seed, restart=restart, verbatim=verbatim, executor=executor,
         curves=(curve,) if isinstance(curve, str) else tuple(curve), keep_every=keep_every,
+        device=context.device if device is None else device, precision=precision,
         each_step=(stream or on_event is not None) if each_step is None else each_step,
     )  # fmt: skip
     if stream and on_event is not None:

@@ -251,7 +251,7 @@ def test_a_slider_acts_on_the_steps_behind_it():
 def test_explain_tells_how_many_steps_a_call_makes():
     ctx = line()
     (told,) = ctx.train(descend(), steps=2, params={"lr": 0.1}, stream=True).explain()
-    assert "a call: many steps" in str(told)
+    assert "a call: many steps (NumPy)" in str(told)
     other = line("CREATE TABLE log (n BIGINT)")
     told = other.train(f"{descend()}; INSERT INTO log SELECT 7", steps=2, params={"lr": 0.1}, stream=True).explain()
     assert "a call: one step (not every row that is added to log has :next_step for a key)" in str(told[0])

@@ -113,8 +113,8 @@ class Stamps:
             return Stamp("generation", 0) if self._newest(node.args[0].data) else None
         if node.op == "same" or (node.op == "map" and node.data in ("to int64", "to int32")):
             return self.of(node.args[0])
-        if node.op == "map" and node.data in ("+", "-") and node.type == "int64":
-            return self._moved(node.data, *map(self.of, node.args))
+        if node.op == "map" and node.data in ("integer +", "integer -") and node.type == "int64":
+            return self._moved(node.data[-1], *map(self.of, node.args))
         return None
 
     def _moved(self, operator: str, left: Stamp | None, right: Stamp | None) -> Stamp | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..grid import Grid
 from ..lowering.relation import Relation
 from ..node import Node, Refused
+from ..ports import Changed, Source
 from .carry import Clock, Feed, Piece
 from .compiled import Lines, last_uses
 from .instructions import Instruction, along
@@ -37,75 +40,187 @@ class Slot:
     read: Callable[[Grid], Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Loop:
-    """A function that makes steps.
+@dataclass(frozen=True)
+class Fed:
+    """What of the rows of a step is what a later one reads.
 
     Attributes:
-        function: ``(source, parameters, courses, first, outs, last)``: the tables, the parameters that stay, the values
-            of the others step by step, what is carried at first, the lists that the columns are added to, and a list
-            whose first item is what the last step has calculated for ``last``.
-        courses: the parameters that vary, in order.
-        slots: what is carried.
-        columns: the nodes whose values are added to a list each.
-        last: the nodes of which the last step's are asked for.
+        source: the column; None for the truth value that is the same everywhere.
+        cut: an index that picks the cells that are asked for; None for all.
+        dims: the axes of the scan along which they vary.
+        grid: what the scan has read, whose axes these are.
     """
 
-    function: Callable[..., None]
-    courses: tuple[Node, ...]
+    source: Node | None
+    cut: tuple[Any, ...] | None
+    dims: tuple[int, ...]
+    grid: Grid
+
+    @property
+    def whole(self) -> bool:
+        """Whether they vary along all axes in their order."""
+        return self.dims == tuple(range(len(self.grid.axes)))
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What many steps calculate, whoever does it.
+
+    Attributes:
+        slots: what is carried.
+        columns: the nodes whose values become columns and differ from step to step.
+        last: the nodes of which the last step's values are asked for.
+        sound: what has to be finite.
+        masks: what has to be true everywhere.
+        unmoved: what is the same at each step (:func:`.carry.unmoved`).
+        feeds: where the scans of the state get their rows.
+        picks: for each scan the axes of these along which it asks for one coordinate, and where that stands.
+        grids: what these scans have read.
+        clock: see :data:`.carry.Clock`.
+        newest: the nodes that are the newest generation.
+        varying: the parameters that differ from step to step.
+        own: the nodes that read what the step itself has written.
+    """
+
     slots: tuple[Slot, ...]
     columns: tuple[Node, ...]
     last: tuple[Node, ...]
+    sound: tuple[Node, ...]
+    masks: tuple[Node, ...]
+    unmoved: Mapping[Node, Any]
+    feeds: Mapping[Node, Feed]
+    picks: Mapping[Node, Mapping[int, int]]
+    grids: Mapping[Node, Grid]
+    clock: Clock
+    newest: tuple[Node, ...]
+    varying: frozenset[str]
+    own: tuple[Node, ...]
+
+    @property
+    def roots(self) -> list[Node]:
+        """What has to be calculated at each step."""
+        handed = [self.fed(slot.node).source for slot in self.slots]
+        return list(dict.fromkeys(
+            n for n in (*self.columns, *self.last, *self.sound, *self.masks, *handed) if n is not None
+        ))  # fmt: skip
+
+    def fed(self, node: Node) -> Fed:
+        """What a piece gives for a column of the scan that reads it."""
+        scan = node.args[0]
+        feed = self.feeds[scan]
+        name = node.data[0] if node.op == "cells" else node.data
+        ((_, place, dims),) = (column for column in feed.reading.columns if column[0] == name)
+        value, grid, chosen = feed.piece.part.columns[place].value, self.grids[scan], self.picks[scan]
+        if node.op == "known" and value.valid is None:
+            return Fed(None, None, (), grid)
+        if node.op == "cells" and value.valid is not None and not node.data[1]:
+            raise Refused(f"{name} may be NULL")
+        whole = feed.piece.form.dims[place]
+        cut = None if chosen.keys().isdisjoint(whole) else tuple(chosen.get(dim, slice(None)) for dim in whole)
+        return Fed(value.cells if node.op == "cells" else value.valid, cut, dims, grid)
 
 
-class LoopWriter(Lines):
-    """Writes a loop.
+@dataclass(frozen=True, eq=False)
+class Stepwise:
+    """The arrays of several steps as one, whose first axis they are."""
+
+    array: Any
+
+    def __getitem__(self, step: int) -> Any:
+        return self.array[step]
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+
+@dataclass(frozen=True, eq=False)
+class Ran:
+    """What a call has calculated.
+
+    Attributes:
+        made: how many steps.
+        columns: for each column of the layout the arrays of these steps, and perhaps of one more.
+        last: what was asked for of the last step.
+    """
+
+    made: int
+    columns: Sequence[list[Any] | Stepwise]
+    last: Sequence[Any]
+
+
+class Runner(Protocol):
+    """Makes many steps.
+
+    Attributes:
+        most: how many in a call.
+    """
+
+    @property
+    def most(self) -> int:
+        """How many steps a call makes at most."""
+
+    def run(
+        self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
+        courses: Mapping[Node, Sequence[Any]], count: int,
+    ) -> Ran:  # fmt: skip
+        """Make steps.
+
+        Args:
+            source: the tables.
+            first: what is carried at first.
+            parameters: the values of those that stay.
+            courses: the values of the parameters that vary, and of the newest generation, step by step.
+            count: how many.
+        """
+
+
+class NumpyLoop:
+    """Makes steps by a function that is written for them (a :class:`Runner`).
 
     Args:
         brief: the instructions of all statements, in order.
         known: what they have calculated at some step.
-        unmoved: what is the same at each step (:func:`.carry.unmoved`).
-        feeds: where the scans of the state get their rows.
-        picks: for each scan the axes of these along which it asks for one coordinate, and where that stands.
-        clock: see :data:`.carry.Clock`.
-        newest: the nodes that are the newest generation.
-        varying: the other parameters that differ from step to step.
+        layout: what is calculated.
+        pieces: the rows that a step adds.
     """
 
+    most = sys.maxsize
+
     def __init__(
-        self, brief: Sequence[Instruction], known: Mapping[Node, Any], unmoved: Mapping[Node, Any],
-        feeds: Mapping[Node, Feed], picks: Mapping[Node, Mapping[int, int]], clock: Clock, newest: Collection[Node],
-        varying: Collection[str],
-    ) -> None:  # fmt: skip
-        super().__init__(known, unmoved)
-        self._brief, self._feeds, self._picks, self._clock = brief, feeds, picks, clock
-        self._newest = {*newest, *(node.args[0] for node in newest)}
-        self._varying = frozenset(varying) | frozenset(clock)
+        self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: Layout, pieces: Sequence[Piece]
+    ) -> None:
+        self._layout = layout
+        self._function, self._courses = _LoopWriter(brief, known, layout).written(pieces)
+
+    def run(
+        self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
+        courses: Mapping[Node, Sequence[Any]], count: int,
+    ) -> Ran:  # fmt: skip
+        """Make steps; see :class:`Runner`."""
+        outs: list[list[Any]] = [[] for _ in self._layout.columns]
+        last: list[Any] = [()]
+        given = [courses[node] for node in self._courses]
+        # The step that meets one of these is made by itself, and says what there is to say.
+        faults = NotSoundError, Refused, Changed, TypeError, MemoryError, OverflowError
+        with np.errstate(all="ignore"), suppress(*faults):
+            self._function(source, parameters, given if given else range(count), first, outs, last)
+        return Ran(min(map(len, outs)), outs, last[0])
+
+
+class _LoopWriter(Lines):
+    """Writes a loop: ``(source, parameters, courses, first, outs, last)``, which adds to the lists ``outs``."""
+
+    def __init__(self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: Layout) -> None:
+        super().__init__(known, layout.unmoved)
+        self._brief, self._layout, self._feeds = brief, layout, layout.feeds
+        self._newest = {*layout.newest, *(node.args[0] for node in layout.newest)}
         self._steady: set[Node] = set()
-        self._slots = {(s.feed.scan, s.age, s.node): f"s{n}" for n, s in enumerate(self._carried())}
+        self._slots = {(s.feed.scan, s.age, s.node): f"s{n}" for n, s in enumerate(layout.slots)}
 
-    def _carried(self) -> list[Slot]:
-        return [
-            Slot(feed, age, node, function)
-            for node, args, function in self._brief
-            if node.op in ("cells", "known") and (feed := self._feeds.get(args[0])) is not None
-            for age in range(1, feed.age + 1)
-        ]
-
-    def written(
-        self, pieces: Sequence[Piece], columns: Sequence[Node], last: Sequence[Node], sound: Sequence[Node]
-    ) -> Loop:
-        """The loop.
-
-        Args:
-            pieces: the rows that a step adds.
-            columns: the nodes that become columns and differ from step to step.
-            last: what is asked for of the last step.
-            sound: what has to be finite.
-        """
-        text = self.text
-        slots = self._carried()
-        stay = {*columns, *last, *sound, *(n for p in pieces for n in needed_of(p.part))}
+    def written(self, pieces: Sequence[Piece]) -> tuple[Callable[..., None], tuple[Node, ...]]:
+        """The function, and the nodes whose courses it is given."""
+        text, layout = self.text, self._layout
+        stay = {*layout.roots, *(n for p in pieces for n in needed_of(p.part))}
         steady = [i for i in self._brief if self._is_steady(i)]
         moving = self._used([i for i in self._brief if not self._is_steady(i) and not self._is_free(i[0])], stay)
         for node, args, function in steady:
@@ -113,29 +228,28 @@ class LoopWriter(Lines):
                 self.write(node, args, function)
         if self._slots:
             text.line(f"{', '.join(self._slots.values())}, = first")
-        appends = [f"a{place}" for place in range(len(columns))]
-        if appends:
-            text.line(f"{', '.join(appends)}, = [out.append for out in outs]")
+        appends = [f"a{place}" for place in range(len(layout.columns))]
+        text.line(f"{', '.join(appends)}, = [out.append for out in outs]")
         courses = self._courses(moving)
         names = [self.names[node] for node in courses]
         text.line(f"for {', '.join(names)}, in zip(*courses):" if names else "for _ in courses:")
         text.depth += 1
         self._body(moving, stay)
-        self._checks(pieces, sound)
-        for place, node in enumerate(columns):
+        self._checks()
+        for place, node in enumerate(layout.columns):
             text.line(f"a{place}({self.name(node)})")
-        if last:
-            text.line(f"last[0] = ({', '.join(map(self.name, last))},)")
-        self._hand_on(slots)
+        if layout.last:
+            text.line(f"last[0] = ({', '.join(map(self.name, layout.last))},)")
+        self._hand_on()
         function = text.function(["source", "parameters", "courses", "first", "outs", "last"])
-        return Loop(function, tuple(courses), tuple(slots), tuple(columns), tuple(last))
+        return function, tuple(courses)
 
     def _is_steady(self, instruction: Instruction) -> bool:
         """Whether it is calculated once for all steps of the loop, since it depends on nothing that varies."""
         node, args, _ = instruction
         if node in self.kept or node in self._feeds or node in self._newest or node.op == "differ":
             return False
-        steady = node.op == "parameter" and node.data not in self._varying
+        steady = node.op == "parameter" and node.data not in self._layout.varying
         if node.op != "parameter" and not any(argument in self._feeds for argument in args):
             steady = all(argument in self.kept or argument in self._steady for argument in args)
         if steady:
@@ -153,12 +267,12 @@ class LoopWriter(Lines):
 
     def _courses(self, moving: Sequence[Instruction]) -> list[Node]:
         """The parameters that vary, each under a name."""
-        found = [n for n, _, _ in moving if n.op == "parameter" and n.data in self._varying]
+        found = [n for n, _, _ in moving if n.op == "parameter" and n.data in self._layout.varying]
         for node in found:
             self.new(node)
         newest = [n for n, _, _ in moving if n.op == "cells" and n in self._newest]
         if newest:
-            key = next((n for n in found if self._clock.get(n.data) == 0), newest[0])
+            key = next((n for n in found if self._layout.clock.get(n.data) == 0), newest[0])
             if key is newest[0]:
                 self.new(key)
                 found.append(key)
@@ -188,57 +302,40 @@ class LoopWriter(Lines):
         if feed.age:
             self.names[node] = self._slots[feed.scan, feed.age, node]
         else:
-            value = self._fed(feed, node)
+            value = self._fed(node)
             self.text.line(f"{self.new(node)} = {value}")
 
-    def _fed(self, feed: Feed, node: Node) -> str:
+    def _fed(self, node: Node) -> str:
         """What a piece gives for a column of the scan that reads it."""
-        name = node.data[0] if node.op == "cells" else node.data
-        ((_, place, dims),) = (column for column in feed.reading.columns if column[0] == name)
-        value = feed.piece.part.columns[place].value
-        grid = self._known[feed.scan]
-        if node.op == "known":
-            source = self.text.name(np.True_) if value.valid is None else self.name(value.valid)
-            dims = () if value.valid is None else dims
-        elif value.valid is not None and not node.data[1]:
-            raise Refused(f"{name} may be NULL")
-        else:
-            source = self.name(value.cells)
-        chosen = self._picks[feed.scan]
-        whole = feed.piece.form.dims[place]
-        if source != self.text.name(np.True_) and not chosen.keys().isdisjoint(whole):
-            source += f"[{self.text.name(tuple(chosen.get(dim, slice(None)) for dim in whole))}]"
-        if dims == tuple(range(len(grid.axes))):
-            return source
-        return f"{self.text.name(along)}({source}, {dims}, {self.text.name(grid)})"
+        text, fed = self.text, self._layout.fed(node)
+        value = text.name(np.True_) if fed.source is None else self.name(fed.source)
+        value += "" if fed.cut is None else f"[{text.name(fed.cut)}]"
+        return value if fed.whole else f"{text.name(along)}({value}, {fed.dims}, {text.name(fed.grid)})"
 
     def _used(self, moving: Sequence[Instruction], stay: Collection[Node]) -> list[Instruction]:
         """The instructions without parameters that only told which rows are read."""
         used = {a for node, args, _ in moving for a in args if node.op != "scan" or node not in self._feeds} | set(stay)
         return [i for i in moving if i[0].op != "parameter" or i[0] in used]
 
-    def _checks(self, pieces: Sequence[Piece], sound: Sequence[Node]) -> None:
+    def _checks(self) -> None:
         """The lines that look whether what a step would commit is all there, and finite."""
         text, refuse = self.text, self.text.name(_refuse)
-        for piece in pieces:
-            masks = [piece.part.present, *(column.value.valid for column in piece.part.columns)]
-            for mask in dict.fromkeys(m for m in masks if m is not None):
-                text.line(f"if not {self.name(mask)}.all(): {refuse}()")
-        for node in dict.fromkeys(sound):
+        for mask in self._layout.masks:
+            text.line(f"if not {self.name(mask)}.all(): {refuse}()")
+        for node in self._layout.sound:
             cells = self.name(node)
             if node.dims:
                 text.line(f"total = {text.name(np.add.reduce)}({cells}, None)")
                 cells = "total"
             text.line(f"if {cells} - {cells} != 0.0: {refuse}()")
 
-    def _hand_on(self, slots: Sequence[Slot]) -> None:
+    def _hand_on(self) -> None:
         """The line that makes what the step has written what the next one reads."""
-        if not slots:
-            return
         values = [
-            self._fed(s.feed, s.node) if s.age == 1 else self._slots[s.feed.scan, s.age - 1, s.node] for s in slots
+            self._fed(s.node) if s.age == 1 else self._slots[s.feed.scan, s.age - 1, s.node] for s in self._layout.slots
         ]
-        self.text.line(f"{', '.join(self._slots.values())}, = {', '.join(values)},")
+        if values:
+            self.text.line(f"{', '.join(self._slots.values())}, = {', '.join(values)},")
 
 
 def needed_of(part: Relation) -> list[Node]:

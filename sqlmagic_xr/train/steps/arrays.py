@@ -42,6 +42,7 @@ class ArrayExecutor:
     ) -> None:
         self.context, self.insist, self._together = context, insist, together
         self._runners: list[ArrayRunner] = []
+        self._values: Mapping[str, Any] = {}  # of the parameters at the last step
         self._whole = False  # whether the next step is to be made node by node
         self._budget = default_budget() if budget is None else budget
         self._statements: list[Write | str] = []
@@ -85,8 +86,12 @@ class ArrayExecutor:
             many = self._is_ready()
         except Refused:
             many = False
-        reason = self._together.reason
-        return [Note("a call", "many steps")] if many else [Note("a call", "one step", reason)] if reason else []
+        if many:
+            assert self._program is not None
+            assert self.grids is not None
+            self._together.compile(self._program, self.grids, self._values)
+            return [Note("a call", "many steps", self._together.said)]
+        return [Note("a call", "one step", self._together.reason)] if self._together.reason else []
 
     def refusal(self, prepared: Prepared, reason: Refused) -> SqlError:
         """The error of a statement that has to be array code and is not."""
@@ -137,6 +142,7 @@ class ArrayExecutor:
         if self._program is None or self.grids is None or kinds != self._kinds:
             self._program, self._kinds = self._lowered(values, self._names), kinds
         assert self.grids is not None
+        self._values = values
         self.grids.begin()
         whole, self._whole = self._whole, False
         return self._program.step(self.grids, values, whole=whole)

@@ -13,6 +13,7 @@ import numpy as np
 from ...dense.arrays import DTYPES
 from ...dense.block import Stack
 from ...dense.ports import spread
+from ...dense.running.looped import Stepwise
 from ...storage.definition import Definition
 from ...storage.draft import Draft
 from .drafts import Drafting
@@ -34,9 +35,9 @@ class _Column:
     def limits(self) -> tuple[Any, Any] | None:
         """The first and the last of whole numbers that never fall, where all queries give the same ones."""
         cells = [stack.cells[place] for stack, place in zip(self.stacks, self.places, strict=True)]
-        if not all(isinstance(c, list) and isinstance(c[0], np.int64) for c in cells):
+        if not all(isinstance(c, (list, Stepwise)) and isinstance(c[0], np.int64) for c in cells):
             return None
-        first, *others = [np.array(c) for c in cells]
+        first, *others = map(_array, cells)
         if (first[1:] < first[:-1]).any() or any(not np.array_equal(first, other) for other in others):
             return None
         return int(first[0]), int(first[-1])
@@ -55,13 +56,13 @@ class _Column:
     def _raw(self, stack: Stack, place: int) -> Any:
         """The array of each step, behind one another; or the one of all."""
         cells, kind = stack.cells[place], stack.form.types[place]
-        array = np.array(cells) if isinstance(cells, list) else np.asarray(cells)
+        array = _array(cells)
         return stack.form.labels.texts(array) if kind == "label" else array.astype(DTYPES[kind], copy=False)
 
     def _rows(self, stack: Stack, place: int) -> Any:
         """The cell of each row: steps by rows of a step."""
         dims = tuple(dim + 1 for dim in stack.form.dims[place])
-        if isinstance(stack.cells[place], list):
+        if isinstance(stack.cells[place], (list, Stepwise)):
             dims = (0, *dims)
         shape = (stack.steps, *(len(axis) for axis in stack.axes))
         return spread(self._raw(stack, place), dims, shape, None).reshape(stack.steps, prod(shape[1:]))
@@ -90,3 +91,8 @@ def _column(stacks: Sequence[Stack], places: Sequence[int]) -> Any:
     kinds = {stack.form.types[place] for stack, place in zip(stacks, places, strict=True)}
     alone = all(isinstance(c, np.generic) and c == cells[0] for c in cells)
     return cells[0] if alone and "label" not in kinds else _Column(stacks, places)
+
+
+def _array(cells: Any) -> Any:
+    """The arrays of all steps as one."""
+    return cells.array if isinstance(cells, Stepwise) else np.asarray(cells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ...dense.ports import Changed
 from ...dense.program import Program, Step
 from ...errors import SqlError
 from .drafts import Drafting, distinct_columns
+from .processor import Processor
 from .remake import Remake
 from .stacked import stacked
 from .write import Write
@@ -51,12 +53,17 @@ class Together:
         context: whose tables they write.
         varying: the parameters that differ from step to step.
         trajectory: the table that counts the generations, and its column.
+        processor: where the loop is calculated; None for NumPy.
 
     Attributes:
         reason: why steps are made one by one; "" where they are not, or it is not known yet.
     """
 
-    def __init__(self, context: Context, varying: frozenset[str], trajectory: tuple[str, str]) -> None:
+    def __init__(
+        self, context: Context, varying: frozenset[str], trajectory: tuple[str, str],
+        processor: Processor | None = None,
+    ) -> None:  # fmt: skip
+        self._processor = processor
         self._context, self._asked = context, Asked(CLOCK, varying - CLOCK.keys())
         self._trajectory = trajectory
         self._block: Block | None = None
@@ -99,8 +106,11 @@ class Together:
         if self._edition != (program, program.edition) or not courses.steady:
             return 0
         grids.begin()
+        values = program.coded(courses.values)
         try:
-            made = self._block.run(grids, program.coded(courses.values), courses.along, courses.k)
+            runner = None if self._processor is None else self._processor.runner(self._block, grids, values, courses.k)
+            along = courses.along if runner is None else {n: c[: runner.most] for n, c in courses.along.items()}
+            made = self._block.run(grids, values, along, courses.k, runner)
         except Changed as change:
             raise Refused("there is a NULL or a hole where there was none") from change
         if made.steps:
@@ -109,6 +119,17 @@ class Together:
             except SqlError as error:  # it is met again by the step that is at fault, and told in its words
                 raise Refused(error.what) from error
         return made.steps
+
+    def compile(self, program: Program, grids: Generations, values: Mapping[str, Any]) -> None:
+        """Have a device's program ready, as the next call would."""
+        if self._processor is not None and self._block is not None:
+            with suppress(Refused, Changed):
+                self._processor.runner(self._block, grids, program.coded(values), int(values["k"]))
+
+    @property
+    def said(self) -> str:
+        """By what many steps are calculated, for a person."""
+        return "NumPy" if self._processor is None else self._processor.said
 
     def _refused(self, block: Block) -> str:
         table, column = self._trajectory

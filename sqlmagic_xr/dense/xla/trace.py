@@ -1,0 +1,340 @@
+"""One step of the graph in JAX: each node's value from those that it is made of, as XLA will calculate them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ..node import FIRST, Axis, Node, Refused, union
+from ..running.align import Alignment, aligner
+from ..running.looped import Fed
+from .functions import Kit, functions
+
+_FAR = 1e6  # the square of how many deviations the mean may lie from zero
+_LARGEST = 100_000_000  # cells of a product that is formed
+
+
+class Trace:
+    """The values of nodes at one step.
+
+    Args:
+        kit: the functions' own.
+        known: what is known beforehand: the same at each step, carried, or a parameter.
+        fed: the nodes that read what the step itself has written, and how.
+    """
+
+    def __init__(self, kit: Kit, known: Mapping[Node, Any], fed: Mapping[Node, Fed]) -> None:
+        self._kit, self._functions, self._fed = kit, functions(kit), fed
+        self._known: dict[Node, Any] = dict(known)
+
+    def value(self, node: Node) -> Any:
+        """The value of a node.
+
+        Raises:
+            Refused: how many cells it has would depend on what is calculated.
+        """
+        pending = [node]
+        while pending:
+            top = pending[-1]
+            missing = [] if top in self._known else [a for a in self.arguments(top) if a not in self._known]
+            if missing:
+                pending += missing
+                continue
+            pending.pop()
+            if top not in self._known:
+                self._known[top] = self._calculated(top)
+        return self._known[node]
+
+    def arguments(self, node: Node) -> Sequence[Node]:
+        """What a node is calculated from."""
+        return arguments(node, self._fed)
+
+    def _calculated(self, node: Node) -> Any:
+        fed = self._fed.get(node)
+        if fed is not None:
+            return read(fed, np.True_ if fed.source is None else self._known[fed.source])
+        calculate = _OPERATIONS.get(node.op)
+        if calculate is None:
+            raise Refused(f"how many rows there are is calculated anew at each step ({node.op})")
+        return calculate(self, node)
+
+    # --- reads
+
+    def _constant(self, node: Node) -> Any:
+        value = node.data[1]
+        return np.int64(value.code) if node.type == "label" else self._kit.dtype(node.type)(value)
+
+    def _alignment(self, node: Node) -> Alignment:
+        found = self._known[node]
+        if not isinstance(found, Alignment):
+            raise Refused("which rows there are is calculated anew at each step")
+        return found
+
+    def _coordinate(self, node: Node) -> Any:
+        return self._alignment(node.args[0]).coordinates
+
+    def _size(self, node: Node) -> Any:
+        return len(self._alignment(node.args[0]).coordinates)
+
+    def _found(self, node: Node) -> Any:
+        alignment = self._alignment(node.args[0])
+        return np.ones(len(alignment.coordinates), np.bool_) if alignment.found is None else alignment.found
+
+    def _member(self, node: Node) -> Any:
+        alignment = self._alignment(node.args[0])
+        codes: Any = alignment.first
+        return codes[:, None] == np.arange(len(alignment.coordinates))
+
+    def _take(self, node: Node) -> Any:
+        place, side = node.data
+        alignment = self._alignment(node.args[1])
+        index = alignment.first if side == FIRST else alignment.second
+        array = self._known[node.args[0]]
+        if index is None:
+            return array
+        if isinstance(index, slice):
+            return array[(*(slice(None),) * place, index)]
+        return jnp.take(array, index, axis=place, mode="clip")
+
+    def _same(self, node: Node) -> Any:
+        return self._known[node.args[0]]
+
+    def _diagonal(self, node: Node) -> Any:
+        one, other = sorted(node.data)
+        return jnp.moveaxis(jnp.diagonal(self._known[node.args[0]], axis1=one, axis2=other), -1, one)
+
+    # --- functions of cells
+
+    def _map(self, node: Node) -> Any:
+        rank = _first_of(node)
+        if rank is not None:
+            return self._first(rank)
+        return self._functions[node.data](*(self._along(argument, node.dims) for argument in node.args))
+
+    def _along(self, node: Node, want: tuple[Axis, ...]) -> Any:
+        align = aligner(node.dims, want)
+        value = self._known[node]
+        return value if align is None else align(value)
+
+    # --- aggregates
+
+    def _sum(self, node: Node) -> Any:
+        kit = self._kit
+        factors, masks, scalars = node.data
+        arrays, rest = node.args[: factors + masks], node.args[factors + masks :]
+        integers = node.type != "float64"
+        alike = all(set(array.dims) == set(arrays[0].dims) for array in arrays)
+        result = self._added(node, factors, masks) if alike or integers else self._contracted(arrays, node, masks)
+        for name, scalar in zip(scalars, rest, strict=False):
+            value = self._known[scalar]
+            result = result * value if name == "*" else result / value
+        size = prod(int(self._known[argument]) for argument in rest[len(scalars) :])
+        if integers:
+            return result if size == 1 else self._functions["integer *"](result, np.int64(size))
+        result = kit.unsigned(result if size == 1 else result * kit.real(size))
+        kit.flag(~jnp.all(jnp.isfinite(result)))
+        return result
+
+    def _added(self, node: Node, factors: int, masks: int) -> Any:
+        """Factors along the same axes: multiplied cell by cell, and added."""
+        arrays = node.args[: factors + masks]
+        everything = union(arrays)
+        whole = [self._along(array, everything) for array in arrays]
+        cells = whole[0]
+        for factor in whole[1:factors]:
+            cells = cells * factor
+        if masks:
+            mask = whole[factors]
+            for other in whole[factors + 1 :]:
+                mask = mask & other
+            cells = jnp.where(mask, cells, cells.dtype.type(0))
+        _refuse_empty(cells, [place for place, axis in enumerate(everything) if axis not in node.dims])
+        gone = tuple(place for place, axis in enumerate(everything) if axis not in node.dims)
+        left = tuple(axis for axis in everything if axis in node.dims)
+        if factors == 2 and not masks and not node.dims and cells.ndim == 1:
+            return jnp.dot(whole[0], whole[1], precision="highest")
+        result = jnp.sum(cells, axis=gone) if gone else cells
+        if gone and node.type != "float64":  # the sum of the upper halves tells whether it has wrapped
+            away = (result >> 32) - jnp.sum(cells >> 32, axis=gone)
+            self._kit.flag(jnp.any(jnp.abs(away) >= 2**31))
+        align = aligner(left, node.dims)
+        return result if align is None else align(result)
+
+    def _contracted(self, arrays: Sequence[Node], node: Node, masks: int) -> Any:
+        """Factors along different axes: products of matrices."""
+        kit = self._kit
+        values = [jnp.asarray(self._known[array], kit.real) for array in arrays]
+        if len(values) > 2:
+            bound: Any = kit.real(1)
+            for value in values:
+                bound = bound * jnp.maximum(kit.real(1), jnp.max(jnp.abs(value)))
+            kit.flag(~(bound < (1e300 if kit.real is np.float64 else 1e36)))
+        if masks:  # what a mask hides may be anything, and is not to be multiplied by its zero
+            for value in values:
+                kit.flag(~jnp.all(jnp.isfinite(value)))
+        numbers: dict[Axis, int] = {}
+        for axis in (*node.dims, *union(arrays)):
+            numbers.setdefault(axis, len(numbers))
+        operands: list[Any] = []
+        for array, value in zip(arrays, values, strict=True):
+            _refuse_empty(value, range(value.ndim))
+            operands += [value, [numbers[axis] for axis in array.dims]]
+        return jnp.einsum(*operands, [numbers[axis] for axis in node.dims], optimize="optimal", precision="highest")
+
+    def _count(self, node: Node) -> Any:
+        number = node.data
+        rest = prod(int(self._known[argument]) for argument in node.args[number:])
+        arrays = node.args[:number]
+        if not number:
+            return np.int64(rest)
+        if number == 1:
+            have = arrays[0].dims
+            gone = tuple(place for place, axis in enumerate(have) if axis not in node.dims)
+            mask = self._known[arrays[0]]
+            cells = jnp.sum(mask, axis=gone, dtype=np.int64) if gone else mask.astype(np.int64)
+            align = aligner(tuple(axis for axis in have if axis in node.dims), node.dims)
+            return (cells if align is None else align(cells)) * np.int64(rest)
+        return self._contracted(arrays, node, 0).astype(np.int64) * np.int64(rest)
+
+    def _gathered(self, node: Node, fill: Any) -> tuple[Any, tuple[int, ...], tuple[Axis, ...]]:
+        """Cells over all axes, those kept first, ``fill`` where a mask is false; the axes to reduce; all axes."""
+        arrays = node.args[: node.data]
+        others = tuple(axis for axis in union(arrays) if axis not in node.dims)
+        want = (*node.dims, *others)
+        cells, *masks = (self._along(array, want) for array in arrays)
+        if masks:
+            cells = jnp.where(masks[0], cells, fill)
+        gone = tuple(range(len(node.dims), len(want)))
+        _refuse_empty(cells, gone)
+        return cells, gone, want
+
+    def _extreme(self, node: Node) -> Any:
+        kit, largest = self._kit, node.op == "max"
+        reduce = jnp.max if largest else jnp.min
+        if prod(int(self._known[argument]) for argument in node.args[node.data :]) == 0:
+            raise Refused("the input of an aggregate is empty")
+        if node.type != "float64":
+            kind = kit.dtype(node.type)
+            limits = np.iinfo(kind)
+            cells, gone, _ = self._gathered(node, kind(limits.min if largest else limits.max))
+            return reduce(cells, axis=gone) if gone else cells
+        cells, gone, _ = self._gathered(node, kit.real(-np.inf if largest else np.inf))
+        result = reduce(cells, axis=gone) if gone else cells
+        kit.flag(jnp.any(jnp.isnan(result)))
+        if not gone:
+            return result
+        # Among equal zeros the greatest is 0.0 and the least -0.0: looked for beside the reduction of floats, which is
+        # quicker than one of their bits.
+        positive = jnp.any((cells == 0) & (jnp.signbit(cells) != largest), axis=gone)
+        zero, other = (0.0, -0.0) if largest else (-0.0, 0.0)
+        return jnp.where(result == 0, jnp.where(positive, kit.real(zero), kit.real(other)), result)
+
+    def _squares(self, node: Node) -> Any:
+        kit = self._kit
+        cells, gone, want = self._gathered(node, kit.real(0))
+        known = jnp.ones(cells.shape, np.bool_)
+        for argument in node.args[1 : node.data]:
+            known = known & self._along(argument, want)
+        rest = prod(int(self._known[argument]) for argument in node.args[node.data :])
+        kit.flag(~jnp.all(jnp.isfinite(cells)))
+        count = jnp.maximum(jnp.sum(known, axis=gone, keepdims=True), 1)
+        mean = jnp.sum(cells, axis=gone, keepdims=True) / count
+        total = jnp.sum(jnp.where(known, jnp.square(cells - mean), kit.real(0)), axis=gone) * kit.real(rest)
+        far = jnp.square(mean) * count > _FAR * jnp.expand_dims(total, gone)
+        kit.flag(jnp.any(far & (count > 1)) | ~jnp.all(jnp.isfinite(total)))
+        return total
+
+    # --- ranks
+
+    def _ranking(self, node: Node) -> tuple[list[Any], Any, tuple[int, ...], int]:
+        """The keys in the order in which they are sorted, the mask, the shape, and how many axes a partition has."""
+        keys, descending, masks, width = node.data
+        shape = tuple(len(self._known[argument]) for argument in node.args[keys + masks :])
+        if 0 in shape:
+            raise Refused("a partition is empty")
+        whole = [jnp.broadcast_to(self._along(a, node.dims), shape) for a in node.args[: keys + masks]]
+        columns = [self._sortable(c, down) for c, down in zip(whole[:keys], descending, strict=True)]
+        return columns, whole[keys] if masks else None, shape, width
+
+    def _sortable(self, column: Any, descending: bool) -> Any:
+        floats = np.dtype(column.dtype).kind == "f"
+        order = self._kit.order(self._kit.unsigned(column.astype(self._kit.real))) if floats else column
+        return ~order if descending else order
+
+    def _first(self, node: Node) -> Any:
+        """Where ROW_NUMBER is 1."""
+        columns, mask, shape, width = self._ranking(node)
+        axes = tuple(range(len(shape) - width, len(shape)))
+        found = jnp.ones(shape, np.bool_) if mask is None else mask
+        for order in columns:
+            limit = order.dtype.type(np.iinfo(order.dtype).max)
+            found = found & (order == jnp.min(jnp.where(found, order, limit), axis=axes, keepdims=True))
+        self._kit.flag(jnp.any(jnp.sum(found, axis=axes) > 1))
+        return found
+
+    def _rank(self, node: Node) -> Any:
+        columns, mask, shape, width = self._ranking(node)
+        cut = len(shape) - width
+        flat = (prod(shape[:cut]), prod(shape[cut:]))
+        order_by = [column.reshape(flat) for column in columns]
+        hidden = [] if mask is None else [~mask.reshape(flat)]
+        order = jnp.lexsort([*reversed(order_by), *hidden], axis=-1)
+        tied = jnp.ones((flat[0], flat[1] - 1), np.bool_)
+        for column in order_by:
+            ordered = jnp.take_along_axis(column, order, -1)
+            tied = tied & (ordered[:, 1:] == ordered[:, :-1])
+        if mask is not None:
+            tied = tied & jnp.take_along_axis(mask.reshape(flat), order, -1)[:, 1:]
+        self._kit.flag(jnp.any(tied))
+        return (jnp.argsort(order, axis=-1) + 1).astype(np.uint64).reshape(shape)
+
+
+def arguments(node: Node, fed: Mapping[Node, Fed]) -> Sequence[Node]:
+    """What a node is calculated from."""
+    if node in fed:
+        source = fed[node].source
+        return () if source is None else (source,)
+    rank = _first_of(node)
+    return node.args if rank is None else rank.args
+
+
+def read(fed: Fed, value: Any) -> Any:
+    """What a later scan reads of a column."""
+    value = jnp.asarray(value)
+    if fed.cut is not None:
+        value = value[fed.cut]
+    if fed.whole:
+        return value
+    value = jnp.transpose(value, sorted(range(len(fed.dims)), key=lambda place: fed.dims[place]))
+    sizes = [length if place in fed.dims else 1 for place, length in enumerate(fed.grid.shape)]
+    return jnp.broadcast_to(jnp.reshape(value, sizes), fed.grid.shape)
+
+
+def _first_of(node: Node) -> Node | None:
+    """The ranks of ``ROW_NUMBER() OVER (...) = 1``, of which none but the first is asked for."""
+    if node.op != "map" or node.data != "=":
+        return None
+    rank, one = node.args
+    if one.op != "constant" or one.data[1] != 1 or rank.op != "map" or rank.data != "to int64":
+        return None
+    (numbers,) = rank.args
+    return numbers if numbers.op == "row number" and numbers.dims == node.dims else None
+
+
+def _refuse_empty(cells: Any, places: Sequence[int] | range) -> None:
+    if any(cells.shape[place] == 0 for place in places):
+        raise Refused("the input of an aggregate is empty")
+    if prod(cells.shape) > _LARGEST:
+        raise Refused(f"a product of {prod(cells.shape):,} cells")
+
+
+_OPERATIONS: Mapping[str, Callable[[Trace, Node], Any]] = {
+    "constant": Trace._constant, "coordinate": Trace._coordinate, "size": Trace._size, "found": Trace._found,
+    "member": Trace._member, "take": Trace._take, "same": Trace._same, "diagonal": Trace._diagonal,
+    "map": Trace._map, "sum": Trace._sum, "count": Trace._count, "min": Trace._extreme, "max": Trace._extreme,
+    "squares": Trace._squares, "row number": Trace._rank,
+}  # fmt: skip

@@ -1,0 +1,101 @@
+"""Which processor calculates the loop of many steps, and its program, which is compiled while nobody waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...dense.block import Block
+from ...dense.node import Refused
+from ...dense.ports import Source
+from ...dense.running.looped import Runner
+from ...engine.budget import nbytes_shown
+
+if TYPE_CHECKING:
+    from ...dense.xla.devices import Device
+
+_LOOK = 0.02  # seconds between two looks at whether it is compiled; an interrupt acts between them
+
+
+class Processor:
+    """XLA's programs on a device, one for each block; what XLA cannot have is left to NumPy.
+
+    Args:
+        device: which.
+
+    Attributes:
+        reason: why NumPy calculates instead; "" where it does not.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._block: Block | None = None
+        self._runner: Any = None
+        self.reason = ""
+
+    @property
+    def said(self) -> str:
+        """What calculates, for a person."""
+        where = f"{self._device.library} on {self._device.name}, {self._device.precision} precision"
+        if self.reason:
+            return f"NumPy, not {where}: {self.reason}"
+        if self._runner is None:
+            return where
+        kept = nbytes_shown(self._runner.nbytes)
+        return f"{where}, at most {self._runner.most:,} steps a call, {kept} kept there"
+
+    def runner(self, block: Block, source: Source, values: Mapping[str, Any], k: int) -> Runner | None:
+        """What makes the steps of a block; None for NumPy.
+
+        The first call for a block waits until its program is compiled, in a thread of its own, so that an interrupt is
+        heard meanwhile; from which step on it is used depends on no clock, and equal runs give equal numbers.
+        """
+        if block is not self._block:
+            self._block, self._runner, self.reason = block, None, ""
+            self._compile(block, block.first(source, values, k))
+        return None if self._runner is None else _Falling(self._runner, self._give_up)
+
+    def _give_up(self, reason: str) -> None:
+        self._runner, self.reason = None, reason
+
+    def _compile(self, block: Block, examples: list[Any]) -> None:
+        from ...dense.xla.loop import XlaLoop
+
+        found: list[Any] = []
+
+        def compile() -> None:
+            try:
+                found.append(XlaLoop(block.layout, self._device, examples))
+            except BaseException as error:  # it is told in the thread that waits
+                found.append(error)
+
+        thread = threading.Thread(target=compile, daemon=True, name="compiling")
+        thread.start()
+        while thread.is_alive():
+            thread.join(_LOOK)
+        made = found[0]
+        if isinstance(made, Refused):
+            self.reason = made.reason
+        elif isinstance(made, (TypeError, ValueError, NotImplementedError, RuntimeError)):
+            self.reason = f"XLA cannot: {str(made).splitlines()[0] if str(made) else type(made).__name__}"
+        elif isinstance(made, BaseException):
+            raise made
+        else:
+            self._runner = made
+
+
+class _Falling:
+    """A runner whose device may have no room left: then NumPy goes on."""
+
+    def __init__(self, runner: Any, give_up: Callable[[str], None]) -> None:
+        self._runner, self._give_up = runner, give_up
+        self.most: int = runner.most
+
+    def run(self, *given: Any) -> Any:
+        """See :class:`...dense.running.looped.Runner`."""
+        try:
+            return self._runner.run(*given)
+        except Refused as refused:
+            self._give_up(refused.reason)
+            raise

@@ -1,0 +1,173 @@
+"""The loop of a run by XLA: the same trajectory as NumPy's, whatever it meets, and errors that say what to do."""
+
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.dense.xla import devices
+from sqlmagic_xr.errors import SqlError, UsageError
+from sqlmagic_xr.train.calls import Calls
+from sqlmagic_xr.train.start import train
+from tests.train.test_many_steps import CURVE, PROGRAMS, descend, line, options_of
+
+FEW = ["line", "schedule", "the newest", "two generations", "stored adam", "grid network", "grid means"]
+
+
+def numbers(ctx, table):
+    rows = ctx.scratch(table).to_arrow()
+    return {name: rows[name].to_numpy() for name in rows.column_names}
+
+
+def assert_near(left, right, tolerance=1e-12):
+    assert left.keys() == right.keys()
+    for name, values in left.items():
+        assert values.dtype == right[name].dtype, name
+        scale = max(1.0, float(np.abs(right[name]).max(initial=0.0)))
+        np.testing.assert_allclose(values, right[name], rtol=tolerance, atol=tolerance * scale, err_msg=name)
+
+
+def told(ctx, cell, **options):
+    found = ctx.train(cell, stream=True, **options).explain()
+    return [str(note) for statement in found for note in statement.notes if note.kind == "a call"]
+
+
+@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize("most", [1, 7])
+def test_the_trajectory_is_numpys(name, most, monkeypatch):
+    """One step a call, and up to seven."""
+    monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(most, *limits)))
+    make, cell, table = PROGRAMS[name]
+    alone, device = make(), make()
+    train(alone, cell, steps=22, each_step=True, **options_of(cell))
+    train(device, cell, steps=22, each_step=False, device="cpu", **options_of(cell))
+    assert_near(numbers(device, table), numbers(alone, table))
+    if most > 1:
+        assert len(device.scratch(table).history()) < 15
+
+
+def test_equal_runs_give_equal_numbers():
+    runs = [line(), line()]
+    for ctx in runs:
+        ctx.train(descend(where="WHERE i % 5 = 3"), steps=60, params={"lr": 0.1}, device="cpu")
+    assert runs[0].scratch("p").to_arrow().equals(runs[1].scratch("p").to_arrow())
+
+
+@pytest.mark.parametrize(
+    ("cell", "steps"),
+    [
+        (descend(rate="3.0"), 3000),
+        ("INSERT INTO p SELECT :next_step, a + 10 / (20 - :k), b FROM p WHERE step = :k", 50),
+        ("INSERT INTO p SELECT :next_step, a + 0.5, CASE WHEN sqrt(10.0 - a) > 1 THEN b + 1 ELSE b END FROM p "
+         "WHERE step = :k", 45),
+        ("INSERT INTO p SELECT :next_step, a + 1, CASE WHEN a < 21 THEN b + 1 END FROM p WHERE step = :k", 40),
+        (f"{descend()};\n{CURVE}", 40),
+    ],
+    ids=["diverges", "divides by zero", "compares a NaN", "becomes NULL", "has a curve"],
+)  # fmt: skip
+def test_what_has_to_be_looked_at_is_told_by_numpy(cell, steps):
+    ends = []
+    for options in ({}, {"device": "cpu"}):
+        ctx = line()
+        try:
+            run = ctx.train(cell, steps=steps, params={"lr": 0.1}, **options)
+            end = (run.status, run.generation, run.message.split(":")[:2])
+        except SqlError as error:
+            end = (type(error), str(error))
+        ends.append((end, {n: np.nan_to_num(v, nan=-7.0) for n, v in numbers(ctx, "p").items()}))
+    assert ends[0][0] == ends[1][0]
+    few = 12  # what diverges does so differently from its last bits on
+    assert_near(*({n: v[:few] for n, v in end[1].items()} for end in reversed(ends)), 1e-9)
+
+
+def test_single_precision_is_asked_for():
+    ctx, double = line(), line()
+    ctx.train(descend(), steps=50, params={"lr": 0.1}, device="cpu", precision="single")
+    double.train(descend(), steps=50, params={"lr": 0.1})
+    single, exact = numbers(ctx, "p"), numbers(double, "p")
+    assert single["a"].dtype == np.float64
+    assert_near(single, exact, 1e-4)
+    assert (single["a"] != exact["a"]).any()
+    assert (single["a"][5:] == single["a"][5:].astype(np.float32)).all()
+
+
+def test_explain_tells_the_library_the_device_and_what_is_kept_there():
+    (note,) = told(line(), descend(), params={"lr": 0.1}, device="cpu")
+    assert "JAX" in note
+    assert "double precision" in note
+    assert "steps a call" in note
+    assert "kept there" in note
+    (note,) = told(line(), descend(where="WHERE i % 5 = :k % 5"), params={"lr": 0.1}, device="cpu")
+    assert "NumPy, not JAX" in note
+    assert "anew at each step" in note
+
+
+def test_a_context_may_name_the_device():
+    ctx = Context(device="cpu")
+    ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.0)")
+    cell = "INSERT INTO p SELECT :next_step, a * 0.5 FROM p WHERE step = :k"
+    assert "JAX" in told(ctx, cell)[0]
+    assert "NumPy" in told(ctx, cell, device="auto")[0]
+
+
+class TestBadInput:
+    def test_no_gpu(self):
+        if any(device.platform == "gpu" for device in jax.devices()):
+            pytest.skip("there is one")
+        with pytest.raises(UsageError, match="JAX finds no GPU here; what it knows: cpu"):
+            line().train(descend(), device="gpu", params={"lr": 0.1})
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"device": "tpu"}, "device is one of auto, cpu, gpu"),
+            ({"device": "cpu", "precision": "half"}, "precision is one of double, single"),
+            ({"precision": "single"}, "single precision is that of a device"),
+            ({"device": "cpu", "verbatim": True}, "device cpu runs array code"),
+            ({"device": "cpu", "executor": "relational"}, "device cpu runs array code"),
+        ],
+    )
+    def test_options_that_do_not_fit(self, options, message):
+        with pytest.raises(UsageError, match=message):
+            line().train(descend(), params={"lr": 0.1}, **options)
+
+    def test_a_context_on_no_device(self):
+        with pytest.raises(UsageError, match="device is one of auto, cpu, gpu, not 'cuda'"):
+            Context(device="cuda")
+
+    def test_jax_that_is_too_old(self, monkeypatch):
+        monkeypatch.setattr(jax, "__version_info__", (0, 4, 30))
+        with pytest.raises(UsageError, match=r"needs JAX 0\.8 or newer"):
+            devices.find("cpu")
+
+    def test_jax_that_is_missing(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "jax", None)
+        with pytest.raises(UsageError, match="needs JAX, which is not installed"):
+            devices.find("cpu")
+
+    def test_a_device_without_room_leaves_it_to_numpy(self, monkeypatch):
+        monkeypatch.setattr(devices.Device, "room", property(lambda self: 100))
+        ctx = line()
+        ctx.train(descend(), steps=30, params={"lr": 0.1}, device="cpu")
+        assert len(ctx.scratch("p")) == 31
+        assert "do not fit" in told(ctx, descend(), params={"lr": 0.1}, device="cpu")[0]
+
+
+def test_auto_never_imports_jax():
+    code = (
+        "import sys; from sqlmagic_xr import Context; ctx = Context();"
+        "ctx.script('CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.0)');"
+        "ctx.train('INSERT INTO p SELECT :next_step, a * 0.5 FROM p WHERE step = :k', steps=50);"
+        "print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_x64_stays_as_the_user_has_it():
+    line().train(descend(), steps=20, params={"lr": 0.1}, device="cpu")
+    assert not jax.config.jax_enable_x64
+    assert jax.numpy.ones(1).dtype == np.float32
