@@ -27,10 +27,11 @@ _KINDS = frozenset(ARROW.values())
 
 def go(context: Context, term: Tree, working: str, rows: pa.Table, tick: Tick) -> Gone | None:
     """See :class:`..engine.answers.Answers`."""
-    if not _KINDS.issuperset(rows.schema.types):
+    # Of many rows each round would be laid out as a grid anew, which costs more than the engine takes for it.
+    if rows.num_rows != 1 or not _KINDS.issuperset(rows.schema.types):
         return None
     grids = WorkingGrids(context, working, term, default_budget(), rows)
-    guard = apart(context, term, working) if rows.num_rows == 1 else None
+    guard = apart(context, term, working)
     whole = {field.name for field in rows.schema if pa.types.is_integer(field.type)}
     compared = None if guard is None else guard.compared(whole)
     asked = [Query(term if guard is None else guard.rest, ((working,),), columns=tuple(rows.schema.names))]

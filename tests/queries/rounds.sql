@@ -18,7 +18,7 @@ r(k, a, b) AS (SELECT 0, 0.0, 0.0 UNION ALL SELECT k + 1, r.a - 0.1 * AVG(grad(p
 -- one row alone: arrays
 r AS (SELECT 0 AS k, 2.0 AS x UNION ALL SELECT k + 1, x - (x * x - 2) / grad(x * x - 2, x) FROM r WHERE k < 20)
 
--- Newton in each cell: arrays
+-- Newton in each cell: either
 r AS (SELECT 0 AS k, i, x + 1 AS v, x + 1 AS x FROM d UNION ALL SELECT k + 1, i, v, x - (x * x - v) / (2 * x) FROM r WHERE k < 9)
 
 -- power iteration: either
