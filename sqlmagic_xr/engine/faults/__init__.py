@@ -27,6 +27,7 @@ from . import (
     outer_on,
     overflow,
     powers,
+    products,
     subqueries,
     subquery_columns,
     windows,
@@ -57,6 +58,7 @@ class Workaround:
 
 WORKAROUNDS = (
     Workaround(outer_on.SIGNS, lambda tree, tables: outer_on.moved_to_where(tree)),
+    Workaround(products.SIGNS, lambda tree, tables: products.remembered(tree)),
     Workaround(subquery_columns.SIGNS, subquery_columns.told_apart),
     Workaround(lists.SIGNS, lambda tree, tables: lists.without_nulls(tree)),
     Workaround(

@@ -60,11 +60,11 @@ def _query(query: Tree, labels: set[str]) -> Tree:
 
 def _item(item: Tree, outer: set[str], terms: list[Tree]) -> Tree:
     """An element of FROM without what its joins say of the outer row; that goes into ``terms``."""
-    inner = all(_kind(join) in (*_INNER, "CrossJoin") for join in item["joins"])
+    inner = all(kind(join) in (*_INNER, "CrossJoin") for join in item["joins"])
     joins = []
     for join in item["joins"]:
-        kind, condition = _kind(join), _on(join)
-        of_outer = [term for term in _conjuncts(condition) if _names(term, outer)] if condition is not None else []
+        condition = on(join)
+        of_outer = [term for term in conjuncts(condition) if _names(term, outer)] if condition is not None else []
         if of_outer and not inner:
             error = UnsupportedError(
                 "ON of an outer join names a row from around its subquery, which the engine answers wrongly",
@@ -74,34 +74,39 @@ def _item(item: Tree, outer: set[str], terms: list[Tree]) -> Tree:
             raise error
         if of_outer:
             terms += of_outer
-            kept = [term for term in _conjuncts(condition) if not any(term is moved for moved in of_outer)]
+            kept = [term for term in conjuncts(condition) if not any(term is moved for moved in of_outer)]
             rest = kept[0] if kept else true()
             for term in kept[1:]:
                 rest = {"BinaryOp": {"left": rest, "op": "And", "right": term}}
-            join = {**join, "join_operator": {kind: {"On": rest}}}
+            join = {**join, "join_operator": {kind(join): {"On": rest}}}
         joins.append(join)
     return {**item, "joins": joins}
 
 
-def _kind(join: Tree) -> str:
+def kind(join: Tree) -> str:
+    """Which join it is, by the parser's word."""
     operator = join["join_operator"]
     return operator if isinstance(operator, str) else str(next(iter(operator)))
 
 
-def _on(join: Tree) -> Tree | None:
+def on(join: Tree) -> Tree | None:
+    """The condition after ON, if there is one."""
     operator = join["join_operator"]
     constraint = next(iter(operator.values())) if isinstance(operator, dict) else None
     return constraint.get("On") if isinstance(constraint, dict) else None
 
 
-def _conjuncts(tree: Tree) -> Iterator[Tree]:
-    if "Nested" in tree:
-        yield from _conjuncts(tree["Nested"])
-    elif "BinaryOp" in tree and tree["BinaryOp"]["op"] == "And":
-        yield from _conjuncts(tree["BinaryOp"]["left"])
-        yield from _conjuncts(tree["BinaryOp"]["right"])
-    else:
-        yield tree
+def conjuncts(tree: Tree) -> Iterator[Tree]:
+    """The conditions that AND joins, one after the other."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if "Nested" in node:
+            todo.append(node["Nested"])
+        elif "BinaryOp" in node and node["BinaryOp"]["op"] == "And":
+            todo += [node["BinaryOp"]["right"], node["BinaryOp"]["left"]]
+        else:
+            yield node
 
 
 def _names(term: Tree, labels: set[str]) -> bool:

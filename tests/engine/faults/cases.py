@@ -69,6 +69,18 @@ class Fault:
 
 FAULTS = [
     Fault(
+        "product-in-joins",
+        {
+            "SELECT count(*) FROM t JOIN r ON t.i IS NOT DISTINCT FROM r.i CROSS JOIN v": [(18,)],
+            "SELECT count(*) FROM v, t JOIN r ON t.i IS NOT DISTINCT FROM r.i": [(18,)],
+            "SELECT count(v.k) FROM v LEFT JOIN (t JOIN r ON t.i IS NOT DISTINCT FROM r.i CROSS JOIN tt) ON v.k = 1": [
+                (11,),
+            ],
+            "SELECT count(*) FROM t JOIN v ON t.i < v.k JOIN r ON r.i = t.i AND t.n + v.k = r.g": [(0,)],
+            "SELECT count(*) FROM t CROSS JOIN v JOIN r ON r.i = t.i AND r.i + r.g = t.i * v.k": [(1,)],
+        },
+    ),
+    Fault(
         "subquery-columns",
         {
             "SELECT i FROM t WHERE i IN (SELECT x.i FROM r AS x, t AS y WHERE y.i > t.i)": [(1,), (2,)],
