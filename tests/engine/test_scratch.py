@@ -161,7 +161,7 @@ class TestPruning:
         stretches = visible(parse_one(query).tree, {"p": version})["p"]
         scanned = sum(stop - start for _, start, stop in stretches)
         assert scanned < 40 if rows is None else scanned <= rows
-        whole = trajectory.ctx.store.schema._visible()
+        whole = trajectory.ctx.store.schema.visible()
         with trajectory.store.schema.pinned(whole, {}):
             expected = super(type(trajectory.ctx), trajectory.ctx).sql(query).to_pandas()
         assert sorted(map(repr, trajectory.rows(query))) == sorted(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.train.steps import arrays, hoist, plan
+from sqlmagic_xr.train.steps import arrays, larder, plan
 from tests.engine.datasets import datasets, expected, quoted
 
 WAYS = {"as array code": (2**30, "auto"), "kept": (2**30, "relational"), "streamed": (0, "relational")}
@@ -24,7 +24,7 @@ def test_a_run_reads_what_xarray_has(way, found):
     with (
         patch.object(arrays, "default_budget", lambda: budget),
         patch.object(plan, "default_budget", lambda: budget),
-        patch.object(hoist, "streamed", wraps=hoist.streamed) as streamed,
+        patch.object(larder, "streamed", wraps=larder.streamed) as streamed,
     ):
         context = Context()
         context.from_dataset("d", dataset, chunks=chunks)

@@ -59,8 +59,8 @@ def checked(tree: Tree, tables: Tables) -> Tree:
     >>> print(to_sql(checked(parse_one("SELECT sum(n) AS a, n + 1 AS b FROM d").tree, tables)))
     SELECT CASE WHEN abs((sum(n) >> 32) - sum(n >> 32)) >= 2147483648 THEN sqlmagic_overflow(sum(n)) \
 ELSE sum(n) END AS a, \
-CASE WHEN n > 9223372036854775806 THEN CAST(CAST(n AS DECIMAL(38,0)) + CAST(1 AS DECIMAL(38,0)) AS BIGINT) \
-ELSE n + 1 END AS b FROM d
+CASE WHEN (n > 9223372036854775806) THEN CAST((CAST(n AS DECIMAL(38,0)) + CAST(1 AS DECIMAL(38,0))) AS BIGINT) \
+ELSE (n + 1) END AS b FROM d
     """
     found = _Found(tables)
     rewritten(tree, tables, Rules(found.look))

@@ -242,10 +242,12 @@ class Curve:
     def _append(self, rows: pa.Table) -> None:
         """The rows of more generations."""
         apart = isinstance(self._lines, Lines) and bool(keys_of(rows, self._grouped))
-        if self._lines is not None and not apart:
+        if self._lines is None:
+            self._lines = self._laid_out(rows)
+        elif not apart:
             self._lines.append(rows)
         self._keep(rows)
-        if self._lines is None or apart:  # as soon as two rows are one generation's
+        if apart:  # as soon as two rows are one generation's
             self._lines = self._laid_out(self.table)
         self._watch(rows, str(self._step))
 
