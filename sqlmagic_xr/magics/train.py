@@ -43,6 +43,7 @@ Runs the step again and again and draws the curves. :step (or :k) is the newest 
 :seed the run's seed, and :random a number from [0, 1) drawn for the step. Running the cell again continues.
 """
 _BREATH = 0.02  # seconds between two turns of the event loop; a person notices no delay below 0.1
+_TURNS = 10  # of the event loop at a time
 _PAUSE = 0.05  # seconds between two looks at whether a paused run goes on
 
 
@@ -324,7 +325,9 @@ async def _follow_async(events: Generator[Event], monitor: Monitor) -> None:
             if isinstance(event, Paused):
                 await asyncio.sleep(_PAUSE)
             elif time.perf_counter() - breathed >= _BREATH:
-                await asyncio.sleep(0)
+                # A click takes several turns to arrive: a call of many steps leaves the loop few occasions for them.
+                for _ in range(_TURNS):
+                    await asyncio.sleep(0)
                 breathed = time.perf_counter()
     except asyncio.CancelledError:
         raise

@@ -386,7 +386,10 @@ class Training:
             return False
         if self._settings.every is not None:
             return self.run.steps % self._settings.every == 0
-        return self._settings.checks_each_step or self._pace.due or self._curves.due
+        if self._settings.checks_each_step or self._pace.due or self._curves.due:
+            return True
+        # Steps may be quicker than the curves: a run does not leave them so far behind that its end is a wait.
+        return self._curves.late(self.run.generation)
 
     def _refresh(self) -> None:
         """Bring the curves nearer to the newest generation, and look whether they end the run."""

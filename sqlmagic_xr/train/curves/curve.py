@@ -151,6 +151,10 @@ class Curve:
         """Whether it is time for :meth:`refresh`."""
         return self._pace.due
 
+    def late(self, newest: int) -> bool:
+        """Whether the generations that it does not show yet are more than a quarter of a piece of work."""
+        return self._part is not None and newest - self.upto > self._length // 4
+
     def refresh(self, values: Mapping[str, Any], newest: int) -> bool:
         """Bring the curve nearer to the generation ``newest``; returns whether it is there.
 

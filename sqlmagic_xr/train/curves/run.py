@@ -49,6 +49,10 @@ class Curves:
         """Whether one of them does not show the generation ``newest`` yet."""
         return any(curve.upto < newest for curve in self._curves)
 
+    def late(self, newest: int) -> bool:
+        """Whether a run that ended now would have to wait for one of them."""
+        return any(curve.late(newest) for curve in self._curves)
+
     @property
     def watched(self) -> bool:
         """Whether one of them can show a fault and tell which step was at fault."""
@@ -66,9 +70,9 @@ class Curves:
         return min(found, key=lambda blemish: blemish.generation, default=None)
 
     def refresh(self, values: Mapping[str, Any], newest: int) -> None:
-        """Bring those that are due nearer to the generation ``newest``."""
+        """Bring those that are due, or late, nearer to the generation ``newest``."""
         for curve in self._curves:
-            if curve.due:
+            if curve.due or curve.late(newest):
                 curve.refresh(values, newest)
 
     def approach(self, values: Mapping[str, Any], newest: int) -> None:
