@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SqlError
 from ..relation.layers import Environment, Query, Scope, aggregates
 from ..sql.build import item
+from ..sql.clauses import conjunction, conjuncts
 from ..sql.syntax import Tree, identifier, walk
 
 if TYPE_CHECKING:
@@ -91,17 +92,20 @@ def apart(context: Context, term: Tree, working: str) -> Guard | None:
     readers = [one for one in scope.items if _reads(one, working)]
     if len(readers) != 1 or readers[0].nullable:
         return None
-    terms = _conjuncts(select["selection"])
+    terms = list(conjuncts(select["selection"]))
     ours = [each for each in terms if _is_of(each, scope, readers[0])]
     if not ours:
         return None
     rest = [each for each in terms if not any(each is other for other in ours)]
-    given = {**select, "projection": [item(_all(ours), "go")], "selection": None, "from": _only(select, readers[0])}
+    given = {
+        **select,
+        "projection": [item(conjunction(ours), "go")],
+        "selection": None,
+        "from": _only(select, readers[0]),
+    }
     guard = {**given, "group_by": {"Expressions": ([], [])}, "having": None, "qualify": None, "distinct": None}
     asked = {**term, "body": {"Select": guard}, "order_by": None, "limit_clause": None}
-    return Guard(
-        asked, {**term, "body": {"Select": {**select, "selection": _all(rest) if rest else None}}}, tuple(ours)
-    )
+    return Guard(asked, {**term, "body": {"Select": {**select, "selection": conjunction(rest)}}}, tuple(ours))
 
 
 def _is_empty_without_rows(select: Tree) -> bool:
@@ -122,19 +126,6 @@ def _only(select: Tree, one: Any) -> list[Tree]:
     return [{"relation": one.tree, "joins": []}]
 
 
-def _conjuncts(condition: Tree) -> list[Tree]:
-    found, todo = [], [condition]
-    while todo:
-        node = todo.pop()
-        while "Nested" in node:
-            node = node["Nested"]
-        if "BinaryOp" in node and node["BinaryOp"]["op"] == "And":
-            todo += [node["BinaryOp"]["right"], node["BinaryOp"]["left"]]
-        else:
-            found.append(node)
-    return found
-
-
 def _is_of(condition: Tree, scope: Scope, one: Any) -> bool:
     """Whether a condition mentions nothing but columns of one relation, and calls nothing."""
     names = 0
@@ -151,10 +142,3 @@ def _is_of(condition: Tree, scope: Scope, one: Any) -> bool:
                 return False
             names += 1
     return names > 0
-
-
-def _all(conditions: list[Tree]) -> Tree:
-    whole = conditions[0]
-    for other in conditions[1:]:
-        whole = {"BinaryOp": {"left": {"Nested": whole}, "op": "And", "right": {"Nested": other}}}
-    return whole

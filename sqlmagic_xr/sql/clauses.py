@@ -10,6 +10,7 @@ from .build import derived, item, quoted, select, table, true
 from .syntax import Tree, identifier, make_identifier, parse_one, replace, tables_named, walk
 
 JoinWord = Literal["cross", "inner", "left", "right", "full"]
+_GREEDY = frozenset({"IsDistinctFrom", "IsNotDistinctFrom"})
 _WORDS = {"inner": "Join", "left": "Left", "right": "Right", "full": "FullOuter"}
 
 
@@ -28,14 +29,47 @@ def selected(columns: Sequence[tuple[Tree, str | None]], tables: Sequence[Tree],
     return {**query, "body": {"Select": {**body, "group_by": {"Expressions": [list(keys), []]}}}}
 
 
+def conjuncts(condition: Tree) -> Iterator[Tree]:
+    """What a condition is the conjunction of, in its order and without parentheses around it."""
+    todo = [condition]
+    while todo:
+        node = todo.pop()
+        if "Nested" in node:
+            todo.append(node["Nested"])
+        elif "BinaryOp" in node and node["BinaryOp"]["op"] == "And":
+            todo += [node["BinaryOp"]["right"], node["BinaryOp"]["left"]]
+        else:
+            yield node
+
+
 def conjunction(conditions: Iterable[Tree]) -> Tree | None:
-    """Conditions joined by AND; None for none."""
+    """Conditions joined by AND, as a chain and not one inside the other, since there may be hundreds; None for none."""
+    given = list(conditions)
+    # ``a IS NOT DISTINCT FROM b AND c`` is read as a comparison with ``b AND c``.
+    greedy = _GREEDY if len(given) > 1 else frozenset()
     found: Tree | None = None
-    for condition in conditions:
-        alone = "BinaryOp" in condition and condition["BinaryOp"]["op"] == "Or"
+    for condition in given:
+        alone = not greedy.isdisjoint(condition) or condition.get("BinaryOp", {}).get("op") in ("Or", "Xor")
         wrapped = {"Nested": condition} if alone else condition
         found = wrapped if found is None else {"BinaryOp": {"left": found, "op": "And", "right": wrapped}}
     return found
+
+
+def also(where: Tree | None, conditions: Iterable[Tree]) -> Tree | None:
+    """A WHERE, or none, with further conditions."""
+    return conjunction([*([] if where is None else [where]), *conditions])
+
+
+def first_select(body: Tree) -> Tree | None:
+    """The SELECT that the body of a query begins with; None where it begins with something else."""
+    while "Select" not in body:
+        if "SetOperation" in body:
+            body = body["SetOperation"]["left"]
+        elif "Query" in body:
+            body = body["Query"]["body"]
+        else:
+            return None
+    return body["Select"]
 
 
 def element(factor: Tree) -> Tree:

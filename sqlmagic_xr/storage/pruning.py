@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..sql.clauses import conjuncts
 from ..sql.syntax import Tree, identifier, local_name, name_of
 from .scratch import Version
 
@@ -114,7 +115,7 @@ def _restricted(select: Any, versions: Mapping[str, Version]) -> Iterator[tuple[
     place, does not pass a comparison.
     """
     factors = [r for item in select["from"] for r in (item["relation"], *(j["relation"] for j in item["joins"]))]
-    terms = list(_conjuncts(select["selection"]))
+    terms = list(conjuncts(select["selection"]))
     for factor in factors:
         table = factor.get("Table")
         if table is None or (name := _table_name(table)) not in versions or table.get("sample"):
@@ -132,18 +133,6 @@ def _restricted(select: Any, versions: Mapping[str, Version]) -> Iterator[tuple[
                 ranges[column] = ranges.get(column, Range()) & found[1]
         if ranges:
             yield name, ranges
-
-
-def _conjuncts(tree: Tree) -> Iterator[Tree]:
-    todo = [tree]
-    while todo:
-        tree = todo.pop()
-        if "Nested" in tree:
-            todo.append(tree["Nested"])
-        elif "BinaryOp" in tree and tree["BinaryOp"]["op"] == "And":
-            todo += [tree["BinaryOp"]["right"], tree["BinaryOp"]["left"]]
-        else:
-            yield tree
 
 
 def _comparison(term: Tree) -> tuple[Tree, Range] | None:

@@ -133,17 +133,6 @@ def names(node: Node) -> tuple[str, ...]:
     return tuple(node.outputs) if isinstance(node, Block) else tuple(node.parts[0].outputs)
 
 
-def conjuncts(condition: Expression | None) -> Iterator[Expression]:
-    """What a condition is the conjunction of."""
-    todo = [] if condition is None else [condition]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, Call) and node.name == "and":
-            todo += reversed(node.args)
-        else:
-            yield node
-
-
 def labels(expression: Expression) -> frozenset[str]:
     """The readings whose columns an expression uses."""
     return frozenset(path[0] for path in paths(expression))

@@ -9,6 +9,7 @@ from ...relation import columns as bound
 from ...relation import nodes
 from ...relation.bind import Cte
 from ...relation.catalog import Catalog
+from ...relation.conditions import conjuncts
 from ...relation.facts import always_one_row, key, nullable, types, using_pairs
 from ...relation.functions import SAME
 from ...relation.layers import ColumnType
@@ -28,7 +29,6 @@ from .blocks import (
     Path,
     Union,
     active,
-    conjuncts,
     label,
     names,
     substituted,

@@ -16,6 +16,7 @@ from ...errors import SqlError
 from ...relation import nodes
 from ...relation.catalog import Catalog
 from ...relation.columns import Field, fields
+from ...relation.conditions import conjuncts
 from ...relation.facts import always_one_row, field_nullable, field_type, filled_by, key
 from ...relation.rebuild import substituted as rebuilt
 from ...relation.write import expression_tree, from_tree_of, without_stars
@@ -28,7 +29,7 @@ from ..reading import is_call
 from ..rules import Rules
 from ..simplify import ZERO, add, multiply
 from .backward import Pass
-from .blocks import Block, Given, Leaf, conjuncts, renamed, substituted
+from .blocks import Block, Given, Leaf, renamed, substituted
 from .finding import Called, Found, Remembered, cells_of, expressions, reads, selects, source_of
 from .flattening import flattened
 from .pushing import Pushing

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import UnsupportedError
-from ...sql.build import both, true
+from ...sql.build import true
+from ...sql.clauses import also, conjunction, conjuncts
 from ...sql.syntax import Tree, identifier, name_of, span_of, transform, walk
 
 SIGNS = r"\(\s*SELECT\b[\s\S]*\bJOIN\b"
@@ -52,10 +53,7 @@ def _query(query: Tree, labels: set[str]) -> Tree:
     items = [_item(item, outer, terms) for item in select["from"]]
     if not terms:
         return query
-    where = select.get("selection")
-    for term in terms:
-        where = term if where is None else both(where, term)
-    return {**query, "body": {"Select": {**select, "from": items, "selection": where}}}
+    return {**query, "body": {"Select": {**select, "from": items, "selection": also(select.get("selection"), terms)}}}
 
 
 def _item(item: Tree, outer: set[str], terms: list[Tree]) -> Tree:
@@ -75,10 +73,7 @@ def _item(item: Tree, outer: set[str], terms: list[Tree]) -> Tree:
         if of_outer:
             terms += of_outer
             kept = [term for term in conjuncts(condition) if not any(term is moved for moved in of_outer)]
-            rest = kept[0] if kept else true()
-            for term in kept[1:]:
-                rest = {"BinaryOp": {"left": rest, "op": "And", "right": term}}
-            join = {**join, "join_operator": {kind(join): {"On": rest}}}
+            join = {**join, "join_operator": {kind(join): {"On": conjunction(kept) or true()}}}
         joins.append(join)
     return {**item, "joins": joins}
 
@@ -94,19 +89,6 @@ def on(join: Tree) -> Tree | None:
     operator = join["join_operator"]
     constraint = next(iter(operator.values())) if isinstance(operator, dict) else None
     return constraint.get("On") if isinstance(constraint, dict) else None
-
-
-def conjuncts(tree: Tree) -> Iterator[Tree]:
-    """The conditions that AND joins, one after the other."""
-    todo = [tree]
-    while todo:
-        node = todo.pop()
-        if "Nested" in node:
-            todo.append(node["Nested"])
-        elif "BinaryOp" in node and node["BinaryOp"]["op"] == "And":
-            todo += [node["BinaryOp"]["right"], node["BinaryOp"]["left"]]
-        else:
-            yield node
 
 
 def _names(term: Tree, labels: set[str]) -> bool:

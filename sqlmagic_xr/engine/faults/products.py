@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...sql.build import both, true
+from ...sql.clauses import also, conjunction, conjuncts
 from ...sql.syntax import Tree, identifier, transform, walk
-from .outer_on import conjuncts, kind, on
+from .outer_on import kind, on
 
 SIGNS = r"\bJOIN\b[\s\S]*\bON\b"
 
@@ -41,10 +42,7 @@ def _select(node: dict[str, Any]) -> Tree | None:
     moved: list[Tree] = []
     movable = all(kind(join) in _COMMUTE for item in items for join in item["joins"])
     items = [_item(item, moved if movable else None) for item in items]
-    where = node.get("selection")
-    for term in moved:
-        where = term if where is None else both(where, term)
-    return {**node, "from": items, "selection": where}
+    return {**node, "from": items, "selection": also(node.get("selection"), moved)}
 
 
 def _item(item: Tree, moved: list[Tree] | None) -> Tree:
@@ -74,10 +72,7 @@ def _operator(join: Tree, moved: list[Tree] | None) -> dict[str, Tree]:
             kept.append(_spelled_out(term))
         else:
             moved.append(term)
-    condition = kept[0] if kept else true()
-    for term in kept[1:]:
-        condition = both(condition, term)
-    return {"join_operator": {kind(join): {"On": condition}}}
+    return {"join_operator": {kind(join): {"On": conjunction(kept) or true()}}}
 
 
 def _spelled_out(term: Tree) -> Tree:

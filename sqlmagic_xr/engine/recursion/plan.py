@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from ...errors import SqlError, TypeMismatchError, UnknownNameError, UnsupportedError
 from ...sql.build import select, star, table
+from ...sql.clauses import first_select
 from ...sql.limit import rows_taken
 from ...sql.naming import told_apart
 from ...sql.syntax import Tree, expression_sql, replace, span_of, to_sql
@@ -390,14 +391,10 @@ def _reading(cte: Tree, relation: str) -> Tree:
 
 def column_of(body: Tree, place: int) -> Tree:
     """What the first SELECT of a body gives for a column; the body itself where that is not to be seen."""
-    while "Select" not in body:
-        if "Query" in body:
-            body = body["Query"]["body"]
-        elif "SetOperation" in body:
-            body = body["SetOperation"]["left"]
-        else:
-            return body
-    items = body["Select"]["projection"]
+    first = first_select(body)
+    if first is None:
+        return body
+    items = first["projection"]
     starred = any("Wildcard" in item or "QualifiedWildcard" in item for item in items[: place + 1])
     return body if starred or place >= len(items) else items[place]
 

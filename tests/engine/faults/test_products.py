@@ -98,3 +98,16 @@ def test_random_chains_of_joins(seed):
         assert rows(found) == rows(expected), sql
         compared += found.num_rows > 0
     assert compared > 5
+
+
+@pytest.mark.parametrize("beside", ["CROSS JOIN c", "JOIN c ON a.i < c.i RIGHT JOIN d ON a.i = d.i"])
+def test_hundreds_of_conditions_are_moved_or_spelled_out(beside):
+    ctx, other = sqlmagic_xr.Context(), duckdb.connect()
+    for name, table in tables(random.Random(1)).items():
+        ctx.from_arrow(table, name)
+        other.register(name, table)
+    terms = " AND ".join(f"(a.i + {n} IS NOT DISTINCT FROM b.i + {n})" for n in range(100))
+    sql = f"SELECT a.x, b.x AS y FROM a JOIN b ON {terms} {beside}"
+    found, expected = ctx.script(sql)[0].to_arrow_table(), other.sql(sql).to_arrow_table()
+    assert rows(found) == rows(expected)
+    assert found.num_rows
