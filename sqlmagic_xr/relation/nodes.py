@@ -263,12 +263,14 @@ class Aggregate(Reader):
         measures: the aggregates, as columns.
         grouped: whether there is a GROUP BY; without one there is one row in any case.
         sets: whether a row may be in several groups (GROUPING SETS, ROLLUP, CUBE).
+        grouping: of such, for each set the places of its keys.
     """
 
     keys: tuple[Output, ...] = ()
     measures: tuple[Measure, ...] = ()
     grouped: bool = True
     sets: bool = False
+    grouping: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         self._check()

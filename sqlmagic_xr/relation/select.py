@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 from ..errors import UnknownNameError
 from ..sql.expression import Call, Expression, Literal, from_tree
@@ -14,6 +15,8 @@ from .names import qualifies
 from .nodes import Aggregate, Leaf, Relation, Select, Sort, Window
 from .rebuild import substituted
 from .scope import Scope, Unsure, is_aggregate, is_window, shown_by_star, written
+
+Grouping = tuple[tuple[int, ...], ...]
 
 _UNKNOWN = (
     "top", "into", "lateral_views", "prewhere", "connect_by", "cluster_by", "distribute_by", "sort_by", "named_window",
@@ -147,7 +150,8 @@ class SelectBinder:
 
     def _group_keys(
         self, outputs: Sequence[Output], aliases: dict[str, Expression]
-    ) -> tuple[list[Expression] | None, bool]:
+    ) -> tuple[list[Expression] | None, Grouping]:
+        """The keys of GROUP BY, None without one; of GROUPING SETS, for each set the places of its keys."""
         clause = self.tree["group_by"].get("Expressions") if isinstance(self.tree["group_by"], dict) else None
         if clause is None:
             raise Unsure("GROUP BY ALL is not bound")
@@ -155,21 +159,26 @@ class SelectBinder:
         if modifiers:
             raise Unsure("this GROUP BY is not bound")
         if not keys:
-            return None, False
+            return None, ()
         sets = any(set(key) & {"GroupingSets", "Rollup", "Cube"} for key in keys)
-        flat = [one for key in keys for one in (_members(key) if sets else [key])]
-        found = []
-        for key in flat:
+
+        def meant(key: Tree) -> Expression:
             place = _position(key, len(outputs))
-            found.append(outputs[place].expression if place is not None else self.scope.expression(key, aliases))
-        return list(dict.fromkeys(found)), sets
+            return outputs[place].expression if place is not None else self.scope.expression(key, aliases)
+
+        if not sets:
+            return list(dict.fromkeys(map(meant, keys))), ()
+        parts = [[[meant(one) for one in group] for group in _sets(key)] for key in keys]
+        found = list(dict.fromkeys(e for groups in parts for group in groups for e in group))
+        joined = [dict.fromkeys(e for group in groups for e in group) for groups in product(*parts)]
+        return found, tuple(tuple(map(found.index, group)) for group in joined)
 
     def _aggregate(
         self,
         source: Relation,
         where: Expression | None,
         keys: list[Expression] | None,
-        sets: bool,
+        sets: Grouping,
         calls: Sequence[Expression],
         parts: _Parts,
     ) -> Relation:
@@ -180,7 +189,7 @@ class SelectBinder:
             taken.add(own)
             columns.append(Output(own, key))
         measures = tuple(self._measure(f"aggregate {n}", call) for n, call in enumerate(calls))
-        group = Aggregate(source, where, tuple(columns), measures, keys is not None, sets, tree=self.tree)
+        group = Aggregate(source, where, tuple(columns), measures, keys is not None, bool(sets), sets, tree=self.tree)
         table: dict[Expression, str] = {output.expression: str(output.name) for output in columns}
         table |= {call: measure.name for call, measure in zip(calls, measures, strict=True)}
         parts.change(lambda e: Field(group, table[e], origin=e.origin) if e in table else None)
@@ -303,9 +312,17 @@ def _deep(expression: Expression) -> Iterator[Expression]:
         todo += node.parts
 
 
-def _members(key: Tree) -> list[Tree]:
+def _sets(key: Tree) -> list[list[Tree]]:
+    """The sets of keys that one element of GROUP BY stands for."""
     ((kind, body),) = key.items()
-    return [one for group in body for one in group] if kind in ("GroupingSets", "Rollup", "Cube") else [key]
+    if kind == "GroupingSets":
+        return [list(group) for group in body]
+    if kind == "Rollup":
+        return [[one for group in body[:count] for one in group] for count in range(len(body), -1, -1)]
+    if kind == "Cube":
+        chosen = product((True, False), repeat=len(body))
+        return [[one for group, take in zip(body, takes, strict=True) if take for one in group] for takes in chosen]
+    return [[key]]
 
 
 def _position(tree: Tree, count: int) -> int | None:

@@ -14,9 +14,10 @@ from itertools import count
 from typing import Literal
 
 from ...relation.layers import ColumnType
-from ...sql.expression import Call, Column, Expression, replace_parts
+from ...sql.expression import Call, Case, Column, Expression, replace_parts
 from ...sql.expression import columns as paths
 from ...sql.syntax import Tree
+from .over import RANKS, Over
 
 Path = tuple[str, ...]
 _LABELS = count(1)
@@ -85,6 +86,8 @@ class Block:
         where: what is true of every row.
         outputs: name -> expression; where it groups, a key or an aggregate alone.
         keys: the outputs that it groups by; () for one group, whatever rows there are; None where it does not group.
+        still: whether what reads it is the same to first order however it changes, as a sum of squares is about its
+            mean: nothing goes through it then.
     """
 
     name: str
@@ -92,6 +95,12 @@ class Block:
     where: tuple[Expression, ...]
     outputs: Mapping[str, Expression]
     keys: tuple[str, ...] | None = None
+    still: bool = False
+
+    @property
+    def moves(self) -> bool:
+        """Whether it looks along an order of its rows (see :class:`~.over.Over`)."""
+        return any(isinstance(e, Over) for e in self.outputs.values())
 
     @property
     def groups(self) -> bool:
@@ -194,10 +203,61 @@ def _active(node: Node) -> frozenset[str]:
         return frozenset(n for part in node.parts for n, o in zip(names(node), part.outputs, strict=True)
                          if o in active(part))  # fmt: skip
     live = {(leaf.label, name) for leaf in node.leaves for name in active(leaf.node)}
-    return frozenset(
-        name for name, e in node.outputs.items()
-        if not (isinstance(e, Call) and node.groups and e.name == "count") and not paths(e).isdisjoint(live)
+    return frozenset() if node.still else frozenset(
+        name for name, e in node.outputs.items() if not _read_by(node, e).isdisjoint(live)
     )  # fmt: skip
+
+
+def _read_by(block: Block, output: Expression) -> frozenset[Path]:
+    """The columns by which an output may have a derivative."""
+    if isinstance(output, Over):
+        return paths(output.call.args[0]) if output.is_linear else frozenset()
+    counts = isinstance(output, Call) and block.groups and output.name not in ("sum", "min", "max")
+    return frozenset() if counts else paths(output)
+
+
+def staircase(node: Node) -> frozenset[str]:
+    """The columns computed from where a row stands among others by a value that depends on a cell."""
+    if "_staircase" not in node.__dict__:
+        node.__dict__["_staircase"] = _staircase(node)
+    found: frozenset[str] = node.__dict__["_staircase"]
+    return found
+
+
+def _staircase(node: Node) -> frozenset[str]:
+    if isinstance(node, Given):
+        return frozenset()
+    if isinstance(node, Union):
+        return frozenset(n for part in node.parts for n, o in zip(names(node), part.outputs, strict=True)
+                         if o in staircase(part))  # fmt: skip
+    live = {(leaf.label, name) for leaf in node.leaves for name in active(leaf.node)}
+    steps = {(leaf.label, name) for leaf in node.leaves for name in staircase(leaf.node)}
+
+    def is_step(e: Expression) -> bool:
+        ranks = isinstance(e, Over) and e.call.name in RANKS and any(not paths(k).isdisjoint(live) for k in e.order)
+        return ranks or any(isinstance(part, Column) and part.path in steps for part in _valued(e))
+
+    return frozenset(n for n, e in node.outputs.items() if is_step(e))
+
+
+_TRUTHS = frozenset({"=", "<>", "<", "<=", ">", ">=", "and", "or", "not", "is null", "is not null", "in", "not in",
+                     "between", "not between", "is not distinct from", "is distinct from"})  # fmt: skip
+
+
+def _valued(expression: Expression) -> Iterator[Expression]:
+    """The parts of an expression that its value is computed from; conditions decide, and are no part of it."""
+    todo = [expression]
+    while todo:
+        part = todo.pop()
+        yield part
+        if isinstance(part, Over):
+            todo += part.call.args
+        elif isinstance(part, Case):
+            todo += [e for _, e in part.branches] + ([] if part.default is None else [part.default])
+        elif isinstance(part, Call):
+            todo += [] if part.name in _TRUTHS or part.name == "count" else part.args
+        else:
+            todo += part.parts
 
 
 def reads_cells(node: Node) -> bool:

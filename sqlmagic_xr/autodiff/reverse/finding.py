@@ -14,7 +14,7 @@ from ...relation.facts import key
 from ...sql.clauses import outermost
 from ...sql.expression import Call, Expression, descend
 from ...sql.syntax import Tree, expression_sql
-from .reading import Cells
+from .given import Cells
 from .refusing import refused
 
 

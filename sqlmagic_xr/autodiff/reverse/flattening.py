@@ -42,6 +42,9 @@ def flattened(root: Block) -> Block:
         return done[id(node)][1]
 
     def inside(block: Block) -> Block:
+        if block.moves:  # its rows stay apart: the way back joins them with what is owed to them
+            (leaf,) = block.leaves
+            return replace(block, source=(Leaf(leaf.label, of(leaf.node)),))
         is_kept = {leaf.label: is_inside(leaf.node, known) for leaf in block.leaves}
         for leaf in block.leaves:
             new = Leaf(leaf.label, of(leaf.node))
@@ -58,7 +61,7 @@ def flattened(root: Block) -> Block:
 
 def is_inside(node: Node, known: Counter[int]) -> bool:
     """Whether a relation is put into what reads it."""
-    if not isinstance(node, Block) or node.groups:
+    if not isinstance(node, Block) or node.groups or node.moves:
         return False
     return key_of(node) is None or known[id(node)] < 2
 

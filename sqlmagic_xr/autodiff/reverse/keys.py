@@ -9,6 +9,7 @@ from ...relation.functions import function
 from ...relation.layers import ColumnType
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Parameter, Star, descend
 from .blocks import Block, From, Given, Joined, Leaf, Node, Path, Union, filled, names
+from .over import RANKS, Over
 
 _STRICT = frozenset({"+", "-", "*", "/", "%", "=", "<>", "<", "<=", ">", ">="})
 
@@ -234,6 +235,8 @@ def strict(block: Block, expression: Expression) -> frozenset[Path] | None:
         case Case():
             results = [*(result for _, result in expression.branches), *filter(None, [expression.default])]
             return None if expression.default is None or any(may_be_null(block, e) for e in results) else frozenset()
+        case Over(call=Call(name=name)) if name in RANKS or name == "count":
+            return frozenset()
         case Call(name="coalesce"):
             return frozenset() if any(not may_be_null(block, part) for part in expression.args) else None
     return None

@@ -10,6 +10,7 @@ from ...sql.expression import Call, Column, Expression, Opaque, descend
 from ...sql.expression import columns as paths
 from .blocks import Block, Given, Leaf, Node, Path, Union, exchanged, filled, labels, names, reads_cells, substituted
 from .keys import equalities, kind_of
+from .over import Over
 
 Conditions = frozenset[Expression]
 """Conditions over the columns of a relation, each ``("", name)``."""
@@ -102,4 +103,8 @@ def takes(node: Node, condition: Expression) -> bool:
             takes(part, substituted(condition, {("", n): Column(("", names(part)[p])) for n, p in first.items()}))
             for part in node.parts
         )
-    return node.keys is None or {path[1] for path in paths(condition)} <= set(node.keys)
+    used = {path[1] for path in paths(condition)}
+    if node.moves:  # whole partitions may be left out
+        by = [set(e.partition) for e in node.outputs.values() if isinstance(e, Over)]
+        return all(node.outputs[name] in partition for name in used for partition in by)
+    return node.keys is None or used <= set(node.keys)

@@ -13,6 +13,7 @@ from ..rules import Rules
 from ..simplify import ONE
 from .blocks import Block, Path
 from .keys import column_null, kind_of
+from .over import Over
 
 
 class _Columns:
@@ -61,7 +62,9 @@ def slope(block: Block, expression: Expression, path: Path, rules: Rules) -> Exp
 
 def kind_of_expression(block: Block, expression: Expression) -> ColumnType | None:
     """What kind of value an expression over a block's FROM has."""
-    if isinstance(expression, Call) and expression.name in ("min", "max", "sum"):
+    if isinstance(expression, Over):
+        return kind_of_expression(block, expression.call)
+    if isinstance(expression, Call) and expression.name in ("min", "max", "sum", "lag", "lead"):
         return kind_of_expression(block, expression.args[0])
     if isinstance(expression, Column):
         return kind_of(block.leaf(expression.path[0]).node, expression.path[1])

@@ -32,8 +32,9 @@ from .backward import Pass
 from .blocks import Block, Given, Leaf, renamed, substituted
 from .finding import Called, Found, Remembered, cells_of, expressions, reads, selects, source_of
 from .flattening import flattened
+from .given import kind_of_type
 from .pushing import Pushing
-from .reading import Reader, kind_of_type
+from .reading import Reader
 from .refusing import refused
 from .shares import Share, or_zero, placed
 from .slopes import slope

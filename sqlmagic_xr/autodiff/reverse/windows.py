@@ -1,19 +1,25 @@
-"""Aggregates over whole partitions as a GROUP BY of the same rows, joined with them: windows need no other rule."""
+"""Window functions: aggregates over whole partitions as a GROUP BY of the same rows, the others along an order.
+
+A partition's group is joined with its rows, so that it needs no rule of its own. What looks along an order
+(:mod:`.moving`) becomes further columns of the rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...relation import columns as bound
 from ...relation import nodes
 from ...relation.functions import SAME, function
 from ...sql.expression import Call, Column, Expression
-from ...sql.expression import columns as paths
 from .blocks import Block, Leaf, Path, label, names, substituted
+from .grouping import MOMENTS, Group
 from .keys import may_be_null
-from .refusing import refused, require_free
+from .moving import Moving
+from .refusing import require_free
+from .rows import as_leaf
 
 if TYPE_CHECKING:
     from .reading import Reader
@@ -24,16 +30,22 @@ class _Partition:
     """The aggregates over one PARTITION BY.
 
     Attributes:
-        leaf: the group as it is joined with the rows; its block is put in at the end.
-        inside: the rows that are grouped.
+        rows: the rows that have it.
+        by: the expressions of PARTITION BY, over the rows.
+        group: the group.
         moved: the columns of the rows -> those of the rows that are grouped.
-        measures: the aggregates.
     """
 
-    leaf: Leaf
-    inside: Block
+    rows: Leaf
+    by: tuple[Expression, ...]
+    group: Group
     moved: Mapping[Path, Expression]
-    measures: dict[str, Expression] = field(default_factory=dict)
+
+    def value(self, call: Expression, number: int) -> Expression:
+        """What an aggregate over the partition is in each row."""
+        inside = substituted(call, self.moved)
+        assert isinstance(inside, Call)
+        return self.group.measure(inside, f"{inside.name}_{number}")
 
 
 def windowed(reader: Reader, window: nodes.Window, block: Block, select: nodes.Select) -> Block:
@@ -46,27 +58,37 @@ def windowed(reader: Reader, window: nodes.Window, block: Block, select: nodes.S
         select: the SELECT around them.
 
     Raises:
-        DerivativeError: a window that moves with its row.
+        DerivativeError: a window through which no derivative goes.
     """
     expressions = [*(o.expression for o in select.outputs), *([select.condition] if select.condition else []),
                    *(e for m in window.measures for e in m.expressions)]  # fmt: skip
-    used = [f for e in expressions for f in bound.fields(e) if f.relation is not window]
-    rows, new = _rows_of(block, dict.fromkeys(path for f in used for path in paths(reader.expression(f))))
-    reader.rename(new, window)
+    used = [reader.expression(f) for e in expressions for f in bound.fields(e) if f.relation is not window]
+    rows, new = as_leaf(block, used)
+    reader.rename(new)
+    moving = Moving(reader, rows, bool(new), select)
+    for measure in window.measures:
+        if not _is_whole(measure):
+            moving.add(measure)
+    if moving.needed:
+        rows, new = moving.rows()
+        reader.rename(new)
     partitions: dict[tuple[Expression, ...], _Partition] = {}
+
+    def over(by: tuple[Expression, ...], call: Expression) -> Expression:
+        if by not in partitions:
+            partitions[by] = _partition(rows, by)
+        return partitions[by].value(call, len(values))
+
     values: dict[str, Expression] = {}
     for measure in window.measures:
-        _require_whole(measure, select)
-        key = tuple(map(reader.expression, measure.partition))
-        if key not in partitions:
-            partitions[key] = _partition(rows)
-        one = partitions[key]
-        call = substituted(reader.expression(measure.call), one.moved)
-        assert isinstance(call, Call)
-        name = f"{call.name}_{len(values)}"
-        values[measure.name] = reader.measure(call, one.inside, one.measures, name, one.leaf)
+        if _is_whole(measure):
+            values[measure.name] = over(
+                tuple(map(reader.expression, measure.partition)), reader.expression(measure.call)
+            )
+        else:
+            values[measure.name] = moving.value(measure, rows, over)
     reader.columns[window] = _named(values)
-    joined = [_grouped(rows, key, one, select) for key, one in partitions.items()]
+    joined = [_joined(one, select) for one in partitions.values()]
     where = [e for _, conditions in joined for e in conditions]
     return Block(block.name, (rows, *(leaf for leaf, _ in joined)), tuple(where), {})
 
@@ -75,47 +97,30 @@ def _named(values: Mapping[str, Expression]) -> Callable[[str], Expression]:
     return lambda name: values[name]
 
 
-def _require_whole(measure: bound.Measure, select: nodes.Select) -> None:
-    row = function(SAME.get(measure.call.name, measure.call.name))
-    if measure.order or measure.frame is not None or row is None or row.kind != "aggregate":
-        what = f"{measure.call.name} over a window that moves has no derivative through a whole query"
-        raise refused(what, "Aggregates over whole partitions have: OVER (PARTITION BY ...).", measure.call, select)
+def _is_whole(measure: bound.Measure) -> bool:
+    """Whether a window is an aggregate over its whole partition."""
+    name = SAME.get(measure.call.name, measure.call.name)
+    row = function(name)
+    aggregates = name in MOMENTS or (row is not None and row.kind == "aggregate" and not name.endswith("_value"))
+    return aggregates and not measure.order and measure.frame is None
 
 
-def _partition(rows: Leaf) -> _Partition:
+def _partition(rows: Leaf, by: tuple[Expression, ...]) -> _Partition:
     again = Leaf(label(rows.node.name), rows.node)
     inside = Block(f"{rows.node.name}_group", (again,), (), {})
     moved: dict[Path, Expression] = {(rows.label, n): again.column(n) for n in names(rows.node)}
-    return _Partition(Leaf(label(inside.name), inside), inside, moved)
-
-
-def _grouped(
-    rows: Leaf, key: Iterable[Expression], one: _Partition, select: nodes.Select
-) -> tuple[Leaf, list[Expression]]:  # fmt: skip
-    """The group of a partition, and the conditions that join it with the rows."""
-    base = Block("rows", (rows,), (), {})
     keys: dict[str, Expression] = {}
-    where: list[Expression] = []
-    for number, e in enumerate(key):
-        name = e.path[1] if isinstance(e, Column) else f"key_{number}"
-        name = name if name not in {*keys, *one.measures} else f"key_{number}"
-        keys[name] = substituted(e, one.moved)
-        where.append(Call("is not distinct from" if may_be_null(base, e) else "=", (e, one.leaf.column(name))))
-    require_free(replace(one.inside, outputs=keys), "PARTITION BY", select)
-    return Leaf(one.leaf.label, replace(one.inside, outputs={**keys, **one.measures}, keys=tuple(keys))), where
+    for number, e in enumerate(by):
+        name = e.path[1] if isinstance(e, Column) and e.path[1] not in keys else f"key_{number}"
+        keys[name] = substituted(e, moved)
+    return _Partition(rows, by, Group(inside, keys), moved)
 
 
-def _rows_of(block: Block, read: Sequence[Path] | Mapping[Path, None]) -> tuple[Leaf, dict[Path, Expression]]:
-    """The rows of a block as one leaf, which may be read twice, and what its columns are called there."""
-    if len(block.source) == 1 and isinstance(block.source[0], Leaf) and not block.where:
-        return block.source[0], {}
-    outputs: dict[str, Expression] = {}
-    new: dict[Path, Expression] = {}
-    leaf = Leaf(label(block.name), block)
-    for path in read:
-        name = path[1]
-        while name in outputs:
-            name += "_1"
-        outputs[name] = Column(path)
-        new[path] = Column((leaf.label, name))
-    return Leaf(leaf.label, replace(block, name=f"{block.name}_rows", outputs=outputs)), new
+def _joined(one: _Partition, select: nodes.Select) -> tuple[Leaf, list[Expression]]:
+    """The group of a partition, and the conditions that join it with the rows."""
+    base = Block("rows", (one.rows,), (), {})
+    require_free(replace(one.group.rows, outputs=one.group.keys), "PARTITION BY", select)
+    leaf = one.group.made()
+    where: list[Expression] = [Call("is not distinct from" if may_be_null(base, e) else "=", (e, leaf.column(k)))
+             for e, k in zip(one.by, one.group.keys, strict=True)]  # fmt: skip
+    return leaf, where

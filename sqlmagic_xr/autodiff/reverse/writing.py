@@ -13,6 +13,7 @@ from ...sql.expression import Call, Column, Expression, Literal
 from ...sql.expression import columns as paths
 from ...sql.syntax import Tree
 from .blocks import Block, From, Given, Joined, Leaf, Node, Path, Union, labels, leaves, names, substituted
+from .over import with_trees
 from .slopes import kind_of_expression
 
 
@@ -97,7 +98,7 @@ class Writing:
         }
         block = replace(block, where=tuple(part for e in block.where for part in _null_safe(block, e)))
         at, rest = _placed(block)
-        place = _Place(alias, lambda e: expression_tree(substituted(e, new)))
+        place = _Place(alias, lambda e: expression_tree(with_trees(substituted(e, new))))
         tables: list[Tree] = []
         for part, conditions in zip(block.source, at, strict=True):
             if not tables:
