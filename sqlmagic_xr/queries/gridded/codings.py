@@ -1,4 +1,4 @@
-"""The groups of a grid by the keys of GROUP BY: along each axis, or over several where a key varies along them."""
+"""The groups of a grid by the keys of GROUP BY, along each axis or over several, and the order of its positions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from ...dense.node import Refused
+from ...relation.columns import SortKey
 from ...sql.expression import Expression
-from .axes import INSIDE, Coding, coding, coding_over
+from .axes import INSIDE, Coding, coding, coding_over, positive
+from .cells import Array
 from .grid import Grid
 
 Place = tuple[int, int]
@@ -41,6 +45,23 @@ def codings_of(grid: Grid, keys: Sequence[Expression]) -> tuple[list[Place], lis
         values = [_over(grid, keys[number], spans[number], axes, shape) for number in own]
         codings[axes[0]] = coding_over(values, axes, shape)
     return places, codings
+
+
+def ordered(grid: Grid, key: SortKey) -> tuple[int, Array]:
+    """The axis along which a key of an ORDER BY varies, and the positions that are read in that order.
+
+    Raises:
+        Refused: it varies along several, or two positions have the same place.
+    """
+    expression = grid.source.resolved(key.expression)
+    axis = grid.axis(expression)
+    if axis is None:
+        raise Refused("the order of what varies along several axes", key.expression.span)
+    labels = positive(grid.along(axis, expression))
+    if labels.null_count or len(labels.unique()) != len(labels):
+        raise Refused("several rows have the same place in an order", key.expression.span)
+    places = pc.array_sort_indices(labels, order="descending" if key.descending else "ascending")
+    return axis, np.asarray(places).astype(np.int64)
 
 
 def _joined(spans: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

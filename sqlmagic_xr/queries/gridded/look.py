@@ -1,4 +1,4 @@
-"""Whether a query has an aggregate over a large dataset, so that array code is asked."""
+"""Whether a query has an aggregate or a window over a large dataset, so that array code is asked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ...relation.nodes import Aggregate, Relation, relations
 from ...relation.reads import tables_read
 from ...sql.syntax import Tree
 from ...storage.transaction import View
+from .cellwise import over_windows
 from .grid import cells_of
 from .plan import CELLS, is_large
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ...relation.names import Name
 
 _AGGREGATES = re.compile(
-    rf"\b({'|'.join(name for name, row in FUNCTIONS.items() if row.kind == 'aggregate')})\s*\(", re.IGNORECASE
+    rf"\b({'|'.join(name for name, row in FUNCTIONS.items() if row.kind != 'scalar')})\s*\(", re.IGNORECASE
 )
 
 
@@ -44,7 +45,7 @@ def look(context: Context, text: str, tree: Tree, least: int = CELLS) -> tuple[R
     taken = any(
         is_large(context, below, least)
         for node in relations(query)
-        if isinstance(node, Aggregate)
+        if isinstance(node, Aggregate) or over_windows(node)
         for below in relations(node)
     )
     return (query, sorted(tables_read(query))) if taken else None

@@ -10,13 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from ...dense.node import Refused
-from ...relation.columns import Measure
-from ...relation.functions import SAME
-from ...sql.expression import Call, Expression, Star
+from ...relation.columns import Measure, SortKey
+from ...relation.functions import SAME, is_given
+from ...sql.expression import Call, Expression, Literal, Star
 from .axes import INSIDE, coding
-from .cells import DTYPES, INTEGERS, NUMBERS, Array, Cells, both, is_instant
+from .cells import DTYPES, FLOATS, INTEGERS, NUMBERS, Array, Cells, both, is_instant
+from .codings import ordered
+from .elementwise import cast
 from .grid import Grid
 from .groups import Groups, lengths
+from .members import End, Median, Percentile
 from .scalars import Scalars
 from .tallies import Count, Extreme, Moments, Rows, State, Sum, Tally, sum_type
 
@@ -51,6 +54,18 @@ class Found:
 Column = Callable[[Known], Found]
 
 
+def refuse_unknown(measure: Measure) -> None:
+    """Refuse an aggregate that is none that is known here.
+
+    Raises:
+        Refused: it is none.
+    """
+    call = measure.call
+    known = (SAME.get(call.name, call.name), call.distinct) in _RULES and not is_given(call.name)
+    if not known or measure.over or bool(measure.order) != (call.name in _ENDS):
+        raise Refused(f"no array code over chunks for {call.name}", call.span)
+
+
 class Measures:
     """The aggregates of one GROUP BY.
 
@@ -62,11 +77,13 @@ class Measures:
 
     Attributes:
         tallies: what has to be taken of the groups.
+        entire: the axes that a block must have all positions of.
     """
 
     def __init__(self, grid: Grid, scalars: Scalars, groups: Groups, where: Cells | None) -> None:
         self.grid, self.scalars, self.groups, self.where = grid, scalars, groups, where
         self.tallies: dict[Any, Tally] = {}
+        self.entire: frozenset[int] = frozenset()
         self._masks: dict[Expression | None, Cells | None] = {None: where}
 
     def rows(self, mask: Cells | None, groups: Groups | None = None) -> Callable[[Known], Array]:
@@ -86,10 +103,10 @@ class Measures:
         """
         call = measure.call
         name = SAME.get(call.name, call.name)
-        rule = _RULES.get((name, call.distinct))
-        if rule is None or measure.over or measure.order:
-            raise Refused(f"no array code over chunks for {call.name}", call.span)
+        rule = _RULES[(name, call.distinct)]
         mask = self._mask(call.filter)
+        if call.name in _ENDS:
+            return self.end(name, call, measure.order, mask)
         return rule(self, name, replace(call, filter=None), mask)
 
     def _mask(self, condition: Expression | None) -> Cells | None:
@@ -182,7 +199,7 @@ class Measures:
         ufunc = np.minimum if name in ("min", "bool_and") else np.maximum
         tally = self._tally(Extreme(self.groups, value, mask, ufunc=ufunc), value, mask, name)
         whole = lengths(self.groups, self.grid.shape)
-        kind = _ARROW.get(value.type) or _instant(value.type)
+        kind = arrow_kind(value.type)
 
         def found(known: Known) -> Found:
             values, lost = known(tally)
@@ -205,6 +222,43 @@ class Measures:
         formula = _PAIRS[name]
         kind = pa.uint64() if name == "regr_count" else pa.float64()
         return lambda known: _found(*formula(*known(tally)), kind)
+
+    def percentile(self, name: str, call: Call, mask: Cells | None) -> Column:
+        """MEDIAN and PERCENTILE_CONT."""
+        value = self._number(call)
+        value = value if value.type in FLOATS else cast(value, "double")
+        if name == "median":
+            tally = self._tally(Median(self.groups, value, mask), value, mask)
+        else:
+            share = call.args[1] if len(call.args) == 2 else None
+            if not isinstance(share, Literal) or not isinstance(share.value, float):
+                raise Refused(f"this {call.name}", call.span)
+            tally = self._tally(Percentile(self.groups, value, mask, share.value), value, mask, share.value)
+        return self._whole(tally, value)
+
+    def end(self, name: str, call: Call, order: Sequence[SortKey], mask: Cells | None) -> Column:
+        """FIRST_VALUE and LAST_VALUE in an order along an axis."""
+        value = self.scalars.lower(call.args[0])
+        axis, places = ordered(self.grid, order[0])
+        if self.groups.folded - {axis} - {a for a, n in enumerate(self.grid.shape) if n == 1}:
+            raise Refused("several rows have the same place in an order", call.span)
+        if axis not in self.groups.folded or len(call.args) != 1:
+            raise Refused(f"this {call.name}", call.span)
+        rank = np.empty(len(places), np.int64)
+        rank[places if name == "first_value" else places[::-1]] = np.arange(len(places))
+        tally = self._tally(End(self.groups, value, mask, axis, rank), name, value, mask, order[0].expression, axis)
+        return self._whole(tally, value)
+
+    def _whole(self, tally: Tally, value: Cells) -> Column:
+        """The column of a tally that wants groups whole."""
+        self.entire |= self.groups.folded
+        kind = arrow_kind(value.type)
+
+        def found(known: Known) -> Found:
+            values, there = known(tally)
+            return Found(values, there, kind)
+
+        return found
 
 
 def _found(values: Array, known: Array, kind: pa.DataType = pa.float64()) -> Found:  # noqa: B008 - a constant
@@ -249,13 +303,17 @@ _PAIRS: Mapping[str, Callable[..., Quantities]] = {
     "regr_r2": lambda n, y, yy, x, xx, xy: (_over(xy * xy, xx * yy), (n > 1) & (xx != 0) & (yy != 0)),
 }
 
-_RULES: Mapping[tuple[str, bool], Callable[[Measures, str, Call, Cells | None], Column]] = {
+_ENDS = ("first_value", "last_value")
+
+_RULES: Mapping[tuple[str, bool], Callable[..., Column]] = {
     ("count", False): Measures.count, ("count", True): Measures.distinct,
     ("sum", False): Measures.sum, ("avg", False): Measures.sum,
     **{(name, distinct): Measures.extreme for name in ("min", "max") for distinct in (False, True)},
     **{(name, False): Measures.extreme for name in ("bool_and", "bool_or")},
     **{(name, False): Measures.spread for name in _SPREADS},
     **{(name, False): Measures.pair for name in _PAIRS},
+    **{(name, False): Measures.percentile for name in ("median", "percentile_cont", "quantile_cont")},
+    **{(name, False): Measures.end for name in _ENDS},
 }  # fmt: skip
 
 _ARROW = {
@@ -264,8 +322,18 @@ _ARROW = {
 }  # fmt: skip
 
 
-def _instant(kind: str) -> pa.DataType:
+def arrow_kind(kind: str) -> pa.DataType:
+    """The Arrow type of a name of one.
+
+    Raises:
+        Refused: array code does not make values of it.
+    """
+    found = _ARROW.get(kind)
+    if found is not None:
+        return found
+    if "[" not in kind:
+        raise Refused(f"values of type {kind}")
     name, unit = kind.rstrip("]").split("[")
     if name not in ("timestamp", "duration") or "," in unit:
-        raise Refused(f"the least or greatest of {kind}")
+        raise Refused(f"values of type {kind}")
     return getattr(pa, name)(unit)

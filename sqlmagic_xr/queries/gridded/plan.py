@@ -1,39 +1,34 @@
-"""A query whose aggregates over datasets are taken by array code, the rest of it being the engine's.
+"""A query whose aggregates and windows over datasets are taken by array code, the rest of it being the engine's.
 
-Each such aggregate is replaced by the relation of its groups, which is small. What stands above it (HAVING, ORDER BY,
-calculations, joins, further groups) is then a query like any other.
+Each such aggregate is replaced by the relation of its groups, which is small, and each SELECT over windows by that of
+its rows. What stands above it (HAVING, ORDER BY, calculations, joins, further groups) is then a query like any other.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from ...dense.node import Refused
 from ...engine.interrupt import interruptible
+from ...engine.laid import Laid
 from ...relation.catalog import Table
 from ...relation.change import exchanged
-from ...relation.columns import Field, Measure, UnboundError
+from ...relation.columns import Field, Output, UnboundError
 from ...relation.nodes import Aggregate, Leaf, Opaque, Relation, Scan, Select, Shared, relations
 from ...relation.reads import volatile
 from ...relation.write import written
 from ...sql.build import table
-from ...sql.expression import Call, Expression
+from ...sql.expression import Expression
 from ...sql.syntax import Tree, to_sql
 from ...storage.schema import provider
-from .codings import codings_of
-from .grid import Fetch, Grid, cells_of, grid_of
-from .groups import Groups
-from .measures import Measures
-from .regions import taken
-from .scalars import Scalars
-from .source import source_of
+from .cellwise import Cellwise, over_windows
+from .grid import Fetch, cells_of, grid_of
+from .groupwise import Groupwise
 
 if TYPE_CHECKING:
     from ...engine.context import Context
@@ -41,7 +36,6 @@ if TYPE_CHECKING:
 CELLS = 1_000_000
 """Cells of a dataset from which on array code pays: the engine goes through them in 5 to 10 ms."""
 
-_GROUPS = 5_000_000  # each thread has its own, some numbers for each
 _SMALL = 4_000_000  # rows that are joined to a grid
 UNFORESEEN = "array code over chunks fails"
 _numbers = count()
@@ -52,31 +46,49 @@ class _Unread(Exception):  # noqa: N818 - no error: what is only planned fetches
     """Rows that are joined to a grid are not there yet."""
 
 
+class Planned(Protocol):
+    """What is taken of arrays, planned."""
+
+    def told(self) -> str:
+        """What is read for it, for a person."""
+
+    def rows(self) -> pa.Table:
+        """Its rows."""
+
+
 @dataclass(frozen=True)
 class Taken:
-    """The groups of an aggregate, which stand in its place.
+    """The rows of an aggregate, or of a SELECT over windows, which stand in its place.
 
     Attributes:
-        aggregate: it.
-        scan: the reading of the relation of its groups.
+        node: it.
+        scan: the reading of the relation of its rows.
         rows: that relation.
     """
 
-    aggregate: Aggregate
+    node: Relation
     scan: Scan
     rows: pa.Table
 
+    @property
+    def instead(self) -> Relation:
+        """What stands in its place."""
+        if not isinstance(self.node, Select):
+            return self.scan
+        outputs = (Output(str(name), Field(self.scan, str(name))) for name in self.scan.names)
+        return Select(self.scan, None, tuple(outputs))
+
 
 class GridQuery:
-    """A query, some of whose aggregates are taken of datasets.
+    """A query, some of whose aggregates and windows are taken of datasets.
 
     Args:
         context: whose tables it reads.
         query: it, bound.
-        least: cells from which on an aggregate is taken here.
+        least: cells from which on one is taken here.
 
     Attributes:
-        refusals: why aggregates over datasets were not.
+        refusals: why those over datasets were not.
     """
 
     def __init__(self, context: Context, query: Relation, least: int = CELLS) -> None:
@@ -90,38 +102,69 @@ class GridQuery:
             names: those of its columns; None for the ones that they have.
 
         Raises:
-            Refused: no aggregate of it is taken here.
+            Refused: nothing of it is taken here.
         """
-        rows = self._rest(self._taken())
+        rows = self._rest(self._each(self._take))
         return rows if names is None else rows.rename_columns(names)
+
+    def laid(self) -> Laid | None:
+        """The rows as arrays; None where they are none, or the engine makes them of what is taken.
+
+        Raises:
+            Refused: they are not to be had by array code.
+        """
+        query = self._query
+        if over_windows(query):
+            assert isinstance(query, Select)
+            return interruptible(lambda: Cellwise(self._context, query, self._fetch).laid())
+        places = None if not isinstance(query, Select) else _places(query, query.source)
+        if places is None or not isinstance(query, Select) or not self._is_large(query.source):
+            return None
+        aggregate = query.source
+        assert isinstance(aggregate, Aggregate)
+        return interruptible(lambda: _laid(Groupwise(self._context, aggregate, self._fetch), places))
 
     def told(self) -> str:
         """What is read for it, for a person; no cell is read to say so.
 
         Raises:
-            Refused: no aggregate of it is taken here.
+            Refused: nothing of it is taken here.
         """
 
         def unread(relation: Relation) -> pa.Table:
             raise _Unread
 
-        def planned(node: Aggregate) -> str:
+        def planned(node: Relation) -> str:
             try:
-                return Groupwise(self._context, node, unread).told()
+                return self._planned(node, unread).told()
             except _Unread:
                 return "array code over chunks, joined with what is evaluated before"
 
         return "; ".join(self._each(planned))
 
-    def _taken(self) -> list[Taken]:
-        return self._each(lambda node: take(self._context, node, self._least))
+    def _planned(self, node: Relation, fetch: Fetch) -> Planned:
+        if isinstance(node, Aggregate):
+            return Groupwise(self._context, node, fetch)
+        assert isinstance(node, Select)
+        return Cellwise(self._context, node, fetch)
 
-    def _each(self, made: Callable[[Aggregate], T]) -> list[T]:
-        """What is made of each aggregate that is taken here, those inside of one not among them."""
+    def _fetch(self, relation: Relation) -> pa.Table:
+        return fetched(self._context, relation, self._least)
+
+    def _take(self, node: Relation) -> Taken:
+        rows = interruptible(lambda: self._planned(node, self._fetch).rows())
+        name = f"__groups_{next(_numbers)}__"
+        types = {field.name: str(field.type) for field in rows.schema}
+        return Taken(node, Scan((name,), table=Table((name,), types), tree=table(name)["relation"]), rows)
+
+    def _each(self, made: Callable[[Relation], T]) -> list[T]:
+        """What is made of each node that is taken here, those inside of one not among them."""
         found: list[T] = []
         inside: set[int] = set()
         for node in relations(self._query):
-            if id(node) in inside or not isinstance(node, Aggregate) or not self._is_large(node):
+            if id(node) in inside or not (isinstance(node, Aggregate) or over_windows(node)):
+                continue
+            if not self._is_large(node):
                 continue
             try:
                 found.append(made(node))
@@ -135,19 +178,20 @@ class GridQuery:
             raise self.refusals[0] if self.refusals else Refused("it has no aggregate over a large dataset")
         return found
 
-    def _is_large(self, aggregate: Aggregate) -> bool:
-        return any(is_large(self._context, node, self._least) for node in relations(aggregate))
+    def _is_large(self, node: Relation) -> bool:
+        return any(is_large(self._context, below, self._least) for below in relations(node))
 
     def _rest(self, found: list[Taken]) -> pa.Table:
         plain = _plain(self._query, found[0])
         if plain is not None:
             return plain
-        scans = {taken.aggregate: taken.scan for taken in found}
+        instead = {taken.node: taken.instead for taken in found}
         columns: dict[Field, Expression] = {
-            Field(t.aggregate, str(name)): Field(t.scan, str(name)) for t in found for name in t.aggregate.names
-        }
+            Field(t.node, str(name)): Field(instead[t.node], str(name))
+            for t in found for name in t.node.names or () if name is not None and t.node.has(name)
+        }  # fmt: skip
         try:
-            rest = exchanged(self._query, lambda relation: scans.get(relation), columns)  # type: ignore[call-overload]
+            rest = exchanged(self._query, lambda relation: instead.get(relation), columns)
             tree = {"Query": written(rest)}
         except (UnboundError, NotImplementedError) as error:
             raise Refused(f"what stands above the groups cannot be written: {error}") from error
@@ -164,19 +208,37 @@ class GridQuery:
 
 
 def _plain(query: Relation, taken: Taken) -> pa.Table | None:
-    """The rows of a query that only names the columns of its groups; None for any other."""
-    if not isinstance(query, Select) or query.condition is not None or query.distinct:
+    """The rows of a query that is what was taken, or only names its columns; None for any other."""
+    if query is taken.node:
+        return taken.rows
+    places = _places(query, taken.node)
+    if places is None or not isinstance(query, Select):
         return None
-    if query.source is not taken.aggregate:
-        return None
-    places = []
-    for output in query.outputs:
-        column = output.expression
-        if not isinstance(column, Field) or column.relation is not taken.aggregate:
-            return None
-        places.append(taken.aggregate.names.index(column.name))
     names = [str(output.name) for output in query.outputs]
     return pa.Table.from_arrays([taken.rows.column(place) for place in places], names=names)
+
+
+def _places(query: Relation, source: Relation) -> list[int] | None:
+    """Which columns of an aggregate a SELECT puts out, if that is all it does."""
+    if not isinstance(query, Select) or query.condition is not None or query.distinct or query.source is not source:
+        return None
+    if not isinstance(source, Aggregate):
+        return None
+    columns = [output.expression for output in query.outputs]
+    if not all(isinstance(column, Field) and column.relation is source for column in columns):
+        return None
+    return [source.names.index(column.name) for column in columns if isinstance(column, Field)]
+
+
+def _laid(planned: Groupwise, places: list[int]) -> Laid | None:
+    rows = planned.rows()
+    axes = planned.laid(rows)
+    if axes is None or not set(axes) <= set(places):
+        return None
+    own = {place: number for number, place in enumerate(places)}
+    labels = {own[place]: cells for place, cells in axes.items()}
+    others = {n: rows.column(place).combine_chunks() for n, place in enumerate(places) if n not in labels}
+    return Laid(labels, others)
 
 
 def run(context: Context, tree: Tree, named: Mapping[str, object]) -> pa.Table:
@@ -191,78 +253,6 @@ def is_large(context: Context, relation: Relation, least: int) -> bool:
     """Whether a relation is the table of a dataset of so many cells."""
     table = grid_of(context, relation)
     return table is not None and cells_of(table) >= least
-
-
-def take(context: Context, aggregate: Aggregate, least: int) -> Taken:
-    """The groups of an aggregate.
-
-    Raises:
-        Refused: they are not to be had by array code.
-    """
-    rows = interruptible(
-        lambda: Groupwise(context, aggregate, lambda relation: fetched(context, relation, least)).rows()
-    )
-    name = f"__groups_{next(_numbers)}__"
-    factor = table(name)["relation"]
-    types = {field.name: str(field.type) for field in rows.schema}
-    return Taken(aggregate, Scan((name,), table=Table((name,), types), tree=factor), rows)
-
-
-class Groupwise:
-    """An aggregate over a grid, planned.
-
-    Raises:
-        Refused: there is no array code for it.
-    """
-
-    def __init__(self, context: Context, aggregate: Aggregate, fetch: Fetch) -> None:
-        if aggregate.sets or aggregate.free or any(map(volatile, aggregate.inputs)):
-            raise Refused("this GROUP BY is not array code", aggregate.span)
-        self._context, self._aggregate = context, aggregate
-        self.grid = grid = Grid(context, source_of(aggregate), fetch)
-        if 0 in grid.shape:
-            raise Refused("no cell is left")
-        resolved, scalars = grid.source.resolved, Scalars(grid)
-        keys = [resolved(key.expression) for key in aggregate.keys]
-        self._keys, codings = codings_of(grid, keys)
-        self._groups = Groups(codings)
-        if self._groups.size > _GROUPS:
-            raise Refused(f"{self._groups.size:,} groups")
-        where = scalars.all([*grid.masks(), *map(scalars.holds, grid.conditions)])
-        self._measures = measures = Measures(grid, scalars, self._groups, where)
-        self._columns = [measures.column(_resolved(m, resolved)) for m in aggregate.measures]
-        self._counts = measures.rows(where)
-
-    def told(self) -> str:
-        """What is read for it, for a person."""
-        read, whole = math.prod(self.grid.shape), cells_of(self.grid.main)
-        of = "" if read == whole else f" of {whole:,}"
-        return f"array code over {read:,}{of} cells, {len(self.grid.stored)} variables of each"
-
-    def rows(self) -> pa.Table:
-        """The groups: their keys, then the aggregates."""
-        states = taken(self.grid, list(self._measures.tallies.values()), lambda: _note(self._context))
-        shape = self._groups.shape
-        present = np.broadcast_to(self._counts(states.__getitem__), shape)
-        places = np.flatnonzero(present) if self._aggregate.grouped else np.zeros(1, np.int64)
-        at = np.unravel_index(places, shape)
-        columns = []
-        for axis, number in self._keys:
-            coding = self._groups.codings[axis]
-            assert coding is not None
-            columns.append(coding.keys[number].take(pa.array(at[axis])))
-        columns += [column(states.__getitem__).rows(places, shape) for column in self._columns]
-        return pa.Table.from_arrays(columns, names=[str(name) for name in self._aggregate.names])
-
-
-def _resolved(measure: Measure, resolved: Callable[[Expression], Expression]) -> Measure:
-    call = resolved(measure.call)
-    assert isinstance(call, Call)
-    return replace(measure, call=call)
-
-
-def _note(context: Context) -> None:
-    context.chunks_read += 1
 
 
 def fetched(context: Context, relation: Relation, least: int) -> pa.Table:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from typing import Any
 
@@ -30,18 +30,21 @@ REGION = 4_194_304
 """Cells of a region of what is in memory, and the most of one that is read and has no chunks."""
 
 
-def taken(grid: Grid, tallies: Sequence[Tally], on_read: Callable[[], None]) -> dict[Tally, State]:
+def taken(
+    grid: Grid, tallies: Sequence[Tally], on_read: Callable[[], None], entire: frozenset[int] = frozenset()
+) -> dict[Tally, State]:
     """What tallies come to over all cells of a grid.
 
     Args:
         grid: whose cells.
         tallies: what is taken of them.
         on_read: is called when a region begins to be read.
+        entire: the axes of which a block has all positions.
     """
     if not tallies:
         return {}
-    regions = list(_regions(grid))
-    work = _Work(grid, tallies, regions, on_read)
+    regions = list(_regions(grid, entire))
+    work = _Work(grid, tallies, regions, on_read, entire)
     count = min(len(regions), os.cpu_count() or 1)
     others = [threading.Thread(target=work.run, name="sqlmagic_xr grids", daemon=True) for _ in range(count - 1)]
     for thread in others:
@@ -66,13 +69,15 @@ class _Work:
     """Regions that several threads go through."""
 
     def __init__(
-        self, grid: Grid, tallies: Sequence[Tally], regions: Sequence[Part], on_read: Callable[[], None]
-    ) -> None:
+        self, grid: Grid, tallies: Sequence[Tally], regions: Sequence[Part], on_read: Callable[[], None],
+        entire: frozenset[int],
+    ) -> None:  # fmt: skip
+        self._entire = entire
         self._grid, self._tallies, self._on_read = grid, tallies, on_read
         self._left = iter(regions)
-        moments = any(isinstance(tally, Moments) for tally in tallies)
+        moments = [tally for tally in tallies if isinstance(tally, Moments)]
         self._size = BLOCK // 2 if moments else BLOCK  # of which several arrays are gone through at once
-        self._folded = tallies[0].groups.folded if moments else frozenset()
+        self._folded = moments[0].groups.folded if moments else frozenset()
         self._lock = threading.Lock()
         self.states: list[list[State]] = []
         self.errors: list[BaseException] = []
@@ -103,7 +108,7 @@ class _Work:
 
     def _region(self, region: Part, states: list[State], rooms: dict[Any, Array]) -> None:
         stored = [_read(self._grid, variable, region) for variable in self._grid.stored]
-        for part in parts(region, self._size, self._folded):
+        for part in parts(region, self._size, self._folded, self._entire):
             if self.stopped:
                 return
             inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
@@ -112,16 +117,19 @@ class _Work:
                 tally.add(state, block)
 
 
-def parts(whole: Part, size: int, folded: frozenset[int] = frozenset()) -> Iterator[Part]:
+def parts(
+    whole: Part, size: int, folded: frozenset[int] = frozenset(), entire: frozenset[int] = frozenset()
+) -> Iterator[Part]:
     """A part of a grid in pieces of at most so many cells, in the order in which they lie.
 
     Args:
         whole: the part.
         size: of a piece.
         folded: the axes along which a piece shall be long before it is long along others: then it touches few groups.
+        entire: the axes along which a piece is as long as the whole, however many cells it has then.
     """
     lengths = [part.stop - part.start for part in whole]
-    steps = [1] * len(whole)
+    steps = [length if axis in entire else 1 for axis, length in enumerate(lengths)]
     last_first = range(len(whole) - 1, -1, -1)
     wanted = [(axis, min(_RUN, size)) for axis in last_first]  # what lies together is read together
     wanted += [(axis, size) for axis in last_first if axis in folded]
@@ -136,13 +144,43 @@ def parts(whole: Part, size: int, folded: frozenset[int] = frozenset()) -> Itera
     yield from product(*pieces)
 
 
-def _regions(grid: Grid) -> Iterator[Part]:
-    lazy = any(not v.column.variable._in_memory for v in grid.stored)
-    whole = [_chunks(grid, number) if lazy else [slice(0, length)] for number, length in enumerate(grid.shape)]
+def _is_lazy(grid: Grid) -> bool:
+    return any(not v.column.variable._in_memory for v in grid.stored)
+
+
+def chunks_told(grid: Grid) -> str:
+    """Which chunks of a dataset that is not in memory are read, for a person; "" for one that is."""
+    if not _is_lazy(grid):
+        return ""
+    sizes = chunk_sizes(grid.main)
+    whole, read, said = 1, 1, []
+    for axis in grid.axes:
+        ends = np.cumsum(sizes.get(axis.dim) or (axis.length,))
+        kept = np.unique(np.searchsorted(ends, axis.kept, side="right"))
+        whole, read = whole * len(ends), read * len(kept)
+        if len(kept) < len(ends):
+            said.append(f"{axis.dim} {_ranges(kept)} of 0 to {len(ends) - 1}")
+    which = f" ({', '.join(said)})" if said else ""
+    return f"{read:,} of {whole:,} chunks{which}"
+
+
+def _ranges(numbers: Array) -> str:
+    """Numbers as a person lists them: those that follow each other by their ends."""
+    found = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
+    shown = [f"{run[0]}" if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in found[:5]]
+    return " and ".join([", ".join(shown)] + ([f"{len(found) - 5} more"] if len(found) > 5 else []))
+
+
+def _regions(grid: Grid, entire: frozenset[int]) -> Iterator[Part]:
+    lazy = _is_lazy(grid)
+    whole = [
+        _chunks(grid, number) if lazy and number not in entire else [slice(0, length)]
+        for number, length in enumerate(grid.shape)
+    ]
     chunked = any(len(pieces) > 1 for pieces in whole)
     for region in product(*whole):
         cells = math.prod(part.stop - part.start for part in region)
-        yield from [region] if chunked else parts(region, min(REGION, max(BLOCK, cells // 16)))
+        yield from [region] if chunked else parts(region, min(REGION, max(BLOCK, cells // 16)), entire=entire)
 
 
 def _chunks(grid: Grid, number: int) -> list[slice]:
@@ -160,7 +198,7 @@ def _read(grid: Grid, variable: Stored, region: Part) -> Array:
     for dim, axis, place in zip(source.dims, variable.axes, variable.places, strict=True):
         kept = grid.axes[axis].kept[region[axis]]
         where[dim] = _slice(kept if place is None else place[kept])
-    values = _values(source.isel(where))
+    values = _values(source, where)
     if is_instant(str(variable.column.kind)):
         values = values.astype(f"{values.dtype.kind}8[{variable.column.kind.unit}]", copy=False).view(np.int64)
     elif not values.dtype.isnative:
@@ -173,8 +211,14 @@ def _read(grid: Grid, variable: Stored, region: Part) -> Array:
     return values.reshape(shape)
 
 
-def _values(variable: Any) -> Array:
-    """The values of a variable; dask's chunks are made in this thread, unless it has been told who makes them."""
+def _values(variable: Any, where: Mapping[Any, Any]) -> Array:
+    """A part of a variable; dask's chunks are made in this thread, unless it has been told who makes them."""
+    data = variable._data
+    if type(data) is np.ndarray:
+        index = tuple(where.get(dim, slice(None)) for dim in variable.dims)
+        if sum(not isinstance(places, slice) for places in index) <= 1:
+            return data[index]
+    variable = variable.isel(where)
     data = variable._data
     if not hasattr(data, "__dask_graph__"):
         return values_of(variable)

@@ -46,15 +46,15 @@ class Source:
             self.conditions += map(self.resolved, pieces(condition))
 
 
-def source_of(aggregate: Aggregate) -> Source:
-    """What an aggregate reads.
+def source_of(reader: Aggregate | Window) -> Source:
+    """What an aggregate or a window reads.
 
     Raises:
         Refused: it is not made of tables, and of what selects and filters them.
     """
     found = Source()
-    _walk(aggregate.source, found)
-    found.add(aggregate.condition)
+    _walk(reader.source, found)
+    found.add(reader.condition)
     return found
 
 

@@ -23,8 +23,6 @@ State = list[Array]
 class Tally(Protocol):
     """Something that is taken of each group."""
 
-    groups: Groups
-
     def fresh(self) -> State:
         """What stands before the first block."""
 

@@ -10,21 +10,21 @@ from sqlmagic_xr.sql.syntax import parse_one
 
 def by_arrays(ctx, sql):
     """The rows by array code, whatever the size; what is refused is an error."""
+    return by_both(ctx, sql)[0]
+
+
+def by_both(ctx, sql):
+    """The rows by array code, and what gives those of DataFusion; the query is planned once."""
     prepared = ctx.prepare(parse_one(sql))
     frame = ctx.plan(sql, prepared.tree)
     rows = GridQuery(ctx, ctx.tables.bound(prepared.tree["Query"]), least=1).rows()
-    return typed(rows, frame.schema())
-
-
-def by_engine(ctx, sql):
-    """The rows by DataFusion."""
-    (result,) = ctx.script(sql, executor="relational")
-    return result.to_arrow_table()
+    return typed(rows, frame.schema()), frame.to_arrow_table
 
 
 def assert_same(ctx, sql, *, ordered=False, rtol=1e-9, atol=1e-9):
     """Assert that both give the same rows, in values, NULLs and types."""
-    mine, other = by_arrays(ctx, sql), by_engine(ctx, sql)
+    mine, by_engine = by_both(ctx, sql)
+    other = by_engine()
     assert mine.schema.types == other.schema.types, sql
     assert mine.num_rows == other.num_rows, (sql, mine.num_rows, other.num_rows)
     if not ordered:

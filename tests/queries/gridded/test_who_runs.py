@@ -62,6 +62,13 @@ SELECT AVG(air) FROM t WHERE air > (SELECT AVG(air) FROM t)
 SELECT lat, SUM(c) FROM celsius GROUP BY lat
 SELECT MAX(m) FROM means
 SELECT AVG(c) FROM (SELECT air - 273 AS c, lat FROM t WHERE lat > 0) q WHERE lat < 50
+SELECT lat, lon, median(air), percentile_cont(hum, 0.9) FROM t GROUP BY lat, lon
+SELECT date_part('month', time) AS m, median(hum) FILTER (WHERE wet) FROM t GROUP BY 1
+SELECT lat, lon, first_value(air ORDER BY time), last_value(hum ORDER BY time) FROM t GROUP BY lat, lon
+SELECT time, lat, lon, AVG(air) OVER (PARTITION BY lat, lon ORDER BY time ROWS 29 PRECEDING) AS v FROM t
+SELECT time, lat, lon, air - AVG(air) OVER (PARTITION BY lat, lon) AS anomaly FROM t
+SELECT time, lat, lon, air - LAG(air) OVER (PARTITION BY lat, lon ORDER BY time) AS d FROM t WHERE lat > 60
+SELECT lat, MAX(v) FROM (SELECT lat, SUM(hum) OVER (PARTITION BY lat, lon ORDER BY time) AS v FROM t) q GROUP BY lat
 SELECT lat, AVG(air) AS v FROM t GROUP BY lat EXCEPT SELECT lat, AVG(air) FROM t WHERE lat > 0 GROUP BY lat
 """.strip()
     .replace("\n ", " ")
@@ -76,7 +83,9 @@ SELECT AVG(ref) FROM other
 SELECT lat, COUNT(*) FROM zones GROUP BY lat
 SELECT array_agg(air) FROM t WHERE lat > 70 AND lon = 0
 SELECT approx_distinct(air) FROM t WHERE lat > 70
-SELECT AVG(air) OVER (PARTITION BY lat) AS v FROM t WHERE lon = 0 LIMIT 2
+SELECT AVG(air) OVER (PARTITION BY lat) AS v FROM t WHERE lon = 0 AND hum > 0.5 LIMIT 2
+SELECT rank() OVER (PARTITION BY lat, lon ORDER BY time) AS v FROM t WHERE lat > 80
+SELECT approx_median(air) FROM t WHERE lat > 80
 SELECT lat, lon, AVG(air) FROM t WHERE lat > 70 GROUP BY ROLLUP (lat, lon)
 SELECT AVG(air) FROM t WHERE lat > 1000
 SELECT COUNT(*) FROM t WHERE random() < 2 AND lat > 70
@@ -140,10 +149,10 @@ def test_what_is_inserted_or_made_a_table_of_is_taken_from_the_arrays(ctx, monke
         taken.append(1)
         return original(*args)
 
-    from sqlmagic_xr.queries.gridded import plan
+    from sqlmagic_xr.queries.gridded import groupwise
 
-    original = plan.taken
-    monkeypatch.setattr(plan, "taken", noting)
+    original = groupwise.taken
+    monkeypatch.setattr(groupwise, "taken", noting)
     ctx.script("CREATE TABLE kept AS SELECT lat, AVG(air) AS v FROM t GROUP BY lat")
     ctx.script("INSERT INTO kept SELECT lat + 1000, AVG(air) FROM t GROUP BY lat")
     assert len(taken) == 2
