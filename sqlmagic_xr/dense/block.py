@@ -17,7 +17,7 @@ from .lowering.relation import Relation
 from .node import FLOATS, Node, Refused
 from .ports import Form, Output, Source
 from .reading import State
-from .running.carry import Clock, Feed, Piece, Stamps, check_axes, feed_of, picked, same_axis, unmoved
+from .running.carry import Clock, Feed, Look, Piece, Stamps, check_axes, feed_of, picked, same_axis, unmoved
 from .running.code import Code
 from .running.instructions import Instruction
 from .running.looped import Layout, NumpyLoop, Ran, Runner, Slot, Stepwise, needed_of
@@ -55,11 +55,13 @@ class Made:
         stacks: the rows that were added, by the place of the statement, one for each query of a UNION ALL.
         last: by the place of the statement the rows of tables that are made anew at each step, as the last step has
             left them.
+        looks: the rows of the queries that write nothing, by their places.
     """
 
     steps: int
     stacks: Mapping[int, Sequence[Stack]]
     last: Mapping[int, Sequence[Output]]
+    looks: Mapping[int, Sequence[Stack]]
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Block:
         kept: what is the same at each step.
         state: the tables.
         asked: which parameters vary, and how.
+        looks: queries that write nothing, by their places: what they give at each step comes back as well.
 
     Attributes:
         layout: what is calculated.
@@ -96,15 +99,20 @@ class Block:
 
     def __init__(
         self, codes: Sequence[Code], writes: Sequence[tuple[Name, bool]], known: Mapping[Node, Any],
-        kept: Mapping[Node, Any], state: State, asked: Asked,
+        kept: Mapping[Node, Any], state: State, asked: Asked, looks: Mapping[int, Code],
     ) -> None:  # fmt: skip
         self._codes, self._writes, self._asked, self._state = codes, writes, asked, state
+        self._every = (*codes, *looks.values())
         self._changing = {table for table, _ in writes}
         self._stamps = Stamps(asked.clock, asked.varying, self._is_newest)
         self._pieces: dict[tuple[int, int], Piece] = {}
         self._pieces = self._appended()
         self.clocks = self._clock_columns()
-        brief = [step for code in codes for step in code.brief or ()]
+        self._looks = {
+            (place, number): Look(part, form, self._stamped(part, form))
+            for place, code in looks.items() for number, (part, form) in enumerate(code.parts)
+        }  # fmt: skip
+        brief = [step for code in self._every for step in code.brief or ()]
         scans = [node for node, _, _ in brief if node.op == "scan" and node.data.table in self._changing]
         self._feeds = {scan: self._feed(scan) for scan in scans if scan.data.extreme is None}
         self._known = {scan: known[scan] for scan in self._feeds if scan in known}
@@ -121,7 +129,7 @@ class Block:
         found = [n for n, _, _ in brief if n.op == "parameter" and n.data in self.layout.varying]
         self._moving = (*found, *newest)
         try:
-            self._numpy = NumpyLoop(brief, known, self.layout, list(self._pieces.values()))
+            self._numpy = NumpyLoop(brief, known, self.layout, [each.part for each in self._given])
         except KeyError:
             raise Refused("what an earlier statement has calculated is not known") from None
 
@@ -134,8 +142,8 @@ class Block:
         for place, (code, (table, replaces)) in enumerate(zip(self._codes, self._writes, strict=True)):
             for number, (part, form) in enumerate(code.parts):
                 if not replaces:
-                    found[place, number] = Piece(table, counts.get(table, 0), part, form, self._stamped(part, form))
-                    _refuse_uneven(part)
+                    found[place, number] = Piece(part, form, self._stamped(part, form), table, counts.get(table, 0))
+                    refuse_uneven([part])
             counts[table] = counts.get(table, 0) + 1
         if not found:
             raise Refused("the step adds no rows")
@@ -155,6 +163,11 @@ class Block:
         if any(replaces and table in found for table, replaces in self._writes):
             raise Refused("a table is made anew and added to")
         return found
+
+    @property
+    def _given(self) -> list[Look]:
+        """All rows that a step gives."""
+        return [*self._pieces.values(), *self._looks.values()]
 
     # --- what is read
 
@@ -191,19 +204,19 @@ class Block:
     # --- the functions
 
     def _laid_out(self, brief: Sequence[Instruction], newest: Sequence[Node]) -> Layout:
-        pieces, still = list(self._pieces.values()), self._unmoved
+        pieces, given, still = list(self._pieces.values()), self._given, self._unmoved
         columns = dict.fromkeys(
             column.value.cells
-            for piece in pieces
-            for column in piece.part.columns
-            if column.value.cells not in still and column.name not in self.clocks[piece.table]
+            for each in given
+            for column in each.part.columns
+            if column.value.cells not in still and column.name not in each.clocks
         )
         if not columns:
             raise Refused("what a step writes does not depend on the step")
         anew = [part for code, (_, r) in zip(self._codes, self._writes, strict=True) if r for part, _ in code.parts]
         last = dict.fromkeys(node for part in anew for node in needed_of(part) if node not in still)
         every = dict.fromkeys(c.value.cells for part in (*anew, *(p.part for p in pieces)) for c in part.columns)
-        masks = (mask for p in pieces for mask in (p.part.present, *(c.value.valid for c in p.part.columns)))
+        masks = (mask for g in given for mask in (g.part.present, *(c.value.valid for c in g.part.columns)))
         reads = [(node, function, self._feeds[args[0]]) for node, args, function in brief
                  if node.op in ("cells", "known") and args[0] in self._feeds]  # fmt: skip
         return Layout(
@@ -244,11 +257,12 @@ class Block:
         given = {node: self._course(node, courses) for node in self._moving}
         count = min(len(course) for course in courses.values())
         ran = (runner or self._numpy).run(source, first, parameters, given, count)
-        return Made(ran.made, self._stacks(ran, k), self._last(ran.last) if ran.made else {})
+        stacks = self._stacks(ran, k, self._pieces)
+        return Made(ran.made, stacks, self._last(ran.last) if ran.made else {}, self._stacks(ran, k, self._looks))
 
     def _reads_newest(self, table: Name) -> bool:
         return any(node.op == "scan" and node.data.table == table and node.data.extreme is not None
-                   for code in self._codes for node, _, _ in code.whole)  # fmt: skip
+                   for code in self._every for node, _, _ in code.whole)  # fmt: skip
 
     def _course(self, node: Node, courses: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
         """The values of a parameter that varies, as an array's cells."""
@@ -288,7 +302,7 @@ class Block:
 
     # --- what comes back
 
-    def _stacks(self, ran: Ran, k: int) -> dict[int, list[Stack]]:
+    def _stacks(self, ran: Ran, k: int, given: Mapping[tuple[int, int], Look]) -> dict[int, list[Stack]]:
         found: dict[int, list[Stack]] = {}
         made = ran.made
         if not made:
@@ -297,11 +311,11 @@ class Block:
             node: column[:made] if isinstance(column, list) else column
             for node, column in zip(self.layout.columns, ran.columns, strict=True)
         }
-        for (place, _), piece in self._pieces.items():
+        for (place, _), piece in given.items():
             cells: list[Any] = []
             for column, owned in zip(piece.part.columns, piece.form.owned, strict=True):
                 node = column.value.cells
-                if column.name in self.clocks[piece.table]:
+                if column.name in piece.clocks:
                     cells.append(Stepwise(np.arange(k + 1, k + 1 + made, dtype=DTYPES[node.type])))
                 elif node in along:
                     same = owned or not node.dims or isinstance(along[node], Stepwise)
@@ -319,9 +333,9 @@ class Block:
         return {place: self._codes[place].result.of(known) for place in anew}
 
 
-def _refuse_uneven(part: Relation) -> None:
-    """Refuse columns whose cells and NULLs lie along different axes, and rows whose keys are not known before."""
-    for column in part.columns:
+def refuse_uneven(parts: Sequence[Relation]) -> None:
+    """Refuse columns whose cells and NULLs lie along different axes."""
+    for column in (column for part in parts for column in part.columns):
         value = column.value
         if value.valid is not None and value.valid.dims != value.cells.dims:
             raise Refused(f"{column.name} is NULL along other axes than its values")

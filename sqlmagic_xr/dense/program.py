@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..sql.syntax import Tree
-from .block import Asked, Block
+from .block import Asked, Block, refuse_uneven
 from .labels import Labels
 from .lowering.lower import Lowering
 from .lowering.relation import Relation
@@ -60,15 +60,17 @@ class Query:
 
     Attributes:
         tree: the inside of a ``Query`` node; None for a statement that others run.
-        writes: the tables that it may change.
+        writes: the tables that it may change; () for one that is only looked at, behind those that write.
         replaces: whether the one table consists of nothing but its rows afterwards (CREATE TABLE AS).
         columns: the names under which its columns are written; () for those of SELECT.
+        newest: a parameter, a table and a column of it: the parameter is what the statements before have written there.
     """
 
     tree: Tree | None
     writes: tuple[tuple[str, ...], ...] = ()
     replaces: bool = False
     columns: tuple[str, ...] = ()
+    newest: tuple[str, tuple[str, ...], str] | None = None
 
 
 class Program:
@@ -103,7 +105,10 @@ class Program:
             try:
                 if query.tree is None:
                     raise Refused("it is not a query")
+                lowering.parameters = {**self._parameters, **_newest(query, lowering)}
                 parts = _named(lowering.parts(query.tree, scope), query.columns)
+                if not query.writes:
+                    refuse_uneven(parts)
                 self.refusals.append(None)
             except Refused as reason:
                 self.refusals.append(reason)
@@ -183,14 +188,16 @@ class Program:
         Raises:
             Refused: they are made one by one.
         """
-        reason = next((r for r in self.refusals if r is not None), None)
+        every = list(zip(self._queries, self.refusals, self._code, strict=True))
+        reason = next((r for query, r, _ in every if r is not None and query.writes), None)
         if reason is not None:
             raise reason
-        codes = [code for code in self._code if code is not None]
-        if any(code.brief is None for code in codes):
+        if any(code is not None and code.brief is None for code in self._code):
             raise Refused("no step has been made as array code")
-        writes = [(query.writes[0], query.replaces) for query in self._queries]
-        return Block(codes, writes, step.known, self._kept, state, asked)
+        codes = [code for query, _, code in every if code is not None and query.writes]
+        looks = {place: code for place, (query, _, code) in enumerate(every) if code is not None and not query.writes}
+        writes = [(query.writes[0], query.replaces) for query in self._queries if query.writes]
+        return Block(codes, writes, step.known, self._kept, state, asked, looks)
 
     def code(self, index: int) -> Code | None:
         """The instructions of a statement, if it is lowered."""
@@ -270,6 +277,18 @@ class Step:
                 if whole and not code.ready and len(self._ran) == program.lowered:
                     program.keep(self._known, self._source)
                 return found
+
+
+def _newest(query: Query, lowering: Lowering) -> dict[str, Node]:
+    """What the parameter of :attr:`Query.newest` stands for."""
+    if query.newest is None:
+        return {}
+    name, table, column = query.newest
+    written = {part.get(column) for parts in lowering.writes.get(table, ()) for part in parts or ({},)}
+    node = written.pop() if len(written) == 1 else None
+    if node is None:
+        raise Refused(f"the statements do not write one {column} into {'.'.join(table)}")
+    return {name: node}
 
 
 def _scalars(part: Relation) -> dict[str, Node]:

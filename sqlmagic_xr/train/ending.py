@@ -32,6 +32,11 @@ class Until:
         source = ", ".join(f":{parameter} AS {_quoted(name)}" for name, parameter in self._names.items())
         self._expression = Expression(context, condition, "until", f"(SELECT {source}) AS newest")
 
+    @property
+    def reads_parameters(self) -> bool:
+        """Whether it reads anything but the curves."""
+        return not set(self._names.values()).issuperset(self._expression.names)
+
     def holds(self, row: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
         """Whether it is true of ``row``; NULL is not true."""
         bound = {**values, **{parameter: row.get(name) for name, parameter in self._names.items()}}

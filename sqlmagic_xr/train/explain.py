@@ -14,7 +14,7 @@ class Note:
 
     Attributes:
         kind: "kept", "folded", "bound" (to the rows of a key), "read each step", "not folded", "not kept", "verbatim",
-            "state" (one generation, from what the last step calculated), "each step", "not dense".
+            "state" (one generation, from what the last step calculated), "each step", "a call", "curves", "not dense".
         what: the relation or read that it is about.
         detail: how much, or why.
     """

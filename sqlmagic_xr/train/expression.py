@@ -29,6 +29,9 @@ class Expression:
         role: what it is, for errors: ``--until``.
         source: what stands behind FROM, or "".
 
+    Attributes:
+        names: of its parameters.
+
     Raises:
         SqlError: it cannot be read; the error shows ``text`` alone.
     """
@@ -39,7 +42,7 @@ class Expression:
         query = f"SELECT (\n{text}\n) AS value" + (f" FROM {source}" if source else "")
         with self._told():
             self.prepared = context.prepare(parse_one(query))
-        self._names = sorted(parameters_of(self.prepared.tree or {}))
+        self.names = sorted(parameters_of(self.prepared.tree or {}))
         self._kinds: list[type] = []  # of the parameters' values, for which the program was made
         self._program: Program | None = None
 
@@ -61,9 +64,9 @@ class Expression:
         Raises:
             Refused: array code does not know the expression, or what these values make of it.
         """
-        kinds = [type(values.get(name)) for name in self._names]
+        kinds = [type(values.get(name)) for name in self.names]
         if self._program is None or kinds != self._kinds:
-            types = parameter_types({name: values[name] for name in self._names if name in values})
+            types = parameter_types({name: values[name] for name in self.names if name in values})
             query = Query((self.prepared.tree or {}).get("Query"))
             self._program, self._kinds = Program([query], _NO_TABLES, types), kinds
         (output,) = self._program.step(_NO_TABLES, values).run(0)

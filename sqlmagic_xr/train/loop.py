@@ -20,11 +20,11 @@ from .course import Course
 from .curves.curve import Curve
 from .curves.pace import Pace, Stopwatch
 from .curves.run import Curves
-from .ending import Patience, Until
 from .events import Ended, Event, Paused, Refreshed, Started, Status, Stepped, Tuned
 from .explain import Explained
 from .holdings import tables_of
 from .inspection import DivergedError, Inspection
+from .judging import Judge, counted, short
 from .keeping import Keeping
 from .minimize.curve import LossCurve
 from .minimize.expand import Expansion, expand, written_out
@@ -32,7 +32,9 @@ from .minimize.fit import Fit, fit
 from .parameters import Change, Parameters
 from .run import Run
 from .settings import Settings
+from .steps import looks as looks_at
 from .steps.arrays import ArrayExecutor
+from .steps.looks import Seen
 from .steps.plan import PlannedStep
 from .steps.processor import Processor
 from .steps.rehearsal import prepare_step, rehearsed
@@ -99,19 +101,19 @@ class Training:
         with rehearsed(context, self._task.setup, self._parameters.at(self._start)):
             statements = prepare_step(context, self._task.step, self._parameters.at(self._start))
             curves = self._make_curves(version)
+            self._curves = Curves(curves)
             self._parameters.read([*statements, *(curve.prepared for curve in curves)])
             self._step = FollowingStep(
-                context, self._task.step, statements, writes=self._task.writes, plan=self._planned
+                context, self._task.step, statements, writes=self._task.writes, plan=self._planned,
+                beside=[curve.prepared for curve in curves],
             )  # fmt: skip
         if settings.checks_each_step and not curves:
             raise UsageError(
                 "until and patience look at a curve, and there is none", hint="Add a SELECT behind the step."
             )
-        self._curves = Curves(curves)
-        self._until: Until | None = None
-        self._patience = Patience(settings.patience) if settings.patience is not None else None
+        self._judge = Judge(context, settings, self._curves, self._parameters.at)
         self._pace = Pace(times=0, clock=self._clock)
-        self._calls = Calls(alone=settings.each_step or settings.checks_each_step or settings.verbatim)
+        self._calls = Calls(alone=settings.each_step or settings.verbatim)
         self._inspection = Inspection(self._task, self._trajectory)
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
@@ -148,8 +150,9 @@ class Training:
         trajectory = (self._task.table, self._trajectory.column)
         moving, processor = self._parameters.moving, None if self._device is None else Processor(self._device)
         together = Together(self._context, moving, trajectory, processor) if self._task.appends else None
+        looks = looks_at.Curves(*trajectory, lambda: self._curves.queries) if self._task.appends else None
         arrays = [] if executor == "relational" else [
-            ArrayExecutor(self._context, insist=executor == "dense", together=together)
+            ArrayExecutor(self._context, insist=executor == "dense", together=together, curves=looks)
         ]  # fmt: skip
         return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=arrays)
 
@@ -267,15 +270,8 @@ class Training:
         self._curves.refresh(values, self._start)
         if self._settings.checks_each_step:
             deque(self._curves.catch_up(values, self._start), maxlen=0)
-            if not self._curves.columns:
-                column = self._trajectory.column
-                raise UsageError(
-                    f"until and patience look at the newest generation, and no curve begins with `{column}`",
-                    hint=f"As in: SELECT {column}, AVG(...) AS loss FROM ... GROUP BY {column}",
-                )
-            if self._settings.until is not None:
-                self._until = Until(self._context, self._settings.until, self._curves.columns)
-            self._judge(values)
+            self._judge.open(self._trajectory.column)
+            self._verdict = self._judge.verdict(self._start, 0)
 
     def _started(self, notice: str) -> Started:
         return Started(
@@ -288,9 +284,9 @@ class Training:
 
     def _over(self) -> bool:
         if self._verdict is None and self.control.ending is not None:
-            self._verdict = (self.control.ending, f"{self.control.ending} after {_steps(self.run.steps)}")
+            self._verdict = (self.control.ending, f"{self.control.ending} after {counted(self.run.steps)}")
         if self._verdict is None and self.run.steps >= self._settings.steps:
-            self._verdict = ("done", f"done: {_steps(self.run.steps)}")
+            self._verdict = ("done", f"done: {counted(self.run.steps)}")
         return self._verdict is not None
 
     def _tune(self, name: str, value: float) -> None:
@@ -302,7 +298,7 @@ class Training:
         begin, every, steps = time.perf_counter(), self._settings.every, self.run.steps
         until_curves = self._settings.steps if every is None else every - steps % every
         count = self._calls.length(self._settings.steps - steps, until_curves, self._keeping.left(steps))
-        many = count > 1 or self._device is not None
+        many = (count > 1 or self._device is not None) and self._may_be_many
         made = self._advance_many(count) if many else 0
         if made < count and many:
             self._calls.failed()
@@ -316,20 +312,23 @@ class Training:
         generation, steps = self.run.generation, self.run.steps
         before = self._course.look()
         courses = self._parameters.courses(generation, count)
+        watch = self._watched if self._settings.checks_each_step else None
         try:
             with self._context.store.transaction():
-                made = self._step.run_many(courses)
+                made = self._step.run_many(courses, watch)
                 self.control.check()
                 if made:
                     after = tables_of(self._context.store, self._task.writes)
                     self._holdings.expect(after, generation + made, steps + made)
             self._holdings.arrive()
+            self._judge.arrived(generation + made)
         except Refused:
             return 0
         except KeyboardInterrupt:
             self._interrupted(steps)
             raise
         if made:
+            self._curves.hand(generation, generation + made, self._step.seen)
             last = {name: course[made - 1] for name, course in courses.along.items()}
             self._shown = self._parameters.shown({**courses.values, **last})
             self._keeping.stepped(self.run.steps)
@@ -337,6 +336,14 @@ class Training:
                 given = self._parameters.given
                 self._course.undo.add(Made(generation + made, generation, before, self._shown, made, given))
         return made
+
+    @property
+    def _may_be_many(self) -> bool:
+        """Whether nobody has to look in between: what ends the run is calculated with the steps."""
+        return not self._settings.checks_each_step or self._curves.are_foretold(self._step.seen)
+
+    def _watched(self, seen: Seen, made: int) -> int:
+        return self._judge.ahead(seen, self.run.generation, self.run.steps, made)
 
     def _advance_one(self) -> bool:
         """Make one generation, or none: what is not sound is rolled back. Returns whether it was made."""
@@ -357,6 +364,8 @@ class Training:
         except KeyboardInterrupt:
             self._interrupted(steps)
             raise
+        if made == generation + 1:
+            self._curves.hand(generation, made, self._step.seen)
         self._keeping.stepped(self.run.steps)
         if self._curves.watched:
             self._course.undo.add(Made(made, generation, before, self._shown))
@@ -366,7 +375,7 @@ class Training:
         """Note a second interrupt, which abandons what is being made; it may have been committed just before."""
         self._holdings.settle()
         if self.run.steps == steps:
-            self._verdict = ("interrupted", f"interrupted after {_steps(steps)}, within a step that is abandoned")
+            self._verdict = ("interrupted", f"interrupted after {counted(steps)}, within a step that is abandoned")
 
     def _redo(self, first: Made, generation: int) -> None:
         """Make the sound ones of several steps that were taken back together again, up to ``generation``."""
@@ -376,7 +385,7 @@ class Training:
 
     def _diverged(self, generation: int, column: str, value: float, shown: Mapping[str, Any]) -> None:
         number = "NaN" if math.isnan(value) else "infinite"
-        given = ", ".join(f"{name} = {_short(v)}" for name, v in shown.items())
+        given = ", ".join(f"{name} = {short(v)}" for name, v in shown.items())
         self._verdict = ("diverged", f"step {generation}: {column} is {number}" + (f" with {given}" if given else ""))
 
     # --- the curves
@@ -402,7 +411,7 @@ class Training:
                 self._curves.refresh(values, self.run.generation)
         self._look_for_blemish(values)
         if self._settings.checks_each_step and self._verdict is None:
-            self._judge(values)
+            self._verdict = self._judge.verdict(self.run.generation, self.run.steps)
 
     def _catch_up(self) -> Iterator[Event]:
         """At the end the curves are complete, however long that takes; a second interrupt cuts it short."""
@@ -435,16 +444,6 @@ class Training:
         deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
         self._diverged(found.generation, found.column, found.value, first.shown)
 
-    def _judge(self, values: Mapping[str, Any]) -> None:
-        """End the run where --until holds or --patience is over."""
-        generation, steps = self.run.generation, self.run.steps
-        if self._until is not None and self._until.holds(self._curves.row(generation), values):
-            self._verdict = ("until", f"{self._until.condition} holds after {_steps(steps)}")
-        elif self._patience is not None and self._patience.over(*self._curves.loss(generation)):
-            best = f"the best was {_short(self._patience.best)} at step {self._patience.best_at}"
-            waited = _steps(self._patience.steps)
-            self._verdict = ("patience", f"no better loss for {waited} ({best}): ended after {_steps(steps)}")
-
     # --- the end
 
     def _fail(self, error: BaseException) -> None:
@@ -452,14 +451,14 @@ class Training:
         run, self._error = self.run, error
         self._holdings.settle()
         if isinstance(error, KeyboardInterrupt):
-            self._verdict = self._verdict or ("interrupted", f"interrupted after {_steps(run.steps)}")
+            self._verdict = self._verdict or ("interrupted", f"interrupted after {counted(run.steps)}")
         else:
             what = (str(error) or type(error).__name__).splitlines()[0]
-            failed: tuple[Status, str] = ("failed", f"failed after {_steps(run.steps)}: {what}")
+            failed: tuple[Status, str] = ("failed", f"failed after {counted(run.steps)}: {what}")
             self._verdict = failed
             if isinstance(error, SqlError) and run.steps:
                 stands = f"`{run.table}` stands at step {run.generation}."
-                error.before = (*error.before, f"The run had made {_steps(run.steps)}; {stands}")
+                error.before = (*error.before, f"The run had made {counted(run.steps)}; {stands}")
             with suppress(Exception):
                 deque(self._catch_up(), maxlen=0)
             if self._verdict != failed:
@@ -471,7 +470,7 @@ class Training:
         assert self._verdict is not None
         status, message = self._verdict
         if self._error is None:
-            newest = ", ".join(f"{name} {_short(v)}" for name, v in self._curves.newest().items())
+            newest = ", ".join(f"{name} {short(v)}" for name, v in self._curves.newest().items())
             message += f"; `{self._task.table}` stands at step {self.run.generation}" + (
                 f", {newest}" if newest else ""
             )
@@ -523,11 +522,3 @@ def _device_of(settings: Settings) -> Device | None:
     from ..dense.xla.devices import find
 
     return find(settings.device, settings.precision)
-
-
-def _steps(count: int) -> str:
-    return f"{count:,} step" + ("" if count == 1 else "s")
-
-
-def _short(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -31,14 +31,14 @@ class Lowering:
 
     Attributes:
         tables: the tables outside.
-        parameters: the type of each parameter.
+        parameters: the type of each parameter, or what it stands for.
         graph: where the nodes are made.
         writes: what the statements so far have written into each table: for a statement that only adds rows, the
             columns of each part of them that are one scalar; None for any other.
     """
 
     tables: Tables
-    parameters: Mapping[str, Type]
+    parameters: Mapping[str, Type | Node]
     graph: Graph = field(init=False)
     writes: dict[Name, list[Sequence[Mapping[str, Node]] | None]] = field(default_factory=dict)
 

@@ -39,12 +39,12 @@ class Scalars:
     Args:
         graph: where nodes are made.
         resolve: gives the value of a column.
-        parameters: the type of each parameter.
+        parameters: the type of each parameter, or what it stands for.
         queried: gives the value of a query in parentheses.
     """
 
     def __init__(
-        self, graph: Graph, resolve: Resolve, parameters: Mapping[str, Type], queried: Queried | None = None
+        self, graph: Graph, resolve: Resolve, parameters: Mapping[str, Type | Node], queried: Queried | None = None
     ) -> None:
         self.graph, self.resolve, self.parameters, self._queried = graph, resolve, parameters, queried
         self._branch: tuple[tuple[tuple[Node, ...], Node | None], ...] = ()
@@ -139,7 +139,7 @@ class Scalars:
         kind = self.parameters.get(name)
         if kind is None:
             raise Refused(f"the parameter {parameter.name} has no value that arrays hold", parameter.span)
-        return Value(self.graph.make("parameter", (), (), kind, name))
+        return Value(kind if isinstance(kind, Node) else self.graph.make("parameter", (), (), kind, name))
 
     def _numbers(self, call: Call, kind: Type | None = None) -> tuple[Type, list[Node], Node | None]:
         """The arguments of a call as numbers of one type, and where all are known."""

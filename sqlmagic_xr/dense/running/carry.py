@@ -45,19 +45,15 @@ class Stamp:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
-    """Rows that a statement adds to a table at each step.
+class Look:
+    """Rows that a query gives at each step.
 
     Attributes:
-        table: which.
-        write: how many statements have written it before in the step.
         part: the rows.
         form: theirs.
         stamps: the columns that are one number for all rows, as far as it is known.
     """
 
-    table: Name
-    write: int
     part: Relation
     form: Form
     stamps: Mapping[str, Stamp]
@@ -66,6 +62,19 @@ class Piece:
     def clocks(self) -> frozenset[str]:
         """The columns that are the generation that the step makes."""
         return frozenset(name for name, stamp in self.stamps.items() if stamp == Stamp("generation", 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Piece(Look):
+    """Rows that a statement adds to a table at each step.
+
+    Attributes:
+        table: which.
+        write: how many statements have written it before in the step.
+    """
+
+    table: Name
+    write: int
 
 
 @dataclass(frozen=True, eq=False)

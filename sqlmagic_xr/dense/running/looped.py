@@ -14,7 +14,7 @@ from ..grid import Grid
 from ..lowering.relation import Relation
 from ..node import Node, Refused
 from ..ports import Changed, Source
-from .carry import Clock, Feed, Piece
+from .carry import Clock, Feed
 from .compiled import Lines, last_uses
 from .instructions import Instruction, along
 
@@ -181,16 +181,16 @@ class NumpyLoop:
         brief: the instructions of all statements, in order.
         known: what they have calculated at some step.
         layout: what is calculated.
-        pieces: the rows that a step adds.
+        parts: the rows that a step gives.
     """
 
     most = sys.maxsize
 
     def __init__(
-        self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: Layout, pieces: Sequence[Piece]
+        self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: Layout, parts: Sequence[Relation]
     ) -> None:
         self._layout = layout
-        self._function, self._courses = _LoopWriter(brief, known, layout).written(pieces)
+        self._function, self._courses = _LoopWriter(brief, known, layout).written(parts)
 
     def run(
         self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
@@ -217,10 +217,10 @@ class _LoopWriter(Lines):
         self._steady: set[Node] = set()
         self._slots = {(s.feed.scan, s.age, s.node): f"s{n}" for n, s in enumerate(layout.slots)}
 
-    def written(self, pieces: Sequence[Piece]) -> tuple[Callable[..., None], tuple[Node, ...]]:
+    def written(self, parts: Sequence[Relation]) -> tuple[Callable[..., None], tuple[Node, ...]]:
         """The function, and the nodes whose courses it is given."""
         text, layout = self.text, self._layout
-        stay = {*layout.roots, *(n for p in pieces for n in needed_of(p.part))}
+        stay = {*layout.roots, *(n for part in parts for n in needed_of(part))}
         steady = [i for i in self._brief if self._is_steady(i)]
         moving = self._used([i for i in self._brief if not self._is_steady(i) and not self._is_free(i[0])], stay)
         for node, args, function in steady:

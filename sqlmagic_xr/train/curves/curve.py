@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...dense.ports import Output
 from ...errors import SqlError
 from ...sql.syntax import Statement, identifier, parse_one, to_sql
 from ...storage.scratch import Version
 from ..events import Panel
 from ..steps.basis import Basis
+from ..steps.looks import Seen
+from ..steps.stacked import rows_of
 from ..trajectory import Trajectory
-from .incremental import AFTER, UPTO, restrict
+from .handed import Handed, like
+from .incremental import AFTER, UPTO, over_one, restrict
 from .lines import Lines, measures
 from .pace import Allowance, Pace
 from .series import SeriesLines, grouped_by, keys_of
@@ -56,6 +60,8 @@ class Curve:
     Attributes:
         blemish: the first one that was found, or None.
         upto: the newest generation that it shows.
+        one: its query over the generation that a step has made (:func:`.incremental.over_one`); None where it is
+            evaluated whole.
     """
 
     _grouped: frozenset[str] = frozenset()  # the columns that are keys of its query's GROUP BY
@@ -78,6 +84,7 @@ class Curve:
         self._units = units_of(bound, context.tables)
         self._grouped = grouped_by(bound)
         self._part: Prepared | None = None
+        self.one: Prepared | None = None
         self._step: str | None = None  # the column that tells the generation
         self._pace: Pace = Allowance(clock=self._clock)
         restricted = None if self._changing is None else restrict(
@@ -86,6 +93,8 @@ class Curve:
         if restricted is not None:
             tree, self._step = restricted
             self._part = context.prepare(parse_one(to_sql(tree)))
+            one = over_one(statement.tree, bound, trajectory.table, trajectory.column)
+            self.one = context.prepare(parse_one(to_sql(one)))
             self._pace = Pace(times=0, clock=self._clock)
         self._basis = Basis(context, [self._whole])
         names = {identifier(parts[-1]) for parts in context.reads(statement.tree)} - {trajectory.table}
@@ -100,11 +109,13 @@ class Curve:
         self._parts: list[pa.Table] = []
         self._lines: Lines | SeriesLines | None = None
         self._finite: dict[str, bool] = {}
+        self._handed = Handed()
         self._stale = self._unfinished = False
 
     def start_over(self) -> None:
         """Others have changed the trajectory: what it shows is evaluated again at the next refresh."""
         self._stale = True
+        self._handed.clear()
         version = self._context.store.entries().get(self._trajectory.table)
         first = self._trajectory.first(version) if isinstance(version, Version) else None
         self.upto = (self._start if first is None else first) - 1
@@ -132,6 +143,12 @@ class Curve:
         return bool(self._parts)
 
     @property
+    def step(self) -> str:
+        """The column that tells the generation of a row, where one does."""
+        assert self._step is not None
+        return self._step
+
+    @property
     def watched(self) -> bool:
         """Whether its rows tell their generation, so that a fault in them tells which step was at fault."""
         return self._step is not None
@@ -153,7 +170,7 @@ class Curve:
 
     def late(self, newest: int) -> bool:
         """Whether the generations that it does not show yet are more than a quarter of a piece of work."""
-        return self._part is not None and newest - self.upto > self._length // 4
+        return self._part is not None and newest - self._handed.reach(self.upto) > self._length // 4
 
     def refresh(self, values: Mapping[str, Any], newest: int) -> bool:
         """Bring the curve nearer to the generation ``newest``; returns whether it is there.
@@ -165,14 +182,32 @@ class Curve:
             if self._part is None or self._step is None:
                 self._take(self._query(self._whole, values))
                 self.upto = newest
-            elif self.upto < newest:
-                self._piece(self._part, self._step, values, newest)
+            elif self.upto < newest and not self._take_handed():
+                begins = self._handed.begins()
+                self._piece(self._part, self._step, values, newest if begins is None else min(begins, newest))
         self._unfinished = self._unfinished and self.upto < newest
         return self.upto >= newest
+
+    def hand(self, after: int, upto: int, rows: pa.Table | Sequence[Output]) -> None:
+        """Give it the rows of the generations behind ``after`` up to ``upto``, which the steps have calculated."""
+        self._handed.add(after, upto, rows)
+
+    def _take_handed(self) -> bool:
+        """Take the rows of the next generations from those that were handed; whether there were any."""
+        taken = False
+        while (piece := self._handed.take(self.upto)) is not None:
+            rows = like(piece.table, self._parts[0].schema) if self._parts else None
+            if rows is None:
+                self._handed.clear()
+                return taken
+            self._append(rows)
+            self.upto, taken = piece.upto, True
+        return taken
 
     def forget(self, newest: int) -> None:
         """Drop what lies behind the generation ``newest``, which has been taken back."""
         self.blemish = None
+        self._handed.cut(newest)
         if self._part is not None:
             kept = self.table.filter(pc.less_equal(self.table[self._step], newest))
             self._parts, self._lines = [kept], self._laid_out(kept)
@@ -200,6 +235,36 @@ class Curve:
     def known(self, generation: int) -> int:
         """The generation that :meth:`at` tells of when it is asked for the newest one."""
         return generation
+
+    lag = 0
+    """How many generations what is known lies behind the newest one."""
+
+    def is_foretold(self, seen: Seen, place: int) -> bool:
+        """Whether steps calculate its rows, as it is now."""
+        return self.one is not None and place < len(seen.queries) and seen.queries[place] is self.one
+
+    def ahead(self, seen: Seen, place: int) -> pa.Table | None:
+        """Its rows at generations that are not committed yet; None where the steps have not calculated them.
+
+        Args:
+            seen: what they have calculated.
+            place: where the curve stands.
+        """
+        if not self.is_foretold(seen, place) or place not in seen.stacks or not self._parts:
+            return None
+        return like(rows_of(seen.stacks[place]), self._parts[0].schema)
+
+    def first_of(self, rows: Sequence[Mapping[str, Any]]) -> float | None:
+        """The first number of one generation's rows; of several rows the least. None where it has none."""
+        assert self._lines is not None
+        name = self._lines.names[0]
+        some = rows if isinstance(self._lines, SeriesLines) else rows[-1:]
+        return min((float(row[name]) for row in some if row[name] is not None), default=None)
+
+    @property
+    def measures(self) -> Sequence[str]:
+        """The columns of numbers that are drawn."""
+        return self._lines.names if self._lines else ()
 
     def complete(self, values: Mapping[str, Any], newest: int) -> None:
         """The run is over; a curve that left something out shows it."""

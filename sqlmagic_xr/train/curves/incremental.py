@@ -20,6 +20,8 @@ from ...sql.syntax import Tree, make_identifier, parse_one, replace
 
 AFTER, UPTO = "generation_after", "generation_upto"
 """The parameters of the restricted query: the generations behind the first, up to and with the second."""
+MADE = "generation_made"
+"""The parameter of the query over one generation."""
 
 
 class _WholeError(Exception):
@@ -49,10 +51,19 @@ def restrict(
         steps = _Carried(trajectory, column).names(bound)
     except _WholeError:
         return None
-    tree = exchanged_tree(
-        query["Query"], bound, lambda scan: _part(scan, column) if scan.table.name == trajectory else None
-    )
-    return {"Query": tree}, min(steps)
+    return _over(query, bound, trajectory, column, _SEVERAL), min(steps)
+
+
+def over_one(query: Tree, bound: Relation, table: str, column: str) -> Tree:
+    """A query that can be restricted (:func:`restrict`), over the generation ``:generation_made`` alone."""
+    return _over(query, bound, (table,), column, f"c = :{MADE}")
+
+
+def _over(query: Tree, bound: Relation, trajectory: Name, column: str, condition: str) -> Tree:
+    def part(scan: Scan) -> Tree | None:
+        return _part(scan, column, condition) if scan.table.name == trajectory else None
+
+    return {"Query": exchanged_tree(query["Query"], bound, part)}
 
 
 @dataclass(frozen=True)
@@ -139,10 +150,13 @@ class _Carried:
         return frozenset(map(select.__getitem__, names))
 
 
-def _part(scan: Scan, column: str) -> Tree:
-    """The trajectory's new generations, as a relation in FROM."""
+_SEVERAL = f"c > :{AFTER} AND c <= :{UPTO}"
+
+
+def _part(scan: Scan, column: str, condition: str) -> Tree:
+    """Some of the trajectory's generations, as a relation in FROM."""
     pattern = parse_one(
-        f"SELECT * FROM (SELECT * FROM t WHERE c > :{AFTER} AND c <= :{UPTO}) AS a"
+        f"SELECT * FROM (SELECT * FROM t WHERE {condition}) AS a"
     ).tree["Query"]["body"]["Select"]["from"][0]["relation"]["Derived"]  # fmt: skip
     own = scan.tree["Table"]
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ..events import Panel
+from ..steps.looks import Seen
+from ..steps.stacked import rows_of
+from .ahead import Foreseen
 from .curve import Blemish, Curve
 from .series import merged
+
+if TYPE_CHECKING:
+    from ...engine.prepared import Prepared
 
 _WHOLE = 0.1  # of the run's time is for all the curves that are evaluated whole
 
@@ -92,6 +98,40 @@ class Curves:
         """Drop what lies behind the generation ``newest``, which has been taken back."""
         for curve in self._curves:
             curve.forget(newest)
+
+    @property
+    def queries(self) -> tuple[Prepared | None, ...]:
+        """For each its query over one generation; see :attr:`.curve.Curve.one`."""
+        return tuple([curve.one for curve in self._curves])
+
+    def hand(self, after: int, upto: int, seen: Seen) -> None:
+        """Give them what the steps behind the generation ``after`` up to ``upto`` have calculated of them."""
+        for place, (curve, query) in enumerate(zip(self._curves, seen.queries, strict=False)):
+            if query is None or query is not curve.one:
+                continue
+            if place in seen.outputs:
+                curve.hand(after, upto, seen.outputs[place])
+            elif place in seen.stacks:
+                curve.hand(after, upto, rows_of(seen.stacks[place]))
+
+    def are_foretold(self, seen: Seen) -> bool:
+        """Whether steps calculate all those that tell their generation."""
+        return all(curve.is_foretold(seen, place) for place, curve in enumerate(self._curves) if curve.watched)
+
+    def ahead(self, seen: Seen) -> Foreseen | None:
+        """The rows at generations that are made and not committed; None where not all that tell their generation are.
+
+        Args:
+            seen: what the steps have calculated.
+        """
+        found = []
+        for place, curve in enumerate(self._curves):
+            if curve.watched:
+                rows = curve.ahead(seen, place)
+                if rows is None:
+                    return None
+                found.append((curve, rows))
+        return Foreseen(found)
 
     def start_over(self) -> None:
         """Others have changed the trajectory."""

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from ...storage.scratch import Version
 from ..curves.curve import Curve
 from ..curves.pace import Pace
+from ..steps.looks import Seen
+from ..steps.stacked import rows_of
 from .expand import Expansion
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class LossCurve(Curve):
 
     def _prepare(self) -> None:
         self._whole = self._part = self._context.prepare(self.statement)
+        self.one = None
         self._units = {}
         self._step = self._trajectory.column
         self._pace = Pace(times=0, clock=self._clock)
@@ -79,6 +82,20 @@ class LossCurve(Curve):
     def known(self, generation: int) -> int:
         """The last generation whose loss is known."""
         return generation if self._last is None else min(generation, self._last)
+
+    lag = 1
+
+    def is_foretold(self, seen: Seen, place: int) -> bool:
+        """It is what the steps write down."""
+        return True
+
+    def ahead(self, seen: Seen, place: int) -> pa.Table | None:
+        """The losses that steps have written down and not committed yet."""
+        stacks = seen.written.get(self._expansion.losses)
+        if not stacks:
+            return None
+        rows = rows_of(stacks).select([self._trajectory.column, *self._expansion.loss.per, "loss"])
+        return self._lines_of(rows).sort_by(self._trajectory.column)
 
     def complete(self, values: Mapping[str, Any], newest: int) -> None:
         """Evaluate the loss of the newest generation."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...dense.block import Made, Stack
 from ...dense.node import Refused
 from ...dense.ports import Output
 from ...dense.program import Program, Query, Step
@@ -13,8 +14,10 @@ from ...errors import SqlError, UnsupportedError
 from ...grids.arrow import arrow, parameter_types
 from ...grids.generations import Generations
 from ...sql.parameters import parameters_of
+from ..curves.incremental import MADE
 from ..explain import Explained, Note, title_of
 from .drafts import Drafting, distinct_columns
+from .looks import NOTHING, Curves, Looks, Seen, Watch
 from .remake import Remake
 from .together import Courses, Together
 from .write import Write, write_of
@@ -33,13 +36,18 @@ class ArrayExecutor:
         insist: fail where a statement is no array code, and do not run it relationally.
         budget: how many bytes of data may be held; a quarter of the machine's memory by default.
         together: makes many steps at once; None where they are made one by one.
+        curves: what it is to calculate of them with each step.
+
+    Attributes:
+        seen: what the last step, or the last steps, have calculated of the curves.
     """
 
     name = "dense"
 
     def __init__(
-        self, context: Context, *, insist: bool = False, budget: int | None = None, together: Together | None = None
-    ) -> None:
+        self, context: Context, *, insist: bool = False, budget: int | None = None, together: Together | None = None,
+        curves: Curves | None = None,
+    ) -> None:  # fmt: skip
         self.context, self.insist, self._together = context, insist, together
         self._runners: list[ArrayRunner] = []
         self._values: Mapping[str, Any] = {}  # of the parameters at the last step
@@ -53,6 +61,8 @@ class ArrayExecutor:
         self._step: Step | None = None
         self._last = -1
         self.grids: Generations | None = None
+        self._looks = Looks(curves)
+        self.seen = NOTHING
 
     def offer(
         self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
@@ -76,7 +86,7 @@ class ArrayExecutor:
         kept = [Note("kept", name, f"{rows:,} rows, {nbytes_shown(nbytes)}") for name, rows, nbytes in found.kept]
         state = [Note("state", f"{name} where {key}" if key else name) for name, key in found.state]
         each = Note("each step", f"array code: {found.said}" if found.said else "array code")
-        return [*kept, *state, each, *self._calls()]
+        return [*kept, *state, each, *self._calls(), *self._looks.notes()]
 
     def _calls(self) -> list[Note]:
         """How many steps a call makes."""
@@ -100,13 +110,32 @@ class ArrayExecutor:
         )
         return prepared.statement.place(error, reason.span)
 
-    def run_many(self, courses: Courses) -> int:
+    def look(self) -> None:
+        """Calculate what is wanted of the curves of the step that has just been made."""
+        self.seen, step, program = NOTHING, self._step, self._program
+        places = self._looks.places
+        if step is None or program is None or not places or any(runner.refused for runner in self._runners):
+            return
+        outputs, asked = {}, self._looks.asked
+        for index, curve in enumerate(places, len(self._statements)):
+            try:
+                outputs[curve] = step.run(index)
+            except Refused:
+                self._looks.refuse(curve)
+                self._program = None
+        self.seen = Seen(asked, outputs=outputs)
+
+    def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """Make several steps at once, inside one transaction; returns how many.
+
+        Args:
+            courses: their parameters.
+            watch: says how many of them may stay.
 
         Raises:
             Refused: none; whatever has been changed is to be taken back.
         """
-        kinds = [type(courses.values.get(name)) for name in self._names or ()]
+        kinds, self.seen = [type(courses.values.get(name)) for name in self._names or ()], NOTHING
         if self._together is None or kinds != self._kinds or any(runner.refused for runner in self._runners):
             return 0
         if not self._is_ready():
@@ -115,7 +144,14 @@ class ArrayExecutor:
         assert self._program is not None
         assert self.grids is not None
         self._step = None  # its arrays may be used again
-        return self._together.run(courses, self._program, self.grids, [runner.write for runner in self._runners])
+        writes = [runner.write for runner in self._runners]
+        curves = dict(enumerate(self._looks.places, len(writes)))
+
+        def seen(made: Made, written: Mapping[str, Sequence[Stack]]) -> Seen:
+            return Seen(self._looks.asked, stacks={curves[n]: s for n, s in made.looks.items()}, written=written)
+
+        made, self.seen = self._together.run(courses, self._program, self.grids, writes, seen, watch)
+        return made
 
     def _is_ready(self) -> bool:
         together, program, grids = self._together, self._program, self.grids
@@ -137,8 +173,11 @@ class ArrayExecutor:
 
     def _begin(self, values: Mapping[str, Any]) -> Step:
         if self._names is None:
-            self._names = sorted({n for s in self._statements if isinstance(s, Write) for n in parameters_of(s.query)})
+            trees = [s.query for s in self._statements if isinstance(s, Write)]
+            self._names = sorted({n for tree in (*trees, *self._looks.trees) for n in parameters_of(tree)} - {MADE})
         kinds = [type(values.get(name)) for name in self._names]
+        if self._looks.renewed():
+            self._program = self.grids = None
         if self._program is None or self.grids is None or kinds != self._kinds:
             self._program, self._kinds = self._lowered(values, self._names), kinds
         assert self.grids is not None
@@ -150,9 +189,16 @@ class ArrayExecutor:
     def _lowered(self, values: Mapping[str, Any], names: Collection[str]) -> Program:
         ours = [statement for statement in self._statements if isinstance(statement, Write)]
         inserted = set(self._writes) - {statement.table for statement in ours if statement.replaces}
-        self.grids = self.grids or Generations(self.context, inserted, [s.query for s in ours], self._budget)
+        read = [*(s.query for s in ours), *self._looks.trees]
+        self.grids = self.grids or Generations(self.context, inserted, read, self._budget)
         types = parameter_types({name: values[name] for name in names if name in values})
-        return Program([self._query(statement) for statement in self._statements], self.grids, types)
+        queries = [self._query(statement) for statement in self._statements]
+        program = Program([*queries, *self._looks.queries], self.grids, types)
+        if self._looks.places and any(program.refusals[: len(queries)]):
+            # A step that others have a part in is not looked at by array code.
+            self._looks.refuse(*self._looks.places)
+            program = Program(queries, self.grids, types)
+        return program
 
     def _query(self, statement: Write | str) -> Query:
         if isinstance(statement, str):

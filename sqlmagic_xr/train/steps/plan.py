@@ -29,6 +29,7 @@ from ..explain import Explained, Note, title_of
 from .fold import Folded, Found, Read, fold
 from .hoist import hoist
 from .larder import Kept, Larder
+from .looks import NOTHING, Seen, Watch
 from .state import Lookup
 from .template import Template, parameter_text
 from .together import Courses
@@ -81,7 +82,14 @@ class Taker(Protocol):
             fallback: runs the statement relationally; for steps at which the runner cannot.
         """
 
-    def run_many(self, courses: Courses) -> int:
+    @property
+    def seen(self) -> Seen:
+        """See :class:`.step.Step`."""
+
+    def look(self) -> None:
+        """Calculate what is wanted of the curves, where all statements of a step were offered to it and taken."""
+
+    def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """See :class:`.step.Step`; asked where all statements of the step were offered to it and taken."""
 
 
@@ -129,10 +137,17 @@ class PlannedStep:
         """Run each statement; each sees what the ones before it wrote."""
         for runner in self.runners:
             runner.run(values)
+        if self._taker is not None:
+            self._taker.look()
 
-    def run_many(self, courses: Courses) -> int:
+    def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """Make several generations at once, where one executor has all statements."""
-        return 0 if self._taker is None else self._taker.run_many(courses)
+        return 0 if self._taker is None else self._taker.run_many(courses, watch)
+
+    @property
+    def seen(self) -> Seen:
+        """See :class:`.step.Step`."""
+        return NOTHING if self._taker is None else self._taker.seen
 
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps that were made have shown it."""

@@ -9,11 +9,13 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ...dense.arrays import DTYPES
 from ...dense.block import Stack
 from ...dense.ports import spread
 from ...dense.running.looped import Stepwise
+from ...grids.arrow import ARROW
 from ...storage.definition import Definition
 from ...storage.draft import Draft
 from .drafts import Drafting
@@ -66,6 +68,17 @@ class _Column:
             dims = (0, *dims)
         shape = (stack.steps, *(len(axis) for axis in stack.axes))
         return spread(self._raw(stack, place), dims, shape, None).reshape(stack.steps, prod(shape[1:]))
+
+
+def rows_of(stacks: Sequence[Stack]) -> pa.Table:
+    """The rows of many steps as a table; of those of one step the order is that of the queries and their keys."""
+    form = stacks[0].form
+    places = [[stack.form.names.index(name) for stack in stacks] for name in form.names]
+    columns = [_Column(stacks, place).values() for place in places]
+    return pa.table({
+        name: pa.array(column.tolist() if kind == "label" else column, ARROW[kind])
+        for name, kind, column in zip(form.names, form.types, columns, strict=True)
+    })  # fmt: skip
 
 
 def stacked(stacks: Sequence[Stack], drafting: Drafting) -> Draft | None:

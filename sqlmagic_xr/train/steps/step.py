@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...sql.syntax import Statement, local_name, name_of
 from ..explain import Explained, Note, title_of
 from .basis import Basis
+from .looks import NOTHING, Seen, Watch
 from .rehearsal import prepare_step
 from .together import Courses
 
@@ -33,11 +34,16 @@ class Step(Protocol):
             SqlError: with the place in the user's text.
         """
 
-    def run_many(self, courses: Courses) -> int:
+    @property
+    def seen(self) -> Seen:
+        """What array code has calculated of the curves in the last :meth:`run` or :meth:`run_many`."""
+
+    def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """Make several generations at once, each as :meth:`run` would make it, down to the last bit.
 
         Args:
             courses: the parameters of each.
+            watch: says how many of them may stay.
 
         Returns:
             How many were made; 0 where the next one has to be made by itself.
@@ -59,12 +65,14 @@ class FollowingStep:
         prepared: the same, prepared just now.
         writes: the tables that they change.
         plan: makes a step of statements that are prepared.
+        beside: the curves; where what they read is another, the step is planned again as well.
     """
 
     def __init__(
         self, context: Context, statements: Sequence[Statement], prepared: Sequence[Prepared], *,
-        writes: Collection[str], plan: Callable[[Sequence[Prepared]], Step],
+        writes: Collection[str], plan: Callable[[Sequence[Prepared]], Step], beside: Sequence[Prepared] = (),
     ) -> None:  # fmt: skip
+        self._beside = tuple(beside)
         self._context, self._statements, self._writes, self._plan = context, statements, writes, plan
         self._made = {
             local_name(name_of(s.tree["CreateTable"]["name"]))[-1] for s in statements if s.kind == "CreateTable"
@@ -78,9 +86,14 @@ class FollowingStep:
         self._step.run(values)
         self._basis.settle()
 
-    def run_many(self, courses: Courses) -> int:
+    def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """Make several generations at once."""
-        return self._step.run_many(courses) if self._basis.stands() else 0
+        return self._step.run_many(courses, watch) if self._basis.stands() else 0
+
+    @property
+    def seen(self) -> Seen:
+        """See :class:`Step`."""
+        return self._step.seen
 
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps since the last planning have shown it."""
@@ -88,7 +101,7 @@ class FollowingStep:
 
     def _take(self, prepared: Sequence[Prepared]) -> None:
         self._step = self._plan(prepared)
-        self._basis = Basis(self._context, prepared, self._writes, self._made)
+        self._basis = Basis(self._context, [*prepared, *self._beside], self._writes, self._made)
 
 
 class VerbatimStep:
@@ -106,9 +119,14 @@ class VerbatimStep:
         for statement in self._statements:
             statement.run(values)
 
-    def run_many(self, courses: Courses) -> int:
+    def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """None at once."""
         return 0
+
+    @property
+    def seen(self) -> Seen:
+        """Nothing."""
+        return NOTHING
 
     def explain(self) -> list[Explained]:
         """That each runs as it stands."""

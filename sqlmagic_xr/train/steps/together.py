@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...dense.block import Asked, Block, Made, Stack
@@ -13,6 +13,7 @@ from ...dense.ports import Changed
 from ...dense.program import Program, Step
 from ...errors import SqlError
 from .drafts import Drafting, distinct_columns
+from .looks import NOTHING, Seen, Watch
 from .processor import Processor
 from .remake import Remake
 from .stacked import stacked
@@ -94,9 +95,20 @@ class Together:
         return True
 
     def run(
-        self, courses: Courses, program: Program, grids: Generations, writes: Sequence[tuple[Write, Prepared, Remake]]
-    ) -> int:
-        """Make steps, inside a transaction; returns how many.
+        self, courses: Courses, program: Program, grids: Generations, writes: Sequence[tuple[Write, Prepared, Remake]],
+        seen: Callable[[Made, Mapping[str, Sequence[Stack]]], Seen], watch: Watch | None = None,
+    ) -> tuple[int, Seen]:  # fmt: skip
+        """Make steps, inside a transaction.
+
+        Args:
+            courses: their parameters.
+            program, grids: what they are made by.
+            writes: for each statement what it writes.
+            seen: what they have calculated of the curves.
+            watch: says how many of them may stay.
+
+        Returns:
+            How many were made, and what of the curves.
 
         Raises:
             Refused: none; whatever has been changed is to be taken back.
@@ -104,21 +116,33 @@ class Together:
         assert self._block is not None
         program.kept(grids)
         if self._edition != (program, program.edition) or not courses.steady:
-            return 0
+            return 0, NOTHING
         grids.begin()
-        values = program.coded(courses.values)
+        made, found = self._made(courses, program.coded(courses.values), grids), NOTHING
+        if made.steps:
+            stacks = _by_table(made, writes)
+            found = seen(made, stacks)
+            stay = made.steps if watch is None else watch(found, made.steps)
+            if stay < made.steps:  # the same numbers again, as far as they go
+                shorter = replace(courses, along={n: c[:stay] for n, c in courses.along.items()})
+                made = self._made(shorter, program.coded(courses.values), grids) if stay else replace(made, steps=0)
+                stacks = _by_table(made, writes)
+                found = seen(made, stacks)
+        if made.steps:
+            try:
+                self._keep(made, stacks, grids, writes)
+            except SqlError as error:  # it is met again by the step that is at fault, and told in its words
+                raise Refused(error.what) from error
+        return made.steps, found
+
+    def _made(self, courses: Courses, values: Mapping[str, Any], grids: Generations) -> Made:
+        assert self._block is not None
         try:
             runner = None if self._processor is None else self._processor.runner(self._block, grids, values, courses.k)
             along = courses.along if runner is None else {n: c[: runner.most] for n, c in courses.along.items()}
-            made = self._block.run(grids, values, along, courses.k, runner)
+            return self._block.run(grids, values, along, courses.k, runner)
         except Changed as change:
             raise Refused("there is a NULL or a hole where there was none") from change
-        if made.steps:
-            try:
-                self._keep(made, grids, writes)
-            except SqlError as error:  # it is met again by the step that is at fault, and told in its words
-                raise Refused(error.what) from error
-        return made.steps
 
     def compile(self, program: Program, grids: Generations, values: Mapping[str, Any]) -> None:
         """Have a device's program ready, as the next call would."""
@@ -137,15 +161,15 @@ class Together:
             return ""
         return f"a step does not add the rows of :next_step to {table}"
 
-    def _keep(self, made: Made, grids: Generations, writes: Sequence[tuple[Write, Prepared, Remake]]) -> None:
-        places: dict[str, list[int]] = {}
-        for place in made.stacks:
-            places.setdefault(writes[place][0].table, []).append(place)
+    def _keep(
+        self, made: Made, stacks: Mapping[str, Sequence[Stack]], grids: Generations,
+        writes: Sequence[tuple[Write, Prepared, Remake]],
+    ) -> None:  # fmt: skip
         for place, outputs in made.last.items():
             writes[place][2].keep(outputs)
-        for table, some in places.items():
-            texts = [writes[place][1].statement.text for place in some]
-            self._append(table, [stack for place in some for stack in made.stacks[place]], texts, grids)
+        for table, some in stacks.items():
+            texts = [writes[place][1].statement.text for place in made.stacks if writes[place][0].table == table]
+            self._append(table, some, texts, grids)
 
     def _append(self, table: str, stacks: Sequence[Stack], texts: Sequence[str], grids: Generations) -> None:
         store = self._context.store
@@ -161,6 +185,14 @@ class Together:
         store.append_drafts(table, [draft], ";\n".join(texts), apart=_apart(stacks, min(clocks)))
         last = [stack.output(stack.steps - 1) for stack in stacks]
         grids.remember_last(table, store.table(table), last, clocks)
+
+
+def _by_table(made: Made, writes: Sequence[tuple[Write, Prepared, Remake]]) -> dict[str, list[Stack]]:
+    """The rows that were added to each table."""
+    found: dict[str, list[Stack]] = {}
+    for place, stacks in made.stacks.items():
+        found.setdefault(writes[place][0].table, []).extend(stacks)
+    return found
 
 
 def _apart(stacks: Sequence[Stack], clock: str) -> frozenset[str]:
