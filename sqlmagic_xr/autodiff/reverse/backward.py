@@ -14,14 +14,13 @@ read no more, where other columns equal it: so a layer's backward pass is one JO
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 
-from ...sql.expression import Call, Case, Cast, Column, Expression, Star
+from ...sql.expression import Call, Case, Expression
 from ...sql.expression import columns as paths
 from ..collect import tidied
-from ..doubles import REAL
 from ..rules import Rules
 from ..simplify import ONE, ZERO, add, divide, multiply
 from .blocks import (
@@ -39,8 +38,10 @@ from .blocks import (
     staircase,
 )
 from .contributing import contributed
+from .extremes import attains, tied
 from .flattening import inlined, is_inside, readers
-from .keys import column_null, key_of, may_be_null, strict
+from .keys import key_of, may_be_null
+from .known import known
 from .refusing import refused
 from .shares import Share, same, total
 from .slopes import slope
@@ -137,30 +138,15 @@ class Pass:
         if call.name == "sum":
             return work, weight, held
         assert call.name in ("min", "max")
-        best, count = self._ties(block, column, call)
-        own = (*work.source, best, count)
+        best, ties = tied(block, column, call)
+        own = (*work.source, best, ties)
         keys = block.keys or ()
         on = [same(block.outputs[k], leaf.column(k), may_be_null(block, block.outputs[k]))
-              for leaf in (best, count) for k in keys]  # fmt: skip
-        met = _attains(call, best.column(column))
+              for leaf in (best, ties) for k in keys]  # fmt: skip
+        met = attains(call, best.column(column))
         held = met if held is None else Call("and", (held, met))
-        ties = Call("*", (count.column("ties"), ONE))
-        return replace(work, source=own, where=(*work.where, *on)), divide(weight, ties), held
-
-    def _ties(self, block: Block, column: str, call: Call) -> tuple[Leaf, Leaf]:
-        """The extreme value of each group, and how many of its rows attain it."""
-        inner = Leaf(label(block.name), block)
-        on = [same(block.outputs[k], inner.column(k), may_be_null(block, block.outputs[k])) for k in block.keys or ()]
-        met = _attains(call, inner.column(column))
-        met = met if call.filter is None else Call("and", (call.filter, met))
-        where = (*block.where, *on)
-        keys = {k: block.outputs[k] for k in block.keys or ()}
-        counted = Call("count", (Star(),), filter=met)  # a group in which all is NULL has other aggregates all the same
-        grouped = Block(f"ties_{block.name}", (*block.source, inner), where, {**keys, "n": counted}, tuple(keys))
-        leaf = Leaf(label(grouped.name), grouped)
-        shown = {**{k: leaf.column(k) for k in keys}, "ties": Cast(leaf.column("n"), REAL)}
-        ties = Block(f"ties_{block.name}", (leaf,), (), shown)
-        return Leaf(label(block.name), block), Leaf(label(ties.name), ties)
+        count = Call("*", (ties.column("ties"), ONE))
+        return replace(work, source=own, where=(*work.where, *on)), divide(weight, count), held
 
     # To the readings
 
@@ -231,8 +217,8 @@ class Pass:
                 continue
             held = work.outputs.get(f"if {number}")
             term = multiply(weight, by)
-            known = _known(work, value, term) if f"known {number}" in work.outputs else ()
-            found.append((term, [*([held] if held is not None else []), *known]))
+            counted = known(work, value, term) if f"known {number}" in work.outputs else ()
+            found.append((term, [*([held] if held is not None else []), *counted]))
         if not found:
             return work, None
         if count == 1 and alone:
@@ -267,26 +253,6 @@ def _replaced(expression: Expression, new: Mapping[Path, Expression]) -> Express
     from .blocks import substituted
 
     return substituted(expression, new)
-
-
-def _known(work: Block, value: Expression, term: Expression) -> Iterator[Expression]:
-    """The conditions under which a value is not NULL, where its derivative would not be NULL by itself."""
-    needed = strict(work, value)
-    if needed is None:
-        yield Call("is not null", (value,))
-        return
-    seen = strict(work, term)
-    for path in sorted(needed - (seen or frozenset())):
-        if column_null(work, path):
-            yield Call("is not null", (Column(path),))
-
-
-def _attains(call: Call, best: Expression) -> Expression:
-    """Whether a row has the extreme value of its group: beyond it there is none, also where one is a negative zero.
-
-    Written with =, DataFusion takes it for a key of a hash join, and has lost it there.
-    """
-    return Call("<=" if call.name == "min" else ">=", (Call("+", (call.args[0], ZERO)), Call("+", (best, ZERO))))
 
 
 def _height(node: Node) -> int:

@@ -41,7 +41,7 @@ class Found:
     """A SELECT with derivatives of whole queries, and the calls."""
 
     reading: Reading
-    calls: tuple[Called, ...]
+    calls: tuple[Called | Directed, ...]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,15 @@ class Called:
     expression: Expression
     leaf: nodes.Leaf
     name: str
+
+
+@dataclass(frozen=True)
+class Directed:
+    """A call of jvp: its expression, and for each column the relation, its name there and the tangent."""
+
+    call: Call
+    expression: Expression
+    pairs: tuple[tuple[nodes.Leaf, str, Expression], ...]
 
 
 def selects(tree: Tree, catalog: Catalog) -> Iterator[Found]:
@@ -71,16 +80,35 @@ def selects(tree: Tree, catalog: Catalog) -> Iterator[Found]:
 _ARGUMENTS = {"grad": 2, "vjp": 3}
 
 
-def _calls(reading: Reading) -> Iterator[Called]:
+def _calls(reading: Reading) -> Iterator[Called | Directed]:
     seen: set[Expression] = set()
     for expression in expressions(reading.relation):
         for part in descend(expression):
-            if not isinstance(part, Call) or _ARGUMENTS.get(part.name) != len(part.args) or part in seen:
+            if not isinstance(part, Call) or part in seen:
                 continue
             seen.add(part)
-            found = _whole(part, reading)
+            found: Called | Directed | None = None
+            if _ARGUMENTS.get(part.name) == len(part.args):
+                found = _whole(part, part.args[1], reading)
+            elif part.name == "jvp" and len(part.args) > 2 and len(part.args) % 2:
+                found = _directed(part, reading)
             if found is not None:
                 yield found
+
+
+def _directed(call: Call, reading: Reading) -> Directed | None:
+    """A call of jvp, if it is taken through whole queries."""
+    pairs = list(zip(call.args[1::2], call.args[2::2], strict=True))
+    found = [(_whole(call, column, reading), column, tangent) for column, tangent in pairs]
+    if not any(called for called, _, _ in found):
+        return None
+    for called, column, _ in found:
+        direct = isinstance(column, Field) and any(f.relation is column.relation for f in fields(call.args[0]))
+        if called is None and direct:
+            raise refused(f"{_text(call)} is of this row by one column, and through whole queries by another",
+                          "Add two calls of jvp.", call)  # fmt: skip
+    kept = tuple((called.leaf, called.name, tangent) for called, _, tangent in found if called is not None)
+    return Directed(call, call.args[0], kept)
 
 
 def expressions(relation: nodes.Relation) -> Iterator[Expression]:
@@ -95,9 +123,9 @@ def expressions(relation: nodes.Relation) -> Iterator[Expression]:
             todo += node.inputs
 
 
-def _whole(call: Call, reading: Reading) -> Called | None:
-    """The call, if it is taken through whole queries."""
-    expression, variable = call.args[:2]
+def _whole(call: Call, variable: Expression, reading: Reading) -> Called | None:
+    """The call, if it is taken through whole queries by a column."""
+    expression = call.args[0]
     if not isinstance(variable, Field) or not isinstance(variable.relation, nodes.Leaf):
         return None
     leaf = variable.relation

@@ -252,6 +252,8 @@ def column_null(block: Block, path: Path) -> bool:
     for one, _ in equalities(block):
         if isinstance(one, Column) and one.path == path:
             return False
+    if Call("is not null", (Column(path),)) in block.where:
+        return False
     return path[0] in filled(block) or nullable(block.leaf(path[0]).node, path[1])
 
 

@@ -14,14 +14,16 @@ KEYS = [(i, j) for i in range(4) for j in range(3) if (i, j) != (3, 2)]
 
 @dataclass(frozen=True)
 class Setting:
-    """A context with w(i, j, a, b), wp and wm (w further along a direction, and back), and d(i, x, y, n).
+    """A context with w(i, j, a, b), wp and wm (w further along a direction t, and back), and d(i, x, y, n).
 
     Attributes:
         context: where they are.
+        step: how far wp and wm are from w.
         direction: (a's, b's) in the order of the keys.
     """
 
     context: Context
+    step: float
     direction: tuple[np.ndarray, np.ndarray]
 
     def along(self, ctes):
@@ -38,17 +40,31 @@ class Setting:
         found = self.context.sql(f"{ctes.format(w=table)} SELECT l FROM loss").to_arrow_table().column(0)[0].as_py()
         return np.nan if found is None else found
 
-    def gradient(self, ctes):
+    def gradient(self, ctes, table="w"):
         """The gradient by a and by b, in the order of the keys; NaN where a cell is NULL."""
-        frame = self.context.sql(gradient_of(ctes)).to_arrow_table().to_pandas()
+        frame = self.context.sql(gradient_of(ctes, table)).to_arrow_table().to_pandas()
         assert [tuple(row) for row in frame[["i", "j"]].to_numpy()] == KEYS
         return frame.ga.to_numpy(), frame.gb.to_numpy()
 
+    def column(self, query, name):
+        """A column of a query whose rows are in the order of the keys."""
+        frame = self.context.sql(query).to_arrow_table().to_pandas()
+        assert [tuple(row) for row in frame[["i", "j"]].to_numpy()] == KEYS
+        return frame[name].to_numpy(float)
 
-def gradient_of(ctes):
+    def forward(self, ctes):
+        """The derivative of the loss along the direction, by forward mode; NaN for NULL."""
+        query = f"""{ctes.format(w="w")}
+            SELECT DISTINCT jvp(loss.l, w.a, t.a, w.b, t.b) AS d
+            FROM w JOIN t ON t.i = w.i AND t.j = w.j CROSS JOIN loss"""
+        (found,) = self.context.sql(query).to_arrow_table().column("d").to_pylist()
+        return np.nan if found is None else found
+
+
+def gradient_of(ctes, table="w"):
     """The query that gives the gradient of a loss."""
-    return f"""{ctes.format(w="w")}
-        SELECT w.i, w.j, grad(loss.l, w.a) AS ga, grad(loss.l, w.b) AS gb FROM w CROSS JOIN loss ORDER BY i, j"""
+    return f"""{ctes.format(w=table)} SELECT {table}.i, {table}.j, grad(loss.l, {table}.a) AS ga,
+               grad(loss.l, {table}.b) AS gb FROM {table} CROSS JOIN loss ORDER BY i, j"""
 
 
 def literal(value):
@@ -74,4 +90,7 @@ def setting():
                          for (i, j), a, b in zip(KEYS, *columns, strict=True))  # fmt: skip
         ctx.script(f"""CREATE TABLE {table} (i BIGINT, j BIGINT, a DOUBLE, b DOUBLE, PRIMARY KEY (i, j));
                        INSERT INTO {table} VALUES {rows}""")
-    return Setting(ctx, direction)
+    rows = ", ".join(f"({i}, {j}, {literal(a)}, {literal(b)})" for (i, j), a, b in zip(KEYS, *direction, strict=True))
+    ctx.script(f"""CREATE TABLE t (i BIGINT, j BIGINT, a DOUBLE, b DOUBLE, PRIMARY KEY (i, j));
+                   INSERT INTO t VALUES {rows}""")
+    return Setting(ctx, STEP, direction)
