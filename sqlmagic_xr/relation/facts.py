@@ -13,6 +13,7 @@ from typing import TypeVar
 from ..sql.expression import Call, Expression, Literal, descend
 from .catalog import Type
 from .columns import Field, Nested, Piece, fields
+from .conditions import conjuncts
 from .functions import Varies, function
 from .nodes import (
     Aggregate,
@@ -102,12 +103,12 @@ def nullable(relation: Relation) -> tuple[bool, ...]:
         case Shared():
             return nullable(relation.query) or (True,) * count
         case Select():
-            filled = filled_by(relation.source)
-            return tuple(may_be_null(output.expression, _null_of(filled)) for output in relation.outputs)
+            null = _null_in(relation)
+            return tuple(may_be_null(output.expression, null) for output in relation.outputs)
         case Aggregate():
-            filled = filled_by(relation.source)
-            keys = [relation.sets or may_be_null(key.expression, _null_of(filled)) for key in relation.keys]
-            return (*keys, *(_measure_null(relation, m.call, filled) for m in relation.measures))
+            null = _null_in(relation)
+            keys = [relation.sets or may_be_null(key.expression, null) for key in relation.keys]
+            return (*keys, *(_measure_null(relation, m.call, null) for m in relation.measures))
         case Sort() | Limit():
             return nullable(relation.source)
         case Union():
@@ -135,6 +136,15 @@ def _null_of(filled: frozenset[Relation]) -> Callable[[Field], bool]:
     return lambda column: column.relation in filled or field_nullable(column)
 
 
+def _null_in(relation: Select | Aggregate) -> Callable[[Field], bool]:
+    """Whether a column may be NULL in a row that a node reads: not where its condition says that it is none."""
+    null = _null_of(filled_by(relation.source))
+    said = {
+        part.args[0] for part in conjuncts(relation.condition) if isinstance(part, Call) and part.name == "is not null"
+    }
+    return (lambda column: column not in said and null(column)) if said else null
+
+
 def field_nullable(column: Field) -> bool:
     """Whether a column may be NULL in the rows of its own relation."""
     known = nullable(column.relation)
@@ -146,7 +156,7 @@ _OF_ANY_ROW = frozenset({"sum", "avg", "min", "max", "bool_and", "bool_or", "var
 """Aggregates that have a value where one row has."""
 
 
-def _measure_null(relation: Aggregate, call: Call, filled: frozenset[Relation]) -> bool:
+def _measure_null(relation: Aggregate, call: Call, null: Callable[[Field], bool]) -> bool:
     row = function(call.name)
     if row is not None and row.name == "count":
         return False
@@ -162,7 +172,7 @@ def _measure_null(relation: Aggregate, call: Call, filled: frozenset[Relation]) 
         "var_pop",
         "stddev_pop",
     )
-    return whole or not passes or call.filter is not None or may_be_null(call, _null_of(filled))
+    return whole or not passes or call.filter is not None or may_be_null(call, null)
 
 
 # ------------------------------------------------------------------------------------------------ what rows are alike
