@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from ...relation.conditions import conjunction
 from ...relation.functions import SAME
-from ...sql.expression import Call, Cast, Expression, Parameter, replace_parts
+from ...sql.expression import Call, Cast, Column, Expression, Parameter, replace_parts
 from ..doubles import REAL
 from ..rules import read
 from .blocks import Block, Leaf, active, label
 from .keys import may_be_null
 from .refusing import refused
+from .rows import free
 from .shares import same
 from .slopes import kind_of_expression
 
@@ -56,7 +57,7 @@ class Group:
         self.rows, self.keys, self.grouped = rows, keys, grouped
         self.measures: dict[str, Expression] = {}
         self._leaf = label(rows.name)
-        self._means: dict[tuple[Expression, Expression | None], Leaf] = {}
+        self._means: dict[Expression | None, tuple[str, dict[Expression, str]]] = {}
 
     def column(self, name: str) -> Expression:
         """A column of the group as it is read."""
@@ -65,9 +66,10 @@ class Group:
     def made(self) -> Leaf:
         """The group as a relation."""
         block, where = self.rows, [*self.rows.where]
-        for leaf in self._means.values():
+        means = [self._mean(held) for held in self._means]
+        for leaf in means:
             where += [same(e, leaf.column(k), may_be_null(self.rows, e)) for k, e in self.keys.items()]
-        block = replace(block, source=(*block.source, *self._means.values()), where=tuple(where))
+        block = replace(block, source=(*block.source, *means), where=tuple(where))
         keys = tuple(self.keys) if self.grouped else ()
         return Leaf(self._leaf, replace(block, outputs={**self.keys, **self.measures}, keys=keys))
 
@@ -100,9 +102,8 @@ class Group:
     def _added(self, name: str, call: Call) -> Expression:
         known = next((n for n, e in self.measures.items() if e == call), None)
         if known is None:
-            while name in self.measures or name in self.keys:
-                name += "_1"
-            self.measures[known := name] = call
+            known = free(name, {*self.measures, *self.keys})
+            self.measures[known] = call
         return self.column(known)
 
     def _moment(self, call: Call, name: str) -> Expression:
@@ -127,14 +128,18 @@ class Group:
         return replace_parts(read(MOMENTS[call.name]), value)
 
     def _distance(self, value: Expression, held: Expression | None) -> Expression:
-        """The distance of a value to the mean of its group."""
-        place = (value, held)
-        if place not in self._means:
-            mean = {**self.keys, "mean": Call("avg", (value,), filter=held)}
-            keys = tuple(self.keys) if self.grouped else ()
-            made = Block(f"mean_{self.rows.name}", self.rows.source, self.rows.where, mean, keys, still=True)
-            self._means[place] = Leaf(label(made.name), made)
-        return Call("-", (value, self._means[place].column("mean")))
+        """The distance of a value to the mean of its group; the means of equal rows are one relation."""
+        label_, known = self._means.setdefault(held, (label(f"means_{self.rows.name}"), {}))
+        name = known.setdefault(value, free(f"mean_{len(known)}", self.keys))
+        return Call("-", (value, Column((label_, name))))
+
+    def _mean(self, held: Expression | None) -> Leaf:
+        """The means that distances are to."""
+        label_, known = self._means[held]
+        means = {n: Call("avg", (e,), filter=held) for e, n in known.items()}
+        keys = tuple(self.keys) if self.grouped else ()
+        name = label_.split("#")[0]
+        return Leaf(label_, Block(name, self.rows.source, self.rows.where, {**self.keys, **means}, keys, still=True))
 
     def _real(self, expression: Expression) -> Expression:
         """A number that is summed as a double, as AVG does."""
