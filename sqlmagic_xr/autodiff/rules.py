@@ -2,8 +2,9 @@
 
 A rule is SQL text, in the language that ``Context.register_derivative`` takes from a user: ``$1``, ``$2``, ... are the
 arguments, ``$0`` is the call's own value, and there is one text for each argument, the partial derivative by it.
-``"0"`` is a zero that never shows in the output. ``$1 + 0.0`` in a comparison is the argument without the sign of a
-zero: DataFusion orders -0.0 before 0.0.
+``"0"`` is a zero that never shows in the output. ``$1 + 0.0`` is the argument without the sign of a zero: DataFusion
+orders -0.0 before 0.0, and 1 / -0.0 is another infinity. How powers and roots are derived at the edge of where they
+have a derivative is chosen in :mod:`.edges`.
 
 Conventions, where mathematics leaves a choice (each is pinned by a row of ``tests/autodiff/test_special_values.py``):
 
@@ -13,14 +14,13 @@ where                       the derivative is
 ``abs`` at 0                0
 ``greatest``, ``least``     half of each where two are equal, as 0.0 and -0.0 are; a NULL argument takes no part
 ``floor ceil round trunc``  0 everywhere, also at the jumps; so are ``signum`` and a CAST to an integer
-``sqrt``, ``cbrt`` at 0     Infinity
+``sqrt``, ``cbrt`` at 0     Infinity, also at -0.0
+... of ``abs(x)`` at 0      0, as of ``abs``; so of its multiples and sums, and of ``power(abs(x), y)``
+... of ``x * x`` at 0       NaN, as 0 / 0 is
 ``ln`` outside its domain   1 / x, also where ln(x) is NaN (``log10``, ``log2`` likewise)
 ``asin`` ... at the edge    Infinity (``acos``: -Infinity), and NaN outside
 ``power(x, 0)``             0 by x, also at x = 0
-``sqrt`` at -0.0            -Infinity, as 0.5 / sqrt(-0.0) is
-``sqrt(abs(x))`` at 0       NaN (Infinity times the 0 of ``abs``), and so is ``power(abs(x), 0.5)``
-``power(0, y)``             0 by y; by x Infinity, where y is a number between 0 and 1; an error of the engine where y
-                            is a column below 1
+``power(0, y)``             0 by y; by x Infinity where y is between 0 and 1, 1 where y is 1, and 0 beyond
 ``x % y``                   1 by x, and -trunc(x / y) by y, also at the jumps
 ``CASE``                    that of the branch that is taken; a condition is not differentiated; no branch gives NULL
 ``coalesce``, ``nvl``       that of the argument that is taken
@@ -59,7 +59,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "%": ("1", "-trunc($1 / $2)"),
     # powers and roots
     "power": (
-        "CASE WHEN $2 = 0 THEN 0.0 ELSE $2 * power($1, $2 - 1) END",
+        "CASE WHEN $2 = 0 THEN 0.0 WHEN $2 < 1 THEN $2 * power(1.0 / $1, 1.0 - $2) ELSE $2 * power($1, $2 - 1) END",
         "CASE WHEN $1 = 0 THEN 0.0 ELSE $0 * ln($1) END",
     ),
     "sqrt": ("0.5 / $0",),
@@ -120,6 +120,15 @@ UNARY: dict[str, tuple[str, ...]] = {"-": ("-1",), "log": RULES["log10"]}
 
 ROOT = "$2 * power(1.0 / $1, 1.0 - $2)"
 """The rule of ``power(x, y)`` where y is a number between 0 and 1: DataFusion refuses 0 to a negative power."""
+
+POWER = "CASE WHEN $2 = 0 THEN 0.0 ELSE $2 * power($1, $2 - 1) END"
+"""The rule of ``power(x, y)`` where y is any other number."""
+
+SIGNLESS = "0.5 / ($0 + 0.0)"
+"""The rule of ``sqrt(x)`` where x may be -0.0, whose root is -0.0."""
+
+NOUGHT = "CASE WHEN $1 = 0 THEN 0.0 ELSE {} END"
+"""The rule of a root of what has the derivative 0 where it is 0."""
 
 FOLDED = frozenset({"greatest", "least", "coalesce"})
 """Functions of any number of arguments: f(a, b, c) = f(f(a, b), c)."""

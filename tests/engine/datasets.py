@@ -85,6 +85,17 @@ def datasets(draw, most=4, finite=False):
     return xr.Dataset(data, coords), chunks or None
 
 
+def many(finite=False):
+    """A dataset of 30,000 cells in chunks of a few rows, whose variables are of the kinds that are easily mixed up."""
+    sizes = {"time": 300, "my dim": 100}
+    data = {"text": KINDS["text"], "n": lambda n, at: np.arange(n), "level": KINDS["M8[s]"], "q": KINDS["noleap"]}
+    if not finite:
+        data["x"] = KINDS["f8"]
+    cells = {name: (tuple(sizes), values(30_000, 7).reshape(300, 100)) for name, values in data.items()}
+    coords = {"time": ("time", KINDS["M8[ns]"](300, 0)[:1] + np.arange(300)), "x_y": ("my dim", KINDS["U"](100, 1))}
+    return xr.Dataset(cells, coords), {"time": 7}
+
+
 @st.composite
 def _coordinate(draw, size, finite):
     if draw(st.integers(0, 3)) == 0:

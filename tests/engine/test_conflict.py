@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr.errors import ConstraintError
+from tests.dealt import MIXED
 from tests.engine.conftest import Db
-from tests.engine.test_order import MIXED
 
 SETUP = "CREATE OR REPLACE TABLE w (id INT PRIMARY KEY, u INT UNIQUE, a INT, b INT, UNIQUE (a, b))"
 
@@ -57,9 +57,9 @@ def test_nothing_is_done_for_a_row_that_conflicts_with_one_that_is_kept(first, s
 
 
 @settings(max_examples=100)
-@given(rows, rows, st.sampled_from(["id", "u", "a, b", "b, a"]))
-def test_only_the_key_that_is_named_lets_a_row_be_left_out(first, second, target):
-    db = WHOLE
+@given(rows, rows, st.sampled_from(["id", "u", "a, b", "b, a"]), st.booleans())
+def test_only_the_key_that_is_named_lets_a_row_be_left_out(first, second, target, dealt):
+    db = DEALT if dealt else WHOLE
     db.run(SETUP)
     db.run(f"INSERT INTO w VALUES {values(first)} ON CONFLICT DO NOTHING")
     there = db.rows("SELECT * FROM w")

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import errors
@@ -24,6 +24,7 @@ from sqlmagic_xr.errors import (
     UnsupportedError,
     UsageError,
 )
+from tests.dealt import MANY, dealing
 from tests.engine.conftest import Db
 
 PARAMS = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE NOT NULL DEFAULT 1 + 2, b DOUBLE CHECK (b > 0))"
@@ -433,20 +434,27 @@ KINDS = [
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(KINDS), st.lists(st.sampled_from(LITERALS), min_size=1, max_size=4), st.booleans())
-def test_literals_that_are_read_off_the_text_are_what_the_engine_makes_of_them(kind, rows, decimals):
+@given(
+    st.sampled_from(KINDS), st.lists(st.sampled_from(LITERALS), min_size=1, max_size=4), st.booleans(), st.booleans()
+)
+@example("DECIMAL(9, 3)", ["1", "-7", "2.5", "'3.5'", "NULL"] * (MANY // 5), False, False)
+@example("VARCHAR", ["1", "'a'", "'it''s'", "NULL"] * (MANY // 4), False, False)
+def test_literals_that_are_read_off_the_text_are_what_the_engine_makes_of_them(kind, rows, decimals, by_twos):
     """A comment among the rows leaves them to the parser and the engine."""
-    VALUES.run(f"SET datafusion.sql_parser.parse_float_as_decimal = {str(decimals).lower()}")
+    db = BY_TWOS if by_twos else WHOLE
+    db.run(f"SET datafusion.sql_parser.parse_float_as_decimal = {str(decimals).lower()}")
     found = []
     for comment in ("", "/* */"):
-        VALUES.run(f"CREATE OR REPLACE TABLE v (a {kind})")
+        db.run(f"CREATE OR REPLACE TABLE v (place BIGINT, a {kind})")
         with contextlib.suppress(SqlError):
-            VALUES.run(f"INSERT INTO v VALUES {comment}" + ", ".join(f"({row})" for row in rows))
-        found.append([repr(row) for row in VALUES.rows("SELECT a FROM v")])
+            placed = ", ".join(f"({place}, {row})" for place, row in enumerate(rows))
+            db.run(f"INSERT INTO v VALUES {comment}{placed}")
+        found.append([repr(row) for row in db.rows("SELECT a FROM v ORDER BY place")])
     assert found[0] == found[1]
 
 
-VALUES = Db()
+WHOLE, BY_TWOS = Db(), Db()
+dealing(BY_TWOS.ctx, True)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr.errors import ConstraintError
 from sqlmagic_xr.storage.chunk import Chunk
 from sqlmagic_xr.storage.draft import MOST, Draft
 from sqlmagic_xr.storage.scratch import Retention
+from tests.dealt import dealing
 from tests.engine.conftest import Db
 
 WHOLE = [pa.field(name, pa.int64(), nullable=False) for name in ("step", "i")]
@@ -63,9 +64,13 @@ def found(table):
 
 class TestReading:
     @settings(max_examples=40, deadline=None)
-    @given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(1, 3)), max_size=200))
-    def test_the_table_is_what_was_appended_in_any_order(self, acts):
+    @given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(1, 3)), max_size=200), st.booleans())
+    @example(
+        [("draft", 20_000), ("drafts", 15_000), ("batch", 30_000), ("read", 1), ("begin", 9000), ("draft", 2)], False
+    )
+    def test_the_table_is_what_was_appended_in_any_order(self, acts, by_twos):
         db = Db()
+        dealing(db.ctx, by_twos)
         table, expected, step = table_of(db), [], 0
         past = {0: []}
         for act, size in acts:
@@ -88,6 +93,7 @@ class TestReading:
             step += 2
             past[table.version] = expected
         assert found(table.to_arrow()) == expected
+        assert db.rows("SELECT * FROM p ORDER BY step, i") == expected
         version = db.store.table("p")
         assert sum(chunk.rows for chunk in version.chunks) == len(expected) == version.rows
         span = version.span(0)

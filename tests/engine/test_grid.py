@@ -10,11 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context, errors
 from sqlmagic_xr.engine.grid import grid
+from tests.dealt import MANY, dealing
 
 _KINDS = {
     pa.int8(): st.integers(-128, 127),
@@ -55,10 +56,27 @@ def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _many():
+    """A table of many rows in any order, of which every seventh is missing and every fifth is NULL."""
+    rows = np.random.default_rng(0).permutation(MANY)
+    rows = rows[rows % 7 > 0]
+    return pa.table({"a": rows // 200, "b": pa.array(rows % 200).cast(pa.string()),
+                     "v": pa.array(rows, mask=rows % 5 == 0)})  # fmt: skip
+
+
+GIVEN = {}
+WHOLE, BY_TWOS = (dealing(Context(namespace=lambda: GIVEN), by_twos) for by_twos in (False, True))
+
+
 @settings(max_examples=200)
-@given(tables())
-def test_each_row_has_its_cell_and_all_others_are_missing(rows):
-    found = grid(rows, ["a", "b"])
+@given(tables(), st.sampled_from([None, None, None, None, WHOLE, BY_TWOS]))
+@example(_many(), WHOLE)
+def test_each_row_has_its_cell_and_all_others_are_missing(rows, context):
+    if context is None:
+        found = grid(rows, ["a", "b"])
+    else:
+        GIVEN["given"] = rows
+        found = context.script("SELECT * FROM given")[0].to_dataset(dims=["a", "b"])
     expected = {(_plain(r["a"]), _plain(r["b"])): _plain(r["v"]) for r in rows.to_pylist()}
     got = {
         (_plain(a), _plain(b)): _plain(found.v.values[i, j])

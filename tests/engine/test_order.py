@@ -11,12 +11,11 @@ import xarray as xr
 
 from sqlmagic_xr.errors import ConstraintError, TypeMismatchError
 from sqlmagic_xr.storage.casting import MisfitError, cast
+from tests.dealt import MANY, MIXED
 from tests.engine.conftest import Db
 
-MIXED = "SET datafusion.execution.batch_size = 2; SET datafusion.execution.target_partitions = 4"
 
-
-@pytest.fixture(params=[30_000, 60], ids=["many rows", "batches of two"])
+@pytest.fixture(params=[MANY, 60], ids=["many rows", "batches of two"])
 def dealt(request: pytest.FixtureRequest) -> Db:
     """A context whose table ``src (a, s, d)`` holds a number, the same as text, and its half."""
     db = Db()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.engine.streaming import streamed
-from tests.engine.datasets import datasets, expected, quoted, rows
+from tests.dealt import dealing
+from tests.engine.datasets import datasets, expected, many, quoted, rows
 
 
-def tables(dataset, chunks):
+def tables(dataset, chunks, by_twos):
     """A context, and for each table of the dataset the names of its variables and how SQL writes its name."""
-    context = Context()
+    context = dealing(Context(), by_twos)
     context.from_dataset("d", dataset, chunks=chunks)
     for key in context.grids:
         names = list(context.grids[key].dataset.data_vars)
@@ -19,11 +21,12 @@ def tables(dataset, chunks):
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
-@given(datasets())
-def test_select_star_is_what_xarray_has(found):
+@given(datasets(), st.booleans())
+@example(many(), False)
+def test_select_star_is_what_xarray_has(found, by_twos):
     dataset, chunks = found
     left = set(dataset.data_vars)
-    for context, key, names, written in tables(dataset, chunks):
+    for context, key, names, written in tables(dataset, chunks, by_twos):
         left -= set(names)
         columns, wanted = expected(dataset, names)
         lazy = context.sql(f"SELECT * FROM {written}")

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from datafusion import SessionContext
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.storage.definition import stored
+from tests.dealt import MANY, dealing
 
 _TABLE = pa.table(
     {
@@ -70,12 +71,22 @@ def queries(draw):
     )
 
 
+_LONG = pa.concat_tables([_TABLE] * (MANY // 4)).combine_chunks().set_column(0, "k", pa.array(range(MANY), pa.int64()))
+
+
 @pytest.fixture(scope="module")
-def both():
-    plain, ours = SessionContext(), Context()
-    plain.register_record_batches("m", [_TABLE.to_batches()])
-    ours.register_record_batches("m", [_TABLE.to_batches()])
-    return plain, ours
+def contexts():
+    """DataFusion as it is, then a context of ours, and one that deals rows out by twos."""
+    made = SessionContext(), Context(), dealing(Context(), True)
+    for context in made:
+        context.register_record_batches("m", [_TABLE.to_batches()])
+        context.register_record_batches("long", [_LONG.to_batches()])
+    return made
+
+
+@pytest.fixture
+def both(contexts):
+    return contexts[:2]
 
 
 def _expected(plain, query):
@@ -99,28 +110,32 @@ def _same(found, expected, way):
 
 
 def _rows(table):
-    return sorted(tuple(map(repr, row.values())) for row in table.to_pylist())
+    return sorted(map(repr, zip(*(column.to_pylist() for column in table.columns), strict=True)))
 
 
 def _read(context, query):
     return context.script(query)[-1].to_arrow_table()
 
 
+_OF_MANY = "SELECT k, CASE WHEN k % 3 > 1 THEN j ELSE nullif(s, 'x') END AS v FROM long"
+
+
 @settings(max_examples=60)
-@given(query=queries())
-def test_what_is_read_has_the_types_that_are_computed(both, query):
-    plain, ours = both
+@given(query=queries(), way=st.integers(1, 2))
+@example(query=_OF_MANY, way=1)
+def test_what_is_read_has_the_types_that_are_computed(contexts, query, way):
+    plain, ours = contexts[0], contexts[way]
     expected = _expected(plain, query)
     result = ours.script(query)[0]
     assert result.schema.types == expected.schema.types
-    _same(result.preview(100).rows, expected, "preview")
+    _same(result.preview(MANY).rows, expected, "preview")
     assert result.preview(1).rows.schema.types == expected.schema.types
     _same(result.to_arrow_table(), expected, "script")
     frame = ours.sql(query)
     assert frame.schema().types == expected.schema.types
     _same(frame.to_arrow_table(), expected, "frame")
     _same(pa.table(frame), expected, "a stream of a frame")
-    _same(pa.table(frame.limit(100)), expected, "a stream of a frame that was derived")
+    _same(pa.table(frame.limit(MANY)), expected, "a stream of a frame that was derived")
     assert list(map(str, frame.to_pandas().dtypes)) == list(map(str, expected.to_pandas().dtypes))
     ours.script(f"CREATE OR REPLACE VIEW looked AS {query}")
     _same(_read(ours, "SELECT * FROM looked"), expected, "view")
@@ -128,9 +143,10 @@ def test_what_is_read_has_the_types_that_are_computed(both, query):
 
 
 @settings(max_examples=40)
-@given(query=queries())
-def test_what_is_written_has_the_types_that_are_computed(both, query):
-    plain, ours = both
+@given(query=queries(), way=st.integers(1, 2))
+@example(query=_OF_MANY, way=1)
+def test_what_is_written_has_the_types_that_are_computed(contexts, query, way):
+    plain, ours = contexts[0], contexts[way]
     expected = _expected(plain, query)
     assume(not pa.types.is_null(expected.schema.types[1]))
     ours.script(f"CREATE OR REPLACE TABLE kept AS {query}")

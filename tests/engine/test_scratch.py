@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr.errors import ConstraintError, ExecutionError, UnknownNameError, UsageError
@@ -18,6 +18,7 @@ from sqlmagic_xr.storage.chunk import FANOUT, Chunk, append
 from sqlmagic_xr.storage.pruning import visible
 from sqlmagic_xr.storage.scratch import Retention
 from sqlmagic_xr.storage.store import ScratchStore
+from tests.dealt import MANY, dealing
 from tests.engine.conftest import Db
 
 
@@ -109,6 +110,7 @@ class TestVersions:
 
 class TestChunks:
     @given(st.lists(st.integers(0, 40), max_size=60))
+    @example([MANY, 40, 0, MANY, 1])
     @settings(max_examples=60, deadline=None)
     def test_there_are_few_and_the_rows_keep_their_order(self, sizes):
         chunks: tuple[Chunk, ...] = ()
@@ -202,17 +204,21 @@ class TestPruning:
         looked = [n for n, chunk in enumerate(version.chunks) if chunk._keys]
         assert looked == [0]
 
-    @given(st.lists(st.tuples(st.integers(0, 30), st.floats(-5, 5) | st.none()), max_size=25), st.data())
+    @given(
+        st.lists(st.tuples(st.integers(0, 30), st.floats(-5, 5) | st.none()), max_size=25),
+        *[st.integers(-1, 31)] * 2, st.floats(-5, 5), st.sampled_from([(1, False), (1, True)]),
+    )  # fmt: skip
+    @example([(3, 0.5), (1, None), (7, -2.0), (8, 4.0), (2, 1.0)], 2, 8, 1.0, (MANY // 5, False))
     @settings(max_examples=30, deadline=None)
-    def test_random_tables_and_ranges_lose_no_row(self, rows, data):
+    def test_random_tables_and_ranges_lose_no_row(self, rows, low, high, bound, dealt):
+        times, by_twos = dealt
         db = Db()
-        db.run("CREATE TABLE t (k INT, x DOUBLE)")
+        dealing(db.ctx, by_twos).script("CREATE TABLE t (k INT, x DOUBLE)")
         for k, x in rows:
-            db.store.scratch("t").append({"k": [k], "x": [x]})
-        low, high = data.draw(st.integers(-1, 31)), data.draw(st.integers(-1, 31))
-        bound = data.draw(st.floats(-5, 5))
+            db.store.scratch("t").append({"k": [k] * times, "x": [x] * times})
         found = db.rows(f"SELECT k, x FROM t WHERE k >= {low} AND k < {high} AND x <= {bound}")
-        assert sorted(found) == sorted((k, x) for k, x in rows if low <= k < high and x is not None and x <= bound)
+        there = [(k, x) for k, x in rows if low <= k < high and x is not None and x <= bound]
+        assert sorted(found) == sorted(there * times)
 
 
 class TestThreads:

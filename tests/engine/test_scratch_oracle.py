@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr.errors import SqlError
+from tests.dealt import MANY, MIXED
 from tests.engine.conftest import Db
-from tests.engine.test_order import MIXED
 
 EXAMPLES, STATEMENTS = 52, 40  # 2,080 statements
 
@@ -202,7 +202,7 @@ def test_they_are_with_rows_dealt_out_by_two(script: list[str]):
 @generated(6)
 @given(st.lists(statements(), min_size=10, max_size=10))
 def test_they_are_with_many_rows(script: list[str]):
-    run_on_both(script, rows=30_000)
+    run_on_both(script, rows=MANY)
 
 
 def _usable(db: Db) -> bool:

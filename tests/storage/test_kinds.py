@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlmagic_xr.errors import UnsupportedError
 from sqlmagic_xr.storage.database import Changes, Database, Rows
 from sqlmagic_xr.storage.kinds import kept, to_file
+from tests.dealt import MANY
 
 INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
 TIMES = [pa.timestamp(u, z) for u in ("s", "ms", "us", "ns") for z in (None, "UTC", "Europe/Berlin")]
@@ -54,7 +55,7 @@ def through(database, values):
     """What comes back of a column that is written and read."""
     schema = pa.schema([("v", values.type)])
     batch = pa.RecordBatch.from_arrays([values], schema=schema)
-    database.write(Changes([Rows("t", schema, 0, [batch])]), 1)
+    database.write(Changes([Rows("t", schema, 0, [batch.slice(0, 2), batch.slice(2)])]), 1)
     return database.read("t", schema, 0, len(values)).column(0)
 
 
@@ -66,9 +67,9 @@ def database(tmp_path_factory):
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_values_come_back_as_they_were(database, data):
-    values = column(data.draw(st.sampled_from(PLAIN)), data.draw)
+@given(data=st.data(), times=st.sampled_from([1] * 49 + [MANY // 3]))
+def test_values_come_back_as_they_were(database, data, times):
+    values = pa.concat_arrays([column(data.draw(st.sampled_from(PLAIN)), data.draw)] * times)
     back = through(database, values)
     assert back.type == values.type
     assert bits(back) == bits(values)

@@ -13,9 +13,9 @@ from sqlmagic_xr.train.curves.incremental import restrict
 from sqlmagic_xr.train.curves.lines import Growing
 from sqlmagic_xr.train.curves.pace import Pace
 from sqlmagic_xr.train.trajectory import Trajectory
+from tests.dealt import MIXED
 
 D = pa.table({"x": [0.5, -1.0, 2.0], "g": ["u", "v", "u"], "step": [0, 1, 7]})
-DEALT_OUT = "SET datafusion.execution.batch_size = 2; SET datafusion.execution.target_partitions = 4"
 TRAJECTORY = Trajectory("params", "step")
 
 
@@ -223,7 +223,7 @@ def queries(draw):
 def test_any_curve_equals_the_query_run_afresh(query, growth, rows, dealt):
     context = Context(namespace=lambda: {"w": D.select(["x", "g"])})
     if dealt:
-        context.script(DEALT_OUT)
+        context.script(MIXED)
     context.script("CREATE TABLE params (step BIGINT, i BIGINT, a DOUBLE, PRIMARY KEY (step, i))")
     grow(context, 0, 1, rows)
     curve = curve_of(context, query)
@@ -241,7 +241,7 @@ def test_any_curve_equals_the_query_run_afresh(query, growth, rows, dealt):
 def test_a_curve_that_is_evaluated_whole_is_drawn_step_by_step():
     """Its groups come in any order, and what is no number any more is looked for in the order of the steps."""
     context = Context()
-    context.script(DEALT_OUT)
+    context.script(MIXED)
     context.script("CREATE TABLE params (step BIGINT, i BIGINT, a DOUBLE, PRIMARY KEY (step, i))")
     grow(context, 0, 40, 1)
     context.script("UPDATE params SET a = 'NaN' WHERE step < 3 OR step = 30")

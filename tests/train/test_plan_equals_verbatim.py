@@ -13,6 +13,7 @@ from sqlmagic_xr.sql.syntax import parse_one
 from sqlmagic_xr.train.steps.arrays import ArrayExecutor
 from sqlmagic_xr.train.steps.plan import PlannedStep
 from sqlmagic_xr.train.steps.step import VerbatimStep
+from tests.dealt import MANY, dealing
 
 STEPS = 3
 MOST_ROWS = 40  # a step may join three tables with each other: a few more and the next one has millions of rows
@@ -23,6 +24,7 @@ small = st.integers(0, 2)
 data = st.lists(st.tuples(reals, reals, small), max_size=5)
 # (step, a, b, n): one row for the first steps, none, or several where the table has no key.
 state = st.lists(st.tuples(st.just(0) | st.integers(-1, 1), reals, reals, st.none() | small), max_size=4)
+one_row = st.tuples(st.just(0), reals, reals, small).map(lambda row: [row])
 weights = st.lists(st.tuples(small, reals), max_size=4, unique_by=lambda row: row[0])
 
 # How a step reads its newest generation; `cur` has the columns a, b, n.
@@ -109,7 +111,7 @@ MADE = [
 FROM_MADE = "INSERT INTO p SELECT :next_step, t.x * 2, cur.b, t.n FROM t CROSS JOIN p cur WHERE cur.step = :k"
 
 
-def context_of(d, p, w):
+def context_of(d, p, w, by_twos=False):
     table = pa.table(
         {
             "x": pa.array([r[0] for r in d], pa.float64()),
@@ -118,7 +120,7 @@ def context_of(d, p, w):
             "s": pa.array(["uvw"[r[2]] for r in d], pa.string()),
         }
     )
-    ctx = Context(namespace=lambda: {"d": table})
+    ctx = dealing(Context(namespace=lambda: {"d": table}), by_twos)
     ctx.script(
         "CREATE TABLE p (step BIGINT NOT NULL, a DOUBLE, b DOUBLE, n BIGINT);"
         "CREATE TABLE w (step BIGINT, j BIGINT, v DOUBLE); CREATE TABLE e (g BIGINT, z DOUBLE);"
@@ -161,34 +163,36 @@ def run(ctx, step, k, look=True):
     return tables(ctx) if look else None
 
 
-def has_one_answer(statements, ctx, k):
+def has_one_answer(statements, ctx, k, by_twos):
     """Whether it is settled what the step gives.
 
     `ORDER BY step DESC LIMIT 1` takes the first of several newest rows. In a table that nobody has written since it was
-    made both ways have the same; after a step, rows that SQL gives no order may have come in another one.
+    made both ways have the same, unless one deals it out by twos; after a step, rows that SQL gives no order may have
+    come in another one.
     """
     if not any("LIMIT 1" in s or "newest" in s for s in statements):
         return True
     if FROM_MADE in statements:
         return False  # which adds several rows of one step before the read
     steps = ctx.scratch("p").to_arrow().column("step").to_pylist()
-    return steps.count(max(steps, default=0)) <= 1 or (k == 0 and len(statements) == 1)
+    return steps.count(max(steps, default=0)) <= 1 or (k == 0 and len(statements) == 1 and not by_twos)
 
 
-def compare(statements, d, p, w, arrays=False, seen=True):
+def compare(statements, d, p, w, arrays=False, seen=True, by_twos=False):
     """Run the statements both ways, and give the plan; with arrays, whatever is array code runs so.
 
     Unless they are ``seen`` after each step, nobody reads the tables of the plan before the end: what array code has
-    calculated is not written out meanwhile.
+    calculated is not written out meanwhile. The plan's rows may be dealt out ``by_twos``.
     """
-    ours, theirs = context_of(d, p, w), context_of(d, p, w)
+    ours, theirs = context_of(d, p, w, by_twos), context_of(d, p, w)
     planned = PlannedStep(
         [ours.prepare(parse_one(s)) for s in statements], writes={"p", "w", "t"}, varying={"k", "next_step"},
         executors=[ArrayExecutor(ours)] if arrays else [],
     )  # fmt: skip
     verbatim = VerbatimStep([theirs.prepare(parse_one(s)) for s in statements])
     for k in range(STEPS):
-        if not has_one_answer(statements, theirs, k) or len(theirs.scratch("p")) + len(theirs.scratch("w")) > MOST_ROWS:
+        settled = has_one_answer(statements, theirs, k, by_twos)
+        if not settled or len(theirs.scratch("p")) + len(theirs.scratch("w")) > MOST_ROWS:
             return planned
         mine, right = run(ours, planned, k, seen or k == STEPS - 1), run(theirs, verbatim, k)
         if right is UnsupportedError:
@@ -210,11 +214,24 @@ def compare(statements, d, p, w, arrays=False, seen=True):
 )
 @settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(
-    first=inserts(), second=st.sampled_from(SECOND), made=st.sampled_from(MADE), d=data, p=state, w=weights
+    first=inserts(), second=st.sampled_from(SECOND), made=st.sampled_from(MADE), d=data, p=state, w=weights,
+    by_twos=st.sampled_from([False, False, True]),
 )  # fmt: skip
-def test_random_steps(arrays, seen, first, second, made, d, p, w):
+def test_random_steps(arrays, seen, first, second, made, d, p, w, by_twos):
     try:
         parse_one(first)
     except SqlError:
         pytest.fail(f"the test's own statement cannot be read: {first}")
-    compare([*([made, FROM_MADE] if made else []), first, *([second] if second else [])], d, p, w, arrays, seen)
+    statements = [*([made, FROM_MADE] if made else []), first, *([second] if second else [])]
+    compare(statements, d, p, w, arrays, seen, by_twos)
+
+
+@pytest.mark.parametrize("arrays", [False, True], ids=["relational", "arrays"])
+@settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(
+    first=inserts(), second=st.sampled_from(SECOND), made=st.sampled_from(MADE), d=data.filter(bool), p=one_row,
+    w=weights,
+)  # fmt: skip
+def test_random_steps_over_many_rows(arrays, first, second, made, d, p, w):
+    rows = (d * MANY)[:MANY]
+    compare([*([made, FROM_MADE] if made else []), first, *([second] if second else [])], rows, p, w, arrays)

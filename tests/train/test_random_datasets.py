@@ -6,19 +6,22 @@ import math
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.train.steps import arrays, larder, plan
-from tests.engine.datasets import datasets, expected, quoted
+from tests.dealt import dealing
+from tests.engine.datasets import datasets, expected, many, quoted
 
 WAYS = {"as array code": (2**30, "auto"), "kept": (2**30, "relational"), "streamed": (0, "relational")}
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=25, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
-@given(datasets(most=3, finite=True))
-def test_a_run_reads_what_xarray_has(way, found):
+@settings(max_examples=25, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow])
+@given(datasets(most=3, finite=True), st.booleans())
+@example(many(finite=True), False)
+def test_a_run_reads_what_xarray_has(way, found, by_twos):
     dataset, chunks = found
     budget, executor = WAYS[way]
     with (
@@ -26,7 +29,7 @@ def test_a_run_reads_what_xarray_has(way, found):
         patch.object(plan, "default_budget", lambda: budget),
         patch.object(larder, "streamed", wraps=larder.streamed) as streamed,
     ):
-        context = Context()
+        context = dealing(Context(), by_twos)
         context.from_dataset("d", dataset, chunks=chunks)
         for key, grid in context.grids.items():
             columns, rows = expected(dataset, list(grid.dataset.data_vars))

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
+from tests.dealt import MANY, dealing
 from tests.spellings import of_a_table, respelled
 
 D = pa.table({"x": [0.5, -1.0, 2.0], "y": [1.0, 0.0, 3.0], "g": [0, 1, 0]})
@@ -40,9 +41,9 @@ CURVES = [
 TABLES, COLUMNS = ("p", "w", "d", "newest"), ("a", "b", "x", "y", "g", "v", "j", "step")
 
 
-def trained(statement, how, curve="", create=CREATE, data=D):
+def trained(statement, how, curve="", create=CREATE, data=D, by_twos=False):
     """The rows of both tables after four steps, and those of the curve."""
-    context = Context(namespace=lambda: {"d": data})
+    context = dealing(Context(namespace=lambda: {"d": data}), by_twos)
     context.script(create)
     options = {"verbatim": {"verbatim": True}, "relational": {"executor": "relational"}, "auto": {}}[how]
     run = context.train(statement + (f";\n{curve}" if curve else ""), steps=4, **options)
@@ -63,16 +64,28 @@ def test_a_state_is_never_taken_for_a_constant(name, how):
 
 @pytest.mark.parametrize("how", WAYS)
 @settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-@given(step=st.sampled_from(STEPS), curve=st.sampled_from(CURVES), pick=st.data())
-def test_any_spelling_gives_the_rows_of_the_plainest(how, step, curve, pick):
+@given(step=st.sampled_from(STEPS), curve=st.sampled_from(CURVES), pick=st.data(), by_twos=st.booleans())
+def test_any_spelling_gives_the_rows_of_the_plainest(how, step, curve, pick, by_twos):
     choose = lambda options: pick.draw(st.sampled_from(options))  # noqa: E731
     spelled = respelled(step, TABLES, choose, COLUMNS)
     drawn = respelled(curve, TABLES, choose, COLUMNS)
     create = respelled(CREATE, TABLES, choose, COLUMNS)
     expected, expected_curve = trained(step, "verbatim", curve)
-    found, found_curve = trained(spelled, how, drawn, create)
+    found, found_curve = trained(spelled, how, drawn, create, by_twos=by_twos)
     assert found == [[pytest.approx(row) for row in table] for table in expected], spelled
     assert [[pytest.approx(r) for r in t] for t in expected_curve] == found_curve, drawn
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_spellings_over_many_rows(how):
+    long = pa.concat_tables([D] * (MANY // 3)).combine_chunks()
+    for place, step in enumerate([STEPS[2], STEPS[3], STEPS[7]]):
+        spell = lambda options, place=place: options[place % len(options)]  # noqa: E731
+        texts = [respelled(text, TABLES, spell, COLUMNS) for text in (step, CURVES[1], CREATE)]
+        expected, expected_curve = trained(step, "verbatim", CURVES[1], data=long)
+        found, found_curve = trained(texts[0], how, *texts[1:], data=long)
+        assert found == [[pytest.approx(row) for row in table] for table in expected], texts[0]
+        assert [[pytest.approx(r) for r in t] for t in expected_curve] == found_curve, texts[1]
 
 
 RENAMED = {"a": "A", "b": "A b", "x": "X.x", "y": 'selec"t', "v": "ü", "j": "Step"}
