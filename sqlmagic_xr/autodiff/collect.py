@@ -34,6 +34,9 @@ from .size import size
 _MOST = 24
 """A sum of more products is left as it is."""
 
+_MOST_FACTORS = 4 * _MOST
+"""So is one whose products have together more factors."""
+
 
 def collected(expression: Expression) -> Expression:
     """An expression collected, if that makes it shorter; else itself.
@@ -43,7 +46,7 @@ def collected(expression: Expression) -> Expression:
     >>> to_sql(collected(add(multiply(a, add(multiply(b, c), b)), multiply(c, multiply(a, b)))))
     'a * b * (2.0 * c + 1.0)'
     """
-    if not (isinstance(expression, Call) and expression.origin is None and expression.name in ("+", "-", "*", "/")):
+    if not _is_arithmetic(expression):
         return expression
     spread = _spread(expression)
     if spread is None or len(spread) < 2:
@@ -75,16 +78,27 @@ def _plus(a: Factors, b: Factors) -> Factors:
 
 def _spread(node: Expression) -> list[Factors] | None:
     """An expression as a sum of products; None for too many (worked out once)."""
-    if "_spread" not in node.__dict__:
-        object.__setattr__(node, "_spread", _spread_out(node))
+    links, inner = [], node
+    while "_spread" not in inner.__dict__:  # a chain of terms is deep
+        links.append(inner)
+        if not _is_arithmetic(inner):
+            break
+        inner = inner.parts[0]
+    for link in reversed(links):
+        object.__setattr__(link, "_spread", _spread_out(link))
     found: list[Factors] | None = node.__dict__["_spread"]
     return found
+
+
+def _is_arithmetic(node: Expression) -> bool:
+    """Whether it is arithmetic that was calculated."""
+    return isinstance(node, Call) and node.origin is None and node.name in ("+", "-", "*", "/")
 
 
 def _spread_out(node: Expression) -> list[Factors] | None:
     if (n := number(node)) is not None:
         return [Factors(n)]
-    if not isinstance(node, Call) or node.origin is not None or node.name not in ("+", "-", "*", "/"):
+    if not isinstance(node, Call) or not _is_arithmetic(node):
         return [factors(node)]
     if node.name == "/":
         above, below = _spread(node.args[0]), factors(node.args[1])
@@ -103,7 +117,8 @@ def _spread_out(node: Expression) -> list[Factors] | None:
         found = first + [term.times(1 if node.name == "+" else -1) for term in second]
     else:
         found = [Factors(a.number * b.number, a.over + b.over, a.under + b.under) for a in first for b in second]
-    return found if len(found) <= _MOST else None
+    small = len(found) <= _MOST and sum(len(term.over) + len(term.under) for term in found) <= _MOST_FACTORS
+    return found if small else None
 
 
 def _has_number(node: Expression) -> bool:

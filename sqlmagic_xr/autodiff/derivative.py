@@ -6,7 +6,7 @@ What a column's derivative is, and what is constant within a group, only a scope
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..errors import DerivativeError
@@ -26,15 +26,16 @@ from .aggregates import Aggregates
 from .collect import collected
 from .dissolve import intermediate
 from .doubles import REAL, in_doubles
+from .edges import at_zero
 from .intermediate import Intermediate
 from .names import Scope, refused
+from .products import derived, long_product
 from .rules import (
     AGGREGATES,
     DEFINED,
     EXTREMES,
     FOLDED,
     NONE,
-    ROOT,
     RULES,
     SHIFTS,
     UNARY,
@@ -97,10 +98,9 @@ class Derivative:
         Raises:
             DerivativeError: a part that depends on the variable and has no derivative.
         """
-        for inner in reversed(_chain(node)):  # a chain of terms is deep
-            if inner not in self.done:
-                found = self._of(inner)
-                self.done[inner] = None if found is None or is_zero(found) else found
+        for inner in reversed(_links(node, self.done)):  # a chain of terms is deep
+            found = self._of(inner)
+            self.done[inner] = None if found is None or is_zero(found) else found
         return self.done[node]
 
     def _of(self, node: Expression) -> Expression | None:
@@ -159,14 +159,16 @@ class Derivative:
             return self.of(_fold(node))
         if len(args) == 1 and name in UNARY:
             partials = UNARY[name]
-        if name == "power" and len(args) == 2 and _is_root(args[1]):
-            partials = (ROOT, partials[1])
         if len(args) > len(partials):
             what = f"{node.name} with {len(args)} arguments has no derivative"
             raise refused(node, what, f"It is known with {len(partials)}.")
+        if partials is RULES.get(name):
+            partials = at_zero(name, args, partials)
         if name == "/":
             self._check_division(node)
             return self._quotient(node)
+        if name == "*" and (many := long_product(node)) is not None:
+            return derived(many, self.of)
         total: Expression = ZERO
         whole = name not in _ARITHMETIC
         for partial, arg in zip(partials, args, strict=False):
@@ -213,9 +215,8 @@ class Derivative:
 
     def type_of(self, node: Expression) -> ColumnType | None:
         """What kind of number an expression is: "integer", "real", or None where that depends on a parameter."""
-        for inner in reversed(_chain(node)):
-            if inner not in self.types:
-                self.types[inner] = self._type_of(inner)
+        for inner in reversed(_chain(node, self.types)):
+            self.types[inner] = self._type_of(inner)
         return self.types[node]
 
     def _type_of(self, node: Expression) -> ColumnType | None:
@@ -244,10 +245,9 @@ class Derivative:
 
     def reads_integers(self, node: Expression) -> bool:
         """Whether anything in an expression is an integer, numbers aside."""
-        for inner in reversed(_chain(node)):
-            if inner not in self.integers:
-                own = not isinstance(inner, (Literal, Parameter)) and self.type_of(inner) == "integer"
-                self.integers[inner] = own or any(map(self.reads_integers, inner.parts))
+        for inner in reversed(_chain(node, self.integers)):
+            own = not isinstance(inner, (Literal, Parameter)) and self.type_of(inner) == "integer"
+            self.integers[inner] = own or any(map(self.reads_integers, inner.parts))
         return self.integers[node]
 
     def _common(self, nodes: Sequence[Expression]) -> ColumnType | None:
@@ -274,12 +274,25 @@ _TYPE_OF_ARGUMENTS = frozenset(
 )
 
 
-def _chain(node: Expression) -> list[Expression]:
-    """A sum or product and the first operands of its first operands, the outermost one first."""
-    found = [node]
-    while isinstance(node, Call) and node.name in _TERMS:
-        node = node.args[0]
+def _chain(node: Expression, known: Collection[Expression]) -> list[Expression]:
+    """A sum or product and the first operands of its first operands, as far as they are not known; itself first."""
+    found: list[Expression] = []
+    while node not in known:
         found.append(node)
+        if not (isinstance(node, Call) and node.name in _TERMS):
+            break
+        node = node.args[0]
+    return found
+
+
+def _links(node: Expression, known: Collection[Expression]) -> list[Expression]:
+    """A chain, but for the products within a long product, whose derivatives nobody asks for."""
+    found, inside = [], False
+    for link in _chain(node, known):
+        product = isinstance(link, Call) and link.name == "*"
+        if not (product and inside):
+            found.append(link)
+            inside = product and long_product(link) is not None
     return found
 
 
@@ -299,8 +312,8 @@ def fill(template: Expression, call: Call) -> Expression:
             return choose(Case(branches, default, operand))
         case Call("="):
             return _equal([fill(arg, call) for arg in template.args], template.args)
-        case Call("+", (_, zero)) if zero == ZERO:
-            return fill(template.args[0], call)
+        case Call("+", (value, zero)) if zero == ZERO:
+            return _signless(fill(value, call), template)
         case Call():
             return build(template.name, [fill(arg, call) for arg in template.args])
         case Cast():
@@ -312,10 +325,15 @@ def _equal(args: Sequence[Expression], template: Sequence[Expression]) -> Expres
     """An equality of a rule, in which ``$1 + 0.0`` keeps its zero where that can change anything."""
     sides = []
     for side, other, written in zip(args, reversed(args), template, strict=True):
-        asked = isinstance(written, Call) and written.name == "+" and number(side) is None
-        # it has the origin of the rule's text, so that simplifying leaves it alone
-        sides.append(Call("+", (side, ZERO), origin=written.origin) if asked and not number(other) else side)
+        asked = isinstance(written, Call) and written.name == "+"
+        value = side.args[0] if asked and isinstance(side, Call) and number(other) else side
+        sides.append(value)
     return Call("=", tuple(sides))
+
+
+def _signless(value: Expression, template: Expression) -> Expression:
+    """``value + 0.0``; it has the origin of the rule's text, so that simplifying leaves it alone."""
+    return value if number(value) is not None else Call("+", (value, ZERO), origin=template.origin)
 
 
 def real(expression: Expression | None, derivative: Derivative) -> Expression:
@@ -349,17 +367,6 @@ def real(expression: Expression | None, derivative: Derivative) -> Expression:
     integers = derivative.reads_integers(expression)
     expression = bottom_up(expression, visit, {}, own_parts)
     return expression if derivative.type_of(expression) == "real" else Cast(expression, REAL)
-
-
-def _is_root(exponent: Expression) -> bool:
-    """Whether an exponent is a number between 0 and 1, also one that is written 1 / 3.0."""
-    match exponent:
-        case Call("/", (Literal(x) as a, Literal(y) as b)) if isinstance(x, float) or isinstance(y, float):
-            above, below = number(a), number(b)
-            value = above / below if above is not None and below else None
-        case _:
-            value = number(exponent)
-    return value is not None and 0 < value < 1
 
 
 def _null_or_zero(result: Expression) -> Expression:

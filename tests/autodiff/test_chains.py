@@ -1,5 +1,7 @@
 """Chains of thousands of terms are derived and printed: no walk over an expression is recursive in their length."""
 
+import math
+
 import pytest
 
 from sqlmagic_xr import differentiate
@@ -31,3 +33,28 @@ def test_a_sum_of_3000_terms_has_a_derivative():
 def test_a_query_of_500_derived_terms_runs(context):
     rows = context.sql("SELECT grad(" + " + ".join(["w * v"] * 500) + ", w) AS g FROM (SELECT 2.0 AS w, 3.0 AS v)")
     assert rows.to_pydict() == {"g": [1500.0]}
+
+
+def test_a_product_of_250_factors_has_a_derivative_of_their_length(context):
+    places = range(2, 252)
+    chain = " * ".join(f"(1 + v / {n}.0)" for n in places)
+    found = differentiate(chain, "v")
+    assert len(found) < 12 * len(chain)
+    value = math.prod(1 + 0.5 / n for n in places)
+    slope = value * sum(1 / (n + 0.5) for n in places)
+    assert eval(found, {"v": 0.5}) == pytest.approx(slope, rel=1e-12)
+    rows = context.sql(f"SELECT grad({chain}, v) AS g, grad(grad({chain[: chain.index('20.0') + 5]}, v), v) AS h FROM"
+                       " (SELECT 0.5 AS v)")  # fmt: skip
+    assert rows.to_pydict()["g"] == pytest.approx([slope], rel=1e-12)
+    few = range(2, 21)
+    bent = math.prod(1 + 0.5 / n for n in few) * (
+        sum(1 / (n + 0.5) for n in few) ** 2 - sum(1 / (n + 0.5) ** 2 for n in few)
+    )
+    assert rows.to_pydict()["h"] == pytest.approx([bent], rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [9, 400, 3000])
+def test_a_power_written_out_has_that_of_a_power(count):
+    found = differentiate(" * ".join(["v"] * count), "v")
+    assert found.count("v") == count - 1
+    assert found.startswith(f"{count}.0 * ")
