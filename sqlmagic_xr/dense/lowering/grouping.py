@@ -8,9 +8,10 @@ from dataclasses import replace
 from ...relation.functions import function, usual
 from ...sql.expression import Call, Star
 from ..node import INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
+from .failing import refuse_failing
 from .refusing import refuse
 from .relation import Relation, axis_of
-from .scalar import Scalars, refuse_failing
+from .scalar import Scalars
 
 
 class Grouping:

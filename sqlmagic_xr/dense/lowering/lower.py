@@ -16,11 +16,12 @@ from .. import tables
 from ..node import Graph, Node, Refused, Type, Value
 from ..tables import Tables
 from .bound import Known
+from .failing import refuse_failing
 from .grouping import Grouping
 from .joins import joined
 from .refusing import refuse
 from .relation import Named, Relation, restrict, with_own_axes
-from .scalar import Scalars, refuse_failing
+from .scalar import Scalars
 from .scans import Scans, no_column
 from .window import row_number
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
-from typing import Any
 
 from ...relation.columns import Field, Nested, Piece
 from ...relation.functions import is_given, usual
@@ -24,9 +23,9 @@ from ..node import (
     Refused,
     Type,
     Value,
-    ancestors,
 )
 from .coercion import cast_type, common
+from .failing import is_constant, refuse_failing
 from .refusing import refuse
 
 Resolve = Callable[[Field], Value]
@@ -48,13 +47,28 @@ class Scalars:
     ) -> None:
         self.graph, self.resolve, self.parameters, self._queried = graph, resolve, parameters, queried
         self._branch: tuple[tuple[tuple[Node, ...], Node | None], ...] = ()
+        self._first: tuple[Expression, Value] | None = None
 
     def lower(self, expression: Expression) -> Value:
         """The value of an expression.
 
+        A chain of operators leans to the left, and may be hundreds long: it is gone through from its first operand on.
+
         Raises:
             Refused: there is no array code that is known to mean the same.
         """
+        known, self._first = self._first, None
+        if known is not None and known[0] is expression:
+            return known[1]
+        links = _links(expression)
+        value = self._lowered(links.pop())
+        while links:
+            link = links.pop()
+            self._first = link.parts[0], value
+            value = self._lowered(link)
+        return value
+
+    def _lowered(self, expression: Expression) -> Value:
         match expression:
             case Field():
                 return self.resolve(expression)
@@ -194,7 +208,7 @@ class Scalars:
         _, cells, valid = self._numbers(call, "float64")
         if cells[1].op == "constant" and cells[1].data[1] == 2:
             return Value(self._map("square", "float64", cells[0]), valid)
-        if _is_constant(cells[0], lambda base: base != 0) or _is_constant(cells[1], lambda exponent: exponent >= 0):
+        if is_constant(cells[0], lambda base: base != 0) or is_constant(cells[1], lambda exponent: exponent >= 0):
             return Value(self._map("power", "float64", *cells), valid)
         # Zero has no negative power; but neither a NULL nor a branch that is not taken is raised.
         raised = self.graph.both(valid, self._taken())
@@ -354,33 +368,16 @@ class Scalars:
         return value if value.type == kind else Value(self._map(f"to {kind}", kind, value.cells), value.valid)
 
 
-def _is_constant(node: Node, holds: Callable[[Any], bool]) -> bool:
-    """Whether a node is a literal of which something holds."""
-    return node.op == "constant" and holds(node.data[1])
+def _links(expression: Expression) -> list[Expression]:
+    """A chain of operators from its last one to its first operand."""
+    found = [expression]
+    while isinstance(expression, Call) and expression.name in _CHAINED and len(expression.args) == 2:
+        expression = expression.args[0]
+        found.append(expression)
+    return found
 
 
-_FAILING = {"integer /", "integer %", "to int32", "to int64", "power unless zero"}
-
-
-def refuse_failing(cells: Node, where: Expression) -> None:
-    """Refuse to ask only whether a value is NULL where DataFusion may fail to calculate it.
-
-    Raises:
-        Refused: there is an integer division, a cast or a negative power in it.
-    """
-    if any(node.op == "map" and node.data in _FAILING and not (_widens(node) or _divides(node))
-           for node in ancestors([cells])):  # fmt: skip
-        raise refuse(where)
-
-
-def _divides(node: Node) -> bool:
-    """Whether a division of whole numbers is by one that divides all of them: neither 0 nor -1."""
-    return node.data in ("integer /", "integer %") and _is_constant(node.args[1], lambda number: number not in (0, -1))
-
-
-def _widens(node: Node) -> bool:
-    """Whether a cast to whole numbers holds all that it may be given."""
-    return node.data == "to int64" and node.args[0].type in WHOLE - {"uint64"}
+_CHAINED = frozenset({"+", "-", "*", "/", "%", "&", "|", "^", "||", "and", "or"})
 
 
 _RULES: Mapping[tuple[str, int | None], Callable[[Scalars, Call], Value]] = {

@@ -57,14 +57,23 @@ class Still:
 
     def __call__(self, node: Node) -> bool:
         """Whether a node stays as it is from step to step."""
-        known = self._known.get(node)
-        if known is None:
-            if node.op in ("scan", "parameter"):
-                known = node.op == "scan" and not node.args and node.data.table not in self._changing
-            else:
-                known = node.op == "axis" or all(self(argument) for argument in node.args)
-            self._known[node] = known
-        return known
+        pending = [node]
+        while pending:  # a chain of operators is deep
+            one = pending[-1]
+            made_of = () if one.op in ("scan", "parameter", "axis") else one.args
+            unknown = [argument for argument in made_of if argument not in self._known]
+            if unknown:
+                pending += unknown
+                continue
+            pending.pop()
+            self._known[one] = self._reads_alone(one) if not made_of else all(map(self._known.__getitem__, made_of))
+        return self._known[node]
+
+    def _reads_alone(self, node: Node) -> bool:
+        """Whether what is made of no other node stays as it is."""
+        if node.op == "scan":
+            return not node.args and node.data.table not in self._changing
+        return node.op != "parameter"
 
 
 def function_of(node: Node, buffers: Buffers, still: Still) -> Callable[..., Any]:
