@@ -11,6 +11,8 @@ import pyarrow as pa
 from datafusion import SessionContext, WindowUDF, udf, udwf
 from datafusion.user_defined import WindowEvaluator
 
+from .framing import Frame, places
+
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Merge = Callable[[Floats, Floats], Floats]
@@ -18,8 +20,9 @@ Merge = Callable[[Floats, Floats], Floats]
 OURS = "sqlmagic_"
 """What the names of functions begin with that the rewrites of :mod:`.faults` call."""
 
-ROWS, LISTS = OURS + "rows_", OURS + "list_"
-"""What the names of ours begin with: over the rows of a partition, over lists of what each frame holds."""
+ROWS, LISTS, KEYS = OURS + "rows_", OURS + "list_", OURS + "keys_"
+"""What the names of ours begin with: over the rows of a partition, over lists of what each frame holds, over the rows
+and their keys (which are ``int`` or ``real``)."""
 
 _DOWN = 2.0**-600  # so that the square of a difference of the largest numbers is a number
 
@@ -137,6 +140,18 @@ def _evaluator(name: str, width: int) -> type[WindowEvaluator]:
     return Moving
 
 
+class _ByKeys(WindowEvaluator):
+    """The partition's rows: which moment, of what, what the frame is like, the key, and the frame's bounds."""
+
+    def evaluate_all(self, values: list[pa.Array], num_rows: int) -> pa.Array:
+        if not num_rows:
+            return pa.array([], pa.float64())
+        name, *columns, frame, keys, low, high = values
+        begin, end = places(Frame.read(frame[0].as_py()), keys, low, high)
+        width = FUNCTIONS[name[0].as_py()][0]
+        return _calculated(name[0].as_py(), columns[:width], begin, end)
+
+
 def _over_lists(name: str) -> Callable[..., pa.Array]:
     def calculate(*lists: pa.ListArray) -> pa.Array:
         offsets = np.asarray(lists[0].offsets, np.int64)
@@ -152,6 +167,9 @@ def register(session: SessionContext) -> None:
         SessionContext.register_udwf(session, _window(name, width))
         lists = [pa.list_(pa.float64())] * width
         SessionContext.register_udf(session, udf(_over_lists(name), lists, pa.float64(), "immutable", LISTS + name))
+    for name, kind in {"int": pa.int64(), "real": pa.float64()}.items():
+        inputs: Any = [pa.string(), *[pa.float64()] * 2, pa.string(), *[kind] * 3]
+        SessionContext.register_udwf(session, udwf(_ByKeys, inputs, pa.float64(), "immutable", KEYS + name))
 
 
 def _window(name: str, width: int) -> WindowUDF:

@@ -12,6 +12,7 @@ from ...relation.layers import Scope
 from ...sql.expression import from_tree
 from ...sql.syntax import Tree, identifier
 from ..moving import FUNCTIONS, LISTS, ROWS
+from . import keyed
 from .layers import Rules, rewritten
 from .pieces import arguments, filled, function_name, number, with_arguments, with_function
 from .types import Tables, kind_of
@@ -25,16 +26,22 @@ _UNBOUNDED = ({"Preceding": None}, {"Following": None})
 def summed_anew(tree: Tree, tables: Tables) -> Tree:
     """The tree with moments over moving frames that are calculated from the rows of each frame.
 
-    ROWS between two numbers are looked at all at once; what another frame holds is collected into a list. A frame
-    that only loses rows is one that only wins them in the reverse order.
+    All frames of a partition are looked at at once: ROWS between two numbers, and RANGE or GROUPS over one key that is
+    a number or a time. What another frame holds is collected into a list. A frame that only loses rows is one that
+    only wins them in the reverse order.
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import Given
     >>> tables = Given({"d": {"k": pa.int64(), "x": pa.float64()}})
-    >>> to_sql(summed_anew(parse_one("SELECT sum(x) OVER (ORDER BY k ROWS 3 PRECEDING) AS a FROM d").tree, tables))
+    >>> def made(frame):
+    ...     return to_sql(summed_anew(parse_one(f"SELECT sum(x) OVER (ORDER BY {frame}) AS a FROM d").tree, tables))
+    >>> made("k ROWS 3 PRECEDING")
     'SELECT sqlmagic_rows_sum(CAST(x AS DOUBLE), -3, 0) OVER (ORDER BY k) AS a FROM d'
-    >>> to_sql(summed_anew(parse_one("SELECT avg(x) OVER (ORDER BY k RANGE 3 PRECEDING) AS a FROM d").tree, tables))
-    'SELECT sqlmagic_list_avg(array_agg(CAST(x AS DOUBLE)) OVER (ORDER BY k RANGE 3 PRECEDING)) AS a FROM d'
+    >>> print(made("k RANGE 3 PRECEDING"))
+    SELECT sqlmagic_keys_int('sum', CAST(x AS DOUBLE), CAST(x AS DOUBLE), 'LOW,HIGH', arrow_cast(k, 'Int64'), (-3), 0) \
+OVER (ORDER BY k) AS a FROM d
+    >>> made("k, x GROUPS 3 PRECEDING")
+    'SELECT sqlmagic_list_sum(array_agg(CAST(x AS DOUBLE)) OVER (ORDER BY k, x GROUPS 3 PRECEDING)) AS a FROM d'
     """
 
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
@@ -51,6 +58,9 @@ def summed_anew(tree: Tree, tables: Tables) -> Tree:
             return None
         condition = node["Function"]["filter"]
         reals = [_real(arg, condition) for arg in args]
+        call = keyed.called(name, spec, reals, lambda key: kind_of(from_tree(key), scope, tables))
+        if call is not None:
+            return {"Function": {**call["Function"], "over": _unframed(spec)}}
         return _by_place(name, node, spec, reals) or _by_lists(name, node, spec, reals)
 
     return rewritten(tree, tables, Rules(change))
@@ -73,8 +83,11 @@ def _by_place(name: str, node: Tree, spec: Tree, reals: list[Tree]) -> Tree | No
     if frame["units"] != "Rows" or begin is None or end is None:
         return None
     call = with_function(with_arguments(node, [*reals, filled(begin), filled(end)]), ROWS + name)
-    over = {"WindowSpec": {**spec, "window_frame": None}}
-    return {"Function": {**call["Function"], "over": over, "filter": None}}
+    return {"Function": {**call["Function"], "over": _unframed(spec), "filter": None}}
+
+
+def _unframed(spec: Tree) -> Tree:
+    return {"WindowSpec": {**spec, "window_frame": None}}
 
 
 def _place(bound: Tree) -> str | None:

@@ -98,5 +98,76 @@ def test_thirty_thousand_rows():
     np.testing.assert_allclose(got["a"].to_numpy()[99:], frames.mean(axis=1), rtol=1e-9, atol=1e-6)
 
 
+KEYS = {  # the key, what it is calculated from, and the offsets of frames
+    "int": ("k", ["2", "0"]), "tiny": ("arrow_cast(k, 'Int8')", ["2", "100"]),
+    "unsigned": ("arrow_cast(k + 9, 'UInt32')", ["2"]),
+    "real": ("CASE k WHEN 5 THEN 'NaN' WHEN 6 THEN 'Infinity' WHEN 0 THEN -0.0 ELSE k / 4.0 END", ["0.5", "1", "0"]),
+    "narrow": ("arrow_cast(k / 10.0, 'Float32')", ["0.1", "0.3"]),
+    "decimal": ("arrow_cast(k, 'Decimal128(9, 2)')", ["2"]),
+    "day": ("DATE '2020-02-27' + k", ["INTERVAL '2 days'", "INTERVAL '1 month'"]),
+    "time": ("arrow_cast(k * 86400, 'Timestamp(Second, None)')", ["INTERVAL '36 hours'", "INTERVAL '1 month'"]),
+    "zoned": ("arrow_cast(k * 1000000, 'Timestamp(Microsecond, Some(\"UTC\"))')", ["INTERVAL '2 seconds'"]),
+    "long": ("k * 300000000000", ["100"]),
+}  # fmt: skip
+SHAPES = [
+    "RANGE {} PRECEDING", "RANGE BETWEEN {} PRECEDING AND {} FOLLOWING", "RANGE BETWEEN CURRENT ROW AND {} FOLLOWING",
+    "RANGE BETWEEN {} PRECEDING AND UNBOUNDED FOLLOWING", "RANGE BETWEEN CURRENT ROW AND CURRENT ROW",
+]  # fmt: skip
+OF_GROUPS = [
+    "GROUPS 2 PRECEDING", "GROUPS BETWEEN 1 FOLLOWING AND 2 FOLLOWING", "GROUPS BETWEEN 3 PRECEDING AND 1 PRECEDING",
+    "GROUPS BETWEEN CURRENT ROW AND CURRENT ROW",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_the_rows_of_a_frame_are_those_that_the_engine_finds(kind):
+    """The engine collects the rows of a frame right; what it calculates of them as it goes is wrong."""
+    key, offsets = KEYS[kind]
+    draw, ctx = random.Random(kind), sqlmagic_xr.Context()
+    rows = {"i": range(60), "k": [draw.choice([None, *range(-8, 8)]) for _ in range(60)],
+            "g": [draw.randrange(3) for _ in range(60)],
+            "x": [float(2**n) for n in range(40)] + [None] * 20}  # fmt: skip
+    table = pa.table({n: pa.array(v, pa.float64() if n == "x" else pa.int64()) for n, v in rows.items()})
+    SessionContext.register_record_batches(ctx, "raw", [table.to_batches(max_chunksize=7)])
+    given = SessionContext.sql(ctx, f"SELECT i, g, x, {key} AS k FROM raw").to_arrow_table()
+    SessionContext.register_record_batches(ctx, "d", [given.to_batches()])
+    frames = [shape.replace("{}", offset) for shape in SHAPES for offset in offsets] + OF_GROUPS
+    for order in ("k", "k DESC", "k NULLS FIRST", "k DESC NULLS LAST"):
+        outputs = [f"sum(x) OVER (PARTITION BY g ORDER BY {order} {frame}) AS c{n}" for n, frame in enumerate(frames)]
+        query = f"SELECT {', '.join(outputs)} FROM d ORDER BY i"
+        ours = ctx.sql(query).to_pydict()
+        lists = SessionContext.sql(ctx, query.replace("sum(x)", "array_agg(x)")).to_pydict()
+        for n, frame in enumerate(frames):
+            sums = [[v for v in values or [] if v is not None] for values in lists[f"c{n}"]]
+            assert ours[f"c{n}"] == [sum(values) if values else None for values in sums], (order, frame)
+
+
+@pytest.mark.parametrize("order", ["k", "k DESC"])
+def test_bounds_beyond_the_type_of_the_key_are_its_ends(order):
+    """The engine wraps around there: 3 FOLLOWING of the greatest BIGINT is the least."""
+    keys = [2**63 - 1, 2**63 - 3, 0, -(2**63) + 1, -(2**63)]
+    ctx = context({"k": keys, "x": [1.0, 2.0, 4.0, 8.0, 16.0]})
+    for before, after in ((3, 3), (2**63 - 1, 0), (0, 2**63 - 1), (2**63 - 1, 2**63 - 1)):
+        over = f"OVER (ORDER BY {order} RANGE BETWEEN {before} PRECEDING AND {after} FOLLOWING)"
+        found = ctx.sql(f"SELECT k, sum(x) {over} AS s FROM d").to_pydict()
+        low, high = (after, before) if order == "k DESC" else (before, after)
+        for key, total in zip(*found.values(), strict=True):
+            assert total == sum(2.0**n for n, k in enumerate(keys) if key - low <= k <= key + high), (
+                key,
+                before,
+                after,
+            )
+
+
+def test_a_long_frame_of_keys_costs_no_more_than_one_of_rows():
+    rows = np.arange(30_000)
+    ctx = context({"k": rows * 2, "x": rows % 7})
+    over = "SELECT avg(x) OVER (ORDER BY k {}) AS a FROM d ORDER BY k"
+    found = [ctx.sql(over.format(f)).to_pydict()["a"] for f in ("RANGE 19998 PRECEDING", "ROWS 9999 PRECEDING")]
+    assert found[0] == found[1]
+    plan = ctx.sql(over.format("RANGE 19998 PRECEDING")).execution_plan().display_indent()
+    assert "array_agg" not in plan
+
+
 def test_the_functions_are_nobodys_business():
     assert not [name for name in sqlmagic_xr.Context().functions if name.startswith("sqlmagic")]
