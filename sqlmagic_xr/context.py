@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from .engine.answers import Gone, Tick
+    from .engine.answers import Rounds
     from .engine.frame import Frame
     from .engine.prepared import Executor, Prepared
     from .engine.result import Answer
@@ -44,11 +44,11 @@ class ArrayCode:
 
         return who_runs(context, tree, frame, executor)
 
-    def rounds(self, context: engine.Context, term: Tree, working: str, rows: pa.Table, tick: Tick) -> Gone | None:
+    def rounds(self, context: engine.Context, term: Tree, working: str, rows: pa.Table) -> Rounds | None:
         """See :class:`.engine.answers.Answers`."""
-        from .queries.rounds import go
+        from .queries.rounds import rounds
 
-        return go(context, term, working, rows, tick)
+        return rounds(context, term, working, rows)
 
 
 class Context(engine.Context):

@@ -7,7 +7,7 @@ code does not answer, or would commit a number that is none, the call ends befor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,16 @@ class Stack:
         """The rows of one step."""
         cells = tuple([c[step] if isinstance(c, (list, Stepwise)) else c for c in self.cells])
         return Output(self.form, self.axes, cells, (None,) * len(cells))
+
+    def whole(self) -> Output:
+        """The rows of all steps, along one axis more: the steps."""
+        form, cells, dims = self.form, list[Any](), list[tuple[int, ...]]()
+        for given, along in zip(self.cells, form.dims, strict=True):
+            moving = isinstance(given, (list, Stepwise))
+            cells.append(np.asarray(given.array if isinstance(given, Stepwise) else given))
+            dims.append((*((0,) if moving else ()), *(dim + 1 for dim in along)))
+        steps = replace(form, axes=form.axes + 1, dims=tuple(dims), coordinates={}, constants=())
+        return Output(steps, (np.arange(self.steps), *self.axes), tuple(cells), (None,) * len(cells))
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,12 +327,8 @@ class Block:
                 node = column.value.cells
                 if column.name in piece.clocks:
                     cells.append(Stepwise(np.arange(k + 1, k + 1 + made, dtype=DTYPES[node.type])))
-                elif node in along:
-                    same = owned or not node.dims or isinstance(along[node], Stepwise)
-                    cells.append(along[node] if same else [array.copy() for array in along[node]])
                 else:
-                    value = self._unmoved[node]
-                    cells.append(value if owned or not node.dims else value.copy())
+                    cells.append(cells_of(node, along, self._unmoved, owned=owned))
             axes = tuple(self._unmoved[axis.origin].coordinates for axis in piece.part.axes)
             found.setdefault(place, []).append(Stack(piece.form, axes, made, tuple(cells)))
         return found
@@ -331,6 +337,22 @@ class Block:
         known = {**self._unmoved, **dict(zip(self.layout.last, values, strict=True))}
         anew = [place for place, (_, replaces) in enumerate(self._writes) if replaces]
         return {place: self._codes[place].result.of(known) for place in anew}
+
+
+def cells_of(node: Node, along: Mapping[Node, Any], unmoved: Mapping[Node, Any], *, owned: bool) -> Any:
+    """What a stack has for a column.
+
+    Args:
+        node: the column.
+        along: of nodes that differ from step to step the arrays of all steps.
+        unmoved: the others' values.
+        owned: whether its arrays are nobody else's (:class:`.ports.Form`).
+    """
+    if node not in along:
+        value = unmoved[node]
+        return value if owned or not node.dims else value.copy()
+    same = owned or not node.dims or isinstance(along[node], Stepwise)
+    return along[node] if same else [array.copy() for array in along[node]]
 
 
 def refuse_uneven(parts: Sequence[Relation]) -> None:

@@ -139,6 +139,28 @@ def key_of(columns: Mapping[str, Column], candidates: Sequence[str]) -> tuple[st
     return ()
 
 
+def naming(columns: Mapping[str, Column], candidates: Sequence[str]) -> tuple[str, ...]:
+    """As :func:`key_of`, where cells of the grid may be missing.
+
+    >>> import numpy as np
+    >>> a, b = Column(np.array([0, 0, 1])), Column(np.array([3, 4, 3]))
+    >>> key_of({"a": a, "b": b}, ["a", "b"]), naming({"a": a, "b": b}, ["a", "b"])
+    ((), ('a', 'b'))
+    """
+    found: list[Array] = []
+    for place, name in enumerate(candidates):
+        try:
+            found.append(_key(columns[name], name))
+        except Refused:
+            return ()
+        try:
+            _layout(tuple(found))
+        except Refused:
+            continue
+        return tuple(candidates[: place + 1])
+    return ()
+
+
 def _scalar(valid: Array | None) -> Array | None:
     return None if valid is None or bool(valid[0]) else valid[0]
 

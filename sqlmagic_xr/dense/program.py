@@ -18,11 +18,12 @@ from .lowering.relation import Relation
 from .node import Node, Refused, Type
 from .ports import Changed, Output, Source
 from .reading import State
+from .recurrence import Recurrence
 from .running.buffers import Buffers
 from .running.code import Code
 from .running.instructions import Still, scan
 from .running.summary import Summary, summary
-from .tables import Table, Tables
+from .tables import Name, Table, Tables
 
 
 @dataclass
@@ -189,15 +190,37 @@ class Program:
             Refused: they are made one by one.
         """
         every = list(zip(self._queries, self.refusals, self._code, strict=True))
-        reason = next((r for query, r, _ in every if r is not None and query.writes), None)
+        codes = self._codes(writing=True)
+        looks = {place: code for place, (query, _, code) in enumerate(every) if code is not None and not query.writes}
+        writes = [(query.writes[0], query.replaces) for query in self._queries if query.writes]
+        return Block(codes, writes, step.known, self._kept, state, asked, looks)
+
+    def recurrence(self, step: Step, table: Name, types: Mapping[str, Type | None]) -> Recurrence:
+        """What goes through many rounds like one that has just been gone through.
+
+        Args:
+            step: that round.
+            table: the working table.
+            types: of its columns.
+
+        Raises:
+            Refused: they are gone through one by one.
+        """
+        return Recurrence(self._codes(writing=False), table, types, step.known, self._kept)
+
+    def _codes(self, *, writing: bool) -> list[Code]:
+        """The instructions of all queries, or of those that write.
+
+        Raises:
+            Refused: one of them has none.
+        """
+        every = list(zip(self._queries, self.refusals, self._code, strict=True))
+        reason = next((r for query, r, _ in every if r is not None and (query.writes or not writing)), None)
         if reason is not None:
             raise reason
         if any(code is not None and code.brief is None for code in self._code):
             raise Refused("no step has been made as array code")
-        codes = [code for query, _, code in every if code is not None and query.writes]
-        looks = {place: code for place, (query, _, code) in enumerate(every) if code is not None and not query.writes}
-        writes = [(query.writes[0], query.replaces) for query in self._queries if query.writes]
-        return Block(codes, writes, step.known, self._kept, state, asked, looks)
+        return [code for query, _, code in every if code is not None and (query.writes or not writing)]
 
     def code(self, index: int) -> Code | None:
         """The instructions of a statement, if it is lowered."""

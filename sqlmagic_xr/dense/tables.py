@@ -25,6 +25,7 @@ class Table:
         holes: whether cells of the key's product are missing.
         grows: whether generations are added to it; then its rows are chosen by whatever column, also where none is
             known to be part of a key.
+        single: the columns that have one value, the same in all rows.
     """
 
     columns: Mapping[str, Type | None]
@@ -32,6 +33,7 @@ class Table:
     nulls: frozenset[str] = frozenset()
     holes: bool = False
     grows: bool = False
+    single: frozenset[str] = frozenset()
 
 
 class Tables(Protocol):

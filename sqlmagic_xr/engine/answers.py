@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,21 +16,31 @@ if TYPE_CHECKING:
     from .result import Answer
 
 
-Tick = Callable[[int, int], None]
-"""Is told after each round of a recursion how many rows it has given and how many bytes; what it raises ends it."""
-
-
 @dataclass(frozen=True)
 class Gone:
-    """Rounds of a recursion that have been gone through.
+    """Rounds of a recursion that have just been gone through, and what they have given.
 
     Attributes:
-        found: what they have given, in their order; any number of rounds in a table.
-        newest: what the last one has given.
+        rounds, rows, nbytes: how many.
     """
 
-    found: Sequence[pa.Table]
-    newest: pa.Table
+    rounds: int
+    rows: int
+    nbytes: int
+
+
+class Rounds(Protocol):
+    """Rounds of a recursion, gone through in another way than the engine's, as far as that goes."""
+
+    def go(self, most: int) -> Iterator[Gone]:
+        """Go through so many of them at most; between two of these nothing runs, and whoever has enough leaves off."""
+
+    def found(self) -> list[pa.Table]:
+        """The rows that have been given since this was asked last, in the order of the rounds."""
+
+    @property
+    def newest(self) -> pa.Table:
+        """What the last round has given: no rows where it was the end."""
 
 
 class Answers(Protocol):
@@ -55,15 +65,15 @@ class Answers(Protocol):
     def who_runs(self, context: Context, tree: Tree, frame: Frame, executor: Executor) -> str:
         """A line for EXPLAIN on who runs a query; "" where only DataFusion is asked."""
 
-    def rounds(self, context: Context, term: Tree, working: str, rows: pa.Table, tick: Tick) -> Gone | None:
-        """Go through rounds of a recursion in another way, as far as that goes; None where it goes nowhere.
+    def rounds(self, context: Context, term: Tree, working: str, rows: pa.Table) -> Rounds | None:
+        """What goes through rounds of a recursion in another way; None where nothing does.
 
         Args:
-            context: whose tables the term reads, within a block that shows those of the recursion.
+            context: whose tables the term reads, within a block that shows those of the recursion; each round is asked
+                for within such a block.
             term: the inside of its query.
             working: the name of its working table.
             rows: the working table's.
-            tick: see :data:`Tick`.
         """
 
     def rows(self, context: Context, sql: str, tree: Tree, frame: Frame) -> pa.Table | None:

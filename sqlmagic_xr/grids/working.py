@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ..dense.grid import Cells, Grid
-from ..dense.ports import Output
+from ..dense.grid import Cells, Grid, naming
+from ..dense.node import FLOATS, INSTANTS, WHOLE, Refused, Type
+from ..dense.ports import Form, Output
+from ..dense.reading import Reading, reading_of
 from ..dense.tables import Read, Table
 from ..sql.syntax import Tree
-from .arrow import arrow, described
+from .arrow import array_type, arrow, columns_of
 from .generations import Generations, Name
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class WorkingGrids(Generations):
-    """The tables of a term.
+    """The tables of a term, all but the working table being as they were when the recursion began.
 
     Args:
         context: whose.
@@ -29,44 +32,109 @@ class WorkingGrids(Generations):
         query: the term; of data tables, only the columns that it mentions are read.
         budget: how many bytes of data tables may be read.
         rows: the working table's at the beginning.
+
+    Attributes:
+        working: the name.
+        types: of its columns.
+        single: its columns that have one value, the same in all rows.
     """
 
     def __init__(self, context: Context, working: str, query: Tree, budget: int, rows: pa.Table) -> None:
-        self._working = (working,)
+        self.working: Name = (working,)
+        self.types: Mapping[str, Type | None] = {field.name: array_type(field.type) for field in rows.schema}
+        self.single = frozenset(n for n, kind in self.types.items() if kind not in FLOATS and _is_single(rows[n]))
         self._newest: pa.Table | Sequence[Output] = rows
+        self._arrow: pa.Table | None = rows
+        self._rows_read: dict[tuple[Read, Form], Reading | None] = {}
+        self._described: Table | None = None
         super().__init__(context, (), [query], budget)
 
     def take(self, outputs: Sequence[Output]) -> None:
         """Let the working table be what a round has given."""
-        self._newest = outputs
+        self._newest, self._arrow = outputs, None
 
     def table(self, name: Name) -> Table | None:
         """See :class:`.generations.Generations`."""
-        if name != self._working:
+        if name != self.working:
             return super().table(name)
-        return described(self._rows_of(name), (), self.labels)
+        if self._described is None:
+            self._described = self._described_by(self._rows_of(name))
+        return self._described
+
+    def _described_by(self, rows: pa.Table) -> Table:
+        nulls = frozenset(name for name in rows.column_names if rows[name].null_count)
+        if rows.num_rows == 1:
+            return Table(self.types, (), nulls)
+        key = self._names_of_rows(rows)
+        if not key:
+            raise Refused("no columns are known to name the rows of the working table")
+        return Table(self.types, key, nulls, single=self.single)
+
+    def _names_of_rows(self, rows: pa.Table) -> tuple[str, ...]:
+        """The columns that name a row: whole numbers, times and texts, or else coordinates as well."""
+        for kinds in (_NAMING, _NAMING | FLOATS):
+            names = [n for n, kind in self.types.items() if kind in kinds and n not in self.single]
+            found = naming(columns_of(rows, names, self.labels), names)
+            if found:
+                return found
+        return ()
 
     def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
         """See :class:`.generations.Generations`."""
-        if read.table == self._working and not isinstance(self._newest, pa.Table):
-            found = _one_row(self._newest, read)
-            if found is not None:
-                return found
-        return super().grid(read, fixed)
+        if read.table != self.working:
+            return super().grid(read, fixed)
+        if read.extreme is None and not isinstance(self._newest, pa.Table):
+            return self._calculated(self._newest, read, fixed)
+        return self._singled(super().grid(read, fixed))
+
+    def _calculated(self, outputs: Sequence[Output], read: Read, fixed: Mapping[str, Any]) -> Grid:
+        """The grid of what the last round has calculated, which has the axes of the rounds before."""
+        found = []
+        for output in outputs:
+            form = output.form
+            if any(form.names[p] in fixed and output.cells[p] != fixed[form.names[p]] for p in form.constants):
+                continue
+            if (read, form) not in self._rows_read:
+                self._rows_read[read, form] = reading_of(form, read, self.types)
+            reading = self._rows_read[read, form]
+            found.append(None if reading is None else reading.grid(output, fixed))
+        if len(found) != 1 or found[0] is None or found[0].present is not None:
+            raise Refused("the rows of a round have other keys than those of the one before")
+        return found[0]
+
+    def _singled(self, grid: Grid) -> Grid:
+        """A grid in which a column of one value is that value."""
+        if not grid.axes:
+            return grid
+        cells = {n: Cells((), c.data.flat[0]) if n in self.single else c for n, c in grid.columns.items()}
+        return replace(grid, columns=cells)
+
+    def begin(self) -> None:
+        """See :class:`.generations.Generations`: nothing is read anew."""
 
     def settled(self, table: Name) -> bool:
         """See :class:`.generations.Generations`."""
-        return table != self._working and super().settled(table)
+        return table != self.working
 
     def _rows_of(self, name: Name) -> pa.Table:
-        if name != self._working:
+        if name != self.working:
             return super()._rows_of(name)
-        if not isinstance(self._newest, pa.Table):
-            self._newest = arrow(self._newest)
-        return self._newest
+        if self._arrow is None:
+            self._arrow = arrow(self._newest)
+        return self._arrow
 
     def _key_of(self, name: Name) -> tuple[str, ...]:
-        return () if name == self._working else super()._key_of(name)
+        return () if name == self.working else super()._key_of(name)
+
+
+_NAMING = WHOLE | INSTANTS | {"label"}
+
+
+def _is_single(column: pa.ChunkedArray) -> bool:
+    """Whether a column has one value, the same in all rows, and it is not NULL."""
+    if column.null_count or not len(column):
+        return False
+    return bool(pc.all(pc.equal(column, column[0])).as_py())
 
 
 def is_row(output: Output) -> bool:
@@ -74,14 +142,13 @@ def is_row(output: Output) -> bool:
     return not output.axes
 
 
-def _one_row(outputs: Sequence[Output], read: Read) -> Grid | None:
-    """The grid of a working table of one row; None where it has more, or something else is asked for."""
-    if len(outputs) != 1 or not is_row(outputs[0]) or read.key != () or read.fixed or read.extreme is not None:
-        return None
-    output = outputs[0]
-    places = {name: place for place, name in enumerate(output.form.names)}
-    cells = {c: Cells((), output.cells[places[c]], output.valid[places[c]]) for c in read.columns}
-    return Grid((), (), cells)
+def copied(outputs: Sequence[Output]) -> list[Output]:
+    """Outputs whose arrays are nobody else's."""
+    found = []
+    for output in outputs:
+        owned = zip(output.cells, output.form.owned, strict=True)
+        found.append(replace(output, cells=tuple([c if own or not np.ndim(c) else c.copy() for c, own in owned])))
+    return found
 
 
 def stacked(outputs: Sequence[Output]) -> pa.Table:

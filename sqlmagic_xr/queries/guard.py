@@ -1,28 +1,28 @@
-"""The condition under which a recursion over one row goes on, apart from what it gives then.
+"""The condition under which a recursion goes on, apart from what it gives then.
 
-``SELECT step + 1, ... FROM d CROSS JOIN r WHERE step < 2000 AND x > 0 GROUP BY ...``: of a working table of one row,
-``step < 2000`` says the same of every row of the join. So it is asked once in each round, and not for each row.
+``SELECT step + 1, ... FROM d CROSS JOIN r WHERE step < 2000 AND x > 0 GROUP BY ...``: where ``step`` is the same in
+all rows of the working table, ``step < 2000`` says the same of every row of the join. So it is asked once in each
+round, and not for each row.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import SqlError
-from ..relation.layers import Environment, Query, Scope, aggregates
+from ..relation.functions import function, names_of_functions
+from ..relation.layers import Environment, Item, Query, Scope, aggregates
 from ..sql.build import item
 from ..sql.clauses import conjunction, conjuncts
-from ..sql.syntax import Tree, identifier, walk
+from ..sql.syntax import Tree, identifier, to_sql, walk
 
 if TYPE_CHECKING:
     from ..engine.context import Context
 
 _NAMES = ("Identifier", "CompoundIdentifier")
 _INNER = ("Subquery", "Exists", "InSubquery", "Query")
-_CALLS = ("Function",)
 
 
 @dataclass(frozen=True)
@@ -30,82 +30,86 @@ class Guard:
     """The condition of a term on its working table.
 
     Attributes:
-        query: asks for it, as one value.
+        queries: ask for it, one for each query of a UNION ALL; each says the same of every row that it gives.
         rest: the term without it.
-        conditions: the conditions that must all hold.
     """
 
-    query: Tree
+    queries: tuple[Tree, ...]
     rest: Tree
-    conditions: tuple[Tree, ...]
-
-    def compared(self, whole: Collection[str]) -> list[tuple[str, Compare, int]] | None:
-        """The same as comparisons of columns with numbers; None where it says anything else.
-
-        Args:
-            whole: the columns of whole numbers.
-        """
-        found = []
-        for condition in self.conditions:
-            body = condition.get("BinaryOp") or {}
-            sign, number = _COMPARED.get(str(body.get("op"))), _whole(body.get("right"))
-            name = _name(body.get("left"))
-            if sign is None or number is None or name not in whole:
-                return None
-            found.append((name, sign, number))
-        return found
 
 
-Compare = Callable[[Any, Any], Any]
-_COMPARED: dict[str, Compare] = {"Lt": operator.lt, "LtEq": operator.le, "Gt": operator.gt, "GtEq": operator.ge}
-
-
-def _whole(tree: Any) -> int | None:
-    value = tree["Value"]["value"] if isinstance(tree, dict) and "Value" in tree else None
-    text = str(value["Number"][0]) if isinstance(value, dict) and "Number" in value else ""
-    return int(text) if text.isdecimal() and len(text) < 19 else None
-
-
-def _name(tree: Any) -> str:
-    if not isinstance(tree, dict):
-        return ""
-    parts = tree.get("CompoundIdentifier") or ([tree["Identifier"]] if "Identifier" in tree else [])
-    return identifier(parts[-1]) if parts else ""
-
-
-def apart(context: Context, term: Tree, working: str) -> Guard | None:
+def apart(context: Context, term: Tree, working: str, single: Collection[str]) -> Guard | None:
     """The condition of a term on its working table, apart from the rest of it.
 
     Args:
         context: knows the tables.
         term: the inside of a query.
-        working: the name of its working table, which has one row.
+        working: the name of its working table.
+        single: the columns of the working table that are the same in all its rows.
 
     Returns:
         None where there is no such condition, or where it says more than whether there are rows.
     """
-    select = term["body"].get("Select")
-    if select is None or select["selection"] is None or not _is_empty_without_rows(select):
+    found = _Conditions(working, single).of(Query(term, Environment(context.tables)), term["body"])
+    if found is None:
         return None
-    query = Query(term, Environment(context.tables))
-    scope = query.scope(select)
-    readers = [one for one in scope.items if _reads(one, working)]
-    if len(readers) != 1 or readers[0].nullable:
+    asked, rest = found
+    queries = [{**term, "body": body, "order_by": None, "limit_clause": None} for body in asked]
+    different = {to_sql({"Query": query}): query for query in queries}
+    return Guard(tuple(different.values()), {**term, "body": rest})
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """Takes conditions on one value of a working table out of the bodies of queries."""
+
+    working: str
+    single: Collection[str]
+
+    def of(self, query: Query, body: Tree) -> tuple[list[Tree], Tree] | None:
+        """The bodies that ask for the conditions, and the body without these; None where one of its parts has none."""
+        ((kind, node),) = body.items()
+        if kind == "Select":
+            return self._of_select(query, node)
+        if kind == "Query" and node["limit_clause"] is None:
+            inner = self.of(query.nested(node), node["body"])
+            if inner is None:
+                return None
+            asked = [{"Query": {**node, "body": one, "order_by": None}} for one in inner[0]]
+            return asked, {"Query": {**node, "body": inner[1]}}
+        if kind == "SetOperation" and node["op"] == "Union" and node["set_quantifier"] == "All":
+            left, right = (self.of(query, node[side]) for side in ("left", "right"))
+            if left is None or right is None:
+                return None
+            return [*left[0], *right[0]], {kind: {**node, "left": left[1], "right": right[1]}}
         return None
-    terms = list(conjuncts(select["selection"]))
-    ours = [each for each in terms if _is_of(each, scope, readers[0])]
-    if not ours:
-        return None
-    rest = [each for each in terms if not any(each is other for other in ours)]
-    given = {
-        **select,
-        "projection": [item(conjunction(ours), "go")],
-        "selection": None,
-        "from": _only(select, readers[0]),
-    }
-    guard = {**given, "group_by": {"Expressions": ([], [])}, "having": None, "qualify": None, "distinct": None}
-    asked = {**term, "body": {"Select": guard}, "order_by": None, "limit_clause": None}
-    return Guard(asked, {**term, "body": {"Select": {**select, "selection": conjunction(rest)}}}, tuple(ours))
+
+    def _of_select(self, query: Query, select: Tree) -> tuple[list[Tree], Tree] | None:
+        if select["selection"] is None or not _is_empty_without_rows(select):
+            return None
+        scope = query.scope(select)
+        readers = [one for one in scope.items if _reads(one, self.working) and not one.nullable]
+        ours: list[Tree] = []
+        read: list[Item] = []
+        for condition in conjuncts(select["selection"]):
+            found = _read_by(condition, scope, self.single)
+            if found and all(any(one is reader for reader in readers) for one in found):
+                ours.append(condition)
+                read += [one for one in found if not any(one is other for other in read)]
+        if not ours:
+            return None
+        rest = [each for each in conjuncts(select["selection"]) if not any(each is other for other in ours)]
+        asked = {
+            **select,
+            "projection": [item(conjunction(ours), "go")],
+            "selection": conjunction([each for each in rest if _chooses(each, scope, read)]),
+            "from": [{"relation": one.tree, "joins": []} for one in read],
+            "group_by": {"Expressions": ([], [])},
+            "having": None,
+            "qualify": None,
+            "distinct": None,
+        }
+        return [{"Select": asked}], {"Select": {**select, "selection": conjunction(rest)}}
 
 
 def _is_empty_without_rows(select: Tree) -> bool:
@@ -116,29 +120,40 @@ def _is_empty_without_rows(select: Tree) -> bool:
     return bool(groups[0]) or not (aggregates(select["projection"]) or select["having"])
 
 
-def _reads(one: Any, working: str) -> bool:
-    if one.query is None or one.query.first is None:
+def _reads(one: Item, working: str) -> bool:
+    return one.relation is not None and one.relation.name == (working,)
+
+
+def _chooses(condition: Tree, scope: Scope, read: Sequence[Item]) -> bool:
+    """Whether a condition chooses rows of these relations by a key: rows that have one value lie in one grid then."""
+    sides = condition.get("BinaryOp") or {}
+    if str(sides.get("op")) != "Eq" or not any("Value" in sides[side] for side in ("left", "right")):
         return False
-    return any(i.relation is not None and i.relation.name == (working,) for i in one.query.first.items)
+    found = _read_by(condition, scope, None)
+    return bool(found) and all(any(one is other for other in read) for one in found)
 
 
-def _only(select: Tree, one: Any) -> list[Tree]:
-    return [{"relation": one.tree, "joins": []}]
-
-
-def _is_of(condition: Tree, scope: Scope, one: Any) -> bool:
-    """Whether a condition mentions nothing but columns of one relation, and calls nothing."""
-    names = 0
+def _read_by(condition: Tree, scope: Scope, single: Collection[str] | None) -> Sequence[Item]:
+    """The relations whose columns a condition mentions; none where it mentions or calls anything else than it may."""
+    if not all(map(_is_steady, names_of_functions(condition))):
+        return ()
+    found: list[Item] = []
     for node in walk(condition):
-        if any(key in node for key in (*_INNER, *_CALLS)):
-            return False
+        if any(key in node for key in _INNER):
+            return ()
         if any(key in node for key in _NAMES):
             parts = node.get("CompoundIdentifier") or [node["Identifier"]]
             try:
-                found, _ = scope.resolve(tuple(identifier(part) for part in parts))
+                one, name = scope.resolve(tuple(identifier(part) for part in parts))
             except SqlError:
-                return False
-            if found is not one:
-                return False
-            names += 1
-    return names > 0
+                return ()
+            if single is not None and one.inner(name) not in single:
+                return ()
+            found.append(one)
+    return found
+
+
+def _is_steady(name: str) -> bool:
+    """Whether a function is known, and gives equal values for equal arguments."""
+    known = function(name)
+    return known is not None and known.kind == "scalar" and known.varies == "never"

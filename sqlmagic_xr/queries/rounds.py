@@ -1,124 +1,186 @@
-"""The rounds of a recursion as array code: a term is a step whose state is its working table."""
+"""The rounds of a recursion as array code: a term is a step whose state is its working table.
+
+As many rounds as nobody has to wait for are one call (:mod:`..dense.recurrence`); a round before which such a call ends
+is gone through by itself, and what it refuses is the engine's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ..dense.calls import Calls
 from ..dense.node import Refused
-from ..dense.ports import Form, Output
-from ..dense.program import Program, Query
-from ..engine.answers import Gone, Tick
+from ..dense.ports import Changed, Form, Output
+from ..dense.program import Program, Query, Step
+from ..dense.recurrence import Recurrence
+from ..engine.answers import Gone
 from ..engine.budget import default_budget
 from ..grids.arrow import ARROW, arrow
-from ..grids.working import WorkingGrids, is_row, stacked
+from ..grids.working import WorkingGrids, copied, is_row, stacked
 from ..sql.syntax import Tree
-from .guard import Compare, apart
+from .guard import apart
+from .naming import direct
 
 if TYPE_CHECKING:
     from ..engine.context import Context
 
 _PIECE = 4096  # outputs of one row each that are kept before they become a table
+_CALL = 1 << 26  # bytes that a call may give: memory is looked at between two calls
 _KINDS = frozenset(ARROW.values())
 
 
-def go(context: Context, term: Tree, working: str, rows: pa.Table, tick: Tick) -> Gone | None:
+def rounds(context: Context, term: Tree, working: str, rows: pa.Table) -> ArrayRounds | None:
     """See :class:`..engine.answers.Answers`."""
-    # Of many rows each round would be laid out as a grid anew, which costs more than the engine takes for it.
-    if rows.num_rows != 1 or not _KINDS.issuperset(rows.schema.types):
+    if not _KINDS.issuperset(rows.schema.types):
         return None
+    term = direct(term, working)
     grids = WorkingGrids(context, working, term, default_budget(), rows)
-    guard = apart(context, term, working)
-    whole = {field.name for field in rows.schema if pa.types.is_integer(field.type)}
-    compared = None if guard is None else guard.compared(whole)
-    asked = [Query(term if guard is None else guard.rest, ((working,),), columns=tuple(rows.schema.names))]
-    if guard is not None and compared is None:
-        asked.insert(0, Query(guard.query))  # in front, since they are calculated in this order
-    for name, compare, number in compared or ():
-        value = rows[name][0].as_py()
-        if value is None or not compare(value, number):
-            return None
+    guard = apart(context, term, working, grids.single if rows.num_rows > 1 else rows.column_names)
+    asked = [] if guard is None else [Query(query) for query in guard.queries]  # calculated in this order
+    asked.append(Query(term if guard is None else guard.rest, ((working,),), columns=tuple(rows.schema.names)))
     try:
         program = Program(asked, grids, {})
     except Refused:
         return None
-    return _Rounds(program, grids, rows.schema, tick, compared or []).gone()
+    return ArrayRounds(program, grids, rows)
 
 
 @dataclass
-class _Rounds:
-    """Rounds of a recursion.
+class ArrayRounds:
+    """Rounds of a recursion (:class:`..engine.answers.Rounds`).
 
     Attributes:
-        program: the term, behind its guard if that is no comparison.
+        program: the term, behind the condition under which it goes on, if that stands apart.
         grids: the tables.
-        schema: the working table's.
-        tick: see :class:`..engine.answers.Answers`.
-        compared: what must hold of a working table of one row.
+        rows: the working table's at the beginning.
+        ended: whether there are no rows any more.
     """
 
     program: Program
     grids: WorkingGrids
-    schema: pa.Schema
-    tick: Tick
-    compared: Sequence[tuple[str, Compare, int]]
-    forms: set[Form] = field(default_factory=set)
+    rows: pa.Table
+    ended: bool = False
+    _newest: Sequence[Output] = ()
+    _forms: set[Form] = field(default_factory=set)
+    _found: list[pa.Table] = field(default_factory=list)
+    _waiting: list[Output] = field(default_factory=list)
+    _left: bool = False
+    _recurrence: Recurrence | None = None
+    _edition: int = -1
 
-    def gone(self) -> Gone | None:
-        """All rounds from here on that are array code."""
-        found: list[pa.Table] = []
-        waiting: list[Output] = []
-        newest: Sequence[Output] = ()
-        width, goes_on = 8 * len(self.schema), True
-        while goes_on:
-            try:
-                given = self._round()
-            except Refused:  # also where there is no row any more
-                break
-            newest = given
-            self.grids.take(given)
-            one = len(given) == 1 and is_row(given[0])
-            if waiting and (not one or given[0].form is not waiting[0].form or len(waiting) == _PIECE):
-                found.append(stacked(waiting).cast(self.schema))
-                waiting = []
-            if one:
-                waiting.append(given[0])
-                self.tick(1, width)
-                goes_on = self._holds(given[0])
-            else:
-                found.append(arrow(given).cast(self.schema))
-                self.tick(found[-1].num_rows, found[-1].nbytes)
-        if waiting:
-            found.append(stacked(waiting).cast(self.schema))
-        return Gone(found, arrow(newest).cast(self.schema)) if newest else None
+    def go(self, most: int) -> Iterator[Gone]:
+        """See :class:`..engine.answers.Rounds`."""
+        calls = Calls(alone=False)
+        with suppress(Refused):
+            while most and not (self.ended or self._left):
+                begin, count = time.perf_counter(), calls.length(self._most(), most)
+                gone = self._go_many(count) if count > 1 else None
+                if count > 1 and (gone is None or gone.rounds < count):
+                    calls.failed()
+                gone = gone or self._go_one()
+                if gone is not None:
+                    calls.made(gone.rounds, time.perf_counter() - begin)
+                    most -= gone.rounds
+                    yield gone
 
-    def _round(self) -> list[Output]:
-        self.grids.begin()
-        step = self.program.step(self.grids, {})
+    def found(self) -> list[pa.Table]:
+        """See :class:`..engine.answers.Rounds`."""
+        self._put_together()
+        found, self._found = self._found, []
+        return found
+
+    @property
+    def newest(self) -> pa.Table:
+        """See :class:`..engine.answers.Rounds`."""
+        if self.ended:
+            return self.rows.schema.empty_table()
+        return arrow(self._newest).cast(self.rows.schema) if self._newest else self.rows
+
+    def _most(self) -> int:
+        """How many rounds a call may make, for the memory that they take."""
+        rows: int = sum(output.count for output in self._newest)
+        width: int = 8 * self.rows.num_columns
+        return max(1, _CALL // max(1, width * rows))
+
+    def _go_many(self, count: int) -> Gone | None:
+        """Go through rounds in one call, if one can be gone through so."""
+        recurrence = self._recurrence
+        if recurrence is None or self._edition != self.program.edition:
+            return None
+        try:
+            stacks = recurrence.run(self.grids, count)
+        except (Changed, Refused):
+            return None
+        if not stacks:
+            return None
+        self._put_together()
+        given = arrow([stack.whole() for stack in stacks]).cast(self.rows.schema)
+        self._found.append(given)
+        self._take([stack.output(stack.steps - 1) for stack in stacks])
+        return Gone(stacks[0].steps, given.num_rows, given.nbytes)
+
+    def _prepare(self, step: Step) -> None:
+        """Make what goes through many rounds, from one that has been gone through node by node."""
+        self._edition, self._recurrence = self.program.edition, None
+        try:
+            self._recurrence = self.program.recurrence(step, self.grids.working, self.grids.types)
+        except Refused:
+            self._left = self.rows.num_rows > 1  # then a round by itself costs more than the engine's
+
+    def _go_one(self) -> Gone | None:
+        """Go through one round, or find that there is none.
+
+        Raises:
+            Refused: it is the engine's.
+        """
+        step = self.program.step(self.grids, {}, whole=self._edition != self.program.edition)
         last = len(self.program.refusals) - 1
-        if last and not _is_true(step.run(0)):
-            raise Refused("it ends here")
+        going = [_is_true(step.run(place)) for place in range(last)]
+        if going and not any(going):
+            self.ended = True
+            return None
+        if not all(going):
+            raise Refused("one query of a UNION ALL gives rows and another does not")
         given = step.run(last)
-        if given[0].form not in self.forms:
-            if [ARROW[kind] for kind in given[0].form.types] != self.schema.types:
-                raise Refused("the types of its columns are open")
-            self.forms.add(given[0].form)
-        return given
+        self._check(given)
+        if step.complete and self._edition != self.program.edition:
+            self._prepare(step)
+        self._take(given)
+        if len(given) == 1 and is_row(given[0]):
+            if self._waiting and (given[0].form is not self._waiting[0].form or len(self._waiting) == _PIECE):
+                self._put_together()
+            self._waiting.append(given[0])
+            return Gone(1, 1, 8 * len(given[0].cells))
+        self._put_together()
+        self._found.append(arrow(copied(given)).cast(self.rows.schema))
+        return Gone(1, self._found[-1].num_rows, self._found[-1].nbytes)
 
-    def _holds(self, output: Output) -> bool:
-        """Whether the row that a round has given is one that the next goes on from."""
-        for name, compare, number in self.compared:
-            place = output.form.names.index(name)
-            known = output.valid[place]
-            if not (compare(output.cells[place], number) and (known is None or bool(known))):
-                return False
-        return True
+    def _check(self, given: Sequence[Output]) -> None:
+        form = given[0].form
+        if form not in self._forms:
+            if [ARROW[kind] for kind in form.types] != self.rows.schema.types:
+                raise Refused("the types of its columns are open")
+            self._forms.add(form)
+
+    def _take(self, given: Sequence[Output]) -> None:
+        """Let these rows be those of the working table."""
+        self._newest = given
+        self.grids.take(given)
+
+    def _put_together(self) -> None:
+        """Make one table of the rows that were given one by one."""
+        if self._waiting:
+            self._found.append(stacked(self._waiting).cast(self.rows.schema))
+            self._waiting = []
 
 
 def _is_true(outputs: Sequence[Output]) -> bool:
-    """Whether a guard's one value is true."""
+    """Whether a guard is true: it says the same of all rows."""
     (output,) = outputs
     return bool(output.cells[0]) and (output.valid[0] is None or bool(output.valid[0]))

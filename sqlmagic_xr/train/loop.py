@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..dense.calls import Calls
 from ..dense.node import Refused
 from ..errors import SqlError, UsageError
 from ..storage.scratch import Version
-from .calls import Calls
 from .control import Control
 from .course import Course
 from .curves.curve import Curve

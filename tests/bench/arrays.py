@@ -179,6 +179,52 @@ def trained(images: np.ndarray, labels: np.ndarray, *, tables: bool, one: bool =
     return ready
 
 
+def in_one_statement(images: np.ndarray, labels: np.ndarray) -> Contender:
+    """The network as one recursive query, its weights one relation: derivation, planning and all."""
+
+    def ready() -> Callable[[int], Found]:
+        parts = [
+            long("io", value.reshape(-1, value.shape[-1])).add_column(0, "part", pa.array([name] * value.size))
+            for name, value in weights(images.shape[1]).items()
+        ]
+        data = {"x": long("si", images), "y": long("s", labels, "label"), "start": pa.concat_tables(parts)}
+        context = Trainer(namespace=lambda: data)
+        updates = " UNION ALL ".join(_in_one(name, body.format(x="x")) for name, body in UPDATES.items())
+        head = FORWARD.format(batch="", x="x", rows=len(images))
+        term = re.sub(r"\b(\w)\.step = :k\b", "TRUE", _reading_one(f"{head} {updates}"))
+        term = term.replace("SELECT :next_step", "SELECT step + 1").replace(":lr", str(RATE_OF_NETWORK))
+
+        def run(steps: int) -> Found:
+            query = f"""WITH RECURSIVE w(step, part, i, o, v) AS (
+                SELECT 0, part, i, o, v FROM start UNION ALL ({_ended(term, steps)}))
+                SELECT * FROM w WHERE step = {steps}"""
+            found = context.sql(query).to_arrow_table()
+
+            def last() -> Answer:
+                frame = found.to_pandas().sort_values(["i", "o"])
+                return np.concatenate([frame[frame.part == n]["v"].to_numpy() for n in ("w1", "b1", "w2", "b2")])
+
+            return last
+
+        return run
+
+    return ready
+
+
+def _ended(term: str, steps: int) -> str:
+    """The updates of a term, each of which ends after so many rounds."""
+    head, *updates = term.split("SELECT step + 1")
+    return "SELECT step + 1".join(
+        [
+            head,
+            *(
+                u.replace("TRUE", f"step < {steps}", 1) if i == len(updates) else u.replace("TRUE", f"step < {steps}")
+                for i, u in enumerate(updates, 1)
+            ),
+        ]
+    )
+
+
 def _create(context: Context, text: str) -> str:
     if text:
         context.script(text)
@@ -264,6 +310,7 @@ def ways_of_writing(effort: Effort) -> Report:
         "four INSERTs with CTEs": trained(images, labels, tables=False),
         "eleven statements": trained(images, labels, tables=True),
         "one INSERT with CTEs": trained(images, labels, tables=False, one=True),
+        "one recursive query": in_one_statement(images, labels),
         "seven tables and one INSERT": trained(images, labels, tables=True, one=True),
         "NumPy": network_numpy(images, labels),
     }

@@ -36,14 +36,15 @@ def contexts():
 @pytest.fixture
 def gone(monkeypatch):
     """How many rows array code has given, for each recursion."""
-    found, inner = [], rounds.go
+    found, inner = [], rounds.ArrayRounds.go
 
-    def go(*args):
-        result = inner(*args)
-        found.append(0 if result is None else sum(table.num_rows for table in result.found))
-        return result
+    def go(self, most):
+        found.append(0)
+        for gone in inner(self, most):
+            found[-1] += gone.rows
+            yield gone
 
-    monkeypatch.setattr(rounds, "go", go)
+    monkeypatch.setattr(rounds.ArrayRounds, "go", go)
     return found
 
 
@@ -56,7 +57,7 @@ def plain(table):
 def test_the_rows_are_those_of_the_engine(contexts, gone, name):
     mine, theirs = (fetched(context, name) for context in contexts)
     assert mine.schema.types == theirs.schema.types
-    assert len(gone) <= 1
+    assert len(gone) <= 4  # what comes to nothing is tried again, and again after twice as many rounds
     if name.endswith(": arrays"):
         assert gone[0] > 0
     for one, other in zip(plain(mine), plain(theirs), strict=True):

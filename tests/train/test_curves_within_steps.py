@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.train.calls import Calls
+from sqlmagic_xr.dense.calls import Calls
 from sqlmagic_xr.train.curves.curve import Curve
 from sqlmagic_xr.train.events import Stepped
 from sqlmagic_xr.train.start import train

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sqlmagic_xr import Context
+from sqlmagic_xr.dense.calls import Calls
 from sqlmagic_xr.dense.xla import devices
 from sqlmagic_xr.errors import SqlError, UsageError
-from sqlmagic_xr.train.calls import Calls
 from sqlmagic_xr.train.start import train
 from tests.train.test_many_steps import CURVE, PROGRAMS, descend, line, options_of
 

@@ -86,8 +86,9 @@ class Scans:
                 number = Scalars(self.graph, no_column, {})
                 value = Value(number.to(fixed[name], kind) if kind != "label" else fixed[name])
             else:
-                valid = make("known", (scan,), axes, "boolean", name) if name in table.nulls else None
-                value = Value(make("cells", (scan,), axes, kind, (name, name in table.nulls)), valid)
+                along = () if name in table.single else axes
+                valid = make("known", (scan,), along, "boolean", name) if name in table.nulls else None
+                value = Value(make("cells", (scan,), along, kind, (name, name in table.nulls)), valid)
             columns.append(Named(None, name, value))
         present = make("present", (scan,), axes, "boolean") if table.holes else None
         return Relation(axes, tuple(columns), present, scans=(scan,))

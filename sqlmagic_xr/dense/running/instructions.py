@@ -98,7 +98,7 @@ def _cells(node: Node) -> Callable[..., Any]:
         cells = grid.columns[name]
         if cells.valid is not None and not nullable:
             raise Changed(table, name)
-        return along(cells.data, cells.dims, grid)
+        return along(cells.data, cells.dims, grid) if node.dims else _single(cells.data, cells.dims, name)
 
     return read
 
@@ -106,9 +106,17 @@ def _cells(node: Node) -> Callable[..., Any]:
 def _known(node: Node) -> Callable[..., Any]:
     def read(grid: Grid) -> Any:
         cells = grid.columns[node.data]
-        return along(np.True_, (), grid) if cells.valid is None else along(cells.valid, cells.dims, grid)
+        data, dims = (np.True_, ()) if cells.valid is None else (cells.valid, cells.dims)
+        return along(data, dims, grid) if node.dims else _single(data, dims, node.data)
 
     return read
+
+
+def _single(data: Any, dims: tuple[int, ...], name: str) -> Any:
+    """The one value of a column that is the same in all rows."""
+    if dims:
+        raise Refused(f"{name} is not the same in all rows any more")
+    return data
 
 
 def along(data: Any, dims: tuple[int, ...], grid: Grid) -> Any:

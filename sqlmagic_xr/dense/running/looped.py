@@ -49,17 +49,19 @@ class Fed:
         cut: an index that picks the cells that are asked for; None for all.
         dims: the axes of the scan along which they vary.
         grid: what the scan has read, whose axes these are.
+        single: whether one value is asked for, the same in all rows.
     """
 
     source: Node | None
     cut: tuple[Any, ...] | None
     dims: tuple[int, ...]
     grid: Grid
+    single: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether they vary along all axes in their order."""
-        return self.dims == tuple(range(len(self.grid.axes)))
+        return self.single or self.dims == tuple(range(len(self.grid.axes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,13 +113,16 @@ class Layout:
         name = node.data[0] if node.op == "cells" else node.data
         ((_, place, dims),) = (column for column in feed.reading.columns if column[0] == name)
         value, grid, chosen = feed.piece.part.columns[place].value, self.grids[scan], self.picks[scan]
+        single = not node.dims and bool(grid.axes)
         if node.op == "known" and value.valid is None:
-            return Fed(None, None, (), grid)
+            return Fed(None, None, (), grid, single)
+        if single and dims:
+            raise Refused(f"{name} is not the same in all rows")
         if node.op == "cells" and value.valid is not None and not node.data[1]:
             raise Refused(f"{name} may be NULL")
         whole = feed.piece.form.dims[place]
         cut = None if chosen.keys().isdisjoint(whole) else tuple(chosen.get(dim, slice(None)) for dim in whole)
-        return Fed(value.cells if node.op == "cells" else value.valid, cut, dims, grid)
+        return Fed(value.cells if node.op == "cells" else value.valid, cut, dims, grid, single)
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,7 +326,7 @@ class _LoopWriter(Lines):
         """The lines that look whether what a step would commit is all there, and finite."""
         text, refuse = self.text, self.text.name(_refuse)
         for mask in self._layout.masks:
-            text.line(f"if not {self.name(mask)}.all(): {refuse}()")
+            text.line(f"if not {self.name(mask)}{'.all()' if mask.dims else ''}: {refuse}()")
         for node in self._layout.sound:
             cells = self.name(node)
             if node.dims:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ...errors import ExecutionError, SqlError, TypeMismatchError
+from ...relation.layers import aggregates
 from ...sql.syntax import Tree, span_of
 from ...storage.fetch import fetch
 from ...storage.schema import provider
 from ...storage.transaction import Entries
 from ..admission import framed
+from ..answers import Gone, Rounds
 from ..budget import default_budget, nbytes_shown
 from .fit import MisfitInColumnError, fitted
 from .names import names_read
@@ -24,7 +26,7 @@ from .seen import Seen
 if TYPE_CHECKING:
     from ..context import Context
 
-_TRIED = 4  # rounds after which array code is worth being made
+_WORTH = 16  # rounds that are worth having array code made
 _BATCH = 65_536  # rows; the result of thousands of rounds is handed on in few batches
 
 
@@ -54,9 +56,13 @@ class Evaluation:
         entries: the scratch tables and views.
         names: the tables as they were when the statement was planned.
         progress: is kept up to date.
+
+    Attributes:
+        most: after so many rounds a recursion is left as it is; None for no such number.
     """
 
     def __init__(self, context: Context, entries: Entries, names: Mapping[str, Any], progress: Progress) -> None:
+        self.most: int | None = None
         self._context, self._entries, self._names, self._progress = context, entries, names, progress
         self._others = {name: context.store.schema.other(name) for name in names}
         self._budget = default_budget()
@@ -67,36 +73,58 @@ class Evaluation:
         with self._context.store.schema.pinned(self._entries, {**self._names, **relations}):
             yield
 
-    def relations(self, recursions: Sequence[Recursion]) -> dict[str, Any]:
-        """The rows of recursions, by the names of their relations, as what DataFusion takes for tables."""
-        found: dict[str, Any] = {}
+    def relations(self, recursions: Sequence[Recursion], around: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The rows of recursions, by the names of their relations, as what DataFusion takes for tables.
+
+        Args:
+            recursions: in an order in which each comes behind those that it reads.
+            around: the relations that they read besides.
+        """
+        found: dict[str, Any] = dict(around or {})
         for recursion in recursions:
-            found.update(self._relations(recursion, found))
+            outer = replace(self._progress)
+            members = [Rows(member) for member in recursion.members]
+            for _ in self.rounds(recursion, members, found):
+                pass
+            self._progress.__dict__.update(outer.__dict__)
+            found.update((rows.member.result, provided(rows.all())) for rows in members)
         return found
 
-    def _relations(self, recursion: Recursion, around: Mapping[str, Any]) -> dict[str, Any]:
-        outer = Progress(self._progress.name, self._progress.rounds, self._progress.rows)
-        members = [_Rows(member) for member in recursion.members]
+    def rounds(self, recursion: Recursion, members: Sequence[Rows], around: Mapping[str, Any]) -> Iterator[None]:
+        """Go through the rounds of a recursion; between two of these nothing runs, and whoever has enough leaves off.
+
+        Args:
+            recursion: which.
+            members: take its rows.
+            around: the relations that it reads.
+        """
         for rows in members:
             anchor = rows.member.anchor
             rows.take([] if anchor is None else [self._table(anchor, around)])
-        rounds = 0
+        rounds, tries = 0, _Tries(recursion)
         while any(rows.newest.num_rows for rows in members) and not any(rows.complete for rows in members):
-            if rounds == _TRIED and self._may_be_gone(recursion):
-                rounds += self._gone(recursion, rounds, members[0], around)
+            if rounds == self.most:
+                return
+            if tries.due(rounds, members[0]) and self._may_be_gone(recursion):
+                before = rounds
+                for gone in self._gone(recursion, members[0], around, rounds):
+                    rounds += gone.rounds
+                    self._note(recursion, rounds, members)
+                    yield
+                tries.tried(before, rounds)
+                if rounds > before:
+                    continue
             rounds += 1
-            self._note(recursion, rounds, sum(r.count for r in members), sum(r.nbytes for r in members))
+            self._note(recursion, rounds, members)
             given = self._round(recursion, members, around)
             for rows, tables in zip(members, given, strict=True):
                 rows.take(tables)
-        self._progress.__dict__.update(outer.__dict__)
-        return {rows.member.result: _provided(rows.all()) for rows in members}
+            yield
 
-    def _round(self, recursion: Recursion, members: Sequence[_Rows], around: Mapping[str, Any]) -> list[list[pa.Table]]:
+    def _round(self, recursion: Recursion, members: Sequence[Rows], around: Mapping[str, Any]) -> list[list[pa.Table]]:
         """What the terms of each member give, all over the rows of the round before."""
-        beside = {**around, **{rows.member.working: _provided(rows.newest) for rows in members}}
-        for inner in recursion.inner:
-            beside.update(self._relations(inner, beside))
+        working = {rows.member.working: provided(rows.newest) for rows in members}
+        beside = self.relations(recursion.inner, {**around, **working})
         return [[self._table(term, beside) for term in rows.member.terms] for rows in members]
 
     def _table(self, part: Part, relations: Mapping[str, Any]) -> pa.Table:
@@ -118,25 +146,29 @@ class Evaluation:
             now.get(n) is self._entries.get(n) and context.store.schema.other(n) is self._others.get(n) for n in names
         )
 
-    def _gone(self, recursion: Recursion, before: int, rows: _Rows, around: Mapping[str, Any]) -> int:
-        """Go through rounds in another way than the engine's, as far as that goes; how many they were."""
+    def _gone(self, recursion: Recursion, rows: Rows, around: Mapping[str, Any], before: int) -> Iterator[Gone]:
+        """Go through rounds behind so many in another way than the engine's, as far as that goes."""
         member, answers = recursion.members[0], self._context.answers
-        done = [before, rows.count, rows.nbytes]
-
-        def tick(count: int, nbytes: int) -> None:
-            done[0], done[1], done[2] = done[0] + 1, done[1] + count, done[2] + nbytes
-            self._note(recursion, *done)
-
         assert answers is not None
-        with self.showing({**around, member.working: _provided(rows.newest)}):
-            query = member.terms[0].tree["Query"]
-            found = answers.rounds(self._context, query, member.working, rows.newest, tick)
-        if found is not None:
-            rows.extend(found.found, found.newest)
-        return done[0] - before
+        beside = {**around, member.working: provided(rows.newest)}
+        with self.showing(beside):
+            found = answers.rounds(self._context, member.terms[0].tree["Query"], member.working, rows.newest)
+        if found is None:
+            return
+        limits = [self._context.max_recursion + 1, *([] if self.most is None else [self.most])]
+        going = found.go(min(limits) - before)
+        while True:
+            with self.showing(beside):
+                gone = next(going, None)
+            if gone is None:
+                break
+            rows.going, rows.count, rows.nbytes = found, rows.count + gone.rows, rows.nbytes + gone.nbytes
+            yield gone
+        rows.leave_off()
 
-    def _note(self, recursion: Recursion, rounds: int, count: int, nbytes: int) -> None:
+    def _note(self, recursion: Recursion, rounds: int, members: Sequence[Rows]) -> None:
         """Keep the progress, and end what does not end."""
+        count, nbytes = sum(rows.count for rows in members), sum(rows.nbytes for rows in members)
         first = recursion.members[0].definition
         self._progress.name, self._progress.rounds, self._progress.rows = first.name, rounds, count
         most = self._context.max_recursion
@@ -151,12 +183,40 @@ class Evaluation:
             raise _at(ExecutionError(what, hint=hint), first.tree["alias"])
 
 
-class _Rows:
+class _Tries:
+    """Tells before which rounds another way than the engine's is tried: what comes to little is left alone for longer.
+
+    Args:
+        recursion: a term that aggregates many rows to many is tried at once, since one round by the engine may cost as
+            much as all of them; any other where a round has given as many rows as the one before.
+    """
+
+    def __init__(self, recursion: Recursion) -> None:
+        self._next, self._pause = 0, 1
+        term = recursion.members[0].terms[0].tree
+        self._at_once = bool(aggregates(term))
+
+    def due(self, rounds: int, rows: Rows) -> bool:
+        """Whether it is tried after so many rounds, these being the rows."""
+        if rounds < self._next:
+            return False
+        count = rows.newest.num_rows
+        return count == rows.before or (not rounds and (count == 1 or self._at_once))
+
+    def tried(self, before: int, after: int) -> None:
+        """It has gone from the one number of rounds to the other."""
+        self._pause = 1 if after - before > _WORTH else 2 * self._pause
+        self._next = after + self._pause
+
+
+class Rows:
     """The rows of one member so far."""
 
     def __init__(self, member: Member) -> None:
         self.member = member
         self.newest = member.schema.empty_table()
+        self.before = -1  # rows of the round before
+        self.going: Rounds | None = None  # who goes through the rounds at present, if it is not the engine
         self._seen = None if member.definition.keeps_all else Seen()
         self._found: list[pa.Table] = []
         self.count = self.nbytes = 0
@@ -165,6 +225,7 @@ class _Rows:
         """Take what a round has given."""
         fits = [self._fitted(table, place) for place, table in enumerate(tables)]
         new = pa.concat_tables(fits) if fits else self.member.schema.empty_table()
+        self.before = self.newest.num_rows
         self.newest = new if self._seen is None else self._seen.new(new)
         if self.newest.num_rows:
             self._found.append(self.newest)
@@ -181,12 +242,12 @@ class _Rows:
             error = TypeMismatchError(what, hint="CAST it, in the rows that the recursion begins with or in the term.")
             raise _at(error, column_of(definition.terms[place], misfit.place)) from None
 
-    def extend(self, tables: Sequence[pa.Table], newest: pa.Table) -> None:
-        """Take what many rounds have given."""
-        self._found += tables
-        self.count += sum(table.num_rows for table in tables)
-        self.nbytes += sum(table.nbytes for table in tables)
-        self.newest = newest
+    def leave_off(self) -> None:
+        """What has gone through rounds in another way does so no more."""
+        if self.going is not None:
+            self._found += self.going.found()
+            self.newest = self.going.newest
+            self.before, self.going = self.newest.num_rows, None
 
     @property
     def complete(self) -> bool:
@@ -197,11 +258,13 @@ class _Rows:
     def all(self) -> pa.Table:
         """All rows, in the order of the rounds."""
         definition = self.member.definition
+        self._found += [] if self.going is None else self.going.found()
         found = pa.concat_tables(self._found) if self._found else self.member.schema.empty_table()
         return found.slice(definition.skip, definition.limit).combine_chunks()
 
 
-def _provided(table: pa.Table) -> Any:
+def provided(table: pa.Table) -> Any:
+    """Rows as what DataFusion takes for a table."""
     return provider(table.to_batches(max_chunksize=_BATCH), table.schema)
 
 
