@@ -58,6 +58,8 @@ class Context(engine.Context):
 
     Args:
         device: where training runs calculate that do not say it themselves: "auto", "cpu" or "gpu".
+        client: a ``dask.distributed`` client, where chunks of datasets are read and gone through by the workers of its
+            cluster; by default the client that is active, if there is one, and "none" for none.
 
     Example:
         >>> ctx = Context()
@@ -70,11 +72,31 @@ class Context(engine.Context):
 
     answers = ArrayCode()
 
-    def __init__(self, *given: Any, device: Literal["auto", "cpu", "gpu"] = "auto", **options: Any) -> None:
+    def __init__(
+        self, *given: Any, device: Literal["auto", "cpu", "gpu"] = "auto", client: Any = None, **options: Any
+    ) -> None:
         super().__init__(*given, **options)
         if device not in ("auto", "cpu", "gpu"):
             raise UsageError(f"device is one of auto, cpu, gpu, not {device!r}")
         self.device = device
+        self.client = client
+
+    @property
+    def client(self) -> Any:
+        """The client of the dask cluster that goes through chunks: None for the active one, "none" for none.
+
+        Raises:
+            UsageError: when it is set to what is no client.
+        """
+        return self._client
+
+    @client.setter
+    def client(self, chosen: Any) -> None:
+        if chosen is not None:
+            from .cluster.client import client_of
+
+            client_of(chosen)
+        self._client = chosen
 
     @overload
     def train(self, text: str, *, stream: Literal[True], **options: Any) -> Training: ...

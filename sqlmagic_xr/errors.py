@@ -107,6 +107,10 @@ class ExecutionError(SqlError, RuntimeError):
     """The engine failed while it ran a statement that it had accepted."""
 
 
+class ClusterError(SqlError, RuntimeError):
+    """A dask cluster is gone, lacks something, or could not read or calculate a chunk."""
+
+
 class StorageError(SqlError, OSError):
     """A file that tables are kept in cannot be opened, read or written."""
 

@@ -100,6 +100,7 @@ class Context(CountedContext):
 
     answers: ClassVar[Answers | None] = None  # who answers queries beside DataFusion
     device: Literal["auto", "cpu", "gpu"] = "auto"  # where training runs calculate that do not say it themselves
+    client: Any = None  # of the dask cluster where chunks are; None for the active one, "none" for this machine
 
     def __init__(
         self,

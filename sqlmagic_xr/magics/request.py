@@ -53,6 +53,10 @@ class XSqlOptions:
         "--executor", help="Who runs queries: auto, dense (array code) or relational (DataFusion).", convert=str,
         metavar="NAME", choices=("auto", "dense", "relational"), default="auto",
     )  # fmt: skip
+    client: str | None = option(
+        "--client", help="Whose dask cluster goes through chunks from now on; none: nobody; auto: the active one.",
+        convert=identifier, metavar="NAME",
+    )  # fmt: skip
     show_sql: bool = option("--show-sql", help="Show what really runs, derivatives and parameters worked out.")
     time: bool = option("--time", help="Say how long each statement took.")
     quiet: bool = option("-q", "--quiet", help="Do not say what statements did.")
@@ -75,7 +79,8 @@ class XSqlOptions:
     @property
     def asks_beside_sql(self) -> bool:
         """Whether it asks for something that needs no SQL."""
-        return self.tables or self.schema is not None or self.close or not (self.open is None and self.save is None)
+        given = (self.schema, self.open, self.save, self.client)
+        return self.tables or self.close or any(each is not None for each in given)
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ class _Run:
     def run(self) -> Any:
         options = self.request.options
         self._serve_file(options)
+        self._choose_client(options)
         if options.tables or options.schema is not None:
             self._show_catalog(options)
         if options.asks_beside_sql and not self.request.has_sql:
@@ -239,6 +240,15 @@ class _Run:
         if options.open is not None:
             found = store.open(options.open)
             self.screen.say(f"{options.open}: open, with {_names(found)}; scratch tables are kept in it from now on")
+
+    def _choose_client(self, options: XSqlOptions) -> None:
+        """Say whose cluster goes through chunks from now on: a variable's, nobody's, or that of the active client."""
+        name = options.client
+        if name is None:
+            return
+        if name not in ("none", "auto") and name not in self.shell.user_ns:
+            raise UsageError(f"there is no variable {name}", hint="As in: client = distributed.Client(...)")
+        self.context.client = {"none": "none", "auto": None}.get(name, self.shell.user_ns.get(name))
 
     def _show_catalog(self, options: XSqlOptions) -> None:
         if options.tables:

@@ -119,6 +119,10 @@ class Coding:
     plain: bool
     axes: tuple[int, ...] = ()
 
+    def __reduce__(self) -> Any:
+        """INSIDE is told by being itself, on a worker of a cluster too."""
+        return "INSIDE" if self is INSIDE else super().__reduce__()
+
 
 INSIDE = Coding(np.zeros(0, np.int64), (), 1, False)
 """What stands for an axis whose groups are given with those of another one."""

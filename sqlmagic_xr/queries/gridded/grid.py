@@ -38,11 +38,15 @@ class Stored:
         column: it.
         axes: the grid's axis of each of its dimensions.
         places: for each of them, where its positions are along that dimension; None for the same.
+        name: by which a person knows it.
+        store: where its dataset was opened; "" where that is not known.
     """
 
     column: Column
     axes: tuple[int, ...]
     places: tuple[Array | None, ...]
+    name: str
+    store: str = ""
 
 
 class Grid:
@@ -307,7 +311,7 @@ class Grid:
         if axis is not None:
             return self._cells_along(axis, self.axes[axis].column(column))
         if column in self._variables:
-            return self._variable(*self._variables[column])
+            return self._variable(column, *self._variables[column])
         if column in self._spread:
             cells, axes, row = self._spread[column]
             at = row[np.ix_(*(self.axes[axis].kept for axis in axes))]
@@ -316,13 +320,15 @@ class Grid:
             return spread(values.reshape(at.shape), mask, str(cells.type), axes, len(self.axes))
         raise Refused(f"the column {column.name} is none of the grid", column.span)
 
-    def _variable(self, column: Column, axes: tuple[int, ...], places: dict[int, Array | None]) -> Cells:
+    def _variable(self, name: Field, column: Column, axes: tuple[int, ...], places: dict[int, Array | None]) -> Cells:
         kind = str(column.kind)
         dtype = column.variable.dtype
         plain = isinstance(dtype, np.dtype) and dtype.kind in "biufmM"  # objects may be None, and pandas' types NA
         if not plain or (kind not in DTYPES and not is_instant(kind)):
             raise Refused(f"array code does not calculate with {kind}")
-        self.stored.append(Stored(column, axes, tuple(places.get(axis) for axis in axes)))
+        table = grid_of(self._context, name.relation)
+        source = "" if table is None else str(table.dataset.encoding.get("source", ""))
+        self.stored.append(Stored(column, axes, tuple(places.get(axis) for axis in axes), name.name, source))
         return stored(len(self.stored) - 1, kind)
 
     def settled(self, expression: Expression) -> Cells | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,10 @@ from .grid import Fetch, Grid, cells_of
 from .groups import Groups
 from .measures import Measures, refuse_unknown
 from .regions import chunks_told, taken
+from .remote import Remote, remote_of
 from .scalars import Scalars
 from .source import source_of
+from .tallies import State, Tally
 
 if TYPE_CHECKING:
     from ...engine.context import Context
@@ -58,13 +60,15 @@ class Groupwise:
         self._counts = measures.rows(where)
 
     def told(self) -> str:
-        """What is read for it, for a person."""
-        return told(self.grid)
+        """What is read for it, and where, for a person."""
+        remote = remote_of(self._context, self.grid, self._measures.entire)
+        where = "" if remote is None else f"; {remote if isinstance(remote, str) else remote.told()}"
+        return f"{told(self.grid)}{where}"
 
     def rows(self) -> pa.Table:
         """The groups: their keys, then the aggregates."""
         tallies = list(self._measures.tallies.values())
-        states = taken(self.grid, tallies, lambda: note(self._context), self._measures.entire)
+        states = self._states(tallies, self._measures.entire)
         shape = self._groups.shape
         present = np.broadcast_to(self._counts(states.__getitem__), shape)
         places = np.flatnonzero(present) if self._aggregate.grouped else np.zeros(1, np.int64)
@@ -72,6 +76,12 @@ class Groupwise:
         columns = [coding.keys[number].take(pa.array(at[axis])) for axis, number, coding in self._coded()]
         columns += [column(states.__getitem__).rows(places, shape) for column in self._columns]
         return pa.Table.from_arrays(columns, names=[str(name) for name in self._aggregate.names])
+
+    def _states(self, tallies: Sequence[Tally], entire: frozenset[int]) -> Mapping[Tally, State]:
+        remote = remote_of(self._context, self.grid, entire) if tallies else None
+        if isinstance(remote, Remote):
+            return remote.taken(tallies, lambda: note(self._context))
+        return taken(self.grid, tallies, lambda: note(self._context), entire)
 
     def laid(self, rows: pa.Table) -> dict[int, pa.Array] | None:
         """The labels along each axis of the groups by the number of their column, in the order of the axes.

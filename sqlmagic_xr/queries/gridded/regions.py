@@ -9,22 +9,17 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
 
-from ...engine.columns import values_of
 from ...engine.streaming import chunk_sizes
-from .cells import Array, Block, Part, is_instant
-from .grid import Grid, Stored
-from .tallies import Moments, State, Tally
-
-BLOCK = 131_072
-"""Cells that are gone through at a time: 1 MiB of float64, which stays in the second cache."""
-
-_RUN = 1024
+from .cells import Array, Part
+from .grid import Grid
+from .sweep import BLOCK, Sweep, parts
+from .tallies import State, Tally
 
 REGION = 4_194_304
 """Cells of a region of what is in memory, and the most of one that is read and has no chunks."""
@@ -43,8 +38,9 @@ def taken(
     """
     if not tallies:
         return {}
-    regions = list(_regions(grid, entire))
-    work = _Work(grid, tallies, regions, on_read, entire)
+    regions = list(regions_of(grid, entire))
+    sweep = Sweep.of(grid, tallies, entire)
+    work = _Work(sweep, regions, on_read)
     count = min(len(regions), os.cpu_count() or 1)
     others = [threading.Thread(target=work.run, name="sqlmagic_xr grids", daemon=True) for _ in range(count - 1)]
     for thread in others:
@@ -60,24 +56,16 @@ def taken(
         raise work.errors[0]
     first, *rest = work.states
     for states in rest:
-        for tally, mine, his in zip(tallies, first, states, strict=True):
-            tally.merge(mine, his)
+        sweep.merge(first, states)
     return dict(zip(tallies, first, strict=True))
 
 
 class _Work:
     """Regions that several threads go through."""
 
-    def __init__(
-        self, grid: Grid, tallies: Sequence[Tally], regions: Sequence[Part], on_read: Callable[[], None],
-        entire: frozenset[int],
-    ) -> None:  # fmt: skip
-        self._entire = entire
-        self._grid, self._tallies, self._on_read = grid, tallies, on_read
+    def __init__(self, sweep: Sweep, regions: Sequence[Part], on_read: Callable[[], None]) -> None:
+        self._sweep, self._on_read = sweep, on_read
         self._left = iter(regions)
-        moments = [tally for tally in tallies if isinstance(tally, Moments)]
-        self._size = BLOCK // 2 if moments else BLOCK  # of which several arrays are gone through at once
-        self._folded = moments[0].groups.folded if moments else frozenset()
         self._lock = threading.Lock()
         self.states: list[list[State]] = []
         self.errors: list[BaseException] = []
@@ -86,11 +74,11 @@ class _Work:
     def run(self) -> None:
         """Go through regions until none is left."""
         try:
-            states = [tally.fresh() for tally in self._tallies]
+            states = self._sweep.fresh()
             rooms: dict[Any, Array] = {}
-            with np.errstate(all="ignore"):
-                while (region := self._next()) is not None:
-                    self._region(region, states, rooms)
+            while (region := self._next()) is not None:
+                values = [self._sweep.read(number, region) for number in range(self._sweep.variables)]
+                self._sweep.add(states, region, values, rooms, lambda: self.stopped)
             with self._lock:
                 self.states.append(states)
         except BaseException as error:
@@ -105,43 +93,6 @@ class _Work:
             if region is not None:
                 self._on_read()
             return region
-
-    def _region(self, region: Part, states: list[State], rooms: dict[Any, Array]) -> None:
-        stored = [_read(self._grid, variable, region) for variable in self._grid.stored]
-        for part in parts(region, self._size, self._folded, self._entire):
-            if self.stopped:
-                return
-            inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
-            block = Block(part, inside, tuple(p.stop - p.start for p in part), stored, rooms)
-            for tally, state in zip(self._tallies, states, strict=True):
-                tally.add(state, block)
-
-
-def parts(
-    whole: Part, size: int, folded: frozenset[int] = frozenset(), entire: frozenset[int] = frozenset()
-) -> Iterator[Part]:
-    """A part of a grid in pieces of at most so many cells, in the order in which they lie.
-
-    Args:
-        whole: the part.
-        size: of a piece.
-        folded: the axes along which a piece shall be long before it is long along others: then it touches few groups.
-        entire: the axes along which a piece is as long as the whole, however many cells it has then.
-    """
-    lengths = [part.stop - part.start for part in whole]
-    steps = [length if axis in entire else 1 for axis, length in enumerate(lengths)]
-    last_first = range(len(whole) - 1, -1, -1)
-    wanted = [(axis, min(_RUN, size)) for axis in last_first]  # what lies together is read together
-    wanted += [(axis, size) for axis in last_first if axis in folded]
-    wanted += [(axis, size) for axis in last_first]
-    for axis, most in wanted:
-        room = most * steps[axis] // math.prod(steps)
-        steps[axis] = max(steps[axis], min(lengths[axis], room))
-    pieces = [
-        [slice(start, min(start + step, part.stop)) for start in range(part.start, part.stop, step)]
-        for part, step in zip(whole, steps, strict=True)
-    ]
-    yield from product(*pieces)
 
 
 def _is_lazy(grid: Grid) -> bool:
@@ -171,7 +122,8 @@ def _ranges(numbers: Array) -> str:
     return " and ".join([", ".join(shown)] + ([f"{len(found) - 5} more"] if len(found) > 5 else []))
 
 
-def _regions(grid: Grid, entire: frozenset[int]) -> Iterator[Part]:
+def regions_of(grid: Grid, entire: frozenset[int] = frozenset()) -> Iterator[Part]:
+    """The parts of a grid that are read one after another; see :func:`taken`."""
     lazy = _is_lazy(grid)
     whole = [
         _chunks(grid, number) if lazy and number not in entire else [slice(0, length)]
@@ -189,47 +141,3 @@ def _chunks(grid: Grid, number: int) -> list[slice]:
     sizes = chunk_sizes(grid.main).get(axis.dim) or (axis.length,)
     ends = np.searchsorted(axis.kept, np.cumsum([0, *sizes]))
     return [slice(int(a), int(b)) for a, b in pairwise(ends) if b > a]
-
-
-def _read(grid: Grid, variable: Stored, region: Part) -> Array:
-    """A region of a variable, with the axes of the grid in their order."""
-    source = variable.column.variable
-    where: dict[Any, Any] = {}
-    for dim, axis, place in zip(source.dims, variable.axes, variable.places, strict=True):
-        kept = grid.axes[axis].kept[region[axis]]
-        where[dim] = _slice(kept if place is None else place[kept])
-    values = _values(source, where)
-    if is_instant(str(variable.column.kind)):
-        values = values.astype(f"{values.dtype.kind}8[{variable.column.kind.unit}]", copy=False).view(np.int64)
-    elif not values.dtype.isnative:
-        values = values.astype(values.dtype.newbyteorder("="))
-    order = sorted(range(len(variable.axes)), key=variable.axes.__getitem__)
-    values = values.transpose(order) if order != list(range(len(order))) else values
-    shape = [1] * len(grid.axes)
-    for axis, length in zip(sorted(variable.axes), values.shape, strict=True):
-        shape[axis] = length
-    return values.reshape(shape)
-
-
-def _values(variable: Any, where: Mapping[Any, Any]) -> Array:
-    """A part of a variable; dask's chunks are made in this thread, unless it has been told who makes them."""
-    data = variable._data
-    if type(data) is np.ndarray:
-        index = tuple(where.get(dim, slice(None)) for dim in variable.dims)
-        if sum(not isinstance(places, slice) for places in index) <= 1:
-            return data[index]
-    variable = variable.isel(where)
-    data = variable._data
-    if not hasattr(data, "__dask_graph__"):
-        return values_of(variable)
-    from dask.base import get_scheduler
-
-    return np.asarray(data.compute(**({} if get_scheduler() else {"scheduler": "synchronous"})))
-
-
-def _slice(places: Array) -> Any:
-    """Positions as a slice, which reads without a copy, where they follow each other."""
-    first, last = int(places[0]), int(places[-1])
-    if last - first == len(places) - 1 and (len(places) == 1 or (np.diff(places) == 1).all()):
-        return slice(first, last + 1)
-    return places

@@ -1,0 +1,116 @@
+"""The cluster that a client is connected to: which there is, its workers, and whether they have what they need."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ClusterError, UsageError
+from . import worker
+
+_MAJOR = ("numpy", "xarray", "pyarrow", "cloudpickle")  # what is compatible within a major version
+_checked: dict[tuple[str, frozenset[str]], None] = {}
+
+
+def client_of(chosen: Any) -> Any | None:
+    """The client whose cluster is meant; None for this machine.
+
+    Args:
+        chosen: a ``distributed.Client``; None for the one that is active, if there is one; "none" for none.
+
+    Raises:
+        UsageError: it is no client.
+    """
+    distributed = sys.modules.get("distributed")  # nobody has a client who has not imported it
+    if chosen is None:
+        if distributed is None:
+            return None
+        try:
+            found = distributed.default_client()
+        except ValueError:
+            return None
+        return found if found.status == "running" else None
+    if isinstance(chosen, str) and chosen == "none":
+        return None
+    if distributed is None or not isinstance(chosen, distributed.Client):
+        raise UsageError(
+            f"a client is a dask.distributed Client or 'none', not {type(chosen).__name__}",
+            hint="As in: client = distributed.Client(...)",
+        )
+    return chosen
+
+
+def threads(client: Any) -> Mapping[str, int]:
+    """How many threads each worker has, by its address.
+
+    Raises:
+        ClusterError: the cluster cannot be reached, or has none.
+    """
+    if client.status != "running":
+        raise ClusterError(f"the dask cluster at {address(client)} cannot be reached", hint=_BACK)
+    found: dict[str, int] = client.nthreads()
+    if not found:
+        raise ClusterError(f"the dask cluster at {address(client)} has no worker", hint=_BACK)
+    return dict(sorted(found.items()))
+
+
+_BACK = "Start workers, or say client='none' (%xsql --client none) to calculate here."
+
+
+def address(client: Any) -> str:
+    """Where its scheduler is."""
+    return str(client.scheduler.address) if client.scheduler is not None else "an unknown place"
+
+
+def told(client: Any) -> str:
+    """A cluster, for a person."""
+    found = threads(client)
+    count, sum_ = len(found), sum(found.values())
+    return f"{count} worker{'s' * (count != 1)} ({sum_} thread{'s' * (sum_ != 1)}) at {address(client)}"
+
+
+def check(client: Any) -> Mapping[str, int]:
+    """The threads of the workers, which have what a program needs in the versions that are here.
+
+    Raises:
+        ClusterError: a worker lacks a package, or has another version.
+    """
+    found = threads(client)
+    key = (client.id, frozenset(found))
+    if key not in _checked:
+        _compare(client.run(worker.versions, on_error="return"), worker.versions())
+        _checked[key] = None
+    return found
+
+
+def _compare(theirs: Mapping[str, Any], mine: Mapping[str, str | None]) -> None:
+    for where, versions in theirs.items():
+        if isinstance(versions, Exception) and "ModuleNotFoundError" in repr(versions):  # as itself, or as its text
+            raise lacking(f"the worker {where}", versions, mine["sqlmagic-xr"])
+        if isinstance(versions, Exception):
+            raise ClusterError(f"the worker {where} does not answer: {type(versions).__name__}: {versions}")
+        for name, version in mine.items():
+            if _part(name, versions[name]) != _part(name, version):
+                _refuse(where, name, versions[name], version)
+
+
+def _part(name: str, version: str | None) -> str | None:
+    return version.split(".")[0] if name in _MAJOR and version is not None else version
+
+
+def _refuse(where: str, name: str, theirs: str | None, mine: str | None) -> None:
+    has = f"has {name} {theirs}" if theirs is not None else f"lacks {name}"
+    hint = "Start its workers with the Python of this notebook." if name == "python" else (
+        f'On the workers: pip install "{name}=={mine}"'
+    )  # fmt: skip
+    raise ClusterError(f"the worker {where} {has}, and this notebook has {mine}", hint=hint)
+
+
+def lacking(who: str, error: Exception, mine: str | None = None) -> ClusterError:
+    """The error of a package that workers lack."""
+    named = re.search(r"No module named '(\w+)", str(error))
+    missing = named[1] if named is not None else "sqlmagic_xr"
+    name = "sqlmagic-xr[dask]" + (f"=={mine}" if mine else "") if missing == "sqlmagic_xr" else missing
+    return ClusterError(f"{who} lacks the package {missing}", hint=f'On the workers: pip install "{name}"')

@@ -1,0 +1,237 @@
+"""A program over chunks on a cluster: a few tasks for each thread, what they come to put together as a tree.
+
+A task goes through many chunks one after another, so that ten thousand of them cost the scheduler no more than ten.
+Which chunks are in one task, and in which order the tree puts tasks together, depends on the number of threads alone:
+the same cluster gives the same bits, whichever worker does what, and although one dies.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, pairwise
+from typing import Any
+from uuid import uuid4
+
+from ..errors import ClusterError, SqlError
+from . import client as clusters
+from . import worker
+
+TASKS = 4
+"""Tasks for each thread: enough to even out what is slow, and to show how far one is; a dead worker loses less."""
+
+_FAN = 8  # how many parts a task of the tree puts together
+_INLINE = 16_384  # bytes of a program that travels with each task
+_LOOK = 0.2  # seconds between two looks at what has ended
+_ASK = 2.0  # seconds between two looks at which workers there are
+GONE = 30.0
+"""Seconds without a worker after which a query gives up; a nanny starts a worker anew in a few."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Chunks that are in the workers' memory.
+
+    Attributes:
+        batches: the chunks of each task.
+        values: for each task its chunks, where they are.
+    """
+
+    batches: Sequence[Sequence[Any]]
+    values: Sequence[Any]
+
+
+def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TASKS) -> list[Sequence[Any]]:
+    """Chunks in as many parts as there are tasks, neighbours together.
+
+    Args:
+        regions: the chunks.
+        threads: of each worker.
+        tasks: how many of them for each thread.
+    """
+    parts = min(len(regions), tasks * sum(threads.values()))
+    ends = [len(regions) * place // parts for place in range(parts + 1)]
+    return [regions[start:stop] for start, stop in pairwise(ends)]
+
+
+def pickled(program: worker.Program) -> bytes:
+    """A program as it is sent; it holds closures of this package, and no context, connection or open file."""
+    import cloudpickle
+
+    found: bytes = cloudpickle.dumps(program)
+    return found
+
+
+def folded(
+    client: Any, program: bytes, parts: Sequence[Sequence[Any]], on_read: Callable[[], None], held: Held | None = None
+) -> Any:
+    """What a program comes to over chunks.
+
+    Args:
+        client: whose cluster does it.
+        program: it, pickled.
+        parts: the chunks of each task.
+        on_read: is called for each chunk that has been gone through.
+        held: the same chunks, where they are in memory already.
+
+    Raises:
+        ClusterError: a chunk cannot be read, or the cluster is gone.
+    """
+    run = _Run(client)
+    try:
+        code = run.submit("program", worker.same, program) if len(program) > _INLINE else program
+        values = [None] * len(parts) if held is None else held.values
+        first = [
+            run.submit("fold", worker.fold, part, there, program=code)
+            for part, there in zip(parts, values, strict=True)
+        ]
+        run.wait(run.tree(list(first), code), {f: len(part) for f, part in zip(first, parts, strict=True)}, on_read)
+        return run.result
+    except BaseException:
+        run.cancel()
+        raise
+    finally:
+        run.release()
+
+
+def folded_of(
+    client: Any, program: bytes, regions: Sequence[Any], values: Sequence[Sequence[Any]], on_read: Callable[[], None]
+) -> Any:
+    """What a program comes to over chunks of dask arrays that the cluster makes; a task for each.
+
+    Args:
+        client, program, on_read: as for :func:`folded`.
+        regions: the chunks.
+        values: for each of them its variables, as dask arrays.
+
+    Raises:
+        ClusterError: a chunk cannot be made, or the cluster is gone.
+    """
+    from dask.delayed import delayed
+
+    run = _Run(client)
+    try:
+        code = run.submit("program", worker.same, program)
+        task = delayed(worker.fold_made, pure=False)
+        made = [task([region], [there], program=code) for region, there in zip(regions, values, strict=True)]
+        first = run.add(client.compute(made))
+        run.wait(run.tree(list(first), code), dict.fromkeys(first, 1), on_read)
+        return run.result
+    except BaseException:
+        run.cancel()
+        raise
+    finally:
+        run.release()
+
+
+def hold(client: Any, program: bytes, parts: Sequence[Sequence[Any]], on_read: Callable[[], None]) -> Held:
+    """Have the chunks of a program read, and kept in the workers' memory; as :func:`folded`."""
+    run = _Run(client)
+    try:
+        code = run.submit("program", worker.same, program) if len(program) > _INLINE else program
+        values = [run.submit("read", worker.read, part, program=code) for part in parts]
+        for each in values:
+            run.wait(each, {}, on_read, fetch=False)
+        return Held(parts, values)
+    except BaseException:
+        run.cancel()
+        run.release()
+        raise
+
+
+class _Run:
+    """Tasks that hang together."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._token, self._numbers = client, uuid4().hex, count()
+        self._futures: list[Any] = []
+        self._gone: float | None = None
+        self._asked = time.monotonic()
+        self.result: Any = None
+
+    def submit(self, what: str, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """One more task."""
+        key = (f"sql_{what}-{self._token}", next(self._numbers))
+        self._futures.append(self._client.submit(function, *args, key=key, pure=False, **named))
+        return self._futures[-1]
+
+    def add(self, futures: list[Any]) -> list[Any]:
+        """Tasks that were made elsewhere."""
+        self._futures += futures
+        return futures
+
+    def tree(self, parts: list[Any], program: Any) -> Any:
+        """The task at whose end all parts are together."""
+        while len(parts) > 1:
+            groups = [parts[start : start + _FAN] for start in range(0, len(parts), _FAN)]
+            parts = [self.submit("merge", worker.merge, group, program=program) for group in groups]
+        return parts[0]
+
+    def wait(self, last: Any, sizes: dict[Any, int], on_read: Callable[[], None], *, fetch: bool = True) -> None:
+        """Wait for a task, telling of the chunks of others that have ended."""
+        from distributed import wait
+
+        while True:
+            try:
+                wait(last, timeout=_LOOK)
+            except TimeoutError:
+                self._look()
+            ended = [future for future in sizes if future.done()]
+            for _ in range(sum(map(sizes.pop, ended))):
+                on_read()
+            if last.done():
+                break
+        try:
+            self.result = last.result() if fetch else None
+            if not fetch and last.status != "finished":
+                last.result()
+        except Exception as error:
+            raise self._told(error) from error
+
+    def _look(self) -> None:
+        """See whether somebody is still at work."""
+        now = time.monotonic()
+        if now - self._asked < _ASK:
+            return
+        self._asked = now
+        there = self._client.status == "running" and bool(self._client.nthreads())
+        self._gone = None if there else self._gone or now
+        if self._gone is not None and now - self._gone >= GONE - _ASK:
+            place = clusters.address(self._client)
+            raise ClusterError(
+                f"the workers of the dask cluster at {place} are gone: none has been there for {GONE:.0f} s",
+                hint="Start workers and run it again, or calculate here: client='none' (%xsql --client none).",
+            )
+
+    def _told(self, error: Exception) -> Exception:
+        """The error of a task for a person; one that is not the cluster's as it is."""
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        place = clusters.address(self._client)
+        if isinstance(error, worker.UnreadError):
+            return ClusterError(f"{error.title} cannot be read on the cluster at {place}: {error.why}", hint=_SEEN)
+        if isinstance(error, KilledWorker):
+            return ClusterError(
+                f"workers of the dask cluster at {place} died {error.allowed_failures + 1} times over the same chunks",
+                hint="Their memory may be too small for a chunk of each thread: smaller chunks, or fewer threads.",
+            )
+        if isinstance(error, FutureCancelledError):
+            return ClusterError(f"the dask cluster at {place} was closed, or dropped the tasks: {error}")
+        if isinstance(error, ImportError):
+            return clusters.lacking(f"a worker of the cluster at {place}", error)
+        return error if isinstance(error, SqlError) else error.with_traceback(None)
+
+    def release(self) -> None:
+        """Let the cluster forget what has been calculated for this."""
+        for future in self._futures:
+            future.release()
+
+    def cancel(self) -> None:
+        """Have nothing more calculated for this."""
+        if self._client.status == "running":
+            self._client.cancel(self._futures, force=True)
+
+
+_SEEN = "Is the store to be seen from the workers, under the same address?"

@@ -1,0 +1,152 @@
+"""What runs on a worker of a cluster: chunks gone through by a program, and what came of them put together.
+
+A program comes as bytes, is read once by each worker, and holds functions of this package and plain data: arrays, and
+variables as their store's address or their dask graph.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
+
+import numpy as np
+
+PACKAGES = ("numpy", "xarray", "pyarrow", "dask", "distributed", "cloudpickle")
+"""What a program needs where it runs, beside this package."""
+
+
+class Program(Protocol):
+    """What is done to chunks."""
+
+    @property
+    def variables(self) -> int:
+        """How many are read of each chunk."""
+
+    def fresh(self) -> Any:
+        """What stands before the first chunk."""
+
+    def read(self, number: int, region: Any) -> Any:
+        """A chunk of a variable."""
+
+    def laid(self, number: int, values: Any) -> Any:
+        """A chunk of a variable that somebody else has read."""
+
+    def title(self, number: int, region: Any) -> str:
+        """That chunk as a person knows it: the variable, the positions, the store."""
+
+    def add(self, state: Any, region: Any, values: Sequence[Any]) -> None:
+        """Go through a chunk of all variables."""
+
+    def merge(self, state: Any, other: Any) -> None:
+        """Add what other chunks have come to."""
+
+
+class UnreadError(Exception):
+    """A chunk that could not be read on a worker.
+
+    Args:
+        title: the chunk.
+        why: what its store said.
+    """
+
+    def __init__(self, title: str, why: str) -> None:
+        super().__init__(title, why)
+        self.title, self.why = title, why
+
+
+class CancelledTaskError(Exception):
+    """Nobody waits any more for what a task comes to."""
+
+
+@lru_cache(maxsize=4)
+def _loaded(program: bytes) -> Program:
+    found: Program = pickle.loads(program)
+    return found
+
+
+def same(value: Any) -> Any:
+    """A value as a task of its own, so that it reaches each worker once and is there again when one has died."""
+    return value
+
+
+def read(regions: Sequence[Any], program: bytes) -> list[list[Any]]:
+    """The variables of some chunks, to be kept where they are."""
+    code = _loaded(program)
+    return [_read(code, region) for region in regions]
+
+
+def fold(regions: Sequence[Any], values: Sequence[Sequence[Any]] | None = None, *, program: bytes) -> Any:
+    """What a program comes to over some chunks.
+
+    Args:
+        regions: the chunks, in their order.
+        values: their variables where these are in memory; None to read them here.
+        program: the program.
+
+    Raises:
+        UnreadError: a chunk cannot be read.
+    """
+    code = _loaded(program)
+    state = code.fresh()
+    for number, region in enumerate(regions):
+        _go_on()
+        code.add(state, region, _read(code, region) if values is None else values[number])
+    return state
+
+
+def fold_made(regions: Sequence[Any], values: Sequence[Sequence[Any]], *, program: bytes) -> Any:
+    """As :func:`fold`, of variables that are as dask has made them."""
+    code = _loaded(program)
+    laid = [[code.laid(number, np.asarray(cells)) for number, cells in enumerate(each)] for each in values]
+    return fold(regions, laid, program=program)
+
+
+def merge(states: Sequence[Any], *, program: bytes) -> Any:
+    """What several tasks have come to, put together in their order."""
+    code = _loaded(program)
+    state = code.fresh()  # what a task has come to stands for others, should one be made again
+    for other in states:
+        code.merge(state, other)
+    return state
+
+
+def versions() -> dict[str, str | None]:
+    """The versions of what a program needs, as they are here; None for what is missing."""
+    from sqlmagic_xr import __version__
+
+    python = ".".join(map(str, sys.version_info[:2]))
+    return {"python": python, "sqlmagic-xr": __version__, **{name: _version(name) for name in PACKAGES}}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _read(code: Program, region: Any) -> list[Any]:
+    values = []
+    for number in range(code.variables):
+        try:
+            values.append(code.read(number, region))
+        except Exception as error:
+            raise UnreadError(code.title(number, region), f"{type(error).__name__}: {error}") from error
+    return values
+
+
+def _go_on() -> None:
+    """End a task that has been cancelled, which dask itself lets run to its end."""
+    from distributed import get_worker
+
+    try:
+        worker = get_worker()
+        task = worker.state.tasks.get(worker.get_current_task())
+    except (ValueError, AttributeError):  # no worker, as in a test
+        return
+    if task is not None and task.state == "cancelled":
+        raise CancelledTaskError

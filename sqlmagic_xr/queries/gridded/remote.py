@@ -1,0 +1,99 @@
+"""The chunks of a grid on a dask cluster: whether they are gone through there, and that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ...cluster.client import check, client_of, told
+from ...cluster.folding import TASKS, batches, folded, folded_of, pickled
+from ...cluster.graphs import is_made_alone
+from ...dense.node import Refused
+from ...engine.budget import nbytes_shown
+from .grid import Grid
+from .regions import regions_of
+from .sweep import Sweep
+from .tallies import State, Tally
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+
+_SENT = 16 * 2**20  # bytes of variables that are in memory here, and go along
+_PROGRAM = 64 * 2**20  # bytes of a program, most of them what is joined to the grid
+_STATES = 2**30  # bytes of what all tasks come to, before they are put together
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A cluster that goes through the chunks of a grid.
+
+    Attributes:
+        client: the one that is connected to it.
+        grid: the grid.
+        regions: its chunks.
+        entire: the axes of which a block has all positions.
+    """
+
+    client: Any
+    grid: Grid
+    regions: Sequence[Any]
+    entire: frozenset[int] = frozenset()
+
+    def taken(self, tallies: Sequence[Tally], on_read: Callable[[], None]) -> dict[Tally, State]:
+        """What tallies come to over all cells; as :func:`.regions.taken`.
+
+        Raises:
+            ClusterError: a chunk cannot be read, or the cluster is gone.
+            Refused: the program is too large to be sent.
+        """
+        sweep = replace(Sweep.of(self.grid, tallies, self.entire), there=True)
+        parts = batches(self.regions, check(self.client), _tasks(sweep))
+        if all(is_made_alone(v.column.variable._data) for v in sweep.stored):
+            states = folded(self.client, _pickled(sweep), parts, on_read)
+        else:
+            values = [[sweep.lazy(n, region).data for n in range(sweep.variables)] for region in self.regions]
+            states = folded_of(self.client, _pickled(sweep.bare()), self.regions, values, on_read)
+        return dict(zip(tallies, states, strict=True))
+
+    def told(self) -> str:
+        """What is done where, for a person."""
+        alone = all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
+        tasks = len(batches(self.regions, check(self.client))) if alone else len(self.regions)
+        return f"{tasks:,} task{'s' * (tasks != 1)} on {told(self.client)}"
+
+
+def remote_of(context: Context, grid: Grid, entire: frozenset[int]) -> Remote | str | None:
+    """The cluster that goes through the chunks of a grid, or why none does although there is one.
+
+    Args:
+        context: says which client is meant.
+        grid: planned; its variables are known.
+        entire: the axes of which a block has all positions.
+    """
+    client = client_of(context.client)
+    if client is None:
+        return None
+    lazy = [v for v in grid.stored if not v.column.variable._in_memory]
+    here = sum(v.column.variable.nbytes for v in grid.stored if v.column.variable._in_memory)
+    if not lazy:
+        return "not on the cluster: no chunk is read" if not grid.stored else "not on the cluster: the data are here"
+    if here > _SENT:
+        return f"not on the cluster: {nbytes_shown(here)} of the data are here"
+    regions = list(regions_of(grid, entire))
+    if len(regions) < 2:
+        return "not on the cluster: it is one chunk"
+    return Remote(client, grid, regions, entire)
+
+
+def _tasks(sweep: Sweep) -> int:
+    """How many tasks there are for each thread: fewer where each comes to much."""
+    size = sum(int(array.nbytes) for state in sweep.fresh() for array in state)
+    return max(1, min(TASKS, _STATES // max(size, 1)))
+
+
+def _pickled(sweep: Sweep) -> bytes:
+    program = pickled(sweep)
+    if len(program) > _PROGRAM:
+        raise Refused(f"{nbytes_shown(len(program))} would be sent to each worker of the cluster")
+    return program

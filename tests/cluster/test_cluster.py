@@ -1,0 +1,266 @@
+"""Queries on a dask cluster of two worker processes: the same rows as here, whatever happens to the workers."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.cluster import folding
+from sqlmagic_xr.errors import ClusterError, UsageError
+from tests.queries.gridded.same import by_arrays
+from tests.queries.gridded.test_who_runs import BY_ARRAYS
+
+distributed = pytest.importorskip("distributed")
+da = pytest.importorskip("dask.array")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of sockets, when a worker is killed
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def client():
+    quick = {"distributed.scheduler.allowed-failures": 8, "distributed.comm.retry.count": 1}
+    import dask
+
+    with dask.config.set(quick), distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="1GB"
+    ) as cluster, distributed.Client(cluster) as found:  # fmt: skip
+        warm(found)
+        yield found
+
+
+def warm(client):
+    """Have the workers import what they need, so that no test waits for that."""
+    import importlib
+
+    client.run(lambda: importlib.import_module("sqlmagic_xr.queries.gridded.sweep") is not None)
+
+
+def made(shape, path, chunks):
+    """A Zarr store of cells in chunks, some of them missing."""
+    rng = np.random.default_rng(0)
+    dims, (days, lats, lons) = ("time", "lat", "lon"), shape
+    air = (280 + 9 * rng.normal(size=shape)).astype(np.float32)
+    air[rng.random(shape) < 0.01] = np.nan
+    data = xr.Dataset(
+        {"air": (dims, air), "hum": (dims, rng.random(shape, np.float32)),
+         "n": (dims, rng.integers(0, 9, shape).astype(np.int16)), "wet": (dims, rng.random(shape) < 0.3)},
+        {"time": pd.date_range("2000-01-01", "2000-03-15", days), "lat": np.linspace(-89, 89, lats),
+         "lon": np.arange(0, 3.0 * lons, 3)},
+    )  # fmt: skip
+    data.to_zarr(path, encoding={name: {"chunks": chunks} for name in data.data_vars}, consolidated=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A million cells in ten chunks."""
+    return made((75, 120, 120), tmp_path_factory.mktemp("cluster") / "air.zarr", (15, 60, 120))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Some thousand cells in four chunks."""
+    return made((15, 24, 20), tmp_path_factory.mktemp("cluster") / "air.zarr", (8, 12, 20))
+
+
+def context(store, **options):
+    ctx = Context(**options)
+    large = xr.open_zarr(store, consolidated=False, chunks={})
+    ctx.from_dataset("t", large)
+    ctx.from_dataset("other", large.hum.mean("time").rename("ref").to_dataset().load(scheduler="synchronous"))
+    ctx.script(
+        "CREATE TABLE zones AS SELECT lat, CASE WHEN lat > 0 THEN 'n' ELSE 's' END AS zone FROM other GROUP BY lat;"
+        "CREATE VIEW celsius AS SELECT lat, lon, air - 273 AS c FROM t;"
+        "CREATE VIEW means AS SELECT lat, AVG(air) AS m FROM t GROUP BY lat"
+    )
+    return ctx
+
+
+def rows(ctx, sql, executor="auto"):
+    (result,) = ctx.script(sql, executor=executor)
+    return result.to_arrow_table()
+
+
+def tasks(client):
+    """How many tasks of ours the workers have made so far."""
+    return sum(client.run(lambda dask_worker: dask_worker.state.task_counter.new_tasks).values())
+
+
+def told(ctx, sql):
+    return ctx.script(f"EXPLAIN {sql}")[0].plan.splitlines()[0]
+
+
+def test_the_same_rows_on_a_cluster_bit_by_bit_each_time(client, small):
+    here, there = context(small, client="none"), context(small)
+    for sql in BY_ARRAYS:
+        found = [rows(ctx, sql, "dense") for ctx in (here, there, there)]
+        order = [(name, "ascending") for name in found[0].column_names]
+        mine, first, second = (each.sort_by(order) for each in found)
+        assert first.equals(second), sql
+        assert first.schema == mine.schema
+        for one, other in zip(first.columns, mine.columns, strict=True):
+            if str(one.type) in ("double", "float"):
+                assert one.is_valid().equals(other.is_valid()), sql
+                rtol = 1e-12 if str(one.type) == "double" else 1e-6
+                np.testing.assert_allclose(one.drop_null().to_numpy(), other.drop_null().to_numpy(), rtol, 1e-12)
+            else:
+                assert one.equals(other), sql
+
+
+def test_no_chunk_travels_to_the_notebook(client, store, monkeypatch):
+    ctx = context(store)
+    monkeypatch.setattr("sqlmagic_xr.queries.gridded.sweep.values_of", lambda variable: pytest.fail("read here"))
+    before = ctx.chunks_read
+    assert rows(ctx, "SELECT COUNT(air) AS n FROM t")["n"].to_pylist()[0] > 1_000_000
+    assert ctx.chunks_read - before == 10
+
+
+def test_explain_says_how_many_tasks_where_and_what_is_pruned(client, store):
+    ctx = context(store)
+    said = told(ctx, "SELECT AVG(air) FROM t WHERE time < TIMESTAMP '2000-02-01'")
+    address = client.scheduler.address
+    assert f"6 of 10 chunks (time 0 to 2 of 0 to 4); 6 tasks on 2 workers (2 threads) at {address}" in said
+    assert "10 of 10 chunks; 8 tasks on 2 workers" in told(ctx, "SELECT AVG(air) FROM t")
+    assert "cluster" not in told(context(store, client="none"), "SELECT AVG(air) FROM t")
+    ctx.from_dataset("here", xr.open_zarr(store, consolidated=False, chunks={}).load(scheduler="synchronous"))
+    assert "not on the cluster: the data are here" in told(ctx, "SELECT AVG(air) FROM here")
+
+
+def test_a_client_is_one_or_none():
+    with pytest.raises(UsageError, match="a client is a dask"):
+        Context(client=3)
+
+
+def test_what_dask_calculates_for_several_chunks_is_calculated_once(client, store):
+    large = xr.open_zarr(store, consolidated=False, chunks={})
+    ctx = Context()
+    held = large[["hum"]].persist()
+    distributed.wait(held.hum.data)
+    ctx.from_dataset("held", held)
+    ctx.from_dataset("anomaly", (large.hum - large.hum.mean("time")).rename("a").to_dataset())
+    expected = large.hum.load(scheduler="synchronous").astype(float)
+    assert "10 of 10 chunks; 10 tasks" in told(ctx, "SELECT AVG(hum) FROM held")
+    np.testing.assert_allclose(rows(ctx, "SELECT AVG(hum) AS m FROM held")["m"][0].as_py(), float(expected.mean()))
+    spread = rows(ctx, "SELECT lat, VAR_POP(a) AS v FROM anomaly GROUP BY lat ORDER BY lat")["v"].to_numpy()
+    wanted = (expected - expected.mean("time")).var(("time", "lon"))
+    np.testing.assert_allclose(spread, wanted, rtol=1e-5)
+
+
+# What may go wrong
+
+
+def slow(seconds, size=40):
+    """A dataset of chunks each of which takes its time on a worker."""
+
+    def made(block_info=None):
+        time.sleep(seconds)
+        (start, stop), *_ = block_info[None]["array-location"]
+        return np.broadcast_to(np.arange(start, stop, dtype=np.float64)[:, None], (stop - start, 30_000)).copy()
+
+    cells = da.map_blocks(made, chunks=((1,) * size, (30_000,)), dtype=float, meta=np.empty((0, 0)))
+    return xr.Dataset({"v": (("t", "x"), cells)})
+
+
+def over(dataset, **options):
+    ctx = Context(**options)
+    ctx.from_dataset("d", dataset)
+    return ctx
+
+
+def pids(client):
+    return [worker["pid"] for worker in client.run(lambda: {"pid": os.getpid()}).values()]
+
+
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(client):
+    ctx, victim = over(slow(0.1)), pids(client)[0]
+    timer = threading.Timer(0.8, os.kill, (victim, signal.SIGKILL))
+    timer.start()
+    begin = time.monotonic()
+    found = by_arrays(ctx, "SELECT x % 3 AS k, SUM(v) AS s FROM d GROUP BY 1")
+    assert sorted(found.to_pylist(), key=lambda row: row["k"]) == [{"k": k, "s": 7_800_000.0} for k in range(3)]
+    assert time.monotonic() - begin < 30
+    assert victim not in pids(client)
+
+
+def test_a_chunk_that_cannot_be_read_is_named(client, store, tmp_path):
+    import shutil
+
+    path = shutil.copytree(store, tmp_path / "broken.zarr")
+    (chunk,) = path.glob("air/c/3/1/0")
+    chunk.write_bytes(b"no chunk")
+    for chunks in ({}, None):
+        ctx = over(xr.open_zarr(path, consolidated=False, chunks=chunks))
+        with pytest.raises(ClusterError, match=r"`air` \(time 45 to 59, lat 60 to 119, lon 0 to 119 of .*broken"):
+            rows(ctx, "SELECT AVG(air) FROM d")
+
+
+def test_an_interrupt_cancels_the_tasks(client):
+    import _thread
+
+    ctx = over(slow(0.3, size=400))  # a minute for two workers
+    threading.Timer(1.0, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        by_arrays(ctx, "SELECT SUM(v) AS s FROM d")
+
+    def left():
+        held = client.run_on_scheduler(lambda dask_scheduler: [str(key) for key in dask_scheduler.tasks])
+        working = client.run(lambda dask_worker: len(dask_worker.state.executing))
+        return [key for key in held if "sql_" in key], sum(working.values())
+
+    deadline = time.monotonic() + 30
+    while left() != ([], 0) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left() == ([], 0)
+
+
+def test_a_package_that_workers_lack_is_an_error_with_the_pip_line(client, store, monkeypatch):
+    def hide(name):
+        import sys
+
+        sys.modules[name] = None
+
+    def show(name):
+        import sys
+
+        del sys.modules[name]
+
+    monkeypatch.setattr("sqlmagic_xr.cluster.client._checked", {})
+    client.run(hide, "sqlmagic_xr.cluster.worker")
+    try:
+        with pytest.raises(ClusterError, match=r"lacks the package sqlmagic_xr\n.*pip install \"sqlmagic-xr\[dask\]=="):
+            rows(context(store), "SELECT AVG(air) FROM t")
+    finally:
+        client.run(show, "sqlmagic_xr.cluster.worker")
+
+
+def test_versions_of_workers_are_compared(client, store, monkeypatch):
+    import sqlmagic_xr
+
+    monkeypatch.setattr("sqlmagic_xr.cluster.client._checked", {})
+    monkeypatch.setattr(sqlmagic_xr, "__version__", "99.0")
+    with pytest.raises(ClusterError, match=r"has sqlmagic-xr .* and this notebook has 99.0\n.*sqlmagic-xr==99.0"):
+        rows(context(store), "SELECT AVG(air) FROM t")
+
+
+def test_when_all_workers_are_gone_a_query_says_so(client, monkeypatch):
+    monkeypatch.setattr(folding, "GONE", 3.0)
+    ctx = over(slow(0.2))
+    threading.Timer(0.5, client.cluster.scale, (0,)).start()
+    begin = time.monotonic()
+    try:
+        with pytest.raises(ClusterError, match=r"the workers of the dask cluster at .* are gone"):
+            by_arrays(ctx, "SELECT SUM(v) AS s FROM d")
+        assert time.monotonic() - begin < 20
+        with pytest.raises(ClusterError, match="has no worker"):
+            by_arrays(ctx, "SELECT SUM(v) AS s FROM d")
+    finally:
+        client.cluster.scale(2)
+        client.wait_for_workers(2, timeout=60)
