@@ -213,3 +213,9 @@ def limited(query: Tree, key: Tree, count: Tree) -> Tree:
 def grouped(query: Tree, keys: Sequence[Tree]) -> Tree:
     """The inside of a query with ``GROUP BY keys``."""
     return {**query, "body": {"Select": {**query["body"]["Select"], "group_by": {"Expressions": [list(keys), []]}}}}
+
+
+def window(partition: Sequence[Tree], order: Sequence[Tree], frame: Tree | None) -> Tree:
+    """What stands behind OVER: the expressions of PARTITION BY, the keys of ORDER BY, and the frame."""
+    spec = {"window_name": None, "partition_by": [*partition], "order_by": [*order], "window_frame": frame}
+    return {"WindowSpec": spec}

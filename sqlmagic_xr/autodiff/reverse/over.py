@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from ...relation.columns import SortKey
 from ...relation.functions import SAME
 from ...relation.write import expression_tree
+from ...sql.build import window
 from ...sql.expression import Call, Expression, Opaque, replace_parts
 from ...sql.syntax import Tree
 
@@ -101,11 +102,8 @@ def with_trees(expression: Expression) -> Expression:
 
 def _call(over: Over) -> Call:
     keys = [SortKey(e, *way) for e, way in zip(over.order, over.ways, strict=True)]
-    spec = {
-        "window_name": None, "partition_by": [expression_tree(e) for e in over.partition],
-        "order_by": [_key_tree(key) for key in keys], "window_frame": over.frame,
-    }  # fmt: skip
-    return replace(over.call, window=Opaque({"WindowSpec": spec}))
+    partition = [expression_tree(each) for each in over.partition]
+    return replace(over.call, window=Opaque(window(partition, [_key_tree(key) for key in keys], over.frame)))
 
 
 def _key_tree(key: SortKey) -> Tree:
