@@ -19,8 +19,8 @@ from ..sql.expression import (
     Column,
     Expression,
     Literal,
+    Made,
     Parameter,
-    bottom_up,
 )  # fmt: skip
 from .aggregates import Aggregates
 from .collect import collected
@@ -67,10 +67,19 @@ _REAL_TYPES = ("Double", "Float", "Real", "Numeric", "Decimal", "Dec")
 
 @dataclass
 class Kinds:
-    """What was found out about the expressions of a scope: their types, and whether anything in them is an integer."""
+    """What was found out about the expressions of a scope, whatever they are derived by.
+
+    Attributes:
+        types: what kinds of number they are.
+        integers: whether anything in them is an integer.
+        doubles: the same expressions, calculated in doubles.
+        divided: the same in which no division of ours is one of integers, apart where anything is an integer.
+    """
 
     types: dict[Expression, ColumnType | None] = field(default_factory=dict)
     integers: dict[Expression, bool] = field(default_factory=dict)
+    doubles: Made = field(default_factory=Made)
+    divided: dict[bool, Made] = field(default_factory=lambda: {False: Made(), True: Made()})
 
 
 class Derivative:
@@ -89,6 +98,7 @@ class Derivative:
         self.rules = rules
         self.aggregates = Aggregates(scope, self.of)
         self.done: dict[Expression, Expression | None] = {}
+        self.kinds = kinds
         self.types = kinds.types
         self.integers = kinds.integers
 
@@ -363,10 +373,10 @@ def real(expression: Expression | None, derivative: Derivative) -> Expression:
         return Call("/", (Cast(node.args[0], REAL), node.args[1])) if whole else node
 
     # x * i / j is real, but i / j is not, should x be taken out when equal terms are collected: so j is made real.
-    expression = in_doubles(expression, derivative)
+    expression = in_doubles(expression, derivative, derivative.kinds.doubles)
     integers = derivative.reads_integers(expression)
-    expression = bottom_up(expression, visit, {}, own_parts)
-    return expression if derivative.type_of(expression) == "real" else Cast(expression, REAL)
+    made: Expression = derivative.kinds.divided[integers].of(expression, visit, own_parts)
+    return made if derivative.type_of(made) == "real" else Cast(made, REAL)
 
 
 def _null_or_zero(result: Expression) -> Expression:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..relation.functions import SAME
 from ..relation.layers import ColumnType
-from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, bottom_up
+from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Made, Opaque, Parameter
 from .intermediate import Below
 from .names import Scope
 from .rules import AGGREGATES, DEFINED, EXTREMES, RULES, SHIFTS
@@ -31,23 +31,22 @@ class Types(Protocol):
         """What kind of number an expression is; None where that is not known."""
 
 
-def in_doubles(expression: Expression, types: Types) -> Expression:
+def in_doubles(expression: Expression, types: Types, known: Made) -> Expression:
     """A derivative in which nothing exact is calculated with before it is a double.
 
     Args:
         expression: the derivative.
         types: of its names and parts.
+        known: what was made of other derivatives of the same scope; what is made is added.
     """
-    return _Doubles(types).of(expression)
+    doubles = _Doubles(types)
+    found: Expression = known.of(expression, doubles.made, doubles.parts)
+    return found
 
 
 class _Doubles:
     def __init__(self, types: Types) -> None:
         self.types = types
-
-    def of(self, expression: Expression) -> Expression:
-        found: Expression = bottom_up(expression, self.made, {}, self.parts)
-        return found
 
     def parts(self, node: Expression) -> list[Expression]:
         """The parts that are numbers the value of a node is calculated from."""

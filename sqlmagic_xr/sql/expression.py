@@ -325,6 +325,24 @@ def bottom_up(
     return done[id(expression)]
 
 
+class Made:
+    """What one way of making has made of expressions, for those that come later and share parts with them."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, Any] = {}
+        self._kept: list[Expression] = []  # an id means nothing once its object is gone
+
+    def of(
+        self,
+        expression: Expression,
+        make: Callable[[Expression, list[Any]], Any],
+        parts: Callable[[Expression], Sequence[Expression]] = lambda node: node.parts,
+    ) -> Any:
+        """What ``make`` makes of an expression, see :func:`bottom_up`; always the same ``make`` and ``parts``."""
+        self._kept.append(expression)
+        return bottom_up(expression, make, self._done, parts)
+
+
 def replace_parts(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
     """An expression in which ``change`` has replaced parts, the inner ones first; shared parts stay shared.
 
