@@ -364,7 +364,8 @@ class Query:
         renamed: the names that ``WITH q(a, b) AS`` gives its columns.
         view: the view whose query it is.
 
-    ``added`` is for whoever adds columns to it: the names that it has then besides ``names``.
+    ``added`` is for whoever adds columns to it: the names that it has then besides ``names``. ``facts`` is for whoever
+    asks what its columns are: what was found out, by the fact's and the column's name.
     """
 
     def __init__(
@@ -377,6 +378,7 @@ class Query:
         self.view = view
         self.recursive = recursive
         self.added: dict[str, object] = {}
+        self.facts: dict[tuple[str, str], Any] = {}
         within = environment.within if recursive is None else environment.within | {id(self)}
         self.environment = Environment(environment.catalog, dict(environment.ctes), within)
         self._scopes: dict[int, Scope] = {}

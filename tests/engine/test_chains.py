@@ -43,6 +43,14 @@ def test_the_types_of_a_chain_are_worked_out_once(db: Db, monkeypatch: pytest.Mo
     assert asked < 4 * 300  # for each term, not for each two
 
 
+@pytest.mark.parametrize(("column", "first"), [("CAST(1 AS BIGINT)", 2**20), ("0.5", 2.0**19), ("-0.0", 0.0)])
+def test_layers_that_each_read_the_one_below_twice_are_looked_at_once(db: Db, column: str, first: float) -> None:
+    query = f"SELECT {column} AS v"
+    for _ in range(20):  # asked anew at each reading, a type or a bound takes 2^20 questions
+        query = f"SELECT v + v AS v FROM ({query})"
+    assert db.rows(query) == [(first,)]
+
+
 @pytest.mark.parametrize("text", [" UNION ALL ".join(["SELECT 1 AS a"] * 3000), "SELECT " + " + ".join(["a"] * 8000)])
 def test_thousands_of_branches_and_terms_are_printed(text: str) -> None:
     assert to_sql(parse_one(text).tree) == text

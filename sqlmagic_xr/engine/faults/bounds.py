@@ -10,7 +10,7 @@ import pyarrow.types as pt
 from ...errors import SqlError
 from ...relation.layers import Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal
-from .types import Tables, branches, kind_of
+from .types import Tables, kind_of, of_outputs
 
 Bounds = tuple[int, int]
 """The least and the greatest that a value may be, both included."""
@@ -105,8 +105,8 @@ def _of_column(column: Column, scope: Scope, tables: Tables) -> Bounds | None:
         return tables.bounds(item.relation.name, name)
     if item.query is None or item.query.recursive is not None:
         return None  # a recursion goes on from what it began with
-    found = branches(item.query, name)
-    return None if found is None else _union([bounds_of(e, s, tables) for e, s in found])
+    each = of_outputs("bounds", item.query, name, lambda e, s: bounds_of(e, s, tables))
+    return None if each is None else _union(each)
 
 
 def _of_chain(call: Call, scope: Scope, tables: Tables) -> Bounds | None:

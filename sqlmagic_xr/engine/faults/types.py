@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -12,6 +12,8 @@ from ...errors import SqlError
 from ...relation.layers import Catalog, Query, Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, from_tree
 from ...sql.syntax import Tree
+
+_T = TypeVar("_T")
 
 
 class Tables(Catalog, Protocol):
@@ -41,7 +43,7 @@ def kind_of(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType
     """
     match expression:
         case Column():
-            return _column(expression, scope, tables, kind_of)
+            return _column(expression, scope, tables)
         case Literal(value):
             return _LITERALS.get(type(value))
         case Parameter(name):
@@ -68,8 +70,8 @@ def has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> b
                 return True
             if item.relation is not None:
                 return not tables.positive_zeros(item.relation.name, item.inner(name))
-            found = branches(item.query, item.inner(name)) if item.query is not None else None
-            return found is None or any(has_negative_zero(e, s, tables) for e, s in found)
+            each = of_outputs("zero", item.query, item.inner(name), lambda e, s: has_negative_zero(e, s, tables))
+            return each is None or any(each)
         case Literal(value):
             return isinstance(value, float) and value == 0.0 and str(value).startswith("-")
         case Call("+", (_, _)):  # only where all of its terms may be
@@ -82,10 +84,7 @@ def has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> b
     return True
 
 
-Ask = Callable[[Expression, Scope, Tables], pa.DataType | None]
-
-
-def _column(column: Column, scope: Scope, tables: Tables, ask: Ask) -> pa.DataType | None:
+def _column(column: Column, scope: Scope, tables: Tables) -> pa.DataType | None:
     try:
         item, name = scope.resolve(column.path)
     except SqlError:
@@ -93,8 +92,28 @@ def _column(column: Column, scope: Scope, tables: Tables, ask: Ask) -> pa.DataTy
     name = item.inner(name)
     if item.relation is not None:
         return tables.columns(item.relation.name).get(name)
-    found = branches(item.query, name) if item.query is not None else None
-    return None if found is None else together([ask(e, s, tables) for e, s in found])
+    kinds = of_outputs("kind", item.query, name, lambda e, s: kind_of(e, s, tables))
+    return None if kinds is None else together(kinds)
+
+
+def of_outputs(fact: str, query: Query | None, name: str, ask: Callable[[Expression, Scope], _T]) -> list[_T] | None:
+    """What is to be said of a query's column, branch by branch; None where its branches are not known.
+
+    It is asked once: through layers that each read a column of the one below twice, it would be asked 2^layers times.
+
+    Args:
+        fact: what it is, in a word.
+        query: the query.
+        name: the column.
+        ask: says it of an expression in a scope.
+    """
+    if query is None:
+        return None
+    if (fact, name) not in query.facts:
+        found = branches(query, name)
+        query.facts[fact, name] = None if found is None else [ask(e, s) for e, s in found]
+    said: list[_T] | None = query.facts[fact, name]
+    return said
 
 
 def branches(query: Query | None, name: str) -> list[tuple[Expression, Scope]] | None:
