@@ -28,6 +28,7 @@ from . import (
     overflow,
     powers,
     products,
+    repeated,
     subqueries,
     subquery_columns,
     windows,
@@ -75,6 +76,7 @@ WORKAROUNDS = (
     Workaround(overflow.SIGNS, overflow.checked),
     Workaround(decimals.SIGNS, decimals.lengthened),
     Workaround(zeros.SIGNS, zeros.signless),
+    Workaround(repeated.SIGNS, repeated.told_apart),
 )
 """In their order: subqueries are written anew before what stands in them is looked at, types are asked for last."""
 

@@ -69,6 +69,22 @@ class Fault:
 
 FAULTS = [
     Fault(
+        "repeated-select",
+        {
+            "SELECT n + 1 AS n FROM (SELECT n + 1 AS n FROM (SELECT i AS n FROM t)) WHERE n < 4": [(3,), (4,)],
+            "SELECT -f AS f FROM (SELECT -f AS f FROM (SELECT 1.5 AS f))": [(1.5,)],
+            "SELECT g AS i, i AS g FROM ((SELECT g AS i, i AS g FROM (SELECT i AS g, g AS i FROM r)))": [
+                (1, 1), (1, 2), (2, None),
+            ],
+            "SELECT sin(f) AS f, g, g * 2 FROM (SELECT sin(f) AS f, g, g * 2 FROM (SELECT 0.5 AS f, 1 AS g))": [
+                (math.sin(math.sin(0.5)), 1, 2),
+            ],
+            "SELECT f + 2 AS f FROM (SELECT f + (1 + 1) AS f FROM (SELECT f AS f FROM (SELECT 1.5 AS f)) LIMIT 5)": [
+                (5.5,),
+            ],
+        },
+    ),
+    Fault(
         "product-in-joins",
         {
             "SELECT count(*) FROM t JOIN r ON t.i IS NOT DISTINCT FROM r.i CROSS JOIN v": [(18,)],

@@ -1,0 +1,69 @@
+"""``SELECT v + 1 AS v FROM (SELECT v + 1 AS v FROM ...)``: the engine takes the outer SELECT for the inner one.
+
+Where two SELECTs of one list lie directly on each other it drops one of them, as if they said one thing: of two
+additions one is left, of two swaps one. With a name between them nothing is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...relation.layers import Scope
+from ...sql.build import derived
+from ...sql.expression import Column
+from ...sql.syntax import Tree
+from .layers import Rules, rewritten
+from .types import Tables
+
+SIGNS = r"\bFROM\s*\([\s(]*(?:SELECT|WITH)\b"
+
+_ALIAS = "_layer"
+
+
+def told_apart(tree: Tree, tables: Tables) -> Tree:
+    """The tree in which a subquery of FROM that has no name gets one, where its reader calls its columns as it does.
+
+    >>> from ...sql.syntax import parse_one, to_sql
+    >>> from .tables import Given
+    >>> to_sql(told_apart(parse_one("SELECT -v AS v FROM (SELECT -v AS v FROM d)").tree, Given({"d": {}})))
+    'SELECT -v AS v FROM (SELECT -v AS v FROM d) AS _layer'
+    """
+    return rewritten(tree, tables, Rules(lambda node, scope: None, _select))
+
+
+def _select(node: dict[str, Any], scope: Scope) -> Tree | None:
+    if len(node["from"]) != 1 or len(scope.items) != 1 or scope.items[0].path or not _may_repeat(scope):
+        return None
+    named = _named(node["from"][0])
+    # An expression without a name is called as it is written; in parentheses it counts as changed, and keeps its name.
+    items = [
+        {"UnnamedExpr": {"Nested": item["UnnamedExpr"]}} if _is_computed(item) else item for item in node["projection"]
+    ]
+    return None if named is None else {**node, "from": [named], "projection": items}
+
+
+def _may_repeat(scope: Scope) -> bool:
+    """Whether a SELECT may have the list of the subquery that it reads, and do something with what it reads."""
+    outputs, below = scope.outputs, scope.items[0].names
+    if outputs is None or below is None:
+        return any("Wildcard" not in item for item in scope.select["projection"])
+    if all(isinstance(o.expression, Column) and o.expression.path[-1:] == (o.name,) for o in outputs):
+        return False
+    return len(outputs) == len(below) and all(o.name in (None, name) for o, name in zip(outputs, below, strict=True))
+
+
+def _named(item: Tree) -> Tree | None:
+    """An element of FROM whose subquery, in any parentheses, has a name; None where it is no such subquery alone."""
+    if item["joins"]:
+        return None
+    relation = item["relation"]
+    if "NestedJoin" in relation and relation["NestedJoin"]["alias"] is None:
+        return _named(relation["NestedJoin"]["table_with_joins"])
+    if "Derived" not in relation or relation["Derived"]["alias"] is not None:
+        return None
+    alias = derived(relation["Derived"]["subquery"], _ALIAS)["relation"]["Derived"]["alias"]
+    return {**item, "relation": {"Derived": {**relation["Derived"], "alias": alias}}}
+
+
+def _is_computed(item: Tree) -> bool:
+    return "UnnamedExpr" in item and not {"Identifier", "CompoundIdentifier"}.intersection(item["UnnamedExpr"])
