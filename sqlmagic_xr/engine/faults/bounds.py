@@ -41,6 +41,8 @@ def bounds_of(expression: Expression, scope: Scope, tables: Tables) -> Bounds | 
         (0, 14)
     """
     found = _within(expression, scope, tables)
+    if found is not None and _chooses(expression) and not _is_integer(kind_of(expression, scope, tables)):
+        return None  # of BIGINT and BIGINT UNSIGNED a decimal comes out
     if found is not None:
         return found if found[0] >= LEAST and found[1] <= 2**64 else None
     return of_type(kind_of(expression, scope, tables))
@@ -48,10 +50,19 @@ def bounds_of(expression: Expression, scope: Scope, tables: Tables) -> Bounds | 
 
 def of_type(kind: pa.DataType | None) -> Bounds | None:
     """The bounds of a type of integers."""
-    if kind is None or not pt.is_integer(kind):
+    if kind is None or not _is_integer(kind):
         return None
     width = int(kind.bit_width)
     return (-(2 ** (width - 1)), 2 ** (width - 1) - 1) if pt.is_signed_integer(kind) else (0, 2**width - 1)
+
+
+def _is_integer(kind: pa.DataType | None) -> bool:
+    return kind is not None and pt.is_integer(kind)
+
+
+def _chooses(expression: Expression) -> bool:
+    """Whether an expression gives one of several values, which need not have one type."""
+    return isinstance(expression, Case) or (isinstance(expression, Call) and expression.name in _OF_ARGUMENTS)
 
 
 def combined(operator: str, one: Bounds, other: Bounds) -> Bounds:
