@@ -158,6 +158,16 @@ class Frame(XarrayDataFrame):
         """All rows as a pandas data frame."""
         return self.to_arrow_table().to_pandas()
 
+    def to_pydict(self) -> dict[str, list[Any]]:
+        """The values of each column."""
+        found: dict[str, list[Any]] = self.to_arrow_table().to_pydict()
+        return found
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """A dictionary for each row."""
+        found: list[dict[str, Any]] = self.to_arrow_table().to_pylist()
+        return found
+
     def to_polars(self) -> pl.DataFrame:
         """All rows as a polars data frame.
 

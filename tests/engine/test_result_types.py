@@ -204,3 +204,5 @@ def test_a_constant_above_a_column_that_may_be_null():
     context.script("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1), (NULL)")
     for sql in ("SELECT 0 AS n UNION ALL SELECT a FROM t", "SELECT a AS n FROM t UNION ALL SELECT 0"):
         assert sorted(context.sql(sql).to_arrow_table()["n"].to_pylist(), key=repr) == [0, 1, None]
+        assert sorted(context.sql(sql).to_pydict()["n"], key=repr) == [0, 1, None]
+        assert sorted((row["n"] for row in context.sql(sql).to_pylist()), key=repr) == [0, 1, None]

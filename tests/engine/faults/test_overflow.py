@@ -154,3 +154,9 @@ def test_thirty_thousand_rows_and_hundreds_of_terms():
     SessionContext.register_record_batches(ctx, "d", [pa.table({"n": range(30_000)}).to_batches()])
     assert answer(ctx, "SELECT sum(n), max(n + n * 2) FROM d") == [(30_000 * 29_999 // 2, 3 * 29_999)]
     assert answer(ctx, f"SELECT max({'+'.join(['n'] * 300)}) FROM d") == [(29_999 * 300,)]
+
+
+@pytest.mark.parametrize("value", ["coalesce(r, 7)", "CASE WHEN r > 1 THEN r ELSE 1 END", "greatest(r, -1)"])
+def test_a_choice_between_signed_and_unsigned_is_a_decimal(value):
+    query = f"SELECT sum({value}) AS v FROM (SELECT row_number() OVER () AS r FROM generate_series(1, 3))"
+    assert answer(sqlmagic_xr.Context(), query) == [(6,)]
