@@ -115,6 +115,29 @@ def called(factor: Tree, alias: str) -> Tree:
     return {kind: {**body, "alias": None if is_own else own}}
 
 
+def called_subquery(whole: Tree, alias: str) -> Tree | None:
+    """An element of FROM that is a subquery without a name, in any parentheses, under an alias; None for any other."""
+    factor = whole["relation"]
+    if whole["joins"]:
+        return None
+    if "NestedJoin" in factor and factor["NestedJoin"]["alias"] is None:
+        return called_subquery(factor["NestedJoin"]["table_with_joins"], alias)
+    if "Derived" not in factor or factor["Derived"]["alias"] is not None:
+        return None
+    return {**whole, "relation": called(factor, alias)}
+
+
+def is_star(item: Tree) -> bool:
+    """Whether an element of a SELECT is all columns of FROM."""
+    return "Wildcard" in item
+
+
+def unnamed(item: Tree) -> Tree | None:
+    """The expression of an element of a SELECT that is no column and has no name; None for any other element."""
+    value = item.get("UnnamedExpr")
+    return None if value is None or {"Identifier", "CompoundIdentifier"}.intersection(value) else value
+
+
 def named_table(parts: Sequence[str]) -> Tree:
     """A table in FROM by its name, perhaps with its schema."""
     factor = table(parts[-1])["relation"]["Table"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 from datafusion import SessionContext, udf
+from pyarrow.types import is_integer
 
 from ...relation.functions import is_given
 from ...relation.layers import Scope
@@ -151,12 +152,15 @@ class _Found:
         args = arguments(node)
         if len(args) != 1:
             return
+        kind = kind_of(from_tree(args[0]), scope, self._tables)
+        if kind is None or not is_integer(kind):
+            return  # a decimal, also where BIGINT and BIGINT UNSIGNED are added
         known = self._bounds.get(id(args[0]))
         bounds = bounds_of(from_tree(args[0]), scope, self._tables) if known is None else known
         if bounds is None:
             return
         largest = max(map(abs, bounds)) * rows_of(scope, self._tables)
-        unsigned = bounds[0] >= 0 and kind_of(from_tree(args[0]), scope, self._tables) == pa.uint64()
+        unsigned = bounds[0] >= 0 and kind == pa.uint64()
         if largest > GREATEST:
             self.changes[id(node)] = lambda found: self._checked_sum(found, unsigned)
 

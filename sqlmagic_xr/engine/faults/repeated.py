@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from ...relation.layers import Scope
-from ...sql.build import derived
+from ...sql.build import item
+from ...sql.clauses import called_subquery, is_star, unnamed
 from ...sql.expression import Column
 from ...sql.syntax import Tree
 from .layers import Rules, rewritten
+from .pieces import filled
 from .types import Tables
 
 SIGNS = r"\bFROM\s*\([\s(]*(?:SELECT|WITH)\b"
@@ -34,36 +36,17 @@ def told_apart(tree: Tree, tables: Tables) -> Tree:
 def _select(node: dict[str, Any], scope: Scope) -> Tree | None:
     if len(node["from"]) != 1 or len(scope.items) != 1 or scope.items[0].path or not _may_repeat(scope):
         return None
-    named = _named(node["from"][0])
+    called = called_subquery(node["from"][0], _ALIAS)
     # An expression without a name is called as it is written; in parentheses it counts as changed, and keeps its name.
-    items = [
-        {"UnnamedExpr": {"Nested": item["UnnamedExpr"]}} if _is_computed(item) else item for item in node["projection"]
-    ]
-    return None if named is None else {**node, "from": [named], "projection": items}
+    items = [each if (value := unnamed(each)) is None else item(filled("(X)", X=value)) for each in node["projection"]]
+    return None if called is None else {**node, "from": [called], "projection": items}
 
 
 def _may_repeat(scope: Scope) -> bool:
     """Whether a SELECT may have the list of the subquery that it reads, and do something with what it reads."""
     outputs, below = scope.outputs, scope.items[0].names
     if outputs is None or below is None:
-        return any("Wildcard" not in item for item in scope.select["projection"])
+        return not all(map(is_star, scope.select["projection"]))
     if all(isinstance(o.expression, Column) and o.expression.path[-1:] == (o.name,) for o in outputs):
         return False
     return len(outputs) == len(below) and all(o.name in (None, name) for o, name in zip(outputs, below, strict=True))
-
-
-def _named(item: Tree) -> Tree | None:
-    """An element of FROM whose subquery, in any parentheses, has a name; None where it is no such subquery alone."""
-    if item["joins"]:
-        return None
-    relation = item["relation"]
-    if "NestedJoin" in relation and relation["NestedJoin"]["alias"] is None:
-        return _named(relation["NestedJoin"]["table_with_joins"])
-    if "Derived" not in relation or relation["Derived"]["alias"] is not None:
-        return None
-    alias = derived(relation["Derived"]["subquery"], _ALIAS)["relation"]["Derived"]["alias"]
-    return {**item, "relation": {"Derived": {**relation["Derived"], "alias": alias}}}
-
-
-def _is_computed(item: Tree) -> bool:
-    return "UnnamedExpr" in item and not {"Identifier", "CompoundIdentifier"}.intersection(item["UnnamedExpr"])

@@ -156,7 +156,7 @@ def test_thirty_thousand_rows_and_hundreds_of_terms():
     assert answer(ctx, f"SELECT max({'+'.join(['n'] * 300)}) FROM d") == [(29_999 * 300,)]
 
 
-@pytest.mark.parametrize("value", ["coalesce(r, 7)", "CASE WHEN r > 1 THEN r ELSE 1 END", "greatest(r, -1)"])
+@pytest.mark.parametrize("value", ["coalesce(r, 7)", "CASE WHEN r > 1 THEN r ELSE 1 END", "greatest(r, -1)", "r + 0"])
 def test_a_choice_between_signed_and_unsigned_is_a_decimal(value):
     query = f"SELECT sum({value}) AS v FROM (SELECT row_number() OVER () AS r FROM generate_series(1, 3))"
     assert answer(sqlmagic_xr.Context(), query) == [(6,)]
