@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from .engine import context as engine
 from .errors import UsageError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .engine.result import Answer
     from .sql.syntax import Tree
     from .train.loop import Training
+    from .train.recursing import Recursing, RecursiveRun
     from .train.run import Run
 
 
@@ -99,12 +100,12 @@ class Context(engine.Context):
         self._client = chosen
 
     @overload
-    def train(self, text: str, *, stream: Literal[True], **options: Any) -> Training: ...
+    def train(self, text: str, *, stream: Literal[True], **options: Any) -> Training | Recursing: ...
 
     @overload
-    def train(self, text: str, *, stream: Literal[False] = False, **options: Any) -> Run: ...
+    def train(self, text: str, *, stream: Literal[False] = False, **options: Any) -> Run | RecursiveRun: ...
 
-    def train(self, text: str, *, stream: bool = False, **options: Any) -> Run | Training:
+    def train(self, text: str, *, stream: bool = False, **options: Any) -> Run | Training | RecursiveRun | Recursing:
         """Run a training cell; :func:`sqlmagic_xr.train.start.train` says which options there are.
 
         Returns:
@@ -163,8 +164,7 @@ class Context(engine.Context):
         text = (f"WITH {ctes}\n" if ctes else "") + f"{'MAXIMIZE' if maximize else 'MINIMIZE'} {query}"
         text += f"\nOVER {_listed(over)}" + (f"\nPER {_listed(per)}" if per else "") + f"\nUSING {using}"
         text += (f"\nWHERE {where}" if where else "") + (f"\nBATCH {batch}" if batch else "")
-        run: Run | Training = self.train(f"{text};\n{curves}", **options)
-        return run
+        return cast("Run | Training", self.train(f"{text};\n{curves}", **options))
 
 
 def _listed(names: str | Iterable[str]) -> str:

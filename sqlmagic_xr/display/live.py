@@ -75,7 +75,8 @@ class LiveMonitor:
         self._drawn: tuple[Panel, ...] | None = None
         self._newest = Newest()
         self._stale = self._resting = False
-        self._steps = 0
+        self._steps: int | None = 0
+        self._rows: int | None = None
         self._refreshed = 0.0  # the run's time when the curves came
         self._look = 0.0  # the run's time at which steps are looked at again
         self._first: tuple[int, float] | None = None  # the first step, and when it was done
@@ -115,7 +116,9 @@ class LiveMonitor:
 
     def _make(self, event: Started) -> widgets.VBox:
         self._steps, self._panels, self._newest = event.steps, event.panels, event.newest
-        self._bar = widgets.FloatProgress(min=0, max=max(event.steps, 1), layout=widgets.Layout(width="200px"))
+        known = event.steps is not None
+        layout = widgets.Layout(width="200px", display="" if known else "none")
+        self._bar = widgets.FloatProgress(min=0, max=max(event.steps or 1, 1), layout=layout)
         self._progress = widgets.HTML(_small(_progress(0, event.steps, 0.0)))
         self._values = widgets.HTML()
         rows: list[widgets.Widget] = [widgets.HBox([self._bar, self._progress])]
@@ -182,7 +185,7 @@ class LiveMonitor:
         if isinstance(event, Paused):
             self._rest(event)
             return
-        self._resting, self._look = False, event.seconds + _GLANCE
+        self._resting, self._look, self._rows = False, event.seconds + _GLANCE, event.rows
         # A picture waits for the curves that are about to come: as a rule they do so four times a second.
         fresh = isinstance(event, Refreshed) or event.seconds >= self._refreshed + _WAIT
         due = self._stale and fresh and self._budget.due(event.seconds, self._length(event))
@@ -204,6 +207,8 @@ class LiveMonitor:
 
     def _length(self, event: Stepped | Refreshed) -> float:
         """How many seconds the run is going to take, as far as that can be seen."""
+        if self._steps is None:
+            return 2 * event.seconds
         if self._first is None:
             self._first = event.step, event.seconds
         step, seconds = self._first
@@ -212,8 +217,8 @@ class LiveMonitor:
         return event.seconds + (self._steps - event.step) * (event.seconds - seconds) / (event.step - step)
 
     def _say(self, step: int, seconds: float | None) -> None:
-        self._bar.value = step
-        self._progress.value = _small(_progress(step, self._steps, seconds))
+        self._bar.value = step if self._steps is not None else 0
+        self._progress.value = _small(_progress(step, self._steps, seconds, self._rows))
         self._values.value = _table(self._newest)
 
     def _draw(self) -> None:
@@ -248,9 +253,11 @@ def _clean(value: float, values: Range) -> float:
     return min(max(float(f"{value:.3g}"), values.low), values.high)
 
 
-def _progress(step: int, steps: int, seconds: float | None) -> str:
+def _progress(step: int, steps: int | None, seconds: float | None, rows: int | None = None) -> str:
     """Where the run is, how fast, and how long it will take; ``seconds`` is None while it is paused."""
-    so_far = f"step {step:,} of {steps:,}"
+    so_far = (
+        f"step {step:,}" + ("" if steps is None else f" of {steps:,}") + ("" if rows is None else f", {rows:,} rows")
+    )
     if seconds is None:
         return f"{so_far} · paused"
     if not step or seconds <= 0:
@@ -258,7 +265,9 @@ def _progress(step: int, steps: int, seconds: float | None) -> str:
     rate = step / seconds
     digits = ",.0f" if rate >= 100 else ",.3g"  # three digits would make 1.03e+03 of 1,030
     speed = f"{rate:{digits}} steps/s" if rate >= 0.1 else f"{1 / rate:,.3g} s/step"
-    if step == steps or seconds < _SETTLED:  # the first steps plan and fetch, and tell little of the others
+    if (
+        steps is None or step == steps or seconds < _SETTLED
+    ):  # the first steps plan and fetch, and tell little of the others
         return f"{so_far} · {speed}"
     return f"{so_far} · {speed} · {duration((steps - step) / rate)} left"
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..display.monitor import Monitor
     from ..train.events import Event
     from ..train.loop import Training
+    from ..train.recursing import Recursing
 
 NAME = "xsql_train"
 HELP = f"""%%{NAME} [options]
@@ -38,6 +39,10 @@ OVER params [PER key] USING adam(lr => 0.01)             -- the step is written,
 %%{NAME} [options]
 INSERT INTO params SELECT :next_step, ... FROM ... ;     -- the step: one or more statements with effects
 SELECT step, AVG(...) AS loss FROM ... GROUP BY step     -- the curves: any number of queries
+
+%%{NAME} [options]
+WITH RECURSIVE run AS (... UNION ALL ...)                -- the steps, as rounds of a recursive query
+SELECT step, AVG(...) AS loss FROM run ... GROUP BY step -- the curve, over the rows of the rounds so far
 
 Runs the step again and again and draws the curves. :step (or :k) is the newest generation, :next_step one more,
 :seed the run's seed, and :random a number from [0, 1) drawn for the step. Running the cell again continues.
@@ -89,7 +94,13 @@ def keeping(text: str) -> str:
 class TrainOptions:
     """The options of ``%%xsql_train``."""
 
-    steps: int = option("-n", "--steps", help="Make at most N steps.", convert=count, metavar="N", default=100)
+    steps: int | None = option(
+        "-n",
+        "--steps",
+        help="Make at most N steps: 100, or all rounds of a recursive query.",
+        convert=count,
+        metavar="N",
+    )
     params: tuple[tuple[str, Any], ...] = option(
         "-p", "--param", help="Give a parameter a value.", convert=assignment, metavar="NAME=VALUE", many=True
     )
@@ -175,7 +186,7 @@ def read_options(line: str, variables: Mapping[str, Any] | None = None) -> Train
     return options
 
 
-def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None:
+def prepare(shell: Any, line: str, cell: str) -> tuple[Training | Recursing, Monitor] | None:
     """What a cell asks for, checked and not begun; None where it only asks for help or an explanation."""
     from ..display.monitor import Guarded, Several
 
@@ -211,7 +222,7 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training, Monitor] | None
     return training, Several([Guarded(monitor) for monitor in _monitors(place, options, training)])
 
 
-def _monitors(place: Place, options: TrainOptions, training: Training) -> list[Monitor]:
+def _monitors(place: Place, options: TrainOptions, training: Training | Recursing) -> list[Monitor]:
     from ..display.monitor import StaticMonitor, TerminalMonitor, TextMonitor
 
     if place == "terminal" and not options.static and not options.no_display:
@@ -337,7 +348,7 @@ async def _follow_async(events: Generator[Event], monitor: Monitor) -> None:
     monitor.close()
 
 
-def _report_interrupt(training: Training) -> None:
+def _report_interrupt(training: Training | Recursing) -> None:
     if training.run.status == "interrupted":
         raise Interrupted
 

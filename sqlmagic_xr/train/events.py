@@ -88,7 +88,7 @@ class Started:
     Attributes:
         table, column: the trajectory and its step column.
         generation: the newest generation before the run.
-        steps: how many steps it will make at most.
+        steps: how many steps it will make at most; None where nobody knows.
         parameters: the values of the parameters that can change (tuned or scheduled), or were given.
         tunable: those that a person may change, with their ranges.
         panels, newest: what there is to see before the first step.
@@ -98,7 +98,7 @@ class Started:
     table: str
     column: str
     generation: int
-    steps: int
+    steps: int | None
     parameters: Mapping[str, Any]
     tunable: Mapping[str, Range]
     panels: tuple[Panel, ...]
@@ -110,17 +110,19 @@ class Started:
 class Stepped:
     """The run's ``step``-th step is committed and made ``generation``; ``seconds`` since the start, pauses apart.
 
-    Where nobody asked for an event of each step, it may be the last of several that were made in one call.
+    Where nobody asked for an event of each step, it may be the last of several that were made in one call. ``rows`` is
+    how many rows there are so far, where that is told.
     """
 
     generation: int
     step: int
     seconds: float
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The curves have been brought up to ``generation``."""
+    """The curves have been brought up to ``generation``; ``rows`` as in :class:`Stepped`."""
 
     generation: int
     step: int
@@ -128,6 +130,7 @@ class Refreshed:
     parameters: Mapping[str, Any]
     panels: tuple[Panel, ...]
     newest: Newest
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import UsageError
 from .events import Event, Paused, Range
 from .loop import Training
+from .recursing import Recursing, RecursiveRun, recursive_query
 from .run import Run
 from .settings import Settings
 
@@ -23,7 +24,7 @@ def train(
     context: Context,
     text: str,
     *,
-    steps: int = 100,
+    steps: int | None = None,
     params: Mapping[str, Any] | None = None,
     tune: Mapping[str, Range | tuple[float, float]] | None = None,
     schedule: Mapping[str, str] | None = None,
@@ -41,13 +42,14 @@ def train(
     each_step: bool | None = None,
     device: Literal["auto", "cpu", "gpu"] | None = None,
     precision: Literal["double", "single"] = "double",
-) -> Run | Training:
+) -> Run | Training | RecursiveRun | Recursing:
     """Run a training cell: the statements of a step, again and again, and the curves behind them.
 
     Args:
         context: where to run it.
-        text: one or more statements with effects, among them an INSERT, then any number of SELECTs.
-        steps: how many steps to make at most.
+        text: one or more statements with effects, among them an INSERT, then any number of SELECTs; or one recursive
+            query, which is answered over the rows of its rounds so far while it goes on, and nothing is written.
+        steps: how many steps to make at most: 100 where it is not said, and all rounds of a recursive query.
         params: values of parameters, besides the loop's own ``:step`` (or ``:k``, the newest generation),
             ``:next_step``, ``:seed`` and ``:random``.
         tune: parameters that may be changed while it runs, with the least and the greatest value.
@@ -72,26 +74,30 @@ def train(
         precision: "single" calculates with 32 bits on such a device.
 
     Returns:
-        The :class:`.run.Run`, whatever its end; with ``stream``, a :class:`.loop.Training`.
+        The :class:`.run.Run`, whatever its end (of a recursive query a :class:`.recursing.RecursiveRun`); with
+        ``stream``, what is iterated for it.
 
     Raises:
         SqlError: the text or the options do not fit, or a step failed; what was committed before it stands.
     """
     ranges = {name: r if isinstance(r, Range) else Range(*map(float, r)) for name, r in (tune or {}).items()}
     settings = Settings(
-        steps=steps, params=dict(params or {}), tune=ranges, schedule=dict(schedule or {}), until=until,
-        patience=patience, every=every, seed=seed, restart=restart, verbatim=verbatim, executor=executor,
+        steps=100 if steps is None else steps, params=dict(params or {}), tune=ranges, schedule=dict(schedule or {}),
+        until=until, patience=patience, every=every, seed=seed, restart=restart, verbatim=verbatim, executor=executor,
         curves=(curve,) if isinstance(curve, str) else tuple(curve), keep_every=keep_every,
         device=context.device if device is None else device, precision=precision,
         each_step=(stream or on_event is not None) if each_step is None else each_step,
     )  # fmt: skip
     if stream and on_event is not None:
         raise UsageError("a stream hands out its events itself", hint="Leave out stream or on_event.")
-    training = Training(context, text, settings)
+    recursive = recursive_query(text)
+    training = (
+        Training(context, text, settings) if recursive is None else Recursing(context, recursive, settings, steps)
+    )
     return training if stream else follow(training, on_event or (lambda event: None))
 
 
-def follow(training: Training, receive: Callable[[Event], object]) -> Run:
+def follow(training: Training | Recursing, receive: Callable[[Event], object]) -> Run | RecursiveRun:
     """Run to the end, handing each event to ``receive``; an interrupt ends it after the step in progress."""
     with training.control.interruptible(), closing(iter(training)) as events:
         for event in events:

@@ -227,3 +227,14 @@ def test_show_sql_prints_what_a_minimize_becomes_and_does_not_train(shell, capsy
 def test_the_help_begins_with_minimize(shell, capsys):
     run(shell, "--help", "SELECT 1")
     assert "MINIMIZE" in capsys.readouterr().out.split("INSERT")[0]
+
+
+def test_a_recursive_query_is_a_whole_cell(shell, capsys):
+    cell = """WITH RECURSIVE r(step, a) AS (SELECT 0, 1.0 UNION ALL SELECT step + 1, a * :lr FROM r WHERE step < 3)
+        SELECT step, a AS loss FROM r ORDER BY step"""
+    assert run(shell, "-o kept", cell).success
+    assert capsys.readouterr().out.splitlines() == [
+        "done: 3 rounds, 4 rows, loss 0.125",
+        "loss  █▄▂▁  1 → 0.125",
+    ]
+    assert shell.user_ns["kept"].curve.num_rows == 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from ..frame import Frame
 from ..interrupt import interruptible
 from .rounds import Progress
+from .settling import Settling
 
 
 class RecursiveFrame(Frame):
@@ -18,17 +19,17 @@ class RecursiveFrame(Frame):
 
     Args:
         plan: DataFusion's frame of the query over relations that cannot be read.
-        settle: runs the recursions and gives the frame of the query over their rows.
+        settling: runs the recursions and gives the frame of the query over their rows.
         progress: how far they have come.
         parts: what the recursions run, and its plan, for EXPLAIN.
         options: as for :class:`..frame.Frame`.
     """
 
     def __init__(
-        self, plan: Any, settle: Callable[[], Any], progress: Progress, parts: Sequence[tuple[str, Any]], **options: Any
+        self, plan: Any, settling: Settling, progress: Progress, parts: Sequence[tuple[str, Any]], **options: Any
     ) -> None:
         object.__setattr__(self, "_plan", plan)
-        object.__setattr__(self, "_settle", settle)
+        object.__setattr__(self, "settling", settling)
         object.__setattr__(self, "_lock", threading.Lock())
         object.__setattr__(self, "_settled", None)
         object.__setattr__(self, "progress", progress)
@@ -48,7 +49,7 @@ class RecursiveFrame(Frame):
 
     def _settle_once(self) -> Any:
         with self._lock:
-            return self._settle() if self._settled is None else self._settled
+            return self.settling.settled() if self._settled is None else self._settled
 
     def schema(self) -> pa.Schema:
         """The names and types of the rows; nothing runs for it."""

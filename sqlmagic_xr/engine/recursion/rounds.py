@@ -101,6 +101,8 @@ class Evaluation:
         for rows in members:
             anchor = rows.member.anchor
             rows.take([] if anchor is None else [self._table(anchor, around)])
+        self._note(recursion, 0, members)
+        yield
         rounds, tries = 0, _Tries(recursion)
         while any(rows.newest.num_rows for rows in members) and not any(rows.complete for rows in members):
             if rounds == self.most:
@@ -119,6 +121,8 @@ class Evaluation:
             given = self._round(recursion, members, around)
             for rows, tables in zip(members, given, strict=True):
                 rows.take(tables)
+            ended = not any(rows.newest.num_rows for rows in members)
+            self._say(recursion, rounds - ended, members)
             yield
 
     def _round(self, recursion: Recursion, members: Sequence[Rows], around: Mapping[str, Any]) -> list[list[pa.Table]]:
@@ -168,9 +172,8 @@ class Evaluation:
 
     def _note(self, recursion: Recursion, rounds: int, members: Sequence[Rows]) -> None:
         """Keep the progress, and end what does not end."""
-        count, nbytes = sum(rows.count for rows in members), sum(rows.nbytes for rows in members)
-        first = recursion.members[0].definition
-        self._progress.name, self._progress.rounds, self._progress.rows = first.name, rounds, count
+        nbytes, first = sum(rows.nbytes for rows in members), recursion.members[0].definition
+        self._say(recursion, rounds, members)
         most = self._context.max_recursion
         if rounds > most:
             hint = "Give it a condition that ends it (WHERE n < 100), or set max_recursion higher."
@@ -181,6 +184,12 @@ class Evaluation:
             size = f"{nbytes_shown(nbytes)} of rows after {rounds:,} rounds"
             what = f"the recursion `{first.name}` has {size}, and may have a quarter of the memory"
             raise _at(ExecutionError(what, hint=hint), first.tree["alias"])
+
+    def _say(self, recursion: Recursion, rounds: int, members: Sequence[Rows]) -> None:
+        """Keep the progress."""
+        progress = self._progress
+        progress.name, progress.rounds = recursion.members[0].definition.name, rounds
+        progress.rows = sum(rows.count for rows in members)
 
 
 class _Tries:
@@ -248,6 +257,11 @@ class Rows:
             self._found += self.going.found()
             self.newest = self.going.newest
             self.before, self.going = self.newest.num_rows, None
+
+    @property
+    def last(self) -> pa.Table:
+        """What the last round has given."""
+        return self.newest if self.going is None else self.going.newest
 
     @property
     def complete(self) -> bool:

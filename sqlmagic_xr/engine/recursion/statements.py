@@ -13,6 +13,7 @@ from .frame import RecursiveFrame
 from .names import names_read
 from .plan import Planner
 from .rounds import Evaluation, Progress
+from .settling import Settling
 from .views import RECURSIVE, recursive_views, with_views
 
 if TYPE_CHECKING:
@@ -76,13 +77,9 @@ class Recursions:
             return plan
         progress = Progress()
         evaluation = Evaluation(context, store.entries(), self._standing(tree, planner), progress)
-
-        def settle() -> Any:
-            with evaluation.showing(evaluation.relations(planner.found)):
-                return framed(context, text)
-
+        settling = Settling(context, evaluation, planner.found, text)
         parts = [part for one in planner.found for part in one.parts()]
-        return RecursiveFrame(plan, settle, progress, parts, **options)
+        return RecursiveFrame(plan, settling, progress, parts, **options)
 
     def _standing(self, tree: Tree, planner: Planner) -> dict[str, Any]:
         """What stands for the tables that a statement and its recursions read, as they are now."""
