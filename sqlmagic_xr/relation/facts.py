@@ -100,7 +100,7 @@ def nullable(relation: Relation) -> tuple[bool, ...]:
     match relation:
         case Scan():
             return tuple(name not in relation.table.required for name in relation.table.columns)
-        case Shared():
+        case Shared() if relation.kind != "working":  # whose rows are the anchor's in the first round alone
             return nullable(relation.query) or (True,) * count
         case Select():
             null = _null_in(relation)
@@ -255,7 +255,7 @@ def _is_constant(expression: Expression, outside: Collection[Relation]) -> bool:
 def constants(relation: Relation) -> frozenset[str]:
     """The columns that have one value in all rows."""
     match relation:
-        case Shared():
+        case Shared() if relation.kind != "working":
             return _renamed(relation, constants(relation.query))
         case Select():
             known = fixed(relation)
@@ -274,11 +274,11 @@ def key(relation: Relation) -> Key | None:
             called = dict(zip(relation.table.columns, relation.names, strict=False))
             own = tuple(str(called[name]) for name in relation.table.key)
             return own or None
-        case Shared():
+        case Shared() if relation.kind != "working":
             found = key(relation.query)
             inside = relation.query.names or ()
             if not found:
-                return found if relation.kind != "working" else None
+                return found
             renamed = [(relation.names or ())[inside.index(name)] for name in found]
             return tuple(n for n in renamed if n is not None) if None not in renamed else None
         case Values():

@@ -38,6 +38,9 @@ class Cells:
         return isinstance(relation, nodes.Shared) and relation.query is self.query
 
 
+_NAMED = ("cte", "working")
+
+
 class Givens:
     """Makes of bound relations those that are read as they are.
 
@@ -74,11 +77,11 @@ class Givens:
         return leaf.query.names or ()
 
     def _by_name(self, leaf: nodes.Shared) -> nodes.Names | None:
-        """The columns of a CTE or a view as whoever names it calls them; None where it cannot be named."""
+        """The columns of a CTE, a view or a working table as whoever names it calls them; None where it has no name."""
         if leaf.kind == "view":
             known = self.catalog.table(leaf.name)
             return None if known is None else tuple(known.columns)
-        cte = self.ctes.get(leaf.name[0]) if leaf.kind == "cte" and len(leaf.name) == 1 else None
+        cte = self.ctes.get(leaf.name[0]) if leaf.kind in _NAMED and len(leaf.name) == 1 else None
         if cte is None or cte.query is not leaf.query:
             return None
         return replace(leaf, renamed=cte.renamed).names
@@ -112,7 +115,7 @@ class Givens:
             return self._table(leaf.table.name)
         assert isinstance(leaf, nodes.Shared)
         if self._by_name(leaf) is not None:
-            return named_table(leaf.name) if leaf.kind == "cte" else self._table(leaf.name)
+            return named_table(leaf.name) if leaf.kind in _NAMED else self._table(leaf.name)
         tree = written(leaf.query)
         self.require_seen(leaf.query, cte_names(tree), leaf)
         return derived(tree, called_so(leaf))

@@ -72,6 +72,35 @@ def test_state_as_rows_and_the_loss_read_from_the_working_table_twice(ctx, train
     np.testing.assert_allclose(found.to_pandas().to_numpy(), trained, rtol=1e-13, atol=1e-15)
 
 
+WHOLE = """WITH loss AS (SELECT AVG(power(y - p, 2)) AS loss FROM
+        (SELECT x, y, SUM(CASE w.i WHEN 0 THEN x ELSE 1.0 END * w.val) AS p FROM d CROSS JOIN w GROUP BY x, y) AS q)
+    SELECT w.step + 1, w.i, w.val - 0.05 * grad(loss.loss, w.val) FROM w CROSS JOIN loss WHERE w.step < {n}"""
+
+
+@pytest.mark.parametrize(
+    "head", ["w(step, i, val) AS (VALUES (0, 0, 0.0), (0, 1, 0.0)", "w AS (SELECT 0 AS step, i, 0.0 AS val FROM two"]
+)
+def test_through_whole_queries_over_the_working_table(ctx, trained, head):
+    sql = f"""WITH RECURSIVE two(i) AS (VALUES (0), (1)), {head} UNION ALL ({WHOLE.format(n=STEPS)}))
+    SELECT p.step, p.val, q.val FROM w AS p JOIN w AS q ON p.step = q.step AND p.i = 0 AND q.i = 1 ORDER BY p.step"""
+    np.testing.assert_allclose(ctx.sql(sql).to_pandas().to_numpy(), trained, rtol=1e-12, atol=1e-14)
+
+
+def test_what_names_a_row_at_first_may_not_later():
+    """Each row has a derivative of its own, though its key is that of another row after a round, and equal rows too."""
+    context = sqlmagic_xr.Context()
+    context.script("CREATE TABLE s (i BIGINT, v DOUBLE); INSERT INTO s VALUES (0, 1.0), (1, 5.0), (2, 4.0), (3, 4.0)")
+    sql = """WITH RECURSIVE w AS (SELECT 0 AS step, i, MAX(v) AS val FROM s GROUP BY i UNION ALL (
+            WITH loss AS (SELECT SUM(power(val - 3 * i, 2)) AS loss FROM w)
+            SELECT step + 1, w.i / 2, val - 0.25 * grad(loss.loss, val) FROM w CROSS JOIN loss WHERE step < 3))
+        SELECT step, i, val FROM w ORDER BY step, i, val"""
+    i, val, expected = np.arange(4), np.array([1.0, 5.0, 4.0, 4.0]), []
+    for step in range(4):
+        expected += sorted((step, int(a), float(b)) for a, b in zip(i, val, strict=True))
+        i, val = i // 2, val - 0.5 * (val - 3 * i)
+    assert [tuple(row.values()) for row in context.sql(sql).to_arrow_table().to_pylist()] == expected
+
+
 def test_newton_in_each_cell():
     context = sqlmagic_xr.Context()
     context.script("CREATE TABLE c (cell BIGINT, v DOUBLE); INSERT INTO c VALUES (0, 2.0), (1, 9.0), (2, 0.25)")
