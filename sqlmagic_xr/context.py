@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from .cluster.holding import Holding
     from .engine.answers import Rounds
     from .engine.frame import Frame
     from .engine.prepared import Executor, Prepared
@@ -44,6 +45,12 @@ class ArrayCode:
         from .queries.answer import who_runs
 
         return who_runs(context, tree, frame, executor)
+
+    def over_chunks(self, context: engine.Context, tree: Tree, schema: pa.Schema, holding: Holding) -> pa.Table:
+        """See :class:`.engine.answers.Answers`."""
+        from .queries.answer import over_chunks
+
+        return over_chunks(context, tree, schema, holding)
 
     def rounds(self, context: engine.Context, term: Tree, working: str, rows: pa.Table) -> Rounds | None:
         """See :class:`.engine.answers.Answers`."""

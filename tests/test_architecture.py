@@ -20,7 +20,7 @@ FLOORS = {
     "statements": {"storage", "relation", "sql", "errors"},
     "engine": {"statements", "storage", "autodiff", "relation", "sql", "errors"},
     "grids": {"dense", "engine", "storage", "relation", "sql", "errors"},
-    "train": {"grids", "dense", "engine", "statements", "storage", "autodiff", "relation", "sql", "errors"},
+    "train": {"cluster", "grids", "dense", "engine", "statements", "storage", "autodiff", "relation", "sql", "errors"},
     "display": {"train", "engine", "storage", "sql", "errors"},
     "cluster": {"errors"},
     "queries": {"cluster", "grids", "dense", "engine", "storage", "relation", "sql", "errors"},

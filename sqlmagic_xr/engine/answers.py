@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -83,4 +83,17 @@ class Answers(Protocol):
             context: whose tables it reads.
             sql, tree: the query.
             frame: its rows by DataFusion, which have not been asked for.
+        """
+
+    def over_chunks(self, context: Context, tree: Tree, schema: pa.Schema, holding: Any) -> pa.Table:
+        """The rows of a query, its aggregates over datasets being taken on a dask cluster.
+
+        Args:
+            context: whose tables it reads.
+            tree: the query.
+            schema: the names and types that the engine gives its columns.
+            holding: keeps chunks on the cluster from one call to the next.
+
+        Raises:
+            Exception: dense.node.Refused: they are not to be had so.
         """

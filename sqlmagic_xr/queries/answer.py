@@ -24,6 +24,7 @@ from .gridded.plan import CELLS, GridQuery
 from .pays import look, weigh
 
 if TYPE_CHECKING:
+    from ..cluster.holding import Holding
     from ..engine.catalog import Catalog
     from ..engine.context import Context
     from ..engine.frame import Frame
@@ -78,6 +79,15 @@ def rows(context: Context, sql: str, tree: Tree, frame: Frame) -> pa.Table | Non
         return typed(GridQuery(context, found[0]).rows(), frame.schema())
     except Refused:
         return None
+
+
+def over_chunks(context: Context, tree: Tree, schema: pa.Schema, holding: Holding) -> pa.Table:
+    """The rows of a query whose aggregates over datasets are taken on a cluster; see :class:`.engine.answers.Answers`.
+
+    Raises:
+        Refused: they are not to be had so.
+    """
+    return typed(GridQuery(context, context.tables.bound(tree["Query"]), holding=holding).rows(), schema)
 
 
 def _now(context: Context, prepared: Prepared, tree: Tree, frame: Frame) -> pa.Table:

@@ -38,6 +38,7 @@ from .steps.looks import Seen
 from .steps.plan import PlannedStep
 from .steps.processor import Processor
 from .steps.rehearsal import prepare_step, rehearsed
+from .steps.remote import cluster_for
 from .steps.step import FollowingStep, Step, VerbatimStep
 from .steps.together import Together
 from .task import read_task
@@ -151,6 +152,9 @@ class Training:
         moving, processor = self._parameters.moving, None if self._device is None else Processor(self._device)
         together = Together(self._context, moving, trajectory, processor) if self._task.appends else None
         looks = looks_at.Curves(*trajectory, lambda: self._curves.queries) if self._task.appends else None
+        cluster = cluster_for(self._context, statements) if executor == "auto" else None
+        if cluster is not None:
+            return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=[cluster])
         arrays = [] if executor == "relational" else [
             ArrayExecutor(self._context, insist=executor == "dense", together=together, curves=looks)
         ]  # fmt: skip

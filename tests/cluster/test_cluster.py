@@ -264,3 +264,109 @@ def test_when_all_workers_are_gone_a_query_says_so(client, monkeypatch):
     finally:
         client.cluster.scale(2)
         client.wait_for_workers(2, timeout=60)
+
+
+# Training
+
+STEP = """INSERT INTO w SELECT :next_step, w.a - 0.1 * AVG(grad(power(w.a * t.hum + w.b - t.air / 100, 2), w.a)),
+ w.b - 0.1 * AVG(grad(power(w.a * t.hum + w.b - t.air / 100, 2), w.b))
+ FROM w CROSS JOIN t WHERE w.step = :k GROUP BY w.a, w.b"""
+
+
+def training(store, text=STEP, steps=4, **options):
+    ctx = context(store, **options)
+    ctx.script("CREATE TABLE w (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO w VALUES (0, 0.0, 0.0)")
+    return ctx, ctx.train(text, steps=steps, stream=True)
+
+
+def trained(ctx):
+    return ctx.sql("SELECT * FROM w ORDER BY step").to_arrow_table()
+
+
+def finish(training, each=lambda event: None):
+    for event in training:
+        each(event)
+    return training
+
+
+@pytest.fixture(scope="module")
+def expected(store):
+    """The generations of a run that is made here."""
+    ctx, run = training(store, client="none")
+    finish(run)
+    return trained(ctx)
+
+
+def assert_the_same(ctx, expected):
+    found = trained(ctx)
+    for name in ("step", "a", "b"):
+        np.testing.assert_allclose(found[name].to_numpy(), expected[name].to_numpy(), rtol=1e-12)
+
+
+def test_a_run_has_its_chunks_on_the_cluster_and_the_same_rows_as_here(client, store, expected):
+    found = []
+    for _ in range(2):
+        ctx, run = training(store)
+        explained = str(run.explain()[0])
+        assert "executor: cluster" in explained
+        assert "on the cluster: air, hum (8.6 MB in the memory of 2 workers" in explained
+        before = ctx.chunks_read
+        finish(run)
+        assert ctx.chunks_read - before == 40  # ten chunks a step
+        assert_the_same(ctx, expected)
+        found.append(trained(ctx))
+    assert found[0].equals(found[1])
+
+
+def test_what_does_not_fit_the_workers_is_read_each_step_and_explain_says_so(client, store, expected, monkeypatch):
+    monkeypatch.setattr("sqlmagic_xr.cluster.holding._SHARE", 0.001)
+    ctx, run = training(store)
+    assert "on the cluster: air, hum (read each step: 8.6 MB exceed the 2.0 MB" in str(run.explain()[0])
+    finish(run)
+    assert_the_same(ctx, expected)
+
+
+def test_what_array_code_does_not_cover_runs_here_and_explain_says_so(client, store):
+    odd = "INSERT INTO w SELECT :next_step, w.a + approx_distinct(t.n) / 100, w.b FROM w CROSS JOIN t WHERE w.step = :k"
+    ctx, run = training(store, f"{odd} GROUP BY w.a, w.b", steps=1)
+    assert "not cluster: runs here (no array code over chunks for approx_distinct)" in str(run.explain()[0])
+    finish(run)
+    assert len(trained(ctx)) == 2
+
+
+def test_a_run_goes_on_when_a_worker_is_killed(client, store, expected):
+    ctx, run = training(store)
+    killed = []
+
+    def each(event):
+        if type(event).__name__ == "Stepped" and not killed:
+            killed.append(pids(client)[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    assert finish(run, each).run.status == "done"
+    assert_the_same(ctx, expected)
+    assert killed
+
+
+def test_a_run_without_workers_ends_at_a_whole_generation_and_goes_on_when_they_are_back(
+    client, store, expected, monkeypatch
+):
+    monkeypatch.setattr(folding, "GONE", 3.0)
+    ctx, run = training(store)
+
+    def each(event):
+        if type(event).__name__ == "Stepped" and event.step == 2:
+            client.cluster.scale(0)
+            while client.nthreads():
+                time.sleep(0.05)
+
+    try:
+        with pytest.raises(ClusterError, match=r"has no worker|are gone"):
+            finish(run, each)
+        assert run.run.status == "failed"
+        assert len(trained(ctx)) == 3
+    finally:
+        client.cluster.scale(2)
+        client.wait_for_workers(2, timeout=60)
+    finish(ctx.train(STEP, steps=2, stream=True))
+    assert_the_same(ctx, expected)

@@ -27,6 +27,7 @@ from .source import source_of
 from .tallies import State, Tally
 
 if TYPE_CHECKING:
+    from ...cluster.holding import Holding
     from ...engine.context import Context
 
 _GROUPS = 5_000_000  # each thread has its own, some numbers for each
@@ -35,16 +36,22 @@ _GROUPS = 5_000_000  # each thread has its own, some numbers for each
 class Groupwise:
     """An aggregate over a grid, planned.
 
+    Args:
+        context: whose tables it reads.
+        aggregate: it.
+        fetch: gives the rows of what is joined and no dataset.
+        holding: keeps chunks on a cluster; then what is not taken there is refused.
+
     Raises:
         Refused: there is no array code for it.
     """
 
-    def __init__(self, context: Context, aggregate: Aggregate, fetch: Fetch) -> None:
+    def __init__(self, context: Context, aggregate: Aggregate, fetch: Fetch, holding: Holding | None = None) -> None:
         if aggregate.sets or aggregate.free or any(map(volatile, aggregate.inputs)):
             raise Refused("this GROUP BY is not array code", aggregate.span)
         for measure in aggregate.measures:  # what is told without a look at the data comes first
             refuse_unknown(measure)
-        self._context, self._aggregate = context, aggregate
+        self._context, self._aggregate, self._holding = context, aggregate, holding
         self.grid = grid = Grid(context, source_of(aggregate), fetch)
         if 0 in grid.shape:
             raise Refused("no cell is left")
@@ -80,7 +87,9 @@ class Groupwise:
     def _states(self, tallies: Sequence[Tally], entire: frozenset[int]) -> Mapping[Tally, State]:
         remote = remote_of(self._context, self.grid, entire) if tallies else None
         if isinstance(remote, Remote):
-            return remote.taken(tallies, lambda: note(self._context))
+            return remote.taken(tallies, lambda: note(self._context), self._holding)
+        if self._holding is not None and remote is not None:
+            raise Refused(remote)
         return taken(self.grid, tallies, lambda: note(self._context), entire)
 
     def laid(self, rows: pa.Table) -> dict[int, pa.Array] | None:

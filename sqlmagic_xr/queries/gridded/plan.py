@@ -31,6 +31,7 @@ from .grid import Fetch, cells_of, grid_of
 from .groupwise import Groupwise
 
 if TYPE_CHECKING:
+    from ...cluster.holding import Holding
     from ...engine.context import Context
 
 CELLS = 1_000_000
@@ -86,13 +87,14 @@ class GridQuery:
         context: whose tables it reads.
         query: it, bound.
         least: cells from which on one is taken here.
+        holding: keeps chunks on a cluster; then what is not taken there is refused.
 
     Attributes:
         refusals: why those over datasets were not.
     """
 
-    def __init__(self, context: Context, query: Relation, least: int = CELLS) -> None:
-        self._context, self._query, self._least = context, query, least
+    def __init__(self, context: Context, query: Relation, least: int = CELLS, holding: Holding | None = None) -> None:
+        self._context, self._query, self._least, self._holding = context, query, least, holding
         self.refusals: list[Refused] = []
 
     def rows(self, names: list[str] | None = None) -> pa.Table:
@@ -144,8 +146,10 @@ class GridQuery:
 
     def _planned(self, node: Relation, fetch: Fetch) -> Planned:
         if isinstance(node, Aggregate):
-            return Groupwise(self._context, node, fetch)
+            return Groupwise(self._context, node, fetch, self._holding)
         assert isinstance(node, Select)
+        if self._holding is not None:
+            raise Refused("a window over cells", node.span)
         return Cellwise(self._context, node, fetch)
 
     def _fetch(self, relation: Relation) -> pa.Table:
@@ -174,7 +178,10 @@ class GridQuery:
             except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
                 # What is not foreseen here is the engine's, which has the last word on data that cannot be read, too.
                 self.refusals.append(Refused(f"{UNFORESEEN}: {type(error).__name__}: {error}"))
-        if not found:
+        beside = self._holding is not None and any(
+            is_large(self._context, node, self._least) and id(node) not in inside for node in relations(self._query)
+        )
+        if not found or beside:
             raise self.refusals[0] if self.refusals else Refused("it has no aggregate over a large dataset")
         return found
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ...cluster.client import check, client_of, told
-from ...cluster.folding import TASKS, batches, folded, folded_of, pickled
+from ...cluster.folding import TASKS, Held, batches, folded, folded_of, pickled
 from ...cluster.graphs import is_made_alone
 from ...dense.node import Refused
 from ...engine.budget import nbytes_shown
-from .grid import Grid
+from .grid import Grid, Stored
 from .regions import regions_of
 from .sweep import Sweep
 from .tallies import State, Tally
 
 if TYPE_CHECKING:
+    from ...cluster.holding import Holding
     from ...engine.context import Context
 
 _SENT = 16 * 2**20  # bytes of variables that are in memory here, and go along
@@ -40,26 +42,51 @@ class Remote:
     regions: Sequence[Any]
     entire: frozenset[int] = frozenset()
 
-    def taken(self, tallies: Sequence[Tally], on_read: Callable[[], None]) -> dict[Tally, State]:
+    def taken(
+        self, tallies: Sequence[Tally], on_read: Callable[[], None], holding: Holding | None = None
+    ) -> dict[Tally, State]:
         """What tallies come to over all cells; as :func:`.regions.taken`.
+
+        Args:
+            tallies: what is taken.
+            on_read: is called for each chunk.
+            holding: keeps chunks on the cluster; None for a query that runs once.
 
         Raises:
             ClusterError: a chunk cannot be read, or the cluster is gone.
             Refused: the program is too large to be sent.
         """
         sweep = replace(Sweep.of(self.grid, tallies, self.entire), there=True)
-        parts = batches(self.regions, check(self.client), _tasks(sweep))
-        if all(is_made_alone(v.column.variable._data) for v in sweep.stored):
-            states = folded(self.client, _pickled(sweep), parts, on_read)
-        else:
+        if not self._is_alone:
             values = [[sweep.lazy(n, region).data for n in range(sweep.variables)] for region in self.regions]
             states = folded_of(self.client, _pickled(sweep.bare()), self.regions, values, on_read)
+            return dict(zip(tallies, states, strict=True))
+        parts = batches(self.regions, check(self.client), 1 if holding is not None else _tasks(sweep))
+        held = None if holding is None else self._held(sweep, parts, holding, on_read)
+        program = _pickled(sweep if held is None else sweep.bare())
+        states = folded(self.client, program, parts if held is None else held.batches, on_read, held)
         return dict(zip(tallies, states, strict=True))
+
+    @property
+    def _is_alone(self) -> bool:
+        return all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
+
+    def _held(
+        self, sweep: Sweep, parts: Sequence[Sequence[Any]], holding: Holding, on_read: Callable[[], None]
+    ) -> Held | None:
+        """The variables in the workers' memory; None where they do not fit."""
+        own = tuple(_Same(v.column.variable) for v in sweep.stored)
+        kept = tuple((axis.tobytes() if len(axis) else b"") for axis in sweep.kept)
+        size = sum(_nbytes(variable, self.grid.shape) for variable in sweep.stored)
+        what = ", ".join(sorted({variable.name for variable in sweep.stored}))
+        reading = replace(sweep, tallies=())
+        return holding.held(
+            self.client, (own, kept, self.entire), what, size, parts, lambda: _pickled(reading), on_read
+        )
 
     def told(self) -> str:
         """What is done where, for a person."""
-        alone = all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
-        tasks = len(batches(self.regions, check(self.client))) if alone else len(self.regions)
+        tasks = len(batches(self.regions, check(self.client))) if self._is_alone else len(self.regions)
         return f"{tasks:,} task{'s' * (tasks != 1)} on {told(self.client)}"
 
 
@@ -84,6 +111,24 @@ def remote_of(context: Context, grid: Grid, entire: frozenset[int]) -> Remote | 
     if len(regions) < 2:
         return "not on the cluster: it is one chunk"
     return Remote(client, grid, regions, entire)
+
+
+class _Same:
+    """A variable, which is told from others by being itself, and is kept so that it stays what it is."""
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return id(self.variable)
+
+
+def _nbytes(variable: Stored, shape: Sequence[int]) -> int:
+    """The bytes of what is read of a variable."""
+    return prod(shape[axis] for axis in variable.axes) * int(variable.column.variable.dtype.itemsize)
 
 
 def _tasks(sweep: Sweep) -> int:

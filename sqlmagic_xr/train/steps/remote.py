@@ -1,0 +1,168 @@
+"""The statements of a step that sum over chunks on a dask cluster: chunks stay there, a step's values go there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ...cluster.client import client_of
+from ...cluster.holding import Holding
+from ...dense.node import Refused
+from ...engine.admission import framed
+from ...engine.budget import default_budget
+from ...errors import ClusterError, SqlError
+from ...relation.reads import tables_read
+from ...sql.syntax import Tree, parse_one
+from ..explain import Explained, Note, title_of
+from .larder import Larder
+from .looks import NOTHING, Watch
+from .plan import Relational
+from .together import Courses
+from .unsure import UnsureError
+from .write import Write, write_of
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+    from ...engine.prepared import Prepared
+    from .plan import Runner
+
+_CELLS = 1_000_000  # of a dataset from which on a cluster pays
+
+
+class ClusterExecutor:
+    """Runs the statements of a step that aggregate datasets in chunks (an :class:`.plan.Taker`).
+
+    Args:
+        context: whose tables they read and write.
+    """
+
+    name = "cluster"
+    seen = NOTHING
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._holding = context, Holding()
+        self._larder = _OtherTables(context, default_budget())
+
+    def offer(
+        self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
+    ) -> Runner | str:
+        """A runner for a statement, or why there is none."""
+        found = write_of(statement)
+        if isinstance(found, str):
+            return found
+        if not _read_in_chunks(self._context, found):
+            return "it reads no dataset in chunks"
+        return OverChunks(statement, self._larder, frozenset(writes), frozenset(varying), fallback, self._holding)
+
+    def look(self) -> None:
+        """Curves are evaluated from the table."""
+
+    def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
+        """None: each step is asked of the cluster by itself."""
+        return 0
+
+
+def cluster_for(context: Context, statements: Sequence[Prepared]) -> ClusterExecutor | None:
+    """Who runs statements on a cluster; None where no client is active, or none of them reads a dataset in chunks."""
+    if client_of(context.client) is None:
+        return None
+    writes = [write_of(statement) for statement in statements]
+    if not any(isinstance(write, Write) and _read_in_chunks(context, write) for write in writes):
+        return None
+    return ClusterExecutor(context)
+
+
+def _read_in_chunks(context: Context, write: Write) -> bool:
+    try:
+        return any(_in_chunks(context, name) for name in tables_read(context.tables.bound(write.query)))
+    except SqlError:
+        return False
+
+
+def _in_chunks(context: Context, name: tuple[str, ...]) -> bool:
+    """Whether a table is a large dataset that is not in memory here."""
+    grid = context.tables.grid(name)
+    if grid is None or grid.rows < _CELLS:
+        return False
+    return any(not variable._in_memory for variable in grid.dataset.data_vars.variables.values())
+
+
+class _OtherTables(Larder):
+    """Keeps what is no dataset in chunks."""
+
+    def is_followed(self, table: tuple[str, ...]) -> bool:
+        """See :class:`.larder.Larder`; what is on the cluster stays there."""
+        return not _in_chunks(self._context, table) and super().is_followed(table)
+
+
+class OverChunks(Relational):
+    """A statement whose aggregates are taken on a cluster; one that they cannot be of runs as it would without one.
+
+    Args:
+        prepared, larder, writes, varying: see :class:`.plan.Relational`.
+        fallback: runs the statement here.
+        holding: keeps chunks on the cluster.
+    """
+
+    def __init__(
+        self, prepared: Prepared, larder: Larder, writes: frozenset[str], varying: frozenset[str], fallback: Runner,
+        holding: Holding,
+    ) -> None:  # fmt: skip
+        super().__init__(prepared, larder, writes, varying)
+        self._fallback, self._holding = fallback, holding
+        self._reason: str | None = None
+        self._schemas: dict[int, pa.Schema] = {}
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Make the statement's changes, inside the step's transaction."""
+        rows = self._over_chunks(values) if self._reason is None else None
+        if rows is None:
+            self._fallback.run(values)
+        else:
+            self._write.keep(rows, self._prepared)
+
+    def explain(self) -> Explained:
+        """What is on the cluster, and why not."""
+        if self._reason is not None:
+            ran = self._fallback.explain()
+            note = Note("not cluster", "runs here", self._reason)
+            return Explained(ran.title, ran.executor, (note, *ran.notes), ran.sql)
+        notes = list(self._variants[-1].notes) if self._variants else []
+        notes += [Note("on the cluster", what, how) for what, how in self._holding.notes.items()]
+        return Explained(title_of(self._prepared.statement), "cluster", tuple(dict.fromkeys(notes)), self._sql)
+
+    def _over_chunks(self, values: Mapping[str, Any]) -> pa.Table | None:
+        """The rows of the query; None where they are not to be had from a cluster, for good."""
+        try:
+            variant, texts, names = self._ready(values)
+            self._sql = variant.template.text(texts)
+            rows = self._asked(id(variant), names)
+        except Refused as reason:
+            self._reason = reason.reason
+        except UnsureError as reason:
+            self._reason = str(reason)
+        except (ClusterError, KeyboardInterrupt):
+            raise
+        except Exception as error:  # the statement as it stands tells what is wrong, if it is not the shortcut
+            self._reason = str(error).splitlines()[0]
+        else:
+            width = len(self._write.columns or self._context.store.table(self._write.table).definition.names)
+            if self._write.replaces or rows.num_columns == width:
+                return rows
+            self._reason = "its columns are not those of the table"
+        return None
+
+    def _asked(self, variant: int, names: Mapping[str, Any]) -> pa.Table:
+        answers = self._context.answers
+        assert answers is not None
+        with self._context.store.showing(names):
+            schema = self._schemas.get(variant)
+            if schema is None:
+                schema = self._schemas[variant] = framed(self._context, self._sql).schema()
+            return answers.over_chunks(self._context, parse_one(self._sql).tree, schema, self._holding)
+
+    def _mended(self, tree: Tree, relations: Mapping[str, Any], reads: Sequence[tuple[Any, Any]]) -> Tree:
+        """The query as it is: what the engine answers wrongly is mended in what is left to it."""
+        return tree
