@@ -21,6 +21,7 @@ from ..sql.syntax import Tree, local_name
 from ..storage.scratch import Version
 from ..storage.transaction import View
 from .arrow import Grids, array_type, described
+from .datasets import DatasetGrid
 from .lookup import extreme, has_nulls, rows_where
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Generations(Grids):
         self._columns = columns_read(map(context.tables.bound, queries))
         self._budget, self._turn = budget, 0
         self._data: dict[Name, pa.Table | None] = {}
+        self._datasets: dict[Name, DatasetGrid | None] = {}
         self._fleeting: set[Name] = set()
         self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
         self._written: dict[Name, list[_Written]] = {}
@@ -72,6 +74,8 @@ class Generations(Grids):
     def table(self, name: Name) -> Table | None:
         """See :class:`..dense.lowering.lower.Tables`."""
         version = self._version(name)
+        if version is None and (direct := self._direct(name)) is not None:
+            return direct.described
         if version is None or name[-1] not in self._inserted:
             return super().table(name)
         chunks = [version.chunks[0].batch.slice(0, 100_000)] if version.chunks else []
@@ -110,7 +114,10 @@ class Generations(Grids):
 
     def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
         """See :class:`..dense.ports.Source`."""
-        return self._last(read, fixed) or super().grid(read, fixed)
+        found = self._last(read, fixed)
+        if found is None and not fixed and (direct := self._direct(read.table)) is not None:
+            found = direct.grid(read)
+        return found or super().grid(read, fixed)
 
     def settled(self, table: Name) -> bool:
         """See :class:`..dense.ports.Source`: data are read once."""
@@ -209,6 +216,27 @@ class Generations(Grids):
             return tuple(version.definition.key)
         relation = self._context.relation(name)
         return () if relation is None else tuple(relation.key)
+
+    def _direct(self, name: Name) -> DatasetGrid | None:
+        """The arrays of a dataset, where they are a grid as they lie; None of anything else."""
+        if name not in self._datasets:
+            self._datasets[name] = self._dataset(name)
+        return self._datasets[name]
+
+    def _dataset(self, name: Name) -> DatasetGrid | None:
+        tables = self._context.tables
+        table = tables.grid(name)
+        own = len(local_name(name)) == 1 and local_name(name)[0] in self._context.store.entries()
+        if table is None or own or not tables.is_followed(name):
+            return None
+        used = table.columns if self._columns is None else self._columns.get(local_name(name), frozenset())
+        wanted = [column for column in table.columns if column in used or column in table.key]
+        if table.rows * len(wanted) * 8 * 3 > self._budget:  # as cells, and as what is calculated of them
+            return None
+        try:
+            return DatasetGrid(table, wanted, self.labels)
+        except Refused:
+            return None
 
     def _read(self, name: Name) -> pa.Table | None:
         """The columns of a data table that the step may need; None where it has none that arrays hold."""
