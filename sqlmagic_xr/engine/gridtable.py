@@ -54,6 +54,7 @@ class GridTable:
         columns: the columns by name.
         key: the columns that name a row; () where a dimension has no column.
         unread: variable that is no column -> why.
+        together: dimension -> how many neighbouring chunks the engine scans as one.
     """
 
     dataset: xr.Dataset
@@ -61,6 +62,7 @@ class GridTable:
     columns: Mapping[str, Column]
     key: tuple[str, ...]
     unread: Mapping[str, str]
+    together: dict[Any, int] = field(default_factory=dict, repr=False, compare=False)
     _bounds: dict[str, tuple[int, int] | None] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property

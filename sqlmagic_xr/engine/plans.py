@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -131,9 +132,10 @@ class Chunks:
 
     read: int
     total: int
+    what: str = "chunks"
 
     def __str__(self) -> str:
-        return f"{self.read:,} of {self.total:,} chunks read, {self.total - self.read:,} pruned"
+        return f"{self.read:,} of {self.total:,} {self.what} read, {self.total - self.read:,} pruned"
 
 
 def chunks_to_read(frame: Any) -> int:
@@ -143,14 +145,23 @@ def chunks_to_read(frame: Any) -> int:
 
 def explain(frame: Any, context: Context) -> str:
     """A plan as an indented tree; scans of xarray tables say which part of their chunks they read."""
-    totals = [total for name in tables_read(logical(frame)) if (total := _chunks_of(name, context))]
+    tables = tables_read(logical(frame))
+    totals = [total for name in tables if (total := _chunks_of(name, context))]
+    what = _what(tables, context)
     plan = frame.execution_plan()
     read = [chunks_of(leaf.partition_count) for leaf in _leaves(plan) if _SCAN in leaf.display()]
-    only = Chunks(read[0], totals[0]) if len(read) == len(totals) == 1 else None
-    lines = list(_tree(plan, only, "", ""))
+    only = Chunks(read[0], totals[0], what) if len(read) == len(totals) == 1 else None
+    lines = list(_tree(plan, only or what, "", ""))
     if only is None and read and len(read) == len(totals):
-        lines.append(f"xarray tables: {Chunks(sum(read), sum(totals))}")
+        lines.append(f"xarray tables: {Chunks(sum(read), sum(totals), what)}")
     return "\n".join(lines)
+
+
+def _what(tables: list[str], context: Context) -> str:
+    """What a scan's partitions are: chunks, or where these are very many, some neighbours each."""
+    found = [grid for name in tables if (grid := context.tables.grid(tuple(name.split(".")))) is not None]
+    each = max((math.prod(grid.together.values()) for grid in found), default=1)
+    return "chunks" if each == 1 else f"groups of up to {each:,} chunks"
 
 
 def _chunks_of(table: str, context: Context) -> int:
@@ -180,7 +191,7 @@ def _leaves(plan: Any) -> Iterator[Any]:
         yield from _leaves(child)
 
 
-def _tree(plan: Any, only: Chunks | None, here: str, below: str) -> Iterator[str]:
+def _tree(plan: Any, only: Chunks | str, here: str, below: str) -> Iterator[str]:
     while plan.display().strip() in _NOISE and len(plan.children()) == 1:
         plan = plan.children()[0]
     if MARK in plan.display():
@@ -193,10 +204,11 @@ def _tree(plan: Any, only: Chunks | None, here: str, below: str) -> Iterator[str
         yield from _tree(child, only, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "))
 
 
-def _label(plan: Any, only: Chunks | None) -> str:
+def _label(plan: Any, only: Chunks | str) -> str:
     line = str(plan.display()).strip().split("\n")[0]
     if _SCAN in line:
-        return f"XarrayScan: {only or f'{chunks_of(plan.partition_count):,} chunks'}"
+        shown = f"{chunks_of(plan.partition_count):,} {only}" if isinstance(only, str) else str(only)
+        return f"XarrayScan: {shown}"
     name, colon, detail = line.partition(":")
     detail = detail if len(detail) <= 160 else detail[:159] + "…"
     return name.removesuffix("Exec") + colon + detail

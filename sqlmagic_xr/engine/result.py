@@ -133,6 +133,9 @@ class Result:
                 frame = self.frame.limit(limit)
                 return Preview(interruptible(lambda: fetch(frame), frame), self._total)
             if flow == "stream":
+                limited = self._limited
+                if limited is not None and limited.fetch <= limit:
+                    return Preview(self._table, self._table.num_rows)
                 rows = interruptible(lambda: head(self.frame, limit), self.frame)
                 if rows.num_rows < limit:
                     self.__dict__["_table"] = rows

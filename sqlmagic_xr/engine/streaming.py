@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise, product
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import xarray as xr
 from datafusion.catalog import Table
@@ -20,6 +22,8 @@ from xarray_sql.df import _block_metadata, _block_slices_from_resolved, resolve_
 from .gridtable import Block, GridTable, bounds
 
 _EMPTY = 2
+_PARTITIONS = 4096
+"""Of more chunks, neighbours are one partition: a partition costs some microseconds, and is begun with all others."""
 
 
 def chunked(table: GridTable, chunks: Any, on_read: Callable[[], None]) -> LazyArrowStreamTable:
@@ -27,6 +31,7 @@ def chunked(table: GridTable, chunks: Any, on_read: Callable[[], None]) -> LazyA
 
     Where there are several, two more without a row can never be left out: DataFusion cannot plan a join, a sort or a
     window over no partition at all, and their number tells such a scan from that of a single chunk, always read.
+    Of very many chunks, some neighbours are a partition, which reads them one after another.
 
     Args:
         table: what is read.
@@ -34,20 +39,70 @@ def chunked(table: GridTable, chunks: Any, on_read: Callable[[], None]) -> LazyA
         on_read: is called when a chunk begins to be read.
     """
     resolved = _resolved(table, chunks)
+    ends = {dim: np.cumsum((0, *sizes)) for dim, sizes in resolved.items()}
+    _group(table, ends)
+    closed = {dim: _closed(found[:: table.together[dim]], found[-1]) for dim, found in ends.items()}
     known = {name: found for name, column in table.columns.items() if (found := bounds(column)) is not None}
     dims = {name: table.columns[name].variable.dims[0] for name in known}
-    varying = [name for name in known if len(resolved[dims[name]]) > 1]
-    same = _block_metadata(known, {name: slice(None) for name in known if name not in varying})
+    limits = {name: _limits(known[name], closed[dim]) for name, dim in dims.items()}
+    alone = all(len(found) == 2 for found in ends.values())
 
     def pairs() -> Iterator[Any]:
-        alone = math.prod(map(len, resolved.values())) == 1
-        for block in _blocks(table, resolved):
-            limits = {} if alone else {**same, **_block_metadata(known, {n: block[dims[n]] for n in varying})}
-            yield _reader(table, [block], on_read), limits, _cells(block)
+        spans = [[slice(int(a), int(b)) for a, b in pairwise(found)] for found in closed.values()]
+        for place in product(*(range(len(each)) for each in spans)):
+            block = {dim: span[at] for dim, span, at in zip(closed, spans, place, strict=True)}
+            at = dict(zip(closed, place, strict=True))
+            own = {} if alone else {n: limit for n, dim in dims.items() if (limit := limits[n][at[dim]]) is not None}
+            yield _reader(table, _Inside(block, ends), on_read), own, _cells(block)
         for _ in range(0 if alone else _EMPTY):
             yield _reader(table, [], None), {}, 0
 
     return LazyArrowStreamTable(pairs(), table.schema)
+
+
+def _group(table: GridTable, ends: dict[Any, Any]) -> None:
+    """Note how many neighbouring chunks along each dimension are one partition, so that there are not too many."""
+    table.together.clear()
+    table.together.update(dict.fromkeys(ends, 1))
+    counts = {dim: len(found) - 1 for dim, found in ends.items()}
+    while math.prod(counts.values()) > _PARTITIONS:
+        dim = max(counts, key=counts.__getitem__)
+        times = min(counts[dim], math.ceil(math.prod(counts.values()) / _PARTITIONS))
+        table.together[dim] *= times
+        counts[dim] = math.ceil((len(ends[dim]) - 1) / table.together[dim])
+
+
+def _closed(starts: Any, end: int) -> Any:
+    """Where partitions begin and end: behind the last chunk at the latest."""
+    return starts if len(starts) > 1 and starts[-1] == end else np.append(starts, end)
+
+
+def _limits(values: Any, ends: Any) -> list[Any]:
+    """The least and the greatest label of each partition, as xarray-sql tells them; None where it leaves them out."""
+    if values.dtype.kind not in "mMiuf" or (np.diff(ends) == 0).any():
+        return [_block_metadata({"d": values}, {"d": slice(int(a), int(b))}).get("d") for a, b in pairwise(ends)]
+    one = _block_metadata({"d": values}, {"d": slice(0, 1)}).get("d")
+    if one is None or (values.dtype.kind in "mM" and np.isnat(values).any()):
+        return [None] * (len(ends) - 1)
+    raw = values.view(np.int64) if values.dtype.kind in "mM" else values
+    low, high = (ufunc.reduceat(raw, ends[:-1]).tolist() for ufunc in (np.minimum, np.maximum))
+    return [(a, b, one[2]) for a, b in zip(low, high, strict=True)]
+
+
+class _Inside:
+    """The chunks inside a part of a dataset, worked out when they are read."""
+
+    def __init__(self, block: Block, ends: dict[Any, Any]) -> None:
+        self._block, self._ends = block, ends
+
+    def __iter__(self) -> Iterator[Block]:
+        cuts = []
+        for dim, part in self._block.items():
+            inner = self._ends[dim][np.searchsorted(self._ends[dim], part.start) :]
+            stops = inner[: np.searchsorted(inner, part.stop) + 1]
+            cuts.append([slice(int(a), int(b)) for a, b in pairwise(stops)] or [part])
+        for chunk in product(*cuts):
+            yield dict(zip(self._block, chunk, strict=True))
 
 
 def chunks_of(partitions: int) -> int:
@@ -95,15 +150,19 @@ def _blocks(table: GridTable, resolved: Any) -> Iterator[Any]:
 
 
 def _reader(
-    table: GridTable, blocks: Sequence[Block], on_read: Callable[[], None] | None
+    table: GridTable, blocks: Iterable[Block], on_read: Callable[[], None] | None
 ) -> Callable[[list[str] | None], pa.RecordBatchReader]:
     def read(columns: list[str] | None) -> pa.RecordBatchReader:
         names = table.schema.names if columns is None else columns
         schema = pa.schema([table.schema.field(name) for name in names])
-        if on_read is not None:
-            on_read()
-        batches = (batch for block in blocks for batch in table.batches(block, names))
-        return pa.RecordBatchReader.from_batches(schema, batches)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for block in blocks:
+                if on_read is not None:
+                    on_read()
+                yield from table.batches(block, names)
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
 
     return read
 

@@ -17,7 +17,7 @@ KEPT_ROWS = 1_000_000
 """A result that had to be computed whole for its first rows is kept if it has no more rows than this."""
 
 _planner = SessionContext()
-"""A session that only looks at plans; nothing ever runs in it."""
+"""A session of no tables, which looks at plans and executes them where a frame would begin with all partitions."""
 
 
 def coerced(frame: Any) -> pa.Schema:
@@ -48,11 +48,19 @@ def batches(frame: Any) -> Iterator[pa.RecordBatch]:
             yield batch.to_pyarrow()
 
 
+def _in_turn(frame: Any) -> Iterator[pa.RecordBatch]:
+    """The batches of a frame, of which no partition begins before the one ahead of it has ended."""
+    plan = getattr(frame, "_inner", frame).execution_plan()
+    for partition in range(plan.partition_count):
+        for batch in _planner.execute(plan, partition):
+            yield batch.to_pyarrow()
+
+
 def head(frame: Any, limit: int) -> pa.Table:
     """The first rows of a frame that streams; the rest is not read."""
     found: list[pa.RecordBatch] = []
     room = limit
-    for batch in batches(frame) if limit else ():
+    for batch in _in_turn(frame) if limit else ():
         found.append(batch.slice(0, room))
         room -= found[-1].num_rows
         if room == 0:
