@@ -7,13 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...dense.node import Refused
-from ...engine.faults.pieces import number
 from ...relation.columns import Measure
-from ...sql.syntax import Tree
+from ...relation.frames import Frame, bounds
 from .cells import Array
-
-Frame = tuple[int | None, int | None]
-"""The first and the last row of a frame, counted from its own row; None for that of the partition."""
 
 
 def frame_of(measure: Measure) -> Frame:
@@ -22,27 +18,17 @@ def frame_of(measure: Measure) -> Frame:
     Raises:
         Refused: it is told by the distance of values, or there is no order to count rows in.
     """
-    tree: Any = measure.frame
-    if tree is None:
+    if measure.frame is None:
         return (None, 0 if measure.order else None)
-    bounds = _place(tree["start_bound"]), _place(tree["end_bound"] or "CurrentRow")
-    if tree["units"] == "Range" and any(bound not in (None, 0) for bound in bounds):
+    found = bounds(measure.frame)
+    if found is None:
+        raise Refused("the bound of a frame is no number of rows", measure.call.span)
+    units, frame = found
+    if units == "Range" and any(bound not in (None, 0) for bound in frame):
         raise Refused("a RANGE is told by the distance of values", measure.call.span)
-    if not measure.order and bounds != (None, None):
+    if not measure.order and frame != (None, None):
         raise Refused("a frame without an ORDER BY", measure.call.span)
-    return bounds
-
-
-def _place(bound: Tree) -> int | None:
-    if bound == "CurrentRow":
-        return 0
-    ((side, rows),) = bound.items()
-    if rows is None:
-        return None
-    count = number(rows)
-    if count is None or count != int(count):
-        raise Refused("the bound of a frame is no number of rows")
-    return int(count) if side == "Following" else -int(count)
+    return frame
 
 
 def limits(frame: Frame, length: int) -> tuple[Array, Array]:

@@ -10,12 +10,13 @@ import numpy as np
 
 from ...dense.node import Refused
 from ...relation.columns import Field, Measure
+from ...relation.frames import Frame
 from ...relation.functions import SAME, is_given
 from ...sql.expression import Call, Expression, Literal, Star
 from .axes import INSIDE
 from .cells import DTYPES, Array, Block, Cells, is_instant
 from .codings import codings_of, ordered
-from .frames import Frame, folded, frame_of, limits, moved
+from .frames import folded, frame_of, limits, moved
 from .grid import Grid
 from .scalars import Scalars
 from .tallies import sum_type
