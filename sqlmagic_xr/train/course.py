@@ -64,18 +64,27 @@ class Course:
 
     def restart(self) -> str:
         """Drop all generations but the first; returns what was dropped, for a person; "" for nothing."""
-        table = self._task.table
+        dropped: dict[str, int] = {}
         with self._store.writing("a training run restarts") as work:
-            version = work.table(table)
-            gone = self._trajectory.behind(version, self._start)
-            if not len(gone):
+            for trajectory in self._trajectories():
+                version = work.table(trajectory.table)
+                gone = trajectory.behind(version, self._start)
+                if len(gone):
+                    work.put(trajectory.table, version.without(gone), 0, len(gone))
+                    dropped[trajectory.table] = len(gone)
+            if not dropped:
                 return ""
-            work.put(table, version.without(gone), 0, len(gone))
             self._holdings.expect(tables_among(work.entries, self._task.writes), self._start, 0)
         self._holdings.arrive()
-        rows = f"{len(gone):,} row" + ("" if len(gone) == 1 else "s")
-        are = "is" if len(gone) == 1 else "are"
-        return f"restart: {rows} of `{table}` behind {self._trajectory.column} = {self._start} {are} dropped"
+        rows = " and ".join(f"{n:,} row{'' if n == 1 else 's'} of `{table}`" for table, n in dropped.items())
+        are = "is" if sum(dropped.values()) == 1 else "are"
+        return f"restart: {rows} behind {self._trajectory.column} = {self._start} {are} dropped"
+
+    def _trajectories(self) -> list[Trajectory]:
+        """The tables that begin again together: those that a MINIMIZE optimizes, or the one that grows."""
+        if self._task.minimize is None:
+            return [self._trajectory]
+        return [Trajectory(table.name, table.step) for table in self._task.minimize.tables]
 
     def take_restart_back(self, error: BaseException) -> None:
         """Put back what the run itself has done before its first step, which has failed."""

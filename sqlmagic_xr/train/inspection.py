@@ -46,6 +46,7 @@ class Inspection:
 
     def __init__(self, task: Task, trajectory: Trajectory) -> None:
         self._task, self._trajectory = task, trajectory
+        self._sizes = task.sizes
         self._floating: dict[str, tuple[Definition, tuple[int, ...]]] = {}
 
     def look(self, before: Mapping[str, Version], after: Mapping[str, Version], generation: int) -> int:
@@ -66,7 +67,25 @@ class Inspection:
         table = self._task.table
         if table not in after:
             raise UsageError(f"the step has dropped `{table}`")
+        self.count(before, after, 1)
         return self.next_generation(before[table], after[table], generation)
+
+    def count(self, before: Mapping[str, Version], after: Mapping[str, Version], steps: int) -> None:
+        """Look whether the generations that a MINIMIZE has made have a row for each row of the ones before.
+
+        Raises:
+            UsageError: rows are missing, or there are more.
+        """
+        for table, rows in self._sizes.items():
+            if table in before and table in after:
+                made = after[table].rows - before[table].rows
+                if made not in (0, rows * steps):
+                    raise self._at_insert(
+                        f"a generation of `{table}` has {rows} rows, and the step gives {made / steps:g}: the loss has "
+                        "not one row for each of them",
+                        "A condition that leaves some of them without data for a step belongs behind BATCH: those "
+                        "take no step then.",
+                    )
 
     def fault(self, before: Version | None, after: Version) -> tuple[str, float] | None:
         """The first column with more NaNs and infinities than before, and one of them; None where there is none.

@@ -114,7 +114,11 @@ class Training:
             )
         self._judge = Judge(context, settings, self._curves, self._parameters.at)
         self._pace = Pace(times=0, clock=self._clock)
-        self._calls = Calls(alone=settings.each_step or settings.verbatim)
+        self._rates = None if self._task.minimize is None else self._task.minimize.rates
+        self._calls = Calls(
+            alone=settings.each_step or settings.verbatim
+            or (self._rates is not None and self._rates.alone(self._parameters.varying))
+        )  # fmt: skip
         self._inspection = Inspection(self._task, self._trajectory)
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
@@ -316,6 +320,10 @@ class Training:
         generation, steps = self.run.generation, self.run.steps
         before = self._course.look()
         courses = self._parameters.courses(generation, count)
+        if self._rates is not None:
+            courses = courses.first(self._rates.sound(courses))
+        if not courses.count:
+            return 0
         watch = self._watched if self._settings.checks_each_step else None
         try:
             with self._context.store.transaction():
@@ -323,6 +331,7 @@ class Training:
                 self.control.check()
                 if made:
                     after = tables_of(self._context.store, self._task.writes)
+                    self._inspection.count(before, after, made)
                     self._holdings.expect(after, generation + made, steps + made)
             self._holdings.arrive()
             self._judge.arrived(generation + made)
@@ -354,6 +363,8 @@ class Training:
         generation, steps = self.run.generation, self.run.steps
         before = self._course.look()
         values = self._values()
+        if self._rates is not None:
+            self._rates.check(values)
         try:
             with self._context.store.transaction():
                 self._step.run(values)

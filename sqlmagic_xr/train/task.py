@@ -41,6 +41,14 @@ class Task:
     minimize: Expansion | None = None
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """How many rows a generation of each table has that nothing but a MINIMIZE adds to."""
+        if self.minimize is None:
+            return {}
+        targets = [name for statement in self.step for name in _targets(statement)]
+        return {t.name: t.rows for t in self.minimize.tables if targets.count(t.name) == 1}
+
+    @property
     def setup(self) -> tuple[Statement, ...]:
         """What runs once, before the first step."""
         return () if self.minimize is None else self.minimize.setup

@@ -101,7 +101,8 @@ class LossCurve(Curve):
         """Evaluate the loss of the newest generation."""
         if self._last is None or self._last < newest:
             rows = self._whole.run(values).to_arrow_table()
-            self._add(self._stepped(rows, newest))
+            # A batch may have no row for a key, or none at all.
+            self._add(self._stepped(rows.filter(rows.column(rows.num_columns - 1).is_valid()), newest))
 
     def _piece(self, part: Any, step: str, values: Mapping[str, Any], newest: int) -> None:
         rows = self._written()
@@ -161,8 +162,9 @@ class LossCurve(Curve):
             mask = pc.equal(rows[per[0]], pa.scalar(key[per[0]]))
             for name in per[1:]:
                 mask = pc.and_(mask, pc.equal(rows[name], pa.scalar(key[name])))
-            found = rows.filter(mask).sort_by(step)
-            columns[", ".join(f"{name} {value}" for name, value in key.items())] = found["loss"]
+            found = rows.filter(mask)
+            places = pc.index_in(means[step], found[step])  # NULL where a batch had no row for the key
+            columns[", ".join(f"{name} {value}" for name, value in key.items())] = found["loss"].take(places)
         return pa.table(columns)
 
     def _keys(self) -> list[dict[str, Any]] | None:

@@ -30,6 +30,7 @@ class Parameters:
         columns: what is optimized.
         definition: its definition.
         newest: the generation that the run begins with.
+        rows: how many rows it has.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Parameters:
     columns: tuple[str, ...]
     definition: Definition
     newest: int
+    rows: int
 
     @property
     def sql(self) -> str:
@@ -106,7 +108,25 @@ def _table(
             raise minimize.statement.place(error, target.piece.span)
     keys = tuple(key for key in definition.key if key != step)
     newest = int(bounds.low if restart else bounds.high)
-    return Parameters(name, step, keys, tuple(dict.fromkeys(c for c, _ in wanted)), definition, newest)
+    columns = tuple(dict.fromkeys(c for c, _ in wanted))
+    nulls, rows = _count(context, name, step, newest, columns)
+    for column, count in nulls.items():
+        if count:
+            raise minimize.refused(
+                f"`{name}.{column}` is NULL in {count} rows of generation {newest}",
+                "A NULL has no derivative: give it a value first.", _piece_of(minimize, name, column),
+            )  # fmt: skip
+    return Parameters(name, step, keys, columns, definition, newest, rows)
+
+
+def _count(
+    context: Context, name: str, step: str, newest: int, columns: Sequence[str]
+) -> tuple[dict[str, int], int]:  # fmt: skip
+    """How many NULLs the columns of a generation have, and how many rows there are."""
+    items = [f"COUNT(*) - COUNT({quoted(column)})" for column in columns]
+    query = f"SELECT COUNT(*), {', '.join(items)} FROM {quoted(name)} WHERE {quoted(step)} = {newest}"
+    rows, *nulls = (column[0].as_py() for column in context.sql(query).to_arrow_table().columns)
+    return dict(zip(columns, nulls, strict=True)), rows
 
 
 def check_fit(context: Context, minimize: Minimize, loss: Loss, tables: Sequence[Parameters]) -> None:
@@ -128,20 +148,7 @@ def check_fit(context: Context, minimize: Minimize, loss: Loss, tables: Sequence
                 f"`{missing[0]}` behind PER is no part of the key of `{table.name}`",
                 f"Make it one: PRIMARY KEY ({', '.join((table.step, *loss.per))}).", minimize.per[0].piece,
             )  # fmt: skip
-        _check_values(context, minimize, table)
         _check_keys(context, minimize, loss, table)
-
-
-def _check_values(context: Context, minimize: Minimize, table: Parameters) -> None:
-    nulls = ", ".join(f"COUNT(*) FILTER (WHERE {quoted(c)} IS NULL) AS {quoted(c)}" for c in table.columns)
-    where = f"WHERE {quoted(table.step)} = {table.newest}"
-    (row,) = context.sql(f"SELECT {nulls} FROM {table.sql} {where}").to_arrow_table().to_pylist()
-    for column, count in row.items():
-        if count:
-            raise minimize.refused(
-                f"`{table.name}.{column}` is NULL in {count} rows of generation {table.newest}",
-                "A NULL has no derivative: give it a value first.", _piece_of(minimize, table.name, column),
-            )  # fmt: skip
 
 
 def _check_keys(context: Context, minimize: Minimize, loss: Loss, table: Parameters) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...sql.expression import Call, Expression, Literal, parse, to_sql
-from .text import indented, listed_in_lines, quoted
+from .text import cte, listed_in_lines, quoted
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,14 @@ def products(loss: Summed, a: str, b: str, factor: int = 1) -> str:
     return f"CASE WHEN ({loss.residual}) IS NOT NULL THEN {made} END"
 
 
-def solve(source: str, keys: Sequence[str], count: int, damping: str, carried: Sequence[str] = ()) -> list[str]:
-    """CTEs that solve ``h d = g`` for each key; the last is called ``direction`` and has ``d_0``, ``d_1``, ...
+def solve(
+    source: str, name: str, keys: Sequence[str], count: int, damping: str, carried: Sequence[str] = ()
+) -> list[str]:  # fmt: skip
+    """CTEs that solve ``h d = g`` for each key; the last has ``d_0``, ``d_1``, ...
 
     Args:
         source: the relation with ``g_i`` and ``h_i_j``, ``j >= i``.
+        name: what the last is to be called.
         keys: its keys.
         count: how many unknowns.
         damping: SQL of what is added to the diagonal, as a share of it; "" for nothing.
@@ -109,11 +112,10 @@ def solve(source: str, keys: Sequence[str], count: int, damping: str, carried: S
         known = "".join(f" - h_{k}_{j} * d_{j}" for j in range(k + 1, count))
         left = [f"g_{i}" for i in range(k)] + [f"h_{i}_{j}" for i, j in entries if i < k]
         items = [*names, *left, *(f"d_{j}" for j in range(k + 1, count)), f"(g_{k}{known}) / h_{k}_{k} AS d_{k}"]
-        name = f"solved_{k}" if k else "direction"
-        ctes.append(_cte(name, items, source))
-        source = name
+        source, last = (f"solved_{k}" if k else name), source
+        ctes.append(_cte(source, items, last))
     return ctes
 
 
 def _cte(name: str, items: Sequence[str], source: str) -> str:
-    return f"{name} AS (\n{indented(f'SELECT {listed_in_lines(items)}{chr(10)}FROM {source}')}\n)"
+    return cte(name, f"SELECT {listed_in_lines(items)}\nFROM {source}")

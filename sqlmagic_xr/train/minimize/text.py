@@ -19,12 +19,19 @@ def count_from(base: int) -> str:
     return f":next_step - {base}" if base > 0 else f":next_step + {-base}"
 
 
-def join(what: str, to: str, keys: Sequence[str], alias: str = "") -> str:
+def fresh_column(name: str, taken: Sequence[str]) -> str:
+    """A name that none of some columns has."""
+    while name in taken:
+        name += "_1"
+    return name
+
+
+def join(what: str, to: str, keys: Sequence[str], alias: str = "", kind: str = "JOIN") -> str:
     """``JOIN what ON ...`` on equal keys, CROSS JOIN where there is none."""
     if not keys:
         return f"CROSS JOIN {what}"
     alias = alias or what
-    return f"JOIN {what} ON " + " AND ".join(f"{alias}.{quoted(key)} = {to}.{quoted(key)}" for key in keys)
+    return f"{kind} {what} ON " + " AND ".join(f"{alias}.{quoted(key)} = {to}.{quoted(key)}" for key in keys)
 
 
 def wrapped(text: str) -> str:
@@ -56,6 +63,11 @@ def listed_in_lines(items: Sequence[str]) -> str:
     """A select list, a line for each item where they are long."""
     short = ", ".join(items)
     return short if len(short) < 90 and "\n" not in short else ",\n       ".join(items)
+
+
+def cte(name: str, query: str) -> str:
+    """A query as one of those behind WITH."""
+    return f"{name} AS (\n{indented(query)}\n)"
 
 
 def indented(text: str) -> str:

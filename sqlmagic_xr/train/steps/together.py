@@ -42,6 +42,15 @@ class Courses:
     k: int
 
     @property
+    def count(self) -> int:
+        """How many steps there are."""
+        return len(self.along["k"])
+
+    def first(self, count: int) -> Courses:
+        """The first of the steps."""
+        return Courses(self.values, {name: values[:count] for name, values in self.along.items()}, self.k)
+
+    @property
     def steady(self) -> bool:
         """Whether each parameter has values of one type."""
         return all(isinstance(v, range) or len({type(value) for value in v}) == 1 for v in self.along.values())

@@ -153,3 +153,37 @@ def test_a_step_that_fails_takes_back_what_was_made_for_it(ctx):
     with pytest.raises(SqlError):
         ctx.train(f"{CELL}; INSERT INTO params SELECT :next_step, CAST('x' || a AS DOUBLE), b FROM params", steps=3)
     assert list(ctx.store.entries()) == ["params"]
+
+
+LATER = [
+    ("0.1 * (3 - :k)", {}, r"lr is -0.1 at step 5, which is below zero", 4),
+    (
+        ":rate",
+        {"rate": "CASE WHEN :step < 20 THEN 0.1 ELSE -0.5 END"},
+        r"lr is -0.5 at step 21, which is below zero",
+        20,
+    ),
+    (":rate", {"rate": "CASE WHEN :step < 3 THEN 0.1 END"}, "the schedule of rate gives no value at step 3", 3),
+    ("CASE WHEN :k < 30 THEN 0.1 END", {}, "lr is NULL at step 31", 30),
+    ("CASE WHEN a > 0.5 THEN -1.0 ELSE 0.1 END", {}, r"lr is -1 at step \d+, which is below zero", None),
+    ("CASE WHEN b < 100 AND :rate < 1 THEN 0.1 END", {"rate": ":step / 5.0"}, "lr is NULL in 1 rows", 5),
+]
+
+
+@pytest.mark.parametrize(("rate", "schedule", "what", "stands"), LATER, ids=[w[0] + w[2][:9] for w in LATER])
+def test_a_rate_that_becomes_negative_or_null_is_said(ctx, rows, rate, schedule, what, stands):
+    cell = CELL.replace(":lr", rate)
+    with pytest.raises(SqlError, match=what) as caught:
+        ctx.train(cell, steps=50, schedule=schedule)
+    if "schedule" not in what:
+        assert caught.value.text == cell
+    found = rows()
+    assert np.isfinite(found).all()
+    if stands is not None:
+        assert found[-1, 0] == stands
+    assert (np.diff(found[:, 1]) >= 0).all()  # downhill all the way
+
+
+def test_a_run_ends_before_a_rate_that_nobody_would_use(ctx, rows):
+    assert ctx.train(CELL.replace(":lr", "0.1 * (9.5 - :k)"), steps=10).status == "done"
+    assert rows()[-1, 0] == 10
