@@ -23,7 +23,7 @@ from .refusing import refuse
 from .relation import Named, Relation, restrict, with_own_axes
 from .scalar import Scalars
 from .scans import Scans, no_column
-from .window import row_number
+from .window import windowed
 
 
 @dataclass
@@ -151,7 +151,7 @@ class Lowering:
     def _ranked(self, window: Window) -> Relation:
         rows = self._rows(window)
         scalars = self.scalars(rows)
-        ranks = (Named(window, m.name, row_number(self.graph, rows, m, scalars)) for m in window.measures)
+        ranks = (Named(window, m.name, windowed(self.graph, rows, m, scalars)) for m in window.measures)
         return rows.of((*rows.columns, *ranks))
 
     # The newest generation

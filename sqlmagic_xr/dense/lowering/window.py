@@ -1,13 +1,31 @@
-"""ROW_NUMBER() over a grid: the rank of each cell among those of its partition."""
+"""Windows over a grid: the rank of each cell among those of its partition, and aggregates of the whole partition."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from ...relation.columns import Measure
 from ...relation.functions import is_given
 from ..node import NUMBERS, Graph, Refused, Value
+from .grouping import Grouping
 from .refusing import refuse
 from .relation import Relation
 from .scalar import Scalars
+
+
+def windowed(graph: Graph, relation: Relation, measure: Measure, scalars: Scalars) -> Value:
+    """A window function beside the rows that it is taken over.
+
+    Raises:
+        Refused: it is neither ROW_NUMBER nor an aggregate of the whole partition, whose columns are axes.
+    """
+    call = measure.call
+    if call.name == "row_number" or is_given(call.name) or measure.order or measure.frame:
+        return row_number(graph, relation, measure, scalars)
+    parts = [scalars.lower(part) for part in measure.partition]
+    if any(part.cells.op != "coordinate" for part in parts):
+        raise Refused("PARTITION BY what is no axis", call.span)
+    return Grouping(graph, relation, scalars, parts).aggregate(replace(call, window=None))
 
 
 def row_number(graph: Graph, relation: Relation, measure: Measure, scalars: Scalars) -> Value:

@@ -10,6 +10,7 @@ from ...sql.syntax import Statement
 from .beside import loss_items, losses_insert, set_up_losses
 from .curvature import second_order
 from .first import first_order
+from .lbfgs import quasi_newton
 from .loss import Loss, read_loss
 from .options import optimizer_of
 from .parameters import Parameters, check_fit, parameters_of
@@ -84,8 +85,7 @@ def expand(
     stated: list[str] = []
     inserts: list[str] = []
     for table in problem.tables:
-        order = second_order if problem.optimizer.second else first_order
-        before, insert = order(problem, table, setup)
+        before, insert = _writer_of(problem)(problem, table, setup)
         stated += before
         inserts.append(insert)
     set_up_losses(problem, losses, setup)
@@ -96,6 +96,12 @@ def expand(
         problem.minimize, tuple(map(problem.written, setup)), tuple(step), step[len(stated)], losses, problem.tables,
         problem.loss, query, rates,
     )  # fmt: skip
+
+
+def _writer_of(problem: Problem) -> Callable[[Problem, Parameters, list[str]], tuple[list[str], str]]:
+    if problem.optimizer.name == "lbfgs":
+        return quasi_newton
+    return second_order if problem.optimizer.second else first_order
 
 
 def _problem(

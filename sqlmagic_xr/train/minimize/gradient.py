@@ -157,7 +157,9 @@ def _clipped(problem: Problem, table: Parameters, rate: str, ctes: Sequence[str]
         found += _norm(problem, table, name)
         norm, most = problem.fresh("norm"), options["max_norm"]
         slopes = {
-            c: f"CASE WHEN {norm}.length < {most} THEN {g} ELSE {g} / {norm}.length * {most} END"
+            c: f"CASE WHEN {norm}.length < {most} THEN {g} ELSE ({g}) / {norm}.length * {most} END"
+            if g.startswith("CASE")
+            else f"CASE WHEN {norm}.length < {most} THEN {g} ELSE {g} / {norm}.length * {most} END"
             for c, g in slopes.items()
         }
         source += " " + join(norm, name, problem.loss.per)
@@ -172,15 +174,14 @@ def _clipped(problem: Problem, table: Parameters, rate: str, ctes: Sequence[str]
 
 
 def _within(problem: Problem, name: str, table: Parameters) -> dict[str, str]:
-    """The slopes, clipped by value where that is asked; greatest() would make a number of a NULL."""
+    """The slopes, clipped by value where that is asked; a NULL stays one, which greatest() would not leave."""
     found = {column: f"{name}.{quoted(column)}" for column in table.columns}
-    if "max_delta" not in problem.options:
+    most = problem.options.get("max_delta")
+    if most is None:
         return found
-    most = problem.options["max_delta"]
-    clipped = {c: f"greatest(-{most}, least({most}, {g}))" for c, g in found.items()}
-    if not problem.batched:
-        return clipped
-    return {c: f"CASE WHEN {found[c]} IS NOT NULL THEN {g} END" for c, g in clipped.items()}
+    return {
+        c: f"CASE WHEN {g} > {most} THEN {most} WHEN {g} < -{most} THEN -{most} ELSE {g} END" for c, g in found.items()
+    }
 
 
 def _norm(problem: Problem, own: Parameters, name: str) -> list[str]:

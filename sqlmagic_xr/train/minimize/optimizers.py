@@ -83,7 +83,7 @@ class Optimizer:
         rule: what it does with some options.
         flags: the options that are TRUE or FALSE.
         decay: whether its weight decay stands beside the update; else it is added to the gradient.
-        second: whether it is one of the second order, which :mod:`.expand` writes by the curvature; ``rule`` is unused.
+        second: whether it goes by the curvature (:mod:`.curvature`, :mod:`.lbfgs`); ``rule`` is unused then.
     """
 
     name: str
@@ -204,6 +204,12 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
         Optimizer("newton", {"lr": "1.0", "damping": ""}, _sgd, second=True),
         Optimizer("gauss_newton", {"lr": "1.0", "damping": ""}, _sgd, second=True),
         Optimizer("levenberg_marquardt", {"damping": "1e-3"}, _sgd, second=True),
+        Optimizer(
+            "lbfgs",
+            {"lr": "1.0", "memory_size": "10", "scale_init_precond": "true", "max_backtracking_steps": "15",
+             "decrease_factor": "0.8", "slope_rtol": "1e-4"},
+            _sgd, frozenset({"scale_init_precond"}), second=True,
+        ),
     )
 }  # fmt: skip
 """Name -> optimizer."""
@@ -213,5 +219,5 @@ def options_of(name: str) -> tuple[str, ...]:
     """The options of an optimizer, in the order to list them."""
     optimizer = OPTIMIZERS[name]
     if optimizer.second:
-        return (*optimizer.options, *(("state",) if name == "levenberg_marquardt" else ()), "losses")
+        return (*optimizer.options, *(("state",) if name in ("levenberg_marquardt", "lbfgs") else ()), "losses")
     return tuple(dict.fromkeys(("lr", *optimizer.options, *COMMON[1:])))

@@ -49,9 +49,11 @@ def gradients(first, second):
     return X.T @ (rest[:, None] * second * (1 - hidden**2)), hidden.T @ rest
 
 
-def newest(ctx):
+def newest(ctx, step=6):
     found = (
-        ctx.sql("SELECT val FROM weights WHERE step = 6 ORDER BY layer, inp, out").to_arrow_table()["val"].to_numpy()
+        ctx.sql(f"SELECT val FROM weights WHERE step = {step} ORDER BY layer, inp, out")
+        .to_arrow_table()["val"]
+        .to_numpy()
     )
     return found[: FIRST * SECOND].reshape(FIRST, SECOND), found[FIRST * SECOND :]
 
