@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..dense.calls import Calls
-from ..dense.node import Refused
 from ..errors import SqlError, UsageError
 from ..storage.scratch import Version
 from .control import Control
 from .course import Course
 from .curves.curve import Curve
-from .curves.pace import Pace, Stopwatch
+from .curves.pace import Stopwatch
 from .curves.run import Curves
 from .events import Ended, Event, Paused, Refreshed, Started, Status, Stepped, Tuned
 from .explain import Explained
 from .holdings import tables_of
-from .inspection import DivergedError, Inspection
+from .inspection import Inspection
 from .judging import Judge, counted, short
 from .keeping import Keeping
+from .making import Making
 from .minimize.curve import LossCurve
 from .minimize.expand import Expansion, expand, written_out
 from .minimize.fit import Fit, fit
@@ -34,7 +32,6 @@ from .run import Run
 from .settings import Settings
 from .steps import looks as looks_at
 from .steps.arrays import ArrayExecutor
-from .steps.looks import Seen
 from .steps.plan import PlannedStep
 from .steps.processor import Processor
 from .steps.rehearsal import prepare_step, rehearsed
@@ -43,7 +40,7 @@ from .steps.step import FollowingStep, Step, VerbatimStep
 from .steps.together import Together
 from .task import read_task
 from .trajectory import begin_at, trajectory_of
-from .undo import Made
+from .watching import Watching
 
 if TYPE_CHECKING:
     from ..dense.xla.devices import Device
@@ -54,9 +51,6 @@ if TYPE_CHECKING:
 
 class _TakenBackError(Exception):
     """A step was made to look at it only."""
-
-
-_NOTHING = object()
 
 
 class Training:
@@ -112,17 +106,7 @@ class Training:
             raise UsageError(
                 "until and patience look at a curve, and there is none", hint="Add a SELECT behind the step."
             )
-        self._judge = Judge(context, settings, self._curves, self._parameters.at)
-        self._pace = Pace(times=0, clock=self._clock)
-        self._rates = None if self._task.minimize is None else self._task.minimize.rates
-        self._calls = Calls(
-            alone=settings.each_step or settings.verbatim
-            or (self._rates is not None and self._rates.alone(self._parameters.varying))
-        )  # fmt: skip
-        self._inspection = Inspection(self._task, self._trajectory)
-        self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
-        self._shown: Mapping[str, Any] = {}  # the parameters that a person set, as they were last used
         self.control = Control(settings.tune)
         self.run = Run(context.store, self._task.table, self._task.writes)
         self._holdings = self.run.holdings
@@ -130,6 +114,15 @@ class Training:
             context.store, self._task, self._trajectory, self._holdings, start=self._start, restart=settings.restart,
             driven=lambda: self.control.driven, changed=self._curves.start_over,
         )  # fmt: skip
+        judge = Judge(context, settings, self._curves, self._parameters.at)
+        rates = None if self._task.minimize is None else self._task.minimize.rates
+        alone = rates is not None and rates.alone(self._parameters.varying)
+        self._making = Making(
+            context, settings, self.run, self._step, self._course, self._parameters,
+            Inspection(self._task, self._trajectory), self._keeping, self._curves, judge, self.control,
+            Calls(alone=settings.each_step or settings.verbatim or alone), rates,
+        )  # fmt: skip
+        self._watching = Watching(self._making, self._curves, judge, self._course, settings, self._clock)
         self._holdings.generation, self.run.seed = self._start, self._parameters.seed
         self.run.schedule = dict(settings.schedule)
         if self._task.minimize is not None:
@@ -189,7 +182,10 @@ class Training:
             self._keeping.begin(self.run.seed)
             notice = self._course.restart() if self._settings.restart else self._keeping.notice(self._start)
             self._set_up()
-            self._open_curves()
+            self._making.values()
+            shown = self._making.shown
+            self.run.parameters = tuple(Change(self._start, name, value) for name, value in shown.items())
+            self._watching.open(self._trajectory, self._start)
             yield self._started(notice)
             yield from self._steps()
             self._keeping.end()
@@ -208,27 +204,22 @@ class Training:
                 self._tune(name, value)
                 yield Tuned(self.run.generation, name, value)
             with self.control.stepping():
-                if not self._advance():
+                if not self._making.advance():
                     break
             yield Stepped(self.run.generation, self.run.steps, self._seconds)
-            if self._refresh_due():
+            if self._watching.due:
                 with self.control.stepping():
-                    self._refresh()
+                    self._watching.refresh()
                 yield self._refreshed()
-        yield from self._catch_up()
+        for _ in self._watching.catch_up():
+            yield self._refreshed()
 
     def _wait(self) -> Iterator[Event]:
         """While it is paused there is time to show everything, and none of it is the run's."""
         with self._clock.held():
-            while self.control.paused and self._verdict is None:
-                if self._curves.behind(self.run.generation):
-                    values = self._values()
-                    with self.control.stepping():
-                        self._curves.approach(values, self.run.generation)
-                        self._look_for_blemish(values)
-                    yield self._refreshed()
-                else:
-                    yield Paused(self.run.generation, self.run.steps)
+            while self.control.paused and self._making.verdict is None:
+                nearer = self._watching.approach()
+                yield self._refreshed() if nearer else Paused(self.run.generation, self.run.steps)
 
     # --- before the first step
 
@@ -271,193 +262,26 @@ class Training:
             for statement in self._task.curves
         ]  # fmt: skip
 
-    def _open_curves(self) -> None:
-        """Evaluate the beginning of each curve, so that a curve that cannot be is an error before the first step."""
-        values = self._values()
-        self.run.parameters = tuple(Change(self._start, name, value) for name, value in self._shown.items())
-        self._curves.refresh(values, self._start)
-        if self._settings.checks_each_step:
-            deque(self._curves.catch_up(values, self._start), maxlen=0)
-            self._judge.open(self._trajectory.column)
-            self._verdict = self._judge.verdict(self._start, 0)
-
     def _started(self, notice: str) -> Started:
         return Started(
             table=self._task.table, column=self._trajectory.column, generation=self._start,
-            steps=self._settings.steps, parameters=self._shown, tunable=self._parameters.tunable,
+            steps=self._settings.steps, parameters=self._making.shown, tunable=self._parameters.tunable,
             panels=self._curves.panels, newest=self._course.newest(), notice=notice,
         )  # fmt: skip
 
     # --- a step
 
     def _over(self) -> bool:
-        if self._verdict is None and self.control.ending is not None:
-            self._verdict = (self.control.ending, f"{self.control.ending} after {counted(self.run.steps)}")
-        if self._verdict is None and self.run.steps >= self._settings.steps:
-            self._verdict = ("done", f"done: {counted(self.run.steps)}")
-        return self._verdict is not None
+        making, steps = self._making, self.run.steps
+        if making.verdict is None and self.control.ending is not None:
+            making.verdict = (self.control.ending, f"{self.control.ending} after {counted(steps)}")
+        if making.verdict is None and steps >= self._settings.steps:
+            making.verdict = ("done", f"done: {counted(steps)}")
+        return making.verdict is not None
 
     def _tune(self, name: str, value: float) -> None:
         self._parameters.set(name, value)
         self.run.parameters += (Change(self.run.generation, name, value),)
-
-    def _advance(self) -> bool:
-        """Make some generations, or none: what is not sound is rolled back. Returns whether any was made."""
-        begin, every, steps = time.perf_counter(), self._settings.every, self.run.steps
-        until_curves = self._settings.steps if every is None else every - steps % every
-        count = self._calls.length(self._settings.steps - steps, until_curves, self._keeping.left(steps))
-        many = (count > 1 or self._device is not None) and self._may_be_many
-        made = self._advance_many(count) if many else 0
-        if made < count and many:
-            self._calls.failed()
-        if not made:
-            begin, made = time.perf_counter(), int(self._advance_one())
-        self._calls.made(made, time.perf_counter() - begin)
-        return made > 0
-
-    def _advance_many(self, count: int) -> int:
-        """Make generations in one call and one commit; returns how many, 0 where the next one is to be made alone."""
-        generation, steps = self.run.generation, self.run.steps
-        before = self._course.look()
-        courses = self._parameters.courses(generation, count)
-        if self._rates is not None:
-            courses = courses.first(self._rates.sound(courses))
-        if not courses.count:
-            return 0
-        watch = self._watched if self._settings.checks_each_step else None
-        try:
-            with self._context.store.transaction():
-                made = self._step.run_many(courses, watch)
-                self.control.check()
-                if made:
-                    after = tables_of(self._context.store, self._task.writes)
-                    self._inspection.count(before, after, made)
-                    self._holdings.expect(after, generation + made, steps + made)
-            self._holdings.arrive()
-            self._judge.arrived(generation + made)
-        except Refused:
-            return 0
-        except KeyboardInterrupt:
-            self._interrupted(steps)
-            raise
-        if made:
-            self._curves.hand(generation, generation + made, self._step.seen)
-            last = {name: course[made - 1] for name, course in courses.along.items()}
-            self._shown = self._parameters.shown({**courses.values, **last})
-            self._keeping.stepped(self.run.steps)
-            if self._curves.watched:
-                given = self._parameters.given
-                self._course.undo.add(Made(generation + made, generation, before, self._shown, made, given))
-        return made
-
-    @property
-    def _may_be_many(self) -> bool:
-        """Whether nobody has to look in between: what ends the run is calculated with the steps."""
-        return not self._settings.checks_each_step or self._curves.are_foretold(self._step.seen)
-
-    def _watched(self, seen: Seen, made: int) -> int:
-        return self._judge.ahead(seen, self.run.generation, self.run.steps, made)
-
-    def _advance_one(self) -> bool:
-        """Make one generation, or none: what is not sound is rolled back. Returns whether it was made."""
-        generation, steps = self.run.generation, self.run.steps
-        before = self._course.look()
-        values = self._values()
-        if self._rates is not None:
-            self._rates.check(values)
-        try:
-            with self._context.store.transaction():
-                self._step.run(values)
-                self.control.check()
-                after = tables_of(self._context.store, self._task.writes)
-                made = self._inspection.look(before, after, generation)
-                self._holdings.expect(after, made, steps + 1)
-            self._holdings.arrive()
-        except DivergedError as error:
-            self._diverged(generation + 1, error.column, error.value, self._shown)
-            return False
-        except KeyboardInterrupt:
-            self._interrupted(steps)
-            raise
-        if made == generation + 1:
-            self._curves.hand(generation, made, self._step.seen)
-        self._keeping.stepped(self.run.steps)
-        if self._curves.watched:
-            self._course.undo.add(Made(made, generation, before, self._shown))
-        return True
-
-    def _interrupted(self, steps: int) -> None:
-        """Note a second interrupt, which abandons what is being made; it may have been committed just before."""
-        self._holdings.settle()
-        if self.run.steps == steps:
-            self._verdict = ("interrupted", f"interrupted after {counted(steps)}, within a step that is abandoned")
-
-    def _redo(self, first: Made, generation: int) -> None:
-        """Make the sound ones of several steps that were taken back together again, up to ``generation``."""
-        with self._parameters.as_given(first.given):
-            while self.run.generation < generation and self._advance_one():
-                pass
-
-    def _diverged(self, generation: int, column: str, value: float, shown: Mapping[str, Any]) -> None:
-        number = "NaN" if math.isnan(value) else "infinite"
-        given = ", ".join(f"{name} = {short(v)}" for name, v in shown.items())
-        self._verdict = ("diverged", f"step {generation}: {column} is {number}" + (f" with {given}" if given else ""))
-
-    # --- the curves
-
-    def _refresh_due(self) -> bool:
-        if self._verdict is not None:
-            return False
-        if self._settings.every is not None:
-            return self.run.steps % self._settings.every == 0
-        if self._settings.checks_each_step or self._pace.due or self._curves.due:
-            return True
-        # Steps may be quicker than the curves: a run does not leave them so far behind that its end is a wait.
-        return self._curves.late(self.run.generation)
-
-    def _refresh(self) -> None:
-        """Bring the curves nearer to the newest generation, and look whether they end the run."""
-        values = self._values()
-        self._course.notice()
-        with self._pace.turn():
-            if self._settings.checks_each_step or self._settings.every is not None:
-                deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
-            else:
-                self._curves.refresh(values, self.run.generation)
-        self._look_for_blemish(values)
-        if self._settings.checks_each_step and self._verdict is None:
-            self._verdict = self._judge.verdict(self.run.generation, self.run.steps)
-
-    def _catch_up(self) -> Iterator[Event]:
-        """At the end the curves are complete, however long that takes; a second interrupt cuts it short."""
-        values = self._values()
-        self._course.notice()
-        pieces = self._curves.catch_up(values, self.run.generation)
-        while True:
-            with self.control.stepping():
-                if next(pieces, _NOTHING) is _NOTHING:
-                    self._curves.complete(values, self.run.generation)
-                    break
-            yield self._refreshed()
-        self._look_for_blemish(values)
-
-    def _look_for_blemish(self, values: Mapping[str, Any]) -> None:
-        """Take back the generation whose curve shows a NaN or an infinity, and those behind it."""
-        found = self._curves.blemish
-        if found is None:
-            self._course.undo.settle(self._curves.seen or 0)
-            return
-        first = self._course.take_back(found.generation)
-        if first is None:
-            self._diverged(found.generation, found.column, found.value, self._shown)
-            what = "the step stays, since others have changed its tables after it"
-            self._verdict = ("diverged", f"{self._verdict[1]} ({what})") if self._verdict else None
-            return
-        if first.steps > 1:
-            self._redo(first, found.generation - 1)
-        self._curves.forget(self.run.generation)
-        deque(self._curves.catch_up(values, self.run.generation), maxlen=0)
-        self._diverged(found.generation, found.column, found.value, first.shown)
 
     # --- the end
 
@@ -466,24 +290,24 @@ class Training:
         run, self._error = self.run, error
         self._holdings.settle()
         if isinstance(error, KeyboardInterrupt):
-            self._verdict = self._verdict or ("interrupted", f"interrupted after {counted(run.steps)}")
+            self._making.verdict = self._making.verdict or ("interrupted", f"interrupted after {counted(run.steps)}")
         else:
             what = (str(error) or type(error).__name__).splitlines()[0]
             failed: tuple[Status, str] = ("failed", f"failed after {counted(run.steps)}: {what}")
-            self._verdict = failed
+            self._making.verdict = failed
             if isinstance(error, SqlError) and run.steps:
                 stands = f"`{run.table}` stands at step {run.generation}."
                 error.before = (*error.before, f"The run had made {counted(run.steps)}; {stands}")
             with suppress(Exception):
-                deque(self._catch_up(), maxlen=0)
-            if self._verdict != failed:
+                deque(self._watching.catch_up(), maxlen=0)
+            if self._making.verdict != failed:
                 self._error = None
         if not run.steps and self._error is not None:
             self._course.take_restart_back(error)
 
     def _end(self) -> Ended:
-        assert self._verdict is not None
-        status, message = self._verdict
+        assert self._making.verdict is not None
+        status, message = self._making.verdict
         if self._error is None:
             newest = ", ".join(f"{name} {short(v)}" for name, v in self._curves.newest().items())
             message += f"; `{self._task.table}` stands at step {self.run.generation}" + (
@@ -494,8 +318,8 @@ class Training:
         error = self._error if isinstance(self._error, Exception) else None
         return Ended(
             status=status, message=message, generation=self.run.generation, steps=self.run.steps,
-            seconds=self.run.seconds, parameters=self._shown, panels=self._curves.panels, newest=self._course.newest(),
-            error=error,
+            seconds=self.run.seconds, parameters=self._making.shown, panels=self._curves.panels,
+            newest=self._course.newest(), error=error,
         )  # fmt: skip
 
     def _close(self, status: Status) -> None:
@@ -513,16 +337,10 @@ class Training:
     def _seconds(self) -> float:
         return self._clock() - self._began
 
-    def _values(self) -> dict[str, Any]:
-        """Every parameter for the step that follows the newest generation."""
-        values = self._parameters.at(self.run.generation)
-        self._shown = self._parameters.shown(values)
-        return values
-
     def _refreshed(self) -> Refreshed:
         return Refreshed(
             generation=self.run.generation, step=self.run.steps, seconds=self._seconds,
-            parameters=self._shown, panels=self._curves.panels, newest=self._course.newest(),
+            parameters=self._making.shown, panels=self._curves.panels, newest=self._course.newest(),
         )  # fmt: skip
 
 

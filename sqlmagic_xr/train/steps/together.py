@@ -133,8 +133,8 @@ class Together:
             found = seen(made, stacks)
             stay = made.steps if watch is None else watch(found, made.steps)
             if stay < made.steps:  # the same numbers again, as far as they go
-                shorter = replace(courses, along={n: c[:stay] for n, c in courses.along.items()})
-                made = self._made(shorter, program.coded(courses.values), grids) if stay else replace(made, steps=0)
+                again = courses.first(stay)
+                made = self._made(again, program.coded(courses.values), grids) if stay else replace(made, steps=0)
                 stacks = _by_table(made, writes)
                 found = seen(made, stacks)
         if made.steps:
