@@ -6,7 +6,7 @@ them; nobody can change a run through them (:class:`.run.Control` does that).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -66,19 +66,49 @@ class Panel:
         return {name: float(values[-1]) for name, values in self.lines.items() if len(values)}
 
 
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """The rows of the newest generation, for the eye.
+Shown = tuple[tuple[str, ...], tuple[tuple[Any, ...], ...], int]
+"""The column names, the first few rows as Python values, and how many rows there are in all."""
 
-    Attributes:
+
+class Newest:
+    """The rows of the newest generation, for the eye: read when somebody looks at them, as they were at the event.
+
+    Args:
         columns: the column names.
         rows: the first few rows, as Python values.
         count: how many rows there are in all.
+        later: gives these three instead, when they are asked for.
     """
 
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[Any, ...], ...] = ()
-    count: int = 0
+    __slots__ = ("_later", "_shown")
+
+    def __init__(
+        self, columns: tuple[str, ...] = (), rows: tuple[tuple[Any, ...], ...] = (), count: int = 0, *,
+        later: Callable[[], Shown] | None = None,
+    ) -> None:  # fmt: skip
+        self._shown: Shown | None = None if later else (columns, rows, count)
+        self._later = later
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column names."""
+        return self._seen()[0]
+
+    @property
+    def rows(self) -> tuple[tuple[Any, ...], ...]:
+        """The first few rows, as Python values."""
+        return self._seen()[1]
+
+    @property
+    def count(self) -> int:
+        """How many rows there are in all."""
+        return self._seen()[2]
+
+    def _seen(self) -> Shown:
+        if self._shown is None:
+            assert self._later is not None
+            self._shown, self._later = self._later(), None
+        return self._shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ..errors import SqlError, TypeMismatchError, UsageError
 from ..grids.lookup import extreme
-from .events import Newest
+from .events import Newest, Shown
 from .task import Task
 
 if TYPE_CHECKING:
@@ -58,16 +58,20 @@ class Trajectory:
 
     def generation(self, version: Version, number: int) -> Newest:
         """The rows of one generation, for the eye."""
-        found: list[pa.RecordBatch] = []
         place = self.place(version)
-        for chunk in version.chunks:
-            bounds = chunk.bounds(place)
-            if bounds is not None and bounds.low <= number <= bounds.high:
-                here = np.flatnonzero(_steps(chunk, place) == number)
-                found.append(chunk.batch.take(pa.array(here)))
-        rows = pa.Table.from_batches(found, schema=version.definition.schema)
-        shown = rows.slice(0, _SHOWN).to_pylist()
-        return Newest(tuple(rows.column_names), tuple(tuple(row.values()) for row in shown), rows.num_rows)
+        return Newest(later=lambda: _shown(version, place, number))
+
+
+def _shown(version: Version, place: int, number: int) -> Shown:
+    found: list[pa.RecordBatch] = []
+    for chunk in version.chunks:
+        bounds = chunk.bounds(place)
+        if bounds is not None and bounds.low <= number <= bounds.high:
+            here = np.flatnonzero(_steps(chunk, place) == number)
+            found.append(chunk.batch.take(pa.array(here)))
+    rows = pa.Table.from_batches(found, schema=version.definition.schema)
+    shown = rows.slice(0, _SHOWN).to_pylist()
+    return tuple(rows.column_names), tuple(tuple(row.values()) for row in shown), rows.num_rows
 
 
 def _steps(chunk: Chunk, place: int) -> npt.NDArray[Any]:
