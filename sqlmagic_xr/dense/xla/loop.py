@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import jax
@@ -16,10 +15,12 @@ from jax import lax
 from ..arrays import DTYPES
 from ..node import Node, Refused
 from ..ports import Source
-from ..running.align import Alignment
 from ..running.looped import Layout, Ran, Stepwise
+from .columns import Packing
 from .devices import Device
 from .functions import Kit
+from .passed import nbytes, passed, real_of, within
+from .state import State
 from .trace import Trace, arguments, read
 
 _ROOM = 64 * 2**20  # bytes of what a call's steps write, at most
@@ -34,16 +35,21 @@ class _Leaves:
     Attributes:
         still: nodes that are the same at each step, and their arrays.
         given: parameters that stay.
-        moving: parameters that differ from step to step, and nodes that are the newest generation.
+        clock: parameters and nodes that are the newest generation, and how far ahead of it.
+        moving: the other parameters that differ from step to step.
     """
 
     still: tuple[Node, ...]
     given: tuple[Node, ...]
+    clock: Mapping[Node, int]
     moving: tuple[Node, ...]
 
 
 class XlaLoop:
     """A program that makes steps (a :class:`..running.looped.Runner`).
+
+    The state stays on the device from call to call, and so do the rooms into which the steps write: what leaves it is
+    the generations that were made.
 
     Args:
         layout: what is calculated.
@@ -61,19 +67,20 @@ class XlaLoop:
 
     def __init__(self, layout: Layout, device: Device, examples: Sequence[Any]) -> None:
         self._layout, self._device = layout, device
-        self._examples = [(np.shape(value), np.asarray(value).dtype) for value in examples]
         self._real = np.float32 if device.precision == "single" else np.float64
+        self._examples = [(np.shape(value), real_of(np.asarray(value).dtype, self._real)) for value in examples]
         begin = time.perf_counter()
         self._fed = {node: layout.fed(node) for node in layout.own}
         self._leaves = self._gathered()
-        consts = self._constants()
+        self._state = State(layout, self._examples)
+        consts = [passed(layout.unmoved[node], self._real) for node in self._leaves.still]
         with jax.enable_x64(True):
-            shapes = self._shapes(consts)
-            self.most = max(1, min(_MOST, _ROOM // max(1, sum(_nbytes(s) for s in shapes))))
-            self.nbytes = sum(_nbytes(leaf) for leaf in jax.tree.leaves(consts))
-            self._refuse_large(shapes)
+            self._packing = Packing(self._shapes(consts))
+            self.most = max(1, min(_MOST, _ROOM // max(1, self._packing.nbytes)))
+            self.nbytes = sum(nbytes(leaf) for leaf in jax.tree.leaves(consts)) + self.most * self._packing.nbytes
+            self._refuse_large()
             self._consts = jax.device_put(consts, device.handle)
-            self._program = self._compiled(shapes)
+            self._compile()
         self.seconds = time.perf_counter() - begin
 
     # --- what it is made of
@@ -82,6 +89,7 @@ class XlaLoop:
         layout = self._layout
         still: dict[Node, None] = {}
         given: dict[Node, None] = {}
+        clock: dict[Node, int] = {}
         moving: dict[Node, None] = {}
         carried = {slot.node for slot in layout.slots if slot.age == slot.feed.age}
         pending, seen = list(layout.roots), set[Node]()
@@ -93,39 +101,38 @@ class XlaLoop:
             if node in layout.unmoved:
                 still[node] = None
             elif node in layout.newest:
-                moving[node] = None
+                clock[node] = 0
+            elif node.op == "parameter" and node.data in layout.clock:
+                clock[node] = layout.clock[node.data]
             elif node.op == "parameter":
                 (moving if node.data in layout.varying else given)[node] = None
             else:
                 pending += arguments(node, self._fed)
-        return _Leaves(tuple(still), tuple(given), tuple(moving))
+        return _Leaves(tuple(still), tuple(given), clock, tuple(moving))
 
-    def _constants(self) -> list[Any]:
-        return [_plain(self._layout.unmoved[node], self._real) for node in self._leaves.still]
-
-    def _refuse_large(self, shapes: Sequence[Any]) -> None:
+    def _refuse_large(self) -> None:
         room = self._device.room
-        needed = self.nbytes + 3 * self.most * sum(map(_nbytes, shapes))
+        needed = self.nbytes + 2 * self.most * self._packing.nbytes
         if room is not None and needed > _SHARE * room:
             raise Refused(f"{needed:,} bytes do not fit {self._device.name}")
 
     # --- the program
 
-    def _step(self, consts: Sequence[Any], carry: Sequence[Any], given: Sequence[Any], moving: Sequence[Any]) -> Any:
+    def _step(self, consts: Any, carry: Any, given: Any, moving: Any, *, last: bool) -> Any:
         """(what is carried on, the columns, what is asked for of the last step, whether NumPy has to make the step)."""
-        layout, kit = self._layout, Kit(self._real)
+        layout, kit, leaves = self._layout, Kit(self._real), self._leaves
         known: dict[Node, Any] = {
-            node: _whole(layout.unmoved[node], value, self._real)
-            for node, value in zip(self._leaves.still, consts, strict=True)
+            node: within(layout.unmoved[node], value, self._real)
+            for node, value in zip(leaves.still, consts, strict=True)
         }
-        known |= dict(zip(self._leaves.given, given, strict=True))
-        known |= dict(zip(self._leaves.moving, moving, strict=True))
+        known |= dict(zip(leaves.given, given, strict=True))
+        known |= dict(zip((*leaves.clock, *leaves.moving), moving, strict=True))
         for slot, value in zip(layout.slots, carry, strict=True):
             if slot.age == slot.feed.age:
                 known[slot.node] = value
         trace = Trace(kit, known, self._fed)
         columns = [jnp.asarray(trace.value(node)) for node in layout.columns]
-        last = [jnp.asarray(trace.value(node)) for node in layout.last]
+        newest = [jnp.asarray(trace.value(node)) for node in layout.last] if last else []
         for mask in layout.masks:
             kit.flag(~jnp.all(trace.value(mask)))
         for node in layout.sound:
@@ -134,7 +141,7 @@ class XlaLoop:
         bad = jnp.asarray(False)
         for flag in kit.flags:
             bad = bad | flag
-        return following, columns, last, bad
+        return following, columns, newest, bad
 
     def _following(self, trace: Trace, carry: Sequence[Any]) -> list[Any]:
         layout = self._layout
@@ -149,53 +156,59 @@ class XlaLoop:
             found.append(jnp.broadcast_to(jnp.asarray(value, now.dtype), now.shape))
         return found
 
-    def _block(self, consts: Any, carry: Any, given: Any, courses: Any, count: Any, rooms: Any, last: Any) -> Any:
+    def _one(self, given: Any, number: Any, carry: Any, rooms: Any, *, last: bool) -> Any:
+        """One step of a call: (what is carried on, the rooms, what is asked for of it, whether it is NumPy's)."""
+        consts, values, k, courses = given
+        leaves = self._leaves
+        clock = [(k + number + ahead).astype(DTYPES[node.type]) for node, ahead in leaves.clock.items()]
+        moving = [lax.dynamic_index_in_dim(course, number, keepdims=False) for course in courses]
+        following, columns, newest, bad = self._step(consts, carry, values, [*clock, *moving], last=last)
+        packed = self._packing.packed(columns)
+        # A step that is to be made by NumPy leaves nothing: its cells of the rooms are behind those that count.
+        rooms = [lax.dynamic_update_index_in_dim(r, c, number, 0) for r, c in zip(rooms, packed, strict=True)]
+        return following, rooms, newest, bad
+
+    def _many(self, given: Any, count: Any, carry: Any, rooms: Any) -> Any:
+        """The steps of a call, until one is NumPy's: (how many, what is carried on, the rooms, whether one was)."""
+
         def more(state: Any) -> Any:
             return (state[0] < count) & ~state[-1]
 
         def body(state: Any) -> Any:
-            number, carried, rooms, last, _ = state
-            moving = [lax.dynamic_index_in_dim(course, number, keepdims=False) for course in courses]
-            following, columns, newest, bad = self._step(consts, carried, given, moving)
-            # A step that is to be made by NumPy leaves nothing: its cells of the rooms are behind those that count.
-            rooms = [lax.dynamic_update_index_in_dim(r, c, number, 0) for r, c in zip(rooms, columns, strict=True)]
-            kept = [jnp.where(bad, old, new) for old, new in zip(carried, following, strict=True)]
-            last = [jnp.where(bad, old, new) for old, new in zip(last, newest, strict=True)]
-            return number + jnp.where(bad, 0, 1), kept, rooms, last, bad
+            number, carried, rooms, _ = state
+            following, rooms, _, bad = self._one(given, number, carried, rooms, last=False)
+            return number + jnp.where(bad, 0, 1), following, rooms, bad
 
-        begin = (jnp.int64(0), carry, rooms, last, jnp.asarray(False))
-        number, _, rooms, last, _ = lax.while_loop(more, body, begin)
-        return number, rooms, last
+        return lax.while_loop(more, body, (jnp.int64(0), carry, rooms, jnp.asarray(False)))
 
     def _shapes(self, consts: Sequence[Any]) -> list[Any]:
-        """The columns of one step, and what is asked for of the last one."""
-        given = [jax.ShapeDtypeStruct((), self._kind(node)) for node in self._leaves.given]
-        moving = [jax.ShapeDtypeStruct((), self._kind(node)) for node in self._leaves.moving]
-        _, columns, last, _ = jax.eval_shape(self._step, consts, self._carry_like(), given, moving)
-        self._last = last
+        """The columns of one step."""
+        leaves = self._leaves
+        given, moving = ([self._scalar(n) for n in nodes] for nodes in (leaves.given, (*leaves.clock, *leaves.moving)))
+        step = lambda *given: self._step(*given, last=True)  # noqa: E731
+        _, columns, _, _ = jax.eval_shape(step, consts, self._carry_like(), given, moving)
         return list(columns)
 
     def _carry_like(self) -> list[Any]:
-        return [jax.ShapeDtypeStruct(shape, _real_of(kind, self._real)) for shape, kind in self._examples]
+        return [jax.ShapeDtypeStruct(shape, kind) for shape, kind in self._examples]
+
+    def _scalar(self, node: Node) -> Any:
+        return jax.ShapeDtypeStruct((), self._kind(node))
 
     def _kind(self, node: Node) -> Any:
         return self._real if node.type == "float64" else DTYPES[node.type]
 
-    def _compiled(self, shapes: Sequence[Any]) -> Callable[..., Any]:
-        most = self.most
-
-        def program(consts: Any, carry: Any, given: Any, courses: Any, count: Any) -> Any:
-            rooms = [jnp.zeros((most, *shape.shape), shape.dtype) for shape in shapes]
-            last = [jnp.zeros(shape.shape, shape.dtype) for shape in self._last]
-            return self._block(consts, carry, given, courses, count, rooms, last)
-
-        given = [jax.ShapeDtypeStruct((), self._kind(node)) for node in self._leaves.given]
-        courses = [jax.ShapeDtypeStruct((most,), self._kind(node)) for node in self._leaves.moving]
-        count = jax.ShapeDtypeStruct((), np.int64)
+    def _compile(self) -> None:
+        number = jax.ShapeDtypeStruct((), np.int64)
+        courses = [jax.ShapeDtypeStruct((self.most,), self._kind(node)) for node in self._leaves.moving]
+        given = (self._consts, [self._scalar(node) for node in self._leaves.given], number, courses)
         with jax.default_device(self._device.handle):
-            lowered = jax.jit(program).lower(self._consts, self._carry_like(), given, courses, count)
-            compiled: Callable[..., Any] = lowered.compile()
-        return compiled
+            self._rooms = [jnp.zeros((self.most, *r.shape), r.dtype) for r in self._packing.rooms]
+            like = given, number, self._carry_like(), self._rooms
+            self._program = _compiled(self._many, like)
+            self._last: Callable[..., Any] | None = None
+            if self._layout.last:
+                self._last = _compiled(lambda *given: self._one(*given, last=True), like)
 
     # --- a call
 
@@ -208,54 +221,50 @@ class XlaLoop:
         Raises:
             Refused: the device has no room for them.
         """
-        real, handle = self._real, self._device.handle
-        carry = [np.asarray(value, _kind_of(value, real)) for value in first]
-        given = [np.asarray(parameters[node.data], self._kind(node)) for node in self._leaves.given]
+        try:
+            with jax.enable_x64(True):
+                return self._ran(self._state.before(first), self._given(parameters, courses, count), count)
+        except jax.errors.JaxRuntimeError as error:
+            raise Refused(f"{self._device.name}: {str(error).splitlines()[0]}") from error
+
+    def _given(self, parameters: Mapping[str, Any], courses: Mapping[Node, Sequence[Any]], count: int) -> Any:
+        leaves = self._leaves
+        values = [np.asarray(parameters[node.data], self._kind(node)) for node in leaves.given]
         along = []
-        for node in self._leaves.moving:
+        for node in leaves.moving:
             course = np.zeros(self.most, self._kind(node))
             course[:count] = courses[node]
             along.append(course)
-        try:
-            with jax.enable_x64(True):
-                moved = jax.device_put((carry, given, along, np.int64(count)), handle)
-                number, rooms, last = self._program(self._consts, *moved)
-                made = int(number)
-                outs = [np.asarray(room if 2 * made > self.most else room[:made])[:made] for room in rooms]
-                newest = [np.asarray(value) for value in last]
-        except jax.errors.JaxRuntimeError as error:
-            raise Refused(f"{self._device.name}: {str(error).splitlines()[0]}") from error
-        return Ran(made, [Stepwise(out) for out in outs], newest)
+        clock = next(((courses[node][0], ahead) for node, ahead in leaves.clock.items()), (0, 0))
+        k = np.int64(int(clock[0]) - clock[1])
+        return self._consts, *jax.device_put((values, k, along), self._device.handle)
+
+    def _ran(self, carry: Sequence[Any], given: Any, count: int) -> Ran:
+        alone = 0 if self._last is None else 1  # the last step is made by itself, where more of it is asked for
+        made, after, bad = self._run_many(given, count - alone, carry) if count > alone else (0, carry, False)
+        if self._last is None:
+            return self._left(made, after, [], sure=not bad)
+        if bad and made:  # what is asked for of the last sound step has to be calculated with it
+            return self._ran(carry, given, made)
+        if bad:
+            return Ran(0, [], [])
+        following, self._rooms, last, failed = self._last(given, np.int64(made), after, self._rooms)
+        if bool(failed):
+            return self._ran(carry, given, made) if made else Ran(0, [], [])
+        return self._left(made + 1, following, [np.asarray(value) for value in last], sure=True)
+
+    def _run_many(self, given: Any, count: int, carry: Sequence[Any]) -> tuple[int, Any, bool]:
+        number, after, self._rooms, bad = self._program(given, np.int64(count), carry, self._rooms)
+        return int(number), after, bool(bad)
+
+    def _left(self, made: int, after: Sequence[Any], last: Sequence[Any], *, sure: bool) -> Ran:
+        """What a call has made, copied out of the rooms."""
+        columns = self._packing.unpacked(self._rooms, made)
+        self._state.left(after if sure else None, columns, made)
+        return Ran(made, [Stepwise(column) for column in columns], last)
 
 
-def _plain(value: Any, real: Any) -> Any:
-    """What is passed to the program for something that is the same at each step."""
-    if isinstance(value, Alignment):
-        parts = (value.coordinates, value.first, value.second, value.found)
-        return [part for part in parts if isinstance(part, np.ndarray)]
-    # A number is a part of the program: shapes, and which power is a root, are told by some of them.
-    return [] if np.ndim(value) == 0 else np.asarray(value, _kind_of(value, real))
-
-
-def _whole(value: Any, passed: Any, real: Any) -> Any:
-    """The same within the program."""
-    if isinstance(value, Alignment):
-        parts = iter(passed)
-        given = (value.coordinates, value.first, value.second, value.found)
-        found: list[Any] = [next(parts) if isinstance(part, np.ndarray) else part for part in given]
-        return Alignment(found[0], found[1], found[2], found[3])
-    if not isinstance(passed, list):
-        return passed
-    return real(value) if isinstance(value, np.float64) else value
-
-
-def _kind_of(value: Any, real: Any) -> Any:
-    return _real_of(np.asarray(value).dtype, real)
-
-
-def _real_of(kind: Any, real: Any) -> Any:
-    return np.dtype(real) if kind == np.float64 else kind
-
-
-def _nbytes(value: Any) -> int:
-    return int(prod(value.shape) * np.dtype(value.dtype).itemsize)
+def _compiled(function: Callable[..., Any], like: Sequence[Any]) -> Callable[..., Any]:
+    """A program whose rooms are written in place."""
+    compiled: Callable[..., Any] = jax.jit(function, donate_argnums=(3,)).lower(*like).compile()
+    return compiled
