@@ -198,6 +198,11 @@ class Context(CountedContext):
             return self.frame_of(result.to_arrow_table(), result.frame)
         return result.frame if result.frame is not None else self.frame_of(pa.table({"count": [result.rows or 0]}))
 
+    def table(self, name: str) -> Any:
+        """A table or view as a lazy frame; a recursive view is worked out when its rows are asked for."""
+        query = f"SELECT * FROM {name}"
+        return self.sql(query) if self._recursions.is_view(query) else super().table(name)
+
     def script(
         self,
         text: str,

@@ -71,13 +71,9 @@ class WorkingGrids(Generations):
         return Table(self.types, key, nulls, single=self.single)
 
     def _names_of_rows(self, rows: pa.Table) -> tuple[str, ...]:
-        """The columns that name a row: whole numbers, times and texts, or else coordinates as well."""
-        for kinds in (_NAMING, _NAMING | FLOATS):
-            names = [n for n, kind in self.types.items() if kind in kinds and n not in self.single]
-            found = naming(columns_of(rows, names, self.labels), names)
-            if found:
-                return found
-        return ()
+        """The columns that name a row: whole numbers, times and texts, by which tables are joined without a search."""
+        names = [name for name, kind in self.types.items() if kind in _NAMING and name not in self.single]
+        return naming(columns_of(rows, names, self.labels), names)
 
     def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
         """See :class:`.generations.Generations`."""

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import SqlError
 from ..relation.functions import function, names_of_functions
 from ..relation.layers import Environment, Item, Query, Scope, aggregates
-from ..sql.build import item
-from ..sql.clauses import conjunction, conjuncts
+from ..sql.clauses import conjunction, conjuncts, element, selected, with_body, with_subquery
 from ..sql.syntax import Tree, identifier, to_sql, walk
 
 if TYPE_CHECKING:
@@ -54,9 +53,9 @@ def apart(context: Context, term: Tree, working: str, single: Collection[str]) -
     if found is None:
         return None
     asked, rest = found
-    queries = [{**term, "body": body, "order_by": None, "limit_clause": None} for body in asked]
+    queries = [with_body(term, body, alone=True) for body in asked]
     different = {to_sql({"Query": query}): query for query in queries}
-    return Guard(tuple(different.values()), {**term, "body": rest})
+    return Guard(tuple(different.values()), with_body(term, rest))
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ class _Conditions:
             inner = self.of(query.nested(node), node["body"])
             if inner is None:
                 return None
-            asked = [{"Query": {**node, "body": one, "order_by": None}} for one in inner[0]]
-            return asked, {"Query": {**node, "body": inner[1]}}
+            asked = [{"Query": with_body(node, one, alone=True)} for one in inner[0]]
+            return asked, {"Query": with_body(node, inner[1])}
         if kind == "SetOperation" and node["op"] == "Union" and node["set_quantifier"] == "All":
             left, right = (self.of(query, node[side]) for side in ("left", "right"))
             if left is None or right is None:
@@ -85,9 +84,27 @@ class _Conditions:
         return None
 
     def _of_select(self, query: Query, select: Tree) -> tuple[list[Tree], Tree] | None:
-        if select["selection"] is None or not _is_empty_without_rows(select):
+        if not _is_empty_without_rows(select):
             return None
         scope = query.scope(select)
+        return self._own(scope, select) or self._inner(scope, select)
+
+    def _inner(self, scope: Scope, select: Tree) -> tuple[list[Tree], Tree] | None:
+        """Those of a subquery in FROM, without whose rows there are none."""
+        for one in scope.items:
+            if "Derived" not in one.tree or one.query is None or one.nullable:
+                continue
+            inner = one.query.tree
+            found = None if inner["limit_clause"] is not None else self.of(one.query, inner["body"])
+            if found is not None:
+                asked = [{"Query": with_body(inner, body, alone=True)} for body in found[0]]
+                return asked, {"Select": {**select, "from": with_subquery(select["from"], one.tree, found[1])}}
+        return None
+
+    def _own(self, scope: Scope, select: Tree) -> tuple[list[Tree], Tree] | None:
+        """Those of its WHERE."""
+        if select["selection"] is None:
+            return None
         readers = [one for one in scope.items if _reads(one, self.working) and not one.nullable]
         ours: list[Tree] = []
         read: list[Item] = []
@@ -99,17 +116,9 @@ class _Conditions:
         if not ours:
             return None
         rest = [each for each in conjuncts(select["selection"]) if not any(each is other for other in ours)]
-        asked = {
-            **select,
-            "projection": [item(conjunction(ours), "go")],
-            "selection": conjunction([each for each in rest if _chooses(each, scope, read)]),
-            "from": [{"relation": one.tree, "joins": []} for one in read],
-            "group_by": {"Expressions": ([], [])},
-            "having": None,
-            "qualify": None,
-            "distinct": None,
-        }
-        return [{"Select": asked}], {"Select": {**select, "selection": conjunction(rest)}}
+        chosen = conjunction([each for each in rest if _chooses(each, scope, read)])
+        asked = selected([(conjunction(ours), "go")], [element(one.tree) for one in read], chosen)
+        return [asked["body"]], {"Select": {**select, "selection": conjunction(rest)}}
 
 
 def _is_empty_without_rows(select: Tree) -> bool:

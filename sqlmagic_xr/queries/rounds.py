@@ -7,15 +7,16 @@ is gone through by itself, and what it refuses is the engine's.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ..dense.calls import Calls
-from ..dense.node import Refused
+from ..dense.node import Node, Refused
 from ..dense.ports import Changed, Form, Output
 from ..dense.program import Program, Query, Step
 from ..dense.recurrence import Recurrence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _PIECE = 4096  # outputs of one row each that are kept before they become a table
 _CALL = 1 << 26  # bytes that a call may give: memory is looked at between two calls
+_MANY, _LAVISH = 1 << 20, 32  # cells of an array that are never too many; and for each cell of the tables
 _KINDS = frozenset(ARROW.values())
 
 
@@ -128,6 +130,9 @@ class ArrayRounds:
     def _prepare(self, step: Step) -> None:
         """Make what goes through many rounds, from one that has been gone through node by node."""
         self._edition, self._recurrence = self.program.edition, None
+        if _is_lavish(step.known):
+            self._left = True
+            return
         try:
             self._recurrence = self.program.recurrence(step, self.grids.working, self.grids.types)
         except Refused:
@@ -178,6 +183,13 @@ class ArrayRounds:
         if self._waiting:
             self._found.append(stacked(self._waiting).cast(self.rows.schema))
             self._waiting = []
+
+
+def _is_lavish(known: Mapping[Node, Any]) -> bool:
+    """Whether a round goes through far more cells than its tables have: pairs of rows, which the engine would hash."""
+    cells = sum(prod(value.shape) for node, value in known.items() if node.op == "scan")
+    largest = max((getattr(value, "size", 0) for node, value in known.items() if node.op != "scan"), default=0)
+    return bool(largest > max(_MANY, _LAVISH * cells))
 
 
 def _is_true(outputs: Sequence[Output]) -> bool:

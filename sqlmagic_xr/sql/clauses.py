@@ -72,6 +72,17 @@ def first_select(body: Tree) -> Tree | None:
     return body["Select"]
 
 
+def with_body(query: Tree, body: Tree, *, alone: bool = False) -> Tree:
+    """The inside of a query with another body; ``alone`` without its ORDER BY and LIMIT."""
+    return {**query, "body": body} | ({"order_by": None, "limit_clause": None} if alone else {})
+
+
+def with_subquery(whole: Tree, old: Tree, body: Tree) -> Tree:
+    """A FROM in which the query of a subquery has another body."""
+    subquery = with_body(old["Derived"]["subquery"], body)
+    return replace(whole, lambda n: {"Derived": {**old["Derived"], "subquery": subquery}} if n is old else None)
+
+
 def element(factor: Tree) -> Tree:
     """An element of FROM that is one relation."""
     return {"relation": factor, "joins": []}

@@ -49,6 +49,10 @@ class Recursions:
         whole = with_views(tree, known)
         return whole if whole is not tree or RECURSIVE.search(sql) else None
 
+    def is_view(self, query: str) -> bool:
+        """Whether a query reads a recursive view, or one that reads such a view."""
+        return bool(self._recursive_views()) and self.found(query, None) is not None
+
     def _recursive_views(self) -> Mapping[str, View]:
         entries = self._context.store.entries()
         if self._views[0] is not entries:
