@@ -25,6 +25,7 @@ FLOORS = {
     "cluster": {"errors"},
     "queries": {"cluster", "grids", "dense", "engine", "storage", "relation", "sql", "errors"},
     "context": {"cluster", "queries", "train", "engine", "sql", "errors"},
+    "tracking": {"train"},
     "accessor": {"context", "engine", "sql", "errors"},
     "magics": {"accessor", "context", "display", "train", "engine", "sql", "errors"},
 }
@@ -41,10 +42,13 @@ LIBRARIES = {
     "icechunk": {"storage"},
     "jax": {"dense"},
     "distributed": {"cluster"},
-    "ipywidgets": {"display"},
+    "anywidget": {"display"},
+    "tensorboardX": {"tracking"},
+    "mlflow": {"tracking"},
+    "wandb": {"tracking"},
     "matplotlib": {"display"},
     "IPython": {"display", "magics"},
-    "traitlets": {"magics"},
+    "traitlets": {"display", "magics"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -81,7 +85,7 @@ def test_imports_run_one_way(path):
 
 
 def test_importing_the_package_imports_no_engine():
-    heavy = ["datafusion", "xarray", "pyarrow", "pandas", "numpy", "matplotlib", "ipywidgets", "sqloxide", "IPython"]
+    heavy = ["datafusion", "xarray", "pyarrow", "pandas", "numpy", "matplotlib", "anywidget", "sqloxide", "IPython"]
     code = f"import sys, sqlmagic_xr; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     assert out.stdout.strip() == "[]"

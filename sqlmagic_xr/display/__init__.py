@@ -1,1 +1,1 @@
-"""Consumes results and events; the only room that knows ipywidgets and matplotlib."""
+"""Consumes results and events; the only room that knows anywidget and matplotlib."""

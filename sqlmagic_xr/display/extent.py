@@ -1,4 +1,4 @@
-"""The stretch of numbers that an axis has to show, and the one that it shows while a run goes on."""
+"""The stretch of numbers that an axis has to show."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_FULL = 0.5  # a stretch that is not filled by so much is too long
-
 
 @dataclass(frozen=True, slots=True)
 class Extent:
@@ -20,26 +18,6 @@ class Extent:
     low: float
     high: float
     log: bool = False
-
-    def following(self, before: Extent, *, room: float) -> Extent:
-        """The extent of an axis that shows this one and showed ``before``: the same, as long as that shows it well.
-
-        Otherwise this one, and free room on the sides that are beyond the one before.
-
-        Args:
-            before: what the axis shows.
-            room: that part of this extent; 0 for an axis that shall fit in any case.
-        """
-        inside = before.low <= self.low and self.high <= before.high and self.log == before.log
-        if self == before or (room and inside and self.high - self.low >= _FULL * (before.high - before.low)):
-            return before
-        space = room * (self.high - self.low)
-        if self.log != before.log or not math.isfinite(space):
-            return self
-        low = self.low - space * (self.low < before.low)
-        if self.low >= 0 > low and not self.log:
-            low = 0.0  # a loss that falls towards zero needs no room below it
-        return Extent(low, self.high + space * (self.high > before.high), self.log)
 
 
 def extent_x(x: npt.NDArray[Any]) -> Extent:

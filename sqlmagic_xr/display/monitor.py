@@ -9,13 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from ..train.events import Ended, Event, Panel, Refreshed, Started, Stepped
 from .sparkline import sparkline
-
-if TYPE_CHECKING:
-    from .plot import CurvePlot
 
 Display = Callable[..., Any]
 """IPython's ``display``, or whatever a test puts in its place."""
@@ -172,24 +169,20 @@ class Several:
 
 
 def picture(
-    panels: tuple[Panel, ...], *, log: bool = False, plot: CurvePlot | None = None
+    panels: tuple[Panel, ...], *, log: bool = False, dpi: float = _FINE
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The curves for a notebook's file: a fine PNG and text, and the size at which to show the PNG.
 
     Args:
         panels: what to draw.
         log: a logarithmic y axis.
-        plot: one that has drawn these panels before, which is quicker than a new one.
+        dpi: how fine the PNG is.
     """
     from .plot import CurvePlot  # a terminal draws nothing and need not have matplotlib
 
-    if plot is None:
-        plot = CurvePlot(panels, log=log)
-    else:
-        plot.log = log
-        plot.draw(panels)
+    plot = CurvePlot(panels, log=log)
     width, height = plot.size
-    bundle = {"image/png": plot.png(dpi=_FINE), "text/plain": curves_as_text(panels)}
+    bundle = {"image/png": plot.png(dpi=dpi), "text/plain": curves_as_text(panels)}
     return bundle, {"image/png": {"width": round(width * _CSS), "height": round(height * _CSS)}}
 
 

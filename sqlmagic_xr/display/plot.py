@@ -1,4 +1,4 @@
-"""Curves as a picture: one ``matplotlib.figure.Figure`` that is drawn again and again.
+"""Curves as a picture that stays: one ``matplotlib.figure.Figure``.
 
 Never pyplot: nothing is global, nothing shows itself, no back end is chosen. The background is transparent and the ink
 of middling lightness, so that one PNG reads on a light and on a dark page alike.
@@ -23,10 +23,7 @@ from PIL import Image
 
 from ..train.events import Panel
 from .extent import Extent, extent_x, extent_y
-
-INK = "#797979"  # contrast 4.3 : 1 both with white and with the #111111 of JupyterLab's dark theme
-COLOURS = ("#1a80c4", "#d55e00", "#009e73", "#c46ba0", "#a67c00", "#8a63c9")  # each at least 3 : 1 with both
-_STYLES = ("-", "--", ":", "-.")  # the colours begin again after six lines; the dashes tell the rounds apart
+from .looks import INK, DrawnLine, drawn_lines, labelled, look, thin
 
 _WIDTH, _HEIGHT = 6.4, 3.0  # inches of one panel alone
 _NARROW, _LOW = 4.3, 2.7  # inches of each of several panels
@@ -36,37 +33,29 @@ _LEGEND = 1.35  # inches for a legend beside the axes, where there are too many 
 _ABOVE = 4  # so many names fit above the axes
 _NAMES = 10  # so many names fit beside them
 _POINTS = 4000  # more points than this on a line are drawn as the envelope that they would cover anyway
-_AHEAD = 0.5  # of a running curve is left free ahead of it: the less often the axis changes, the cheaper a frame is
-_BEYOND = 0.25  # and above or below it
-_MOVING = 1500  # so many while a run goes on
 _LARGEST = 5e307  # an axis from minus to plus this, and its margins, is still a finite stretch
 _FEW = 40  # up to so many points are marked
+_BENEATH = 0.55  # how opaque the lines of other runs are
 
 
 class CurvePlot:
-    """A picture of some panels that can be brought up to date cheaply.
+    """A picture of some panels.
 
     Args:
-        panels: as many as every later :meth:`draw` gets; titles, names and number of lines stay the same.
+        panels: what to draw.
         log: a logarithmic y axis, where a panel has positive values.
     """
 
     def __init__(self, panels: Sequence[Panel], *, log: bool = False) -> None:
-        self.log = log
         self._columns = 1 if len(panels) < 2 else 2
         rows = max(1, math.ceil(len(panels) / self._columns))
-        legend = _LEGEND if any(len(p.lines) > _ABOVE for p in panels) else 0.0
+        legend = _LEGEND if any(len(drawn_lines(p)) > _ABOVE for p in panels) else 0.0
         width, height = (_WIDTH, _HEIGHT) if self._columns == 1 else (_NARROW, _LOW)
         self.size = (self._columns * (width + legend), rows * height)
         self._figure = Figure(figsize=self.size, dpi=100, facecolor="none")
         self._canvas = FigureCanvasAgg(self._figure)
-        self._background: Any = None  # the pixels of all but the lines, as the last frame had them
-        self._views = [_PanelView(self._axes(i, rows, panel, legend), panel, log=log) for i, panel in enumerate(panels)]
-
-    def draw(self, panels: Sequence[Panel]) -> None:
-        """Bring every line up to date."""
-        for view, panel in zip(self._views, panels, strict=True):
-            view.update(panel, log=self.log)
+        for i, panel in enumerate(panels):
+            _PanelView(self._axes(i, rows, panel, legend), panel, log=log)
 
     def png(self, *, dpi: float = 100) -> bytes:
         """The picture.
@@ -75,38 +64,16 @@ class CurvePlot:
             dpi: how fine it is; its size in inches does not change.
         """
         out = io.BytesIO()
-        self._background = None
         self._figure.set_dpi(dpi)
-        self._canvas.print_png(out)
-        return out.getvalue()
-
-    def frame(self, panels: Sequence[Panel], *, dpi: float) -> bytes:
-        """The picture of a run that goes on: like :meth:`draw` and :meth:`png`, for a third of their cost.
-
-        Axes leave room for what comes, and everything but the lines is drawn anew only where an axis has to change.
-        """
-        changed = [view.follow(panel, log=self.log) for view, panel in zip(self._views, panels, strict=True)]
-        if self._background is None or any(changed) or self._figure.get_dpi() != dpi:
-            self._figure.set_dpi(dpi)
-            for view in self._views:
-                view.animate(True)
-            self._canvas.draw()
-            for view in self._views:
-                view.animate(False)
-            self._background = self._canvas.copy_from_bbox(self._figure.bbox)
-        else:
-            self._canvas.restore_region(self._background)
-        for view in self._views:
-            view.draw_lines()
-        out = io.BytesIO()
-        Image.fromarray(np.asarray(self._canvas.buffer_rgba())).save(out, "png", compress_level=1)
+        self._canvas.draw()
+        Image.fromarray(np.asarray(self._canvas.buffer_rgba())).save(out, "png", compress_level=3)
         return out.getvalue()
 
     def _axes(self, index: int, rows: int, panel: Panel, legend: float) -> Axes:
         width, height = self.size
         row, column = divmod(index, self._columns)
         cell_width, cell_height = width / self._columns, height / rows
-        top = _TOP + _HEADLINE * (bool(panel.title) + (1 < len(panel.lines) <= _ABOVE))
+        top = _TOP + _HEADLINE * (bool(panel.title) + (1 < len(drawn_lines(panel)) <= _ABOVE))
         left = column * cell_width + _LEFT
         bottom = height - (row + 1) * cell_height + _BOTTOM
         across = cell_width - _LEFT - _RIGHT - legend
@@ -120,55 +87,39 @@ class _PanelView:
 
     def __init__(self, axes: Axes, panel: Panel, *, log: bool) -> None:
         self._axes = axes
-        self._lines = [self._line(i, name) for i, name in enumerate(panel.lines)]
-        self._log: bool | None = None
-        self._before: tuple[Extent, Extent] | None = None  # what the axes showed when they were set by follow()
+        axes.set_autoscale_on(False)  # limits are ours; matplotlib's own overflow where numbers are large
+        self._shown = drawn_lines(panel)
         self._text_axis = panel.x.dtype.kind in "OUS"
+        self._lines = [self._line(index, line) for index, line in enumerate(self._shown)]
         self._style(panel)
-        self.update(panel, log=log)
+        x = (
+            np.arange(len(panel.x))
+            if self._text_axis
+            else np.concatenate([line.x for line in self._shown] or [panel.x])
+        )
+        self._limit(panel, x, extent_x(x), extent_y([line.y for line in self._shown], log=log))
+        self._mark(panel)
 
-    def update(self, panel: Panel, *, log: bool) -> None:
-        """Bring the lines up to date, and the axes to what they need."""
-        x = self._set_lines(panel, _POINTS)
-        self._limit(panel, x, extent_x(x), extent_y(list(panel.lines.values()), log=log))
+    def _line(self, index: int, line: DrawnLine) -> Line2D:
+        colour, style = look(index)
+        x = np.arange(len(line.x)) if self._text_axis else line.x
+        (made,) = self._axes.plot(
+            *thin(x, line.y, _POINTS), style, color=colour, label=line.name, lw=1.8, ms=3.5, solid_joinstyle="round",
+            marker="o" if len(x) <= _FEW else "", alpha=_BENEATH if line.under else 1.0,
+        )  # fmt: skip
+        return made
 
-    def follow(self, panel: Panel, *, log: bool) -> bool:
-        """Bring the lines up to date, and the axes where the lines leave them; returns whether an axis has changed."""
-        x = self._set_lines(panel, _MOVING)
-        along, up = extent_x(x), extent_y(list(panel.lines.values()), log=log)
-        steady = self._text_axis or panel.x.dtype.kind == "M"  # such an axis does not grow; where it does it is new
-        before = self._before
-        if before is not None:
-            along = along.following(before[0], room=0.0 if steady else _AHEAD)
-            up = up.following(before[1], room=_BEYOND)
-        self._before = along, up
-        if self._before == before and not self._text_axis:
-            return False
-        self._limit(panel, x, along, up)
-        return True
-
-    def animate(self, on: bool) -> None:
-        """Let the lines be left out when the canvas is drawn, or not."""
-        for line in self._lines:
-            line.set_animated(on)
-
-    def draw_lines(self) -> None:
-        """Draw the lines alone."""
-        for line in self._lines:
-            self._axes.draw_artist(line)
-
-    def _set_lines(self, panel: Panel, points: int) -> npt.NDArray[Any]:
-        x = np.arange(len(panel.x)) if self._text_axis else panel.x
-        marker = "o" if len(x) <= _FEW else ""
-        for line, values in zip(self._lines, panel.lines.values(), strict=True):
-            line.set_data(*thin(x, values, points))
-            line.set_marker(marker)
-        return x
-
-    def _line(self, index: int, name: str) -> Line2D:
-        colour, style = COLOURS[index % len(COLOURS)], _STYLES[index // len(COLOURS) % len(_STYLES)]
-        (line,) = self._axes.plot([], [], style, color=colour, label=name, lw=1.8, ms=3.5, solid_joinstyle="round")
-        return line
+    def _mark(self, panel: Panel) -> None:
+        """The best step, with a ring and in words."""
+        if panel.best is None:
+            return
+        name, place = panel.best
+        at = np.arange(len(panel.x)) if self._text_axis else panel.x
+        ring: dict[str, Any] = {"mec": INK, "mfc": "none", "ms": 8, "mew": 1.2, "ls": ""}
+        self._axes.plot(at[place : place + 1], panel.lines[name][place : place + 1], "o", label="_best", **ring)
+        self._axes.text(
+            0.995, 0.98, panel.best_text, transform=self._axes.transAxes, ha="right", va="top", color=INK, fontsize=8.5
+        )
 
     def _style(self, panel: Panel) -> None:
         axes = self._axes
@@ -179,22 +130,23 @@ class _PanelView:
         for side, spine in axes.spines.items():
             spine.set_visible(side in ("left", "bottom"))
             spine.set_color(INK)
-        axes.set_xlabel(_label(panel.x_name, panel), color=INK, fontsize=10)
-        names = list(panel.lines)
+        axes.set_xlabel(labelled(panel.x_name, panel.units.get(panel.x_name)), color=INK, fontsize=10)
+        names = [line.name for line in self._shown]
         if len(names) > 1:
-            units = {panel.units.get(name, "") for name in names}
+            units = {line.unit for line in self._shown}
             alike = len(units) == 1
             axes.set_ylabel(units.pop() if alike else "", color=INK, fontsize=10)
-            self._legend([name if alike else _label(name, panel) for name in names])
+            self._legend([line.name if alike else labelled(line.name, line.unit) for line in self._shown])
         elif names:
-            axes.set_ylabel(_label(names[0], panel), color=INK, fontsize=10)
+            axes.set_ylabel(labelled(names[0], self._shown[0].unit), color=INK, fontsize=10)
         across, up = (size / 100 for size in axes.get_window_extent().size)  # the figure is made with 100 dots an inch
         # Fixed, so that nothing jumps, and no label has to be measured again to find its place.
         axes.yaxis.set_label_coords((0.21 - _LEFT) / across, 0.5)
         axes.xaxis.set_label_coords(0.5, -0.29 / up)
         if panel.title:
             raised = 6 + 72 * _HEADLINE * (1 < len(names) <= _ABOVE)
-            axes.set_title(panel.title, loc="left", color=INK, fontsize=10.5, pad=raised)
+            # At a place of its own: matplotlib would draw all ticks once more to find one.
+            axes.set_title(panel.title, loc="left", color=INK, fontsize=10.5, pad=raised, y=1.0)
         if panel.x.dtype.kind == "M":
             locator = AutoDateLocator(maxticks=7)
             axes.xaxis.set_major_locator(locator)
@@ -234,10 +186,8 @@ class _PanelView:
 
     def _limit_y(self, up: Extent) -> None:
         log, low, high = up.log, up.low, up.high
-        if log != self._log:
-            self._axes.set_yscale("log" if log else "linear", **({"nonpositive": "mask"} if log else {}))
-            self._log = log
         if log:
+            self._axes.set_yscale("log", nonpositive="mask")
             pad = 0.06 * (high - low) if high - low > 5e-4 else 0.04
             low, high = 10 ** max(low - pad, -307.0), 10 ** min(high + pad, 307.9)
             self._log_ticks(math.log10(low), math.log10(high))
@@ -275,37 +225,6 @@ class _PanelView:
             axis.set_major_locator(ticker.MaxNLocator(6))
             axis.set_major_formatter(_Plain())
             axis.set_minor_locator(ticker.NullLocator())
-
-
-def thin(
-    x: npt.NDArray[Any], y: npt.NDArray[np.float64], points: int = _POINTS
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
-    """The least and the greatest point of each of many stretches: the same envelope in a bounded number of points.
-
-    Args:
-        x, y: a line of n points in the order of drawing.
-        points: how many are not too many.
-
-    Returns:
-        The line itself up to so many points; otherwise about as many of its points, in order, the first and the last
-        among them.
-    """
-    if len(y) <= points:
-        return x, y
-    stretch = math.ceil(len(y) / (points // 2))
-    whole = len(y) // stretch * stretch
-    blocks = y[:whole].reshape(-1, stretch)
-    starts = np.arange(0, whole, stretch)
-    # NaN must neither win nor hide the others; a stretch of nothing but NaN stays a gap.
-    lows = starts + np.where(np.isnan(blocks), np.inf, blocks).argmin(axis=1)
-    highs = starts + np.where(np.isnan(blocks), -np.inf, blocks).argmax(axis=1)
-    kept = np.unique(np.concatenate([[0], lows, highs, np.arange(whole, len(y)), [len(y) - 1]]))
-    return x[kept], y[kept]
-
-
-def _label(name: str, panel: Panel) -> str:
-    unit = panel.units.get(name)
-    return f"{name} [{unit}]" if unit else name
 
 
 def _round(value: float, place: int) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -21,24 +24,24 @@ def sparkline(values: Iterable[float], *, width: int = 32) -> str:
     >>> sparkline([2.0, 2.0]), sparkline([])
     ('▁▁', '')
     """
-    numbers = [float(v) for v in values]
-    finite = [v for v in numbers if math.isfinite(v)]
-    if not finite:
+    numbers = np.array(values if isinstance(values, np.ndarray) else [float(v) for v in values], np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    if not len(finite):
         return " " * min(len(numbers), width)
-    if min(finite) > 0 and max(finite) >= 100 * min(finite):
-        numbers = [math.log(v) if math.isfinite(v) else v for v in numbers]
-    largest = max(abs(v) for v in numbers if math.isfinite(v)) or 1.0
-    numbers = [v / largest for v in numbers]  # so that no difference or sum overflows
+    if finite.min() > 0 and finite.max() >= 100 * finite.min():
+        numbers, finite = np.where(np.isfinite(numbers), np.log(np.abs(numbers)), np.nan), np.log(finite)
+    numbers = numbers / (np.abs(finite).max() or 1.0)  # so that no difference or sum overflows
     count = min(len(numbers), width)
-    means = [_mean(numbers[i * len(numbers) // count : (i + 1) * len(numbers) // count]) for i in range(count)]
+    ends = [i * len(numbers) // count for i in range(count + 1)]
+    means = [_mean(numbers[low:high]) for low, high in pairwise(ends)]
     known = [m for m in means if m is not None]
     low, high = min(known), max(known)
     return "".join(" " if m is None else _bar(m - low, high - low) for m in means)
 
 
-def _mean(values: list[float]) -> float | None:
-    finite = [v for v in values if math.isfinite(v)]
-    return math.fsum(finite) / len(finite) if finite else None
+def _mean(values: npt.NDArray[np.float64]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else None
 
 
 def _bar(height: float, full: float) -> str:

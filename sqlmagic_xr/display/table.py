@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -21,13 +22,14 @@ STYLES = ("lines", "ascii", "markdown")
 
 # Lab's own variables, so that a table follows its theme; the fallbacks suit light and dark alike.
 _CSS = """
-.sqlmagic-xr table {border-collapse: collapse; width: auto; margin: 0; display: block; overflow-x: auto;
+.sqlmagic-xr table {border-collapse: collapse; width: auto; margin: 0; display: block; overflow: auto; max-height: 32em;
   font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)}
 .sqlmagic-xr tr {background: transparent}
 .sqlmagic-xr tbody tr:hover {background: var(--jp-rendermime-table-row-hover-background, rgba(128,128,128,.15))}
 .sqlmagic-xr th, .sqlmagic-xr td {padding: 2px 12px 2px 6px; white-space: pre; text-align: right;
   color: var(--jp-content-font-color1, inherit); border: none}
-.sqlmagic-xr thead {border-bottom: 1px solid var(--jp-border-color1, rgba(128,128,128,.6))}
+.sqlmagic-xr thead {position: sticky; top: 0; z-index: 1; background: var(--jp-layout-color0, Canvas);
+  box-shadow: 0 1px 0 var(--jp-border-color1, rgba(128,128,128,.6))}
 .sqlmagic-xr th {vertical-align: bottom; font-weight: 600}
 .sqlmagic-xr th small, .sqlmagic-xr i, .sqlmagic-xr p {color: var(--jp-content-font-color3, gray); font-weight: 400}
 .sqlmagic-xr th small {display: block}
@@ -116,7 +118,7 @@ class Table:
     def _column(self, index: int) -> Column:
         if index not in self._drawn:
             field = self.rows.schema.field(index)
-            name = shorten(field.name)
+            name = shorten(as_written(field.name))
             cells = column_cells(self.rows.column(index))
             self._drawn[index] = Column(name, type_name(field.type), cells, is_number(field.type), self.null)
         return self._drawn[index]
@@ -130,6 +132,28 @@ class Table:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": self.text(), "text/html": self.html()}
+
+
+_LITERAL = re.compile(r"\b(U?Int\d+|Float\d+|Boolean|(?:Large)?Utf8(?:View)?|Date\d+)\((\"[^\"]*\"|[-+.\w]+)\)")
+_NO_ORDER = " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
+
+
+def as_written(name: str) -> str:
+    """The name of a column that has none of its own as one would write it, without the engine's types and frames.
+
+    >>> as_written("Int64(100) % Int64(3)"), as_written('Utf8("x") || d.s'), as_written("sum(d.a)")
+    ('100 % 3', "'x' || d.s", 'sum(d.a)')
+    """
+    if "(" not in name:
+        return name
+    return _LITERAL.sub(_literal, name).removesuffix(_NO_ORDER)
+
+
+def _literal(found: re.Match[str]) -> str:
+    value = found[2]
+    if value.startswith('"'):
+        return "'" + value[1:-1].replace("'", "''") + "'"
+    return value
 
 
 def counted(number: int, noun: str) -> str:

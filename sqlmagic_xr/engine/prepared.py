@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..autodiff.rewrite import rewrite
@@ -210,8 +211,19 @@ class Prepared:
         frame = self.context.plan(sql)
         rows = interruptible(frame.to_arrow_table, frame)
         self.context.alterations += 1
-        verb = " ".join(token.text.upper() for token in self.statement.tokens[:2])
-        return Result(self.statement, sql, self.context.frame_of(rows) if rows.num_rows else None, f"{verb}: done")
+        done = told(self.statement)
+        return Result(self.statement, sql, self.context.frame_of(rows) if rows.num_rows else None, done)
+
+
+def told(statement: Statement) -> str:
+    """What a statement of the engine's own has done, in a line: ``e: external table created``, ``SET x: done``."""
+    words = [token.text for token in statement.tokens]
+    capitals = [word.upper() for word in words]
+    if "EXTERNAL" in capitals[:4] and "TABLE" in capitals[:6]:
+        at = capitals.index("TABLE") + 1
+        at += 3 if capitals[at : at + 3] == ["IF", "NOT", "EXISTS"] else 0
+        return f"{words[at]}: external table created"
+    return f"{' '.join(takewhile(str.isalpha, capitals[:2]))}: done"
 
 
 def too_deep(statement: Statement) -> SqlError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,7 +27,7 @@ from .shared import context_of
 
 if TYPE_CHECKING:
     from ..display.monitor import Monitor
-    from ..train.events import Event
+    from ..train.events import Event, Panel
     from ..train.loop import Training
     from ..train.recursing import Recursing
 
@@ -121,10 +121,17 @@ class TrainOptions:
     patience: int | None = option(
         "--patience", help="End when the first curve has not fallen for N steps.", convert=count, metavar="N"
     )
+    keep_best: bool = option(
+        "--keep-best", help="Leave the tables at the best generation: the least of what --patience looks at."
+    )
     every: int | None = option("--every", help="Refresh the curves every N steps.", convert=count, metavar="N")
     curves: tuple[str, ...] = option(
         "--curve", help="Draw a view, instead of SELECTs in the cell.", convert=str, metavar="VIEW", many=True
     )
+    overlay: tuple[str, ...] = option(
+        "--overlay", help="Lay the curves of a run that -o has kept under these.", convert=identifier, metavar="NAME",
+        many=True,
+    )  # fmt: skip
     log: bool = option("--log-y", help="Draw with a logarithmic y axis.")
     seed: int | None = option("--seed", help="Draw :random from this seed.", convert=count, metavar="N")
     resume: bool = option("--continue", help="Go on from the newest generation, as it does anyway.")
@@ -189,6 +196,7 @@ def read_options(line: str, variables: Mapping[str, Any] | None = None) -> Train
 def prepare(shell: Any, line: str, cell: str) -> tuple[Training | Recursing, Monitor] | None:
     """What a cell asks for, checked and not begun; None where it only asks for help or an explanation."""
     from ..display.monitor import Guarded, Several
+    from ..display.overlay import Overlaid
 
     options, settings = read_options(line, shell.user_ns), settings_of(shell)
     if options.help:
@@ -206,7 +214,8 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training | Recursing, Mon
         raise UsageError("--live needs a notebook", hint="In a terminal there is a progress bar.")
     training = context_of(shell).train(
         cell, stream=True, steps=options.steps, params=dict(options.params), tune=dict(options.tune),
-        schedule=dict(options.schedule), until=options.until, patience=options.patience, every=options.every,
+        schedule=dict(options.schedule), until=options.until, patience=options.patience,
+        keep_best=options.keep_best, every=options.every,
         seed=options.seed, restart=options.restart, curve=options.curves,
         verbatim=options.verbatim, executor=options.executor, keep_every=options.keep_every, each_step=False,
         device=options.device, precision=options.precision,
@@ -217,9 +226,21 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training | Recursing, Mon
     if options.explain:
         print(*training.explain(), sep="\n\n")
         return None
+    under = {name: _kept_run(shell.user_ns, name, line) for name in options.overlay}
     if options.output is not None:
         shell.user_ns[options.output] = training.run
-    return training, Several([Guarded(monitor) for monitor in _monitors(place, options, training)])
+    return training, Several([Guarded(Overlaid(m, under) if under else m) for m in _monitors(place, options, training)])
+
+
+def _kept_run(variables: Mapping[str, Any], name: str, line: str) -> Sequence[Panel]:
+    from ..train.run import Run
+
+    run = variables.get(name)
+    if not isinstance(run, Run):
+        raise UsageError(
+            f"{name} is no training run", text=line, span=_whole(line), hint="A run is kept by -o NAME of its cell."
+        )
+    return run.panels
 
 
 def _monitors(place: Place, options: TrainOptions, training: Training | Recursing) -> list[Monitor]:

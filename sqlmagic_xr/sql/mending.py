@@ -51,9 +51,9 @@ def mended(text: str) -> Mended | None:
     if any(_is(w, "MERGE") for w in outer[:1]) or (outer and _is(outer[0], "WITH")):
         _merge(outer, found)
     _summary(outer, found)
-    _from_first(outer, found)
     _sample(words, found)
     _alias(outer, found)
+    _from_first(outer, found)  # what puts something in comes last: the places of the words are those of the text
     _conflict(outer, found)
     return found if found.text != text else None
 
@@ -101,16 +101,23 @@ def _clause(place: int, meaning: str) -> Callable[[Tree], None]:
 
 
 def _from_first(words: list[Token], found: Mended) -> None:
-    """``FROM t WHERE ...`` of everything."""
-    if words and _is(words[0], "FROM") and not any(_is(w, "SELECT") for w in words):
-        at, extra = words[0].start, "SELECT * "
-        found.text = found.text[:at] + extra + found.text[at:]
-        found.inserted = at, len(extra)
+    """``FROM t WHERE ...`` of everything, alone or behind CREATE ... AS, INSERT INTO, EXPLAIN and WITH."""
+    at = next((n for n, word in enumerate(words) if _is(word, "FROM")), None)
+    if at is None or any(_is(w, "SELECT") for w in words) or (at and not _is(words[0], *_BEFORE_FROM)):
+        return
+    place, extra = words[at].start, "SELECT * "
+    found.text = found.text[:place] + extra + found.text[place:]
+    found.inserted = place, len(extra)
 
-        def change(tree: Tree) -> None:  # which is not what the engine reads
-            tree["Query"]["body"]["Select"]["flavor"] = "FromFirst"
+    def change(tree: Tree) -> None:  # the text is not what the engine reads; any of them tells so
+        for node in walk(tree):
+            if node.get("flavor") == "Standard":
+                node["flavor"] = "FromFirst"
 
-        found.means.append(change)
+    found.means.append(change)
+
+
+_BEFORE_FROM = ("CREATE", "INSERT", "EXPLAIN", "WITH")
 
 
 def _summary(words: list[Token], found: Mended) -> None:

@@ -89,7 +89,7 @@ def _read(text: str, line: int, column: int, at: int = 0, extra: int = 0) -> Tre
             _trees("\n" * (line - 1) + " " * (column - 1) + source)
         raise
     if plain is not text:
-        _with_arrows(tree)
+        _with_arrows(tree, "AtArrow" if _instead(text) == "@>" else "ArrowAt")
     _move(tree, _before(padding + source, [len(padding) + e for e in edits]))
     _move(tree, _before(padding + text, [len(padding) + at + e for e in range(extra)]))
     if line > 1 or column > 1:
@@ -135,18 +135,24 @@ def _without_lambdas(text: str) -> str:
     """``s -> 'a'`` as ``s <@ 'a'``, which the parser does not take for a function of ``s``, and binds alike."""
     if "->" not in text:
         return text
+    instead = _instead(text)
     significant = [t for t in tokens(text, strict=False) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
     for dash, tip, key in zip(significant, significant[1:], significant[2:], strict=False):
         if dash.text == "-" and tip.text == ">" and tip.start == dash.end and key.kind in _CONSTANTS:
-            text = f"{text[: dash.start]}<@{text[tip.end :]}"
+            text = f"{text[: dash.start]}{instead}{text[tip.end :]}"
     return text
 
 
-def _with_arrows(tree: Tree) -> None:
+def _instead(text: str) -> str:
+    """What stands for an arrow: the one of two operators that the text does not have itself."""
+    return "@>" if "<@" in text else "<@"
+
+
+def _with_arrows(tree: Tree, instead: str) -> None:
     """Put the arrows back, in a tree that nobody else has seen yet."""
     for node in walk(tree):
         operation = node.get("BinaryOp")
-        if isinstance(operation, dict) and operation["op"] == "ArrowAt" and _begins_with_constant(operation["right"]):
+        if isinstance(operation, dict) and operation["op"] == instead and _begins_with_constant(operation["right"]):
             operation["op"] = "Arrow"
 
 

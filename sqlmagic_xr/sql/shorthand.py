@@ -18,7 +18,7 @@ Names = Callable[[Tree], Sequence[str]]
 """Gives the names of a query's columns."""
 
 _SIGNS = re.compile(
-    r"(?:\A|\(|\b(?:UNION|ALL|EXCEPT|INTERSECT|INTO\s+\S+|SUMMARIZE|EXPLAIN))\s*FROM\b"
+    r"(?:\A|\(|\b(?:UNION|ALL|EXCEPT|INTERSECT|INTO\s+\S+|INTO\s+[^()]+\([^()]*\)|SUMMARIZE|EXPLAIN|AS))\s*FROM\b"
     r"|\bORDER\s+BY\s+ALL\b|SAMPLE\b|PIVOT\b|->",
     re.IGNORECASE,
 )

@@ -53,6 +53,8 @@ class Panel:
         lines: column name -> numbers, NaN where SQL has NULL; each as long as ``x``. Later events extend copies or
             views of the same arrays and never change what was handed out.
         units: column name -> unit, for the columns that have one.
+        loss: the lines whose least point is the best step; none where nothing says that less is better.
+        under: curves of other runs that are laid under these, each over its own axis.
     """
 
     title: str
@@ -60,6 +62,34 @@ class Panel:
     x: npt.NDArray[Any]
     lines: Mapping[str, npt.NDArray[np.float64]]
     units: Mapping[str, str] = field(default_factory=dict)
+    loss: tuple[str, ...] = ()
+    under: tuple[Panel, ...] = ()
+
+    @property
+    def best(self) -> tuple[str, int] | None:
+        """The line that has the least loss of all, and the place of it; None where there is none, or no way to it.
+
+        >>> one = Panel("", "step", np.arange(4), {"loss": np.array([3.0, 1.0, np.nan, 2.0])}, loss=("loss",))
+        >>> one.best, one.best_text
+        (('loss', 1), 'best 1 at step 1')
+        """
+        found: tuple[str, int] | None = None
+        least = np.inf
+        for name in self.loss if len(self.x) > 1 else ():
+            values = self.lines[name]
+            sound = np.isfinite(values)
+            if sound.any() and (low := values[place := int(np.where(sound, values, np.inf).argmin())]) < least:
+                found, least = (name, place), low
+        return found
+
+    @property
+    def best_text(self) -> str:
+        """The best step in words, or ""."""
+        if self.best is None:
+            return ""
+        name, place = self.best
+        of = f" ({name})" if len(self.loss) > 1 else ""
+        return f"best {self.lines[name][place]:.5g} at {self.x_name} {self.x[place]}{of}"
 
     def newest(self) -> dict[str, float]:
         """The last row, x left out; empty where there is no row."""
@@ -123,6 +153,7 @@ class Started:
         tunable: those that a person may change, with their ranges.
         panels, newest: what there is to see before the first step.
         notice: what has been done to the table already (a restart), in one line; or "".
+        text: the statements of the cell.
     """
 
     table: str
@@ -134,6 +165,7 @@ class Started:
     panels: tuple[Panel, ...]
     newest: Newest
     notice: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +184,10 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The curves have been brought up to ``generation``; ``rows`` as in :class:`Stepped`."""
+    """The curves have been brought nearer to ``generation``: the last of them is at ``upto``, None for all at it.
+
+    ``rows`` is as in :class:`Stepped`.
+    """
 
     generation: int
     step: int
@@ -161,6 +196,7 @@ class Refreshed:
     panels: tuple[Panel, ...]
     newest: Newest
     rows: int | None = None
+    upto: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

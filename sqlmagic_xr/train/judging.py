@@ -34,7 +34,7 @@ class Judge:
 
     def __init__(self, context: Context, settings: Settings, curves: Curves, values: Values) -> None:
         self._context, self._curves, self._values = context, curves, values
-        self._condition = settings.until
+        self._condition, self._keeps_best = settings.until, settings.keep_best
         self._until: Until | None = None
         self._patience = None if settings.patience is None else Patience(settings.patience)
         self._judged: int | None = None  # the newest generation that was
@@ -52,7 +52,7 @@ class Judge:
         """
         if not self._curves.columns:
             raise UsageError(
-                f"until and patience look at the newest generation, and no curve begins with `{column}`",
+                f"until, patience and keep_best look at the generations, and no curve begins with `{column}`",
                 hint=f"As in: SELECT {column}, AVG(...) AS loss FROM ... GROUP BY {column}",
             )
         if self._condition is not None:
@@ -104,6 +104,7 @@ class Judge:
                 return "until", f"{until.condition} holds after {counted(steps)}"
         if patience is not None and patience.over(*rows.loss(generation)):
             best = f"the best was {short(patience.best)} at step {patience.best_at}"
+            best += "" if self._keeps_best else "; --keep-best would leave the table there"
             waited = counted(patience.steps)
             return "patience", f"no better loss for {waited} ({best}): ended after {counted(steps)}"
         return None

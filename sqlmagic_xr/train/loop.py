@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..dense.calls import Calls
 from ..errors import SqlError, UsageError
 from ..storage.scratch import Version
+from .best import Best
 from .control import Control
 from .course import Course
 from .curves.curve import Curve
@@ -74,7 +75,7 @@ class Training:
     """
 
     def __init__(self, context: Context, text: str, settings: Settings) -> None:
-        self._context, self._settings = context, settings
+        self._context, self._text, self._settings = context, text, settings
         self._clock, self._began = Stopwatch(), 0.0
         self._task = read_task(text, settings.curves, self._expand)
         try:
@@ -104,7 +105,7 @@ class Training:
             )  # fmt: skip
         if settings.checks_each_step and not curves:
             raise UsageError(
-                "until and patience look at a curve, and there is none", hint="Add a SELECT behind the step."
+                "until, patience and keep_best look at a curve, and there is none", hint="Add a SELECT behind the step."
             )
         self._error: BaseException | None = None
         self.control = Control(settings.tune)
@@ -112,15 +113,16 @@ class Training:
         self._holdings = self.run.holdings
         self._course = Course(
             context.store, self._task, self._trajectory, self._holdings, start=self._start, restart=settings.restart,
-            driven=lambda: self.control.driven, changed=self._curves.start_over,
+            driven=lambda: self.control.driven, changed=self._start_over,
         )  # fmt: skip
+        self._best = Best(self._holdings) if settings.keep_best else None
         judge = Judge(context, settings, self._curves, self._parameters.at)
         rates = None if self._task.minimize is None else self._task.minimize.rates
         alone = rates is not None and rates.alone(self._parameters.varying)
         self._making = Making(
             context, settings, self.run, self._step, self._course, self._parameters,
             Inspection(self._task, self._trajectory), self._keeping, self._curves, judge, self.control,
-            Calls(alone=settings.each_step or settings.verbatim or alone), rates,
+            Calls(alone=settings.each_step or settings.verbatim or settings.keep_best or alone), rates, self._best,
         )  # fmt: skip
         self._watching = Watching(self._making, self._curves, judge, self._course, settings, self._clock)
         self._holdings.generation, self.run.seed = self._start, self._parameters.seed
@@ -267,6 +269,7 @@ class Training:
             table=self._task.table, column=self._trajectory.column, generation=self._start,
             steps=self._settings.steps, parameters=self._making.shown, tunable=self._parameters.tunable,
             panels=self._curves.panels, newest=self._course.newest(), notice=notice,
+            text=self._text,
         )  # fmt: skip
 
     # --- a step
@@ -309,10 +312,7 @@ class Training:
         assert self._making.verdict is not None
         status, message = self._making.verdict
         if self._error is None:
-            newest = ", ".join(f"{name} {short(v)}" for name, v in self._curves.newest().items())
-            message += f"; `{self._task.table}` stands at step {self.run.generation}" + (
-                f", {newest}" if newest else ""
-            )
+            message += f"; `{self._task.table}` {self._where()}"
         self.run.message = message
         self._close(status)
         error = self._error if isinstance(self._error, Exception) else None
@@ -322,13 +322,26 @@ class Training:
             newest=self._course.newest(), error=error,
         )  # fmt: skip
 
+    def _where(self) -> str:
+        """Where the trajectory stands, and what its curves say there."""
+        if self._best is not None and self._best.generation == self.run.generation:
+            return f"is left at its best, step {self.run.generation}, loss {short(self._best.loss)}"
+        newest = "".join(f", {name} {short(v)}" for name, v in self._curves.newest().items())
+        return f"stands at step {self.run.generation}{newest}"
+
+    def _start_over(self) -> None:
+        """Others have changed the tables."""
+        self._curves.start_over()
+        if self._best is not None:
+            self._best.start_over()
+
     def _close(self, status: Status) -> None:
         try:
             self._keeping.end()
         except SqlError as error:  # the run has another end already; but nobody is to believe that all is on disk
             self.run.message += f"; {error.what}"
         self.run.status, self.run.seconds = status, self._seconds
-        self.run.curves = self._curves.tables
+        self.run.curves, self.run.panels = self._curves.tables, self._curves.panels
         self.run.close()
 
     # --- what is told
@@ -341,6 +354,7 @@ class Training:
         return Refreshed(
             generation=self.run.generation, step=self.run.steps, seconds=self._seconds,
             parameters=self._making.shown, panels=self._curves.panels, newest=self._course.newest(),
+            upto=self._curves.upto,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dense.calls import Calls
 from ..dense.node import Refused
+from .best import Best
 from .control import Control
 from .course import Course
 from .curves.run import Curves
@@ -47,6 +48,7 @@ class Making:
         control: buttons and the interrupt.
         calls: how many steps a call makes.
         rates: what the optimizer of a MINIMIZE says of its rates.
+        best: notes the tables after each generation, where the best one is kept.
         verdict: how the run ends, as soon as that is known.
         shown: the parameters that a person set, as they were last used.
     """
@@ -64,6 +66,7 @@ class Making:
     control: Control
     calls: Calls
     rates: Rates | None
+    best: Best | None = None
     verdict: Verdict | None = None
     shown: Mapping[str, Any] = field(default_factory=dict)
 
@@ -113,6 +116,8 @@ class Making:
             self._interrupted(steps)
             raise
         if made:
+            if self.best is not None:
+                self.best.made(generation + made, after, self.run.steps)
             self.curves.hand(generation, generation + made, self.step.seen)
             last = {name: course[made - 1] for name, course in courses.along.items()}
             self.shown = self.parameters.shown({**courses.values, **last})
@@ -154,6 +159,8 @@ class Making:
         if made == generation + 1:
             self.curves.hand(generation, made, self.step.seen)
         self.keeping.stepped(self.run.steps)
+        if self.best is not None:
+            self.best.made(made, after, self.run.steps)
         if self.curves.watched:
             self.course.undo.add(Made(made, generation, before, self.shown))
         return True

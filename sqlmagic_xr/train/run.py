@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..engine.grid import grid
 from ..errors import UsageError
 from ..storage.scratch import Version
-from .events import Status
+from .events import Panel, Status
 from .holdings import Holdings
 from .parameters import Change
 
@@ -32,6 +32,7 @@ class Run:
         schedule: parameters that followed an expression: name -> SQL.
         seed: what ``:random`` was drawn from.
         curves: the rows of each curve, as Arrow tables.
+        panels: the curves as they are drawn.
         fitted: makes :attr:`fit`, where there is one.
         versions_before, versions_after: table -> version, for each table that a step changes; one that did not exist
             before the run is not among the former.
@@ -47,6 +48,7 @@ class Run:
         self.schedule: Mapping[str, str] = {}
         self.seed = 0
         self.curves: tuple[pa.Table, ...] = ()
+        self.panels: tuple[Panel, ...] = ()
         self.fitted: Callable[[], Fit] | None = None
         # The versions themselves, not their numbers: the store may forget old ones, and they share what is unchanged.
         self.holdings = Holdings(store, writes, table)

@@ -21,8 +21,9 @@ class Settings:
         schedule: parameters that follow an SQL expression, usually of ``:step``.
         until: an SQL condition on the newest row of the curves; the run ends once it is true.
         patience: end when the first line of the first curve has not fallen for so many steps.
-        every: bring the curves up to date after every so many steps; None for as often as is cheap, or, with ``until``
-            or ``patience``, after every step.
+        keep_best: leave the tables at the generation with the least of what ``patience`` looks at, whatever the end.
+        every: bring the curves up to date after every so many steps; None for as often as is cheap, or, with ``until``,
+            ``patience`` or ``keep_best``, after every step.
         seed: what ``:random`` is drawn from; None for a new one.
         restart: begin again at the first generation, dropping the later ones.
         verbatim: run the statements as they stand at each step, with nothing folded, kept or handed to another
@@ -45,6 +46,7 @@ class Settings:
     schedule: Mapping[str, str] = field(default_factory=dict)
     until: str | None = None
     patience: int | None = None
+    keep_best: bool = False
     every: int | None = None
     seed: int | None = None
     restart: bool = False
@@ -74,5 +76,5 @@ class Settings:
 
     @property
     def checks_each_step(self) -> bool:
-        """Whether the curves decide when to end."""
-        return self.until is not None or self.patience is not None
+        """Whether the curves of each step decide what becomes of the run."""
+        return self.until is not None or self.patience is not None or self.keep_best

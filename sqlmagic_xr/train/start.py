@@ -30,6 +30,7 @@ def train(
     schedule: Mapping[str, str] | None = None,
     until: str | None = None,
     patience: int | None = None,
+    keep_best: bool = False,
     every: int | None = None,
     seed: int | None = None,
     restart: bool = False,
@@ -56,6 +57,8 @@ def train(
         schedule: parameters that follow an SQL expression, as ``{"lr": "0.4 * pow(0.99, :step)"}``.
         until: an SQL condition on the newest row of the curves that ends the run.
         patience: end when the first line of the first curve has not fallen for so many steps.
+        keep_best: leave the tables at the generation with the least of what ``patience`` looks at; each step is looked
+            at for that, so they are slower.
         every: bring the curves up to date after every so many steps.
         seed: the same seed gives the same ``:random`` at the same step.
         restart: begin again at the first generation.
@@ -83,8 +86,8 @@ def train(
     ranges = {name: r if isinstance(r, Range) else Range(*map(float, r)) for name, r in (tune or {}).items()}
     settings = Settings(
         steps=100 if steps is None else steps, params=dict(params or {}), tune=ranges, schedule=dict(schedule or {}),
-        until=until, patience=patience, every=every, seed=seed, restart=restart, verbatim=verbatim, executor=executor,
-        curves=(curve,) if isinstance(curve, str) else tuple(curve), keep_every=keep_every,
+        until=until, patience=patience, keep_best=keep_best, every=every, seed=seed, restart=restart, verbatim=verbatim,
+        executor=executor, curves=(curve,) if isinstance(curve, str) else tuple(curve), keep_every=keep_every,
         device=context.device if device is None else device, precision=precision,
         each_step=(stream or on_event is not None) if each_step is None else each_step,
     )  # fmt: skip

@@ -42,8 +42,11 @@ class Watching:
         values = self._making.values()
         self._curves.refresh(values, start)
         if self._settings.checks_each_step:
+            if self._making.best is not None:
+                self._making.best.made(start, self._run.holdings.look(), self._run.steps)
             deque(self._curves.catch_up(values, start), maxlen=0)
             self._judge.open(trajectory.column)
+            self._note_loss()
             self._making.verdict = self._judge.verdict(start, 0)
 
     def approach(self) -> bool:
@@ -80,6 +83,7 @@ class Watching:
                 self._curves.refresh(values, self._run.generation)
         self._look_for_blemish(values)
         if self._settings.checks_each_step and self._making.verdict is None:
+            self._note_loss()
             self._making.verdict = self._judge.verdict(self._run.generation, self._run.steps)
 
     def catch_up(self) -> Iterator[None]:
@@ -94,6 +98,13 @@ class Watching:
                     break
             yield
         self._look_for_blemish(values)
+        self._note_loss()
+        if self._making.best is not None:
+            self._making.best.keep()
+
+    def _note_loss(self) -> None:
+        if self._making.best is not None:
+            self._making.best.note(*self._curves.loss(self._run.generation))
 
     def _look_for_blemish(self, values: Mapping[str, Any]) -> None:
         """Take back the generation whose curve shows a NaN or an infinity, and those behind it."""

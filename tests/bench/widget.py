@@ -173,7 +173,7 @@ def share(effort: Effort) -> Report:
                     worst = max(worst, both if took >= _ENDS[panels] else 0.0)
     text = f"{worst:.1%} at most of a run that is longer than {_ENDS[1]} s (three panels: {_ENDS[3]} s)"
     report.verdicts = [Verdict(f"{text} (at most {_SHARE:.0%})", worst <= _SHARE)]
-    report.notes.append(f"the first run of a session takes {once:.1f} s more: it imports matplotlib and ipywidgets")
+    report.notes.append(f"the first run of a session takes {once:.1f} s more: it imports matplotlib and anywidget")
     return report
 
 

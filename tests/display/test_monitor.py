@@ -14,6 +14,7 @@ from sqlmagic_xr.display.monitor import (
     curves_as_text,
     newest_as_text,
 )
+from sqlmagic_xr.display.overlay import laid_under
 from sqlmagic_xr.display.sparkline import sparkline
 from sqlmagic_xr.train.events import Panel, Started
 from tests.display.conftest import panel, recorded
@@ -137,3 +138,20 @@ def test_the_curves_as_text():
 )
 def test_sparklines(values, line):
     assert sparkline(values) == line
+
+
+def test_curves_of_kept_runs_are_laid_under_those_of_one_title_or_place():
+    own = (panel(3), Panel("", "step", np.arange(3), {"a": np.ones(3)}, {"a": "K"}))
+    kept = (Panel("", "step", np.arange(9), {"a": np.zeros(9)}, {"a": "K"}), panel(9))
+    one, two = laid_under(own, {"first": kept})
+    assert [list(other.lines) for other in one.under] == [["loss (first)"]]
+    assert len(one.under[0].x) == 9
+    assert two.under == ()
+    (alone,) = laid_under(own[1:], {"first": kept, "second": kept[:1]})
+    assert [(list(o.lines), dict(o.units)) for o in alone.under] == [
+        (["a (first)"], {"a (first)": "K"}),
+        (["a (second)"], {"a (second)": "K"}),
+    ]
+    text = Panel("", "step", np.array(["x"], object), {"a": np.ones(1)})
+    assert laid_under((text,), {"first": kept})[0].under == ()
+    assert laid_under((), {"first": kept}) == ()

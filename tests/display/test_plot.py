@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sqlmagic_xr.display.plot import COLOURS, INK, CurvePlot, plain, thin
+from sqlmagic_xr.display.looks import COLOURS, INK, thin
+from sqlmagic_xr.display.plot import CurvePlot, plain
 from sqlmagic_xr.train.events import Panel
 from tests.display.conftest import panel
 
@@ -18,7 +19,6 @@ def of(y, x=None, name="y", **keywords):
 
 def drawn(*panels, log=False):
     plot = CurvePlot(panels, log=log)
-    plot.draw(panels)
     plot.png()
     return plot
 
@@ -103,17 +103,6 @@ def test_a_line_is_never_lost_on_a_log_axis():
     assert drawn(two, log=True)._figure.axes[0].get_yscale() == "linear"
 
 
-def test_the_scale_can_be_switched():
-    panels = (panel(50),)
-    plot = drawn(*panels)
-    plot.log = True
-    plot.draw(panels)
-    assert plot._figure.axes[0].get_yscale() == "log"
-    plot.log = False
-    plot.draw(panels)
-    assert plot._figure.axes[0].get_yscale() == "linear"
-
-
 @pytest.mark.parametrize(
     "y", [[1e-9, 2e-9], [123456.70, 123456.78], [1e9, 3e9], [-0.5, 0.5], [7.0, 7.0], [1e-320, 0.0], [1e308, -1e308]]
 )
@@ -179,7 +168,7 @@ def test_thinning_keeps_the_envelope_the_ends_and_the_gaps():
     y[5000] = 100.0
     y[40_000:45_000] = np.nan
     x = np.arange(len(y))
-    few, values = thin(x, y)
+    few, values = thin(x, y, 4000)
     assert len(few) <= 4100
     assert (few[0], few[-1]) == (0, len(y) - 1)
     assert np.all(np.diff(few) > 0)
@@ -193,54 +182,6 @@ def test_plain_numbers():
     assert plain([0.1 + 0.2, 1.0]) == ["0.3", "1.0"]
     assert plain([-5.0, 0.0]) == ["−5", "0"]
     assert plain([]) == []
-
-
-def frames(plot, lengths, **keywords):
-    return [plot.frame((panel(n, **keywords),), dpi=100) for n in lengths]
-
-
-def test_a_frame_shows_what_a_picture_does_and_is_drawn_from_scratch_seldom():
-    plot = CurvePlot((panel(1),))
-    drawn = []
-    draw = plot._canvas.draw
-    plot._canvas.draw = lambda: drawn.append(1) or draw()
-    pictures = frames(plot, range(100, 400, 2))
-    assert len(set(pictures)) == len(pictures)
-    assert len(drawn) < 20
-    x = plot._figure.axes[0].get_xlim()
-    assert x[1] > 398
-    plot.draw((panel(398),))
-    last = plot.png()
-    fresh = CurvePlot((panel(398),)).png()
-    assert last == fresh, "what stays does not depend on what was shown before"
-
-
-@pytest.mark.parametrize("log", [False, True])
-def test_the_first_frame_is_the_picture(log):
-    plot = CurvePlot((panel(50),), log=log)
-    frame, picture = (
-        np.asarray(Image.open(io.BytesIO(p)).convert("RGBA")) for p in (plot.frame((panel(50),), dpi=100), plot.png())
-    )
-    assert (np.abs(frame.astype(int) - picture) > 40).mean() < 2e-3
-
-
-def test_frames_follow_text_dates_and_a_switched_scale():
-    names = [Panel("", "bin", np.array(list("abcdef")[:n], object), {"y": np.arange(1.0, n + 1)}) for n in (2, 6)]
-    days = [
-        Panel("", "t", np.arange(f"200{n}-01", "2010-01", dtype="datetime64[M]"), {"y": np.ones(120 - 12 * n)})
-        for n in (0, 5)
-    ]
-    for before, after in (names, days):
-        plot = CurvePlot((before,))
-        plot.frame((before,), dpi=100)
-        plot.frame((after,), dpi=100)
-        plot.log = True
-        plot.frame((after,), dpi=100)
-        axes = plot._figure.axes[0]
-        assert axes.get_yscale() == "log"
-        fresh = drawn(after)._figure.axes[0]
-        np.testing.assert_allclose(axes.get_xlim(), fresh.get_xlim())
-        assert labels(axes.xaxis) == labels(fresh.xaxis)
 
 
 @pytest.mark.parametrize("last", [30_100, 1_002_000, 9_999_999])
@@ -258,3 +199,26 @@ def test_all_ticks_have_the_ink_of_the_page():
     ticks = [*axes.yaxis.get_minor_ticks(), *axes.yaxis.get_major_ticks(), *axes.xaxis.get_major_ticks()]
     assert len(ticks) > 10
     assert {tick.tick1line.get_color() for tick in ticks} == {INK}
+
+
+def test_the_best_step_is_marked_and_told():
+    y = np.array([5.0, 1.25, np.nan, 3.0])
+    marked = of(y, x=np.arange(10, 14), name="loss", loss=("loss",))
+    (axes,) = drawn(marked)._figure.axes
+    assert [t.get_text() for t in axes.texts] == ["best 1.25 at step 11"]
+    (ring,) = [line for line in axes.lines if line.get_label() == "_best"]
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (11, 1.25)
+    (axes,) = drawn(of(y, name="a"))._figure.axes
+    assert not axes.texts, "less is not better of what is no loss"
+    two = Panel("", "step", np.arange(2), {"a": np.array([3.0, 2.0]), "b": np.array([1.0, 4.0])}, loss=("a", "b"))
+    assert two.best_text == "best 1 at step 0 (b)"
+    assert of([np.nan, np.nan], loss=("y",)).best is None
+
+
+def test_curves_of_other_runs_are_laid_under():
+    other = of([9.0, 8.0, 7.0, 6.0], x=[0, 10, 20, 30], name="y (first)")
+    (axes,) = drawn(of([1.0, 2.0], under=(other,)))._figure.axes
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["y", "y (first)"]
+    assert axes.get_xlim()[1] > 30
+    assert axes.get_ylim()[1] > 9
+    assert axes.lines[1].get_alpha() < 1

@@ -51,6 +51,14 @@ def rows(context, query):
         ("SELECT COUNT(*) FROM df WHERE a = 1 AND s ->> '$.a.b' LIKE 'x%' OR df.s -> 'a' -> 1 IS NOT NULL", "SELECT 2"),
         ("SELECT CAST(s->'a'->>-2 AS DOUBLE) + 1 FROM df WHERE a = 2", "SELECT 3.5"),
         ("SELECT s -> 'a' ->> 2 FROM df WHERE a = 2", "SELECT CAST(NULL AS VARCHAR)"),
+        ("SELECT COUNT(*) FROM df WHERE [1] <@ [1, 2] AND s -> 'a' IS NOT NULL AND [1] <@ [3, 1]", "SELECT 2"),
+        ("FROM df USING SAMPLE 100% ORDER BY a", "SELECT * FROM df ORDER BY a"),
+        ("SELECT COUNT(*) FROM (FROM df USING SAMPLE 2)", "SELECT 2"),
+        ("CREATE OR REPLACE TABLE made AS FROM df WHERE a > 1; FROM made", "SELECT * FROM df WHERE a > 1"),
+        ("CREATE OR REPLACE TABLE m AS SELECT a FROM df; INSERT INTO m (a) FROM df SELECT a; SELECT COUNT(*) FROM m",
+         "SELECT 6"),
+        ("CREATE OR REPLACE VIEW seen AS FROM df USING SAMPLE 2; SELECT COUNT(*) FROM seen", "SELECT 2"),
+        ("WITH d AS (FROM df) FROM d ORDER BY ALL", "SELECT * FROM df ORDER BY a, b, s"),
     ],
 )  # fmt: skip
 def test_it_means_what_is_meant(context, query, same):

@@ -224,6 +224,13 @@ class Curve:
         assert self._lines is not None, "refresh() comes first"
         return self._lines.panel(self.statement.title, self._units)
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The lines that :meth:`loss` looks at."""
+        assert self._lines is not None, "refresh() comes first"
+        first = self._lines.names[:1]
+        return self._lines.of(first[0]) if isinstance(self._lines, SeriesLines) else tuple(first)
+
     def at(self, generation: int) -> dict[str, Any] | None:
         """The last row of a generation among the newest rows, as Python values; None where there is none."""
         if self._step is None or not self._parts:

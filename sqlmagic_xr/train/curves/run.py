@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -39,7 +40,22 @@ class Curves:
     @property
     def panels(self) -> tuple[Panel, ...]:
         """What there is to draw; curves of one title share a panel."""
-        return merged([curve.panel for curve in self._curves if curve.evaluated])
+        judged = self._judged
+        return merged([
+            replace(curve.panel, loss=curve.losses) if curve is judged else curve.panel
+            for curve in self._curves
+            if curve.evaluated
+        ])  # fmt: skip
+
+    @property
+    def _judged(self) -> Curve | None:
+        """The first curve along the generations: what falls there is the loss."""
+        return next((curve for curve in self._curves if curve.watched), None)
+
+    @property
+    def upto(self) -> int | None:
+        """The newest generation that all of them show; None where there is none."""
+        return min((curve.upto for curve in self._curves), default=None)
 
     @property
     def tables(self) -> tuple[pa.Table, ...]:
@@ -76,9 +92,9 @@ class Curves:
         return min(found, key=lambda blemish: blemish.generation, default=None)
 
     def refresh(self, values: Mapping[str, Any], newest: int) -> None:
-        """Bring those that are due, or late, nearer to the generation ``newest``."""
+        """Bring those that are due nearer to ``newest``; and all that go by generation, so that they show the same."""
         for curve in self._curves:
-            if curve.due or curve.late(newest):
+            if curve.due or not curve.whole:
                 curve.refresh(values, newest)
 
     def approach(self, values: Mapping[str, Any], newest: int) -> None:

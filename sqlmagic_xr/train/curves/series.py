@@ -111,6 +111,10 @@ class SeriesLines:
     def _line(self, label: str, name: str) -> str:
         return label if len(self.names) == 1 else f"{name}, {label}"
 
+    def of(self, name: str) -> tuple[str, ...]:
+        """The lines of one column of numbers."""
+        return tuple(line for line in self._lines if len(self.names) == 1 or line.startswith(f"{name}, "))
+
     def panel(self, title: str, units: Mapping[str, str]) -> Panel:
         """The rows so far; what is handed out never changes."""
         assert self._x is not None
@@ -158,13 +162,15 @@ def _goes_with(one: Panel, other: Panel) -> bool:
 def _together(one: Panel, other: Panel) -> Panel:
     x = one.x if len(one.x) >= len(other.x) else other.x
     lines: dict[str, npt.NDArray[np.float64]] = {name: _padded(values, len(x)) for name, values in one.lines.items()}
-    units = dict(one.units)
+    units, loss = dict(one.units), list(one.loss)
     for name, values in other.lines.items():
         free = next(n for n in (name, *(f"{name} ({k})" for k in range(2, 99))) if n not in lines)
         lines[free] = _padded(values, len(x))
         if name in other.units:
             units[free] = other.units[name]
-    return Panel(one.title, one.x_name, x, lines, units)
+        if name in other.loss:
+            loss.append(free)
+    return Panel(one.title, one.x_name, x, lines, units, tuple(loss))
 
 
 def _padded(values: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
