@@ -5,13 +5,14 @@ BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 export JUPYTER_PLATFORM_DIRS := 1
 .DEFAULT_GOAL := help
-.PHONY: help tutorial lab test lint unit notebooks bench peers soak store docs wheel clean
+.PHONY: help tutorial lab test lint unit notebooks bench cluster peers soak store docs wheel clean
 
 help:
 	@echo "make tutorial   run notebooks/01_train_in_sql.ipynb and say what it found"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make test       lint, types, unit tests, doctests, golden pairs, notebooks"
 	@echo "make bench      speed and memory, as ratios against what people use today"
+	@echo "make cluster    queries and runs on a dask cluster of two processes: time against chunks, and two billion cells"
 	@echo "make peers      DataFusion's own test files, statement by statement, on it and on us: PEERS=its checkout"
 	@echo "make soak       a hundred processes are killed, and their files opened again"
 	@echo "make docs       the documentation as a site, into build/site"
@@ -42,6 +43,9 @@ notebooks: .venv/test.stamp
 
 bench: .venv/test.stamp
 	$(BIN)/python -m tests.bench
+
+cluster: .venv/test.stamp
+	$(BIN)/python -m tests.bench.cluster
 
 peers: .venv/test.stamp
 	$(BIN)/python -m tests.peers "$(PEERS)"

@@ -38,11 +38,11 @@ class Held:
         values: for each task its chunks, where they are.
     """
 
-    batches: Sequence[Sequence[Any]]
+    batches: Sequence[worker.Batch]
     values: Sequence[Any]
 
 
-def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TASKS) -> list[Sequence[Any]]:
+def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TASKS) -> list[worker.Batch]:
     """Chunks in as many parts as there are tasks, neighbours together.
 
     Args:
@@ -52,7 +52,7 @@ def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TAS
     """
     parts = min(len(regions), tasks * sum(threads.values()))
     ends = [len(regions) * place // parts for place in range(parts + 1)]
-    return [regions[start:stop] for start, stop in pairwise(ends)]
+    return [worker.Batch(tuple(regions[start:stop])) for start, stop in pairwise(ends)]
 
 
 def pickled(program: worker.Program) -> bytes:
@@ -64,7 +64,7 @@ def pickled(program: worker.Program) -> bytes:
 
 
 def folded(
-    client: Any, program: bytes, parts: Sequence[Sequence[Any]], on_read: Callable[[], None], held: Held | None = None
+    client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None], held: Held | None = None
 ) -> Any:
     """What a program comes to over chunks.
 
@@ -114,7 +114,9 @@ def folded_of(
     try:
         code = run.submit("program", worker.same, program)
         task = delayed(worker.fold_made, pure=False)
-        made = [task([region], [there], program=code) for region, there in zip(regions, values, strict=True)]
+        made = [
+            task(worker.Batch((region,)), [there], program=code) for region, there in zip(regions, values, strict=True)
+        ]
         first = run.add(client.compute(made))
         run.wait(run.tree(list(first), code), dict.fromkeys(first, 1), on_read)
         return run.result
@@ -125,7 +127,7 @@ def folded_of(
         run.release()
 
 
-def hold(client: Any, program: bytes, parts: Sequence[Sequence[Any]], on_read: Callable[[], None]) -> Held:
+def hold(client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None]) -> Held:
     """Have the chunks of a program read, and kept in the workers' memory; as :func:`folded`."""
     run = _Run(client)
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from .client import told
 from .folding import Held, hold
+from .worker import Batch
 
 _SHARE = 0.5  # of the workers' memory; what a step calculates, and what dask itself needs, is in the rest
 
@@ -25,7 +26,7 @@ class Holding:
     _nbytes: int = 0
 
     def held(
-        self, client: Any, key: Any, what: str, size: int, parts: Sequence[Sequence[Any]],
+        self, client: Any, key: Any, what: str, size: int, parts: Sequence[Batch],
         program: Callable[[], bytes], on_read: Callable[[], None],
     ) -> Held | None:  # fmt: skip
         """Chunks in the workers' memory, read now or before; None where they do not fit.

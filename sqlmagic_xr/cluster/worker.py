@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -45,6 +46,16 @@ class Program(Protocol):
         """Add what other chunks have come to."""
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Chunks of one task, in their order; dask does not look into it, which of a list of thousands takes time."""
+
+    regions: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+
 class UnreadError(Exception):
     """A chunk that could not be read on a worker.
 
@@ -73,17 +84,17 @@ def same(value: Any) -> Any:
     return value
 
 
-def read(regions: Sequence[Any], program: bytes) -> list[list[Any]]:
+def read(batch: Batch, program: bytes) -> list[list[Any]]:
     """The variables of some chunks, to be kept where they are."""
     code = _loaded(program)
-    return [_read(code, region) for region in regions]
+    return [_read(code, region) for region in batch.regions]
 
 
-def fold(regions: Sequence[Any], values: Sequence[Sequence[Any]] | None = None, *, program: bytes) -> Any:
+def fold(batch: Batch, values: Sequence[Sequence[Any]] | None = None, *, program: bytes) -> Any:
     """What a program comes to over some chunks.
 
     Args:
-        regions: the chunks, in their order.
+        batch: the chunks.
         values: their variables where these are in memory; None to read them here.
         program: the program.
 
@@ -92,17 +103,17 @@ def fold(regions: Sequence[Any], values: Sequence[Sequence[Any]] | None = None, 
     """
     code = _loaded(program)
     state = code.fresh()
-    for number, region in enumerate(regions):
+    for number, region in enumerate(batch.regions):
         _go_on()
         code.add(state, region, _read(code, region) if values is None else values[number])
     return state
 
 
-def fold_made(regions: Sequence[Any], values: Sequence[Sequence[Any]], *, program: bytes) -> Any:
+def fold_made(batch: Batch, values: Sequence[Sequence[Any]], *, program: bytes) -> Any:
     """As :func:`fold`, of variables that are as dask has made them."""
     code = _loaded(program)
     laid = [[code.laid(number, np.asarray(cells)) for number, cells in enumerate(each)] for each in values]
-    return fold(regions, laid, program=program)
+    return fold(batch, laid, program=program)
 
 
 def merge(states: Sequence[Any], *, program: bytes) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...cluster.client import check, client_of, told
 from ...cluster.folding import TASKS, Held, batches, folded, folded_of, pickled
 from ...cluster.graphs import is_made_alone
+from ...cluster.worker import Batch
 from ...dense.node import Refused
 from ...engine.budget import nbytes_shown
 from .grid import Grid, Stored
@@ -71,9 +72,7 @@ class Remote:
     def _is_alone(self) -> bool:
         return all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
 
-    def _held(
-        self, sweep: Sweep, parts: Sequence[Sequence[Any]], holding: Holding, on_read: Callable[[], None]
-    ) -> Held | None:
+    def _held(self, sweep: Sweep, parts: Sequence[Batch], holding: Holding, on_read: Callable[[], None]) -> Held | None:
         """The variables in the workers' memory; None where they do not fit."""
         own = tuple(_Same(v.column.variable) for v in sweep.stored)
         kept = tuple((axis.tobytes() if len(axis) else b"") for axis in sweep.kept)

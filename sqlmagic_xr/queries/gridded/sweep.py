@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from xarray import Variable
 
+from ...cluster import blocks
 from ...cluster.graphs import is_made_alone
 from ...engine.columns import values_of
 from ...engine.gridtable import Column
@@ -187,20 +188,21 @@ def _values(variable: Variable, where: Mapping[Any, Any], *, there: bool) -> Arr
         index = tuple(where.get(dim, slice(None)) for dim in variable.dims)
         if sum(not isinstance(places, slice) for places in index) <= 1:
             return data[index]
-    variable = variable.isel(where)
-    data = variable._data
     if not hasattr(data, "__dask_graph__"):
-        return values_of(variable)
-    return np.asarray(data.compute(**({} if not there and _is_told(data) else {"scheduler": "synchronous"})))
+        return values_of(variable.isel(where))
+    if there or _is_ours(data):
+        return blocks.part(data, [where.get(dim, slice(None)) for dim in variable.dims])
+    found: Any = variable.isel(where)._data
+    return np.asarray(found.compute())
 
 
-def _is_told(data: Any) -> bool:
-    """Whether somebody has said who makes dask's chunks; a cluster does not, where this thread can."""
+def _is_ours(data: Any) -> bool:
+    """Whether dask's chunks are made in this thread: unless somebody else has been told to, or a cluster has to."""
     from dask import config
     from dask.base import get_scheduler
 
-    chosen = get_scheduler()
-    return chosen is not None and not (config.get("scheduler", None) == "dask.distributed" and is_made_alone(data))
+    by_cluster = config.get("scheduler", None) == "dask.distributed"
+    return is_made_alone(data) if by_cluster else get_scheduler() is None
 
 
 def _slice(places: Array) -> Any:
