@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = {
     "README.md": "index.md",
     "sqlmagic_xr/DESIGN.md": "design.md",
+    "docs/how-to.md": "how-to.md",
+    "docs/statements.md": "reference/statements.md",
     "docs/engine-faults.md": "reference/engine-faults.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
@@ -114,7 +116,7 @@ def python() -> str:
         "sqlmagic_xr.context.Context", "sqlmagic_xr.engine.context.Context", "sqlmagic_xr.engine.result.Result",
         "sqlmagic_xr.engine.frame.Frame", "sqlmagic_xr.accessor.Accessor", "sqlmagic_xr.train.run.Run",
         "sqlmagic_xr.train.start.train", "sqlmagic_xr.train.events", "sqlmagic_xr.autodiff.rewrite.differentiate",
-        "sqlmagic_xr.storage.scratch.ScratchTable", "sqlmagic_xr.errors",
+        "sqlmagic_xr.tracking", "sqlmagic_xr.storage.scratch.ScratchTable", "sqlmagic_xr.errors",
     )  # fmt: skip
     return "# Python\n\n" + "\n\n".join(f"::: {name}" for name in names) + "\n"
 

@@ -12,7 +12,10 @@ from sqlmagic_xr import Context
 from sqlmagic_xr.relation.functions import FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
-WRITTEN = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "sqlmagic_xr/DESIGN.md", "docs/engine-faults.md"]
+WRITTEN = [
+    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "sqlmagic_xr/DESIGN.md", "docs/engine-faults.md", "docs/how-to.md",
+    "docs/statements.md",
+]  # fmt: skip
 LINK = re.compile(r"(?:\]\(|src=\")(?!https?://|#|mailto:)([^)\"#]+)")
 
 
@@ -34,7 +37,7 @@ def test_every_link_leads_to_a_file(name):
 def test_the_pages_of_the_site_lead_to_each_other(site, tmp_path):
     site.main(tmp_path)
     nav = re.findall(r":\s+([\w/.-]+\.(?:md|ipynb))", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    assert len(nav) == 14
+    assert len(nav) == 17
     for page in nav:
         assert (tmp_path / page).exists(), page
     for page in tmp_path.rglob("*.md"):
@@ -72,3 +75,21 @@ def test_the_first_cells_of_the_readme_run_as_pasted():
     assert run.status == "done"
     loss = run.curve["loss"].to_pylist()
     assert loss[-1] < 0.01 * loss[0]
+
+
+@pytest.mark.parametrize("name", ["docs/how-to.md", "docs/statements.md"])
+def test_the_examples_of_a_page_run_from_top_to_bottom(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / name).read_text(encoding="utf-8")
+    space: dict[str, object] = {}
+    context = Context(namespace=lambda: space)
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 8
+    for kind, block in blocks:
+        if kind == "python":
+            exec(block, space)
+        elif kind == "train":
+            assert context.train(block, steps=5).steps == 5
+        else:
+            for result in context.script(block):
+                assert result.message or len(result) > 0

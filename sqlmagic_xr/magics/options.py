@@ -227,7 +227,9 @@ def _unknown(line: str, place: int, name: str, known: dict[str, Any], value: str
     """The error of an option that there is not; one that has a number may be meant for a parameter of the SQL."""
     hint = suggest(name, known) or ""
     parameter = name.lstrip("-").replace("-", "_")
-    if not hint.startswith("Did") and "--param" in known and parameter.isidentifier() and _NUMBER.fullmatch(value):
+    close = known.get(hint.split("`")[1]) if hint.startswith("Did") else None
+    takes_it = close is not None and _of(close).convert is not None  # a flag takes no number
+    if not takes_it and "--param" in known and parameter.isidentifier() and _NUMBER.fullmatch(value):
         hint = f"Did you mean `--param {parameter}={value}`?"
     return UsageError(
         f"there is no option {name}", text=line, span=span_at(line, place, place + len(name)),

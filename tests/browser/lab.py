@@ -93,7 +93,9 @@ def _environment(home: Path) -> dict[str, str]:
         "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
         "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython",
     }  # fmt: skip
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY), **{name: str(home / place) for name, place in places.items()}}
+    # An environment has its own copy of the extension, from when the project was installed into it: ours comes first.
+    ours = {"PYTHONPATH": str(REPOSITORY), "JUPYTER_PREFER_ENV_PATH": "0"}
+    return {**os.environ, **ours, **{name: str(home / place) for name, place in places.items()}}
 
 
 def _no_news(settings: Path) -> None:
@@ -238,6 +240,16 @@ class Notebook:
         self.cell(index).locator(".cm-content").click()
         self.page.keyboard.press("Control+End")
         self.page.keyboard.type(text, delay=10)
+
+    def complete(self) -> list[str]:
+        """Press Tab until the menu is there (a kernel that is busy answers too late for it); returns what it offers."""
+        menu = self.page.locator(".jp-Completer:not(.lm-mod-hidden) .jp-Completer-item .jp-Completer-match")
+        for _ in range(6):
+            self.page.keyboard.press("Tab")
+            with suppress(TimeoutError):
+                wait_for(menu.count, "the menu opens", seconds=5)
+                break
+        return menu.all_inner_texts()
 
     def interrupt(self) -> None:
         """Press the toolbar's stop button."""

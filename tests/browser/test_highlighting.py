@@ -29,3 +29,18 @@ def test_a_cell_changes_its_colours_as_it_is_typed(open_notebook):
     notebook.page.keyboard.press("Control+a")
     notebook.page.keyboard.type("print(2)")
     wait_for(lambda: _language(notebook, 0) == "python", "the cell is Python again")
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_the_sql_behind_a_line_magic_is_coloured(open_notebook, app):
+    notebook = open_notebook(["x = 1\nr = %xsql SELECT lat, 'a' FROM ds LIMIT 3\nselect = 2"], app)
+    lines = notebook.cell(0).locator(".cm-line")
+    wait_for(lambda: lines.nth(1).locator(".sqlmagic-xr-keyword").count(), "the line is coloured")
+    assert lines.nth(1).locator(".sqlmagic-xr-keyword").all_inner_texts() == ["SELECT", "FROM", "LIMIT"]
+    assert lines.nth(1).locator(".sqlmagic-xr-string").all_inner_texts() == ["'a'"]
+    assert lines.nth(2).locator(".sqlmagic-xr-keyword").count() == 0
+    keyword = lines.nth(1).locator(".sqlmagic-xr-keyword").first
+    plain = lines.nth(1).locator(".sqlmagic-xr-plain").first
+    weight = [each.evaluate("e => getComputedStyle(e).fontWeight") for each in (keyword, plain)]
+    assert weight == ["700", "400"]
+    notebook.screenshot(f"highlighting-line-{app}")

@@ -11,6 +11,7 @@ import numpy as np, pandas as pd, xarray as xr
 air = 280 + np.random.default_rng(0).normal(size=(400, 25, 53)).round(2)
 coords = {"time": pd.date_range("2013", periods=400, freq="6h"), "lat": np.linspace(75, 15, 25), "lon": np.arange(53.0)}
 ds = xr.Dataset({"air": (("time", "lat", "lon"), air, {"units": "K"})}, coords)"""
+NO_WIDTH = "\u200b"  # before what is no column, so that the menu sorts it behind
 TABLE = ".jp-OutputArea-output .sqlmagic-xr table"
 
 
@@ -20,9 +21,7 @@ def test_a_query_is_typed_completed_run_and_seen(open_notebook):
     assert notebook.run(0, seconds=60) == ""
     notebook.type(1, "%%xsql\nSELECT * FROM d")
     wait_for(lambda: notebook.cell(1).locator(".cm-content").get_attribute("data-language") == "sql", "it is coloured")
-    menu = page.locator(".jp-Completer")
-    page.keyboard.press("Tab")
-    menu.wait_for()
+    notebook.complete()
     page.keyboard.press("Enter")
     wait_for(lambda: "FROM ds" in notebook.cell(1).locator(".cm-content").inner_text(), "ds is completed")
     after = " FROM ds GROUP BY lat, lon ORDER BY lat, lon"
@@ -30,10 +29,9 @@ def test_a_query_is_typed_completed_run_and_seen(open_notebook):
     page.keyboard.type("%%xsql\nSELECT l" + after)
     for _ in after:
         page.keyboard.press("ArrowLeft")
-    page.keyboard.press("Tab")
-    menu.wait_for()
-    offered = menu.locator(".jp-Completer-item .jp-Completer-match").all_inner_texts()
+    offered = [text.lstrip(NO_WIDTH) for text in notebook.complete()]
     assert {"lat", "lon", "length"} <= set(offered)
+    assert offered.index("lon") < offered.index("length"), "columns come before functions"
     assert "tarfile" not in offered
     assert not [text for text in offered if text.startswith("%")]
     notebook.screenshot("completion")
@@ -113,3 +111,18 @@ def test_a_long_query_shows_progress_stops_and_leaves_no_trace(open_notebook):
     saved = notebook.save()
     assert [o.output_type for o in saved.cells[2].outputs] == ["error"]
     assert "running for" not in str(saved)
+
+
+def test_columns_come_before_functions_in_the_menu(open_notebook):
+    frame = "%load_ext sqlmagic_xr\nimport pandas as pd\ndf = pd.DataFrame({'city': ['a'], 'zone': [1]})"
+    notebook = open_notebook([frame, "%%xsql\nSELECT ceil(zone) FROM df"])  # the engine is imported by the first query
+    page = notebook.page
+    notebook.run(0, seconds=60)
+    notebook.run(1, seconds=60)
+    notebook.type(1, " WHERE c")
+    offered = [text.lstrip(NO_WIDTH) for text in notebook.complete()]
+    assert offered[0] == "city"
+    assert "ceil" in offered
+    page.keyboard.type("i")
+    page.keyboard.press("Enter")
+    wait_for(lambda: "WHERE city" in notebook.cell(1).locator(".cm-content").inner_text(), "it is completed")

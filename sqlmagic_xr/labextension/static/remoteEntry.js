@@ -1,4 +1,4 @@
-// SQL colours in cells that begin with %%xsql or %%xsql_train, for JupyterLab 4 and Notebook 7.
+// SQL colours in cells that begin with %%xsql or %%xsql_train, and behind %xsql in a line, for JupyterLab 4 and Notebook 7.
 //
 // This file is a module-federation container written by hand, so that the project needs no npm and no build step: the
 // front end loads it, hands its shared modules to init(), and asks get("./extension") for the plugin.
@@ -55,6 +55,116 @@
     }
   });
 
+  // --- %xsql SELECT ... in a line of a Python cell: the editor's own Python colours stay around it.
+
+  const LINE = /^\s*(?:\w+\s*=\s*)?%xsql\s/;
+  const WORDS = new Set(
+    ('select from where group by order having limit offset distinct as and or not in is null between like ilike exists case ' +
+      'when then else end join inner left right full cross on using union all except intersect with recursive over ' +
+      'partition filter asc desc cast interval true false create replace table view insert into values update set delete ' +
+      'merge returning drop alter explain describe show copy to summarize pivot unpivot lateral').split(' ')
+  );
+  const TOKEN = /'(?:[^']|'')*'|"[^"]*"|--(?= ).*|\b\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\b|[A-Za-z_]\w*/g;
+  const LOOKS = {
+    keyword: 'color: var(--jp-mirror-editor-keyword-color); font-weight: bold; font-style: normal',
+    string: 'color: var(--jp-mirror-editor-string-color); font-weight: normal; font-style: normal',
+    number: 'color: var(--jp-mirror-editor-number-color); font-weight: normal; font-style: normal',
+    plain: 'color: var(--jp-mirror-editor-variable-color); font-weight: normal; font-style: normal'
+  };
+
+  const lookOf = word => {
+    if (word[0] === "'") return 'string';
+    if (/^\d/.test(word)) return 'number';
+    return WORDS.has(word.toLowerCase()) ? 'keyword' : word.startsWith('--') ? '' : 'plain';
+  };
+
+  const lines = (view, state) => {
+    const marks = Object.fromEntries(
+      Object.entries(LOOKS).map(([name, style]) => [name, view.Decoration.mark({ attributes: { style, class: `sqlmagic-xr-${name}` } })])
+    );
+    const decorated = editor => {
+      const builder = new state.RangeSetBuilder();
+      for (const { from, to } of editor.visibleRanges) {
+        for (let at = from; at <= to; ) {
+          const line = editor.state.doc.lineAt(at);
+          const head = LINE.exec(line.text);
+          if (head) {
+            TOKEN.lastIndex = head[0].length;
+            for (let found; (found = TOKEN.exec(line.text)); ) {
+              const look = lookOf(found[0]);
+              if (look) builder.add(line.from + found.index, line.from + found.index + found[0].length, marks[look]);
+            }
+          }
+          at = line.to + 1;
+        }
+      }
+      return builder.finish();
+    };
+    const plugin = view.ViewPlugin.fromClass(
+      class {
+        constructor(editor) {
+          this.decorations = decorated(editor);
+        }
+        update(change) {
+          if (change.docChanged || change.viewportChanged) this.decorations = decorated(change.view);
+        }
+      },
+      { decorations: value => value.decorations }
+    );
+    return state.Prec.highest(plugin); // the inner of two marks is the one that is seen
+  };
+
+  const linePlugin = (codemirror, view, state) => ({
+    id: `${NAME}:lines`,
+    description: 'Colours the SQL behind %xsql.',
+    autoStart: true,
+    requires: [codemirror.IEditorExtensionRegistry],
+    activate: (app, registry) => {
+      const extension = lines(view, state);
+      registry.addExtension(
+        Object.freeze({
+          name: `${NAME}:lines`,
+          factory: () => codemirror.EditorExtensionRegistry.createImmutableExtension(extension)
+        })
+      );
+    }
+  });
+
+  // --- Completion: what the kernel offers, in its order of kinds.
+  //
+  // The menu sorts by how well a label matches and then by the alphabet, so that `WHERE c` would begin with cardinality.
+  // A mark of no width before the names of functions and keywords makes columns, tables and aliases match better.
+
+  const ASKS = /^\s*(?:%%xsql|(?:\w+\s*=\s*)?%xsql\s)/m;
+  const MARK = '\u200b';
+
+  const completions = {
+    identifier: `${NAME}:completion`,
+    rank: 1000, // before the kernel's own, whose copies are dropped
+    renderer: null,
+    isApplicable: async context =>
+      Boolean(context.session?.kernel) && ASKS.test(context.editor?.model.sharedModel.getSource() ?? ''),
+    fetch: async (request, context) => {
+      const cursor_pos = [...request.text.slice(0, request.offset)].length;
+      const { content } = await context.session.kernel.requestComplete({ code: request.text, cursor_pos });
+      const types = content.metadata?._jupyter_types_experimental ?? [];
+      const items = (content.matches ?? []).map((text, i) => {
+        const type = types[i]?.type ?? '';
+        const later = !type || type.startsWith('(') || type === 'keyword';
+        return { label: later ? MARK + text : text, type, insertText: text };
+      });
+      return { start: content.cursor_start ?? request.offset, end: content.cursor_end ?? request.offset, items };
+    }
+  };
+
+  const completionPlugin = completer => ({
+    id: `${NAME}:completion`,
+    description: 'Offers columns before functions.',
+    autoStart: true,
+    requires: [completer.ICompletionProviderManager],
+    activate: (app, manager) => manager.registerProvider(completions)
+  });
+
   let shared;
   const sharedModule = async name => (await Object.values(shared[name])[0].get())();
 
@@ -66,7 +176,19 @@
     get: async module => {
       if (module !== './extension') throw new Error(`${NAME} has no module ${module}`);
       const { INotebookTracker } = await sharedModule('@jupyterlab/notebook');
-      return () => ({ default: plugin(INotebookTracker), __esModule: true });
+      const plugins = [plugin(INotebookTracker)];
+      const optional = [
+        [linePlugin, ['@jupyterlab/codemirror', '@codemirror/view', '@codemirror/state']],
+        [completionPlugin, ['@jupyterlab/completer']]
+      ];
+      for (const [make, names] of optional) {
+        try {
+          plugins.push(make(...(await Promise.all(names.map(sharedModule)))));
+        } catch (error) {
+          console.warn(`${NAME}: ${names[0]} is not shared`, error); // a front end of another making
+        }
+      }
+      return () => ({ default: plugins, __esModule: true });
     }
   };
 })();

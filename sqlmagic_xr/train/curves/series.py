@@ -80,6 +80,7 @@ class SeriesLines:
         """Add rows: all those of the values of x that are in them."""
         if not rows.num_rows and self._x is not None:
             return
+        rows = rows.sort_by([(key, "ascending") for key in self._keys])  # so the lines come in the order of their keys
         x, places = np.unique(axis(rows.column(0)), return_inverse=True)
         before = 0 if self._x is None else len(self._x.view)
         labels = [_label(self._keys, values) for values in zip(*(rows[k].to_pylist() for k in self._keys), strict=True)]
