@@ -6,6 +6,8 @@ The tree is read once, every call in the scope it stands in, and then built anew
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 from ..errors import DerivativeError, SqlError
 from ..relation.catalog import Catalog as Tables
 from ..relation.layers import Catalog, Environment, Item, Scope
@@ -14,12 +16,14 @@ from ..sql.expression import (
     parse,
     to_sql,
 )
-from ..sql.syntax import Tree, walk
+from ..sql.syntax import Tree, parse_one, walk
+from ..sql.syntax import to_sql as statement_sql
 from .collect import tidied
 from .dissolve import plain
 from .layers import Layers, NoTables
 from .reading import Reading, is_call
 from .rebuild import Rebuilding
+from .reverse.query import gradient_of
 from .reverse.statement import rewrite_whole
 from .rules import RULES, Rules
 from .simplify import ZERO
@@ -49,26 +53,44 @@ def rewrite(tree: Tree, catalog: Catalog, *, rules: Rules = RULES) -> Tree:
     return Rebuilding(reading).statement(tree)
 
 
-def differentiate(expression: str, column: str, *, rules: Rules = RULES) -> str:
-    """The derivative of a SQL expression by one of its columns, as SQL.
+def differentiate(
+    expression: str, column: str | None = None, *, tables: Catalog | HasTables | None = None, rules: Rules = RULES
+) -> str:
+    """The derivative of a SQL expression by one of its columns, or of a whole query by a column of a table, as SQL.
 
-    Every name in the expression is taken for a column of real numbers. The result is one expression, so it repeats
+    Every name in an expression is taken for a column of real numbers. The result is one expression, so it repeats
     what a statement would compute once, in CTEs below its SELECT: SQL names a value only in a FROM, and DataFusion
     plans no scalar subquery that reads the row outside it. Of a chain of functions it is longer than what ``grad``
     becomes in a statement, by about the chain's length for each order.
 
     Args:
-        expression: any scalar SQL expression; grad, jvp and vjp may stand in it.
-        column: the column's name as written in the expression: ``x``, ``t.x``, ``"X"``.
+        expression: any scalar SQL expression; grad, jvp and vjp may stand in it. With ``tables`` a query of one number,
+            whose derivative by each cell is a query with the table's key; or without a column a whole statement.
+        column: the column's name as written in the expression: ``x``, ``t.x``, ``"X"``; of a table that a query reads
+            always ``t.x``.
+        tables: what a query's names mean: a :class:`~sqlmagic_xr.Context`.
         rules: function -> partial derivatives, see :mod:`.rules`.
 
     Raises:
         DerivativeError: a part that depends on the column and has no derivative.
-        ParseError: a text that is not one expression.
+        ParseError: a text that is not one expression, or one statement.
 
     >>> differentiate("power(y - (a * x + b), 2)", "a")
     '-2.0 * (y - (a * x + b)) * x'
+    >>> from sqlmagic_xr import Context
+    >>> context = Context()
+    >>> _ = context.script("CREATE TABLE p (k BIGINT PRIMARY KEY, a DOUBLE NOT NULL)")
+    >>> print(differentiate("SELECT SUM(a * a) FROM p", "p.a", tables=context))  # doctest: +NORMALIZE_WHITESPACE
+    WITH d_p AS (SELECT p.k AS g_k, 2.0 AS g_d_a FROM p)
+    SELECT p.k, coalesce(p.a * g.g_d_a, 0.0) AS d_a FROM p LEFT JOIN d_p AS g ON p.k = g.g_k
     """
+    if tables is not None:
+        known = tables.tables if isinstance(tables, HasTables) else tables
+        assert isinstance(known, Tables)
+        text = expression if column is None else gradient_of(expression, column, known)
+        return statement_sql(rewrite(parse_one(text).tree, known, rules=rules))
+    if column is None:
+        raise DerivativeError("a derivative is taken by a column", hint="For example: differentiate('x * x', 'x')")
     item = Item({}, ("",))
     scope = _AnyColumn([item], Environment(NoTables()))
     variable = parse(column)
@@ -81,6 +103,15 @@ def differentiate(expression: str, column: str, *, rules: Rules = RULES) -> str:
     except SqlError as error:
         raise error.locate(text, error.span) from None
     return to_sql(tidied(plain(found.expression)) if found else ZERO)
+
+
+@runtime_checkable
+class HasTables(Protocol):
+    """Whoever knows what tables there are, such as a context."""
+
+    @property
+    def tables(self) -> Catalog:
+        """What tables there are."""
 
 
 class _AnyColumn(Scope):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ...errors import SqlError
 from ...relation import nodes
 from ...relation.bind import Binder, Reading
 from ...relation.catalog import Catalog, Table
 from ...relation.columns import Field, fields
-from ...relation.facts import key
+from ...relation.facts import filled_by, key
 from ...sql.clauses import outermost
 from ...sql.expression import Call, Expression, descend
 from ...sql.syntax import Tree, expression_sql
@@ -46,12 +46,28 @@ class Found:
 
 @dataclass(frozen=True)
 class Called:
-    """A call: its expression, the relation in the FROM by whose column it is taken, and that column's name there."""
+    """A call of grad or vjp.
+
+    Attributes:
+        call: the call.
+        expression: what is derived.
+        leaf: the relation in the FROM by whose column it is taken.
+        name: that column's name there.
+        origin: the reading of a table, or of a query, whose cell that column is: ``leaf`` itself, or one below it.
+        shown: column of the origin -> what ``leaf`` calls it, of those that it shows.
+    """
 
     call: Call
     expression: Expression
     leaf: nodes.Leaf
     name: str
+    origin: nodes.Leaf
+    shown: Mapping[str, str] = field(compare=False)
+
+    @property
+    def cell(self) -> str:
+        """The column's name in the origin."""
+        return next(inner for inner, outer in self.shown.items() if outer == self.name)
 
 
 @dataclass(frozen=True)
@@ -107,6 +123,12 @@ def _directed(call: Call, reading: Reading) -> Directed | None:
         if called is None and direct:
             raise refused(f"{_text(call)} is of this row by one column, and through whole queries by another",
                           "Add two calls of jvp.", call)  # fmt: skip
+        if called is not None and called.origin is not called.leaf:
+            raise refused(
+                f"{called.name} is a cell of {called.origin.path[-1]}, not all of whose rows are here",
+                f"Derive by a column of {called.origin.path[-1]}, with a tangent for each of its rows.",
+                call,
+            )
     kept = tuple((called.leaf, called.name, tangent) for called, _, tangent in found if called is not None)
     return Directed(call, call.args[0], kept)
 
@@ -130,9 +152,12 @@ def _whole(call: Call, variable: Expression, reading: Reading) -> Called | None:
         return None
     leaf = variable.relation
     others = [f for f in fields(expression) if f.relation is not leaf]
-    computed = [f for f in others if reads(f.relation, leaf)]
     in_sight = nodes.leaves(source_of(reading.relation))
-    _require_one_meaning(call, leaf, in_sight)
+    levels = list(_origins(leaf, variable.name))
+    read = (level for level in levels if any(reads(f.relation, level[0]) for f in others))
+    origin, shown = next(read, levels[-1])
+    computed = [f for f in others if reads(f.relation, origin)]
+    _require_one_meaning(call, origin, in_sight)
     if not computed:
         return None
     if leaf not in in_sight:
@@ -145,7 +170,31 @@ def _whole(call: Call, variable: Expression, reading: Reading) -> Called | None:
             f"Through all readings: compute the expression in a CTE and derive its column. In this row alone: "
             f"name {computed[0].name} and {variable.name} in one subquery and derive there.", call,
         )  # fmt: skip
-    return Called(call, expression, leaf, variable.name)
+    return Called(call, expression, leaf, variable.name, origin, shown)
+
+
+def _origins(leaf: nodes.Leaf, name: str) -> Iterator[tuple[nodes.Leaf, dict[str, str]]]:
+    """What a column is a cell of: its own relation, and those below through which it is only handed on."""
+    shown = {n: n for n in leaf.names or () if n is not None and leaf.has(n)}
+    yield leaf, shown
+    while isinstance(leaf, nodes.Shared):
+        inner = next(n for n, outer in shown.items() if outer == name)
+        query = leaf.query.source if isinstance(leaf.query, nodes.Sort) else leaf.query
+        if not isinstance(query, nodes.Select) or query.distinct or isinstance(query.source, nodes.Reader):
+            return
+        cell = query.outputs[leaf.inner(inner)].expression
+        if not isinstance(cell, Field) or not isinstance(cell.relation, nodes.Leaf) or cell.relation in filled_by(
+                query.source):  # fmt: skip
+            return
+        below: dict[str, str] = {}
+        for place, output in enumerate(query.outputs):
+            e, here = output.expression, (leaf.names or ())[place]
+            if isinstance(e, Field) and e.relation is cell.relation and here in shown:
+                below.setdefault(e.name, shown[here])
+        if shown[inner] != below.get(cell.name):
+            below[cell.name] = name
+        leaf, shown = cell.relation, below
+        yield leaf, shown
 
 
 def _require_one_meaning(call: Call, leaf: nodes.Leaf, in_sight: Sequence[nodes.Leaf]) -> None:

@@ -75,7 +75,7 @@ class Values:
             found.reading, found.calls, catalog, rules, writing)  # fmt: skip
         self.joins: list[tuple[str, str, list[Tree]]] = []
         self.numbers: dict[int, Tree] = {}
-        self._shares: dict[tuple[nodes.Leaf, nodes.Relation, str], list[_Placed]] = {}
+        self._shares: dict[tuple[nodes.Leaf, nodes.Leaf, nodes.Relation, str], list[_Placed]] = {}
         self._tangents: dict[tuple[Field, nodes.Leaf, Pairs], Expression] = {}
 
     def of(self, called: Called | Directed) -> Expression:
@@ -85,7 +85,7 @@ class Values:
     def _value(self, called: Called) -> Expression:
         """The derivative in each row: the slope by each column of a loss, times that column's derivative."""
         total: Expression = ZERO
-        for column in dict.fromkeys(f for f in fields(called.expression) if reads(f.relation, called.leaf)):
+        for column in dict.fromkeys(f for f in fields(called.expression) if reads(f.relation, called.origin)):
             by = self._slope(called.expression, column)
             if by is not None:
                 total = add(total, multiply(by, self._gradient(column, called)))
@@ -179,10 +179,10 @@ class Values:
         return total
 
     def _joined(self, column: Field, called: Called) -> list[Expression]:
-        place = (called.leaf, column.relation, column.name)
+        place = (called.leaf, called.origin, column.relation, column.name)
         if place not in self._shares:
-            self._shares[place] = self._passed(column, called.leaf)
-        inner = self._reader(called.leaf).inner(called.leaf, called.name)
+            self._shares[place] = self._passed(column, called)
+        inner = self._reader(called.origin).inner(called.origin, called.cell)
         return [p.values[inner] for p in self._shares[place] if inner in p.values]
 
     def _reader(self, leaf: nodes.Leaf, columns: frozenset[str] = frozenset()) -> Reader:
@@ -190,20 +190,26 @@ class Values:
         assert cells is not None
         return Reader(replace(cells, columns=columns), self.reading.ctes, self.catalog)
 
-    def _passed(self, column: Field, leaf: nodes.Leaf) -> list[_Placed]:
+    def _passed(self, column: Field, called: Called) -> list[_Placed]:
         """The backward pass from a loss, its sums joined with the rows of the parameter."""
-        mine = [c for c in self.calls if isinstance(c, Called) and c.leaf is leaf]
-        reader = self._reader(leaf, frozenset(self._reader(leaf).inner(leaf, c.name) for c in mine))
+        origin = called.origin
+        mine = [c for c in self.calls if isinstance(c, Called) and c.leaf is called.leaf and c.origin is origin]
+        reader = self._reader(origin, frozenset(self._reader(origin).inner(origin, c.cell) for c in mine))
         loss = self._loss(column, reader)
-        return [self._join(share, leaf, loss, reader) for share in Pass(self.rules).shares(loss.block, loss.shown)]
+        return [self._join(share, called, loss, reader) for share in Pass(self.rules).shares(loss.block, loss.shown)]
 
-    def _join(self, share: Share, leaf: nodes.Leaf, loss: _Loss, reader: Reader) -> _Placed:
+    def _join(self, share: Share, called: Called, loss: _Loss, reader: Reader) -> _Placed:
         """A sum, joined with the rows of the parameter; and its value there, 0 where it has none."""
-        outer = {reader.inner(leaf, n): n for n in leaf.names or () if n is not None}
+        leaf, origin = called.leaf, called.origin
+        outer = {reader.inner(origin, n): shown for n, shown in called.shown.items()}
         mine: dict[str, Expression] = {inner: Field(leaf, n) for inner, n in outer.items()}
-        if key(leaf) is None and share.key:
+        hidden = [k for k in (*share.key, *share.said) if k not in mine]
+        if key(origin) is None and share.key and origin is leaf:
             mine |= {row: Column((leaf.path[-1], row)) for row in share.key}
             self._number(leaf, list(outer.items()), reader)
+        elif hidden:
+            raise refused(f"{leaf.path[-1]} does not show what names a row of {origin.path[-1]}",
+                          f"Let it show {', '.join(hidden)}.", leaf)  # fmt: skip
         block: dict[str, Expression] = {}
         if share.block is not None:
             keys = [(mine[k], c) for k, c in share.key.items()]

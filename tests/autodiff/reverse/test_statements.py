@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 import xarray as xr
 
-from sqlmagic_xr.autodiff.rewrite import rewrite
+from sqlmagic_xr.autodiff.rewrite import differentiate, rewrite
 from sqlmagic_xr.context import Context
 from sqlmagic_xr.errors import DerivativeError
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
@@ -255,3 +255,45 @@ def test_a_cte_may_be_what_is_derived_by():
     query = """WITH now AS (SELECT * FROM p WHERE step = 1), loss AS (SELECT SUM(a * a * a) AS l FROM now)
                SELECT a, grad(loss.l, a) AS d FROM now CROSS JOIN loss"""
     assert context.sql(query).to_arrow_table().to_pydict() == {"a": [3.0], "d": [27.0]}
+
+
+def test_a_column_that_a_derived_table_hands_on_is_the_cell_of_the_table():
+    context = Context(namespace=dict)
+    context.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 2.0), (1, 3.0)")
+    loss = "WITH loss AS (SELECT SUM(a * a * a) AS l FROM p)"
+    for source in (
+        "(SELECT step AS s, a AS cell FROM p WHERE step = 1) q",
+        "(SELECT * FROM (SELECT * FROM p) r) q(s, cell)",
+    ):
+        query = f"{loss} SELECT q.s, grad(loss.l, q.cell) AS d FROM {source} CROSS JOIN loss WHERE q.s = 1"
+        assert context.sql(query).to_arrow_table().to_pydict() == {"s": [1], "d": [27.0]}
+    with pytest.raises(DerivativeError, match="does not show what names a row of p"):
+        context.sql(f"{loss} SELECT grad(loss.l, q.a) FROM (SELECT a FROM p) q CROSS JOIN loss")
+    with pytest.raises(DerivativeError, match="not all of whose rows"):
+        context.sql(f"{loss} SELECT jvp(loss.l, q.a, 1.0) FROM (SELECT step, a FROM p) q CROSS JOIN loss")
+
+
+def test_differentiate_takes_a_query_or_a_statement_to_text_that_runs_alone(line):
+    query = "SELECT AVG(r * r) FROM residuals WHERE step = 0"
+    text = differentiate(query, "line.val", tables=line)
+    assert "grad" not in text
+    found = line.query(text).to_pylist()
+    statement = (
+        f"WITH loss AS ({query.replace('AVG(r * r)', 'AVG(r * r) AS l')}) SELECT step, name, grad(l, val) AS d_val "
+        "FROM line CROSS JOIN loss"
+    )
+    assert line.query(differentiate(statement, tables=line)).to_pylist() == found
+    expected = [(w - v) / 0.3 for v, w in zip(by_hand(line, 1, 0.3), (0.25, 0.5), strict=True)]
+    np.testing.assert_allclose(
+        [row["d_val"] for row in sorted(found, key=lambda row: row["name"])], expected, rtol=1e-9
+    )
+    with pytest.raises(DerivativeError, match="no column of a table"):
+        differentiate(query, "val", tables=line)
+    with pytest.raises(DerivativeError, match="2 columns"):
+        differentiate("SELECT SUM(val), 1 FROM line", "line.val", tables=line)
+
+
+def test_a_loss_without_a_value_has_the_derivative_zero(line):
+    query = """WITH loss AS (SELECT AVG(r * r) AS l FROM residuals WHERE step = 99)
+               SELECT l, grad(loss.l, val) AS d FROM line CROSS JOIN loss"""
+    assert line.sql(query).to_arrow_table().to_pydict() == {"l": [None, None], "d": [0.0, 0.0]}
