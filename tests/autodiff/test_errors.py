@@ -37,7 +37,9 @@ REFUSED = [
     ("grad(l, b) FROM (SELECT a * 2 AS b, a * a AS l FROM params)", DerivativeError, "b is computed itself", "grad(l, b", "such as a"),
     ("grad(q.l * p.a, p.a) FROM params p JOIN (SELECT step, SUM(a) AS l FROM params GROUP BY step) q ON p.step = q.step",
      DerivativeError, "other readings of it", "grad(q.l * p.a", "name l and a in one subquery"),
-    ("jvp(q.l, p.a, 1.0) FROM params p JOIN (SELECT step, SUM(a) AS l FROM params GROUP BY step) q ON p.step = q.step",
+    ("jvp(q.l * p.a, p.a, 1.0) FROM params p JOIN (SELECT step, SUM(a) AS l FROM params GROUP BY step) q ON p.step = q.step",
+     DerivativeError, "other readings of it", "jvp(q.l * p.a", "name l and a in one subquery"),
+    ("jvp(q.l, p.a, 1.0) FROM params p JOIN (SELECT step, SUM(a) AS l FROM params GROUP BY ALL) q ON p.step = q.step",
      DerivativeError, "another reading of a", "jvp(q.l, p.a", "Select a beside l"),
     ("grad(l, x) FROM (SELECT x, round(x * foo(x)) + bar(x) AS l FROM d)", DerivativeError, "bar has", "bar(x", "register"),
 ]  # fmt: skip
