@@ -16,6 +16,7 @@ from ..autodiff.rules import CALLS, RULES
 from ..autodiff.rules import register as with_rule
 from ..errors import SqlError, UnsupportedError
 from ..sql.copying import copy_of, explained_copy
+from ..sql.ctes import shared
 from ..sql.parameters import has_parameters, parameters_of, values_of
 from ..sql.shorthand import written_out
 from ..sql.syntax import (
@@ -53,6 +54,7 @@ from .json_text import register_json
 from .markup import make_safe
 from .meaning import meanings_in
 from .named import Named
+from .once import once
 from .prepared import Executor, Prepared, too_deep
 from .recursion.frame import RecursiveFrame
 from .recursion.statements import Recursions
@@ -382,6 +384,9 @@ class Context(CountedContext):
         if recursive:
             found = self._recursions.frame(tree, **options)
             return found if isinstance(found, RecursiveFrame) else Frame(found, **options)
+        pieces = shared(tree) if isinstance(tree, dict) else None
+        if pieces is not None:
+            return once(self, tree, pieces, **options)
         text = self.mended_text(tree, sql, at_once=True)
         try:
             return Frame(framed(self, text), **options)

@@ -181,6 +181,11 @@ def with_ctes(query: Tree, ctes: Sequence[Tree]) -> Tree:
     return {**query, "with": {**known, "cte_tables": [*known["cte_tables"], *ctes]}}
 
 
+def evaluated_once(query: Tree) -> Tree:
+    """A query whose CTEs are to be evaluated once (see :mod:`.ctes`)."""
+    return query if query["with"] is None else {**query, "with": {**query["with"], "once": True}}
+
+
 def without_ctes(query: Tree, spare: Collection[str]) -> Tree:
     """A query without those of some CTEs that nobody names."""
     clause = query["with"]
@@ -232,12 +237,12 @@ def with_select(tree: Tree, old: Tree, new: Tree, ctes: Sequence[Tree], spare: C
     def whole(node: dict[str, Any]) -> Tree | None:
         body = node.get("body")
         if isinstance(body, dict) and body.get("Select") is old:
-            return without_ctes(with_ctes({**node, "body": {"Select": new}}, ctes), spare)
+            return without_ctes(evaluated_once(with_ctes({**node, "body": {"Select": new}}, ctes)), spare)
         return None
 
     made = replace(tree, whole)
     if made is tree:  # a branch of a UNION
-        inside = {"Query": with_ctes({**select([])["Query"], "body": {"Select": new}}, ctes)}
+        inside = {"Query": evaluated_once(with_ctes({**select([])["Query"], "body": {"Select": new}}, ctes))}
         made = replace(tree, lambda node: inside if node.get("Select") is old else None)
     return made
 

@@ -6,7 +6,7 @@ which move along given tangents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -51,13 +51,20 @@ class Tangents:
         self._rules, self._cells = rules, cells
         self._done: dict[int, tuple[Node, Moved]] = {}
 
-    def along(self, loss: Block, column: str) -> Block:
-        """How fast a column of a query changes, by the query's key: columns of the key, and ``d``.
+    def along(self, loss: Block, columns: Sequence[str]) -> tuple[Block, dict[str, str]]:
+        """How fast columns of a query change, by the query's key.
+
+        Args:
+            loss: the query.
+            columns: some of its columns.
+
+        Returns:
+            The columns of the key and those that say so; and for each column which does.
 
         Raises:
             DerivativeError: a part through which no derivative goes, or rows that cannot be told apart.
         """
-        if column in staircase(loss):
+        if not staircase(loss).isdisjoint(columns):
             raise refused("where a row stands by a value that depends on the parameter is a staircase: it has no "
                           "derivative", "It may choose rows: WHERE rank = 1.")  # fmt: skip
         key = key_of(loss)
@@ -66,10 +73,13 @@ class Tangents:
                           "Group it by what does, or make it one row.")  # fmt: skip
         moved = self.moved(loss)
         leaf = Leaf(label(loss.name), moved.node)
-        tangent = moved.tangents.get(column)
-        keys: dict[str, Expression] = {k: leaf.column(k) for k in key}
-        made = ZERO if tangent is None else leaf.column(tangent)
-        return Block(f"d_{loss.name}", (leaf,), (), {**keys, free("d", keys): made})
+        outputs: dict[str, Expression] = {k: leaf.column(k) for k in key}
+        found: dict[str, str] = {}
+        for column in columns:
+            tangent = moved.tangents.get(column)
+            found[column] = free(f"d_{column}", outputs)
+            outputs[found[column]] = ZERO if tangent is None else leaf.column(tangent)
+        return Block(f"d_{loss.name}", (leaf,), (), outputs), found
 
     def moved(self, node: Node) -> Moved:
         """A relation with its tangents.

@@ -18,15 +18,17 @@ from ...sql.syntax import Tree
 from ..rules import Rules
 from ..simplify import ZERO, add, multiply
 from .backward import Pass
-from .blocks import Block, Given, Leaf, renamed, substituted
+from .blocks import Block, Given, Leaf, label, renamed, substituted
 from .directions import Pairs, directions
 from .finding import Called, Directed, Found, cells_of, reads, source_of
 from .flattening import flattened
 from .forward import Tangents
 from .given import kind_of_type
+from .keys import key_of
 from .pushing import Pushing
 from .reading import Reader
 from .refusing import refused
+from .rows import free
 from .shares import Share, or_zero, placed, same
 from .slopes import slope
 from .writing import Writing
@@ -46,13 +48,13 @@ class _Loss:
     Attributes:
         leaf: its reading in the FROM.
         block: it.
-        shown: the column's name there.
-        outer: column of the block -> what the FROM calls it.
+        shown: column of the reading -> that of the block.
+        outer: the other way round.
     """
 
     leaf: nodes.Shared
     block: Block
-    shown: str
+    shown: Mapping[str, str]
     outer: Mapping[str, str]
 
 
@@ -75,8 +77,9 @@ class Values:
             found.reading, found.calls, catalog, rules, writing)  # fmt: skip
         self.joins: list[tuple[str, str, list[Tree]]] = []
         self.numbers: dict[int, Tree] = {}
-        self._shares: dict[tuple[nodes.Leaf, nodes.Leaf, nodes.Relation, str], list[_Placed]] = {}
-        self._tangents: dict[tuple[Field, nodes.Leaf, Pairs], Expression] = {}
+        self._shares: dict[tuple[nodes.Leaf, nodes.Leaf, Expression], list[_Placed]] = {}
+        self._tangents: dict[tuple[nodes.Relation, nodes.Leaf, Pairs], dict[str, Expression]] = {}
+        self._losses: dict[tuple[nodes.Relation, nodes.Leaf, frozenset[str]], _Loss] = {}
 
     def of(self, called: Called | Directed) -> Expression:
         """What a call is in each row."""
@@ -84,11 +87,15 @@ class Values:
 
     def _value(self, called: Called) -> Expression:
         """The derivative in each row: the slope by each column of a loss, times that column's derivative."""
+        columns = list(dict.fromkeys(f for f in fields(called.expression) if reads(f.relation, called.origin)))
         total: Expression = ZERO
-        for column in dict.fromkeys(f for f in fields(called.expression) if reads(f.relation, called.origin)):
-            by = self._slope(called.expression, column)
-            if by is not None:
-                total = add(total, multiply(by, self._gradient(column, called)))
+        if len(columns) > 1 and len({f.relation for f in fields(called.expression)}) == 1:
+            total = self._gradient(called.expression, columns[0], called)  # one pass takes all of them back
+        else:
+            for column in columns:
+                by = self._slope(called.expression, column)
+                if by is not None:
+                    total = add(total, multiply(by, self._gradient(column, column, called)))
         if len(called.call.args) > 2:
             total = multiply(called.call.args[2], total)
         cell = Field(called.leaf, called.name)
@@ -112,22 +119,23 @@ class Values:
 
     def _tangent(self, column: Field, leaf: nodes.Leaf, pairs: Pairs) -> Expression:
         """How fast a loss's column changes, as a column that is joined with the loss."""
-        place = (column, leaf, pairs)
+        place = (column.relation, leaf, pairs)
         if place not in self._tangents:
             names = frozenset(self._reader(leaf).inner(leaf, name) for name, _ in pairs)
             reader = self._reader(leaf, names)
-            loss = self._loss(column, reader)
+            loss = self._loss(column, reader, leaf)
+            wanted = dict.fromkeys(f for c in self.calls for f in fields(c.expression) if f.relation is column.relation)
             around: nodes.Relation = self.reading.relation
             while isinstance(around, (nodes.Sort, nodes.Limit)) or (
                 isinstance(around, nodes.Reader) and isinstance(around.source, nodes.Reader)
             ):
                 around = around.source
             given = directions(leaf, pairs, around, reader)
-            made = Tangents(self.rules, given).along(loss.block, loss.shown)
-            *keys, along = made.outputs
+            made, along = Tangents(self.rules, given).along(loss.block, [loss.shown[f.name] for f in wanted])
+            keys = [k for k in made.outputs if k not in along.values()]
             columns = self._joined_with(made, lambda new: [(Field(loss.leaf, loss.outer[k]), new[k]) for k in keys])
-            self._tangents[place] = columns[along]
-        return self._tangents[place]
+            self._tangents[place] = {f.name: columns[along[loss.shown[f.name]]] for f in wanted}
+        return self._tangents[place][column.name]
 
     def _joined_with(
         self, block: Block, pairs: Callable[[Mapping[str, Expression]], Iterable[tuple[Expression, Expression]]]
@@ -146,18 +154,20 @@ class Values:
         self.joins.append((name, alias, [expression_tree(e) for e in on]))
         return columns
 
-    def _loss(self, column: Field, reader: Reader) -> _Loss:
-        """The relation that a column was computed by."""
+    def _loss(self, column: Field, reader: Reader, origin: nodes.Leaf) -> _Loss:
+        """The relation that a column was computed by; one for all derivatives of its columns by the same cells."""
         relation = column.relation
         assert isinstance(relation, nodes.Shared)
-        node = reader.query(relation.query, (relation.name or relation.path or ("loss",))[-1])
-        if not isinstance(node, Block):
-            raise refused(f"{column.name} is of a UNION", "Put a SELECT with one aggregate around it.", column)
-        pushed = Pushing().pushed(node)
-        assert isinstance(pushed, Block)
-        outer = {o: n for n, o in zip(relation.names or (), node.outputs, strict=False) if n is not None}
-        shown = list(node.outputs)[relation.inner(column.name)]
-        return _Loss(relation, flattened(pushed), shown, outer)
+        place = (relation, origin, reader.cells.columns)
+        if place not in self._losses:
+            node = reader.query(relation.query, (relation.name or relation.path or ("loss",))[-1])
+            if not isinstance(node, Block):
+                raise refused(f"{column.name} is of a UNION", "Put a SELECT with one aggregate around it.", column)
+            pushed = Pushing().pushed(node)
+            assert isinstance(pushed, Block)
+            outer = {o: n for n, o in zip(relation.names or (), node.outputs, strict=False) if n is not None}
+            self._losses[place] = _Loss(relation, flattened(pushed), {n: o for o, n in outer.items()}, outer)
+        return self._losses[place]
 
     def _slope(self, expression: Expression, column: Field) -> Expression | None:
         """The derivative of an expression by a column, everything else in the row being constant."""
@@ -171,32 +181,42 @@ class Values:
         back: dict[tuple[str, ...], Expression] = {("row", n): f for f, n in names.items()}
         return None if found is None else substituted(found, back)
 
-    def _gradient(self, column: Field, called: Called) -> Expression:
-        """The derivative of a loss's column by the cell of each row."""
-        total: Expression = ZERO
-        for share in self._joined(column, called):
-            total = add(total, share)
-        return total
+    def _gradient(self, expression: Expression, column: Field, called: Called) -> Expression:
+        """The derivative of an expression of a loss's columns by the cell of each row.
 
-    def _joined(self, column: Field, called: Called) -> list[Expression]:
-        place = (called.leaf, called.origin, column.relation, column.name)
+        Args:
+            expression: it; a column alone.
+            column: one of those in it.
+            called: by which cell.
+        """
+        place = (called.leaf, called.origin, expression)
         if place not in self._shares:
-            self._shares[place] = self._passed(column, called)
+            self._shares[place] = self._passed(expression, column, called)
         inner = self._reader(called.origin).inner(called.origin, called.cell)
-        return [p.values[inner] for p in self._shares[place] if inner in p.values]
+        total: Expression = ZERO
+        for share in self._shares[place]:
+            total = add(total, share.values.get(inner, ZERO))
+        return total
 
     def _reader(self, leaf: nodes.Leaf, columns: frozenset[str] = frozenset()) -> Reader:
         cells = cells_of(leaf, "")
         assert cells is not None
         return Reader(replace(cells, columns=columns), self.reading.ctes, self.catalog)
 
-    def _passed(self, column: Field, called: Called) -> list[_Placed]:
+    def _passed(self, expression: Expression, column: Field, called: Called) -> list[_Placed]:
         """The backward pass from a loss, its sums joined with the rows of the parameter."""
         origin = called.origin
         mine = [c for c in self.calls if isinstance(c, Called) and c.leaf is called.leaf and c.origin is origin]
         reader = self._reader(origin, frozenset(self._reader(origin).inner(origin, c.cell) for c in mine))
-        loss = self._loss(column, reader)
-        return [self._join(share, called, loss, reader) for share in Pass(self.rules).shares(loss.block, loss.shown)]
+        loss = self._loss(column, reader, origin)
+        block, shown = loss.block, loss.shown[column.name]
+        if expression is not column:
+            leaf = Leaf(label(block.name), block)
+            value = rebuilt(expression, lambda e: leaf.column(loss.shown[e.name]) if isinstance(e, Field) else None)
+            keys = {k: leaf.column(k) for k in key_of(block) or ()}
+            shown = free("value", keys)
+            block = Block(block.name, (leaf,), (), {**keys, shown: value})
+        return [self._join(share, called, loss, reader) for share in Pass(self.rules).shares(block, shown)]
 
     def _join(self, share: Share, called: Called, loss: _Loss, reader: Reader) -> _Placed:
         """A sum, joined with the rows of the parameter; and its value there, 0 where it has none."""

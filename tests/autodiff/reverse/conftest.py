@@ -20,11 +20,13 @@ class Setting:
         context: where they are.
         step: how far wp and wm are from w.
         direction: (a's, b's) in the order of the keys.
+        gaps: the places of the cells that are NULL, of a and of b.
     """
 
     context: Context
     step: float
     direction: tuple[np.ndarray, np.ndarray]
+    gaps: list[list[int]]
 
     def along(self, ctes):
         """The derivative of the loss along the direction, by central differences; and the loss.
@@ -40,9 +42,21 @@ class Setting:
         found = self.context.sql(f"{ctes.format(w=table)} SELECT l FROM loss").to_arrow_table().column(0)[0].as_py()
         return np.nan if found is None else found
 
-    def gradient(self, ctes, table="w"):
+    def row(self, ctes, names, table):
+        """Several losses where the parameters are those of a table; NaN for NULL."""
+        found = self.context.sql(f"{ctes.format(w=table)} SELECT {', '.join(names)} FROM loss").to_arrow_table()
+        return np.array([np.nan if value is None else value for value in found.to_pylist()[0].values()], float)
+
+    def along_each(self, ctes, names):
+        """The derivatives of several losses along the direction, by forward mode; NaN for NULL."""
+        shown = ", ".join(f"jvp(loss.{n}, w.a, t.a, w.b, t.b) AS {n}" for n in names)
+        query = f"{ctes.format(w='w')} SELECT DISTINCT {shown} FROM w JOIN t ON t.i = w.i AND t.j = w.j CROSS JOIN loss"
+        (found,) = self.context.sql(query).to_arrow_table().to_pylist()
+        return np.array([np.nan if value is None else value for value in found.values()], float)
+
+    def gradient(self, ctes, table="w", loss="loss.l"):
         """The gradient by a and by b, in the order of the keys; NaN where a cell is NULL."""
-        frame = self.context.sql(gradient_of(ctes, table)).to_arrow_table().to_pandas()
+        frame = self.context.sql(gradient_of(ctes, table, loss)).to_arrow_table().to_pandas()
         assert [tuple(row) for row in frame[["i", "j"]].to_numpy()] == KEYS
         return frame.ga.to_numpy(), frame.gb.to_numpy()
 
@@ -61,10 +75,10 @@ class Setting:
         return np.nan if found is None else found
 
 
-def gradient_of(ctes, table="w"):
+def gradient_of(ctes, table="w", loss="loss.l"):
     """The query that gives the gradient of a loss."""
-    return f"""{ctes.format(w=table)} SELECT {table}.i, {table}.j, grad(loss.l, {table}.a) AS ga,
-               grad(loss.l, {table}.b) AS gb FROM {table} CROSS JOIN loss ORDER BY i, j"""
+    return f"""{ctes.format(w=table)} SELECT {table}.i, {table}.j, grad({loss}, {table}.a) AS ga,
+               grad({loss}, {table}.b) AS gb FROM {table} CROSS JOIN loss ORDER BY i, j"""
 
 
 def literal(value):
@@ -74,23 +88,43 @@ def literal(value):
 @pytest.fixture(scope="package")
 def setting():
     """See :class:`Setting`."""
-    rng = np.random.default_rng(3)
+    return made(3, ({4}, {6}), disorder=False)
+
+
+@pytest.fixture(scope="package")
+def shuffled():
+    """Other numbers, their rows in disorder, written by several statements, and data in several pieces."""
+    return made(8, ({0, 7}, {7, 9}), disorder=True)
+
+
+def made(seed, gaps, *, disorder):
+    """A setting.
+
+    Args:
+        seed: of its numbers.
+        gaps: the places of the cells that are NULL, of a and of b.
+        disorder: whether rows are written in another order, by several statements.
+    """
+    rng = np.random.default_rng(seed)
     ctx = Context()
     whole = lambda high, gap: pa.array([None if k == gap else int(v) for k, v in enumerate(rng.integers(0, high, 14))])  # noqa: E731
     real = lambda gaps: pa.array([None if k in gaps else v for k, v in enumerate(rng.normal(size=14).round(2))])  # noqa: E731
     data = pa.table({"i": whole(5, 3), "x": real((2, 7)), "y": real(()), "n": whole(3, 5)})
-    ctx.from_arrow(pa.concat_tables([data, data.slice(0, 3)]), "d")
+    data = pa.concat_tables([data, data.slice(0, 3)])
+    ctx.from_arrow(pa.concat_tables([data.slice(9), data.slice(0, 9)]) if disorder else data, "d")
     start, direction = (tuple(rng.normal(scale=scale, size=len(KEYS)) for _ in "ab") for scale in (0.5, 1.0))
-    start[0][1], direction[0][1] = start[0][0], direction[0][0]  # a tie that stays one
-    gaps = ({4}, {6})
+    start[0][2], direction[0][2] = start[0][1], direction[0][1]  # a tie that stays one
     for table, by in (("w", 0), ("wp", STEP), ("wm", -STEP)):
         columns = [[None if k in gap else v + by * d for k, (v, d) in enumerate(zip(s, along, strict=True))]
                    for s, along, gap in zip(start, direction, gaps, strict=True)]  # fmt: skip
-        rows = ", ".join(f"({i}, {j}, {literal(a)}, {literal(b)})"
-                         for (i, j), a, b in zip(KEYS, *columns, strict=True))  # fmt: skip
-        ctx.script(f"""CREATE TABLE {table} (i BIGINT, j BIGINT, a DOUBLE, b DOUBLE, PRIMARY KEY (i, j));
-                       INSERT INTO {table} VALUES {rows}""")
-    rows = ", ".join(f"({i}, {j}, {literal(a)}, {literal(b)})" for (i, j), a, b in zip(KEYS, *direction, strict=True))
-    ctx.script(f"""CREATE TABLE t (i BIGINT, j BIGINT, a DOUBLE, b DOUBLE, PRIMARY KEY (i, j));
-                   INSERT INTO t VALUES {rows}""")
-    return Setting(ctx, STEP, direction)
+        write(ctx, table, columns, rng.permutation(len(KEYS)) if disorder else np.arange(len(KEYS)))
+    write(ctx, "t", direction, np.arange(len(KEYS)))
+    return Setting(ctx, STEP, direction, [sorted(gap) for gap in gaps])
+
+
+def write(ctx, table, columns, order):
+    """A table of the keys and two columns, its rows in an order, five of them a statement."""
+    ctx.script(f"CREATE TABLE {table} (i BIGINT, j BIGINT, a DOUBLE, b DOUBLE, PRIMARY KEY (i, j))")
+    rows = [f"({i}, {j}, {literal(a)}, {literal(b)})" for (i, j), a, b in zip(KEYS, *columns, strict=True)]
+    for first in range(0, len(rows), 5):
+        ctx.script(f"INSERT INTO {table} VALUES {', '.join(rows[k] for k in order[first : first + 5])}")

@@ -4,6 +4,7 @@
 data: d(i, x, y, n), keyless, with duplicates, NULLs, ties and values of i that no parameter has.
 """
 
+# ruff: noqa: E501 - queries
 import random
 
 FUNCTIONS = ("tanh({})", "exp(0.3 * {})", "sin({})", "power({}, 2)", "ln(2.5 + power({}, 2))", "sqrt(1 + {0} * {0})",
@@ -12,10 +13,15 @@ FUNCTIONS = ("tanh({})", "exp(0.3 * {})", "sin({})", "power({}, 2)", "ln(2.5 + p
 
 
 class Maker:
-    """Makes queries of random shape; equal seeds make equal queries."""
+    """Makes queries of random shape; equal seeds make equal queries.
 
-    def __init__(self, seed):
-        self.random = random.Random(seed)
+    Args:
+        seed: any number.
+        newer: how often windows along an order, chosen rows, moments, GROUPING SETS and queries by the row are taken.
+    """
+
+    def __init__(self, seed, newer=0.0):
+        self.random, self.newer = random.Random(seed), newer
         self.ctes = []
         self.count = 0
 
@@ -72,7 +78,7 @@ class Maker:
         having = self.pick("", "", "", " HAVING COUNT(*) > 1", f" HAVING SUM({values[-1]}) > -0.2")
         text = (f"SELECT {', '.join(kept)}, {self.aggregate(u, True, key == ['i', 'j'])} AS u, "
                 f"{self.pick('', '0.5 * ')}{self.aggregate(v)} AS v, COUNT(*) AS n "
-                f"FROM {name} {'AS s' if name.startswith('(') else ''}{where} GROUP BY {', '.join(kept)}{having}")  # fmt: skip  # noqa: E501
+                f"FROM {name} {'AS s' if name.startswith('(') else ''}{where} GROUP BY {', '.join(kept)}{having}")  # fmt: skip
         del alias
         return self.cte(text), kept, ["u", "v"]
 
@@ -113,9 +119,76 @@ class Maker:
         name, key, values = source
         over = self.pick(f"PARTITION BY {key[0]}", "")
         text = (f"SELECT {', '.join(key)}, {values[0]} AS u, {self.scalar(values, 1)} AS v, "
-                f"SUM({values[-1]}) OVER ({over}) AS t, {self.pick('MAX', 'AVG', 'MIN')}({values[0]}) OVER ({over}) AS m "  # noqa: E501
+                f"SUM({values[-1]}) OVER ({over}) AS t, {self.pick('MAX', 'AVG', 'MIN')}({values[0]}) OVER ({over}) AS m "
                 f"FROM {name} AS s")  # fmt: skip
         return self.cte(text), key, ["u", "v", "t", "m"]
+
+    def moving(self, source):
+        """Windows along the order of a key, or along one in which rows tie."""
+        name, key, values = source
+        order = ", ".join(f"{k}{self.pick('', ' DESC')}" for k in self.random.sample(key, len(key)))
+        frame = self.pick(
+            "", " ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING", " ROWS 2 PRECEDING", " RANGE UNBOUNDED PRECEDING"
+        )
+        part = f"PARTITION BY {key[0]} " if len(key) > 1 and self.random.random() < 0.4 else ""
+        over = f"({part}ORDER BY {order}{frame})"
+        shift = (
+            f"{self.pick('LAG', 'LEAD')}({values[-1]}{self.pick('', ', 2', ', 1, 0.5')}) OVER ({part}ORDER BY {order})"
+        )
+        edge = f"{self.pick('FIRST_VALUE', 'LAST_VALUE')}({values[0]}) OVER ({part}ORDER BY {order})"
+        text = (f"SELECT {', '.join(key)}, {self.pick('SUM', 'AVG')}({self.scalar(values, 1)}) OVER {over} AS u, "
+                f"{self.pick(shift, shift, edge)} AS v, {values[0]} AS x FROM {name} AS s")  # fmt: skip
+        return self.cte(text), key, ["u", "v", "x"]
+
+    def chosen(self, source):
+        """Rows that an order chooses: LIMIT, DISTINCT ON, the number of a row."""
+        name, key, values = source
+        order = ", ".join([self.pick(f"{values[0]} DESC", key[-1]), *key])
+        columns = f"{', '.join(key)}, {self.scalar(values)} AS u, {self.scalar(values, 1)} AS v"
+        form = self.random.random()
+        if form < 0.4:
+            text = f"SELECT {columns} FROM {name} AS s ORDER BY {', '.join(key)} LIMIT {self.pick(3, 5)} OFFSET 1"
+        elif form < 0.7:
+            text = f"SELECT DISTINCT ON ({key[0]}) {columns} FROM {name} AS s ORDER BY {key[0]}, {', '.join(key[1:] or key)}"
+        else:
+            number = f"ROW_NUMBER() OVER (PARTITION BY {key[0]} ORDER BY {order})"
+            inner = self.cte(f"SELECT {columns}, {number} AS place FROM {name} AS s")
+            text = f"SELECT {', '.join(key)}, u, v FROM {inner} WHERE place < 3"
+        return self.cte(text), key, ["u", "v"]
+
+    def asked(self, source):
+        """Queries inside expressions: of the row, or whether there is one."""
+        name, key, values = source
+        on = " AND ".join(f"t.{k} = s.{k}" for k in key[:1])
+        inner = f"{self.pick('SUM', 'AVG', 'COUNT', 'MAX')}(t.{values[-1]})"
+        where = self.pick(
+            "", f" WHERE EXISTS (SELECT 1 FROM d WHERE d.i = s.{key[0]})",
+            f" WHERE s.{key[0]} NOT IN (SELECT j + 2 FROM {{w}} WHERE a > 0)",
+            f" WHERE NOT EXISTS (SELECT 1 FROM d WHERE d.i = s.{key[0]} AND d.x > 0.5)",
+        )  # fmt: skip
+        text = (f"SELECT {', '.join(key)}, {values[0]} * coalesce((SELECT {inner} FROM {name} AS t WHERE {on}), 0.5) AS u, "
+                f"{self.scalar(values, 1)} AS v FROM {name} AS s{where}")  # fmt: skip
+        return self.cte(text), key, ["u", "v"]
+
+    def spread(self, source):
+        """Variances and regressions, of groups and over partitions."""
+        name, key, values = source
+        one, two = self.scalar(values, 1), values[-1]
+        moment = self.pick(f"VAR_POP({one})", f"STDDEV({one} + 0.01 * {key[0]})", f"COVAR_SAMP({one}, {two})",
+                           f"REGR_SXY({one}, {two})", f"VAR_SAMP({one}) FILTER (WHERE {key[0]} > 0)")  # fmt: skip
+        if self.random.random() < 0.5:
+            text = f"SELECT {key[0]}, {moment} AS u, AVG({two}) AS v FROM {name} AS s GROUP BY {key[0]}"
+            return self.cte(text), key[:1], ["u", "v"]
+        text = f"SELECT {', '.join(key)}, {values[0]} AS v, {self.pick('VAR_POP', 'VAR_SAMP')}({one}) OVER () AS u FROM {name} AS s"
+        return self.cte(text), key, ["u", "v"]
+
+    def several(self, source):
+        """GROUPING SETS, summed once more by key."""
+        name, key, values = source
+        sets = self.pick(f"ROLLUP ({', '.join(key)})", f"CUBE ({', '.join(key)})", f"GROUPING SETS (({key[0]}), ())")
+        inner = self.cte(f"SELECT {key[0]} AS k, SUM({self.scalar(values, 1)}) AS u, AVG({values[0]}) AS v "
+                         f"FROM {name} AS s GROUP BY {sets}")  # fmt: skip
+        return self.cte(f"SELECT k, SUM(u * u) AS u, SUM(v) AS v FROM {inner} GROUP BY k"), ["k"], ["u", "v"]
 
     def united(self, first, second):
         (a, key_a, values_a), (b, key_b, values_b) = first, second
@@ -129,6 +202,8 @@ class Maker:
             return self.base()
         shape = self.random.random()
         inner = self.relation(depth - 1)
+        if self.random.random() < self.newer:
+            return self.pick(self.moving, self.moving, self.chosen, self.asked, self.spread, self.several)(inner)
         if shape < 0.3:
             return self.grouped(inner)
         if shape < 0.5:
@@ -158,3 +233,25 @@ class Maker:
             text = f"SELECT {self.aggregate(u, True)} * {self.aggregate(v)} - COUNT(*) AS l FROM {source}"
         self.ctes.append(f"loss AS ({text})")
         return "WITH " + ",\n".join(self.ctes)
+
+    def losses(self, count):
+        """(``WITH ... loss AS (...)``, the names of its columns): a query of one row and several losses."""
+        name, _, values = self.relation(self.pick(1, 1, 1, 2, 2))
+        names = [f"l{n}" for n in range(count)]
+        one = f"(SELECT {self.aggregate(self.scalar(values, 1))} FROM {name} AS t)"
+        where = self.pick("", "", "", f" WHERE {values[0]} < 2 + coalesce({one}, 0)")
+        shown = []
+        for loss in names:
+            u, v = self.scalar(values), self.scalar(values, 1)
+            u = self.pick(u, u, u, u, f"{u} * {one}")
+            shown.append(
+                self.pick(
+                    f"{self.aggregate(u, True)}",
+                    f"{self.aggregate(u)}",
+                    f"{self.aggregate(u)} * {self.aggregate(v)}",
+                    f"{self.aggregate(u)} + 0.3 * power({self.aggregate(v, True)}, 2) - COUNT({v})",
+                )
+                + f" AS {loss}"
+            )
+        self.ctes.append(f"loss AS (SELECT {', '.join(shown)} FROM {name} AS s{where})")
+        return "WITH " + ",\n".join(self.ctes), names

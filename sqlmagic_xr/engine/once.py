@@ -1,0 +1,75 @@
+"""Queries whose CTEs are evaluated once: the engine writes a CTE out wherever it is read, and one within another again.
+
+A gradient reads what the forward pass has computed in many places; written out, planning alone would take minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from ..sql.ctes import Shared
+from ..sql.syntax import Tree, analyzes, identifier, tables_named, to_sql
+from ..storage.fetch import coerced, fetch_brief
+from ..storage.schema import provider
+from .admission import framed
+from .frame import Frame
+from .recursion.failing import failing
+from .recursion.frame import RecursiveFrame
+from .recursion.rounds import Progress
+
+if TYPE_CHECKING:
+    from .context import Context
+
+
+def once(context: Context, tree: Tree, shared: Shared, **options: Any) -> Frame:
+    """The lazy frame of a query, within a block in which the tables are pinned.
+
+    Args:
+        context: where it runs.
+        tree: the query.
+        shared: the same in pieces.
+        options: of the frame.
+    """
+    schema, entries, standing = context.store.schema, context.store.entries(), _standing(context, tree)
+
+    shown: dict[str, Any] = {}
+    parts: list[tuple[str, Any]] = []
+    texts: list[tuple[str, str]] = []
+
+    def seeing(relations: dict[str, Any]) -> AbstractContextManager[None]:
+        return schema.pinned(entries, {**standing, **relations})
+
+    for name, query in (*((name, {"Query": query}) for name, query in shared.steps), ("", shared.rest)):
+        with seeing(shown):
+            texts.append((name, context.mended_text(query, to_sql(query), at_once=True)))
+            plan = framed(context, texts[-1][1])
+        if name:
+            shown[name] = failing(coerced(plan))
+            parts.append((f"once, as {name}:", plan))
+
+    if "Explain" in tree and not analyzes(tree):
+        return Frame(plan, **options)
+
+    def settle() -> Any:
+        relations: dict[str, Any] = {}
+        for name, text in texts[:-1]:
+            with seeing(relations):
+                rows = fetch_brief(framed(context, text))
+            relations[name] = provider(rows.to_batches(), rows.schema)
+        with seeing(relations):
+            return framed(context, texts[-1][1])
+
+    return RecursiveFrame(plan, settle, Progress(), parts, **options)
+
+
+def _standing(context: Context, tree: Tree) -> dict[str, Any]:
+    """What stands for the tables that a query reads, as they are now."""
+    found = {}
+    for parts in tables_named(tree):
+        name = identifier(parts[-1])
+        if len(parts) == 1 and name not in found:
+            with contextlib.suppress(Exception):  # what cannot be planned is refused when it is read
+                found[name] = context.store.schema.table(name)
+    return {name: table for name, table in found.items() if table is not None}
