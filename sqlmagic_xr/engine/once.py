@@ -16,8 +16,7 @@ from ..storage.schema import provider
 from .admission import framed
 from .frame import Frame
 from .recursion.failing import failing
-from .recursion.frame import RecursiveFrame
-from .recursion.rounds import Progress
+from .recursion.frame import LateFrame
 
 if TYPE_CHECKING:
     from .context import Context
@@ -61,7 +60,7 @@ def once(context: Context, tree: Tree, shared: Shared, **options: Any) -> Frame:
         with seeing(relations):
             return framed(context, texts[-1][1])
 
-    return RecursiveFrame(plan, settle, Progress(), parts, **options)
+    return LateFrame(plan, settle, parts, **options)
 
 
 def _standing(context: Context, tree: Tree) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from .faults.laterals import said_plainly
 from .frame import Frame
 from .information import with_base_tables
 from .interrupt import interruptible
-from .recursion.frame import RecursiveFrame
+from .recursion.frame import LateFrame
 from .result import Answer, Result
 from .summary import summarized, summary
 
@@ -163,7 +163,7 @@ class Prepared:
             answer = self._answer(tree, frame, executor)
         return Result(
             statement, sql, frame, plan=self._explain(tree, executor),
-            limited=lambda: None if isinstance(frame, RecursiveFrame) else plans.limited(frame, context),
+            limited=lambda: None if isinstance(frame, LateFrame) else plans.limited(frame, context),
             explain_error=frame.failing(self.explain_error), answer=answer,
         )  # fmt: skip
 
@@ -195,7 +195,7 @@ class Prepared:
         frame = self.context.plan(to_sql(inner), inner)
         answers = self.context.answers if executor != "relational" and "Query" in inner else None
         who = "" if answers is None else answers.who_runs(self.context, inner, frame, executor)
-        parts = frame.parts if isinstance(frame, RecursiveFrame) else ()
+        parts = frame.parts if isinstance(frame, LateFrame) else ()
         try:
             whole = [plans.explain(frame, self.context)]
             for said, plan in parts:

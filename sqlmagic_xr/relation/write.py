@@ -157,10 +157,10 @@ class _Writer(Writer):
             window = source
             qualify, source, condition = condition, window.source, window.condition
         if isinstance(source, Aggregate):
-            if source.sets:
-                raise NotImplementedError("GROUPING SETS cannot be written anew")
             having, condition = condition, source.condition
             keys = [self.key(key.expression) for key in source.keys]
+            if source.sets:
+                keys = [{"GroupingSets": [[keys[place] for place in places] for places in source.grouping]}]
             source = source.source
         return {
             **pattern,

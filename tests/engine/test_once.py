@@ -5,7 +5,7 @@ import time
 import pytest
 
 from sqlmagic_xr.context import Context
-from sqlmagic_xr.engine.recursion.frame import RecursiveFrame
+from sqlmagic_xr.engine.recursion.frame import LateFrame
 from sqlmagic_xr.errors import SqlError
 from sqlmagic_xr.sql.clauses import evaluated_once
 from sqlmagic_xr.sql.ctes import shared
@@ -43,7 +43,7 @@ def planned(context, text):
 
 def test_the_rows_are_those_of_the_whole_query(context):
     frame = planned(context, doubled(5))
-    assert isinstance(frame, RecursiveFrame)
+    assert isinstance(frame, LateFrame)
     assert frame.schema() == context.query(doubled(5)).schema
     assert frame.to_arrow_table() == context.query(doubled(5))
 
@@ -81,7 +81,7 @@ def test_an_error_at_run_time_is_said(context):
 def test_few_evaluations_are_the_engines(context):
     assert shared(marked(doubled(2))) is None
     assert shared(parse_one(doubled(9)).tree) is None  # not asked for
-    assert not isinstance(planned(context, doubled(2)), RecursiveFrame)
+    assert not isinstance(planned(context, doubled(2)), LateFrame)
 
 
 def test_marked_ctes_inside_another_are_evaluated_once_as_well(context):
