@@ -62,7 +62,9 @@ class Query:
     Attributes:
         tree: the inside of a ``Query`` node; None for a statement that others run.
         writes: the tables that it may change; () for one that is only looked at, behind those that write.
-        replaces: whether the one table consists of nothing but its rows afterwards (CREATE TABLE AS).
+        replaces: whether the one table consists of nothing but its rows afterwards (CREATE TABLE AS, or an INSERT into
+            one that a statement before has emptied).
+        empties: whether it does nothing but empty the one table; then there is no query.
         columns: the names under which its columns are written; () for those of SELECT.
         newest: a parameter, a table and a column of it: the parameter is what the statements before have written there.
     """
@@ -71,6 +73,7 @@ class Query:
     writes: tuple[tuple[str, ...], ...] = ()
     replaces: bool = False
     columns: tuple[str, ...] = ()
+    empties: bool = False
     newest: tuple[str, tuple[str, ...], str] | None = None
 
 
@@ -104,10 +107,7 @@ class Program:
         for query in self._queries:
             parts: list[Relation] = []
             try:
-                if query.tree is None:
-                    raise Refused("it is not a query")
-                lowering.parameters = {**self._parameters, **_newest(query, lowering)}
-                parts = _named(lowering.parts(query.tree, scope), query.columns)
+                parts = self._lowered(query, lowering, scope)
                 if not query.writes:
                     refuse_uneven(parts)
                 self.refusals.append(None)
@@ -118,19 +118,36 @@ class Program:
                 appends = query.tree is not None and not query.replaces and parts
                 lowering.writes.setdefault(table, []).append([_scalars(part) for part in parts] if appends else None)
                 scope.pop(table[-1], None)
-                if query.replaces and len(parts) == 1:
+                if query.replaces and len(parts) == 1 and self._has_types_of(query, parts[0]):
                     scope[table[-1]] = parts[0]
         self._code: list[Code | None] = []
-        lowered = [place for place, refusal in enumerate(self.refusals) if refusal is None]
+        idle = [refusal is not None or q.empties for refusal, q in zip(self.refusals, self._queries, strict=True)]
+        lowered = [place for place, nothing in enumerate(idle) if not nothing]
         self._before = [frozenset(place for place in lowered if place < index) for index in range(len(self._queries))]
         self._kept: dict[Node, Any] = {}
         self._watched: list[tuple[Node, Any]] = []
         buffers, done = Buffers(), dict[Node, None]()
         still = Still(self._changing)
-        for parts, refusal in zip(self._parts, self.refusals, strict=True):
-            code = None if refusal is not None else Code(parts, frozenset(done), buffers, still, self._facts.labels)
+        for parts, nothing in zip(self._parts, idle, strict=True):
+            code = None if nothing else Code(parts, frozenset(done), buffers, still, self._facts.labels)
             self._code.append(code)
             done.update(dict.fromkeys(node for node, _, _ in code.whole) if code else ())
+
+    def _lowered(self, query: Query, lowering: Lowering, scope: Mapping[str, Relation]) -> list[Relation]:
+        """The grids of a query's rows."""
+        if query.empties:
+            return []
+        if query.tree is None:
+            raise Refused("it is not a query")
+        lowering.parameters = {**self._parameters, **_newest(query, lowering)}
+        return _named(lowering.parts(query.tree, scope), query.columns)
+
+    def _has_types_of(self, query: Query, part: Relation) -> bool:
+        """Whether rows that fill a table are read from it as they are."""
+        if not query.columns:  # the table is made for them
+            return True
+        table = self._facts.table(query.writes[0])
+        return table is not None and {c.name: c.value.type for c in part.columns} == dict(table.columns)
 
     def kept(self, source: Source) -> Mapping[Node, Any]:
         """What an earlier step has calculated from nothing but tables that are still as they were."""
@@ -192,7 +209,7 @@ class Program:
         every = list(zip(self._queries, self.refusals, self._code, strict=True))
         codes = self._codes(writing=True)
         looks = {place: code for place, (query, _, code) in enumerate(every) if code is not None and not query.writes}
-        writes = [(query.writes[0], query.replaces) for query in self._queries if query.writes]
+        writes = [(query.writes[0], query.replaces) for query in self._queries if query.writes and not query.empties]
         return Block(codes, writes, step.known, self._kept, state, asked, looks)
 
     def recurrence(self, step: Step, table: Name, types: Mapping[str, Type | None]) -> Recurrence:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ..errors import UnsupportedError, UsageError
 from ..sql import build as query
-from ..sql.syntax import Statement, Tree
+from ..sql.syntax import Statement, Tree, local_name, name_of
 from ..storage.keys import Rows, equal, repeated
 from ..storage.order import ROW, in_order
 from ..storage.scratch import Version
@@ -118,6 +118,27 @@ def truncate(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None
             names.append(version.name)
             work.put(version.name, version.replaced(version.definition, ()), 0, version.rows)
         return Effect(f"{', '.join(names)}: {counted(total, 'deleted')}" if names else "nothing to truncate", total)
+
+
+def emptied(tree: Tree | None) -> str | None:
+    """The table of which a statement deletes every row; None for any other statement."""
+    if isinstance(tree, dict) and "Truncate" in tree:
+        body = tree["Truncate"]
+        names = [node["name"] for node in body["table_names"]]
+        return _local(names[0]) if len(names) == 1 and not body["if_exists"] else None
+    if not isinstance(tree, dict) or "Delete" not in tree:
+        return None
+    body = tree["Delete"]
+    (tables,) = body["from"].values()
+    said = [key for key in ("selection", "using", "returning", "tables", "order_by", "limit") if body.get(key)]
+    if said or len(tables) != 1 or tables[0]["joins"] or "Table" not in tables[0]["relation"]:
+        return None
+    return _local(tables[0]["relation"]["Table"]["name"])
+
+
+def _local(name: list[Tree]) -> str | None:
+    parts = local_name(name_of(name))
+    return parts[0] if len(parts) == 1 else None
 
 
 def _from(body: Tree) -> list[Tree]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import UnsupportedError, UsageError
 from ..sql.lexer import TokenKind, tokens
 from ..sql.syntax import Statement, Tree, name_of, short_name, split
+from ..statements.update import emptied
 from .minimize.statement import is_minimize
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Task:
     Attributes:
         step: the statements with effects, in order; together they are one step.
         curves: the queries after them, one panel each.
-        insert: the first INSERT that was written, or that of the MINIMIZE; its target, ``table``, is the trajectory.
+        insert: the first INSERT into a table that the step does not empty, or that of the MINIMIZE; its target,
+            ``table``, is the trajectory.
         writes: the names of all tables that a step changes.
         appends: whether a step does nothing to the trajectory but add rows.
         minimize: what the MINIMIZE of the cell became, whose statements are among ``step``; or None.
@@ -92,7 +94,8 @@ def read_task(
         else:
             step.append(statement)
             written += [statement] if _effect(statement) == "Insert" else []
-    inserts = written
+    scratch = {emptied(statement.tree) for statement in step}
+    inserts = [s for s in written if _targets(s)[0] not in scratch] or written
     if not inserts:
         raise UsageError("a training cell needs an INSERT: each step adds one generation", hint=f"As in: {EXAMPLE}")
     if queries and curves:

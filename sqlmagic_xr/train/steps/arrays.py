@@ -14,10 +14,12 @@ from ...errors import SqlError, UnsupportedError
 from ...grids.arrow import arrow, parameter_types
 from ...grids.generations import Generations
 from ...sql.parameters import parameters_of
+from ...statements.update import emptied
 from ..curves.incremental import MADE
 from ..explain import Explained, Note, title_of
 from .drafts import Drafting, distinct_columns
 from .looks import NOTHING, Curves, Looks, Seen, Watch
+from .refill import Emptied, Emptying, Refill, refilled, why_looked_at
 from .remake import Remake
 from .together import Courses, Together
 from .write import Write, write_of
@@ -49,11 +51,12 @@ class ArrayExecutor:
         curves: Curves | None = None,
     ) -> None:  # fmt: skip
         self.context, self.insist, self._together = context, insist, together
-        self._runners: list[ArrayRunner] = []
+        self._runners: list[ArrayRunner | Emptying] = []
+        self._refills: dict[int, int] = {}
         self._values: Mapping[str, Any] = {}  # of the parameters at the last step
         self._whole = False  # whether the next step is to be made node by node
         self._budget = default_budget() if budget is None else budget
-        self._statements: list[Write | str] = []
+        self._statements: list[Write | Emptied | str] = []
         self._writes: tuple[str, ...] = ()
         self._program: Program | None = None
         self._names: list[str] | None = None  # of the parameters that the statements name
@@ -68,15 +71,26 @@ class ArrayExecutor:
         self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
     ) -> Runner | str:
         """A runner for the next statement of the step, or the first reason why there is none."""
-        found = write_of(statement)
+        found: Write | Emptied | str = write_of(statement)
+        self._writes, place = tuple(writes), len(self._statements)
+        if place in self._refills.values():
+            name = emptied(statement.tree)
+            found = Emptied(name) if name is not None else found
         self._statements.append(found)
-        self._writes = tuple(writes)
+        if isinstance(found, Emptied):
+            self._runners.append(Emptying(statement, found.table))
+            return self._runners[-1]
         if not isinstance(found, str):
-            self._runners.append(ArrayRunner(self, statement, found, len(self._statements) - 1, fallback))
+            again = Refill(found, statement) if place in self._refills else Remake(found, statement)
+            self._runners.append(ArrayRunner(self, statement, found, place, fallback, again))
             return self._runners[-1]
         if self.insist:
             raise self.refusal(statement, Refused(found))
         return found
+
+    def expect(self, statements: Sequence[Prepared]) -> None:
+        """See :class:`.plan.Taker`."""
+        self._refills = refilled(self.context, statements, [write_of(statement) for statement in statements])
 
     def notes(self, index: int) -> list[Note]:
         """What a statement keeps, reads and does as array code."""
@@ -144,8 +158,8 @@ class ArrayExecutor:
         assert self._program is not None
         assert self.grids is not None
         self._step = None  # its arrays may be used again
-        writes = [runner.write for runner in self._runners]
-        curves = dict(enumerate(self._looks.places, len(writes)))
+        writes = [runner.write for runner in self._runners if isinstance(runner, ArrayRunner)]
+        curves = dict(enumerate(self._looks.places, len(self._statements)))
 
         def seen(made: Made, written: Mapping[str, Sequence[Stack]]) -> Seen:
             return Seen(self._looks.asked, stacks={curves[n]: s for n, s in made.looks.items()}, written=written)
@@ -157,7 +171,20 @@ class ArrayExecutor:
         together, program, grids = self._together, self._program, self.grids
         if together is None or program is None or grids is None or len(self._runners) < len(self._statements):
             return False
+        for place in self._refills:
+            self._refuse_looked_at(program, place)
         return together.ready(program, self._step, grids)
+
+    def _refuse_looked_at(self, program: Program, place: int) -> None:
+        """Refuse many steps where the rows that fill a table again are to be checked at each of them."""
+        statement, code = self._statements[place], program.code(place)
+        if not isinstance(statement, Write) or code is None:
+            return
+        definition = self.context.store.table(statement.table).definition
+        why = why_looked_at(definition, [f for _, f in code.parts], any(p.present is not None for p, _ in code.parts))
+        if why and self._together is not None:
+            self._together.reason = f"{statement.table} is filled again, and {why}"
+            raise Refused(self._together.reason)
 
     def outputs(self, index: int, values: Mapping[str, Any]) -> list[Output]:
         """The rows of a statement at this step.
@@ -188,11 +215,14 @@ class ArrayExecutor:
 
     def _lowered(self, values: Mapping[str, Any], names: Collection[str]) -> Program:
         ours = [statement for statement in self._statements if isinstance(statement, Write)]
-        inserted = set(self._writes) - {statement.table for statement in ours if statement.replaces}
+        filled = {
+            s.table for place, s in enumerate(self._statements) if place in self._refills and isinstance(s, Write)
+        }
+        inserted = set(self._writes) - {statement.table for statement in ours if statement.replaces} - filled
         read = [*(s.query for s in ours), *self._looks.trees]
         self.grids = self.grids or Generations(self.context, inserted, read, self._budget)
         types = parameter_types({name: values[name] for name in names if name in values})
-        queries = [self._query(statement) for statement in self._statements]
+        queries = [self._query(place, statement) for place, statement in enumerate(self._statements)]
         program = Program([*queries, *self._looks.queries], self.grids, types)
         if self._looks.places and any(program.refusals[: len(queries)]):
             # A step that others have a part in is not looked at by array code.
@@ -200,11 +230,13 @@ class ArrayExecutor:
             program = Program(queries, self.grids, types)
         return program
 
-    def _query(self, statement: Write | str) -> Query:
+    def _query(self, place: int, statement: Write | Emptied | str) -> Query:
         if isinstance(statement, str):
             return Query(None, tuple((table,) for table in self._writes))
+        if isinstance(statement, Emptied):
+            return Query(None, ((statement.table,),), empties=True)
         columns = statement.columns or self._filled(statement)
-        return Query(statement.query, ((statement.table,),), statement.replaces, columns)
+        return Query(statement.query, ((statement.table,),), statement.replaces or place in self._refills, columns)
 
     def _filled(self, statement: Write) -> tuple[str, ...]:
         """The columns of the table that an INSERT without a list fills."""
@@ -217,13 +249,14 @@ class ArrayRunner:
     """One statement of a step, run as array code where it can be (a :class:`.plan.Runner`)."""
 
     def __init__(
-        self, executor: ArrayExecutor, prepared: Prepared, statement: Write, index: int, fallback: Runner
-    ) -> None:
+        self, executor: ArrayExecutor, prepared: Prepared, statement: Write, index: int, fallback: Runner,
+        remake: Remake | Refill,
+    ) -> None:  # fmt: skip
         self._executor, self._prepared, self._statement = executor, prepared, statement
         self._index, self._fallback = index, fallback
         self._reason: Refused | None = None
         self._drafting: Drafting | None = None
-        self._remake = Remake(statement, prepared)
+        self._remake = remake
 
     @property
     def refused(self) -> bool:
@@ -231,7 +264,7 @@ class ArrayRunner:
         return self._reason is not None
 
     @property
-    def write(self) -> tuple[Write, Prepared, Remake]:
+    def write(self) -> tuple[Write, Prepared, Remake | Refill]:
         """What the statement writes, the statement, and what makes its table anew."""
         return self._statement, self._prepared, self._remake
 

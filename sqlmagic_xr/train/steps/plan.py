@@ -68,6 +68,9 @@ class Taker(Protocol):
 
     name: str
 
+    def expect(self, statements: Sequence[Prepared]) -> None:
+        """Look at all statements of a step, before they are offered one by one."""
+
     def offer(
         self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
     ) -> Runner | str:
@@ -119,6 +122,8 @@ class PlannedStep:
         self.runners: list[Runner] = []
         self._declined: list[list[Note]] = []
         takers: list[Taker | None] = []
+        for executor in executors:
+            executor.expect(statements)
         for statement in statements:
             runner: Runner = Relational(statement, larder, frozenset(writes), frozenset(varying))
             declined: list[Note] = []

@@ -56,6 +56,9 @@ class ClusterExecutor:
             return "it reads no dataset in chunks"
         return OverChunks(statement, self._larder, frozenset(writes), frozenset(varying), fallback, self._holding)
 
+    def expect(self, statements: Sequence[Prepared]) -> None:
+        """Each is taken by itself."""
+
     def look(self) -> None:
         """Curves are evaluated from the table."""
 

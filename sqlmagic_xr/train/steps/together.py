@@ -15,6 +15,7 @@ from ...errors import SqlError
 from .drafts import Drafting, distinct_columns
 from .looks import NOTHING, Seen, Watch
 from .processor import Processor
+from .refill import Refill
 from .remake import Remake
 from .stacked import stacked
 from .write import Write
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from ...engine.context import Context
     from ...engine.prepared import Prepared
     from ...grids.generations import Generations
+
+Writes = tuple[Write, "Prepared", Remake | Refill]
+"""What a statement writes, the statement, and what makes its table anew."""
 
 CLOCK = {"k": 0, "step": 0, "next_step": 1}
 
@@ -104,7 +108,7 @@ class Together:
         return True
 
     def run(
-        self, courses: Courses, program: Program, grids: Generations, writes: Sequence[tuple[Write, Prepared, Remake]],
+        self, courses: Courses, program: Program, grids: Generations, writes: Sequence[Writes],
         seen: Callable[[Made, Mapping[str, Sequence[Stack]]], Seen], watch: Watch | None = None,
     ) -> tuple[int, Seen]:  # fmt: skip
         """Make steps, inside a transaction.
@@ -172,7 +176,7 @@ class Together:
 
     def _keep(
         self, made: Made, stacks: Mapping[str, Sequence[Stack]], grids: Generations,
-        writes: Sequence[tuple[Write, Prepared, Remake]],
+        writes: Sequence[Writes],
     ) -> None:  # fmt: skip
         for place, outputs in made.last.items():
             writes[place][2].keep(outputs)
@@ -196,7 +200,7 @@ class Together:
         grids.remember_last(table, store.table(table), last, clocks)
 
 
-def _by_table(made: Made, writes: Sequence[tuple[Write, Prepared, Remake]]) -> dict[str, list[Stack]]:
+def _by_table(made: Made, writes: Sequence[Writes]) -> dict[str, list[Stack]]:
     """The rows that were added to each table."""
     found: dict[str, list[Stack]] = {}
     for place, stacks in made.stacks.items():

@@ -1,0 +1,126 @@
+"""Scratch tables that a step empties and fills again: what a table made anew is, under constraints of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...dense.ports import Form, Output
+from ...grids.arrow import arrow
+from ...sql.syntax import local_name, name_of
+from ...statements.update import emptied
+from ...storage.definition import Definition
+from ..explain import Explained, Note, title_of
+from .drafts import Drafting, distinct_columns
+from .write import Write
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+    from ...engine.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class Emptied:
+    """``DELETE FROM table`` or ``TRUNCATE table``, and nothing else to it.
+
+    Attributes:
+        table: the scratch table.
+    """
+
+    table: str
+
+
+def refilled(context: Context, statements: Sequence[Prepared], writes: Sequence[Write | str]) -> dict[int, int]:
+    """The places of INSERTs that fill a table again, and of the statements that have emptied it before them.
+
+    Between the two no statement reads or writes the table, nor does the INSERT read it.
+
+    Args:
+        context: whose tables they are.
+        statements: of a step, in their order.
+        writes: what each of them writes (:func:`.write.write_of`).
+    """
+    found: dict[int, int] = {}
+    open_: dict[str, int] = {}
+    for place, (statement, write) in enumerate(zip(statements, writes, strict=True)):
+        named = {local_name(name_of(parts))[-1] for parts in context.reads(statement.tree)} if statement.tree else set()
+        name = emptied(statement.tree)
+        if isinstance(write, Write) and not write.replaces and write.table in open_:
+            if write.table not in {local_name(name_of(p))[-1] for p in context.reads({"Query": write.query})}:
+                found[place] = open_.pop(write.table)
+            named |= {write.table}
+        for table in named & open_.keys():
+            del open_[table]
+        if name is not None:
+            open_[name] = place
+    return found
+
+
+class Emptying:
+    """Empties a table at each step (a :class:`.plan.Runner`)."""
+
+    def __init__(self, prepared: Prepared, table: str) -> None:
+        self._prepared, self._table = prepared, table
+
+    refused = False
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Delete every row."""
+        with self._prepared.context.store.writing(self._prepared.statement.text) as work:
+            version = work.table(self._table)
+            work.put(self._table, version.replaced(version.definition, ()), 0, version.rows)
+
+    def explain(self) -> Explained:
+        """That the table is filled again."""
+        note = Note("each step", f"{self._table} is emptied", "and filled again by a later statement")
+        return Explained(title_of(self._prepared.statement), "dense", (note,))
+
+
+class Refill:
+    """Fills a table again with the rows of the last of many steps.
+
+    Args:
+        write: the INSERT.
+        prepared: the same as it was prepared.
+    """
+
+    def __init__(self, write: Write, prepared: Prepared) -> None:
+        self._write, self._prepared = write, prepared
+        self._drafting: Drafting | None = None
+
+    def keep(self, outputs: Sequence[Output]) -> None:
+        """Let the table consist of these rows.
+
+        Raises:
+            SqlError: what the statement itself has to say.
+        """
+        Emptying(self._prepared, self._write.table).run({})
+        definition = self._prepared.context.store.table(self._write.table).definition
+        if self._drafting is None or self._drafting.definition is not definition:
+            self._drafting = Drafting(definition)
+        drafts = self._drafting.drafts(outputs)
+        if drafts is None:
+            self._write.keep(arrow(outputs), self._prepared)
+        else:
+            self._write.keep_drafts(drafts, distinct_columns(outputs), self._prepared)
+
+
+def why_looked_at(definition: Definition, forms: Sequence[Form], present: bool) -> str:
+    """Why rows that fill a table again have to be checked at each step; "" where they need not be.
+
+    Args:
+        definition: the table's.
+        forms: of the rows.
+        present: whether some cells may be no rows.
+    """
+    if definition.checks or any(column.length is not None for column in definition.columns):
+        return "it has constraints that are looked at for each row"
+    if present or len(forms) != 1 or forms[0].nullable or set(forms[0].names) != set(definition.names):
+        return "its rows are not the same ones at each step"
+    (form,) = forms
+    if form.axes and set(form.coordinates.values()) != set(range(form.axes)):
+        return "nothing tells its rows apart"
+    if any(not set(form.coordinates).issubset(unique.columns) for unique in definition.uniques):
+        return "its key is not the axes of its rows"
+    return ""

@@ -1,0 +1,100 @@
+"""Scratch tables that a step empties and fills again are drafts, as tables that it makes anew."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.errors import SqlError
+from sqlmagic_xr.train.start import train
+from tests.train.test_many_steps import commits, same
+
+DATA = pa.table({"i": np.arange(20), "x": np.linspace(-1, 1, 20)})
+ROWS = "SELECT d.i AS i, d.x * cur.a AS v FROM d CROSS JOIN p cur WHERE cur.step = :k"
+STEP = (
+    "INSERT INTO p SELECT :next_step, 0.5 * cur.a + 0.7 * AVG(t.v * t.v) FROM t CROSS JOIN p cur WHERE cur.step = :k "
+    "GROUP BY cur.a"
+)
+FILL = f"INSERT INTO t (i, v) {ROWS}"
+KINDS = {
+    "plain": "i BIGINT, v DOUBLE",
+    "a key": "i BIGINT PRIMARY KEY, v DOUBLE NOT NULL",
+    "a default": "i BIGINT PRIMARY KEY, v DOUBLE, note TEXT DEFAULT 'none'",
+    "a check": "i BIGINT PRIMARY KEY, v DOUBLE CHECK (v < 1000)",
+    "a narrower type": "i BIGINT, v FLOAT",
+}
+CELLS = {
+    "DELETE": f"DELETE FROM t; {FILL}; {STEP}",
+    "TRUNCATE": f"TRUNCATE TABLE t; {FILL}; {STEP}",
+    "two tables": f"DELETE FROM t; DELETE FROM u; {FILL}; INSERT INTO u SELECT i, v * 2 FROM t; {STEP}",
+    "the last step's rows": f"INSERT INTO u SELECT i, v FROM t; DELETE FROM t; {FILL}; DELETE FROM u; {STEP}",
+    "read in between": f"{STEP}; DELETE FROM t; INSERT INTO u SELECT COUNT(*), 0.5 FROM t; {FILL}",
+    "read by the INSERT": "DELETE FROM t; INSERT INTO t (i, v) SELECT i, x + (SELECT COUNT(*) FROM t) FROM d; " + STEP,
+    "fewer rows later": f"DELETE FROM t; {FILL} AND d.i < 15 - :k % 4; {STEP}",
+    "a part": f"{STEP}; DELETE FROM t WHERE i > 3; {FILL} AND d.i > 3",
+}
+
+
+def context(kind="plain"):
+    ctx = Context(namespace=lambda: {"d": DATA})
+    ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.0)")
+    ctx.script(f"CREATE TABLE t ({KINDS[kind]}); CREATE TABLE u (i BIGINT, v DOUBLE)")
+    ctx.script("INSERT INTO t (i, v) SELECT i, x FROM d")
+    return ctx
+
+
+def assert_near(ours, theirs, cell):
+    for table in ("p", "t", "u"):
+        mine, other = (c.scratch(table).to_arrow() for c in (ours, theirs))
+        assert mine.schema == other.schema, cell
+        order = [(name, "ascending") for name in mine.column_names[:2]]
+        for name in mine.column_names:
+            mine, other = mine.sort_by(order), other.sort_by(order)
+            if mine[name].type == pa.string():
+                assert mine[name].to_pylist() == other[name].to_pylist()
+            else:
+                np.testing.assert_allclose(mine[name].to_numpy(), other[name].to_numpy(), rtol=1e-12, err_msg=cell)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_rows_are_those_of_the_statements_as_they_stand(cell):
+    ctx = same(context, CELLS[cell], steps=9)
+    theirs = context()
+    train(theirs, CELLS[cell], steps=9, verbatim=True, each_step=True)
+    assert_near(ctx, theirs, cell)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_of_any_shape(kind):
+    make = lambda: context(kind)  # noqa: E731
+    ctx, theirs = same(make, CELLS["DELETE"], steps=9), make()
+    train(theirs, CELLS["DELETE"], steps=9, verbatim=True, each_step=True)
+    assert_near(ctx, theirs, kind)
+
+
+@pytest.mark.parametrize("cell", ["DELETE", "TRUNCATE", "two tables"])
+@pytest.mark.parametrize("kind", ["plain", "a key"])
+def test_many_steps_are_one_call_and_nothing_is_written_out(cell, kind):
+    ctx = context(kind)
+    ctx.train(CELLS[cell], steps=60)
+    assert commits(ctx, "p") < 16
+    assert ctx.store.table("t").chunks[-1].drafts
+    assert ctx.query("SELECT COUNT(*) AS n FROM t")["n"][0].as_py() == 20
+    (first, *_) = told = ctx.train(CELLS[cell], steps=2, stream=True).explain()
+    assert "t is emptied (and filled again by a later statement)" in str(first)
+    assert "many steps" in str(told[-1])
+
+
+def test_a_key_that_comes_twice_is_an_error_at_its_step():
+    make = lambda: context("a key")  # noqa: E731
+    fill = "SELECT CASE WHEN :k = 7 THEN 3 ELSE d.i END, d.x * cur.a FROM d CROSS JOIN p cur WHERE cur.step = :k"
+    cell = f"DELETE FROM t; INSERT INTO t {fill}; {STEP}"
+    ctx = same(make, cell, steps=20)
+    assert len(ctx.scratch("p")) == 8
+    with pytest.raises(SqlError, match="i = 3 comes twice"):
+        ctx.train(cell, steps=1)
+
+
+def test_explain_tells_why_each_step_is_looked_at():
+    told = context("a check").train(CELLS["DELETE"], steps=2, stream=True).explain()
+    assert "one step (t is filled again, and it has constraints that are looked at for each row)" in str(told[-1])
