@@ -344,7 +344,8 @@ class Context(CountedContext):
             tree: its tree where there is one; then only the rows that it can see are scanned.
         """
         recursive = self._recursions.found(sql, tree)
-        sql, tree = (sql, tree) if recursive is None else (to_sql(recursive), recursive)
+        if recursive is not None and recursive is not tree:
+            sql, tree = to_sql(recursive), recursive
         keyed = asks_for_keys(tree, self.store.entries(), sql)
         try:
             with self.store.reading(tree, keyed=keyed):

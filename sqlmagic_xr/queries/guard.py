@@ -54,8 +54,9 @@ def apart(context: Context, term: Tree, working: str, single: Collection[str]) -
         return None
     asked, rest = found
     queries = [with_body(term, body, alone=True) for body in asked]
-    different = {to_sql({"Query": query}): query for query in queries}
-    return Guard(tuple(different.values()), with_body(term, rest))
+    if len(queries) > 1:
+        queries = list({to_sql({"Query": query}): query for query in queries}.values())
+    return Guard(tuple(queries), with_body(term, rest))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from ..engine.recursion.names import name_read
 from ..sql.build import table
-from ..sql.syntax import Tree, identifier, name_of, replace, walk
+from ..sql.syntax import Tree, identifier, replace
 
 
 def direct(term: Tree, working: str) -> Tree:
@@ -15,7 +17,7 @@ def direct(term: Tree, working: str) -> Tree:
         term: the inside of a query.
         working: the table's name.
     """
-    names = {_name(cte) for node in walk(term) for cte in _own_ctes(node) if _is_all_of(cte["query"], working)}
+    names = {_name(cte) for node in _around(term) for cte in _own_ctes(node) if _is_all_of(cte["query"], working)}
     if len(names) != 1:
         return term
     (name,) = names
@@ -23,14 +25,21 @@ def direct(term: Tree, working: str) -> Tree:
     def change(node: dict[str, Any]) -> Tree | None:
         if any(_name(cte) == name and not _is_all_of(cte["query"], working) for cte in _own_ctes(node)):
             return node  # where a CTE of its own has the name
-        read = node.get("Table")
-        if not isinstance(read, dict) or read.get("args") is not None or name_of(read["name"]) != (name,):
+        if name_read(node) != name:
             return None
-        own = table(working, name)["relation"]["Table"]
+        read, own = node["Table"], table(working, name)["relation"]["Table"]
         return {"Table": {**read, "name": own["name"], "alias": read["alias"] or own["alias"]}}
 
     changed: Tree = replace(term, change)
     return changed
+
+
+def _around(term: Tree) -> Iterator[Tree]:
+    """The queries whose WITH clauses are around a term's own."""
+    query: Tree | None = term
+    while query is not None:
+        yield query
+        query = query["body"].get("Query")
 
 
 def _own_ctes(node: dict[str, Any]) -> list[Tree]:
@@ -48,5 +57,4 @@ def _is_all_of(query: Tree, working: str) -> bool:
     select = query["body"].get("Select")
     if select is None or select["selection"] is not None or len(select["from"]) != 1 or select["from"][0]["joins"]:
         return False
-    read = select["from"][0]["relation"].get("Table")
-    return read is not None and name_of(read["name"]) == (working,) and "Wildcard" in select["projection"][0]
+    return name_read(select["from"][0]["relation"]) == working and "Wildcard" in select["projection"][0]

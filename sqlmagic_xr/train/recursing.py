@@ -13,12 +13,9 @@ from ..engine.recursion.frame import RecursiveFrame
 from ..engine.recursion.views import RECURSIVE
 from ..errors import SqlError, UsageError
 from ..sql.syntax import Statement, split
-from ..storage.fetch import fetch
 from .control import Control
-from .curves.lines import Lines, measures
-from .curves.pace import Allowance, Stopwatch
-from .curves.series import SeriesLines, grouped_by, keys_of
-from .curves.units import units_of
+from .curves.pace import Stopwatch
+from .curves.rounds import RoundsCurve
 from .events import Ended, Event, Newest, Panel, Paused, Refreshed, Started, Status, Stepped
 from .explain import Explained
 from .settings import Settings
@@ -26,7 +23,6 @@ from .settings import Settings
 if TYPE_CHECKING:
     from ..engine.context import Context
 
-_SHARE = 0.1  # of the run's time is for evaluating the query over the rows so far
 _SHOWN = 20  # rows of a round that are looked at by a person
 _OURS = frozenset({"steps", "params", "every", "each_step", "device", "precision", "keep_every"})
 """The settings of a training run that a recursive query has as well, or that say nothing of it."""
@@ -92,10 +88,7 @@ class Recursing:
             raise statement.place(UsageError("this query has no recursion that is worked out"), statement.first_word)
         self.sql = result.sql
         self._settling, self._progress = result.frame.settling, result.frame.progress
-        assert self._prepared.tree is not None
-        bound = context.tables.bound(self._prepared.tree["Query"])
-        self._grouped, self._units = grouped_by(bound), units_of(bound, context.tables)
-        self._pace = Allowance(share=_SHARE, clock=self._clock)
+        self._curve = RoundsCurve(context, statement, self._settling.tree, self._settling, self._clock)
         self._panels: tuple[Panel, ...] = ()
         self._looked = 0
         self._verdict: tuple[Status, str] | None = None
@@ -172,24 +165,14 @@ class Recursing:
         every = self._settings.every
         if every is not None:
             return self.run.steps // every > self._looked // every
-        return self._pace.due
+        return self._curve.due
 
     def _look(self) -> bool:
         """Answer the query over the rows so far; whether there are any."""
-        with self._pace.turn():
-            frame = self._settling.so_far()
-            if frame is None:
-                return False
-            rows = fetch(frame)
-        self.run.curve, self._looked = rows, self.run.steps
-        kind = rows.schema.field(0).type
-        ordered = (
-            rows.sort_by(rows.column_names[0]) if pa.types.is_integer(kind) or pa.types.is_floating(kind) else rows
-        )
-        keys = keys_of(ordered, self._grouped)
-        names = measures(ordered, self._statement, keys)
-        lines = SeriesLines(ordered, keys, names) if keys else Lines(ordered, self._statement)
-        self._panels = (lines.panel(self._statement.title, self._units),)
+        if not self._curve.refresh({}, self.run.steps):
+            return False
+        self.run.curve, self._looked = self._curve.table, self.run.steps
+        self._panels = (self._curve.panel,)
         return True
 
     @property

@@ -1,15 +1,15 @@
 """A recursive query as a training cell: its rounds are the steps, its SELECT over the rows so far is the curve."""
 
 import _thread
-import threading
 
-import ipywidgets
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from sqlmagic_xr import Context
+from sqlmagic_xr.display.budget import Budget
 from sqlmagic_xr.display.live import LiveMonitor
+from sqlmagic_xr.engine.recursion.settling import Settling
 from sqlmagic_xr.errors import ExecutionError, SqlError, TypeMismatchError, UsageError
 from sqlmagic_xr.train.events import Ended, Refreshed, Started, Stepped
 from tests.display.test_live import Front
@@ -29,6 +29,13 @@ def ctx():
     return Context(namespace=lambda: {"d": pa.table({"x": X, "y": 2 * X + 0.1})})
 
 
+def assert_close(found, expected):
+    by = [(name, "ascending") for name in expected.column_names]
+    assert found.column_names == expected.column_names
+    for one, other in zip(found.sort_by(by).columns, expected.sort_by(by).columns, strict=True):
+        np.testing.assert_allclose(one.to_numpy(), other.to_numpy(), rtol=1e-12)
+
+
 def test_the_rounds_are_steps_and_the_query_over_their_rows_is_the_curve(ctx):
     events = []
     run = ctx.train(DESCENT.format(n=400), params={"rate": 0.1}, every=50, on_event=events.append)
@@ -45,9 +52,33 @@ def test_the_rounds_are_steps_and_the_query_over_their_rows_is_the_curve(ctx):
     assert isinstance(end, Ended)
     assert run.message == end.message
     assert run.message.startswith("done: 400 rounds, 401 rows, loss ")
-    assert run.curve.equals(ctx.script(DESCENT.format(n=400), {"rate": 0.1})[0].to_arrow_table())
+    assert_close(run.curve, ctx.script(DESCENT.format(n=400), {"rate": 0.1})[0].to_arrow_table())
     np.testing.assert_array_equal(end.panels[0].x, np.arange(401))
     assert end.panels[0].title == "Mean squared error"
+
+
+CELLS = "WITH RECURSIVE r(step, i, v) AS ({} UNION ALL SELECT step + 1, i, v * 0.9 FROM r WHERE step < 60) {}"
+BEGIN = "SELECT 0, i, i + 1.0 FROM (VALUES (0), (1), (2)) AS t(i)"
+
+
+@pytest.mark.parametrize(
+    ("query", "new"),
+    [
+        (CELLS.format(BEGIN, "SELECT step, SUM(v) AS s FROM r GROUP BY step"), True),
+        (CELLS.format(BEGIN, "SELECT step, i, SUM(v) AS s FROM r GROUP BY step, i"), True),
+        (CELLS.format(BEGIN, "SELECT i + 0.5 AS x, step AS n, v FROM r WHERE v > 0.1"), True),
+        (CELLS.format(BEGIN, "SELECT i, SUM(v) AS s FROM r GROUP BY i"), False),
+        (CELLS.format(BEGIN, "SELECT step, SUM(SUM(v)) OVER (ORDER BY step) AS s FROM r GROUP BY step"), False),
+        (CELLS.format(BEGIN, "SELECT a.step, SUM(a.v * b.v) AS s FROM r a JOIN r b USING (i) GROUP BY a.step"), False),
+        (CELLS.format("SELECT -7 * i, i, 1.0 FROM (VALUES (0), (1)) t(i)", "SELECT step, v FROM r"), False),
+    ],
+)
+def test_the_query_over_the_new_rows_is_what_is_new_in_it(ctx, query, new, monkeypatch):
+    over, inner = [], Settling.over
+    monkeypatch.setattr(Settling, "over", lambda self, rows: over.append(rows.num_rows) or inner(self, rows))
+    run = ctx.train(query, every=1)
+    assert (sum(over) == 183) if new else len(over) <= 1
+    assert_close(run.curve, ctx.sql(query).to_arrow_table())
 
 
 def test_steps_are_rounds_at_most(ctx):
@@ -73,10 +104,11 @@ def test_stop_leaves_the_rounds_so_far(ctx, query):
 
 
 def test_an_interrupt_leaves_the_rounds_so_far(ctx):
-    timer = threading.Timer(0.3, _thread.interrupt_main)
-    timer.start()
-    run = ctx.train(DESCENT.format(n=10**9), params={"rate": 0.1})
-    timer.join()
+    def receive(event):
+        if isinstance(event, Stepped):
+            _thread.interrupt_main()
+
+    run = ctx.train(DESCENT.format(n=10**9), params={"rate": 0.1}, on_event=receive)
     assert run.status == "interrupted"
     assert run.curve.num_rows == run.steps + 1
 
@@ -118,13 +150,14 @@ def test_other_cells_are_what_they_were(ctx):
 
 def test_the_widget_shows_rounds_and_rows_though_nobody_knows_how_many_there_will_be(ctx):
     front = Front()
-    training = ctx.train(DESCENT.format(n=30_000), params={"rate": 0.1}, stream=True)
-    monitor = LiveMonitor(training.control, front.display)
-    texts = []
+    training = ctx.train(DESCENT.format(n=2_000), params={"rate": 0.1}, every=1, stream=True)
+    monitor = LiveMonitor(training.control, front.display, budget=Budget(share=1e9, rest=0))
+    told = []
     for event in training:
         monitor.receive(event)
-        if not isinstance(event, Ended):
-            texts.append(front.text())
-    assert front.widgets(ipywidgets.Button)
-    assert any(" rows" in text and "step " in text and " of " not in text for text in texts)
+        if isinstance(event, Refreshed):
+            told.append((front.widget.shown["steps"], front.last()[0], front.said.split(" · ")[0]))
+    assert len(told) > 5
+    assert told[-1] == (None, 2000, "step 2,000, 2,001 rows")
+    assert all(said == f"step {int(x):,}, {int(x) + 1:,} rows" for _, x, said in told)
     assert "image/png" in front.handle.updates[-1][0][0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from ..faults.correlation import outer_columns
 from ..faults.tables import EngineTables
 from .failing import failing
 from .fit import fits, plain
+from .members import Member, Part, Recursion
 from .names import cte_name, grouped, is_query, name_read, names_read, with_needed
 from .parts import Definition, definitions
 
@@ -36,70 +36,6 @@ if TYPE_CHECKING:
 
 Layers = tuple[Sequence[Tree], ...]
 """The CTEs of the WITH clauses around a place, the outermost clause first."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A query that a recursion runs.
-
-    Attributes:
-        tree: the query, which reads relations of ours under their names.
-        text: the same as the engine plans it.
-        frame: its plan over relations without rows.
-    """
-
-    tree: Tree
-    text: str
-    frame: Any
-
-
-@dataclass(frozen=True)
-class Member:
-    """One CTE of a recursion.
-
-    Attributes:
-        definition: what the user wrote.
-        schema: the names and types of its columns.
-        anchor: gives the first rows; None where nothing does.
-        terms: give the rows of the next round.
-        working, result: the names of the relations that have the rows of the round before, and all of them.
-    """
-
-    definition: Definition
-    schema: pa.Schema
-    anchor: Part | None
-    terms: tuple[Part, ...]
-    working: str
-    result: str
-
-
-@dataclass(frozen=True)
-class Recursion:
-    """CTEs that read each other, or one that reads itself.
-
-    Attributes:
-        members: in the order of the WITH clause.
-        inner: the recursions within the terms, which are worked out anew in each round.
-    """
-
-    members: tuple[Member, ...]
-    inner: tuple[Recursion, ...]
-
-    def reads(self) -> frozenset[str]:
-        """The relations that its queries read."""
-        parts = [part for m in self.members for part in (m.anchor, *m.terms) if part is not None]
-        return frozenset().union(*(names_read(part.tree) for part in parts), *(one.reads() for one in self.inner))
-
-    def parts(self) -> Iterator[tuple[str, Any]]:
-        """What it runs, in words, and the plan."""
-        for inner in self.inner:
-            yield from inner.parts()
-        for member in self.members:
-            name = member.definition.name
-            if member.anchor is not None:
-                yield f"recursion {name}, its first rows:", member.anchor.frame
-            for term in member.terms:
-                yield f"recursion {name}, each round:", term.frame
 
 
 class Planner:

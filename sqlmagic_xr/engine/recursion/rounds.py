@@ -19,8 +19,9 @@ from ..admission import framed
 from ..answers import Gone, Rounds
 from ..budget import default_budget, nbytes_shown
 from .fit import MisfitInColumnError, fitted
+from .members import Member, Part, Recursion
 from .names import names_read
-from .plan import Member, Part, Recursion, column_of
+from .plan import column_of
 from .seen import Seen
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ class Rows:
         self.going: Rounds | None = None  # who goes through the rounds at present, if it is not the engine
         self._seen = None if member.definition.keeps_all else Seen()
         self._found: list[pa.Table] = []
-        self.count = self.nbytes = 0
+        self.count = self.nbytes = self._told = 0
 
     def take(self, tables: Sequence[pa.Table]) -> None:
         """Take what a round has given."""
@@ -268,6 +269,12 @@ class Rows:
         """Whether there are as many as LIMIT asks for."""
         definition = self.member.definition
         return definition.limit is not None and self.count >= definition.skip + definition.limit
+
+    def newer(self) -> pa.Table:
+        """The rows since this was asked last."""
+        self._found += [] if self.going is None else self.going.found()
+        new, self._told = self._found[self._told :], len(self._found)
+        return pa.concat_tables(new) if new else self.member.schema.empty_table()
 
     def all(self) -> pa.Table:
         """All rows, in the order of the rounds."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ...sql.syntax import Tree
+from ...storage.schema import provider
 from ..admission import framed
-from .plan import Recursion
+from .members import Member, Recursion
 from .rounds import Evaluation, Rows, provided
 
 if TYPE_CHECKING:
@@ -22,11 +25,15 @@ class Settling:
         context: where it runs.
         evaluation: works them out.
         recursions: in the order in which they are worked out.
-        text: the query over their rows, as the engine plans it.
+        tree: the query over their rows.
+        text: the same as the engine plans it.
     """
 
-    def __init__(self, context: Context, evaluation: Evaluation, recursions: Sequence[Recursion], text: str) -> None:
-        self._context, self._evaluation, self._recursions, self._text = context, evaluation, recursions, text
+    def __init__(
+        self, context: Context, evaluation: Evaluation, recursions: Sequence[Recursion], tree: Tree, text: str
+    ) -> None:
+        self._context, self._evaluation, self._recursions = context, evaluation, recursions
+        self.tree, self._text = tree, text
         self._found: dict[str, Any] = {}
         self._members: list[Rows] = []
 
@@ -51,6 +58,30 @@ class Settling:
         if not self._members or self._members[0].member is not self._recursions[-1].members[0]:
             return None
         return self._framed({**self._found, **{rows.member.result: provided(rows.all()) for rows in self._members}})
+
+    @property
+    def alone(self) -> Member | None:
+        """The one CTE that is recursive, where there is but one."""
+        members = [member for one in self._recursions for member in one.members]
+        return members[0] if len(members) == 1 else None
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Within this block the relations of the recursions are known, as relations without rows."""
+        members = [member for one in self._recursions for member in one.members]
+        with self._evaluation.showing({m.result: provider([], m.schema) for m in members}):
+            yield
+
+    def newer(self) -> pa.Table | None:
+        """Of the one recursive CTE, the rows since this was asked last; None where they are not all that is read."""
+        one = self.alone
+        if one is None or not self._members or one.definition.limit is not None or one.definition.skip:
+            return None
+        return self._members[0].newer()
+
+    def over(self, rows: pa.Table) -> Any:
+        """DataFusion's frame of the query over some rows of the one recursive CTE."""
+        return self._framed({self._members[0].member.result: provided(rows)})
 
     @property
     def newest(self) -> pa.Table:

@@ -81,7 +81,7 @@ class Recursions:
             return plan
         progress = Progress()
         evaluation = Evaluation(context, store.entries(), self._standing(tree, planner), progress)
-        settling = Settling(context, evaluation, planner.found, text)
+        settling = Settling(context, evaluation, planner.found, tree, text)
         parts = [part for one in planner.found for part in one.parts()]
         return RecursiveFrame(plan, settling, progress, parts, **options)
 

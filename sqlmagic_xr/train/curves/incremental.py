@@ -66,6 +66,19 @@ def _over(query: Tree, bound: Relation, trajectory: Name, column: str, condition
     return {"Query": exchanged_tree(query["Query"], bound, part)}
 
 
+def step_of(bound: Relation, table: str, column: str) -> str | None:
+    """The column of a query's result that is a table's step; None where a row comes from several steps, or tells none.
+
+    Args:
+        bound: the query.
+        table, column: the table and its step column.
+    """
+    try:
+        return min(_Carried((table,), column).names(bound))
+    except _WholeError:
+        return None
+
+
 @dataclass(frozen=True)
 class _Carried:
     """Finds the columns that tell the generation which a row comes from.
