@@ -81,11 +81,10 @@ def folded(
     run = _Run(client)
     try:
         code = run.submit("program", worker.same, program) if len(program) > _INLINE else program
-        values = [None] * len(parts) if held is None else held.values
-        first = [
-            run.submit("fold", worker.fold, part, there, program=code)
-            for part, there in zip(parts, values, strict=True)
-        ]
+        if held is None:
+            first = [run.submit("fold", worker.fold, part, program=code) for part in parts]
+        else:
+            first = [run.submit("fold", worker.fold_held, there, program=code) for there in held.values]
         run.wait(run.tree(list(first), code), {f: len(part) for f, part in zip(first, parts, strict=True)}, on_read)
         return run.result
     except BaseException:

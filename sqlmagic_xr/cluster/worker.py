@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -84,28 +84,33 @@ def same(value: Any) -> Any:
     return value
 
 
-def read(batch: Batch, program: bytes) -> list[list[Any]]:
-    """The variables of some chunks, to be kept where they are."""
+def read(batch: Batch, program: bytes) -> tuple[Batch, list[list[Any]]]:
+    """Some chunks and their variables, to be kept where they are."""
     code = _loaded(program)
-    return [_read(code, region) for region in batch.regions]
+    return batch, [_read(code, region) for region in batch.regions]
 
 
-def fold(batch: Batch, values: Sequence[Sequence[Any]] | None = None, *, program: bytes) -> Any:
-    """What a program comes to over some chunks.
-
-    Args:
-        batch: the chunks.
-        values: their variables where these are in memory; None to read them here.
-        program: the program.
+def fold(batch: Batch, *, program: bytes) -> Any:
+    """What a program comes to over some chunks, which are read here.
 
     Raises:
         UnreadError: a chunk cannot be read.
     """
     code = _loaded(program)
+    return _folded(code, ((region, _read(code, region)) for region in batch.regions))
+
+
+def fold_held(held: tuple[Batch, Sequence[Sequence[Any]]], *, program: bytes) -> Any:
+    """As :func:`fold`, of what :func:`read` keeps."""
+    batch, values = held
+    return _folded(_loaded(program), zip(batch.regions, values, strict=True))
+
+
+def _folded(code: Program, chunks: Iterable[tuple[Any, Sequence[Any]]]) -> Any:
     state = code.fresh()
-    for number, region in enumerate(batch.regions):
+    for region, values in chunks:
         _go_on()
-        code.add(state, region, _read(code, region) if values is None else values[number])
+        code.add(state, region, values)
     return state
 
 
@@ -113,7 +118,7 @@ def fold_made(batch: Batch, values: Sequence[Sequence[Any]], *, program: bytes) 
     """As :func:`fold`, of variables that are as dask has made them."""
     code = _loaded(program)
     laid = [[code.laid(number, np.asarray(cells)) for number, cells in enumerate(each)] for each in values]
-    return fold(batch, laid, program=program)
+    return fold_held((batch, laid), program=program)
 
 
 def merge(states: Sequence[Any], *, program: bytes) -> Any:

@@ -70,7 +70,7 @@ def steps(ctx: Context, count: int) -> list[float]:
 def cluster() -> Iterator[Client]:
     """Two workers of a thread and a gigabyte each."""
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, memory_limit="1GB", dashboard_address=None
+        n_workers=2, threads_per_worker=1, memory_limit="1GB", dashboard_address=":0"
     ) as made, Client(made) as client:  # fmt: skip
         yield client
 

@@ -30,7 +30,7 @@ def client():
     import dask
 
     with dask.config.set(quick), distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="1GB"
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="1GB"
     ) as cluster, distributed.Client(cluster) as found:  # fmt: skip
         warm(found)
         yield found
