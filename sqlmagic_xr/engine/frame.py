@@ -19,7 +19,8 @@ from ..errors import UsageError, escape_controls
 from ..storage.fetch import coerced, fetch, fetch_brief, reader
 from . import plans
 from .calendars import counted, with_times
-from .grid import grid, refuse_names
+from .grid import from_laid, grid, refuse_names
+from .laid import Laid
 from .markup import html, shown_rows
 from .meaning import Meaning, agreed
 from .provenance import origin
@@ -185,7 +186,7 @@ class Frame(XarrayDataFrame):
 
     def to_dataset(
         self, dims: Sequence[str] | None = None, template: xr.Dataset | str | None = None, *,
-        rows: pa.Table | None = None, sparing: bool = False, **options: Any,
+        rows: pa.Table | None = None, laid: Laid | None = None, sparing: bool = False, **options: Any,
     ) -> xr.Dataset:  # fmt: skip
         """The rows as an ``xr.Dataset``, coordinates and attributes restored.
 
@@ -199,7 +200,7 @@ class Frame(XarrayDataFrame):
             dims: the columns that are dimensions; by default those of the datasets that the query reads, as far as
                 they are among the columns.
             template: the dataset whose attributes to take, or its table's name.
-            rows: the rows, where they are known already.
+            rows, laid: the rows, where they are known already, also as arrays.
             sparing: whether a dataset that does not fit into memory is read one chunk after another.
             options: ``sparsity``, ``fill_value`` and ``chunks``, as for xarray-sql's ``to_dataset``.
 
@@ -224,7 +225,10 @@ class Frame(XarrayDataFrame):
             templates = {name: d.drop_vars(_beside(d)) for name, d in templates.items()}
         source = Frame(self._inner, self._templates, fail=self._fail, sparing=True) if sparing else self
         way = _Way(XarrayDataFrame(source, templates=templates), dims, template, **options)
-        found = way.lazily(read) if rows is None and self._asked is None else None
+        found = way.as_laid(laid) if laid is not None else None
+        rows = laid.rows(self.schema().names) if laid is not None and found is None else rows
+        if found is None and rows is None and self._asked is None:
+            found = way.lazily(read)
         if found is None:
             with self._failing():
                 rows = fetch(self._inner) if rows is None else rows
@@ -273,14 +277,23 @@ class _Way:
         made: xr.Dataset = self._frame.to_dataset(self._dims, self._template, **options)
         return made
 
+    def as_laid(self, laid: Laid) -> xr.Dataset | None:
+        """The dataset of rows that are arrays; None where its dims are others."""
+        names = self._schema.names
+        if self._sparsity != "result" or {names[number] for number in laid.axes} != set(self._dims):
+            return None
+        return self._finished(from_laid(laid, names).transpose(*self._dims), self._schema)
+
     def at_once(self, rows: pa.Table) -> xr.Dataset:
         """The dataset in memory, then in chunks where chunks are asked for."""
         labels = {}
         if self._sparsity == "template":
             known = self._template
             labels = {d: known[d].values for d in self._dims if d in known.coords and d in known.dims}
-        found = grid(rows, self._dims, labels, self._fill_value)
-        kinds = {field.name: field.type for field in rows.schema}
+        return self._finished(grid(rows, self._dims, labels, self._fill_value), rows.schema)
+
+    def _finished(self, found: xr.Dataset, schema: pa.Schema) -> xr.Dataset:
+        kinds = {field.name: field.type for field in schema}
         chunks = self._frame._resolve_chunks(self._chunks, self._template, self._dims)
         made: xr.Dataset = _finish_dataset(found, self._dims, self._template, "result", None, chunks, kinds)
         return made

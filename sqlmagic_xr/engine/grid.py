@@ -20,6 +20,7 @@ import xarray as xr
 
 from ..errors import UsageError
 from ..storage.values import show
+from .laid import Laid
 
 _EXACT = 2**53
 """Up to here a float of 64 bits tells whole numbers apart."""
@@ -50,6 +51,30 @@ def grid(
     names = [name for name in rows.schema.names if name not in dims]
     variables = {name: (tuple(dims), cells.hold(rows.column(name), name)) for name in names}
     return xr.Dataset(variables, coords={dim: index.values for dim, (index, _) in axes.items()})
+
+
+def from_laid(laid: Laid, names: Sequence[str]) -> xr.Dataset:
+    """Rows that lie as an array does, as a dataset over their own axes: no cell is looked for.
+
+    Args:
+        laid: the rows.
+        names: their columns.
+
+    Raises:
+        UsageError: a column's missing cells cannot be told from its values.
+    """
+    dims = [names[number] for number in laid.axes]
+    variables = {names[n]: (dims, _as_laid(cells, names[n], laid.shape)) for n, cells in sorted(laid.cells.items())}
+    labels = {names[n]: pd.Index(_numpy(_decoded(pa.chunked_array([cells])))).values for n, cells in laid.axes.items()}
+    return xr.Dataset(variables, coords=labels)
+
+
+def _as_laid(cells: pa.Array, name: str, shape: tuple[int, ...]) -> Any:
+    values = _decoded(pa.chunked_array([cells]))
+    if values.null_count and pa.types.is_integer(values.type):
+        values = _as_floats(values, name)
+    found = _numpy(values).reshape(shape)
+    return found.astype(object) if values.null_count and pa.types.is_boolean(values.type) else found
 
 
 def refuse_names(columns: Sequence[str], dims: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -27,9 +27,17 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from .frame import Frame
+    from .laid import Laid
 
-Answer = Callable[[], "pa.Table | None"]
-"""Gives the rows of a query by another way than its frame; None where that is not to be had after all."""
+
+class Answer(Protocol):
+    """Gives the rows of a query by another way than its frame."""
+
+    def __call__(self) -> pa.Table | None:
+        """The rows; None where they are not to be had so after all."""
+
+    def laid(self) -> Laid | None:
+        """The rows as arrays; None where they are none."""
 
 
 NAMING = "--dims a,b or to_dataset(dims=[...])"
@@ -95,7 +103,7 @@ class Result:
     @property
     def executor(self) -> str:
         """Who has run the query, which it does where nobody has: "dense" (array code) or "relational"."""
-        return "relational" if self._answered is None else "dense"
+        return "dense" if "_arrays" in self.__dict__ or self._answered is not None else "relational"
 
     def __len__(self) -> int:
         return self._total
@@ -252,14 +260,25 @@ class Result:
         if self.frame is None:
             raise UsageError(f"the statement gave no rows: {self.message}")
         frame = self.frame
-        rows = self._table if self._is_fetched else self._answered
+        laid = self._laid()
+        rows = None if laid is not None else self._table if self._is_fetched else self._answered
         with self._explained():
             try:
-                return interruptible(lambda: frame.to_dataset(dims, rows=rows, **options), frame)
+                return interruptible(lambda: frame.to_dataset(dims, rows=rows, laid=laid, **options), frame)
             except SqlError:
                 raise
             except ValueError as error:
                 raise self._no_dims(error) or error from error
+
+    def _laid(self) -> Laid | None:
+        """The rows as arrays, where they are to be had so and are no rows yet."""
+        if self.answer is None or self._is_fetched or "_answered" in self.__dict__:
+            return None
+        with self._explained():
+            found = self.answer.laid()
+        if found is not None:
+            self.__dict__["_arrays"] = True  # who has run it, if somebody asks
+        return found
 
     def _no_dims(self, error: ValueError) -> UsageError | None:
         """xarray-sql's complaint about dims, with what to do; None where the error is another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
     from ..engine.catalog import Catalog
     from ..engine.context import Context
     from ..engine.frame import Frame
+    from ..engine.laid import Laid
     from ..engine.prepared import Executor, Prepared
     from ..engine.result import Answer
+    from ..relation.names import Name
+    from ..relation.nodes import Relation
 
 _ARRAYS = {pa.string_view(): pa.string(), pa.large_string(): pa.string()}  # the types in which arrays give texts
 
@@ -41,8 +45,7 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
         UnsupportedError: ``executor`` is "dense", and there is no such code.
     """
     if executor == "dense":
-        rows = _now(context, prepared, tree, frame)
-        return lambda: rows
+        return _Ready(_now(context, prepared, tree, frame))
     # As it was prepared: bound once, whatever the values of its parameters are.
     found = gridded(context, prepared.statement.text, tree)
     if found is None:
@@ -52,22 +55,70 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
             return None
     else:
         names = found[1]
-    standing = [context.tables.rows_identity(name) for name in names]
+    standing = {name: context.tables.rows_identity(name) for name in names}
+    return _Later(context, tree, frame, None if found is None else found[0], standing)
 
-    def later() -> pa.Table | None:
-        # A frame keeps the tables that it was planned with; arrays read those that are there when they run.
-        if any(context.tables.rows_identity(n) is not s for n, s in zip(names, standing, strict=True)):
+
+@dataclass(frozen=True)
+class _Ready:
+    """The rows of a query that has run (an :class:`..engine.result.Answer`)."""
+
+    rows: pa.Table
+
+    def __call__(self) -> pa.Table | None:
+        """See :class:`..engine.result.Answer`."""
+        return self.rows
+
+    def laid(self) -> Laid | None:
+        """See :class:`..engine.result.Answer`."""
+        return None
+
+
+@dataclass(frozen=True)
+class _Later:
+    """Runs a query as array code when its rows are asked for (an :class:`..engine.result.Answer`).
+
+    Attributes:
+        context, tree, frame: the query, and its rows by the engine.
+        gridded: it, bound, where it reads a large dataset.
+        standing: the tables that it reads, as they were when it was planned.
+    """
+
+    context: Context
+    tree: Tree
+    frame: Frame
+    gridded: Relation | None
+    standing: Mapping[Name, object]
+
+    def __call__(self) -> pa.Table | None:
+        """See :class:`..engine.result.Answer`."""
+        if not self._stands():
             return None
         try:
-            if found is not None:
-                return typed(GridQuery(context, found[0]).rows(), frame.schema())
-            query = ArrayQuery(context, tree, frame.schema())
+            if self.gridded is not None:
+                return typed(GridQuery(self.context, self.gridded).rows(), self.frame.schema())
+            query = ArrayQuery(self.context, self.tree, self.frame.schema())
             query.weigh()
             return query.rows()
         except Refused:
             return None
 
-    return later
+    def laid(self) -> Laid | None:
+        """See :class:`..engine.result.Answer`."""
+        if self.gridded is None or not self._stands():
+            return None
+        try:
+            found = GridQuery(self.context, self.gridded).laid()
+        except Refused:
+            return None
+        kinds = [_ARRAYS.get(kind, kind) for kind in self.frame.schema().types]
+        own = {} if found is None else {n: cells.type for n, cells in {**found.axes, **found.cells}.items()}
+        given = [own.get(number) for number in range(len(kinds))]
+        return found if [_ARRAYS.get(kind, kind) for kind in given] == kinds else None
+
+    def _stands(self) -> bool:
+        """Whether the tables are the same: a frame keeps those of its plan, arrays read those that are there now."""
+        return all(self.context.tables.rows_identity(name) is found for name, found in self.standing.items())
 
 
 def rows(context: Context, sql: str, tree: Tree, frame: Frame) -> pa.Table | None:

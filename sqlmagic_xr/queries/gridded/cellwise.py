@@ -115,16 +115,13 @@ class Cellwise:
 
     def laid(self) -> Laid | None:
         """The rows as arrays; None where an axis has no label of its own among the columns."""
-        labels = {c.axis: n for n, c in enumerate(self._columns) if isinstance(c, _Along) and c.is_label}
+        labels: dict[int, tuple[int, pa.Array]] = {}
+        for number, column in enumerate(self._columns):
+            if isinstance(column, _Along) and column.is_label and column.axis not in labels and _differ(column.cells):
+                labels[column.axis] = (number, column.cells)
         if len(labels) < len(self.grid.axes):
             return None
-        axes = {}
-        for axis in range(len(self.grid.axes)):
-            column = self._columns[labels[axis]]
-            assert isinstance(column, _Along)
-            axes[labels[axis]] = column.cells
-        if any(cells.null_count or len(cells.unique()) != len(cells) for cells in axes.values()):
-            return None
+        axes = {labels[axis][0]: labels[axis][1] for axis in sorted(labels)}
         written = self._written()
         others = {n: self._spread(c) for n, c in enumerate(self._columns) if isinstance(c, _Along) and n not in axes}
         return Laid(axes, {**written, **others})
@@ -163,6 +160,10 @@ def _flat(written: Written) -> pa.Array:
 def _names(select: Select) -> list[str]:
     """Names that tell the columns apart; those that the engine makes up are given to the rows of the whole query."""
     return [f"column {n}" if output.name is None else str(output.name) for n, output in enumerate(select.outputs)]
+
+
+def _differ(cells: pa.Array) -> bool:
+    return not cells.null_count and len(cells.unique()) == len(cells)
 
 
 def over_windows(relation: Any) -> bool:

@@ -39,6 +39,7 @@ CELLS = 1_000_000
 
 _SMALL = 4_000_000  # rows that are joined to a grid
 UNFORESEEN = "array code over chunks fails"
+_UNFORESEEN = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _numbers = count()
 T = TypeVar("T")
 
@@ -115,6 +116,12 @@ class GridQuery:
         Raises:
             Refused: they are not to be had by array code.
         """
+        try:
+            return self._laid()
+        except (UnboundError, NotImplementedError, *_UNFORESEEN) as error:
+            raise Refused(f"{UNFORESEEN}: {type(error).__name__}: {error}") from error
+
+    def _laid(self) -> Laid | None:
         query = self._query
         if over_windows(query):
             assert isinstance(query, Select)
@@ -175,7 +182,7 @@ class GridQuery:
                 inside |= {id(below) for below in relations(node)}
             except (Refused, UnboundError, NotImplementedError) as error:
                 self.refusals.append(error if isinstance(error, Refused) else Refused(str(error)))
-            except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            except _UNFORESEEN as error:
                 # What is not foreseen here is the engine's, which has the last word on data that cannot be read, too.
                 self.refusals.append(Refused(f"{UNFORESEEN}: {type(error).__name__}: {error}"))
         beside = self._holding is not None and any(
