@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .cluster.holding import Holding
-    from .engine.answers import Rounds
+    from .engine.answers import Answer, Rounds
     from .engine.frame import Frame
     from .engine.prepared import Executor, Prepared
-    from .engine.result import Answer
     from .sql.syntax import Tree
     from .train.loop import Training
     from .train.recursing import Recursing, RecursiveRun

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ..sql.syntax import Tree
     from .context import Context
     from .frame import Frame
+    from .laid import Laid
     from .prepared import Executor, Prepared
-    from .result import Answer
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,16 @@ class Rounds(Protocol):
     @property
     def newest(self) -> pa.Table:
         """What the last round has given: no rows where it was the end."""
+
+
+class Answer(Protocol):
+    """Gives the rows of a query by another way than its frame."""
+
+    def __call__(self) -> pa.Table | None:
+        """The rows; None where they are not to be had so after all."""
+
+    def laid(self) -> Laid | None:
+        """The rows as arrays; None where they are none."""
 
 
 class Answers(Protocol):

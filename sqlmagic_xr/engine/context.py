@@ -178,7 +178,7 @@ class Context(CountedContext):
     # SQL
 
     def sql(
-        self, query: str, params: Params = None, *, param_values: Params = None, executor: Executor = "relational",
+        self, query: str, params: Params = None, *, param_values: Params = None, executor: Executor = "auto",
         **named: Any,
     ) -> Frame:  # fmt: skip
         """Run one statement.
@@ -189,16 +189,19 @@ class Context(CountedContext):
         Args:
             query: one SQL statement, with ``grad()``, ``jvp()``, ``vjp()``, ``$name`` and ``:name`` as it likes.
             params: values of the parameters; ``param_values`` and keywords are DataFusion's spellings of the same.
-            executor: "dense" runs a query now, as array code, or fails; else a frame is DataFusion's own and lazy.
+            executor: "dense" runs a query now, as array code, or fails; else its frame is lazy. The rows of that are
+                array code's where that is known to pay, when they are asked for; with "relational" they never are.
 
         Raises:
             SqlError: with the place in ``query``. Nothing has changed then.
         """
         values = {**values_of(params), **values_of(param_values), **named}
-        result = self.prepare(parse_one(query)).run(values, "dense" if executor == "dense" else "relational")
+        result = self.prepare(parse_one(query)).run(values, executor)
         if executor == "dense" and result.executor == "dense":
             return self.frame_of(result.to_arrow_table(), result.frame)
-        return result.frame if result.frame is not None else self.frame_of(pa.table({"count": [result.rows or 0]}))
+        if result.frame is None:
+            return self.frame_of(pa.table({"count": [result.rows or 0]}))
+        return result.frame if result.answer is None else result.frame.answered(result.answer)
 
     def table(self, name: str) -> Any:
         """A table or view as a lazy frame; a recursive view is worked out when its rows are asked for."""

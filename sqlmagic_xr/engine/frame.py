@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import xarray as xr
-from datafusion import DataFrame
+from datafusion import DataFrame, SessionContext
 from xarray_sql.ds import XarrayDataFrame, _finish_dataset
 
 from ..errors import UsageError, escape_controls
@@ -28,6 +28,8 @@ from .streaming import kept_chunks
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from .answers import Answer
 
 Means = Callable[[Mapping[str, xr.Dataset]], Mapping[str, Meaning]]
 """Gives what the columns of a query mean, by the datasets that it reads."""
@@ -46,28 +48,57 @@ class Frame(XarrayDataFrame):
         fail: is called when the query fails while it runs, and aborts the transaction that it belongs to.
         sparing: whether what is streamed is read one chunk of a dataset after another, and never all at once.
         means: gives what the columns mean, as far as that is known.
+        answer: gives the rows by another way than the engine, when they are asked for.
     """
 
     def __init__(
         self, inner: Any, templates: Mapping[str, xr.Dataset] | None = None, asked: XarrayDataFrame | None = None,
         fail: Callable[[], None] | None = None, sparing: bool = False, means: Means | None = None,
+        answer: Answer | None = None,
     ) -> None:  # fmt: skip
         super().__init__(inner, templates=dict(templates or {}))
         object.__setattr__(self, "_asked", asked)
         object.__setattr__(self, "_fail", fail)
         object.__setattr__(self, "_sparing", sparing)
         object.__setattr__(self, "_means", means)
+        object.__setattr__(self, "_answer", answer)
+
+    def answered(self, answer: Answer) -> Frame:
+        """The same, whose rows come by another way when they are asked for; what is derived of it is the engine's."""
+        return Frame(self._inner, self._templates, self._asked, self._fail, self._sparing, self._means, answer)
+
+    @property
+    def _running(self) -> Any:
+        """What gives the rows now: DataFusion's frame of the query, or of rows that are there."""
+        rows = None if self._answer is None else self._answer()
+        if rows is None:
+            return self._inner
+        return _holder.read_batches(rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
 
     def __getattr__(self, name: str) -> Any:
         """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""
         found = getattr(self._inner, name)
+        if self._answer is not None and name in _RUN and callable(found):
+            return self._asking(name)
         return self._deriving(found, self._means if name in _KEEP_COLUMNS else None) if callable(found) else found
 
     def __getitem__(self, key: str | list[str]) -> Frame:
         return self._derived(self._inner[key])
 
+    def _asking(self, name: str) -> Callable[..., Any]:
+        """A method that runs the query, over the rows that the answer gives."""
+
+        def ask(*args: Any, **options: Any) -> Any:
+            with self._failing():
+                found = getattr(self._running, name)(*args, **options)
+            return self._derived(found, self._means) if isinstance(found, DataFrame) else found
+
+        return ask
+
     def __iter__(self) -> Iterator[Any]:
-        return self._guarded(self._inner)
+        with self._failing():
+            running = self._running
+        return self._guarded(running)
 
     @property
     def templates(self) -> Mapping[str, xr.Dataset]:
@@ -88,7 +119,7 @@ class Frame(XarrayDataFrame):
         """The rows as they come; see DataFusion."""
         with self._failing():
             if not self._sparing:
-                return self._inner.execute_stream()
+                return self._running.execute_stream()
             streams = self._inner.execute_stream_partitioned()
         return self._guarded(batch for stream in streams for batch in stream)
 
@@ -127,12 +158,12 @@ class Frame(XarrayDataFrame):
 
     def __repr__(self) -> str:
         with self._failing():
-            return escape_controls(repr(self._inner), keep="\n")
+            return escape_controls(repr(self._running), keep="\n")
 
     def _repr_html_(self) -> str:
         most = shown_rows()
         with self._failing():
-            rows = fetch(self._inner.limit(most + 1))
+            rows = fetch(self._running.limit(most + 1))
         return html(rows, most)
 
     def show(self, num: int = 20) -> None:
@@ -142,7 +173,7 @@ class Frame(XarrayDataFrame):
             num: how many.
         """
         with self._failing():
-            rows = fetch(self._inner.limit(num))
+            rows = fetch(self._running.limit(num))
         text = DataFrame.default_str_repr(rows.to_batches(), rows.schema, has_more=False, table_uuid="")
         print(escape_controls(text, keep="\n"))
 
@@ -153,7 +184,8 @@ class Frame(XarrayDataFrame):
     def to_arrow_table(self) -> pa.Table:
         """All rows as an Arrow table."""
         with self._failing():
-            return fetch_brief(self._inner)
+            rows = None if self._answer is None else self._answer()
+            return fetch_brief(self._inner) if rows is None else rows
 
     def to_pandas(self) -> pd.DataFrame:
         """All rows as a pandas data frame."""
@@ -180,7 +212,8 @@ class Frame(XarrayDataFrame):
         return polars.DataFrame(polars.from_arrow(self.to_arrow_table()))
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        rows = reader(self._inner)
+        with self._failing():
+            rows = reader(self._running)
         guarded = pa.RecordBatchReader.from_batches(rows.schema, self._guarded(rows))
         return guarded.__arrow_c_stream__(requested_schema)
 
@@ -225,6 +258,10 @@ class Frame(XarrayDataFrame):
             templates = {name: d.drop_vars(_beside(d)) for name, d in templates.items()}
         source = Frame(self._inner, self._templates, fail=self._fail, sparing=True) if sparing else self
         way = _Way(XarrayDataFrame(source, templates=templates), dims, template, **options)
+        if self._answer is not None and rows is None and laid is None:
+            with self._failing():
+                laid = self._answer.laid()
+                rows = self._answer() if laid is None else None
         found = way.as_laid(laid) if laid is not None else None
         rows = laid.rows(self.schema().names) if laid is not None and found is None else rows
         if found is None and rows is None and self._asked is None:
@@ -242,6 +279,15 @@ class Frame(XarrayDataFrame):
         found = with_times(found, read.values())
         return _arranged(found, read.values(), _sort_of(plan))
 
+
+_RUN = frozenset({
+    "collect", "collect_partitioned", "collect_column", "count", "execute_stream_partitioned",
+    "cache", "write_csv", "write_json", "write_parquet", "write_parquet_with_options",
+})  # fmt: skip
+"""The methods of a frame that run its query and are not ours."""
+
+_holder = SessionContext()
+"""A session of no tables, whose frames hold rows that are there."""
 
 _KEEP_COLUMNS = ("filter", "limit", "head", "tail", "sort", "distinct", "repartition", "repartition_by_hash", "cache")
 """The methods of a frame that give one of the same columns."""

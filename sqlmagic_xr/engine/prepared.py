@@ -15,13 +15,14 @@ from ..statements import dml
 from ..statements.external import create_external, is_external
 from . import inventory, named, plans, settings
 from .admission import refused_run
+from .answers import Answer
 from .failures import translate
 from .faults.laterals import said_plainly
 from .frame import Frame
 from .information import with_base_tables
 from .interrupt import interruptible
 from .recursion.frame import LateFrame
-from .result import Answer, Result
+from .result import Result
 from .summary import summarized, summary
 
 if TYPE_CHECKING:

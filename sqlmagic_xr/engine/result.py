@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -26,18 +26,9 @@ if TYPE_CHECKING:
     import polars as pl
     import xarray as xr
 
+    from .answers import Answer
     from .frame import Frame
     from .laid import Laid
-
-
-class Answer(Protocol):
-    """Gives the rows of a query by another way than its frame."""
-
-    def __call__(self) -> pa.Table | None:
-        """The rows; None where they are not to be had so after all."""
-
-    def laid(self) -> Laid | None:
-        """The rows as arrays; None where they are none."""
 
 
 NAMING = "--dims a,b or to_dataset(dims=[...])"

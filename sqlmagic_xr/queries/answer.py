@@ -26,12 +26,12 @@ from .pays import look, weigh
 
 if TYPE_CHECKING:
     from ..cluster.holding import Holding
+    from ..engine.answers import Answer
     from ..engine.catalog import Catalog
     from ..engine.context import Context
     from ..engine.frame import Frame
     from ..engine.laid import Laid
     from ..engine.prepared import Executor, Prepared
-    from ..engine.result import Answer
     from ..relation.names import Name
     from ..relation.nodes import Relation
 
@@ -61,22 +61,22 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
 
 @dataclass(frozen=True)
 class _Ready:
-    """The rows of a query that has run (an :class:`..engine.result.Answer`)."""
+    """The rows of a query that has run (an :class:`..engine.answers.Answer`)."""
 
     rows: pa.Table
 
     def __call__(self) -> pa.Table | None:
-        """See :class:`..engine.result.Answer`."""
+        """See :class:`..engine.answers.Answer`."""
         return self.rows
 
     def laid(self) -> Laid | None:
-        """See :class:`..engine.result.Answer`."""
+        """See :class:`..engine.answers.Answer`."""
         return None
 
 
 @dataclass(frozen=True)
 class _Later:
-    """Runs a query as array code when its rows are asked for (an :class:`..engine.result.Answer`).
+    """Runs a query as array code when its rows are asked for (an :class:`..engine.answers.Answer`).
 
     Attributes:
         context, tree, frame: the query, and its rows by the engine.
@@ -91,7 +91,7 @@ class _Later:
     standing: Mapping[Name, object]
 
     def __call__(self) -> pa.Table | None:
-        """See :class:`..engine.result.Answer`."""
+        """See :class:`..engine.answers.Answer`."""
         if not self._stands():
             return None
         try:
@@ -104,7 +104,7 @@ class _Later:
             return None
 
     def laid(self) -> Laid | None:
-        """See :class:`..engine.result.Answer`."""
+        """See :class:`..engine.answers.Answer`."""
         if self.gridded is None or not self._stands():
             return None
         try:

@@ -301,7 +301,7 @@ class Curve:
         self._length = max(1, min(int((upto - after) * _PIECE / max(seconds, 1e-6)), _GROWTH * self._length))
 
     def _query(self, prepared: Prepared, values: Mapping[str, Any]) -> pa.Table:
-        return prepared.run(values).to_arrow_table()
+        return prepared.run(values, "auto").to_arrow_table()
 
     def _take(self, rows: pa.Table) -> None:
         """The whole result, anew; by step where that is its x axis, since rows come in any order."""

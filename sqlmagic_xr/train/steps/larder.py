@@ -14,6 +14,7 @@ import pyarrow as pa
 from ...engine.budget import nbytes_shown
 from ...engine.streaming import streamed
 from ...errors import SqlError
+from ...sql.syntax import parse_one
 from ...storage.schema import provider
 from .unsure import UnsureError
 
@@ -118,10 +119,18 @@ class Larder:
             "it is read each step"
         )
 
+    def _stream(self, sql: str) -> pa.RecordBatchReader:
+        """The rows of a query: by array code, if it aggregates a large dataset."""
+        frame, answers = self._context.plan(sql), self._context.answers
+        rows = None
+        if self._context.grids and answers is not None:
+            rows = answers.rows(self._context, sql, parse_one(sql).tree, frame)
+        return pa.RecordBatchReader.from_stream(frame) if rows is None else rows.to_reader()
+
     def _evaluated(self, sql: str, reads: Mapping[str, Any]) -> Kept | str:
         left = self.budget - self.nbytes
         try:
-            stream = pa.RecordBatchReader.from_stream(self._context.plan(sql))
+            stream = self._stream(sql)
             if len(set(stream.schema.names)) < len(stream.schema.names):
                 return "two of its columns have one name"
             batches, size = _read(stream, left)

@@ -1,12 +1,16 @@
 """The result of array code becomes a dataset without a row between, and is the one that rows would make."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.engine import frame
-from sqlmagic_xr.queries.gridded import look, plan
+from sqlmagic_xr.queries import answer
+from sqlmagic_xr.queries.gridded.look import look
+from sqlmagic_xr.queries.gridded.plan import GridQuery
 from tests.queries.gridded.test_groups_of_datasets import dataset
 
 OVER = "OVER (PARTITION BY lat, lon ORDER BY time ROWS 3 PRECEDING)"
@@ -40,9 +44,8 @@ def ctx():
 @pytest.fixture
 def taken(monkeypatch):
     """Array code is asked for a dataset of this size too; how often a grid is made of rows is noted."""
-    monkeypatch.setattr(plan, "CELLS", 1)
-    monkeypatch.setattr(look.look, "__defaults__", (1,))
-    monkeypatch.setattr(plan.GridQuery.__init__, "__defaults__", (1,))
+    monkeypatch.setattr(answer, "gridded", lambda context, text, tree: look(context, text, tree, least=1))
+    monkeypatch.setattr(answer, "GridQuery", partial(GridQuery, least=1))
     found, original = [], frame.grid
     monkeypatch.setattr(frame, "grid", lambda *given: found.append(1) or original(*given))
     return found

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import xarray as xr
 
@@ -139,6 +140,47 @@ def test_a_query_is_lazy_and_is_that_of_the_tables_it_was_asked_of(ctx):
     ctx.script("UPDATE w SET f = 2")
     assert kept.executor == "relational"
     assert kept.to_arrow_table()["s"].to_pylist() == [75 * 120 * 120]
+
+
+ASKED = {
+    "to_arrow_table": lambda frame: frame.to_arrow_table().num_rows,
+    "to_pandas": lambda frame: len(frame.to_pandas()),
+    "to_pylist": lambda frame: len(frame.to_pylist()),
+    "to_pydict": lambda frame: len(frame.to_pydict()["v"]),
+    "collect": lambda frame: sum(batch.num_rows for batch in frame.collect()),
+    "count": lambda frame: frame.count(),
+    "iteration": lambda frame: sum(batch.to_pyarrow().num_rows for batch in frame),
+    "stream": lambda frame: pa.RecordBatchReader.from_stream(frame).read_all().num_rows,
+    "execute_stream": lambda frame: sum(batch.to_pyarrow().num_rows for batch in frame.execute_stream()),
+    "repr": lambda frame: 120 if "v" in repr(frame) else 0,
+    "html": lambda frame: 120 if "<t" in frame._repr_html_() else 0,
+    "to_dataset": lambda frame: frame.to_dataset().sizes["lat"],
+}
+
+
+@pytest.mark.parametrize("way", ASKED)
+def test_a_frame_is_lazy_and_its_rows_are_array_codes(ctx, monkeypatch, way):
+    from sqlmagic_xr.queries.gridded import groupwise
+
+    ran, original = [], groupwise.taken
+    monkeypatch.setattr(groupwise, "taken", lambda *given: ran.append(1) or original(*given))
+    sql = "SELECT lat, AVG(air) AS v FROM t GROUP BY lat"
+    frame = ctx.sql(sql)
+    assert not ran
+    assert ASKED[way](frame) == 120
+    assert ran
+    ran.clear()
+    assert ASKED[way](ctx.sql(sql, executor="relational")) == 120
+    assert frame.limit(2).to_arrow_table().num_rows == 2
+    assert not ran
+
+
+def test_a_frame_keeps_the_tables_that_it_was_planned_with(ctx):
+    ctx.script("CREATE TABLE w2 (lat DOUBLE, f DOUBLE)")
+    ctx.script("INSERT INTO w2 SELECT lat, 1.0 FROM zones")
+    frame = ctx.sql("SELECT SUM(w2.f) AS s FROM t JOIN w2 ON t.lat = w2.lat")
+    ctx.script("UPDATE w2 SET f = 2")
+    assert frame.to_pylist() == [{"s": 75 * 120 * 120}]
 
 
 def test_what_is_inserted_or_made_a_table_of_is_taken_from_the_arrays(ctx, monkeypatch):
