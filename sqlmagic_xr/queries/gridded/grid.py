@@ -28,6 +28,7 @@ Fetch = Callable[[Relation], pa.Table]
 """The rows of a small relation or query, its columns in their order."""
 
 _KEYS = 4_000_000  # cells of a key that varies along several axes
+_APART = 100_000  # rows that are joined with every cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Grid:
 
     Attributes:
         main: the largest dataset, whose axes are those of the grid.
-        axes: them.
+        axes: them, behind one for the rows of each relation that is joined with every cell.
         stored: the variables that are read.
         conditions: what has to be asked of each cell.
 
@@ -75,10 +76,12 @@ class Grid:
             raise Refused("no dataset is read")
         self._leaf = max(wanted, key=lambda leaf: cells_of(tables[leaf]))
         self.main = tables.pop(self._leaf)
-        self.axes = [Axis.whole(dim, self.main.dataset.sizes[dim]) for dim in self.main.dims]
-        if not self.axes:
+        if not self.main.dims:
             raise Refused("a dataset without dimensions")
-        self._number = {dim: number for number, dim in enumerate(self.main.dims)}
+        self._apart = source.unjoined(tables, self._leaf)
+        self.axes = [self._rows_of(leaf) for leaf in self._apart]
+        self._number = {dim: number for number, dim in enumerate(self.main.dims, len(self.axes))}
+        self.axes += [Axis.whole(dim, self.main.dataset.sizes[dim]) for dim in self.main.dims]
         self._cells: dict[Field, Cells] = {}
         self._variables: dict[Field, tuple[Column, tuple[int, ...], dict[int, Array | None]]] = {}
         self._spread: dict[Field, tuple[pa.Array, tuple[int, ...], Array]] = {}
@@ -110,13 +113,24 @@ class Grid:
             found = cells if place is None else cells.take(pa.array(place, mask=place < 0))
             self.axes[own[0]].columns[Field(leaf, name)] = found
 
+    def _rows_of(self, leaf: Leaf) -> Axis:
+        """The rows of a relation that is joined with every cell, as an axis."""
+        held = self._context.tables.rows_in_memory(leaf.table.name) if isinstance(leaf, Scan) else 0
+        if held is None or held > _APART or (rows := self._fetch(leaf)).num_rows > _APART:
+            raise Refused(f"more than {_APART:,} rows are joined with every cell", leaf.span)
+        axis = Axis.whole(f"rows of {'.'.join(leaf.path)}", rows.num_rows)
+        for name in leaf.names or ():
+            if name is not None and leaf.has(name):
+                axis.columns[Field(leaf, name)] = rows.column(leaf.inner(name)).combine_chunks()
+        return axis
+
     def _join(self, tables: dict[Leaf, GridTable]) -> None:
         source = self.source
         pairs = [pair for c in source.conditions if (pair := equal_columns(c)) is not None]
         alike = Alike(pair for pair in pairs if not any(c.relation in source.optional for c in pair))
         used: set[Field] = set()
         for leaf in source.leaves:
-            if leaf is self._leaf or leaf in source.optional:
+            if leaf is self._leaf or leaf in source.optional or leaf in self._apart:
                 continue
             keys = self._keys(leaf, alike)
             used |= {Field(leaf, name) for name in keys}

@@ -6,7 +6,7 @@ they read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from ...dense.node import Refused
@@ -36,6 +36,12 @@ class Source:
     def resolved(self, expression: Expression) -> Expression:
         """An expression over the leaves."""
         return substituted(expression, self._meaning)
+
+    def unjoined(self, datasets: Collection[Leaf], main: Leaf) -> list[Leaf]:
+        """The relations, no datasets, none of whose columns is said to be equal to one of another relation."""
+        pairs = [pair for condition in self.conditions if (pair := equal_columns(condition)) is not None]
+        joined = {column.relation for pair in pairs for column in pair}
+        return [leaf for leaf in self.leaves if leaf not in (main, *datasets, *self.optional) and leaf not in joined]
 
     def _meaning(self, part: Expression) -> Expression | None:
         return self.meanings.get(part) if isinstance(part, Field) else None

@@ -13,6 +13,7 @@ from tests.queries.gridded.same import assert_same
 
 DATASETS, QUERIES = 5, 40  # for each of the seeds: 2,000 queries in all
 SEEDS = range(10)
+APART = "(SELECT 1 AS k, 0.5 AS w UNION ALL SELECT 2, NULL UNION ALL SELECT 2, -1.5) p"
 WHOLE = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 
 
@@ -222,6 +223,10 @@ class Writer:
         measures = [self.measure() for _ in range(int(rng.integers(1, 4)))]
         columns = [f"{k} AS k{n}" for n, k in enumerate(keys)] + [f"{m} AS v{n}" for n, m in enumerate(measures)]
         text = f"SELECT {', '.join(columns)} FROM d"
+        if rng.random() < 0.08:  # with rows that are joined with every cell
+            keys.append("p.k")
+            value = f"{self.choose(self.numbers)} * p.w" if self.numbers else "p.w"
+            text = f"SELECT {', '.join([*columns, 'p.k', f'SUM({value}) AS s'])} FROM d CROSS JOIN {APART}"
         if rng.random() < 0.5:
             text += f" WHERE {self.condition()}"
         if keys:

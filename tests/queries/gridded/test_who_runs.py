@@ -63,6 +63,8 @@ SELECT AVG(air) FROM t WHERE air > (SELECT AVG(air) FROM t)
 SELECT lat, SUM(c) FROM celsius GROUP BY lat
 SELECT MAX(m) FROM means
 SELECT AVG(c) FROM (SELECT air - 273 AS c, lat FROM t WHERE lat > 0) q WHERE lat < 50
+SELECT p.k, AVG(power(p.a * hum - air, 2)) AS loss FROM t CROSS JOIN p GROUP BY p.k
+SELECT AVG(air - g.m) FROM t CROSS JOIN (SELECT AVG(air) AS m FROM t) g
 SELECT lat, lon, median(air), percentile_cont(hum, 0.9) FROM t GROUP BY lat, lon
 SELECT date_part('month', time) AS m, median(hum) FILTER (WHERE wet) FROM t GROUP BY 1
 SELECT lat, lon, first_value(air ORDER BY time), last_value(hum ORDER BY time) FROM t GROUP BY lat, lon
@@ -112,6 +114,7 @@ def ctx():
     ctx.script(
         "CREATE TABLE zones AS SELECT lat, CASE WHEN lat > 0 THEN 'n' ELSE 's' END AS zone FROM other GROUP BY lat"
     )
+    ctx.script("CREATE TABLE p (k BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.0), (1, 2.0)")
     ctx.script("CREATE VIEW celsius AS SELECT lat, lon, air - 273 AS c FROM t")
     ctx.script("CREATE VIEW means AS SELECT lat, AVG(air) AS m FROM t GROUP BY lat")
     return ctx
@@ -181,6 +184,20 @@ def test_a_frame_keeps_the_tables_that_it_was_planned_with(ctx):
     frame = ctx.sql("SELECT SUM(w2.f) AS s FROM t JOIN w2 ON t.lat = w2.lat")
     ctx.script("UPDATE w2 SET f = 2")
     assert frame.to_pylist() == [{"s": 75 * 120 * 120}]
+
+
+def test_a_curve_over_a_large_dataset_is_array_code(ctx, monkeypatch):
+    from sqlmagic_xr.queries.gridded import groupwise
+
+    ran, original = [], groupwise.taken
+    monkeypatch.setattr(groupwise, "taken", lambda *given: ran.append(1) or original(*given))
+    ctx.script("CREATE TABLE fit (step BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO fit VALUES (0, 1.0)")
+    loss = "SELECT f.step, AVG(power(f.a * t.hum - t.air, 2)) AS loss FROM t CROSS JOIN fit f GROUP BY f.step"
+    run = ctx.train(f"INSERT INTO fit SELECT :next_step, a + 1 FROM fit WHERE step = :step; {loss}", steps=3)
+    assert ran
+    found = run.curves[0].sort_by("step")["loss"].to_numpy()
+    rows = ctx.sql(f"{loss} ORDER BY f.step", executor="relational").to_arrow_table()["loss"].to_numpy()
+    np.testing.assert_allclose(found, rows, rtol=1e-9)
 
 
 def test_what_is_inserted_or_made_a_table_of_is_taken_from_the_arrays(ctx, monkeypatch):
