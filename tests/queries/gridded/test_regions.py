@@ -64,6 +64,21 @@ def test_a_chunk_is_read_once_and_those_left_out_are_not():
     assert sorted(n // 8 for n in watched.read) == [2, 3, 4, 5, 11]
 
 
+def test_explain_lists_the_chunks_that_are_read():
+    watched = Watched(12)
+    ctx = context(watched.dataset())
+
+    def told(sql):
+        return ctx.script(f"EXPLAIN {sql}", executor="dense")[0].plan.split("\n")[0]
+
+    assert "5 of 12 chunks (t 2 to 5, 11 of 0 to 11)" in told(
+        "SELECT SUM(v) FROM d WHERE t BETWEEN 20 AND 43 OR t = 90"
+    )
+    assert "12 of 12 chunks" in told("SELECT SUM(v) FROM d")
+    assert "each cell is a row" in told("SELECT t, x, LAG(v) OVER (PARTITION BY x ORDER BY t) AS w FROM d")
+    assert watched.read == []
+
+
 def test_only_the_variables_of_a_query_are_read():
     watched, other = Watched(3), Watched(3)
     ctx = context(watched.dataset(w=(("t", "x"), other.array)))
