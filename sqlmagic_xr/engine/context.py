@@ -201,7 +201,9 @@ class Context(CountedContext):
             return self.frame_of(result.to_arrow_table(), result.frame)
         if result.frame is None:
             return self.frame_of(pa.table({"count": [result.rows or 0]}))
-        return result.frame if result.answer is None else result.frame.answered(result.answer)
+        if result.answer is None or type(result.frame) is not Frame:  # what runs something first is not copied
+            return result.frame
+        return result.frame.answered(result.answer)
 
     def table(self, name: str) -> Any:
         """A table or view as a lazy frame; a recursive view is worked out when its rows are asked for."""

@@ -15,6 +15,7 @@ from ...cluster import blocks
 from ...cluster.graphs import is_made_alone
 from ...engine.columns import values_of
 from ...engine.gridtable import Column
+from ...engine.uncut import uncut
 from .cells import Array, Block, Part, is_instant
 from .grid import Grid, Stored
 from .tallies import Moments, State, Tally
@@ -191,7 +192,9 @@ def _values(variable: Variable, where: Mapping[Any, Any], *, there: bool) -> Arr
     if not hasattr(data, "__dask_graph__"):
         return values_of(variable.isel(where))
     if there or _is_ours(data):
-        return blocks.part(data, [where.get(dim, slice(None)) for dim in variable.dims])
+        index = tuple(where.get(dim, slice(None)) for dim in variable.dims)
+        whole = uncut(data)
+        return blocks.part(data, index) if whole is None else np.asarray(whole[index])
     found: Any = variable.isel(where)._data
     return np.asarray(found.compute())
 

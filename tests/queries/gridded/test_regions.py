@@ -139,6 +139,26 @@ def test_chunks_of_a_store_on_disk(tmp_path):
         assert_same(ctx, "SELECT t % 4 AS k, x, MIN(v) AS m FROM d WHERE v > 0 GROUP BY t % 4, x")
 
 
+def test_chunks_of_a_store_are_read_without_a_graph(tmp_path, monkeypatch):
+    pytest.importorskip("zarr")
+    values = np.random.default_rng(1).normal(size=(20, 7)).astype(np.float32)
+    xr.Dataset({"v": (("t", "y"), values)}).to_zarr(
+        tmp_path / "s.zarr", encoding={"v": {"chunks": (6, 4)}}, consolidated=False
+    )
+    lazy = xr.open_zarr(tmp_path / "s.zarr", consolidated=False)
+    changed = context(lazy + 0)
+
+    def part(data, index):
+        raise AssertionError("a graph is run")
+
+    monkeypatch.setattr("sqlmagic_xr.queries.gridded.sweep.blocks.part", part)
+    found = by_arrays(context(lazy), "SELECT y, SUM(v) AS s FROM d WHERE t <> 5 AND y IN (0, 1, 6) GROUP BY y")
+    expected = np.delete(values, 5, axis=0).sum(axis=0, dtype=float)[[0, 1, 6]]
+    np.testing.assert_allclose(found.sort_by("y")["s"].to_numpy(), expected, rtol=1e-12)
+    with pytest.raises(AssertionError, match="a graph is run"):
+        by_arrays(changed, "SELECT SUM(v) AS s FROM d")
+
+
 def test_the_pieces_of_a_region_are_all_of_it_and_no_larger_than_asked():
     rng = np.random.default_rng(2)
     for _ in range(200):
