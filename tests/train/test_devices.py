@@ -171,3 +171,41 @@ def test_x64_stays_as_the_user_has_it():
     line().train(descend(), steps=20, params={"lr": 0.1}, device="cpu")
     assert not jax.config.jax_enable_x64
     assert jax.numpy.ones(1).dtype == np.float32
+
+
+@pytest.mark.parametrize("options", [{"until": "loss < 0.05"}, {"patience": 5}, {}])
+def test_curves_are_calculated_with_the_steps_there_too(options):
+    """A run ends at the same generation, and its curve asks no query for the steps that the device has made."""
+    found, contexts = [], []
+    for device in ("auto", "cpu"):
+        contexts.append(line())
+        run = contexts[-1].train(f"{descend()};\n{CURVE}", steps=60, params={"lr": 0.3}, device=device, **options)
+        found.append((run.status, run.steps, run.curves[0]))
+    (status, steps, curve), (other, made, ours) = found
+    assert (other, made) == (status, steps)
+    assert ours["step"].to_pylist() == curve["step"].to_pylist()
+    np.testing.assert_allclose(ours["loss"].to_numpy(), curve["loss"].to_numpy(), rtol=1e-11, atol=1e-14)
+    assert_near(numbers(contexts[1], "p"), numbers(contexts[0], "p"))
+    assert len(contexts[1].scratch("p").history()) < 30
+
+
+def test_tables_that_are_made_anew_have_the_last_steps_rows():
+    """Of many steps in a call; and where a step of the call is NumPy's, those of the last one before it."""
+    cell = (
+        "CREATE OR REPLACE TABLE e AS SELECT d.i AS i, d.y - cur.a * d.x AS v FROM d CROSS JOIN p cur "
+        "WHERE cur.step = :k; "
+        "INSERT INTO p SELECT :next_step, cur.a + 0.1 * AVG(d.x * e.v) + CAST(0 / (20 - :k) AS DOUBLE), cur.b "
+        "FROM d JOIN e ON d.i = e.i CROSS JOIN p cur WHERE cur.step = :k GROUP BY cur.a, cur.b"
+    )
+    for steps in (2, 25):
+        rows = []
+        for device in ("auto", "cpu"):
+            ctx = line()
+            if steps > 20:
+                with pytest.raises(SqlError):
+                    ctx.train(cell, steps=steps, device=device)
+            else:
+                ctx.train(cell, steps=steps, device=device)
+            rows.append((numbers(ctx, "e"), numbers(ctx, "p")))
+        for ours, theirs in zip(rows[1], rows[0], strict=True):
+            assert_near(ours, theirs)
