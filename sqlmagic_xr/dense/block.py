@@ -17,6 +17,7 @@ from .lowering.relation import Relation
 from .node import FLOATS, Node, Refused
 from .ports import Form, Output, Source
 from .reading import State
+from .running.batches import Batches
 from .running.carry import Clock, Feed, Look, Piece, Stamps, check_axes, feed_of, picked, same_axis, unmoved
 from .running.code import Code
 from .running.instructions import Instruction
@@ -135,7 +136,7 @@ class Block:
         self._picks = {scan: picked(feed, self._unmoved, self._known) for scan, feed in self._feeds.items()}
         newest = [node for node, args, _ in brief if node.op == "cells" and self._is_latest(args[0])]
         self._refuse_others(brief, newest)
-        self.layout = self._laid_out(brief, newest)
+        self.layout = self._laid_out(brief, newest, known)
         found = [n for n, _, _ in brief if n.op == "parameter" and n.data in self.layout.varying]
         self._moving = (*found, *newest)
         try:
@@ -213,7 +214,9 @@ class Block:
 
     # --- the functions
 
-    def _laid_out(self, brief: Sequence[Instruction], newest: Sequence[Node]) -> Layout:
+    def _laid_out(
+        self, brief: Sequence[Instruction], newest: Sequence[Node], known: Mapping[Node, Any]
+    ) -> Layout:  # fmt: skip
         pieces, given, still = list(self._pieces.values()), self._given, self._unmoved
         columns = dict.fromkeys(
             column.value.cells
@@ -237,7 +240,7 @@ class Block:
             unmoved=still, feeds=self._feeds, picks=self._picks,
             grids={scan: self._known[scan] for scan in self._feeds}, clock=self._asked.clock, newest=tuple(newest),
             varying=self._asked.varying | self._asked.clock.keys(),
-            own=tuple(node for node, _, f in reads if f.age == 0),
+            own=tuple(node for node, _, f in reads if f.age == 0), batches=Batches(brief, known, still),
         )  # fmt: skip
 
     def run(

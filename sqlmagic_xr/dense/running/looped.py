@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..grid import Grid
 from ..lowering.relation import Relation
 from ..node import Node, Refused
 from ..ports import Changed, Source
+from .batches import Batches
 from .carry import Clock, Feed
 from .compiled import Lines, last_uses
 from .instructions import Instruction, along
@@ -82,6 +83,7 @@ class Layout:
         newest: the nodes that are the newest generation.
         varying: the parameters that differ from step to step.
         own: the nodes that read what the step itself has written.
+        batches: which rows a step reads, where parameters alone tell.
     """
 
     slots: tuple[Slot, ...]
@@ -97,6 +99,7 @@ class Layout:
     newest: tuple[Node, ...]
     varying: frozenset[str]
     own: tuple[Node, ...]
+    batches: Batches = field(default_factory=lambda: Batches((), {}, {}))
 
     @property
     def roots(self) -> list[Node]:

@@ -16,6 +16,7 @@ from ..arrays import DTYPES
 from ..node import Node, Refused
 from ..ports import Source
 from ..running.looped import Layout, Ran, Stepwise
+from .ahead import Ahead
 from .columns import Packing
 from .devices import Device
 from .functions import Kit
@@ -24,6 +25,7 @@ from .state import State
 from .trace import Trace, arguments, read
 
 _ROOM = 64 * 2**20  # bytes of what a call's steps write, at most
+_AHEAD = 8 * 2**20  # bytes of the batches of a call, at most
 _MOST = 4096  # steps a call
 _SHARE = 0.8  # of a device's memory
 
@@ -37,12 +39,14 @@ class _Leaves:
         given: parameters that stay.
         clock: parameters and nodes that are the newest generation, and how far ahead of it.
         moving: the other parameters that differ from step to step.
+        batches: axes that are others at each step, and known before.
     """
 
     still: tuple[Node, ...]
     given: tuple[Node, ...]
     clock: Mapping[Node, int]
     moving: tuple[Node, ...]
+    batches: tuple[Node, ...]
 
 
 class XlaLoop:
@@ -72,11 +76,13 @@ class XlaLoop:
         begin = time.perf_counter()
         self._fed = {node: layout.fed(node) for node in layout.own}
         self._leaves = self._gathered()
+        self._ahead = Ahead(layout.batches, self._leaves.batches)
         self._state = State(layout, self._examples)
         consts = [passed(layout.unmoved[node], self._real) for node in self._leaves.still]
         with jax.enable_x64(True):
             self._packing = Packing(self._shapes(consts))
-            self.most = max(1, min(_MOST, _ROOM // max(1, self._packing.nbytes)))
+            fit = _ROOM // max(1, self._packing.nbytes), _AHEAD // max(1, sum(map(nbytes, self._ahead.like)))
+            self.most = max(1, min(_MOST, *fit))
             self.nbytes = sum(nbytes(leaf) for leaf in jax.tree.leaves(consts)) + self.most * self._packing.nbytes
             self._refuse_large()
             self._consts = jax.device_put(consts, device.handle)
@@ -91,6 +97,7 @@ class XlaLoop:
         given: dict[Node, None] = {}
         clock: dict[Node, int] = {}
         moving: dict[Node, None] = {}
+        batches: dict[Node, None] = {}
         carried = {slot.node for slot in layout.slots if slot.age == slot.feed.age}
         pending, seen = list(layout.roots), set[Node]()
         while pending:
@@ -100,6 +107,8 @@ class XlaLoop:
             seen.add(node)
             if node in layout.unmoved:
                 still[node] = None
+            elif node in layout.batches.nodes:
+                batches[node] = None
             elif node in layout.newest:
                 clock[node] = 0
             elif node.op == "parameter" and node.data in layout.clock:
@@ -108,7 +117,7 @@ class XlaLoop:
                 (moving if node.data in layout.varying else given)[node] = None
             else:
                 pending += arguments(node, self._fed)
-        return _Leaves(tuple(still), tuple(given), clock, tuple(moving))
+        return _Leaves(tuple(still), tuple(given), clock, tuple(moving), tuple(batches))
 
     def _refuse_large(self) -> None:
         room = self._device.room
@@ -126,7 +135,7 @@ class XlaLoop:
             for node, value in zip(leaves.still, consts, strict=True)
         }
         known |= dict(zip(leaves.given, given, strict=True))
-        known |= dict(zip((*leaves.clock, *leaves.moving), moving, strict=True))
+        known |= dict(zip((*leaves.clock, *leaves.moving, *leaves.batches), moving, strict=True))
         for slot, value in zip(layout.slots, carry, strict=True):
             if slot.age == slot.feed.age:
                 known[slot.node] = value
@@ -162,7 +171,11 @@ class XlaLoop:
         leaves = self._leaves
         clock = [(k + number + ahead).astype(DTYPES[node.type]) for node, ahead in leaves.clock.items()]
         moving = [lax.dynamic_index_in_dim(course, number, keepdims=False) for course in courses]
-        following, columns, newest, bad = self._step(consts, carry, values, [*clock, *moving], last=last)
+        several = len(leaves.moving)
+        axes = self._ahead.axes(moving[several:])
+        following, columns, newest, bad = self._step(
+            consts, carry, values, [*clock, *moving[:several], *axes], last=last
+        )  # fmt: skip
         packed = self._packing.packed(columns)
         # A step that is to be made by NumPy leaves nothing: its cells of the rooms are behind those that count.
         rooms = [lax.dynamic_update_index_in_dim(r, c, number, 0) for r, c in zip(rooms, packed, strict=True)]
@@ -185,8 +198,11 @@ class XlaLoop:
         """The columns of one step."""
         leaves = self._leaves
         given, moving = ([self._scalar(n) for n in nodes] for nodes in (leaves.given, (*leaves.clock, *leaves.moving)))
-        step = lambda *given: self._step(*given, last=True)  # noqa: E731
-        _, columns, _, _ = jax.eval_shape(step, consts, self._carry_like(), given, moving)
+
+        def step(consts: Any, carry: Any, given: Any, moving: Any, parts: Any) -> Any:
+            return self._step(consts, carry, given, [*moving, *self._ahead.axes(parts)], last=True)
+
+        _, columns, _, _ = jax.eval_shape(step, consts, self._carry_like(), given, moving, self._ahead.like)
         return list(columns)
 
     def _carry_like(self) -> list[Any]:
@@ -201,6 +217,7 @@ class XlaLoop:
     def _compile(self) -> None:
         number = jax.ShapeDtypeStruct((), np.int64)
         courses = [jax.ShapeDtypeStruct((self.most,), self._kind(node)) for node in self._leaves.moving]
+        courses += [jax.ShapeDtypeStruct((self.most, *part.shape), part.dtype) for part in self._ahead.like]
         given = (self._consts, [self._scalar(node) for node in self._leaves.given], number, courses)
         with jax.default_device(self._device.handle):
             self._rooms = [jnp.zeros((self.most, *r.shape), r.dtype) for r in self._packing.rooms]
@@ -223,11 +240,15 @@ class XlaLoop:
         """
         try:
             with jax.enable_x64(True):
-                return self._ran(self._state.before(first), self._given(parameters, courses, count), count)
+                given, count = self._given(parameters, courses, count)
+                return self._ran(self._state.before(first), given, count)
         except jax.errors.JaxRuntimeError as error:
             raise Refused(f"{self._device.name}: {str(error).splitlines()[0]}") from error
 
-    def _given(self, parameters: Mapping[str, Any], courses: Mapping[Node, Sequence[Any]], count: int) -> Any:
+    def _given(
+        self, parameters: Mapping[str, Any], courses: Mapping[Node, Sequence[Any]], count: int
+    ) -> tuple[Any, int]:  # fmt: skip
+        """What the program is given, and how many steps it may make."""
         leaves = self._leaves
         values = [np.asarray(parameters[node.data], self._kind(node)) for node in leaves.given]
         along = []
@@ -237,7 +258,8 @@ class XlaLoop:
             along.append(course)
         clock = next(((courses[node][0], ahead) for node, ahead in leaves.clock.items()), (0, 0))
         k = np.int64(int(clock[0]) - clock[1])
-        return self._consts, *jax.device_put((values, k, along), self._device.handle)
+        parts, count = self._ahead.courses(parameters, courses, count, self.most)
+        return (self._consts, *jax.device_put((values, k, [*along, *parts]), self._device.handle)), count
 
     def _ran(self, carry: Sequence[Any], given: Any, count: int) -> Ran:
         alone = 0 if self._last is None else 1  # the last step is made by itself, where more of it is asked for
