@@ -1,5 +1,6 @@
 """CTEs that several relations read, as queries to be evaluated once: an engine would write them out each time.
 
+It would also add up numbers in another order each time, so that what was a maximum in one place is none in another.
 ``once`` in a WITH clause is a mark of ours, which no text shows: whoever wrote the clause asks for it.
 """
 
@@ -12,9 +13,6 @@ from dataclasses import dataclass
 from .build import select, star, table
 from .clauses import with_ctes
 from .syntax import Tree, identifier, tables_named
-
-FEW = 16
-"""As many evaluations of CTEs are left to the engine."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,12 @@ def shared(tree: Tree) -> Shared | None:
         return None  # a name that means two things
     reads = {name: _reads(inner, inside) for name, inner in inside.items()}
     last = _reads(rest, inside)
-    if _evaluations(reads, last) <= FEW:
-        return None
     readers = Counter(last)
     for found in reads.values():
         readers.update(found)
     relations = {name: f"__once_{n}__" for n, name in enumerate(inside, 1) if readers[name] > 1}
+    if not relations:
+        return None
     whole = _Whole([cte for cte, _, _ in hoisted], inside, reads, relations)
     steps = tuple((relations[name], whole.query(inside[name], reads[name])) for name in inside if name in relations)
     return Shared(steps, {"Query": whole.query(rest, last)})
@@ -117,11 +115,3 @@ def _reads(query: Tree, names: Mapping[str, Tree]) -> Counter[str]:
     """How often a query reads each of some CTEs."""
     found = (identifier(parts[0]) for parts in tables_named(query) if len(parts) == 1)
     return Counter(name for name in found if name in names)
-
-
-def _evaluations(reads: Mapping[str, Counter[str]], last: Counter[str]) -> int:
-    """How many CTEs would be evaluated if each were written out wherever it is read."""
-    cost: dict[str, int] = {}
-    for name, found in reads.items():  # each after those that it reads
-        cost[name] = 1 + sum(count * cost.get(other, 1) for other, count in found.items())
-    return sum(count * cost[name] for name, count in last.items())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from ...relation.conditions import conjunction
-from ...sql.expression import Call, Case, Expression
+from ...sql.expression import Call, Case, Column, Expression
 from ..collect import tidied
 from ..rules import Rules
 from ..simplify import ZERO, add, multiply
@@ -118,7 +118,9 @@ class Tangents:
             new = Leaf(leaf.label, moved.node)
             block = replace(block, source=tuple(exchanged(part, leaf, new) for part in block.source))
             tangents |= {(leaf.label, n): new.column(d) for n, d in moved.tangents.items()}
-        return block, {p: or_zero(e) if column_null(block, p) else e for p, e in tangents.items()}
+        # That of a NULL is none, whatever was calculated with it: an average of no rows is divided by 0.
+        none = {p: Call("is null", (Column(p),)) for p in tangents if column_null(block, p)}
+        return block, {p: Case(((none[p], ZERO),), e) if p in none else e for p, e in tangents.items()}
 
     def _output(
         self, old: Block, block: Block, name: str, tangents: Mapping[Path, Expression]
@@ -182,10 +184,10 @@ class Tangents:
 
 
 def _beside(old: Block, block: Block) -> tuple[Leaf, Block]:
-    """The extreme values of a group beside its rows."""
+    """The extreme values of a group beside its rows: of the very relations that the rows are of, to the last digit."""
     for leaf in block.leaves:
-        if leaf.node is old:
+        if isinstance(leaf.node, Block) and leaf.node.outputs is old.outputs:
             return leaf, block
-    best = Leaf(label(old.name), old)
+    best = Leaf(label(old.name), replace(block, outputs=old.outputs))
     on = [same(block.outputs[k], best.column(k), may_be_null(block, block.outputs[k])) for k in old.keys or ()]
     return best, replace(block, source=(*block.source, best), where=(*block.where, *on))

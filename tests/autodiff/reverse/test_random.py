@@ -8,7 +8,7 @@ import pytest
 from tests.autodiff.reverse.queries import Maker
 
 PARTS, LOSSES = 4, 8
-SHAPES = int(os.environ.get("GRADIENT_SHAPES", "16"))
+SHAPES = int(os.environ.get("GRADIENT_SHAPES", "12"))
 """How many queries there are, each with its losses; with GRADIENT_SHAPES=250 these are 2,000, in ten minutes."""
 
 
