@@ -30,6 +30,8 @@ def part(data: Any, index: Sequence[Any]) -> Any:
         index: for each axis a slice of step one, or positions.
     """
     found = _known.get(id(data))
+    if found is None and data.npartitions > _MANY and not all(x.is_materialized() for x in data.dask.layers.values()):
+        return _together(data, index)  # to write such a graph out takes longer than to look at it some hundred times
     if found is None:
         starts = [np.cumsum((0, *sizes)) for sizes in data.chunks]
         found = _known[id(data)] = _Blocks(dict(data.__dask_graph__()), starts)
@@ -47,6 +49,7 @@ def part(data: Any, index: Sequence[Any]) -> Any:
 
 
 _known: dict[int, _Blocks] = {}
+_MANY = 20_000
 
 
 def _made(tasks: Mapping[Any, Any], key: tuple[Any, ...]) -> Any:

@@ -18,6 +18,9 @@ def uncut(data: Any) -> Any | None:
     name, graph = getattr(data, "name", None), getattr(data, "dask", None)
     if name is None or graph is None:
         return None
-    found = graph.get(f"original-{name}")  # which dask.array.from_array calls it
+    layer = getattr(graph, "layers", {}).get(f"original-{name}")  # which dask.array.from_array calls it
+    if layer is None or not layer.is_materialized():  # to look into any other would write out all of its tasks
+        return None
+    found = layer.get(f"original-{name}")
     found = getattr(found, "value", found)
     return found if isinstance(found, ImplicitToExplicitIndexingAdapter) else None

@@ -159,6 +159,14 @@ def test_chunks_of_a_store_are_read_without_a_graph(tmp_path, monkeypatch):
         by_arrays(changed, "SELECT SUM(v) AS s FROM d")
 
 
+def test_the_graph_of_very_many_chunks_is_not_written_out(monkeypatch):
+    monkeypatch.setattr("sqlmagic_xr.cluster.blocks._MANY", 10)
+    field = dask_array.map_blocks(lambda: np.ones((2, 3)), chunks=((2,) * 30, (3,)), dtype=float)
+    ctx = context(xr.Dataset({"v": (("t", "x"), field)}))
+    assert by_arrays(ctx, "SELECT SUM(v) AS s FROM d WHERE t IN (4, 5, 50)")["s"].to_pylist() == [9.0]
+    assert not any(layer.is_materialized() for layer in field.dask.layers.values())
+
+
 def test_the_pieces_of_a_region_are_all_of_it_and_no_larger_than_asked():
     rng = np.random.default_rng(2)
     for _ in range(200):
