@@ -11,7 +11,11 @@ from .rules import NOUGHT, POWER, ROOT, SIGNLESS
 from .simplify import number
 
 _ROOTS = frozenset({"sqrt", "cbrt", "power"})
-_NEVER = frozenset({"abs", "exp", "cosh", "count", "regr_count", "var_pop", "var_samp", "stddev_pop", "stddev_samp"})
+_NEVER = frozenset(
+    ["abs", "exp", "cosh", "count", "regr_count", "var_pop", "var_samp", "stddev_pop", "stddev_samp", "regr_sxx",
+     "regr_syy"]
+)  # fmt: skip
+"""What is never below 0, nor -0.0."""
 
 
 def at_zero(name: str, args: tuple[Expression, ...], partials: tuple[str, ...]) -> tuple[str, ...]:
@@ -105,7 +109,7 @@ def _may_be_alone(term: Expression) -> bool:
         case Literal():
             return False
         case Call("*", (a, b)):
-            return a != b
+            return a != b and not all(isinstance(side, Call) and usual(side.name) in _NEVER for side in (a, b))
         case Call(name, args):
             return usual(name) not in _NEVER and not (usual(name) == "sqrt" and not _may_be_negative_zero(args[0]))
         case Cast(value):
