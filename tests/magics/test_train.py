@@ -49,6 +49,7 @@ def run(shell, line, cell=CELL):
         ('--until "loss < 1e-4" --patience 3', {"until": "loss < 1e-4", "patience": 3}),
         ("--every 10 --log-y --seed 7 --restart", {"every": 10, "log": True, "seed": 7, "restart": True}),
         ("--curve a --curve b --continue -o out", {"curves": ("a", "b"), "resume": True, "output": "out"}),
+        ("--patience 3 --keep-best --overlay a --overlay b", {"patience": 3, "keep_best": True, "overlay": ("a", "b")}),
         ("--live", {"live": True}),
         ("--static", {"static": True}),
         ("--no-display", {"no_display": True}),
@@ -86,6 +87,20 @@ def test_bad_options_are_pointed_at_before_anything_runs(shell, capsys, line, me
     assert run(shell, line).error_in_exec is not None
     assert message in capsys.readouterr().out
     assert steps() == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("--lr 0.3", "Did you mean `--param lr=0.3`?"),
+        ("--lr=1e-3", "Did you mean `--param lr=1e-3`?"),
+        ("--step 30", "Did you mean `--steps`?"),
+    ],
+)
+def test_a_number_behind_an_unknown_option_is_a_parameter_unless_an_option_is_near(line, hint):
+    with pytest.raises(UsageError) as caught:
+        read_options(line)
+    assert caught.value.lines()[-1] == hint
 
 
 def test_every_option_is_in_the_help(shell, capsys):
@@ -238,3 +253,16 @@ def test_a_recursive_query_is_a_whole_cell(shell, capsys):
         "loss  █▄▂▁  1 → 0.125",
     ]
     assert shell.user_ns["kept"].curve.num_rows == 4
+
+
+def test_a_kept_run_is_laid_under_another_and_anything_else_is_refused(shell, capsys):
+    assert run(shell, "--steps 3 -o first --static -q").success
+    shell.user_ns["other"] = 1
+    error = run(shell, "--steps 2 --overlay other").error_in_exec
+    assert isinstance(error, UsageError)
+    assert error.lines()[0] == "other is no training run"
+    assert steps() == 3
+    capsys.readouterr()
+    assert run(shell, "--steps 2 --restart --static --overlay first --keep-best").success
+    shown = capsys.readouterr().out
+    assert "is left at its best, step 2, loss 0.25" in shown

@@ -41,6 +41,12 @@ def test_a_key_beside_the_step_makes_a_line_of_each_value(context, every):
     assert lines(panel) == {"lr = 0.1": SLOW, "lr = 0.5": QUICK}
 
 
+def test_lines_come_in_the_order_of_their_keys(context):
+    curve = "SELECT step, lr, AVG(a) AS loss FROM p GROUP BY step, lr ORDER BY step, lr DESC"
+    (panel,), _ = panels(context, curve, every=1)
+    assert list(panel.lines) == ["lr = 0.1", "lr = 0.5"]
+
+
 def test_a_text_makes_lines_also_without_a_group(context):
     (panel,), _ = panels(context, "SELECT step, CASE run WHEN 1 THEN 'slow' ELSE 'quick' END AS name, a FROM p")
     assert lines(panel) == {"slow": SLOW, "quick": QUICK}
