@@ -49,14 +49,17 @@ class Tracker:
         if every < 1:
             raise ValueError(f"every is a whole number, 1 or more, not {every!r}")
         self._writer, self._every = writer, every
+        self._begun = False
 
     def __call__(self, event: Event) -> None:
         """Take an event of a run."""
         if isinstance(event, Started):
-            self._column, self._told = event.column, dict(event.parameters)
+            self._begun, self._column, self._told = True, event.column, dict(event.parameters)
             self._sent: dict[str, int] = {}  # curve -> the last generation that was handed on
             self._writer.begin(event.parameters, event.text)
             self._follow(event.panels, last=False)
+        elif not self._begun:  # it has failed before its first step: there is nothing to keep
+            return
         elif isinstance(event, (Refreshed, Ended)):
             self._follow(event.panels, last=isinstance(event, Ended))
             for name, value in event.parameters.items():
@@ -65,6 +68,7 @@ class Tracker:
                     self._writer.points(f"parameters/{name}", at, np.array([float(value)]))
             self._told = dict(event.parameters)
         if isinstance(event, Ended):
+            self._begun = False
             self._writer.end(event.status, event.message)
 
     def _follow(self, panels: tuple[Panel, ...], *, last: bool) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sqlmagic_xr import Context
+from sqlmagic_xr.errors import SqlError
 from sqlmagic_xr.tracking import Tracker, mlflow, tensorboard, wandb
 from sqlmagic_xr.train.events import Newest, Panel, Refreshed, Started
 
@@ -74,6 +75,14 @@ def test_what_is_missing_is_left_out_and_a_curve_that_begins_anew_is_not_told_tw
     tracker(Refreshed(3, 3, 0.1, {}, panels(3.0, 2.0), Newest()))
     tracker(Refreshed(3, 3, 0.1, {}, panels(3.0, 2.0, 1.0, 0.5), Newest()))
     assert kept.curves == {"loss": [(0, 3.0), (2, 1.0), (3, 0.5)]}
+
+
+def test_a_run_that_fails_before_its_first_step_is_none(ctx):
+    kept = Kept()
+    cell = "INSERT INTO p SELECT :next_step, a FROM p WHERE step = :k; SELECT step, CAST('x' AS INT) AS a FROM p"
+    with pytest.raises(SqlError):
+        ctx.train(cell, steps=3, on_event=Tracker(kept))
+    assert (kept.begun, kept.ended) == ([], [])
 
 
 class Records:
