@@ -131,6 +131,8 @@ class Block:
         if not self._known.keys() >= self._feeds.keys():
             raise Refused("not all of the step is known yet")
         self._unmoved = unmoved(brief, known, kept, self._feeds)
+        if any(axis.origin not in self._unmoved for each in self._given for axis in each.part.axes):
+            raise Refused("the keys of the rows that a step gives are others at each step")
         for feed in self._feeds.values():
             check_axes(feed, self._unmoved, known[feed.scan])
         self._picks = {scan: picked(feed, self._unmoved, self._known) for scan, feed in self._feeds.items()}
@@ -168,12 +170,22 @@ class Block:
         """For each table to which rows are added the columns that say which generation they are."""
         found: dict[Name, frozenset[str]] = {}
         for piece in self._pieces.values():
-            found[piece.table] = found.get(piece.table, piece.clocks) & piece.clocks
+            clocks = piece.behind(self._lag(piece.table))
+            found[piece.table] = found.get(piece.table, clocks) & clocks
             if not found[piece.table]:
                 raise Refused(f"not every row that is added to {'.'.join(piece.table)} has :next_step for a key")
         if any(replaces and table in found for table, replaces in self._writes):
             raise Refused("a table is made anew and added to")
         return found
+
+    def _lag(self, table: Name) -> int:
+        """How many generations the rows that are added to a table lie behind; 0 where the step reads them.
+
+        A log of what a step began with has the generation before: that tells its rows apart as well.
+        """
+        pieces = [piece for piece in self._pieces.values() if piece.table == table]
+        read = any(node.op == "scan" and node.data.table == table for code in self._every for node, _, _ in code.whole)
+        return int(not read and all(not piece.clocks and piece.behind(1) for piece in pieces))
 
     @property
     def _given(self) -> list[Look]:
@@ -264,7 +276,7 @@ class Block:
         for table, columns in self.clocks.items():
             for column in columns:
                 newest = self._state.newest(table, column)
-                if newest is None or newest > k or (newest < k and self._reads_newest(table)):
+                if newest is None or newest > k - self._lag(table) or (newest < k and self._reads_newest(table)):
                     raise Refused(f"the newest {column} of {'.'.join(table)} is not the newest generation")
         first = self.first(source, parameters, k)
         given = {node: self._course(node, courses) for node in self._moving}

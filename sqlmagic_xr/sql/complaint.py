@@ -57,6 +57,14 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
     """
     complaint = read(message)
     end = start + len(text)
+    if (
+        complaint.found.upper() in ("MINIMIZE", "MAXIMIZE")
+        and complaint.line is not None
+        and complaint.column is not None
+    ):
+        span = Span(complaint.line, complaint.column, complaint.line, complaint.column + len(complaint.found))
+        return ParseError(f"{complaint.found.upper()} trains, so it stands in a training cell", text=script, span=span,
+                          hint="Write %%xsql_train above it instead of %%xsql; in Python, ctx.train(...).")  # fmt: skip
     if complaint.line is None or complaint.column is None:  # it came to the end of the statement
         span = span_at(script, max(end - 1, start), end)
     else:

@@ -13,12 +13,15 @@ def _language(notebook: Notebook, index: int) -> str:
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_xsql_cells_are_coloured_as_sql(open_notebook, app):
-    cells = ["%%xsql\nSELECT lat FROM ds", "%%xsql_train\nSELECT 1", "print(1)", "%%xsql_other\n1"]
+    minimize = "%%xsql_train\nMINIMIZE (SELECT 'per', 1) -- batch\nOVER p PER run BATCH x > 0"
+    cells = ["%%xsql\nSELECT lat FROM ds", "%%xsql_train\nSELECT 1", "print(1)", "%%xsql_other\n1", minimize]
     notebook = open_notebook(cells, app)
     wait_for(lambda: _language(notebook, 0) == "sql", "the first cell is SQL")
     assert [_language(notebook, i) for i in range(4)] == ["sql", "sql", "python", "python"]
     words = notebook.cell(0).locator(".cm-line >> nth=1").locator("span").all_inner_texts()
     assert {"SELECT", "FROM"} <= set(words), "keywords have a colour of their own"
+    ours = notebook.cell(4).locator(".sqlmagic-xr-keyword")
+    wait_for(lambda: ours.all_inner_texts() == ["MINIMIZE", "OVER", "PER", "BATCH"], "its clauses are keywords")
     notebook.screenshot(f"highlighting-{app}")
 
 

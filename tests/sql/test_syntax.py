@@ -132,3 +132,11 @@ def test_a_byte_order_mark_before_a_script_is_no_part_of_it():
     first, second = split("\ufeffSELECT 1; SELECT '\ufeff'")
     assert (first.text, first.tree["Query"]["body"]["Select"]["projection"][0] is not None) == ("SELECT 1", True)
     assert second.text == "SELECT '\ufeff'"
+
+
+@pytest.mark.parametrize("text", ["MINIMIZE (SELECT 1) OVER p", "WITH l AS (SELECT 1)\nMAXIMIZE l OVER p"])
+def test_what_trains_is_sent_to_a_training_cell(text):
+    with pytest.raises(ParseError, match="IMIZE trains, so it stands in a training cell") as caught:
+        _ = parse_one(text).tree
+    assert "%%xsql_train" in str(caught.value)
+    assert caught.value.span.column == 1

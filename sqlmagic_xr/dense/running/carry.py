@@ -63,6 +63,10 @@ class Look:
         """The columns that are the generation that the step makes."""
         return frozenset(name for name, stamp in self.stamps.items() if stamp == Stamp("generation", 1))
 
+    def behind(self, steps: int) -> frozenset[str]:
+        """The columns that are the generation so many steps before the one that the step makes."""
+        return frozenset(name for name, stamp in self.stamps.items() if stamp == Stamp("generation", 1 - steps))
+
 
 @dataclass(frozen=True, eq=False)
 class Piece(Look):

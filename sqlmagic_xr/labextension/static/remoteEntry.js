@@ -130,6 +130,52 @@
     }
   });
 
+  // --- MINIMIZE and its clauses, in cells that are SQL already: the front end's SQL has not these words.
+
+  const OURS = /\b(?:MINIMIZE|MAXIMIZE|OVER|PER|USING|BATCH)\b/gi;
+  const MINIMIZES = /\b(?:MINIMIZE|MAXIMIZE)\b/i;
+  const APART = /String|Comment|Quoted/; // within these a word is none of ours
+
+  const words = (view, state, language) => {
+    const mark = view.Decoration.mark({ attributes: { style: LOOKS.keyword, class: 'sqlmagic-xr-keyword' } });
+    const decorated = editor => {
+      const text = editor.state.doc.toString();
+      if (!SQL_CELL.test(text) || !MINIMIZES.test(text)) return view.Decoration.none;
+      const tree = language.syntaxTree(editor.state);
+      const found = [...text.matchAll(OURS)].filter(({ index }) => !APART.test(tree.resolveInner(index, 1).name));
+      return view.Decoration.set(found.map(({ 0: word, index }) => mark.range(index, index + word.length)));
+    };
+    const plugin = view.ViewPlugin.fromClass(
+      class {
+        constructor(editor) {
+          this.decorations = decorated(editor);
+        }
+        update(change) {
+          const parsed = language.syntaxTree(change.startState) !== language.syntaxTree(change.state);
+          if (change.docChanged || parsed) this.decorations = decorated(change.view);
+        }
+      },
+      { decorations: value => value.decorations }
+    );
+    return state.Prec.highest(plugin);
+  };
+
+  const wordsPlugin = (codemirror, view, state, language) => ({
+    id: `${NAME}:words`,
+    description: 'Colours MINIMIZE and its clauses.',
+    autoStart: true,
+    requires: [codemirror.IEditorExtensionRegistry],
+    activate: (app, registry) => {
+      const extension = words(view, state, language);
+      registry.addExtension(
+        Object.freeze({
+          name: `${NAME}:words`,
+          factory: () => codemirror.EditorExtensionRegistry.createImmutableExtension(extension)
+        })
+      );
+    }
+  });
+
   // --- Completion: what the kernel offers, in its order of kinds.
   //
   // The menu sorts by how well a label matches and then by the alphabet, so that `WHERE c` would begin with cardinality.
@@ -179,6 +225,7 @@
       const plugins = [plugin(INotebookTracker)];
       const optional = [
         [linePlugin, ['@jupyterlab/codemirror', '@codemirror/view', '@codemirror/state']],
+        [wordsPlugin, ['@jupyterlab/codemirror', '@codemirror/view', '@codemirror/state', '@codemirror/language']],
         [completionPlugin, ['@jupyterlab/completer']]
       ];
       for (const [make, names] of optional) {

@@ -13,6 +13,7 @@ from ..curves.curve import Curve
 from ..curves.pace import Pace
 from ..steps.looks import Seen
 from ..steps.stacked import rows_of
+from .evaluation import evaluated
 from .expand import Expansion
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class LossCurve(Curve):
     def complete(self, values: Mapping[str, Any], newest: int) -> None:
         """Evaluate the loss of the newest generation."""
         if self._last is None or self._last < newest:
-            rows = self._whole.run(values).to_arrow_table()
+            rows = evaluated(self._context, self._whole, values)
             # A batch may have no row for a key, or none at all.
             self._add(self._stepped(rows.filter(rows.column(rows.num_columns - 1).is_valid()), newest))
 

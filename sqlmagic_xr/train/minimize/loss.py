@@ -15,6 +15,7 @@ from ...relation.reads import columns_read
 from ...sql.lexer import TokenKind, tokens
 from ...sql.syntax import Statement, Tree, identifier, name_of
 from ...storage.transaction import View
+from .evaluation import evaluated
 from .query import SelectText, ctes_of, select_text
 from .statement import Minimize
 from .text import quoted
@@ -93,7 +94,7 @@ def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[s
     query, ctes, statement = _query_of(context, minimize, step)
     prepared = context.prepare(statement)
     bound = context.tables.bound(statement.tree["Query"])
-    rows = prepared.run(values).to_arrow_table()
+    rows = evaluated(context, prepared, values)
     per = _keys(minimize, rows.column_names)
     place = _loss_column(minimize, rows, per, step)
     _check_rows(minimize, rows.select([*per, rows.column_names[place]]), per)

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import optax
+import pyarrow as pa
 import pytest
 
 from sqlmagic_xr import Context
@@ -171,3 +172,30 @@ def test_a_loss_that_becomes_null_is_an_error():
     with pytest.raises(SqlError, match="loss"):
         ctx.train(f"MINIMIZE ({loss}) OVER line USING sgd(lr => 0.1)", steps=6)
     assert ctx.sql("SELECT MAX(step) AS k, COUNT(a) AS n FROM line").to_pydict() == {"k": [2], "n": [3]}
+
+
+def of_names(table, key, first, second):
+    """The rows of a run by batches whose keys differ from step to step, with these names."""
+    table, key, first, second = ('"' + name.replace('"', '""') + '"' for name in (table, key, first, second))
+    d = pa.table({"g": [1, 1, 2, 2, 3, 3], "x": [1, 2, 3, 4, 5, 6], "y": [1.0, None, 2.0, -0.0, 3.0, 1.5]})
+    ctx = Context(namespace=lambda: {"d": d})
+    ctx.script(f"""
+        CREATE TABLE {table} (step BIGINT, {key} BIGINT, {first} DOUBLE, {second} DOUBLE, PRIMARY KEY (step, {key}));
+        INSERT INTO {table} VALUES (0, 1, 0, -0.0), (0, 2, 0.1, 0), (0, 3, 0, 0.5)
+    """)
+    loss = f"""
+        SELECT d.g AS {key}, AVG(power(y - ({first} * x / 6.0 + {second}), 2)) AS loss
+        FROM d JOIN {table} ON {table}.{key} = d.g WHERE step = :k GROUP BY d.g
+    """
+    using = "rmsprop(lr => 0.05, momentum => 0.9, max_norm => 1, weight_decay => 0.1)"
+    batch = "(x + :k) % 2 = 0 AND NOT (d.g = 2 AND :k % 2 = 1)"
+    ctx.train(f"MINIMIZE ({loss}) OVER {table} PER {key} USING {using} BATCH {batch}", steps=6)
+    return np.array([c.to_numpy() for c in ctx.sql(f"SELECT * FROM {table} ORDER BY 1, 2").to_arrow_table().columns])
+
+
+def test_names_that_the_statements_use_themselves_are_names_like_any_other():
+    expected = of_names("p", "run", "a", "b")
+    assert expected.shape == (4, 21)
+    for names in (("state", "gradient", "rate", "slope"), ("gradient", "norm", "loss", "Größe x"),
+                  ("loss", "state", 'a"b', "steps")):  # fmt: skip
+        np.testing.assert_allclose(of_names(*names), expected, rtol=1e-12)

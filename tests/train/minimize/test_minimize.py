@@ -58,7 +58,7 @@ def test_until_and_patience_look_at_the_loss_and_cost_one_step_more(ctx):
     assert loss[-2] < 0.01 <= loss[-3]
     run = ctx.train(CELL, steps=5000, patience=5)
     assert run.status == "patience"
-    assert f"at step {run.curve['step'].to_pylist()[int(np.argmin(run.curve['loss'].to_numpy()[:-1]))]})" in run.message
+    assert f"at step {run.curve['step'].to_pylist()[int(np.argmin(run.curve['loss'].to_numpy()[:-1]))]};" in run.message
 
 
 def test_maximize_climbs_and_where_freezes(ctx, rows):

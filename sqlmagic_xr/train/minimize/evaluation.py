@@ -1,0 +1,53 @@
+"""A loss that is evaluated once, where a run begins and where it ends: as array code where it reads much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ...dense.node import Refused
+from ...dense.program import Program, Query
+from ...engine.budget import default_budget
+from ...grids.arrow import arrow, parameter_types
+from ...grids.generations import Generations
+from ...sql.parameters import parameters_of
+from ...sql.syntax import identifier
+
+if TYPE_CHECKING:
+    from ...engine.context import Context
+    from ...engine.prepared import Prepared
+
+_MANY = 500_000  # rows, from which on the engine takes longer than array code needs to be written
+
+
+def evaluated(context: Context, prepared: Prepared, values: Mapping[str, Any]) -> pa.Table:
+    """The rows of a query.
+
+    Args:
+        context: where it runs.
+        prepared: the query.
+        values: its parameters.
+    """
+    tree = prepared.tree
+    if tree is not None and "Query" in tree and _reads_much(context, tree):
+        try:
+            return _by_arrays(context, tree, values)
+        except Refused:
+            pass
+    return prepared.run(values).to_arrow_table()
+
+
+def _reads_much(context: Context, tree: Any) -> bool:
+    names = [tuple(map(identifier, parts)) for parts in context.reads(tree)]
+    grids = [context.tables.grid(name) for name in names]
+    return any(grid is not None and grid.rows >= _MANY for grid in grids)
+
+
+def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any]) -> pa.Table:
+    given = {name: values[name] for name in sorted(parameters_of(tree)) if name in values}
+    grids = Generations(context, (), [tree["Query"]], default_budget())
+    program = Program([Query(tree["Query"])], grids, parameter_types(given))
+    grids.begin()
+    return arrow(program.step(grids, values).run(0))
