@@ -108,7 +108,7 @@ class Program:
             parts: list[Relation] = []
             try:
                 parts = self._lowered(query, lowering, scope)
-                if not query.writes:
+                if query.newest is not None:  # it is looked at in every step of a call
                     refuse_uneven(parts)
                 self.refusals.append(None)
             except Refused as reason:
