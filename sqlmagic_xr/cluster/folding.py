@@ -55,14 +55,6 @@ def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TAS
     return [worker.Batch(tuple(regions[start:stop])) for start, stop in pairwise(ends)]
 
 
-def pickled(program: worker.Program) -> bytes:
-    """A program as it is sent; it holds closures of this package, and no context, connection or open file."""
-    import cloudpickle
-
-    found: bytes = cloudpickle.dumps(program)
-    return found
-
-
 def folded(
     client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None], held: Held | None = None
 ) -> Any:

@@ -14,7 +14,7 @@ from sqlmagic_xr import Context
 from sqlmagic_xr.cluster import folding
 from sqlmagic_xr.errors import ClusterError, UsageError
 from tests.queries.gridded.same import by_arrays
-from tests.queries.gridded.test_who_runs import BY_ARRAYS
+from tests.queries.gridded.test_who_runs import BY_ARRAYS, register
 
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
@@ -74,13 +74,7 @@ def small(tmp_path_factory):
 def context(store, **options):
     ctx = Context(**options)
     large = xr.open_zarr(store, consolidated=False, chunks={})
-    ctx.from_dataset("t", large)
-    ctx.from_dataset("other", large.hum.mean("time").rename("ref").to_dataset().load(scheduler="synchronous"))
-    ctx.script(
-        "CREATE TABLE zones AS SELECT lat, CASE WHEN lat > 0 THEN 'n' ELSE 's' END AS zone FROM other GROUP BY lat;"
-        "CREATE VIEW celsius AS SELECT lat, lon, air - 273 AS c FROM t;"
-        "CREATE VIEW means AS SELECT lat, AVG(air) AS m FROM t GROUP BY lat"
-    )
+    register(ctx, large, large.hum.mean("time").load(scheduler="synchronous"))
     return ctx
 
 

@@ -8,8 +8,9 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ...cluster.client import check, client_of, told
-from ...cluster.folding import TASKS, Held, batches, folded, folded_of, pickled
+from ...cluster.folding import TASKS, Held, batches, folded, folded_of
 from ...cluster.graphs import is_made_alone
+from ...cluster.sent import pickled
 from ...cluster.worker import Batch
 from ...dense.node import Refused
 from ...engine.budget import nbytes_shown

@@ -96,6 +96,18 @@ SELECT DISTINCT lat FROM t
 """.strip().splitlines()
 
 
+def register(ctx, large, mean):
+    """What the queries read: a dataset, its mean over time, and what is joined to them."""
+    ctx.from_dataset("t", large)
+    ctx.from_dataset("other", mean.rename("ref").to_dataset())
+    ctx.script(
+        "CREATE TABLE zones AS SELECT lat, CASE WHEN lat > 0 THEN 'n' ELSE 's' END AS zone FROM other GROUP BY lat"
+    )
+    ctx.script("CREATE TABLE p (k BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.0), (1, 2.0)")
+    ctx.script("CREATE VIEW celsius AS SELECT lat, lon, air - 273 AS c FROM t")
+    ctx.script("CREATE VIEW means AS SELECT lat, AVG(air) AS m FROM t GROUP BY lat")
+
+
 @pytest.fixture(scope="module")
 def ctx():
     rng = np.random.default_rng(0)
@@ -109,14 +121,7 @@ def ctx():
          "lon": np.arange(0, 360, 3.0)},
     )  # fmt: skip
     ctx = Context()
-    ctx.from_dataset("t", large)
-    ctx.from_dataset("other", large.hum.mean("time").rename("ref").to_dataset())
-    ctx.script(
-        "CREATE TABLE zones AS SELECT lat, CASE WHEN lat > 0 THEN 'n' ELSE 's' END AS zone FROM other GROUP BY lat"
-    )
-    ctx.script("CREATE TABLE p (k BIGINT PRIMARY KEY, a DOUBLE); INSERT INTO p VALUES (0, 1.0), (1, 2.0)")
-    ctx.script("CREATE VIEW celsius AS SELECT lat, lon, air - 273 AS c FROM t")
-    ctx.script("CREATE VIEW means AS SELECT lat, AVG(air) AS m FROM t GROUP BY lat")
+    register(ctx, large, large.hum.mean("time"))
     return ctx
 
 
