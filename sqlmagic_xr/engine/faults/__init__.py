@@ -35,7 +35,7 @@ from . import (
     years,
     zeros,
 )
-from .correlation import is_correlated
+from .correlation import outer_columns
 from .naming import named
 from .tables import EngineTables
 
@@ -64,7 +64,7 @@ WORKAROUNDS = (
     Workaround(lists.SIGNS, lambda tree, tables: lists.without_nulls(tree)),
     Workaround(
         subqueries.SIGNS,
-        lambda tree, tables: subqueries.answered(tree, lambda query: is_correlated(query, tables)),
+        lambda tree, tables: subqueries.answered(tree, lambda query: outer_columns(query, tables)),
     ),
     Workaround(years.SIGNS, lambda tree, tables: years.kept_as_numbers(tree)),
     Workaround(powers.SIGNS, lambda tree, tables: powers.guarded(tree)),

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...errors import UnsupportedError
 from ...relation.layers import NO_GROUP, aggregates
-from ...sql.syntax import Tree, replace, span_of
-from .pieces import bare, filled, number
+from ...sql.clauses import conjunction, conjuncts
+from ...sql.syntax import Tree, replace, span_of, walk
+from .pieces import bare, filled, number, path_of
+
+_CALLS = ("Function", "Subquery", "Exists", "InSubquery")
 
 SIGNS = r"\b(EXISTS|IN\s*\(\s*(SELECT|WITH|\())"
 
-Correlated = Callable[[Tree], bool]
-"""Whether a query reads a row around it."""
+Outer = Callable[[Tree], Sequence[Tree]]
+"""The columns of the row around it that a query reads."""
 
 
-def answered(tree: Tree, correlated: Correlated) -> Tree:
+def answered(tree: Tree, outer: Outer) -> Tree:
     """The tree with subqueries that the engine would take apart wrongly written in another way.
 
     An aggregate without GROUP BY has one row whatever it reads, and one that fails its HAVING none: EXISTS asks for
     the HAVING, IN compares with the one value. ``x NOT IN (SELECT y ...)`` beside an OR, or where the subquery reads
-    the row around it, takes NULL for "is not there"; there it is asked for each of the three answers by itself.
+    the row around it, takes NULL for "is not there"; there it is asked for each of the three answers by itself. What
+    the subquery's WHERE says of the row around it alone is asked before the subquery is.
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> sql = "SELECT a FROM t WHERE NOT EXISTS (SELECT max(b) FROM r WHERE r.a = t.a)"
-    >>> to_sql(answered(parse_one(sql).tree, lambda query: True))
+    >>> to_sql(answered(parse_one(sql).tree, lambda query: []))
     'SELECT a FROM t WHERE (((SELECT max(b) FROM r WHERE r.a = t.a) IS NULL) IS NULL)'
     >>> sql = "SELECT a FROM t WHERE a IN (SELECT count(*) FROM r WHERE r.a = t.a)"
-    >>> to_sql(answered(parse_one(sql).tree, lambda query: True))
+    >>> to_sql(answered(parse_one(sql).tree, lambda query: []))
     'SELECT a FROM t WHERE (a = (SELECT count(*) FROM r WHERE r.a = t.a))'
     """
-    return _Pass(correlated).visit(tree)
+    return _Pass(outer).visit(tree)
 
 
 class _Pass:
-    def __init__(self, correlated: Correlated) -> None:
-        self._correlated = correlated
+    def __init__(self, outer: Outer) -> None:
+        self._outer = outer
+
+    def _correlated(self, query: Tree) -> bool:
+        return bool(self._outer(query))
 
     def visit(self, node: Tree) -> Tree:
         """Any node: the conditions of a SELECT know where they stand, everything else is a value."""
@@ -129,7 +136,30 @@ class _Pass:
             return changed
         if place == "or" and not body["negated"]:
             return changed
-        return self._three(body, value, query)
+        asked, rest = self._parted(query)
+        if asked is None:
+            return self._three(body, value, query)
+        member = self._member({"InSubquery": {**body, "subquery": rest}}, "value")
+        return filled(f"CASE WHEN C THEN M ELSE {'TRUE' if body['negated'] else 'FALSE'} END", C=asked, M=member)
+
+    def _parted(self, query: Tree) -> tuple[Tree | None, Tree]:
+        """What a query's WHERE says of the row around it alone, or None, and the query that says the rest."""
+        select = query["body"].get("Select")
+        parts = list(conjuncts(select["selection"])) if select is not None and select["selection"] else []
+        asked = [part for part in parts if self._is_outside(query, part)]
+        rest = conjunction(part for part in parts if not any(part is one for one in asked))
+        if not asked:
+            return None, query
+        return conjunction(asked), {**query, "body": {"Select": {**select, "selection": rest}}}
+
+    def _is_outside(self, query: Tree, part: Tree) -> bool:
+        """Whether a condition reads columns, all of them of the row around a query, and calls nothing."""
+        names = [node for node in walk(part) if path_of(node)]
+        if not names or any(kind in node for node in walk(part) for kind in _CALLS):
+            return False
+        one = {**query["body"]["Select"], "projection": [{"UnnamedExpr": part}], "selection": None, "having": None}
+        bare_query = {**query, "body": {"Select": {**one, "group_by": NO_GROUP, "distinct": None}}, "order_by": None}
+        return sum(1 for _ in self._outer(bare_query)) == len(names)
 
     def _three(self, body: Tree, value: Tree, query: Tree) -> Tree:
         """``x IN (query)`` as TRUE, FALSE or NULL by what is there: the value, nothing, or a NULL."""
