@@ -24,6 +24,12 @@ from .columns import UnreadableError, arrow, arrow_type, values_of
 
 Block = Mapping[Any, slice]
 
+SMALL = 65_536
+"""Cells of an array in memory that can be gone through each time it is asked about."""
+
+CHANGED = "sqlmagic: the array of {name} was written to in place"
+"""What is said of an array that has other numbers than a query was planned for, for who translates it."""
+
 _BATCH = 65_536
 _EXPANDED = 8_388_608  # a coordinate of a chunk of more rows is written out a batch at a time
 
@@ -76,11 +82,35 @@ class GridTable:
         return math.prod(self.dataset.sizes[dim] for dim in self.dims)
 
     def bounds(self, name: str) -> tuple[int, int] | None:
-        """The least and the greatest value of a column of integers that is in memory; None of any other."""
-        if name not in self._bounds:
-            column = self.columns.get(name)
-            self._bounds[name] = None if column is None else _bounds(column)
-        return self._bounds[name]
+        """The least and the greatest value of a column of integers that is in memory; None of any other.
+
+        Arrays can be written to in place. A small one is looked at again each time; of a large one whoever reads the
+        rows makes sure that they keep what was said here, since a query may have been planned on it (:meth:`_keep`).
+
+        Returns:
+            The same object as before where it is still true.
+        """
+        column = self.columns.get(name)
+        if column is None:
+            return None
+        known = self._bounds.get(name)
+        if name not in self._bounds or (column.cells is None and column.variable.size <= SMALL):
+            found = _bounds(column)
+            self._bounds[name] = known = known if found == known else found
+        return known
+
+    def _keep(self, name: str, values: Any) -> None:
+        """Make sure that values lie where queries have been told that they do.
+
+        Raises:
+            ValueError: they do not; the next query is told anew.
+        """
+        known = self._bounds.get(name)
+        if known is None or not values.size:
+            return
+        if values.min() < known[0] or values.max() > known[1]:
+            self._bounds.pop(name, None)
+            raise ValueError(CHANGED.format(name=name))
 
     @property
     def calendars(self) -> set[str]:
@@ -109,6 +139,8 @@ class GridTable:
         flat = values.reshape(-1) if isinstance(values, np.ndarray) else values
 
         def cells(start: int, stop: int) -> pa.Array:
+            if name in self._bounds:
+                self._keep(name, flat[start:stop])
             try:
                 return arrow(flat[start:stop], column.kind, column.calendar)
             except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:

@@ -5,6 +5,7 @@ Bounds of columns tell most of it apart before anything runs. What is left:
 - A SUM has a second one of the upper halves of its numbers, which does not wrap around; the two must agree.
 - Of ``+``, ``-`` and ``*`` the size is calculated in DOUBLE; what comes near the limit is calculated in DECIMAL, whose
   way back into BIGINT fails where there is none.
+- What ``<<`` has pushed out does not come back with ``>>``.
 """
 
 from __future__ import annotations
@@ -22,30 +23,41 @@ from ...sql.expression import from_tree
 from ...sql.syntax import Tree, replace
 from .bounds import GREATEST, LEAST, Bounds, bounds_of, combined, rows_of
 from .layers import Rules, rewritten
-from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments
+from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
 from .types import Tables, kind_of
 
-SIGNS = r"\bsum\s*\(|[\w)\"]\s*\*\s*(?!FROM\b)[\w(\":$]|[-+]\s*[\w(\":$]"
+SIGNS = r"<<|\bsum\s*\(|[\w)\"]\s*\*\s*(?!FROM\b)[\w(\":$]|[-+]\s*[\w(\":$]"
 
-BEYOND = "sqlmagic: a SUM is beyond BIGINT"
+BEYOND, PUSHED_OUT = "sqlmagic: a SUM is beyond BIGINT", "sqlmagic: << is beyond BIGINT"
 """What the engine's error says, for who translates it."""
 
 _OPERATORS = {"Plus": "+", "Minus": "-", "Multiply": "*"}
-_FAILURES = {"sqlmagic_overflow": pa.int64(), "sqlmagic_overflow_unsigned": pa.uint64()}
+_FAILURES = {
+    "sqlmagic_overflow": (pa.int64(), BEYOND),
+    "sqlmagic_overflow_unsigned": (pa.uint64(), BEYOND),
+    "sqlmagic_pushed_out": (pa.int64(), PUSHED_OUT),
+}
+_SHIFT = "PGBitwiseShiftLeft"
 _MANY = 100  # terms; the engine's planning takes the square of what it is given, and so of three times as many
+ROWS = 2**31
+"""Of more rows the lower halves of numbers are together as large as what tells that a sum has wrapped around."""
+
 _SURE = "9.2e18"  # a DOUBLE below it is not above 2^63
 
 
 def register(session: SessionContext) -> None:
-    """Give a session what fails where a sum has wrapped around."""
+    """Give a session what fails where a sum has wrapped around, or a shift has pushed out digits."""
 
-    def fail(sums: pa.Array) -> pa.Array:
-        if len(sums):
-            raise OverflowError(BEYOND)
-        return sums
+    def failing(text: str) -> Callable[[pa.Array], pa.Array]:
+        def fail(values: pa.Array) -> pa.Array:
+            if len(values):
+                raise OverflowError(text)
+            return values
 
-    for name, kind in _FAILURES.items():
-        SessionContext.register_udf(session, udf(fail, [kind], kind, "volatile", name))
+        return fail
+
+    for name, (kind, text) in _FAILURES.items():
+        SessionContext.register_udf(session, udf(failing(text), [kind], kind, "volatile", name))
 
 
 def checked(tree: Tree, tables: Tables) -> Tree:
@@ -58,8 +70,8 @@ def checked(tree: Tree, tables: Tables) -> Tree:
     >>> to_sql(checked(parse_one("SELECT sum(i) AS a, i * i AS b, n % 10 * 2 AS c FROM d").tree, tables))
     'SELECT sum(i) AS a, i * i AS b, n % 10 * 2 AS c FROM d'
     >>> print(to_sql(checked(parse_one("SELECT sum(n) AS a, n + 1 AS b FROM d").tree, tables)))
-    SELECT CASE WHEN abs((sum(n) >> 32) - sum(n >> 32)) >= 2147483648 THEN sqlmagic_overflow(sum(n)) \
-ELSE sum(n) END AS a, \
+    SELECT CASE WHEN abs((sum(n) >> 32) - sum(n >> 32)) >= 2147483648 OR count(n) > 2147483648 \
+THEN sqlmagic_overflow(sum(n)) ELSE sum(n) END AS a, \
 CASE WHEN (n > 9223372036854775806) THEN CAST((CAST(n AS DECIMAL(38,0)) + CAST(1 AS DECIMAL(38,0))) AS BIGINT) \
 ELSE (n + 1) END AS b FROM d
     """
@@ -83,6 +95,8 @@ class _Found:
         """Note what is to be done with a node, all in it having been looked at."""
         if "BinaryOp" in node and node["BinaryOp"]["op"] in _OPERATORS:
             self._operator(node, scope)
+        elif "BinaryOp" in node and node["BinaryOp"]["op"] == _SHIFT:
+            self._shift(node, scope)
         elif "UnaryOp" in node and node["UnaryOp"]["op"] == "Minus" and _integer(node) is None:
             self._minus(node, scope)
         elif "Nested" in node:
@@ -107,8 +121,26 @@ class _Found:
         risky = [self.changes.pop(id(side)) for side in inner if id(side) in self.changes and _is_operator(side)]
         if risky or within[0] < LEAST or within[1] > GREATEST:
             self.changes[id(node)] = self._arithmetic
-            within = max(within[0], LEAST), min(within[1], GREATEST)
+            within = _around(within)
         self._bounds[id(node)] = within
+
+    def _shift(self, node: dict[str, Any], scope: Scope) -> None:
+        one, by = (self._of(node["BinaryOp"][side], scope) for side in ("left", "right"))
+        if one is None or by is None:
+            self._bounds[id(node)] = None
+            return
+        factor = 2 ** by[1] if by[0] >= 0 and by[1] < 63 else 2**63
+        within = _around(combined("*", one, (1, factor)))
+        if within != combined("*", one, (1, factor)) or factor == 2**63:
+            self.changes[id(node)] = self._shifted
+        self._bounds[id(node)] = within
+
+    def _shifted(self, node: Tree) -> Tree:
+        body = node["BinaryOp"]
+        value, by = (replace(body[side], self.instead) for side in ("left", "right"))
+        whole = {"BinaryOp": {**body, "left": atom(value), "right": atom(by)}}
+        lost = "K < 0 OR K > 63 OR W >> K <> X"
+        return filled(f"CASE WHEN {lost} THEN sqlmagic_pushed_out(X) ELSE W END", X=value, K=by, W=whole)
 
     def _minus(self, node: dict[str, Any], scope: Scope) -> None:
         inner = self._of(node["UnaryOp"]["expr"], scope)
@@ -159,12 +191,13 @@ class _Found:
         bounds = bounds_of(from_tree(args[0]), scope, self._tables) if known is None else known
         if bounds is None:
             return
-        largest = max(map(abs, bounds)) * rows_of(scope, self._tables)
+        rows = rows_of(scope, self._tables)
+        largest = max(map(abs, bounds)) * rows
         unsigned = bounds[0] >= 0 and kind == pa.uint64()
         if largest > GREATEST:
-            self.changes[id(node)] = lambda found: self._checked_sum(found, unsigned)
+            self.changes[id(node)] = lambda found: self._checked_sum(found, unsigned, rows > ROWS)
 
-    def _checked_sum(self, node: Tree, unsigned: bool) -> Tree:
+    def _checked_sum(self, node: Tree, unsigned: bool, many: bool) -> Tree:
         (value,) = (replace(arg, self.instead) for arg in arguments(node))
         whole = with_arguments(node, [value])
         if node["Function"]["args"]["List"]["duplicate_treatment"] == "Distinct":
@@ -172,8 +205,14 @@ class _Found:
             return filled(f"CAST(X AS BIGINT{' UNSIGNED' if unsigned else ''})", X=exact)
         high = with_arguments(node, [filled("X >> 32", X=value)])
         away = "CAST(S >> 32 AS BIGINT) - CAST(H AS BIGINT)" if unsigned else "(S >> 32) - H"
-        name = list(_FAILURES)[unsigned]
-        return filled(f"CASE WHEN abs({away}) >= 2147483648 THEN {name}(S) ELSE S END", S=whole, H=high)
+        name, wrong = list(_FAILURES)[unsigned], f"abs({away}) >= {ROWS}"
+        wrong += f" OR C > {ROWS}" if many else ""
+        return filled(f"CASE WHEN {wrong} THEN {name}(S) ELSE S END", S=whole, H=high, C=with_function(whole, "count"))
+
+
+def _around(within: Bounds) -> Bounds:
+    """Bounds as far as BIGINT reaches; what goes beyond is an error."""
+    return max(within[0], LEAST), min(within[1], GREATEST)
 
 
 def _integer(tree: Tree) -> int | None:

@@ -14,6 +14,7 @@ from datafusion.catalog import Table
 from ...relation.layers import Relation
 from ...storage.scratch import Version
 from ...storage.transaction import View
+from ..gridtable import SMALL
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, pa.DataType]
 
-_ROWS = "rows of"  # no name of a table, since it is folded with a blank in it
+_ROWS, _BOUNDS = "rows of", "bounds of"  # no names of tables, since they are folded with a blank in them
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,14 @@ class _Known:
             return self.grid.bounds(column)
         if self.rows is None:
             return None
-        if column not in self.bounds:
-            values = self.rows[column]
+        if (
+            column not in self.bounds or self.rows.num_rows <= SMALL
+        ):  # Arrow's rows never change, but for who shares them
+            values, known = self.rows[column], self.bounds.get(column)
             whole = pa.types.is_integer(values.type) and values.null_count < len(values)
-            self.bounds[column] = tuple(pc.min_max(values).as_py().values()) if whole else None
+            limits = pc.min_max(values).as_py() if whole else None
+            found = None if limits is None else (limits["min"], limits["max"])
+            self.bounds[column] = known if found == known else found
         return self.bounds[column]
 
 
@@ -80,8 +85,12 @@ class EngineTables:
         """What stands for a table's columns: another object as soon as they may be others.
 
         Args:
-            name: of the table; behind the word ``_ROWS`` what stands for its rows is asked for.
+            name: of the table; behind the word ``_ROWS`` what stands for its rows is asked for, behind ``_BOUNDS``
+                and a column that column's bounds.
         """
+        if name[0] == _BOUNDS:
+            known = self._known.get(name[2:])
+            return object() if known is None else known.within(name[1])
         if name[0] == _ROWS:
             return self._context.store.entries().get(name[1])
         store = self._context.store
@@ -122,7 +131,10 @@ class EngineTables:
             found = version.span(place)
             return None if found is None or not isinstance(found.low, int) else (found.low, found.high)
         known = self._find(name)
-        return None if known is None else known.within(column)
+        within = None if known is None else known.within(column)
+        if known is not None and (known.grid is not None or known.rows is not None):
+            self._asked[_BOUNDS, column, *name] = within
+        return within
 
     def rows(self, name: tuple[str, ...]) -> int | None:
         """How many rows a table has, where that is known and stays."""

@@ -9,6 +9,7 @@ import xarray as xr
 from datafusion import SessionContext
 
 import sqlmagic_xr
+from sqlmagic_xr.engine.faults import overflow
 from sqlmagic_xr.errors import SqlError
 
 TOP = 2**63 - 1
@@ -160,3 +161,54 @@ def test_thirty_thousand_rows_and_hundreds_of_terms():
 def test_a_choice_between_signed_and_unsigned_is_a_decimal(value):
     query = f"SELECT sum({value}) AS v FROM (SELECT row_number() OVER () AS r FROM generate_series(1, 3))"
     assert answer(sqlmagic_xr.Context(), query) == [(6,)]
+
+
+@pytest.mark.parametrize("table", ["plain", "arrow"])
+def test_a_shift_is_right_or_an_error(table):
+    rows = [(a, b) for a in [*EDGES[:8], TOP, -TOP - 1] for b in (0, 1, 31, 62, 63, 64, -1)]
+    ctx = context({"i": range(len(rows)), "a": [a for a, _ in rows], "b": [b for _, b in rows]})
+    good = {i: a << b for i, (a, b) in enumerate(rows) if 0 <= b < 64 and fits(a << b)}
+    places = ", ".join(map(str, good))
+    found = answer(ctx, f"SELECT i, a << b AS v FROM {table} WHERE i IN ({places})")
+    assert dict(found) == good
+    for i, (a, b) in enumerate(rows):
+        if i not in good:
+            for text in ("a << b", f"a << {b}"):
+                found = answer(ctx, f"SELECT {text} AS v FROM {table} WHERE i = {i}")
+                assert found.startswith("<< pushes digits out of BIGINT"), (a, b)
+
+
+def test_what_is_pushed_out_is_told_apart_from_what_is_not():
+    ctx = context({"i": [0, 1, 2], "n": [1, 2**60, -(2**60)]})
+    assert answer(ctx, "SELECT 1 + (n << 1) << 1 AS v FROM arrow WHERE i < 1") == [(6,)]
+    assert answer(ctx, "SELECT n << 2 AS v FROM arrow ORDER BY i") == [(4,), (2**62,), (-(2**62),)]
+    assert answer(ctx, "SELECT (n << 1) << 2 AS v FROM arrow").startswith("<< pushes digits out of BIGINT")
+
+
+def test_a_sum_of_more_rows_than_can_be_checked_is_refused(monkeypatch):
+    ctx = context({"n": [2**40, 2, 3]})
+    (query, unknown) = ("SELECT sum(n) AS v FROM {}", "(SELECT n FROM plain UNION ALL SELECT n FROM plain)")
+    assert answer(ctx, query.format(unknown)) == [(2 * (2**40 + 5),)]
+    monkeypatch.setattr(overflow, "ROWS", 4)
+    assert answer(ctx, query.format(unknown) + " AS another") == "beyond"  # the text before is remembered
+
+
+def test_an_array_that_is_written_to_in_place_does_not_wrap_around():
+    small, large = np.arange(9), np.arange(200_000)
+    sets = {name: xr.Dataset({"n": ("x", array)}) for name, array in (("small", small), ("large", large))}
+    ctx = sqlmagic_xr.Context(namespace=lambda: {**sets, "rows": pa.table({"n": pa.array(small)})})
+    queries = {name: f"SELECT sum(n) AS v, max(n * n) AS w FROM {name}" for name in ("small", "large", "rows")}
+    for query in queries.values():
+        ctx.script(query)[0].to_arrow_table()
+    lazy = ctx.script("SELECT sum(n) AS v FROM small")[0]
+    small[:], large[-9:] = 2**60, 2**60
+    with pytest.raises(SqlError, match="`n` was written to in place"):
+        lazy.to_arrow_table()
+    for query in queries.values():
+        with pytest.raises(SqlError, match=r"beyond BIGINT|was written to in place"):
+            ctx.script(query)[0].to_arrow_table()
+        with pytest.raises(SqlError, match="beyond BIGINT"):
+            ctx.script(query)[0].to_arrow_table()
+    small[:], large[:] = 2, 2
+    for query in queries.values():
+        assert ctx.script(query)[0].to_arrow_table()["w"].to_pylist() == [4]

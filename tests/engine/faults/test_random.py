@@ -53,7 +53,8 @@ def membership(w):
     source = w.pick(
         f"SELECT {w.pick('i', 'j')} FROM r", f"SELECT i FROM r WHERE r.{w.pick('i', 'j')} = t.i",
         "SELECT count(*) FROM r WHERE r.i = t.i", "SELECT max(j) FROM r WHERE r.i = t.i", "SELECT sum(i) FROM r",
-        "SELECT i FROM r WHERE t.j > 0", "SELECT j FROM r WHERE r.i > 0 AND t.j > 0", "SELECT j FROM r WHERE t.j IS NULL",
+        "SELECT i FROM r WHERE t.j > 0", "SELECT j FROM r WHERE r.i > 0 AND t.j > 0",
+        "SELECT j FROM r WHERE t.j IS NULL",
     )  # fmt: skip
     member = f"t.{column} {w.pick('IN', 'NOT IN')} ({source})"
     listed = f"t.{column} {w.pick('IN', 'NOT IN')} ({w.pick('1, 2', '0, NULL', 'NULL, 3, 1', 'j, 2')})"
