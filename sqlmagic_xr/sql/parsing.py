@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
@@ -10,7 +11,7 @@ import sqloxide
 
 from .depth import READ, Excess, excess
 from .inside_out import read_inside_out
-from .lexer import TokenKind, span_at, tokens
+from .lexer import Token, TokenKind, span_at, tokens
 from .literals import Literals, read_literals
 from .mending import mended
 from .stack import with_stack
@@ -22,6 +23,9 @@ DIALECT = "generic"
 LITERALS = "literals"
 """Beside the first row of a VALUES of literals, the key of all rows (see :class:`.literals.Literals`)."""
 
+_END = re.compile(r"\bEND\b", re.IGNORECASE)
+_BEHIND = "\n;SELECT 0"
+_UNREAD = "sql parser error: Expected: end of statement, found: END at Line: {line}, Column: {column}"
 _LONG = 10_000  # characters; a shorter text has no chain that leaves the stack of any platform
 _STACK = 256 * 1024 * 1024  # bytes that are taken only as far as they are used
 _PADDING = 400  # so many blanks are parsed in the time that it takes to move the spans of a short statement
@@ -98,11 +102,41 @@ def _read(text: str, line: int, column: int, at: int = 0, extra: int = 0) -> Tre
 
 
 def _trees(text: str) -> list[Tree]:
-    """What the parser makes of a text.
+    """What the parser makes of a text, all of which it has read.
+
+    It takes an END that belongs to nothing for the end of all, and does not look at what follows: ``DELETE FROM t END
+    WHERE a = 1`` would delete every row.
 
     Raises:
         ValueError: its own words, also where it gives up with a panic, which is no Exception to Python.
     """
+    if _END.search(text) is None:
+        return _parsed(text)
+    try:
+        *found, _ = _parsed(text + _BEHIND)
+    except ValueError:
+        return _parsed(text)  # which says what is wrong without what we have put behind it
+    if not found:
+        end = _unmatched(text)
+        place = span_at(text, end.start, end.end)
+        raise ValueError(_UNREAD.format(line=place.line, column=place.column))
+    return found
+
+
+def _unmatched(text: str) -> Token:
+    """The first END that closes nothing; the last one where each closes something, and is too deep within."""
+    depth, last = 0, None
+    for token in tokens(text, strict=False):
+        word = token.text.upper() if token.kind is TokenKind.WORD else ""
+        depth += {"CASE": 1, "END": -1}.get(word, 0)
+        last = token if word == "END" else last
+        if depth < 0:
+            break
+    assert last is not None
+    return last
+
+
+def _parsed(text: str) -> list[Tree]:
     try:
         if len(text) < _LONG:
             return list(sqloxide.parse_sql(text, DIALECT))

@@ -7,7 +7,7 @@ import pytest
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import ParseError, UnsupportedError
 from sqlmagic_xr.sql.depth import NESTED, OPERATORS, QUERIES, excess, nested
-from sqlmagic_xr.sql.syntax import parse_one
+from sqlmagic_xr.sql.syntax import parse_one, to_sql
 
 TOO_DEEP = {
     "sum": "SELECT " + "+".join(["v"] * 12_000) + " FROM t",
@@ -72,6 +72,38 @@ def test_a_case_that_is_nested_too_deeply_is_said_to_be():
     assert nested(text) == 200
     with pytest.raises(ParseError, match="nested too deeply"):
         _ = parse_one(text).tree
+
+
+@pytest.mark.parametrize("levels", [46, 47, 60, 200])
+def test_a_case_in_a_case_is_read_whole_or_refused(levels):
+    """Where the parser is too deep it takes an END for the end of all, and leaves off what follows."""
+    text = "SELECT " + "CASE WHEN v > 0 THEN " * levels + "2" + " END" * levels + " + 5 AS a FROM t"
+    if levels < 47:
+        assert to_sql(parse_one(text).tree) == text
+    else:
+        with pytest.raises(ParseError, match="nested too deeply"):
+            _ = parse_one(text).tree
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DELETE FROM t END WHERE v = 1", "SELECT v AS b END FROM t", "DELETE FROM t WHERE v = 1 END AND w = 2",
+        "UPDATE t SET v = CASE WHEN v > 1 THEN 9 ELSE v END END WHERE k = 3", "SELECT v FROM t end -- and no more",
+        "INSERT INTO t SELECT CASE v WHEN 1 THEN 2 END FROM t END WHERE v = 1",
+    ],
+)  # fmt: skip
+def test_nothing_behind_an_end_too_many_is_left_out(text):
+    with pytest.raises(ParseError, match=r"expected end of statement, found (END|end)") as caught:
+        _ = parse_one(text).tree
+    assert text.upper().split()[text[: caught.value.span.column - 1].count(" ")] == "END"
+
+
+@pytest.mark.parametrize(
+    "text", ["END", "SELECT 'END' AS a", 'SELECT 1 AS "END"', "SELECT CASE WHEN v THEN 1 END -- END"]
+)
+def test_an_end_that_has_its_place_is_read(text):
+    assert parse_one(text).tree
 
 
 def test_a_panic_of_the_parser_is_an_error_of_the_text():
