@@ -20,7 +20,9 @@ from ..sql.expression import (
     Expression,
     Literal,
     Made,
+    Opaque,
     Parameter,
+    descend,
 )  # fmt: skip
 from .aggregates import Aggregates
 from .collect import collected
@@ -217,14 +219,22 @@ class Derivative:
 
     def _check_division(self, node: Call) -> None:
         kinds = [self.type_of(arg) for arg in node.args]
-        if not {"real", "decimal"}.intersection(kinds) and "integer" in kinds:
+        if (
+            not {"real", "decimal"}.intersection(kinds)
+            and "integer" in kinds
+            and not any(map(self._is_open, node.args))
+        ):
             raise refused(
                 node, "a division of integers is a staircase: it has no derivative that means anything",
                 "Make one side real: 1.0 * a / b, or CAST(a AS DOUBLE) / b.",
             )  # fmt: skip
 
+    def _is_open(self, node: Expression) -> bool:
+        """Whether it is not known what kind of number an expression is, whatever values parameters have."""
+        return self.type_of(node) is None and not any(isinstance(part, Parameter) for part in descend(node))
+
     def type_of(self, node: Expression) -> ColumnType | None:
-        """What kind of number an expression is: "integer", "real", or None where that depends on a parameter."""
+        """What kind of number an expression is: "integer", "real", or None where that is not known."""
         for inner in reversed(_chain(node, self.types)):
             self.types[inner] = self._type_of(inner)
         return self.types[node]
@@ -236,7 +246,7 @@ class Derivative:
             case Parameter():
                 return None
             case Column():
-                return self.scope.type_of(node) or "real"
+                return self.scope.type_of(node) or ("real" if self.scope.is_real(node) else None)
             case Cast():
                 kind = node.type.tree if isinstance(node.type.tree, str) else next(iter(node.type.tree))
                 exact: ColumnType = "decimal" if str(kind).startswith(_DECIMAL_TYPES) else "real"
@@ -251,6 +261,9 @@ class Derivative:
                     return "integer"
                 if usual(node.name) in _TYPE_OF_ARGUMENTS:
                     return self._common(node.args)
+                return "real" if usual(node.name) in _REAL or node.name in self.rules else None
+            case Opaque():
+                return None
         return "real"
 
     def reads_integers(self, node: Expression) -> bool:
@@ -279,6 +292,7 @@ class Derivative:
 
 
 _ARITHMETIC = frozenset({"+", "-", "*"})
+_REAL = frozenset({*RULES, *AGGREGATES, *DEFINED, "random", "pi", "median", "approx_median", "percentile_cont"})
 _TYPE_OF_ARGUMENTS = frozenset(
     {"+", "-", "*", "/", "%", "abs", "greatest", "least", "coalesce", "nullif", "sum", "min", "max", *SHIFTS}
 )

@@ -77,6 +77,7 @@ class _Doubles:
         if isinstance(node, Cast) and parts and isinstance(parts[0], Cast) and parts[0].type == node.type == REAL:
             return parts[0]
         if all(a is b for a, b in zip(new, node.parts, strict=True)):
-            exact = not isinstance(node, (Literal, Parameter)) and self.types.type_of(node) in ("integer", "decimal")
+            kinds = ("integer", "decimal", None) if isinstance(node, (Call, Opaque)) else ("integer", "decimal")
+            exact = not isinstance(node, (Literal, Parameter)) and self.types.type_of(node) in kinds
             return Cast(node, REAL) if exact else node
         return node.rebuilt(new)

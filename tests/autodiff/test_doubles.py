@@ -81,3 +81,23 @@ def test_large_numbers_in_values_and_table_functions_do_not_wrap(context):
     assert rows.to_pydict() == {"a": [float(large) ** 2]}
     rows = context.sql(f"SELECT grad(x * x * x, x) AS a FROM (SELECT value AS x FROM range({large}, {large + 1}))")
     np.testing.assert_allclose(rows.to_pydict()["a"], [3.0 * large**2], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["arrow_cast(n, 'Int32')", "unnest([n])", "n & 9223372036854775807", "(SELECT max(n) FROM exact)", "column1"],
+)
+def test_what_a_subquery_calculates_of_integers_is_real_too(column, context):
+    """Also where it is not known what kind of number that is."""
+    context.from_arrow(pa.table({"n": [4_000_000_000 if "Int32" not in column else 2_000_000_000]}), "exact")
+    source = "(VALUES (4000000000)) AS v" if column == "column1" else "exact"
+    n = 2e9 if "Int32" in column else 4e9
+    rows = context.sql(f"SELECT grad(w * x * x, w) AS g, grad(w * w * x * x * x, w) AS h FROM "
+                       f"(SELECT {column} AS x, 0.5 AS w FROM {source})").to_arrow_table()  # fmt: skip
+    assert rows.schema.types == [pa.float64()] * 2
+    assert rows.to_pydict() == {"g": [n * n], "h": [pytest.approx(n**3)]}
+
+
+def test_what_is_called_where_it_stands_is_real_too(context):
+    query = "SELECT grad(w * arrow_cast(x, 'Int16') * arrow_cast(x, 'Int16'), w) AS g FROM (SELECT 300 AS x, 0.5 AS w)"
+    assert context.sql(query).to_pydict() == {"g": [90000.0]}

@@ -141,3 +141,36 @@ def test_ties_of_min_and_max(query, slopes, context):
     for call in ("max(a * w + v - w)", "-min(w - v - a * w)"):
         got = context.sql(query.replace("{}", call.replace("a *", f"{column} *"))).to_arrow_table()["s"].to_pylist()
         assert got == pytest.approx(slopes)
+
+
+CHOICES = {  # a CASE over x and the parameter a = 2, and its derivative by a; None where it is NULL
+    "CASE WHEN x > 0 THEN a * x END": lambda x: x if x is not None and x > 0 else None,
+    "CASE WHEN x > 0 THEN a * x ELSE 0 END": lambda x: x if x is not None and x > 0 else 0.0,
+    "CASE WHEN x > 0 THEN a * a WHEN x < -1 THEN NULL ELSE a * 3 END": lambda x: (
+        4.0 if x is not None and x > 0 else None if x is not None and x < -1 else 3.0
+    ),
+    "CASE x WHEN 1 THEN a * 5 WHEN -2 THEN a * a * a END": lambda x: {1.0: 5.0, -2.0: 12.0}.get(x),
+    "coalesce(CASE WHEN x > 0 THEN a * x END, a)": lambda x: x if x is not None and x > 0 else 1.0,
+}
+AROUND = {
+    "SELECT grad(SUM({}), a) AS g FROM cases CROSS JOIN one GROUP BY a": sum,
+    "SELECT grad(AVG({}), a) AS g FROM cases CROSS JOIN one GROUP BY a": lambda found: sum(found) / len(found),
+    "SELECT SUM(g) AS g FROM (SELECT grad({}, a) AS g FROM cases CROSS JOIN one)": sum,
+    "SELECT MAX(g) AS g FROM (SELECT grad(SUM({}) OVER (PARTITION BY a), a) AS g FROM cases CROSS JOIN one)": sum,
+    "WITH q AS (SELECT a, SUM({}) AS s FROM cases CROSS JOIN one GROUP BY a) SELECT grad(s, a) AS g FROM q": sum,
+    "SELECT SUM(g) AS g FROM (SELECT CASE WHEN x IS NULL THEN grad({}, a) ELSE grad({}, a) END AS g FROM cases "
+    "CROSS JOIN one UNION ALL SELECT NULL)": sum,
+    "SELECT grad(SUM({}), a) AS g FROM cases CROSS JOIN one GROUP BY a HAVING grad(SUM({}), a) IS NOT NULL": sum,
+}
+
+
+@pytest.mark.parametrize("query", AROUND)
+def test_a_choice_has_its_derivative_in_any_query(query, context):
+    """Some were errors within the engine, which took a column that may be NULL for one that may not."""
+    values = [1.0, -2.0, 0.5, None, 3.0, -1.0]
+    context.from_arrow(pa.table({"x": pa.array(values, pa.float64())}), "cases")
+    context.from_arrow(pa.table({"a": [2.0]}), "one")
+    for choice, slope in CHOICES.items():
+        found = [g for g in map(slope, values) if g is not None]
+        got = context.sql(query.replace("{}", choice)).to_arrow_table()["g"].to_pylist()
+        assert got == [pytest.approx(AROUND[query](found))], choice

@@ -7,12 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pt
 
+from ...errors import SqlError
 from ...relation.layers import Scope
-from ...sql.expression import Call, Cast, Expression, Opaque, from_tree
+from ...sql.expression import Call, Cast, Column, Expression, Opaque, from_tree
 from ...sql.syntax import Tree
 from .layers import Rules, rewritten
 from .pieces import arguments, filled, function_name, with_arguments
-from .types import Tables, kind_of
+from .types import Tables, kind_of, of_outputs
 
 SIGNS = r"\b(sum|avg|mean)\s*\("
 
@@ -48,9 +49,25 @@ def lengthened(tree: Tree, tables: Tables) -> Tree:
     return rewritten(tree, tables, Rules(change))
 
 
+def _of_column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
+    """The decimals of a column; of a subquery's those that it calculates."""
+    try:
+        item, name = scope.resolve(path)
+    except SqlError:
+        return None
+    name = item.inner(name)
+    if item.relation is not None:
+        kind = tables.columns(item.relation.name).get(name)
+        return kind if kind is not None and pt.is_decimal128(kind) else None
+    kinds = of_outputs("decimal", item.query, name, lambda e, s: _decimal(e, s, tables))
+    return kinds[0] if kinds and all(kind == kinds[0] for kind in kinds) else None
+
+
 def _decimal(expression: Expression, scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
     """The type of a decimal expression as the engine makes it; None of any other, or where it is not known."""
     match expression:
+        case Column(path):
+            return _of_column(path, scope, tables)
         case Cast(_, type=Opaque(tree)) if isinstance(tree, dict) and next(iter(tree)) in ("Decimal", "Numeric"):
             detail = next(iter(tree.values()))
             digits = detail.get("PrecisionAndScale") if isinstance(detail, dict) else None

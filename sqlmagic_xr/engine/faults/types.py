@@ -192,6 +192,11 @@ def _call(call: Call, scope: Scope, tables: Tables) -> pa.DataType | None:
         if kind is None:
             return None
         return pa.int64() if pt.is_signed_integer(kind) else pa.uint64() if pt.is_integer(kind) else kind
+    if call.name == "make_array":
+        return _list_of([kind_of(arg, scope, tables) for arg in call.args])
+    if call.name == "unnest":
+        kind = kind_of(call.args[0], scope, tables)
+        return kind.value_type if kind is not None and (pt.is_list(kind) or pt.is_large_list(kind)) else None
     if call.name == "arrow_cast" and isinstance(call.args[-1], Literal):
         return _ARROW.get(str(call.args[-1].value))
     return None
@@ -200,11 +205,18 @@ def _call(call: Call, scope: Scope, tables: Tables) -> pa.DataType | None:
 def _opaque(tree: Tree, scope: Scope, tables: Tables) -> pa.DataType | None:
     if isinstance(tree, dict) and "Extract" in tree:
         return pa.int32()
+    if isinstance(tree, dict) and "Array" in tree:
+        return _list_of([kind_of(from_tree(each), scope, tables) for each in tree["Array"]["elem"]])
     if not isinstance(tree, dict) or "Subquery" not in tree:
         return None
     query = Query(tree["Subquery"], scope.environment, scope)
     found = branches(query, query.names[0]) if query.names else None
     return None if found is None else together([kind_of(e, s, tables) for e, s in found])
+
+
+def _list_of(kinds: list[pa.DataType | None]) -> pa.DataType | None:
+    kind = together(kinds)
+    return None if kind is None else pa.list_(kind)
 
 
 _ARROW = {

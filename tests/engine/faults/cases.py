@@ -298,6 +298,7 @@ FAULTS = [
             "SELECT g, avg(x) AS x FROM dec GROUP BY g": [(1, 8.5e37), (2, 7)],
             "SELECT avg(x) OVER (PARTITION BY g) AS x FROM dec WHERE g = 1": [(8.5e37,)] * 4,
             "SELECT avg(DISTINCT x) AS x FROM dec HAVING avg(x) > 1": [((8.5e37 + 7) / 2,)],
+            "SELECT avg(y) AS x FROM (SELECT CAST(x AS DECIMAL(38,0)) AS y FROM dec WHERE g = 1)": [(8.5e37,)],
         },
     ),
 ]  # fmt: skip

@@ -178,6 +178,14 @@ def test_a_shift_is_right_or_an_error(table):
                 assert found.startswith("<< pushes digits out of BIGINT"), (a, b)
 
 
+def test_what_a_list_holds_is_checked():
+    ctx = context({"n": [2**62, 3]})
+    lists = "(SELECT unnest([n]) AS x, unnest(make_array(n, n)) AS y FROM plain)"
+    assert answer(ctx, f"SELECT x + y AS v FROM {lists}") == "beyond"
+    assert answer(ctx, f"SELECT sum(y) AS v FROM {lists}") == "beyond"
+    assert sorted(answer(ctx, f"SELECT x - 1 AS v FROM {lists} WHERE x < 9")) == [(2,)]
+
+
 def test_what_is_pushed_out_is_told_apart_from_what_is_not():
     ctx = context({"i": [0, 1, 2], "n": [1, 2**60, -(2**60)]})
     assert answer(ctx, "SELECT 1 + (n << 1) << 1 AS v FROM arrow WHERE i < 1") == [(6,)]
