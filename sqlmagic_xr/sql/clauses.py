@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -53,6 +53,34 @@ def conjunction(conditions: Iterable[Tree]) -> Tree | None:
         wrapped = {"Nested": condition} if alone else condition
         found = wrapped if found is None else {"BinaryOp": {"left": found, "op": "And", "right": wrapped}}
     return found
+
+
+def parted(query: Tree, aside: Callable[[Tree], bool]) -> tuple[Tree | None, Tree]:
+    """What a query's WHERE says that shall stand aside, or None, and the query that says the rest.
+
+    Args:
+        query: the inside of a ``Query`` node.
+        aside: whether a condition, one of those that AND joins, shall.
+    """
+    select = query["body"].get("Select")
+    parts = list(conjuncts(select["selection"])) if select is not None and select["selection"] else []
+    taken = [aside(part) for part in parts]
+    if not any(taken):
+        return None, query
+    rest = conjunction(part for part, gone in zip(parts, taken, strict=True) if not gone)
+    found = conjunction(part for part, gone in zip(parts, taken, strict=True) if gone)
+    return found, {**query, "body": {"Select": {**select, "selection": rest}}}
+
+
+def operation(node: Tree) -> tuple[str, Tree, Tree] | None:
+    """The name of a binary operator and its operands; None of what is none."""
+    body = node.get("BinaryOp")
+    return (str(body["op"]), body["left"], body["right"]) if isinstance(body, dict) else None
+
+
+def with_operands(node: Tree, left: Tree, right: Tree) -> Tree:
+    """A binary operator over other operands."""
+    return {"BinaryOp": {**node["BinaryOp"], "left": left, "right": right}}
 
 
 def also(where: Tree | None, conditions: Iterable[Tree]) -> Tree | None:

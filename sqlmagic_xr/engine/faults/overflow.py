@@ -19,6 +19,7 @@ from pyarrow.types import is_integer
 
 from ...relation.functions import is_given
 from ...relation.layers import Scope
+from ...sql.clauses import operation, with_operands
 from ...sql.expression import from_tree
 from ...sql.syntax import Tree, replace
 from .bounds import GREATEST, LEAST, Bounds, bounds_of, combined, rows_of
@@ -93,10 +94,11 @@ class _Found:
 
     def look(self, node: dict[str, Any], scope: Scope) -> None:
         """Note what is to be done with a node, all in it having been looked at."""
-        if "BinaryOp" in node and node["BinaryOp"]["op"] in _OPERATORS:
+        found = operation(node)
+        if found is not None and found[0] in _OPERATORS:
             self._operator(node, scope)
-        elif "BinaryOp" in node and node["BinaryOp"]["op"] == _SHIFT:
-            self._shift(node, scope)
+        elif found is not None and found[0] == _SHIFT:
+            self._shift(node, found[1], found[2], scope)
         elif "UnaryOp" in node and node["UnaryOp"]["op"] == "Minus" and _integer(node) is None:
             self._minus(node, scope)
         elif "Nested" in node:
@@ -124,22 +126,21 @@ class _Found:
             within = _around(within)
         self._bounds[id(node)] = within
 
-    def _shift(self, node: dict[str, Any], scope: Scope) -> None:
-        one, by = (self._of(node["BinaryOp"][side], scope) for side in ("left", "right"))
+    def _shift(self, node: dict[str, Any], left: Tree, right: Tree, scope: Scope) -> None:
+        one, by = self._of(left, scope), self._of(right, scope)
         if one is None or by is None:
             self._bounds[id(node)] = None
             return
         factor = 2 ** by[1] if by[0] >= 0 and by[1] < 63 else 2**63
         within = _around(combined("*", one, (1, factor)))
         if within != combined("*", one, (1, factor)) or factor == 2**63:
-            self.changes[id(node)] = self._shifted
+            self.changes[id(node)] = lambda found: self._shifted(found, left, right)
         self._bounds[id(node)] = within
 
-    def _shifted(self, node: Tree) -> Tree:
-        body = node["BinaryOp"]
-        value, by = (replace(body[side], self.instead) for side in ("left", "right"))
-        whole = {"BinaryOp": {**body, "left": atom(value), "right": atom(by)}}
+    def _shifted(self, node: Tree, left: Tree, right: Tree) -> Tree:
+        value, by = replace(left, self.instead), replace(right, self.instead)
         lost = "K < 0 OR K > 63 OR W >> K <> X"
+        whole = with_operands(node, atom(value), atom(by))
         return filled(f"CASE WHEN {lost} THEN sqlmagic_pushed_out(X) ELSE W END", X=value, K=by, W=whole)
 
     def _minus(self, node: dict[str, Any], scope: Scope) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...errors import UnsupportedError
+from ...relation.functions import is_aggregate, varies
 from ...relation.layers import NO_GROUP, aggregates
-from ...sql.clauses import conjunction, conjuncts
+from ...sql.clauses import parted
+from ...sql.expression import Call, Case, Cast, Column, Literal, Parameter, descend, from_tree
 from ...sql.syntax import Tree, replace, span_of, walk
 from .pieces import bare, filled, number, path_of
-
-_CALLS = ("Function", "Subquery", "Exists", "InSubquery")
 
 SIGNS = r"\b(EXISTS|IN\s*\(\s*(SELECT|WITH|\())"
 
@@ -121,7 +121,9 @@ class _Pass:
         return filled("(Q <= N)" if body["negated"] else "(Q > N)", Q=counted, N=offset["value"])
 
     def _member(self, node: Tree, place: str) -> Tree:
-        body = node["InSubquery"]
+        return self._member_of(node["InSubquery"], place)
+
+    def _member_of(self, body: Tree, place: str) -> Tree:
         value, query = self.visit(body["expr"]), self.visit(body["subquery"])
         changed = {"InSubquery": {**body, "expr": value, "subquery": query}}
         select = _one_row(query)
@@ -136,30 +138,12 @@ class _Pass:
             return changed
         if place == "or" and not body["negated"]:
             return changed
-        asked, rest = self._parted(query)
+        outside = set(map(id, self._outer(query)))
+        asked, rest = parted(query, lambda part: _is_outside(part, outside))
         if asked is None:
             return self._three(body, value, query)
-        member = self._member({"InSubquery": {**body, "subquery": rest}}, "value")
+        member = self._member_of({**body, "subquery": rest}, "value")
         return filled(f"CASE WHEN C THEN M ELSE {'TRUE' if body['negated'] else 'FALSE'} END", C=asked, M=member)
-
-    def _parted(self, query: Tree) -> tuple[Tree | None, Tree]:
-        """What a query's WHERE says of the row around it alone, or None, and the query that says the rest."""
-        select = query["body"].get("Select")
-        parts = list(conjuncts(select["selection"])) if select is not None and select["selection"] else []
-        asked = [part for part in parts if self._is_outside(query, part)]
-        rest = conjunction(part for part in parts if not any(part is one for one in asked))
-        if not asked:
-            return None, query
-        return conjunction(asked), {**query, "body": {"Select": {**select, "selection": rest}}}
-
-    def _is_outside(self, query: Tree, part: Tree) -> bool:
-        """Whether a condition reads columns, all of them of the row around a query, and calls nothing."""
-        names = [node for node in walk(part) if path_of(node)]
-        if not names or any(kind in node for node in walk(part) for kind in _CALLS):
-            return False
-        one = {**query["body"]["Select"], "projection": [{"UnnamedExpr": part}], "selection": None, "having": None}
-        bare_query = {**query, "body": {"Select": {**one, "group_by": NO_GROUP, "distinct": None}}, "order_by": None}
-        return sum(1 for _ in self._outer(bare_query)) == len(names)
 
     def _three(self, body: Tree, value: Tree, query: Tree) -> Tree:
         """``x IN (query)`` as TRUE, FALSE or NULL by what is there: the value, nothing, or a NULL."""
@@ -176,6 +160,26 @@ class _Pass:
             f"CASE WHEN F THEN {yes} WHEN N = 0 THEN {no} WHEN X IS NULL OR M > 0 THEN NULL ELSE {no} END",
             F=found, N=rows, X=value, M=nulls,
         )  # fmt: skip
+
+
+def _is_outside(part: Tree, outside: set[int]) -> bool:
+    """Whether a condition reads columns, all of them of the row around its query, and is no subquery's or aggregate's.
+
+    Args:
+        part: the condition.
+        outside: the ids of the columns of the row around.
+    """
+    names = [node for node in walk(part) if path_of(node)]
+    plain = (Column, Literal, Parameter, Cast, Case)
+    return (
+        bool(names)
+        and all(id(name) in outside for name in names)
+        and all(
+            isinstance(inner, plain)
+            or (isinstance(inner, Call) and not is_aggregate(inner.name) and varies(inner.name) == "never")
+            for inner in descend(from_tree(part))
+        )
+    )
 
 
 def _one_row(query: Tree) -> Tree | None:
