@@ -74,6 +74,7 @@ def tables():
 
 BY_ARRAYS = (
     """
+SELECT s, SUM(v) OVER (PARTITION BY s) AS v FROM x
 SELECT x.s, w.o, SUM(x.v * w.v) AS v FROM x JOIN w ON x.i = w.i GROUP BY x.s, w.o
 SELECT s, o, SUM(x.v * w.v) AS v FROM x JOIN w USING (i) GROUP BY s, o
 SELECT x.s, w.o, SUM(x.v * w.v) AS v FROM x, w WHERE x.i = w.i GROUP BY x.s, w.o
@@ -202,7 +203,7 @@ RELATIONALLY = {
     "SELECT s, v FROM x WHERE EXISTS (SELECT 1 FROM y)": "no array code",
     "SELECT s, v FROM x WHERE v > (SELECT v FROM b)": "several rows",
     "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r": "RECURSIVE",
-    "SELECT s, SUM(v) OVER (PARTITION BY s) AS v FROM x": "no array code",
+    "SELECT s, SUM(v) OVER (PARTITION BY s ORDER BY i) AS v FROM x": "no array code",
     "SELECT v FROM nowhere": "nowhere is no table",
     "SELECT layer, SUM(val) AS v FROM weight WHERE inp > 100 GROUP BY layer": "empty",
     "SELECT s, i / (s - s) AS v FROM x": "divided by zero",
