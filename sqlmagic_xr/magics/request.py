@@ -54,7 +54,7 @@ class XSqlOptions:
         metavar="NAME", choices=("auto", "dense", "relational"), default="auto",
     )  # fmt: skip
     client: str | None = option(
-        "--client", help="Whose dask cluster goes through chunks from now on; none: nobody; auto: the active one.",
+        "--client", help="Go through chunks on the cluster of this dask client, of none, or of the active one (auto).",
         convert=identifier, metavar="NAME",
     )  # fmt: skip
     show_sql: bool = option("--show-sql", help="Show what really runs, derivatives and parameters worked out.")
