@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..sql.expression import Call, Expression, bottom_up
+from .edges import sound
 from .intermediate import Intermediate
 from .simplify import Factors, build, factors, is_sum, product
 
@@ -30,7 +31,7 @@ def plain(expression: Expression, done: Plain | None = None) -> Expression:
     done = {} if done is None else done
 
     def made(node: Expression, parts: list[tuple[Expression, Expression]]) -> tuple[Expression, Expression]:
-        return node, joined(node, [part for _, part in parts])
+        return node, sound(joined(node, [part for _, part in parts]))
 
     found: Expression = bottom_up(expression, made, done)[1]
     return found

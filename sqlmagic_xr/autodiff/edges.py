@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from ..relation.functions import usual
 from ..sql.expression import Call, Case, Cast, Expression, Literal
 from .intermediate import Intermediate
-from .rules import NOUGHT, POWER, ROOT, SIGNLESS
-from .simplify import number
+from .rules import NOUGHT, ROOT, SIGNLESS
+from .simplify import ONE, divide, negative, number
 
 _ROOTS = frozenset({"sqrt", "cbrt", "power"})
 _NEVER = frozenset(
@@ -35,10 +35,33 @@ def at_zero(name: str, args: tuple[Expression, ...], partials: tuple[str, ...]) 
     first, *others = partials
     if name == "power":
         (exponent,) = args[1:]
-        first = ROOT if _is_root(exponent) else first if number(exponent) is None else POWER
+        first = ROOT if _is_root(exponent) else first
     if name == "sqrt" and _may_be_negative_zero(args[0]):
         first = SIGNLESS
     return (NOUGHT.format(first) if _is_kink(args[0]) else first, *others)
+
+
+def sound(node: Expression) -> Expression:
+    """A power that was calculated, as one of the reciprocal where its exponent is below 0.
+
+    DataFusion refuses 0 to a negative power; the reciprocal of 0 is Infinity, and its powers are what they should be.
+    So it is written, and not derived: the rule would branch anew at each order.
+
+    >>> from ..sql.expression import parse, to_sql
+    >>> to_sql(sound(Call("power", (parse("x"), parse("y - 2.0")))))
+    'CASE WHEN y < 2.0 THEN power(1.0 / x, 2.0 - y) ELSE power(x, y - 2.0) END'
+    """
+    if not (isinstance(node, Call) and node.name == "power" and node.origin is None and len(node.args) == 2):
+        return node
+    base, exponent = node.args
+    if number(exponent) is not None:
+        return node
+    match exponent:
+        case Call("-", (above, below)):
+            is_negative = Call("<", (above, below))
+        case _:
+            is_negative = Call("<", (exponent, Literal(0)))
+    return Case(((is_negative, Call("power", (divide(ONE, base), negative(exponent)))),), node)
 
 
 def _is_root(exponent: Expression) -> bool:

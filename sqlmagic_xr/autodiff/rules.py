@@ -59,7 +59,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "%": ("1", "-trunc($1 / $2)"),
     # powers and roots
     "power": (
-        "CASE WHEN $2 = 0 THEN 0.0 WHEN $2 < 1 THEN $2 * power(1.0 / $1, 1.0 - $2) ELSE $2 * power($1, $2 - 1) END",
+        "CASE WHEN $2 = 0 THEN 0.0 ELSE $2 * power($1, $2 - 1) END",
         "CASE WHEN $1 = 0 THEN 0.0 ELSE $0 * ln($1) END",
     ),
     "sqrt": ("0.5 / $0",),
@@ -120,9 +120,6 @@ UNARY: dict[str, tuple[str, ...]] = {"-": ("-1",), "log": RULES["log10"]}
 
 ROOT = "$2 * power(1.0 / $1, 1.0 - $2)"
 """The rule of ``power(x, y)`` where y is a number between 0 and 1: DataFusion refuses 0 to a negative power."""
-
-POWER = "CASE WHEN $2 = 0 THEN 0.0 ELSE $2 * power($1, $2 - 1) END"
-"""The rule of ``power(x, y)`` where y is any other number."""
 
 SIGNLESS = "0.5 / ($0 + 0.0)"
 """The rule of ``sqrt(x)`` where x may be -0.0, whose root is -0.0."""

@@ -149,7 +149,8 @@ MINIMIZE = "%%xsql_train\nMINIMIZE (SELECT AVG(a) FROM params WHERE step = :k) O
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("", ["sgd", "adam", "adamw", "rmsprop", "adagrad", "lion", "newton", "gauss_newton", "levenberg_marquardt"]),
+        ("", ["sgd", "adam", "adamw", "rmsprop", "adagrad", "lion", "newton", "gauss_newton", "levenberg_marquardt",
+              "lbfgs"]),
         ("ada", ["adam", "adamw", "adagrad"]),
         ("adam(", ["lr =>", "b1 =>", "b2 =>", "eps =>", "eps_root =>", "nesterov =>", "weight_decay =>", "max_norm =>",
                    "max_delta =>", "state =>", "losses =>"]),

@@ -45,7 +45,7 @@ def assert_same(ctx, sql, *, ordered=False, rtol=1e-9, atol=1e-9):
 def arranged(rows):
     """Rows in an order of their own: by their columns, whole numbers and texts first, floats to some digits."""
     keys = []
-    for column in rows.columns:
+    for column in sorted(rows.columns, key=lambda column: pa.types.is_floating(column.type)):
         values = column.to_pylist()
         keys.append([(v is None, f"{v:.6g}" if isinstance(v, float) else str(v)) for v in values])
     order = sorted(range(rows.num_rows), key=lambda row: tuple(key[row] for key in keys))
