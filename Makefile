@@ -14,7 +14,7 @@ help:
 	@echo "make bench      speed and memory, as ratios against what people use today"
 	@echo "make cluster    queries and runs on a dask cluster of two processes: time against chunks, and two billion cells"
 	@echo "make peers      DataFusion's own test files, statement by statement, on it and on us: PEERS=its checkout"
-	@echo "make soak       a hundred processes are killed, and their files opened again"
+	@echo "make soak       a hundred processes are killed and each write fails in three ways, and the files are opened again"
 	@echo "make docs       the documentation as a site, into build/site"
 	@echo "make wheel      the wheel and the source archive, into dist"
 	@echo "make store      run the notebooks and keep what they print, for make test to compare with"
@@ -51,7 +51,7 @@ peers: .venv/test.stamp
 	$(BIN)/python -m tests.peers "$(PEERS)"
 
 soak: .venv/test.stamp
-	KILLS=100 $(BIN)/python -m pytest -q tests/storage/test_kill.py
+	KILLS=100 WRITES=1 $(BIN)/python -m pytest -q tests/storage/test_kill.py tests/storage/test_faults.py
 
 store: .venv/test.stamp
 	$(BIN)/python notebooks/run.py --store notebooks/*.ipynb

@@ -1,10 +1,12 @@
-"""Runs under the shim of ``faults.c``: makes each write of a program fail in turn, and looks at what is left.
+"""Runs under the shim of ``faults.c``: makes writes of a program fail in turn, and looks at what is left.
 
+Each third write, so that every write fails in one of three ways; ``WRITES=1`` makes each fail in all of them.
 Prints a line for each kind of fault: how many writes were failed, and how many of them made a statement fail.
 """
 
 import ctypes
 import errno
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from sqlmagic_xr import Context
 from sqlmagic_xr.errors import StorageError
 
 SHIM = ctypes.CDLL(None)
+STRIDE = int(os.environ.get("WRITES", "3"))
 KINDS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "short": 2}
 
 
@@ -85,9 +88,9 @@ def training(path):
 
 
 def main(folder):
-    for name, kind in KINDS.items():
+    for place, (name, kind) in enumerate(KINDS.items()):
         for goes_on in (0, 1):
-            nth = fails = 0
+            nth, fails = place % STRIDE, 0
             while True:
                 path = folder / f"{name}{goes_on}{nth}.duckdb"
                 Context(store=path).store.close()
@@ -99,7 +102,7 @@ def main(folder):
                 if not SHIM.fault_seen():
                     break
                 fails += failed is not None
-                nth += 1
+                nth += STRIDE
             print(f"{name} {'for good' if goes_on else 'once'}: {nth} writes, {fails} statements failed", flush=True)
             assert fails > 3
     training(folder / "run.duckdb")

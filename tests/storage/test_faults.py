@@ -1,4 +1,4 @@
-"""A disk that fails: every write of a program in turn, on a real file, in a process whose writes go through a shim."""
+"""A disk that fails: the writes of a program in turn, on a real file, in a process whose writes go through a shim."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ COMPILER = shutil.which("cc") or shutil.which("gcc")
 
 
 @pytest.mark.skipif(COMPILER is None or sys.platform != "linux", reason="the shim needs a C compiler, and Linux")
-def test_every_write_may_fail(tmp_path):
+def test_any_write_may_fail(tmp_path):
     shim = tmp_path / "faults.so"
     source = Path(__file__).with_name("faults.c")
     subprocess.run([COMPILER, "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)

@@ -11,8 +11,8 @@ from ...relation.layers import Scope
 from ...sql.expression import from_tree
 from ...sql.syntax import Tree
 from .layers import Rules, rewritten
-from .pieces import filled, number
-from .types import Tables, kind_of, widest
+from .pieces import bare, filled, number
+from .types import Tables, gives_reals, kind_of, widest
 
 SIGNS = r"[\w)\"]\s*\*\s*(?!FROM\b)[a-z_(\"]|[-+]\s*[a-z_(\"]|<<"
 
@@ -70,6 +70,9 @@ class _Chains:
         return new
 
     def _kind(self, side: Tree, scope: Scope) -> pa.DataType | None:
+        side = bare(side)
+        if gives_reals(side):
+            return pa.float64()  # a REAL or a DOUBLE: neither wraps
         known = self._kinds.get(id(side))
         return kind_of(from_tree(side), scope, self._tables) if known is None else known[1]
 

@@ -25,7 +25,7 @@ from ...sql.syntax import Tree, replace
 from .bounds import GREATEST, LEAST, Bounds, bounds_of, combined, rows_of
 from .layers import Rules, rewritten
 from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
-from .types import Tables, kind_of
+from .types import Tables, gives_reals, kind_of
 
 SIGNS = r"<<|\bsum\s*\(|[\w)\"]\s*\*\s*(?!FROM\b)[\w(\":$]|[-+]\s*[\w(\":$]"
 
@@ -159,6 +159,8 @@ class _Found:
         """The bounds of an operand that is, or is calculated as, a BIGINT."""
         if id(side) in self._bounds:
             return self._bounds[id(side)]
+        if gives_reals(bare(side)):
+            return None
         value = _integer(side)
         if value is not None:
             return (value, value) if abs(value) <= GREATEST else None

@@ -12,6 +12,7 @@ from ...errors import SqlError
 from ...relation.layers import Catalog, Query, Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, from_tree
 from ...sql.syntax import Tree
+from .pieces import function_name
 
 _T = TypeVar("_T")
 
@@ -174,6 +175,11 @@ def operands(expression: Expression, names: frozenset[str]) -> list[Expression]:
         found.append(expression.args[1])
         expression = expression.args[0]
     return [*(expression.args if isinstance(expression, Call) and expression.name in names else [expression]), *found]
+
+
+def gives_reals(tree: Tree) -> bool:
+    """Whether an expression is a call that gives floating-point numbers, told without a look at its arguments."""
+    return function_name(tree) in _REAL
 
 
 def _call(call: Call, scope: Scope, tables: Tables) -> pa.DataType | None:
