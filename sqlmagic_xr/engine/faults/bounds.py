@@ -7,10 +7,9 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.types as pt
 
-from ...errors import SqlError
 from ...relation.layers import Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal
-from .types import Tables, kind_of, of_outputs
+from .types import Tables, kind_of, of_column
 
 Bounds = tuple[int, int]
 """The least and the greatest that a value may be, both included."""
@@ -41,8 +40,6 @@ def bounds_of(expression: Expression, scope: Scope, tables: Tables) -> Bounds | 
         (0, 14)
     """
     found = _within(expression, scope, tables)
-    if found is not None and _chooses(expression) and not _is_integer(kind_of(expression, scope, tables)):
-        return None  # of BIGINT and BIGINT UNSIGNED a decimal comes out
     if found is not None:
         return found if found[0] >= LEAST and found[1] <= 2**64 else None
     return of_type(kind_of(expression, scope, tables))
@@ -50,19 +47,10 @@ def bounds_of(expression: Expression, scope: Scope, tables: Tables) -> Bounds | 
 
 def of_type(kind: pa.DataType | None) -> Bounds | None:
     """The bounds of a type of integers."""
-    if kind is None or not _is_integer(kind):
+    if kind is None or not pt.is_integer(kind):
         return None
     width = int(kind.bit_width)
     return (-(2 ** (width - 1)), 2 ** (width - 1) - 1) if pt.is_signed_integer(kind) else (0, 2**width - 1)
-
-
-def _is_integer(kind: pa.DataType | None) -> bool:
-    return kind is not None and pt.is_integer(kind)
-
-
-def _chooses(expression: Expression) -> bool:
-    """Whether an expression gives one of several values, which need not have one type."""
-    return isinstance(expression, Case) or (isinstance(expression, Call) and expression.name in _OF_ARGUMENTS)
 
 
 def combined(operator: str, one: Bounds, other: Bounds) -> Bounds:
@@ -92,8 +80,9 @@ def _within(expression: Expression, scope: Scope, tables: Tables) -> Bounds | No
     match expression:
         case Literal(value):
             return (value, value) if isinstance(value, int) and not isinstance(value, bool) else None
-        case Column():
-            return _of_column(expression, scope, tables)
+        case Column(path):
+            each = of_column("bounds", path, scope, tables.bounds, lambda e, s: bounds_of(e, s, tables), grows=False)
+            return None if each is None else _union(each)
         case Cast(value):
             kind = kind_of(expression, scope, tables)
             return bounds_of(value, scope, tables) if kind is not None and pt.is_int64(kind) else None
@@ -104,20 +93,6 @@ def _within(expression: Expression, scope: Scope, tables: Tables) -> Bounds | No
         case Call(name, args):
             return _of_call(name, args, scope, tables)
     return None
-
-
-def _of_column(column: Column, scope: Scope, tables: Tables) -> Bounds | None:
-    try:
-        item, name = scope.resolve(column.path)
-    except SqlError:
-        return None
-    name = item.inner(name)
-    if item.relation is not None:
-        return tables.bounds(item.relation.name, name)
-    if item.query is None or item.query.recursive is not None:
-        return None  # a recursion goes on from what it began with
-    each = of_outputs("bounds", item.query, name, lambda e, s: bounds_of(e, s, tables))
-    return None if each is None else _union(each)
 
 
 def _of_chain(call: Call, scope: Scope, tables: Tables) -> Bounds | None:

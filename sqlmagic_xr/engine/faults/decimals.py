@@ -7,13 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pt
 
-from ...errors import SqlError
 from ...relation.layers import Scope
 from ...sql.expression import Call, Cast, Column, Expression, Opaque, from_tree
 from ...sql.syntax import Tree
 from .layers import Rules, rewritten
 from .pieces import arguments, filled, function_name, with_arguments
-from .types import Tables, kind_of, of_outputs
+from .types import Tables, kind_of, of_column
 
 SIGNS = r"\b(sum|avg|mean)\s*\("
 
@@ -51,15 +50,11 @@ def lengthened(tree: Tree, tables: Tables) -> Tree:
 
 def _of_column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
     """The decimals of a column; of a subquery's those that it calculates."""
-    try:
-        item, name = scope.resolve(path)
-    except SqlError:
-        return None
-    name = item.inner(name)
-    if item.relation is not None:
-        kind = tables.columns(item.relation.name).get(name)
-        return kind if kind is not None and pt.is_decimal128(kind) else None
-    kinds = of_outputs("decimal", item.query, name, lambda e, s: _decimal(e, s, tables))
+
+    def of_table(table: tuple[str, ...], name: str) -> pa.Decimal128Type | None:
+        return _if_decimal(tables.columns(table).get(name))
+
+    kinds = of_column("decimal", path, scope, of_table, lambda e, s: _decimal(e, s, tables))
     return kinds[0] if kinds and all(kind == kinds[0] for kind in kinds) else None
 
 
@@ -81,5 +76,8 @@ def _decimal(expression: Expression, scope: Scope, tables: Tables) -> pa.Decimal
             whole = max(a.precision - a.scale, b.precision - b.scale)
             scale = max(a.scale, b.scale)
             return pa.decimal128(min(whole + scale + 1, _LONGEST), scale)
-    kind = kind_of(expression, scope, tables)
+    return _if_decimal(kind_of(expression, scope, tables))
+
+
+def _if_decimal(kind: pa.DataType | None) -> pa.Decimal128Type | None:
     return kind if kind is not None and pt.is_decimal128(kind) else None

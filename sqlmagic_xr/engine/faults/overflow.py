@@ -115,7 +115,7 @@ class _Found:
     def _operator(self, node: dict[str, Any], scope: Scope) -> None:
         body = node["BinaryOp"]
         one, other = (self._of(body[side], scope) for side in ("left", "right"))
-        if one is None or other is None:
+        if one is None or other is None or not all(self._is_bigint(body[side], scope) for side in ("left", "right")):
             self._bounds[id(node)] = None
             return
         within = combined(_OPERATORS[body["op"]], one, other)
@@ -154,6 +154,13 @@ class _Found:
         exact = filled("CAST(-CAST(X AS DECIMAL(38,0)) AS BIGINT)", X=value)
         whole = {"UnaryOp": {**node["UnaryOp"], "expr": value}}
         return filled(f"CASE WHEN X < -{GREATEST} THEN E ELSE Y END", X=value, E=exact, Y=whole)
+
+    def _is_bigint(self, side: Tree, scope: Scope) -> bool:
+        """Whether an operand has the type of a BIGINT or a narrower one: beside any other a decimal comes out."""
+        if id(side) in self._bounds or _integer(side) is not None:
+            return True
+        kind = kind_of(from_tree(side), scope, self._tables)
+        return kind is not None and is_integer(kind) and kind != pa.uint64()
 
     def _of(self, side: Tree, scope: Scope) -> Bounds | None:
         """The bounds of an operand that is, or is calculated as, a BIGINT."""

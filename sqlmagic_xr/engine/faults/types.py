@@ -44,7 +44,7 @@ def kind_of(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType
     """
     match expression:
         case Column():
-            return _column(expression, scope, tables)
+            return _column(expression.path, scope, tables)
         case Literal(value):
             return _LITERALS.get(type(value))
         case Parameter(name):
@@ -65,13 +65,10 @@ def has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> b
     """Whether a real expression may be -0.0."""
     match expression:
         case Column(path):
-            try:
-                item, name = scope.resolve(path)
-            except SqlError:
-                return True
-            if item.relation is not None:
-                return not tables.positive_zeros(item.relation.name, item.inner(name))
-            each = of_outputs("zero", item.query, item.inner(name), lambda e, s: has_negative_zero(e, s, tables))
+            each = of_column(
+                "zero", path, scope, lambda table, name: not tables.positive_zeros(table, name),
+                lambda e, s: has_negative_zero(e, s, tables),
+            )  # fmt: skip
             return each is None or any(each)
         case Literal(value):
             return isinstance(value, float) and value == 0.0 and str(value).startswith("-")
@@ -85,30 +82,38 @@ def has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> b
     return True
 
 
-def _column(column: Column, scope: Scope, tables: Tables) -> pa.DataType | None:
-    try:
-        item, name = scope.resolve(column.path)
-    except SqlError:
-        return None
-    name = item.inner(name)
-    if item.relation is not None:
-        return tables.columns(item.relation.name).get(name)
-    kinds = of_outputs("kind", item.query, name, lambda e, s: kind_of(e, s, tables))
-    return None if kinds is None else together(kinds)
+def _column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.DataType | None:
+    kinds = of_column(
+        "kind", path, scope, lambda table, name: tables.columns(table).get(name), lambda e, s: kind_of(e, s, tables)
+    )
+    return None if kinds is None else kinds[0] if len(kinds) == 1 else together(kinds)
 
 
-def of_outputs(fact: str, query: Query | None, name: str, ask: Callable[[Expression, Scope], _T]) -> list[_T] | None:
-    """What is to be said of a query's column, branch by branch; None where its branches are not known.
+def of_column(
+    fact: str, path: tuple[str, ...], scope: Scope, of_table: Callable[[tuple[str, ...], str], _T],
+    ask: Callable[[Expression, Scope], _T], *, grows: bool = True,
+) -> list[_T] | None:  # fmt: skip
+    """What is to be said of a column: of a table's one thing, of a query's one for each branch; None of an unknown one.
 
-    It is asked once: through layers that each read a column of the one below twice, it would be asked 2^layers times.
+    A query is asked once: through layers that each read a column of the one below twice, it would be asked 2^layers
+    times.
 
     Args:
         fact: what it is, in a word.
-        query: the query.
-        name: the column.
+        path: the column's name.
+        scope: where it stands.
+        of_table: says it of a table's column.
         ask: says it of an expression in a scope.
+        grows: whether what is so where a recursion begins is so wherever it goes, as a type is.
     """
-    if query is None:
+    try:
+        item, name = scope.resolve(path)
+    except SqlError:
+        return None
+    query, name = item.query, item.inner(name)
+    if item.relation is not None:
+        return [of_table(item.relation.name, name)]
+    if query is None or not (grows or query.recursive is None):
         return None
     if (fact, name) not in query.facts:
         found = branches(query, name)

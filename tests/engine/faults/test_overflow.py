@@ -163,6 +163,18 @@ def test_a_choice_between_signed_and_unsigned_is_a_decimal(value):
     assert answer(sqlmagic_xr.Context(), query) == [(6,)]
 
 
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [("r + n", TOP + 1), ("n - r", TOP - 1), ("r * n * 3", 3 * TOP), ("n + coalesce(r, 7)", TOP + 1)],
+)
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 2, "target_partitions": 4}])
+def test_signed_beside_unsigned_is_a_decimal_and_has_room(value, right, settings):
+    query = f"SELECT {value} AS v FROM (SELECT row_number() OVER () AS r, CAST({TOP} AS BIGINT) AS n) q"
+    ctx = context({"x": [1]}, **settings)
+    assert answer(ctx, query) == [(right,)]
+    assert answer(ctx, f"SELECT sum(v) AS v FROM ({query}) s") == [(right,)]
+
+
 @pytest.mark.parametrize("table", ["plain", "arrow"])
 def test_a_shift_is_right_or_an_error(table):
     rows = [(a, b) for a in [*EDGES[:8], TOP, -TOP - 1] for b in (0, 1, 31, 62, 63, 64, -1)]
