@@ -8,7 +8,8 @@ the same cluster gives the same bits, whichever worker does what, and although o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import Any
@@ -70,8 +71,7 @@ def folded(
     Raises:
         ClusterError: a chunk cannot be read, or the cluster is gone.
     """
-    run = _Run(client)
-    try:
+    with _run(client) as run:
         code = run.submit("program", worker.same, program) if len(program) > _INLINE else program
         if held is None:
             first = [run.submit("fold", worker.fold, part, program=code) for part in parts]
@@ -79,11 +79,6 @@ def folded(
             first = [run.submit("fold", worker.fold_held, there, program=code) for there in held.values]
         run.wait(run.tree(list(first), code), {f: len(part) for f, part in zip(first, parts, strict=True)}, on_read)
         return run.result
-    except BaseException:
-        run.cancel()
-        raise
-    finally:
-        run.release()
 
 
 def folded_of(
@@ -101,8 +96,7 @@ def folded_of(
     """
     from dask.delayed import delayed
 
-    run = _Run(client)
-    try:
+    with _run(client) as run:
         code = run.submit("program", worker.same, program)
         task = delayed(worker.fold_made, pure=False)
         made = [
@@ -111,26 +105,31 @@ def folded_of(
         first = run.add(client.compute(made))
         run.wait(run.tree(list(first), code), dict.fromkeys(first, 1), on_read)
         return run.result
-    except BaseException:
-        run.cancel()
-        raise
-    finally:
-        run.release()
 
 
 def hold(client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None]) -> Held:
     """Have the chunks of a program read, and kept in the workers' memory; as :func:`folded`."""
-    run = _Run(client)
-    try:
+    with _run(client, keep=True) as run:
         code = run.submit("program", worker.same, program) if len(program) > _INLINE else program
         values = [run.submit("read", worker.read, part, program=code) for part in parts]
         for each in values:
             run.wait(each, {}, on_read, fetch=False)
         return Held(parts, values)
+
+
+@contextmanager
+def _run(client: Any, *, keep: bool = False) -> Iterator[_Run]:
+    """Tasks that are cancelled where one fails, and forgotten at the end, unless they are to be kept."""
+    run = _Run(client)
+    try:
+        yield run
     except BaseException:
         run.cancel()
-        run.release()
+        keep = False
         raise
+    finally:
+        if not keep:
+            run.release()
 
 
 class _Run:
