@@ -8,7 +8,7 @@ again, so blocks may be put into each other without renaming. Blocks are values:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Literal
@@ -200,12 +200,23 @@ def _active(node: Node) -> frozenset[str]:
     if isinstance(node, Given):
         return node.cells
     if isinstance(node, Union):
-        return frozenset(n for part in node.parts for n, o in zip(names(node), part.outputs, strict=True)
-                         if o in active(part))  # fmt: skip
-    live = {(leaf.label, name) for leaf in node.leaves for name in active(leaf.node)}
+        return _of_parts(node, active)
+    live = _below(node, active)
     return frozenset() if node.still else frozenset(
         name for name, e in node.outputs.items() if not _read_by(node, e).isdisjoint(live)
     )  # fmt: skip
+
+
+def _of_parts(node: Union, columns: Callable[[Node], frozenset[str]]) -> frozenset[str]:
+    """The columns of a union of which one part or another says a thing, by the place that they have there."""
+    named = [zip(names(node), part.outputs, strict=True) for part in node.parts]
+    said = [columns(part) for part in node.parts]
+    return frozenset(n for pairs, those in zip(named, said, strict=True) for n, o in pairs if o in those)
+
+
+def _below(block: Block, columns: Callable[[Node], frozenset[str]]) -> set[Path]:
+    """The columns of what a block reads of which a thing is said, as the block writes them."""
+    return {(leaf.label, name) for leaf in block.leaves for name in columns(leaf.node)}
 
 
 def _read_by(block: Block, output: Expression) -> frozenset[Path]:
@@ -228,10 +239,8 @@ def _staircase(node: Node) -> frozenset[str]:
     if isinstance(node, Given):
         return frozenset()
     if isinstance(node, Union):
-        return frozenset(n for part in node.parts for n, o in zip(names(node), part.outputs, strict=True)
-                         if o in staircase(part))  # fmt: skip
-    live = {(leaf.label, name) for leaf in node.leaves for name in active(leaf.node)}
-    steps = {(leaf.label, name) for leaf in node.leaves for name in staircase(leaf.node)}
+        return _of_parts(node, staircase)
+    live, steps = _below(node, active), _below(node, staircase)
 
     def is_step(e: Expression) -> bool:
         ranks = isinstance(e, Over) and e.call.name in RANKS and any(not paths(k).isdisjoint(live) for k in e.order)
