@@ -6,27 +6,19 @@ import numpy as np
 import optax
 import pytest
 
-from sqlmagic_xr import Context
 from sqlmagic_xr.errors import UsageError
 from tests.train.conftest import line
 from tests.train.minimize.test_networks import W1, W2, X, Y, newest
 from tests.train.minimize.test_networks import context as network
+from tests.train.minimize.test_optimizers import context as begun_at
+from tests.train.minimize.test_optimizers import rows_of
 
 # A valley that bends, so that the line search has something to do.
 VALLEY = "SELECT power(1 - a, 2) + 10 * power(b - a * a, 2) AS loss FROM params WHERE step = :k"
 
 
 def context():
-    ctx = Context(namespace=lambda: {"d": line()})
-    ctx.script(
-        "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO params VALUES (0, -1.2, 1)"
-    )
-    return ctx
-
-
-def rows_of(ctx, table="params"):
-    found = ctx.sql(f"SELECT * FROM {table} ORDER BY step").to_arrow_table()
-    return np.array([found[name].to_numpy() for name in found.column_names[1:]]).T
+    return begun_at(-1.2, 1)
 
 
 def by_optax(loss, start, steps, *, backtracking=None, **options):

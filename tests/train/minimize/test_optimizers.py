@@ -74,10 +74,10 @@ def by_optax(optimizer):
     return np.array(rows)
 
 
-def context():
+def context(a=0.5, b=-0.5):
     ctx = Context(namespace=lambda: {"d": line()})
     ctx.script(
-        "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO params VALUES (0, 0.5, -0.5)"
+        f"CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO params VALUES (0, {a}, {b})"
     )
     return ctx
 
