@@ -162,16 +162,7 @@ def _measure_null(relation: Aggregate, call: Call, null: Callable[[Field], bool]
         return False
     # A group that may have no row: DataFusion leaves constants out of GROUP BY, and then has one row in any case.
     whole = relation.sets or not any(True for k in relation.keys for _ in fields(k.expression))
-    passes = row is not None and row.name in (
-        "sum",
-        "avg",
-        "min",
-        "max",
-        "bool_and",
-        "bool_or",
-        "var_pop",
-        "stddev_pop",
-    )
+    passes = row is not None and row.name in _OF_ANY_ROW
     return whole or not passes or call.filter is not None or may_be_null(call, null)
 
 

@@ -136,11 +136,6 @@ def with_joins(whole: Tree, joins: Sequence[Tree]) -> Tree:
     return {**whole, "joins": [*whole["joins"], *joins]}
 
 
-def joins_of(whole: Tree) -> list[Tree]:
-    """The joins of an element of FROM."""
-    return list(whole["joins"])
-
-
 def in_parentheses(whole: Tree) -> Tree:
     """Joins as one relation."""
     return {"NestedJoin": {"table_with_joins": whole, "alias": None}}

@@ -78,11 +78,6 @@ def mirrored(over: Over, call: Call) -> Over:
     return replace(over, call=call, frame={**frame, **bounds})
 
 
-def rows_frame(start: Tree, end: Tree) -> Tree:
-    """``ROWS BETWEEN start AND end``."""
-    return {"units": "Rows", "start_bound": start, "end_bound": end}
-
-
 def _turned(bound: Tree) -> Tree:
     if bound == "CurrentRow":
         return bound

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from ...dense.node import Refused
-from ...relation.columns import Field, fields, subqueries
+from ...relation.columns import Field, subqueries
 from ...relation.facts import using_pairs
 from ...relation.nodes import Aggregate, Join, Leaf, Relation, Select, Shared, Window
 from ...relation.rebuild import substituted
@@ -119,8 +119,3 @@ def equal_columns(condition: Expression) -> tuple[Field, Field] | None:
         if isinstance(one, Field) and isinstance(other, Field) and one.relation is not other.relation:
             return one, other
     return None
-
-
-def reads_of(expression: Expression) -> set[Relation]:
-    """The relations whose columns an expression uses."""
-    return {column.relation for column in fields(expression)}
