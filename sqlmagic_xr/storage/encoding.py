@@ -23,12 +23,12 @@ _FILES = {"zarr": "a Zarr store", "netcdf": "a netCDF file"}
 
 
 def refuse_name(name: str, form: str) -> None:
-    """Refuse a name that would be a path in the file.
+    """Refuse a name that would be a path in the file, or is that of a file which the form itself has.
 
     Raises:
-        UsageError: it holds a slash, or is nothing but dots.
+        UsageError: it holds a slash, is nothing but dots, or is a Zarr store's own.
     """
-    if "/" in name or "\\" in name or not name.strip("."):
+    if "/" in name or "\\" in name or not name.strip(".") or (form == "zarr" and name == "zarr.json"):
         raise UsageError(
             f"`{name}` cannot be the name of a variable in {_FILES[form]}", hint="Give it another: ... AS name."
         )

@@ -6,7 +6,7 @@ import importlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import SqlError, StorageError
 from .encoding import UNITS, encodings, refuse_name
 from .zarr_files import quiet
+from .zarr_store import at_rest
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,9 +71,7 @@ def write(dataset: xr.Dataset, path: Path, form: Form, name: str, chunks: Mappin
     late = {name: values.variable for name, values in dataset.data_vars.items() if _is_late(values.variable)}
     held = _with_texts(dataset.drop_vars(late).compute())  # a copy: the encodings of the dataset given stay
     encoding = encodings(held, form)
-    with _explained(name):
-        arrays = (_ZarrArrays if form == "zarr" else _NetcdfArrays)(held, path, encoding)
-    with closing(arrays):
+    with _arrays(form, held, path, encoding, name) as arrays:
         for label, variable in late.items():
             shape = _shape(variable, chunks, CHUNK)
             with _explained(name):
@@ -118,14 +117,26 @@ def _shape(variable: xr.Variable, chunks: Mapping[Any, int], most: int) -> tuple
     return tuple(shape)
 
 
+@contextmanager
+def _arrays(
+    form: Form, held: xr.Dataset, path: Path, encoding: Mapping[str, Any], name: str
+) -> Iterator[_ZarrArrays | _NetcdfArrays]:
+    """What is written, with the values that are in memory in it."""
+    with at_rest(path) if form == "zarr" else nullcontext(path) as place:
+        with _explained(name):
+            arrays = (_ZarrArrays if form == "zarr" else _NetcdfArrays)(held, place, encoding)
+        with closing(arrays):
+            yield arrays
+
+
 class _ZarrArrays:
     """The arrays of a Zarr store that is being written."""
 
-    def __init__(self, held: xr.Dataset, path: Path, encoding: Mapping[str, Any]) -> None:
-        self._path = path
+    def __init__(self, held: xr.Dataset, store: Any, encoding: Mapping[str, Any]) -> None:
+        self._store = store
         # A chunk of nothing but -0.0 is not an empty one, for which zarr takes it.
-        held.to_zarr(path, mode="w-", encoding=encoding, zarr_format=3, consolidated=False, write_empty_chunks=True)
-        self._group = library("zarr").open_group(path, mode="r+")
+        held.to_zarr(store, mode="w-", encoding=encoding, zarr_format=3, consolidated=False, write_empty_chunks=True)
+        self._group = library("zarr").open_group(store, mode="r+")
 
     def create(self, name: str, variable: xr.Variable, chunks: tuple[int, ...], attributes: dict[str, Any]) -> Array:
         """An array without values."""
@@ -140,7 +151,7 @@ class _ZarrArrays:
     def close(self) -> None:
         """Write what readers look at first."""
         with quiet():
-            library("zarr").consolidate_metadata(self._path)
+            library("zarr").consolidate_metadata(self._store)
 
 
 class _NetcdfArrays:

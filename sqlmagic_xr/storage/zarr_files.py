@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..errors import StorageError, UnsupportedError
+from .zarr_store import at_rest
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,15 +68,16 @@ class Plain:
         """See :class:`Files`."""
         partial = self._path.with_name(f"{self._path.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        with quiet():
-            slab.to_zarr(partial, mode="w", consolidated=True, encoding=encoding, zarr_format=3)
+        with quiet(), at_rest(partial) as store:
+            slab.to_zarr(store, mode="w", consolidated=True, encoding=encoding, zarr_format=3)
         os.rename(partial, self._path)
 
     def append(self, slab: xr.Dataset, steps: xr.DataArray) -> None:
         """See :class:`Files`."""
         try:
             with quiet():
-                self._extend(slab, steps)
+                with at_rest(self._path) as store:
+                    self._extend(store, slab, steps)
                 _check(slab, self._all(), steps)
                 zarr().consolidate_metadata(self._path)
         except BaseException:
@@ -83,13 +85,13 @@ class Plain:
                 self._mend()
             raise
 
-    def _extend(self, slab: xr.Dataset, steps: xr.DataArray) -> None:
+    def _extend(self, store: Any, slab: xr.Dataset, steps: xr.DataArray) -> None:
         """Write behind what the consolidated metadata tell of, which xarray's own append would rewrite at once."""
         import xarray
 
         dim, before = str(steps.name), len(steps)
         after = before + slab.sizes[dim]
-        group = zarr().open_group(self._path, mode="r+", use_consolidated=False)
+        group = zarr().open_group(store, mode="r+", use_consolidated=False)
         for name in (dim, *slab.data_vars):
             shape = list(group[name].shape)
             shape[group[name].metadata.dimension_names.index(dim)] = after
@@ -97,7 +99,7 @@ class Plain:
         # xarray leaves the coordinates of a region as they are; so this one is written here, encoded as it is there.
         coordinate = xarray.Variable((dim,), slab[dim].values, encoding=steps.encoding)
         group[dim][before:after] = xarray.conventions.encode_cf_variable(coordinate, name=dim).values
-        slab.drop_vars(dim).to_zarr(self._path, region={dim: slice(before, after)}, mode="r+", consolidated=False)
+        slab.drop_vars(dim).to_zarr(store, region={dim: slice(before, after)}, mode="r+", consolidated=False)
 
     def _all(self) -> xr.Dataset:
         import xarray
