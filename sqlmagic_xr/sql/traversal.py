@@ -11,7 +11,9 @@ Tree = Any
 Change = Callable[[dict[str, Any]], Tree | None]
 """What stands in a node's place, or None to keep it."""
 
-_INNER = (dict, list, tuple)
+_INNER = frozenset((dict, list, tuple))
+_BARREN = frozenset(("span", "token"))
+"""The keys of what no change is made in: where a node stands in the text, a third of a tree, and words as they stood."""
 
 
 def walk(tree: Tree) -> Iterator[dict[str, Any]]:
@@ -19,11 +21,10 @@ def walk(tree: Tree) -> Iterator[dict[str, Any]]:
     todo = [tree]
     while todo:
         node = todo.pop()
-        if isinstance(node, dict):
+        if type(node) is dict:
             yield node
-            inner = [value for key, value in node.items() if key != "span" and isinstance(value, _INNER)]
-            todo += reversed(inner)
-        elif isinstance(node, (list, tuple)):
+            todo += [v for k, v in reversed(node.items()) if type(v) in _INNER and k != "span"]
+        elif type(node) in _INNER:
             todo += reversed(node)
 
 
@@ -32,13 +33,13 @@ def transform(tree: Tree, change: Change) -> Tree:
 
     Args:
         tree: where to start.
-        change: called on every dictionary, the inner ones first, with a node whose children are changed already;
-            returns what stands in its place, or None to keep it.
+        change: called on every dictionary but spans, the inner ones first, with a node whose children are changed
+            already; returns what stands in its place, or None to keep it.
     """
     new: dict[int, Tree] = {}
     for old in reversed(_nodes(tree)):
         node = rebuilt(old, new) if new else old
-        if isinstance(node, dict):
+        if type(node) is dict:
             changed = change(node)
             node = node if changed is None else changed
         if node is not old:
@@ -53,15 +54,15 @@ def replace(tree: Tree, change: Change) -> Tree:
     todo = [tree]
     while todo:
         node = todo.pop()
-        if isinstance(node, dict):
+        if type(node) is dict:
             changed = change(node)
             if changed is not None:
                 if changed is not node:
                     new[id(node)] = changed
                 continue
-            todo += [value for value in reversed(node.values()) if isinstance(value, _INNER)]
-        elif isinstance(node, (list, tuple)):
-            todo += [value for value in reversed(node) if isinstance(value, _INNER)]
+            todo += [v for k, v in reversed(node.items()) if type(v) in _INNER and v and k not in _BARREN]
+        elif type(node) in _INNER:
+            todo += [value for value in reversed(node) if type(value) in _INNER]
         kept.append(node)
     if new:
         for old in reversed(kept):
@@ -81,12 +82,12 @@ _OPERATION = frozenset({"SetOperation", "set_quantifier"})
 
 def rebuilt(node: Tree, new: dict[int, Tree]) -> Tree:
     """A node around its children, of which some have something new in their place, by their id; else itself."""
-    if isinstance(node, dict):
-        if not any(id(value) in new for value in node.values() if isinstance(value, _INNER)):
+    if type(node) is dict:
+        if new.keys().isdisjoint(map(id, node.values())):
             return node
-        return {key: new.get(id(value), value) if isinstance(value, _INNER) else value for key, value in node.items()}
-    if isinstance(node, (list, tuple)) and any(id(value) in new for value in node if isinstance(value, _INNER)):
-        return type(node)(new.get(id(value), value) if isinstance(value, _INNER) else value for value in node)
+        return {key: new.get(id(value), value) if type(value) in _INNER else value for key, value in node.items()}
+    if type(node) in _INNER and not new.keys().isdisjoint(map(id, node)):
+        return type(node)(new.get(id(value), value) if type(value) in _INNER else value for value in node)
     return node
 
 
@@ -96,10 +97,10 @@ def _nodes(tree: Tree) -> list[Tree]:
     todo = [tree]
     while todo:
         node = todo.pop()
-        if isinstance(node, dict):
+        if type(node) is dict:
             found.append(node)
-            todo += [value for value in node.values() if isinstance(value, _INNER)]
-        elif isinstance(node, (list, tuple)):
+            todo += [v for k, v in node.items() if type(v) in _INNER and v and k not in _BARREN]
+        elif type(node) in _INNER:
             found.append(node)
             todo += node
     return found
