@@ -21,7 +21,7 @@ from .faults.laterals import said_plainly
 from .frame import Frame
 from .information import with_base_tables
 from .interrupt import interruptible
-from .recursion.frame import LateFrame
+from .recursion.frame import LateFrame, RecursiveFrame
 from .result import Result
 from .summary import summarized, summary
 
@@ -160,7 +160,8 @@ class Prepared:
             sql = to_sql(tree)
         frame = context.plan(sql, tree)
         answer = None
-        if executor != "relational" and statement.kind == "Query":
+        own = isinstance(frame, RecursiveFrame) and executor == "auto"  # its rounds look for array code themselves
+        if executor != "relational" and statement.kind == "Query" and not own:
             answer = self._answer(tree, frame, executor)
         return Result(
             statement, sql, frame, plan=self._explain(tree, executor),

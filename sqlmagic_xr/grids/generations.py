@@ -250,6 +250,9 @@ class Generations(Grids):
         wanted = [c for c in relation.columns if c in used or c in key]
         if not wanted:
             wanted = list(relation.columns)[:1]
+        held = self._held(name, wanted)
+        if held is not None and held.num_rows * len(wanted) * 8 * 3 <= self._budget:
+            return held
         template = "SELECT {} FROM {}"
         names = [quoted(c) for c in wanted]
         source = ".".join(quoted(part) for part in name)
@@ -260,6 +263,14 @@ class Generations(Grids):
             raise Refused(f"{'.'.join(name)} does not fit the memory that is set aside")
         found = self._context.query(template.format(", ".join(names), source))
         return found if all(array_type(found.schema.field(k).type) for k in relation.key) else None
+
+    def _held(self, name: Name, wanted: Sequence[str]) -> pa.Table | None:
+        """Numbers and times of a variable that lies in memory as the engine reads it; None where it has others."""
+        name = local_name(name)
+        rows = self._context.variables.read.get(name[0]) if len(name) == 1 else None
+        if rows is None or any(array_type(rows.schema.field(c).type) in (None, "label") for c in wanted):
+            return None
+        return rows.select(wanted)
 
 
 def _newer(before: Version, outputs: Sequence[Output]) -> frozenset[str]:

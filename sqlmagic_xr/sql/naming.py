@@ -18,9 +18,10 @@ def told_apart(body: Tree, columns: int | None = None) -> Tree:
 def _told_apart(branch: Tree, columns: int | None) -> Tree:
     select, seen, items = branch["Select"], set[str](), []
     for place, item in enumerate(select["projection"]):
-        text = expression_sql(item["UnnamedExpr"]) if "UnnamedExpr" in item else ""
-        again = text.rpartition(".")[2] in seen if _is_column(item) else True  # CAST(0 AS INT) has the name of 0
-        if text and again and (columns is None or place < columns):
+        named = columns is None or place < columns
+        computed = "UnnamedExpr" in item and not _is_column(item)  # CAST(0 AS INT) has the name of 0
+        text = expression_sql(item["UnnamedExpr"]) if "UnnamedExpr" in item and not (named and computed) else ""
+        if named and (computed or (text and text.rpartition(".")[2] in seen)):
             alias = make_identifier(f"__column_{place}__")
             item = {"ExprWithAlias": {"expr": item["UnnamedExpr"], "alias": alias}}
         elif "ExprWithAlias" in item:

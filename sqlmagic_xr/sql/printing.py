@@ -7,6 +7,7 @@ does not know which operands need parentheses. So operands get those, and what h
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from math import inf
 from typing import Any
@@ -23,7 +24,7 @@ def to_sql(tree: Tree) -> str:
     """The SQL text of a statement's tree."""
     tree = written_out(tree)
     text = _restored(tree)
-    if not _QUOTES.intersection(text):  # nothing in it is quoted: the usual case of a training step
+    if _QUOTES.search(text) is None:  # no literal, and no name that holds its own quote: the usual training step
         return text
     quoted: dict[str, str] = {}
     hidden = replace(tree, lambda node: _hide_quotes(node, quoted))
@@ -66,7 +67,7 @@ def _template() -> Any:
 
 # sqlparser prints a quote that follows a quote or a backslash as it stands, not doubled, so that a''b comes back as
 # another string and \' OR 1=1 as SQL.
-_QUOTES = frozenset("'\"`[")
+_QUOTES = re.compile(r"""['`\[\\]|\"\"""")
 
 
 def _hide_quotes(node: dict[str, Any], quoted: dict[str, str]) -> Tree | None:

@@ -255,6 +255,8 @@ def tables_named(tree: Tree) -> list[list[dict[str, Any]]]:
     """The names, as lists of identifier nodes, of all relations that a statement reads or writes; CTEs among them."""
     found: list[list[dict[str, Any]]] = []
     for node in walk(tree):
+        if _NAMING.isdisjoint(node):
+            continue
         table = node.get("Table")
         if isinstance(table, dict) and "name" in table and table.get("args") is None:
             found.append(_identifiers(table["name"]))
@@ -265,6 +267,9 @@ def tables_named(tree: Tree) -> list[list[dict[str, Any]]]:
             if isinstance(node.get(key), list):
                 found.append(_identifiers(node[key]))
     return [name for name in found if name]
+
+
+_NAMING = frozenset(("Table", "AlterTable", "Truncate", "TableName", "table_name", "parent_name"))
 
 
 def _identifiers(parts: list[Tree]) -> list[dict[str, Any]]:

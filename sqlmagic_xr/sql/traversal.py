@@ -13,7 +13,7 @@ Change = Callable[[dict[str, Any]], Tree | None]
 
 _INNER = frozenset((dict, list, tuple))
 _BARREN = frozenset(("span", "token"))
-"""The keys of what no change is made in: where a node stands in the text, a third of a tree, and words as they stood."""
+"""The keys of what no change is made in: where a node stands, which is a third of a tree, and words as they stood."""
 
 
 def walk(tree: Tree) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 from ...relation.layers import Environment, Query, Scope
@@ -37,8 +38,11 @@ def walked(node: Tree, query: Query, rules: Rules) -> Tree:
     return _Walk(rules).query(node, query)
 
 
-_BARREN = frozenset(["span", "select_token", "wildcard_token", "name", "alias", "quote_style"])
+_BARREN = frozenset(
+    ["span", "select_token", "wildcard_token", "name", "alias", "Identifier", "CompoundIdentifier", "Value"]
+)
 """What no expression stands in."""
+_INNER = frozenset((dict, list, tuple))
 
 
 class _Walk:
@@ -46,11 +50,8 @@ class _Walk:
         self._rules = rules
 
     def visit(self, node: Any, scope: Scope) -> Any:
-        if isinstance(node, (list, tuple)):
-            items = [self.visit(value, scope) for value in node]
-            return node if all(a is b for a, b in zip(items, node, strict=True)) else type(node)(items)
-        if not isinstance(node, dict):
-            return node
+        if type(node) is not dict:
+            return self._each(node, scope) if type(node) in _INNER else node
         if "body" in node and "with" in node and "limit_clause" in node:
             return self.query(node, Query(node, scope.environment, scope if scope.items else scope.outer))
         if "Derived" in node:
@@ -65,6 +66,10 @@ class _Walk:
         for link in reversed(links):
             found = self._changed(self._linked(link, found, scope), scope)
         return found
+
+    def _each(self, nodes: Any, scope: Scope) -> Any:
+        items = [self.visit(value, scope) for value in nodes]
+        return nodes if all(map(is_, items, nodes)) else type(nodes)(items)
 
     def _linked(self, link: dict[str, Any], left: Tree, scope: Scope) -> dict[str, Any]:
         """An operator whose first operand is visited already."""
@@ -87,7 +92,7 @@ class _Walk:
     def _children(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
         new = None
         for key, value in node.items():
-            if not value or key in _BARREN or not isinstance(value, (dict, list, tuple)):
+            if type(value) not in _INNER or not value or key in _BARREN:
                 continue
             changed = self.visit(value, scope)
             if changed is not value:

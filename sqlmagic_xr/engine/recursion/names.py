@@ -7,6 +7,10 @@ from typing import Any
 
 from ...sql.syntax import Tree, identifier, name_of
 
+_INNER = frozenset((dict, list, tuple))
+_BARREN = frozenset(("span", "select_token", "Identifier", "CompoundIdentifier", "Value"))
+"""What no relation stands in."""
+
 
 def is_query(node: Any) -> bool:
     """Whether a node is the inside of a query."""
@@ -35,19 +39,17 @@ def _collect(tree: Tree, hidden: frozenset[str], found: set[str]) -> None:
     todo = [tree]
     while todo:
         node = todo.pop()
-        if isinstance(node, (list, tuple)):
-            todo += node
+        if type(node) is not dict:
+            todo += [value for value in node if type(value) in _INNER]
             continue
-        if not isinstance(node, dict):
-            continue
-        if is_query(node) and node["with"]:
+        if node.get("with") and is_query(node):
             inner = _collect_ctes(node["with"], hidden, found)
-            _collect([value for key, value in node.items() if key != "with"], inner, found)
+            _collect([v for k, v in node.items() if k != "with" and type(v) in _INNER], inner, found)
             continue
-        name = name_read(node)
+        name = name_read(node) if "Table" in node else None
         if name is not None and name not in hidden:
             found.add(name)
-        todo += [value for key, value in node.items() if key != "span" and isinstance(value, (dict, list, tuple))]
+        todo += [v for k, v in node.items() if type(v) in _INNER and v and k not in _BARREN]
 
 
 def _collect_ctes(clause: Tree, hidden: frozenset[str], found: set[str]) -> frozenset[str]:
