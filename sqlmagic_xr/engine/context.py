@@ -18,7 +18,6 @@ from ..errors import SqlError, UnsupportedError
 from ..sql.copying import copy_of, explained_copy
 from ..sql.ctes import shared
 from ..sql.parameters import has_parameters, parameters_of, values_of
-from ..sql.shorthand import written_out
 from ..sql.syntax import (
     Statement,
     Tree,
@@ -45,7 +44,7 @@ from .copying import PreparedCopy
 from .datasets import register
 from .faults import NO_TYPES, Mending, overflow, suspicious
 from .faults.binding import rebound
-from .files import Source, opened, reopened
+from .files import Source, reopened
 from .frame import Frame
 from .functions import Function, functions
 from .gridtable import GridTable
@@ -55,11 +54,11 @@ from .markup import make_safe
 from .meaning import meanings_in
 from .named import Named
 from .once import once
+from .plain import plainly
 from .prepared import Executor, Prepared, too_deep
 from .recursion.frame import RecursiveFrame
 from .recursion.statements import Recursions
 from .result import Result
-from .shapes import told_apart
 from .variables import Namespace, Variables
 
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -290,18 +289,13 @@ class Context(CountedContext):
             names = self.reads(tree)
             self.variables.follow(names)
             reopened(names, self)
-            tree = self.plain(tree, statement.text)
+            tree = plainly(tree, statement, self)
             tree = rewrite(tree, self.tables, rules=self.rules) if changing else tree
             return Prepared(self, statement, self._mending.widened(tree, statement.text))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
         except RecursionError:
             raise too_deep(statement) from None
-
-    def plain(self, tree: Tree, text: str) -> Tree:
-        """A statement with tables in the place of files and of datasets of several shapes, and without shorthand."""
-        tree = told_apart(opened(tree, text, self), self)
-        return written_out(tree, text, lambda query: self.plan(to_sql(query), query).schema().names)
 
     def scratch(self, name: str) -> ScratchTable:
         """The scratch table of that name: its version, history, rows at an older version.

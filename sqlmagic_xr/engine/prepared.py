@@ -21,6 +21,7 @@ from .faults.laterals import said_plainly
 from .frame import Frame
 from .information import with_base_tables
 from .interrupt import interruptible
+from .plain import plain
 from .recursion.frame import LateFrame, RecursiveFrame
 from .result import Result
 from .summary import summarized, summary
@@ -96,7 +97,7 @@ class Prepared:
 
     def _plan_variant(self, tree: Tree) -> None:
         """Plan another tree in the place of the statement's own; it raises what the engine raises."""
-        tree = self.context.plain(tree, self.statement.text)
+        tree = plain(tree, self.statement.text, self.context)
         prepared = Prepared(self.context, self.statement, rewrite(tree, self.context.tables, rules=self.context.rules))
         self.context.plan(to_sql(prepared.bind({}))).execution_plan()
 
@@ -149,7 +150,7 @@ class Prepared:
             return self._pass_on(sql)
         query = summarized(tree)
         if query is not None:
-            return Result(statement, sql, context.frame_of(summary(context.plain(query, "SUMMARIZE"), context)))
+            return Result(statement, sql, context.frame_of(summary(plain(query, "SUMMARIZE", context), context)))
         listing = inventory.shown(context, tree)
         if listing is not None:
             return Result(statement, sql, context.frame_of(listing))

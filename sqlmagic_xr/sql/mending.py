@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 from .lexer import Token, TokenKind, tokens
+from .pivot_statements import Read, exchange, marked, read, statements
+from .sample_clause import SAMPLED, Sample, read_sample
 from .traversal import Tree, walk
 
 SUMMARIZE = "summarize"
@@ -40,11 +43,21 @@ class Mended:
     def blank(self, start: int, end: int, by: str = "") -> None:
         """Put ``by`` and blanks in the place of some characters."""
         gap = "".join(c if c == "\n" else " " for c in self.text[start:end])
-        self.text = self.text[:start] + by + gap[len(by) :] + self.text[end:]
+        room = (at for at in range(len(gap) - len(by) + 1) if "\n" not in gap[at : at + len(by)])
+        at = next(room, 0)  # on one line, so that all lines behind it stay what they are
+        self.text = self.text[:start] + gap[:at] + by + gap[at + len(by) :] + self.text[end:]
 
 
-def mended(text: str) -> Mended | None:
-    """What to read in the place of a text that was refused; None where nothing is known."""
+def mended(text: str, read_query: Read) -> Mended | None:
+    """What to read in the place of a text that was refused; None where nothing is known.
+
+    Args:
+        text: it.
+        read_query: reads a piece of it.
+
+    Raises:
+        ValueError: the parser's words about a piece.
+    """
     words = [t for t in tokens(text, strict=False) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
     found = Mended(text)
     outer = list(_outer(words))
@@ -52,6 +65,7 @@ def mended(text: str) -> Mended | None:
         _merge(outer, found)
     _summary(outer, found)
     _sample(words, found)
+    _pivots(words, found, read_query)
     _alias(outer, found)
     _from_first(outer, found)  # what puts something in comes last: the places of the words are those of the text
     _conflict(outer, found)
@@ -133,25 +147,64 @@ def _summary(words: list[Token], found: Mended) -> None:
 
 
 def _sample(words: list[Token], found: Mended) -> None:
-    """``USING SAMPLE`` behind a relation is TABLESAMPLE, and ``10%`` is 10 PERCENT."""
-    place = -1
+    """A sample is marked where it stands: behind its relation, or, behind a WHERE, as a condition of QUALIFY."""
     for at, word in enumerate(words):
-        if _is(word, "USING") and at + 1 < len(words) and _is(words[at + 1], "SAMPLE"):
-            found.blank(word.start, words[at + 1].end, "TABLESAMPLE")
-        if _is(word, "SAMPLE", "TABLESAMPLE"):
-            place += 1
-            signs = [w for w in words[at + 1 : at + 5] if w.text == "%"]
-            if signs:
-                found.blank(signs[0].start, signs[0].end)
-                found.means.append(_share(place))
+        using = _is(word, "SAMPLE") and at > 0 and _is(words[at - 1], "USING")
+        clause = read_sample(words[at + 1 :]) if using or _is(word, "TABLESAMPLE") else None
+        if clause is None:
+            continue
+        sample, length = clause
+        start, end = words[at - using].start, words[at + length].end
+        word_before = "TABLESAMPLE" if not using or _behind_relation(words[: at - 1]) else "QUALIFY "
+        mark = chr(_MARK + len(found.means))
+        if end - start >= len(word_before) + 3:
+            found.blank(start, end, f'{word_before}"{mark}"')
+            found.means.append(_marked(mark, sample))
+        elif using:  # a number of rows alone
+            found.blank(start, words[at].end, "TABLESAMPLE")
 
 
-def _share(place: int) -> Callable[[Tree], None]:
+_MARK = 0xE800  # of Unicode's private characters
+
+
+def _behind_relation(words: list[Token]) -> bool:
+    """Whether the words end with the one relation of a FROM."""
+    depth = 0
+    for word in reversed(words):
+        depth += {")": 1, "(": -1}.get(word.text, 0)
+        if depth < 0 or (depth == 0 and (word.text == "," or _is(word, "JOIN", "WHERE", "HAVING", "QUALIFY", "BY"))):
+            return False
+        if depth == 0 and _is(word, "FROM"):
+            return True
+    return False
+
+
+def _marked(mark: str, sample: Sample) -> Callable[[Tree], None]:
+    """Put a sample where its mark is."""
+
+    def is_mark(node: Tree) -> bool:
+        name = node.get("Identifier") if isinstance(node, dict) else None
+        return isinstance(name, dict) and name["value"] == mark
+
     def change(tree: Tree) -> None:
-        quantities = [node["quantity"] for node in walk(tree) if isinstance(node.get("quantity"), dict)]
-        quantities[place]["unit"] = "Percent"
+        for node in walk(tree):
+            if is_mark(node.get("qualify")):
+                node["qualify"], node[SAMPLED] = None, sample
+            of_table = node.get("sample")
+            if isinstance(of_table, dict):
+                for clause in of_table.values():
+                    if is_mark((clause.get("quantity") or {}).get("value")):
+                        node["sample"] = {"BeforeTableAlias": {SAMPLED: sample}}
 
     return change
+
+
+def _pivots(words: list[Token], found: Mended, read_query: Read) -> None:
+    """``PIVOT t ON ...`` and ``UNPIVOT t ON ...``: each is a word for the SELECT that it is, the inner ones first."""
+    for number, (kind, own) in enumerate(statements(words)):
+        select = read(kind, own, found.text, read_query)
+        found.blank(own[0].start, own[-1].end, marked(number))
+        found.means.insert(0, partial(exchange, number=number, select=select))  # in another's source: comes with that
 
 
 def _alias(words: list[Token], found: Mended) -> None:

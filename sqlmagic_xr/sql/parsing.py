@@ -64,7 +64,7 @@ def _parse(text: str, line: int, column: int) -> Tree:
         read_inside_out(text, lambda piece: _read(piece, line, column))
         return _read(text, line, column)
     except ValueError as error:
-        found = mended(text)
+        found = mended(text, lambda piece, at, extra: _read(piece, line, column, at, extra))
         if found is None:
             raise
         try:

@@ -5,12 +5,15 @@ import pytest
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import SqlError, UnsupportedError
+from sqlmagic_xr.sql.pivoting import Asked
 from sqlmagic_xr.sql.shorthand import written_out
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
 
 FRAME = pd.DataFrame(
     {"a": [1.0, 2.0, 2.5], "b": ["x", "y", "y"], "s": ['{"a": {"b": "x"}}', '{"a": [1, 2.5, null]}', None]}
 )
+
+NOBODY = Asked(names=lambda query: [])
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,9 @@ def rows(context, query):
          "SELECT * FROM (SELECT b, 'a' AS n, a AS v FROM df UNION ALL SELECT b, 'c', a + 1 FROM df) ORDER BY b, n, v"),
         ("SELECT COUNT(*) FROM df UNPIVOT (v FOR n IN (s))", "SELECT 2"),
         ("SELECT COUNT(*) FROM df UNPIVOT INCLUDE NULLS (v FOR n IN (s))", "SELECT 3"),
+        ("WITH c AS (SELECT a, b FROM df) SELECT * FROM c PIVOT (SUM(a) FOR b IN ('x'))", "SELECT 1.0"),
+        ("WITH c AS (SELECT a, b FROM df) FROM (SELECT * FROM c ORDER BY ALL)", "SELECT a, b FROM df ORDER BY a, b"),
+        ("SELECT * FROM (SELECT a, b FROM df) PIVOT (SUM(a) FILTER (WHERE a > 2) FOR b IN ('y'))", "SELECT 2.5"),
         ("SELECT COUNT(*) FROM df TABLESAMPLE (2 ROWS)", "SELECT 2"),
         ("SELECT COUNT(*) FROM df USING SAMPLE 2", "SELECT 2"),
         ("SELECT COUNT(d.a) FROM df AS d USING SAMPLE 100%", "SELECT 3"),
@@ -80,8 +86,9 @@ def test_columns_are_named_as_the_user_wrote_them(context, query, names):
 @pytest.mark.parametrize(
     ("query", "what"),
     [
-        ("SELECT * FROM df TABLESAMPLE (10 ROWS) REPEATABLE (3)", "a sample is so many rows"),
-        ("SELECT * FROM df PIVOT (SUM(a) FOR b IN (ANY))", "PIVOT needs one column and its values"),
+        ("SELECT * FROM df USING SAMPLE 150%", "a sample is so many rows"),
+        ("SELECT * FROM df CROSS JOIN df d USING SAMPLE 2 ROWS", "can be had of one relation"),
+        ("SELECT * FROM df PIVOT (SUM(a) FOR (b, s) IN ((1, 2)))", "PIVOT needs one column and its values"),
         ("SELECT 'no json' -> 'a'", "'no json' is no JSON text"),
         ("SELECT s -> '$.a[' FROM df", "is no path"),
     ],
@@ -97,7 +104,7 @@ def test_what_has_no_meaning_here_is_refused(context, query, what):
 )
 def test_what_is_no_shorthand_stays(sql):
     tree = parse_one(sql).tree
-    assert written_out(tree, sql, lambda query: []) is tree or to_sql(written_out(tree, sql, lambda query: [])) == sql
+    assert written_out(tree, sql, NOBODY) is tree or to_sql(written_out(tree, sql, NOBODY)) == sql
 
 
 def test_a_summary_tells_what_columns_hold(context):
