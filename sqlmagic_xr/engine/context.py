@@ -42,7 +42,7 @@ from .answers import Answers
 from .catalog import Catalog
 from .copying import PreparedCopy
 from .datasets import register
-from .faults import NO_TYPES, Mending, overflow, suspicious
+from .faults import NO_TYPES, Mending, moments, overflow, suspicious
 from .faults.binding import rebound
 from .files import Source, reopened
 from .frame import Frame
@@ -116,6 +116,7 @@ class Context(CountedContext):
         super().__init__(config or _configuration(), runtime)
         moving.register(self)
         overflow.register(self)
+        moments.register(self)
         self.rules = RULES
         self.calendars: set[str] = set()
         self.grids: dict[str, GridTable] = {}

@@ -301,6 +301,7 @@ def _raised_in_python(match: re.Match[str], known: Known) -> Finding:
     return Finding(ExecutionError, f"a function written in Python says: {literal_eval(match['text'])}")
 
 
+_SQUARING = ("corr", "regr_slope", "regr_intercept", "regr_r2")
 _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] = [
     (re.compile(pattern, re.DOTALL), read)
     for pattern, read in [
@@ -308,6 +309,10 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] 
          _says(ExecutionError, "a SUM of integers is beyond BIGINT",
                "Sum CAST(x AS DOUBLE), or CAST(x AS DECIMAL(38,0)).",
                lambda k, n: k == "Function" and name_of(n["name"])[-1] == "sum")),
+        (r"sqlmagic: squares are beyond DOUBLE",
+         _says(ExecutionError, "squares of numbers so large are beyond DOUBLE",
+               "Divide them by a power of ten before: neither CORR nor REGR_R2 changes, a slope as they do.",
+               lambda k, n: k == "Function" and name_of(n["name"])[-1] in _SQUARING)),
         (r"sqlmagic: << is beyond BIGINT",
          _says(ExecutionError, "<< pushes digits out of BIGINT", "Shift by 0 to 62, or multiply by power(2, n).")),
         (r"sqlmagic: the array of (?P<name>.+?) was written to in place",

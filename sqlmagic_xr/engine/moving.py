@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from datafusion import SessionContext, WindowUDF, udf, udwf
 from datafusion.user_defined import WindowEvaluator
 
@@ -98,7 +99,31 @@ def _spread(name: str, columns: list[Floats], there: npt.NDArray[np.bool_], low:
 
 
 def _regression(name: str, columns: list[Floats], there: npt.NDArray[np.bool_], low: Places, high: Places) -> pa.Array:
-    count, y, x, yy, xy, xx = _moments(columns, there, low, high)
+    moments = _moments(columns, there, low, high)
+    found = _ratio(name, moments)
+    beyond = np.flatnonzero(~np.isfinite(np.square(moments[3:])).all(axis=0))
+    if not len(beyond):
+        return found
+    smaller = _moments([column * _DOWN for column in columns], there, low[beyond], high[beyond])
+    numbers = beyond[np.isfinite(smaller).all(axis=0)]  # else there is one among the rows that is none
+    each = [_scaled(name, columns, there, low[place], high[place]) for place in numbers]
+    return pc.replace_with_mask(found, pa.array(np.isin(np.arange(len(low)), numbers)), pa.array(each, pa.float64()))
+
+
+def _scaled(name: str, columns: list[Floats], there: npt.NDArray[np.bool_], low: int, high: int) -> float | None:
+    """A regression of a frame whose squares are beyond DOUBLE: of numbers of about 1, and then as large as they are."""
+    within = there[low:high]
+    both = [np.where(within, column[low:high], 0.0) for column in columns]
+    y, x = (2.0 ** int(np.frexp(np.abs(column).max())[1] - 1) for column in both)
+    frame = np.array([0]), np.array([high - low])
+    found = _ratio(name, _moments([both[0] / y, both[1] / x], within, *frame))[0].as_py()
+    back = {"regr_r2": (), "regr_intercept": (y,), "regr_avgy": (y,), "regr_avgx": (x,), "regr_syy": (y, y),
+            "regr_sxy": (y, x), "regr_sxx": (x, x), "regr_slope": (y, 1 / x)}  # fmt: skip
+    return None if found is None else float(np.prod([found, *back[name]]))
+
+
+def _ratio(name: str, moments: Floats) -> pa.Array:
+    count, y, x, yy, xy, xx = moments
     flat = (count < 2) | (xx == 0)
     if name in ("regr_slope", "regr_intercept"):
         return pa.array(xy / xx if name == "regr_slope" else y - xy / xx * x, mask=flat)

@@ -48,17 +48,19 @@ _SURE = "9.2e18"  # a DOUBLE below it is not above 2^63
 
 def register(session: SessionContext) -> None:
     """Give a session what fails where a sum has wrapped around, or a shift has pushed out digits."""
-
-    def failing(text: str) -> Callable[[pa.Array], pa.Array]:
-        def fail(values: pa.Array) -> pa.Array:
-            if len(values):
-                raise OverflowError(text)
-            return values
-
-        return fail
-
     for name, (kind, text) in _FAILURES.items():
-        SessionContext.register_udf(session, udf(failing(text), [kind], kind, "volatile", name))
+        register_failing(session, name, kind, text)
+
+
+def register_failing(session: SessionContext, name: str, kind: pa.DataType, text: str) -> None:
+    """Give a session a function that fails with a text where it is given a value."""
+
+    def fail(values: pa.Array) -> pa.Array:
+        if len(values):
+            raise OverflowError(text)
+        return values
+
+    SessionContext.register_udf(session, udf(fail, [kind], kind, "volatile", name))
 
 
 def checked(tree: Tree, tables: Tables) -> Tree:

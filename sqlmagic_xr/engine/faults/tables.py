@@ -35,10 +35,10 @@ class _Known:
     coordinates: frozenset[str] = frozenset()
     grid: GridTable | None = None
     rows: pa.Table | None = None
-    bounds: dict[str, tuple[int, int] | None] = field(default_factory=dict)
+    bounds: dict[str, tuple[float, float] | None] = field(default_factory=dict)
 
-    def within(self, column: str) -> tuple[int, int] | None:
-        """The least and the greatest value of a column of integers, as far as they are in memory."""
+    def within(self, column: str) -> tuple[float, float] | None:
+        """The least and the greatest value of a column of numbers, as far as they are in memory; of arrays integers."""
         if self.grid is not None:
             return self.grid.bounds(column)
         if self.rows is None:
@@ -46,12 +46,18 @@ class _Known:
         if (
             column not in self.bounds or self.rows.num_rows <= SMALL
         ):  # Arrow's rows never change, but for who shares them
-            values, known = self.rows[column], self.bounds.get(column)
-            whole = pa.types.is_integer(values.type) and values.null_count < len(values)
-            limits = pc.min_max(values).as_py() if whole else None
-            found = None if limits is None else (limits["min"], limits["max"])
+            known, found = self.bounds.get(column), _limits(self.rows[column])
             self.bounds[column] = known if found == known else found
         return self.bounds[column]
+
+
+def _limits(values: pa.ChunkedArray) -> tuple[float, float] | None:
+    """The least and the greatest of some numbers; None of anything else, and where there are none but NaN."""
+    kind = values.type
+    if not (pa.types.is_integer(kind) or pa.types.is_float64(kind)) or values.null_count == len(values):
+        return None
+    limits = pc.min_max(values).as_py()
+    return (limits["min"], limits["max"]) if limits["min"] == limits["min"] else None
 
 
 class EngineTables:
@@ -123,13 +129,24 @@ class EngineTables:
 
         Of a scratch table it is known to who plans at once: a later commit may bring other values.
         """
+        within = self._within(name, column)
+        if within is None or not isinstance(within[0], int) or not isinstance(within[1], int):
+            return None
+        return within[0], within[1]
+
+    def magnitude(self, name: tuple[str, ...], column: str) -> float | None:
+        """The largest absolute value of a column of numbers, where that is known and stays; NaN is no value."""
+        within = self._within(name, column)
+        return None if within is None else float(max(map(abs, within)))
+
+    def _within(self, name: tuple[str, ...], column: str) -> tuple[float, float] | None:
         version = self._version(name)
         if version is not None:
             place = version.definition.names.index(column) if column in version.definition.names else None
             if place is None or not all(chunk.resident for chunk in version.chunks):
                 return None
             found = version.span(place)
-            return None if found is None or not isinstance(found.low, int) else (found.low, found.high)
+            return None if found is None else (found.low, found.high)
         known = self._find(name)
         within = None if known is None else known.within(column)
         if known is not None and (known.grid is not None or known.rows is not None):
@@ -212,6 +229,10 @@ class Given:
 
     def bounds(self, name: tuple[str, ...], column: str) -> tuple[int, int] | None:
         """The least and the greatest value of a column of integers, where that is known."""
+        return None
+
+    def magnitude(self, name: tuple[str, ...], column: str) -> float | None:
+        """The largest absolute value of a column of numbers, where that is known."""
         return None
 
     def rows(self, name: tuple[str, ...]) -> int | None:

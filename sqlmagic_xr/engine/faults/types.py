@@ -33,6 +33,9 @@ class Tables(Catalog, Protocol):
     def bounds(self, name: tuple[str, ...], column: str) -> tuple[int, int] | None:
         """The least and the greatest value of a column of integers, where that is known and stays."""
 
+    def magnitude(self, name: tuple[str, ...], column: str) -> float | None:
+        """The largest absolute value of a column of numbers, where that is known and stays; NaN is no value."""
+
     def rows(self, name: tuple[str, ...]) -> int | None:
         """How many rows a table has, where that is known and stays."""
 

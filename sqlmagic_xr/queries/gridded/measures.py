@@ -212,7 +212,13 @@ class Measures:
         value = self._number(call)
         tally = self._tally(Moments(self.groups, value, mask), value, mask)
         formula = _SPREADS[name]
-        return lambda known: _found(*formula(*known(tally)))
+
+        def found(known: Known) -> Found:
+            sums = known(tally)
+            _refuse_infinite(sums[2])
+            return _found(*formula(*sums))
+
+        return found
 
     def pair(self, name: str, call: Call, mask: Cells | None) -> Column:
         """COVAR, CORR and the regressions, which count the rows that have both values."""
@@ -221,7 +227,16 @@ class Measures:
         tally = self._tally(Moments(self.groups, y, mask, other=x, squares=squares), y, x, mask, squares)
         formula = _PAIRS[name]
         kind = pa.uint64() if name == "regr_count" else pa.float64()
-        return lambda known: _found(*formula(*known(tally)), kind)
+
+        def found(known: Known) -> Found:
+            sums = known(tally)
+            if not name.startswith(("regr_avg", "regr_count")):
+                _refuse_infinite(sums[5], *((sums[2], sums[4]) if squares else ()))
+            if name == "regr_r2":
+                _refuse_infinite(sums[5] * sums[5], sums[2] * sums[4])
+            return _found(*formula(*sums), kind)
+
+        return found
 
     def percentile(self, name: str, call: Call, mask: Cells | None) -> Column:
         """MEDIAN and PERCENTILE_CONT."""
@@ -273,10 +288,14 @@ def _over(number: Array, by: Array) -> Array:
 Quantities = tuple[Array, Array]
 
 
+def _refuse_infinite(*squares: Array) -> None:
+    """Sums of squares that are no numbers: of what is too large the engine's query has an answer all the same."""
+    if not all(np.isfinite(each).all() for each in squares):
+        raise Refused("squares that are no numbers")
+
+
 def _correlation(n: Array, y: Array, yy: Array, x: Array, xx: Array, xy: Array) -> Quantities:
-    """CORR, which is NULL where a value does not vary; of infinities the engine's depends on how it goes about it."""
-    if not (np.isfinite(xx) & np.isfinite(yy)).all():
-        raise Refused("the correlation of infinities or NaN")
+    """CORR, which is NULL where a value does not vary."""
     return _over(xy, np.sqrt(xx) * np.sqrt(yy)), (n > 1) & (xx > 0) & (yy > 0)
 
 

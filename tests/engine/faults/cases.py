@@ -44,6 +44,13 @@ TABLES = {
             "n": pa.array([2**62, 2**62, 1, 2, 3, 4, 5], pa.int64()),
         }
     ),
+    "huge": pa.table(
+        {
+            "g": pa.array([1, 1, 2, 2, 3, 3, 3], pa.int64()),
+            "x": pa.array([1e300, -1e300, 1e200, 3e200, 1e160, 2e160, None]),
+            "y": pa.array([2.0, 4.0, 1.0, 5.0, 1e160, 4e160, 7.0]),
+        }
+    ),
     "v": pa.table(
         {
             "k": pa.array(range(6), pa.int64()),
@@ -268,6 +275,23 @@ FAULTS = [
         },
     ),
     Fault(
+        "large-squares",
+        {
+            "SELECT g, stddev_pop(x) AS a, var(x) AS b FROM huge GROUP BY g": [
+                (1, 1e300, INF), (2, 1e200, INF), (3, 5e159, INF),
+            ],
+            "SELECT stddev_pop(x) AS a, var_pop(x) AS b, stddev(x) FILTER (WHERE x > 0) AS c FROM huge WHERE g < 3": [
+                (math.sqrt(0.5) * 1e300, INF, 5.773502691896258e299),
+            ],
+            "SELECT stddev_pop(x) OVER (PARTITION BY g) AS a FROM huge WHERE g < 3": [
+                (1e300,), (1e300,), (1e200,), (1e200,),
+            ],
+            "SELECT g, covar_pop(x, x) a, regr_sxx(x, y) b, regr_syy(x, y) c FROM huge GROUP BY 1 HAVING g < 3": [
+                (1, INF, 2, INF), (2, INF, 8, INF),
+            ],
+        },
+    ),
+    Fault(
         "recursive-columns",
         {
             "WITH RECURSIVE c AS (SELECT 1 AS a, 10 AS b UNION ALL SELECT c.a + 1, t.n FROM c JOIN t ON t.i = c.a)"
@@ -311,6 +335,14 @@ FAILING = {
         "SELECT sum(n) AS x FROM big",
         "SELECT 1 AS g, sum(n) AS x FROM big GROUP BY g",
         "SELECT sum(n) OVER (ORDER BY k) AS x FROM big",
+    ],
+    "large-ratios": [
+        "SELECT corr(x, y) AS x FROM huge WHERE g = 2",
+        "SELECT g, corr(x * 1e-80, y * 1e-80) AS x FROM huge WHERE g = 3 GROUP BY g",
+        "SELECT regr_slope(y, x) AS x FROM huge",
+        "SELECT regr_intercept(y, x) AS x FROM huge WHERE g = 2",
+        "SELECT regr_r2(x * 1e-80, y * 1e-80) AS x FROM huge WHERE g = 3",
+        "SELECT corr(x, y) OVER (PARTITION BY g) AS x FROM huge",
     ],
 }
 """Queries whose right answer has no room in its type: the engine gives another one."""

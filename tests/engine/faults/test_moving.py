@@ -171,3 +171,17 @@ def test_a_long_frame_of_keys_costs_no_more_than_one_of_rows():
 
 def test_the_functions_are_nobodys_business():
     assert not [name for name in sqlmagic_xr.Context().functions if name.startswith("sqlmagic")]
+
+
+@pytest.mark.parametrize(("y", "x"), [(1e200, 1e300), (1e160, 1.0), (1.0, 1e160), (1e100, 1e100), (1.7e308, 1e-300)])
+def test_regressions_of_numbers_whose_squares_are_beyond_double(y, x):
+    """A frame of them has the ratios that it has in smaller units, and the frames beside it keep theirs."""
+    one, other = [-1.0, 0.25, 0.5, 1.0], [-0.5, 0.25, 1.0, 0.5]
+    columns = {"k": range(8), "y": [*one, *(v * y for v in one)], "x": [*other, *(v * x for v in other)]}
+    ctx = context({**columns, "k": list(range(8))})
+    names = ("regr_slope", "regr_intercept", "regr_r2", "regr_avgx", "stddev_pop")
+    calls = ", ".join(f"{n}({'y' if n == 'stddev_pop' else 'y, x'}) OVER (ORDER BY k ROWS 3 PRECEDING)" for n in names)
+    rows = ctx.sql(f"SELECT k, {calls} FROM d ORDER BY k").to_arrow_table().to_pylist()
+    small, large = ([row[name] for name in list(row)[1:]] for row in (rows[3], rows[7]))
+    units = (y / x, y, 1.0, x, y)
+    assert large == [pytest.approx(value * unit, rel=1e-12) for value, unit in zip(small, units, strict=True)]
