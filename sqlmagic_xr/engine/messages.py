@@ -301,18 +301,21 @@ def _raised_in_python(match: re.Match[str], known: Known) -> Finding:
     return Finding(ExecutionError, f"a function written in Python says: {literal_eval(match['text'])}")
 
 
-_SQUARING = ("corr", "regr_slope", "regr_intercept", "regr_r2")
+def _calls(*names: str) -> Callable[[str, Any], bool]:
+    return lambda kind, node: kind == "Function" and name_of(node["name"])[-1] in names
+
+
 _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] = [
     (re.compile(pattern, re.DOTALL), read)
     for pattern, read in [
         (r"sqlmagic: a SUM is beyond BIGINT",
          _says(ExecutionError, "a SUM of integers is beyond BIGINT",
                "Sum CAST(x AS DOUBLE), or CAST(x AS DECIMAL(38,0)).",
-               lambda k, n: k == "Function" and name_of(n["name"])[-1] == "sum")),
+               _calls("sum"))),
         (r"sqlmagic: squares are beyond DOUBLE",
          _says(ExecutionError, "squares of numbers so large are beyond DOUBLE",
                "Divide them by a power of ten before: neither CORR nor REGR_R2 changes, a slope as they do.",
-               lambda k, n: k == "Function" and name_of(n["name"])[-1] in _SQUARING)),
+               _calls("corr", "regr_slope", "regr_intercept", "regr_r2"))),
         (r"sqlmagic: << is beyond BIGINT",
          _says(ExecutionError, "<< pushes digits out of BIGINT", "Shift by 0 to 62, or multiply by power(2, n).")),
         (r"sqlmagic: the array of (?P<name>.+?) was written to in place",
