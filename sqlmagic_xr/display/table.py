@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..engine.headers import as_written
 from ..storage.types import type_name
 from .cells import NULL, column_cells, is_number, shorten, width
 
@@ -59,6 +59,7 @@ class Table:
         style: how lines are drawn in text: one of ``STYLES``.
         null: what stands for NULL; "" in lists of ours, where nothing is to be said of it.
         note: what else is to be said of the result, behind its size, or "".
+        headers: what the columns are called; by default the names that they have.
 
     >>> print(Table(pa.table({"lat": [15.0, 17.5], "name": ["a", None]}), total=1000).text())
      lat    │ name
@@ -74,6 +75,7 @@ class Table:
     style: str = "lines"
     note: str = ""
     null: str = NULL
+    headers: Sequence[str] = ()
 
     def html(self) -> str:
         """The table as HTML; every value is escaped."""
@@ -118,7 +120,7 @@ class Table:
     def _column(self, index: int) -> Column:
         if index not in self._drawn:
             field = self.rows.schema.field(index)
-            name = shorten(as_written(field.name))
+            name = shorten(self.headers[index] if self.headers else as_written(field.name))
             cells = column_cells(self.rows.column(index))
             self._drawn[index] = Column(name, type_name(field.type), cells, is_number(field.type), self.null)
         return self._drawn[index]
@@ -132,28 +134,6 @@ class Table:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": self.text(), "text/html": self.html()}
-
-
-_LITERAL = re.compile(r"\b(U?Int\d+|Float\d+|Boolean|(?:Large)?Utf8(?:View)?|Date\d+)\((\"[^\"]*\"|[-+.\w]+)\)")
-_NO_ORDER = " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
-
-
-def as_written(name: str) -> str:
-    """The name of a column that has none of its own as one would write it, without the engine's types and frames.
-
-    >>> as_written("Int64(100) % Int64(3)"), as_written('Utf8("x") || d.s'), as_written("sum(d.a)")
-    ('100 % 3', "'x' || d.s", 'sum(d.a)')
-    """
-    if "(" not in name:
-        return name
-    return _LITERAL.sub(_literal, name).removesuffix(_NO_ORDER)
-
-
-def _literal(found: re.Match[str]) -> str:
-    value = found[2]
-    if value.startswith('"'):
-        return "'" + value[1:-1].replace("'", "''") + "'"
-    return value
 
 
 def counted(number: int, noun: str) -> str:

@@ -35,7 +35,7 @@ def plot(result: Result, **options: Any) -> Any:
     Raises:
         UsageError: there is no number in it, or a line would have two values at one place.
     """
-    table = result.to_arrow_table()
+    table = result.to_arrow_table().rename_columns(result.headers)
     numbers = [field.name for field in table.schema if _is_number(field.type)]
     if not numbers or not table.num_rows:
         raise UsageError("there is no number to draw", hint="Select a column of numbers, and rows.")

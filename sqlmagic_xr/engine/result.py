@@ -17,6 +17,7 @@ from ..storage.beside import beside, place_of
 from ..storage.fetch import fetch, head, planned, reader, stream
 from ..storage.gridfile import Form, library, write
 from . import plans
+from .headers import headers
 from .interrupt import interruptible
 
 if TYPE_CHECKING:
@@ -88,8 +89,17 @@ class Result:
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns."""
+        """The names of the columns, as SQL that reads the result calls them."""
         return [] if self.frame is None else list(planned(self.frame).names)
+
+    @cached_property
+    def headers(self) -> list[str]:
+        """The names of the columns in data frames, datasets and tables: what has no name reads as it was written."""
+        return headers(self.columns, self.statement.parsed[0] if self.statement.kind == "Query" else None)
+
+    @property
+    def _headed(self) -> pa.Table:
+        return self._table.rename_columns(self.headers)
 
     @property
     def executor(self) -> str:
@@ -207,7 +217,7 @@ class Result:
 
     def to_pandas(self) -> pd.DataFrame:
         """All rows as a pandas data frame."""
-        return self._table.to_pandas()
+        return self._headed.to_pandas()
 
     def to_polars(self) -> pl.DataFrame:
         """All rows as a polars data frame.
@@ -217,7 +227,7 @@ class Result:
         """
         import polars
 
-        return polars.DataFrame(polars.from_arrow(self._table))
+        return polars.DataFrame(polars.from_arrow(self._headed))
 
     @property
     def df(self) -> pd.DataFrame:
@@ -243,7 +253,7 @@ class Result:
         """The rows as an ``xr.Dataset`` over ``dims``, coordinates, their order and attributes restored.
 
         Args:
-            dims, options: as for :meth:`.frame.Frame.to_dataset`.
+            dims, options: as for :meth:`.frame.Frame.to_dataset`; a dim is named as its column is, here or in SQL.
 
         Raises:
             UsageError: the dims cannot be inferred, or do not name the rows.
@@ -251,11 +261,16 @@ class Result:
         if self.frame is None:
             raise UsageError(f"the statement gave no rows: {self.message}")
         frame = self.frame
+        named = {old: new for old, new in zip(self.columns, self.headers, strict=True) if old != new}
+        if named and dims is not None:
+            own = {new: old for old, new in named.items()}
+            dims = [own.get(dim, dim) for dim in ([dims] if isinstance(dims, str) else dims)]
         laid = self._laid()
         rows = None if laid is not None else self._table if self._is_fetched else self._answered
         with self._explained():
             try:
-                return interruptible(lambda: frame.to_dataset(dims, rows=rows, laid=laid, **options), frame)
+                found = interruptible(lambda: frame.to_dataset(dims, rows=rows, laid=laid, **options), frame)
+                return found.rename(named) if named else found
             except SqlError:
                 raise
             except ValueError as error:
@@ -276,7 +291,7 @@ class Result:
         what = str(error).split("\n")[0]
         if not re.search(r"\bdim(s|ension)?\b", what):
             return None
-        names = ", ".join(self.columns)
+        names = ", ".join(self.headers)
         hint = f"Name the columns that are dimensions, {NAMING}, out of: {names}"
         return UsageError(re.split(r"[.:] | \(", what)[0], hint=hint)
 
@@ -345,10 +360,11 @@ class Result:
         with self._explained():
             known = self._is_fetched or self.frame is None or self._answered is not None
             rows = self._table.to_reader() if known else reader(self.frame)
+            schema = pa.schema([f.with_name(name) for f, name in zip(rows.schema, self.headers, strict=True)])
 
             def write() -> None:
-                with opened(rows.schema) as writer:
+                with opened(schema) as writer:
                     for batch in rows:
-                        writer.write_batch(batch)
+                        writer.write_batch(batch.rename_columns(self.headers))
 
             interruptible(write, self.frame)

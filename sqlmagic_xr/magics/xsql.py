@@ -217,7 +217,7 @@ class _Run:
         limit = self.request.options.limit
         preview = result.preview(self.settings.displaylimit if limit is None else limit)
         note = self._size_note(result, preview.total)
-        self.screen.show(Table(preview.rows, preview.total, style=self.settings.style, note=note))
+        self.screen.show(Table(preview.rows, preview.total, self.settings.style, note, headers=result.headers))
 
     def _size_note(self, result: Result, total: int) -> str:
         from ..engine.plans import row_bytes
@@ -441,7 +441,7 @@ def _drawn(shell: Any, result: Result) -> Any:
         return Line(result.plan or result.message)
     settings = settings_of(shell)
     preview = result.preview(settings.displaylimit)
-    return Table(preview.rows, preview.total, style=settings.style)
+    return Table(preview.rows, preview.total, settings.style, headers=result.headers)
 
 
 def unregister(ip: Any) -> None:

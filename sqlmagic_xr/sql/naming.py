@@ -1,6 +1,8 @@
-"""Names of ours for the columns of a query that the engine would give one name, which it refuses."""
+"""Names of columns: of ours, where the engine would give several one name and refuses; and as they were written."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from .syntax import Tree, expression_sql, make_identifier, replace_branches
 
@@ -35,3 +37,34 @@ def _told_apart(branch: Tree, columns: int | None) -> Tree:
 def _is_column(item: Tree) -> bool:
     expression = item.get("UnnamedExpr")
     return isinstance(expression, dict) and ("Identifier" in expression or "CompoundIdentifier" in expression)
+
+
+def texts(tree: Tree | None, width: int) -> list[str | None]:
+    """The text of each column of a statement that has no name, by its place; None of one that has, or is not known.
+
+    Args:
+        tree: the statement; None where it could not be read.
+        width: how many columns it has.
+
+    >>> from .syntax import parse_one
+    >>> texts(parse_one("SELECT a + 1, *, b AS c, 2 FROM t").tree, 5)
+    ['a + 1', None, None, None, '2']
+    """
+    items = _items(tree)
+    stars = [at for at, item in enumerate(items) if "UnnamedExpr" not in item and "ExprWithAlias" not in item]
+    if len(stars) > 1 or (not stars and len(items) != width) or len(items) - len(stars) > width:
+        return [None] * width
+    found = [expression_sql(item["UnnamedExpr"]) if "UnnamedExpr" in item else None for item in items]
+    if not stars:
+        return found
+    before, behind = found[: stars[0]], found[stars[0] + 1 :]
+    return [*before, *[None] * (width - len(before) - len(behind)), *behind]
+
+
+def _items(tree: Tree | None) -> Any:
+    """The select items of a query, or of the first of those that a UNION puts together."""
+    body = (tree.get("Query") or {}).get("body") if isinstance(tree, dict) else None
+    while isinstance(body, dict) and "Select" not in body:
+        inner = body.get("SetOperation")
+        body = inner["left"] if inner else (body.get("Query") or {}).get("body")
+    return body["Select"]["projection"] if isinstance(body, dict) else ()
