@@ -146,12 +146,13 @@ class LiveMonitor:
 
     def _seen(self, seconds: float | None, step: int | None = None) -> dict[str, Any]:
         latest = self._latest
+        rows = latest.rows if step is None else self._rows  # those of the step that is told
         step = latest.step if step is None else step
         stretches = [self._stretches.get(i) for i in range(len(latest.panels))]
         return {
             "step": step,
             "steps": self._steps,
-            "said": self._progress.line(step, seconds, _behind(latest, step), self._rows),
+            "said": self._progress.line(step, seconds, _behind(latest, step), rows),
             "values": _values(latest.newest),
             "panels": frame(latest.panels, stretches),
         }

@@ -161,3 +161,19 @@ def test_the_widget_shows_rounds_and_rows_though_nobody_knows_how_many_there_wil
     assert told[-1] == (None, 2000, "step 2,000, 2,001 rows")
     assert all(said == f"step {int(x):,}, {int(x) + 1:,} rows" for _, x, said in told)
     assert "image/png" in front.handle.updates[-1][0][0]
+
+
+def test_the_widget_tells_the_rows_of_the_step_that_it_shows_though_more_are_there(ctx, monkeypatch):
+    front, now = Front(), []
+    monkeypatch.setattr(Budget, "due", lambda self, seconds: isinstance(now[-1], Stepped))  # when the curve is old
+    monkeypatch.setattr("sqlmagic_xr.display.live._GLANCE", 0.0)
+    training = ctx.train(DESCENT.format(n=500), params={"rate": 0.1}, every=1, stream=True)
+    monitor = LiveMonitor(training.control, front.display, budget=Budget(share=1e9, rest=0))
+    told = set()
+    for event in training:
+        now.append(event)
+        monitor.receive(event)
+        told |= {front.said.split(" · ")[0]} if isinstance(event, Stepped) and "rows" in front.said else set()
+    steps = [said.removeprefix("step ").split(", ")[0] for said in told]
+    assert len(told) > 5
+    assert told == {f"step {step}, {int(step) + 1:,} rows" for step in steps}
