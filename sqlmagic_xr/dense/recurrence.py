@@ -43,12 +43,12 @@ class Recurrence:
         *guards, term = codes
         self._stamps = Stamps({}, frozenset(), lambda read: False)
         self._pieces = [Piece(part, form, self._stamped(part, form), table, 0) for part, form in term.parts]
-        refuse_uneven([piece.part for piece in self._pieces])
         self._known = known
         brief = [step for code in codes for step in code.brief or ()]
         scans = [node for node, _, _ in brief if node.op == "scan" and node.data.table == table]
         feeds = {scan: self._feed(scan, types) for scan in scans}
         self._unmoved = unmoved(brief, known, kept, feeds)
+        refuse_uneven([feeds[args[0]].piece.part for node, args, _ in brief if node.op == "known" and args[0] in feeds])
         for feed in feeds.values():
             check_axes(feed, self._unmoved, known[feed.scan])
         written = [(piece.part, column.value) for piece in self._pieces for column in piece.part.columns]

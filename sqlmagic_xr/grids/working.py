@@ -96,7 +96,7 @@ class WorkingGrids(Generations):
             found.append(None if reading is None else reading.grid(output, fixed))
         if len(found) != 1 or found[0] is None or found[0].present is not None:
             raise Refused("the rows of a round have other keys than those of the one before")
-        return found[0]
+        return replace(found[0], columns={name: _known(cells) for name, cells in found[0].columns.items()})
 
     def _singled(self, grid: Grid) -> Grid:
         """A grid in which a column of one value is that value."""
@@ -131,6 +131,11 @@ def _is_single(column: pa.ChunkedArray) -> bool:
     if column.null_count or not len(column):
         return False
     return bool(pc.all(pc.equal(column, column[0])).as_py())
+
+
+def _known(cells: Cells) -> Cells:
+    """Cells without saying of each that it is known, where all are."""
+    return cells if cells.valid is None or not np.all(cells.valid) else replace(cells, valid=None)
 
 
 def is_row(output: Output) -> bool:

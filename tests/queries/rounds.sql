@@ -41,3 +41,9 @@ r(k, i, v) AS (SELECT 0, i, x FROM d UNION ALL SELECT r.k + 1, r.i, r.v / 2 FROM
 
 -- an outer join: either
 r(k, a) AS (SELECT 0, 1 UNION ALL SELECT r.k + 1, coalesce(m.i, 7) FROM r LEFT JOIN m ON m.i = r.a AND m.j = 1 WHERE r.k < 9)
+
+-- power iteration, normed by a subquery: arrays
+r(k, i, v) AS (SELECT 0, i, 1.0 FROM m WHERE j = 0 UNION ALL (WITH a AS (SELECT r.k, m.i, SUM(m.w * r.v) AS v FROM m JOIN r ON m.j = r.i WHERE r.k < 20 GROUP BY r.k, m.i) SELECT k + 1, i, v / (SELECT sqrt(SUM(v * v)) FROM a) FROM a))
+
+-- weights as rows, and the loss read from them twice: arrays
+r(k, j, v) AS (SELECT 0, j, 0.0 FROM m WHERE i = 0 UNION ALL (WITH p AS (SELECT m.i, SUM(m.w * r.v) AS p FROM m JOIN r ON m.j = r.j GROUP BY m.i), l AS (SELECT AVG(power(d.y - p.p, 2)) AS l FROM p JOIN d ON d.i = p.i) SELECT r.k + 1, r.j, r.v - 0.1 * grad(l.l, r.v) AS v FROM r CROSS JOIN l WHERE r.k < 20))

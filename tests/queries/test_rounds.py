@@ -59,7 +59,7 @@ def test_the_rows_are_those_of_the_engine(contexts, gone, name):
     assert mine.schema.types == theirs.schema.types
     assert len(gone) <= 4  # what comes to nothing is tried again, and again after twice as many rounds
     if name.endswith(": arrays"):
-        assert gone[0] > 0
+        assert sum(gone) >= mine.num_rows // 2
     for one, other in zip(plain(mine), plain(theirs), strict=True):
         for a, b in zip(one, other, strict=True):
             assert a == b or math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-14)

@@ -121,8 +121,6 @@ class Layout:
             return Fed(None, None, (), grid, single)
         if single and dims:
             raise Refused(f"{name} is not the same in all rows")
-        if node.op == "cells" and value.valid is not None and not node.data[1]:
-            raise Refused(f"{name} may be NULL")
         whole = feed.piece.form.dims[place]
         cut = None if chosen.keys().isdisjoint(whole) else tuple(chosen.get(dim, slice(None)) for dim in whole)
         return Fed(value.cells if node.op == "cells" else value.valid, cut, dims, grid, single)
