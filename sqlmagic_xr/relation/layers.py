@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from ..errors import UnknownNameError, suggest
-from ..sql.expression import Call, Column, Expression, Parameter, from_tree
+from ..sql.expression import Call, Column, Expression, Parameter, Reader
 from ..sql.expression import Literal as Constant
 from ..sql.syntax import NOWHERE, Tree, expression_sql, identifier, name_of, transform, walk
 from .functions import is_aggregate
@@ -105,6 +105,9 @@ class Scope:
         outer: the scope around it, for a correlated subquery.
         select: the SELECT's tree, or None.
         environment: what a table's name means around it.
+
+    ``facts`` is for whoever asks what expressions are here: what was found out, by the fact's name and whatever it is
+    about.
     """
 
     def __init__(
@@ -114,8 +117,13 @@ class Scope:
         self.environment = environment
         self.outer = outer
         self.select = select
+        self.facts: dict[tuple[str, Any], Any] = {}
         self._found: dict[tuple[str, ...], tuple[Item, str]] = {}
         self._fixed: dict[tuple[Expression, ...], set[tuple[int, str]]] = {}
+
+    def read(self, tree: Tree) -> Expression:
+        """The expression that a tree means, read once."""
+        return self.environment.reader.read(tree)
 
     def resolve(self, path: tuple[str, ...]) -> tuple[Item, str]:
         """The item and the column that a name means, here or in a scope around.
@@ -174,10 +182,10 @@ class Scope:
         for node in self.select["projection"]:
             ((kind, body),) = node.items()
             if kind == "UnnamedExpr":
-                expression = from_tree(body)
+                expression = self.read(body)
                 found.append(Output(expression.name if isinstance(expression, Column) else None, expression))
             elif kind == "ExprWithAlias":
-                found.append(Output(identifier(body["alias"]), from_tree(body["expr"])))
+                found.append(Output(identifier(body["alias"]), self.read(body["expr"])))
             else:
                 spelled = self._wildcard(kind, body)
                 if spelled is None:
@@ -212,7 +220,7 @@ class Scope:
     def aliases(self) -> dict[str, Expression]:
         """The names that the SELECT gives to its columns, for ORDER BY, GROUP BY and HAVING."""
         named = [node["ExprWithAlias"] for node in self.select["projection"] if "ExprWithAlias" in node]
-        return {identifier(node["alias"]): from_tree(node["expr"]) for node in named}
+        return {identifier(node["alias"]): self.read(node["expr"]) for node in named}
 
     @cached_property
     def group_keys(self) -> tuple[Expression, ...] | None:
@@ -222,7 +230,7 @@ class Scope:
             return None if keys is not None or self.select is None else ()
         found = []
         for node in keys[0]:
-            key = from_tree(node)
+            key = self.read(node)
             if isinstance(key, Constant) and isinstance(key.value, int) and self.outputs is not None:
                 key = self.outputs[key.value - 1].expression if 0 < key.value <= len(self.outputs) else key
             elif isinstance(key, Column) and len(key.path) == 1 and not any(i.has(key.name) for i in self.items):
@@ -241,13 +249,13 @@ class Scope:
         """The pairs that every row has equal: from WHERE, and from the ON of inner joins."""
         if self.select is None:
             return ()
-        conditions = [from_tree(self.select["selection"])] if self.select["selection"] is not None else []
+        conditions = [self.read(self.select["selection"])] if self.select["selection"] is not None else []
         for node in walk(self.select["from"]):
             join = node.get("join_operator")
             if isinstance(join, dict) and next(iter(join)) in ("Join", "Inner"):
                 constraint = next(iter(join.values()))
                 if isinstance(constraint, dict) and "On" in constraint:
-                    conditions.append(from_tree(constraint["On"]))
+                    conditions.append(self.read(constraint["On"]))
         pairs = []
         while conditions:
             match conditions.pop():
@@ -305,11 +313,13 @@ class Environment:
         catalog: the tables.
         ctes: the CTEs around it.
         within: the ids of the recursive CTEs in whose definition it stands.
+        reader: reads the expressions of the statement, each once.
     """
 
     catalog: Catalog
     ctes: dict[str, Query] = field(default_factory=dict)
     within: frozenset[int] = frozenset()
+    reader: Reader = field(default_factory=Reader)
 
     def item(self, node: Tree, *, outer: Scope | None, nullable: bool = False) -> Iterator[Item]:
         """The items of one relation in a FROM."""
@@ -336,7 +346,9 @@ class Environment:
         relation = self.catalog.relation(name)
         if relation is None or relation.definition is None:
             return relation, None
-        return None, Query(_own_copy(relation.definition), Environment(self.catalog), None, view=relation)
+        return None, Query(
+            _own_copy(relation.definition), Environment(self.catalog, reader=self.reader), None, view=relation
+        )
 
     def items(self, joined: Sequence[Tree], outer: Scope | None) -> list[Item]:
         """The items of a FROM."""
@@ -380,7 +392,7 @@ class Query:
         self.added: dict[str, object] = {}
         self.facts: dict[tuple[str, str], Any] = {}
         within = environment.within if recursive is None else environment.within | {id(self)}
-        self.environment = Environment(environment.catalog, dict(environment.ctes), within)
+        self.environment = Environment(environment.catalog, dict(environment.ctes), within, environment.reader)
         self._scopes: dict[int, Scope] = {}
         self._nested: dict[int, Query] = {}
         if recursive is not None:
@@ -473,7 +485,7 @@ class Query:
         limit = self.tree["limit_clause"]
         if limit is not None and "LimitOffset" in limit:
             count = limit["LimitOffset"]["limit"]
-            if count is not None and from_tree(count) == Constant(1):
+            if count is not None and self.environment.reader.read(count) == Constant(1):
                 return ()
         values = self.tree["body"].get("Values")
         if values is not None and len(values["rows"]) == 1:

@@ -88,6 +88,22 @@ def also(where: Tree | None, conditions: Iterable[Tree]) -> Tree | None:
     return conjunction([*([] if where is None else [where]), *conditions])
 
 
+SUBQUERIES = ("Subquery", "Exists", "InSubquery")
+"""The parser's names of expressions that hold a query."""
+
+
+def subquery(node: Tree) -> Tree:
+    """The query in an expression that holds one."""
+    ((kind, body),) = node.items()
+    return body if kind == "Subquery" else body["subquery"]
+
+
+def with_query(node: Tree, query: Tree) -> Tree:
+    """The same expression over another query."""
+    ((kind, body),) = node.items()
+    return {kind: query if kind == "Subquery" else {**body, "subquery": query}}
+
+
 def first_select(body: Tree) -> Tree | None:
     """The SELECT that the body of a query begins with; None where it begins with something else."""
     while "Select" not in body:

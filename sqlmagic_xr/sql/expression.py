@@ -9,7 +9,7 @@ from __future__ import annotations
 from .algebra import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, Star, settle
 from .descent import Made, bottom_up, columns, descend, replace_parts, tree_columns, unique
 from .operators import OPERATORS
-from .reading import from_tree, parse
+from .reading import Reader, from_tree, parse
 from .writing import Writer, to_sql, to_tree
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Made",
     "Opaque",
     "Parameter",
+    "Reader",
     "Star",
     "Writer",
     "bottom_up",

@@ -29,26 +29,66 @@ def parse(text: str) -> Expression:
     return from_tree(items[0]["UnnamedExpr"])
 
 
-def from_tree(tree: Tree) -> Expression:
-    """The expression that a parser's tree of one means."""
+Read = Callable[[Tree], Expression]
+"""Who reads the trees inside a tree."""
+
+
+def from_tree(tree: Tree, inside: Read | None = None) -> Expression:
+    """The expression that a parser's tree of one means; ``inside`` reads the operands, where they may be known."""
     if isinstance(tree, dict) and len(tree) == 1:
         ((kind, body),) = tree.items()
         reader = _READERS.get(kind)
-        found = reader(tree, body) if reader else _read_postfix(tree, kind, body)
+        read = inside or from_tree
+        found = reader(tree, body, read) if reader else _read_postfix(tree, kind, body, read)
         if found is not None:
             return found
     return Opaque(tree, origin=tree)
 
 
-def _read_postfix(tree: Tree, kind: str, body: Any) -> Expression | None:
+class Reader:
+    """Reads trees and remembers what they were: a tree that stands in several is read once, and is one object."""
+
+    def __init__(self) -> None:
+        # The tree is kept beside its expression, since the id of one that is gone may be another's.
+        self._done: dict[int, tuple[Tree, Expression]] = {}
+
+    def read(self, tree: Tree) -> Expression:
+        """The expression that a tree means."""
+        known = self._done.get(id(tree))
+        if known is not None:
+            return known[1]
+        links = []  # a chain of terms leans to the left, and is deep
+        while id(tree) not in self._done and isinstance(tree, dict) and _is_link(tree.get("BinaryOp")):
+            links.append(tree)
+            tree = tree["BinaryOp"]["left"]
+        if not links:
+            return self._kept(tree, from_tree(tree, self.read))
+        found = self.read(tree)
+        for link in reversed(links):
+            body = link["BinaryOp"]
+            call = Call(BINARY[body["op"]][0], (found, self.read(body["right"])), origin=link)
+            found = self._kept(link, call)
+        return found
+
+    def _kept(self, tree: Tree, expression: Expression) -> Expression:
+        self._done[id(tree)] = tree, expression
+        return expression
+
+
+def _is_link(body: Any) -> bool:
+    """Whether an operator has an expression of its own."""
+    return isinstance(body, dict) and isinstance(body["op"], str) and body["op"] in BINARY
+
+
+def _read_postfix(tree: Tree, kind: str, body: Any, read: Read) -> Expression | None:
     if kind in POSTFIX:
-        return Call(POSTFIX[kind], (from_tree(body),), origin=tree)
+        return Call(POSTFIX[kind], (read(body),), origin=tree)
     if kind in DISTINCT:
-        return Call(DISTINCT[kind], (from_tree(body[0]), from_tree(body[1])), origin=tree)
+        return Call(DISTINCT[kind], (read(body[0]), read(body[1])), origin=tree)
     return None
 
 
-def _read_value(tree: Tree, body: Any) -> Expression | None:
+def _read_value(tree: Tree, body: Any, read: Read) -> Expression | None:
     value = body["value"]
     if value == "Null":
         return Literal(None, origin=tree)
@@ -61,32 +101,32 @@ def _read_value(tree: Tree, body: Any) -> Expression | None:
     return Parameter(content, origin=tree) if kind == "Placeholder" else None
 
 
-def _read_unary(tree: Tree, body: Any) -> Expression | None:
+def _read_unary(tree: Tree, body: Any, read: Read) -> Expression | None:
     if body["op"] == "Plus":
-        return from_tree(body["expr"])
+        return read(body["expr"])
     name = {"Minus": "-", "Not": "not"}.get(body["op"])
     if name is None:
         return None
-    inner = from_tree(body["expr"])
+    inner = read(body["expr"])
     if name == "-" and isinstance(inner, Literal) and inner.number is not None and inner.number > 0:
         return Literal(-inner.number, origin=tree)
     return Call(name, (inner,), origin=tree)
 
 
-def _read_binary(tree: Tree, body: Any) -> Expression | None:
+def _read_binary(tree: Tree, body: Any, read: Read) -> Expression | None:
     links = []
-    while isinstance(body, dict) and isinstance(body["op"], str) and body["op"] in BINARY:
+    while _is_link(body):
         links.append((tree, body))
         tree = body["left"]
         body = tree.get("BinaryOp") if isinstance(tree, dict) else None
-    found = from_tree(tree) if links else None
+    found = read(tree) if links else None
     for link, inner in reversed(links):  # a chain of terms leans to the left
         assert found is not None
-        found = Call(BINARY[inner["op"]][0], (found, from_tree(inner["right"])), origin=link)
+        found = Call(BINARY[inner["op"]][0], (found, read(inner["right"])), origin=link)
     return found
 
 
-def _read_function(tree: Tree, body: Any) -> Expression | None:
+def _read_function(tree: Tree, body: Any, read: Read) -> Expression | None:
     arguments = body["args"].get("List") if isinstance(body["args"], dict) else None
     plain = body["parameters"] == "None" and not body["within_group"] and body["null_treatment"] is None
     if arguments is None or not plain or body["uses_odbc_syntax"]:
@@ -100,54 +140,54 @@ def _read_function(tree: Tree, body: Any) -> Expression | None:
         if inner == "Wildcard":
             args.append(Star(origin=tree))
         elif isinstance(inner, dict) and "Expr" in inner:
-            args.append(from_tree(inner["Expr"]))
+            args.append(read(inner["Expr"]))
         else:
             return None
     return Call(
         ".".join(name_of(body["name"])).lower(), tuple(args), arguments["duplicate_treatment"] == "Distinct",
-        None if body["filter"] is None else from_tree(body["filter"]),
+        None if body["filter"] is None else read(body["filter"]),
         None if body["over"] is None else Opaque(body["over"], origin=body["over"]),
         None if order is None else Opaque(order, origin=order), origin=tree,
     )  # fmt: skip
 
 
-def _read_rounding(kind: str) -> Callable[[Tree, Any], Expression | None]:
-    def read(tree: Tree, body: Any) -> Expression | None:
+def _read_rounding(kind: str) -> Callable[[Tree, Any, Read], Expression | None]:
+    def read_rounded(tree: Tree, body: Any, read: Read) -> Expression | None:
         if body["field"] != {"DateTimeField": "NoDateTime"}:
             return None
-        return Call(ROUNDING[kind], (from_tree(body["expr"]),), origin=tree)
+        return Call(ROUNDING[kind], (read(body["expr"]),), origin=tree)
 
-    return read
+    return read_rounded
 
 
-def _read_case(tree: Tree, body: Any) -> Expression:
-    pairs = tuple((from_tree(b["condition"]), from_tree(b["result"])) for b in body["conditions"])
-    default = None if body["else_result"] is None else from_tree(body["else_result"])
-    operand = None if body["operand"] is None else from_tree(body["operand"])
+def _read_case(tree: Tree, body: Any, read: Read) -> Expression:
+    pairs = tuple((read(b["condition"]), read(b["result"])) for b in body["conditions"])
+    default = None if body["else_result"] is None else read(body["else_result"])
+    operand = None if body["operand"] is None else read(body["operand"])
     return Case(pairs, default, operand, origin=tree)
 
 
-def _read_cast(tree: Tree, body: Any) -> Expression | None:
+def _read_cast(tree: Tree, body: Any, read: Read) -> Expression | None:
     if body["format"] is not None or body["array"]:
         return None
-    return Cast(from_tree(body["expr"]), Opaque(body["data_type"]), body["kind"], origin=tree)
+    return Cast(read(body["expr"]), Opaque(body["data_type"]), body["kind"], origin=tree)
 
 
-def _read_between(tree: Tree, body: Any) -> Expression:
-    args = tuple(from_tree(body[key]) for key in ("expr", "low", "high"))
+def _read_between(tree: Tree, body: Any, read: Read) -> Expression:
+    args = tuple(read(body[key]) for key in ("expr", "low", "high"))
     return Call("not between" if body["negated"] else "between", args, origin=tree)
 
 
-def _read_in(tree: Tree, body: Any) -> Expression:
-    args = tuple(from_tree(item) for item in (body["expr"], *body["list"]))
+def _read_in(tree: Tree, body: Any, read: Read) -> Expression:
+    args = tuple(read(item) for item in (body["expr"], *body["list"]))
     return Call("not in" if body["negated"] else "in", args, origin=tree)
 
 
-_READERS: dict[str, Callable[[Tree, Any], Expression | None]] = {
-    "Identifier": lambda tree, body: Column((identifier(body),), origin=tree),
-    "CompoundIdentifier": lambda tree, body: Column(tuple(identifier(p) for p in body), origin=tree),
+_READERS: dict[str, Callable[[Tree, Any, Read], Expression | None]] = {
+    "Identifier": lambda tree, body, read: Column((identifier(body),), origin=tree),
+    "CompoundIdentifier": lambda tree, body, read: Column(tuple(identifier(p) for p in body), origin=tree),
     "Value": _read_value,
-    "Nested": lambda tree, body: from_tree(body),
+    "Nested": lambda tree, body, read: read(body),
     "UnaryOp": _read_unary,
     "BinaryOp": _read_binary,
     "Function": _read_function,

@@ -11,6 +11,7 @@ import sqlmagic_xr
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.engine.faults import integers
+from sqlmagic_xr.engine.faults.reading import Reading
 from sqlmagic_xr.engine.faults.tables import EngineTables
 from sqlmagic_xr.grids.arrow import Grids, arrow, parameter_types
 from sqlmagic_xr.sql.syntax import parse_one
@@ -402,7 +403,7 @@ def by_arrays(world, sql, **parameters):
     grids = Viewed(lambda name: world.tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
     # As if the step wrote every table: nothing is the same at the next one, which runs as one function.
     written = tuple((name,) for name in world.tables)
-    tree = integers.widened(parse_one(sql).tree, EngineTables(world.context))
+    tree = integers.widened(Reading(parse_one(sql).tree, EngineTables(world.context)))
     program = Program([Query(tree["Query"], written)], grids, parameter_types(parameters))
     first = arrow(program.step(grids, parameters).run(0))
     assert program.code(0).ready

@@ -36,8 +36,8 @@ from . import (
     years,
     zeros,
 )
-from .correlation import outer_columns
 from .naming import named
+from .reading import Reading
 from .tables import EngineTables
 
 if TYPE_CHECKING:
@@ -51,26 +51,23 @@ class Workaround:
 
     Attributes:
         signs: found in the text of every statement that the rewrite may change.
-        rewrite: the tree and what is known of tables -> the tree that the engine answers right.
+        rewrite: the statement, read once for all -> the tree that the engine answers right.
     """
 
     signs: str
-    rewrite: Callable[[Tree, Tables], Tree]
+    rewrite: Callable[[Reading], Tree]
 
 
 WORKAROUNDS = (
-    Workaround(outer_on.SIGNS, lambda tree, tables: outer_on.moved_to_where(tree)),
-    Workaround(products.SIGNS, lambda tree, tables: products.remembered(tree)),
+    Workaround(outer_on.SIGNS, outer_on.moved_to_where),
+    Workaround(products.SIGNS, products.remembered),
     Workaround(subquery_columns.SIGNS, subquery_columns.told_apart),
-    Workaround(lists.SIGNS, lambda tree, tables: lists.without_nulls(tree)),
-    Workaround(
-        subqueries.SIGNS,
-        lambda tree, tables: subqueries.answered(tree, lambda query: outer_columns(query, tables)),
-    ),
-    Workaround(years.SIGNS, lambda tree, tables: years.kept_as_numbers(tree)),
-    Workaround(powers.SIGNS, lambda tree, tables: powers.guarded(tree)),
-    Workaround(negations.SIGNS, lambda tree, tables: negations.subtracted(tree)),
-    Workaround(windows.SIGNS, lambda tree, tables: windows.slid(tree)),
+    Workaround(lists.SIGNS, lists.without_nulls),
+    Workaround(subqueries.SIGNS, subqueries.answered),
+    Workaround(years.SIGNS, years.kept_as_numbers),
+    Workaround(powers.SIGNS, powers.guarded),
+    Workaround(negations.SIGNS, negations.subtracted),
+    Workaround(windows.SIGNS, windows.slid),
     Workaround(moving.SIGNS, moving.summed_anew),
     Workaround(moments.SIGNS, moments.scaled),
     Workaround(extremes.SIGNS, extremes.unbounded),
@@ -100,10 +97,11 @@ def rewritten(tree: Tree, sql: str, tables: Tables) -> Tree:
     Raises:
         UnsupportedError: something that the engine answers wrongly and that cannot be had otherwise.
     """
+    reading = Reading(tree, tables)
     for pattern, rewrite in _PATTERNS:
         if pattern.search(sql):
-            tree = rewrite(tree, tables)
-    return tree
+            reading = reading.changed(rewrite(reading))
+    return reading.tree
 
 
 class Mending:
@@ -147,7 +145,7 @@ class Mending:
         """A statement's tree with integers that do not wrap around, for every executor; see :mod:`.integers`."""
         if not _INTEGERS.search(sql):
             return tree
-        after = integers.widened(tree, self._tables)
+        after = integers.widened(Reading(tree, self._tables))
         return tree if after is tree else named(after, tree, self._names)
 
     def _names(self, query: Tree) -> list[str]:

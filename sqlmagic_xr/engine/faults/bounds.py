@@ -9,7 +9,7 @@ import pyarrow.types as pt
 
 from ...relation.layers import Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal
-from .types import Tables, kind_of, of_column
+from .types import Tables, kind_of, of_column, once
 
 Bounds = tuple[int, int]
 """The least and the greatest that a value may be, both included."""
@@ -39,6 +39,11 @@ def bounds_of(expression: Expression, scope: Scope, tables: Tables) -> Bounds | 
         >>> bounds_of(parse("abs(3 - 10) * 2"), nowhere, Given())
         (0, 14)
     """
+    about = expression.path if isinstance(expression, Column) else expression
+    return once("bounds", about, scope, lambda: _bounds_of(expression, scope, tables))
+
+
+def _bounds_of(expression: Expression, scope: Scope, tables: Tables) -> Bounds | None:
     found = _within(expression, scope, tables)
     if found is not None:
         return found if found[0] >= LEAST and found[1] <= 2**64 else None

@@ -6,9 +6,9 @@ from typing import Any
 
 from ...errors import SqlError
 from ...relation.layers import Environment, Query, Scope
-from ...sql.syntax import Tree, walk
-from .layers import Rules, walked
+from ...sql.syntax import Tree
 from .pieces import path_of
+from .reading import COLUMNS, Reading, Rules
 from .types import Tables
 
 
@@ -26,17 +26,15 @@ def is_correlated(query: Tree, tables: Tables) -> bool:
 
 def outer_columns(query: Tree, tables: Tables) -> list[Tree]:
     """The columns' names in a query that none of its own relations has."""
-    names = {id(part) for node in walk(query) if isinstance(node.get("name"), list) for part in node["name"]}
     found: list[Tree] = []
 
-    def look(node: dict[str, Any], scope: Scope) -> Tree | None:
+    def look(node: dict[str, Any], scope: Scope) -> None:
         path = path_of(node)
-        if path and id(node) not in names:
-            try:
-                scope.resolve(path)
-            except SqlError:
-                found.append(node)
-        return None
+        try:
+            scope.resolve(path)
+        except SqlError:
+            found.append(node)
 
-    walked(query, Query(query, Environment(tables)), Rules(look))
+    reading = Reading(query, tables, layer=Query(query, Environment(tables)))
+    reading.rewritten(Rules(dict.fromkeys(COLUMNS, look)))
     return found

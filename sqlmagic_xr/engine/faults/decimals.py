@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ...relation.layers import Scope
-from ...sql.expression import Call, Cast, Column, Expression, Opaque, from_tree
+from ...sql.expression import Call, Cast, Column, Expression, Opaque
 from ...sql.syntax import Tree
-from .layers import Rules, rewritten
 from .pieces import arguments, filled, function_name, with_arguments
+from .reading import Reading, Rules
 from .types import Tables, kind_of, of_column
 
 SIGNS = r"\b(sum|avg|mean)\s*\("
@@ -21,21 +21,23 @@ _LONGEST = 38
 _MORE = 4  # digits behind the point that a mean has more than what it is the mean of
 
 
-def lengthened(tree: Tree, tables: Tables) -> Tree:
+def lengthened(reading: Reading) -> Tree:
     """The tree with sums and means of long decimals that neither wrap around nor fail.
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import Given
     >>> tables = Given({"d": {"x": pa.decimal128(30, 1), "s": pa.decimal128(9, 1)}})
-    >>> to_sql(lengthened(parse_one("SELECT sum(x) AS a, sum(s) AS b FROM d").tree, tables))
+    >>> to_sql(lengthened(Reading(parse_one("SELECT sum(x) AS a, sum(s) AS b FROM d").tree, tables)))
     'SELECT CAST(sum(CAST(x AS DECIMAL(76,1))) AS DECIMAL(38,1)) AS a, sum(s) AS b FROM d'
     """
+
+    tables = reading.tables
 
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
         name = function_name(node)
         if name not in ("sum", "avg", "mean") or len(args := arguments(node)) != 1:
             return None
-        kind = _decimal(from_tree(args[0]), scope, tables)
+        kind = _decimal(scope.read(args[0]), scope, tables)
         if kind is None or kind.precision <= _SHORT:
             return None
         wide = with_arguments(node, [filled(f"CAST(X AS DECIMAL(76,{kind.scale}))", X=args[0])])
@@ -45,7 +47,7 @@ def lengthened(tree: Tree, tables: Tables) -> Tree:
             return wide  # what the engine calls it has no room for its digits
         return filled(f"CAST(X AS DECIMAL({kind.precision + _MORE},{kind.scale + _MORE}))", X=wide)
 
-    return rewritten(tree, tables, Rules(change))
+    return reading.rewritten(Rules({"Function": change}))
 
 
 def _of_column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.Decimal128Type | None:

@@ -8,10 +8,9 @@ import pyarrow as pa
 
 from ...errors import SqlError
 from ...relation.layers import NO_GROUP, Scope
-from ...sql.expression import from_tree
 from ...sql.syntax import Tree, replace, walk
-from .layers import Rules, rewritten
 from .pieces import arguments, filled, function_name, path_of, with_arguments, with_function
+from .reading import Reading, Rules
 from .types import Tables, kind_of
 
 SIGNS = r"\b(min|max)\s*\("
@@ -19,17 +18,20 @@ SIGNS = r"\b(min|max)\s*\("
 _LARGEST = {pa.float64(): ("1.7976931348623157e308", "DOUBLE"), pa.float32(): ("3.4028234663852886e38", "REAL")}
 
 
-def unbounded(tree: Tree, tables: Tables) -> Tree:
+def unbounded(reading: Reading) -> Tree:
     """The tree with an infinity where a grouped MIN or MAX is the largest number and no row has that.
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import Given
     >>> tables = Given({"d": {"g": pa.int64(), "x": pa.float64()}})
-    >>> print(to_sql(unbounded(parse_one("SELECT g, min(x) AS a, min(g) AS b FROM d GROUP BY g").tree, tables)))
+    >>> tree = parse_one("SELECT g, min(x) AS a, min(g) AS b FROM d GROUP BY g").tree
+    >>> print(to_sql(unbounded(Reading(tree, tables))))
     SELECT g, CASE WHEN min(x) = CAST('1.7976931348623157e308' AS DOUBLE) AND \
 NOT bool_or(x = CAST('1.7976931348623157e308' AS DOUBLE)) THEN CAST('Infinity' AS DOUBLE) ELSE min(x) END AS a, \
 min(g) AS b FROM d GROUP BY g
     """
+
+    tables = reading.tables
 
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
         if node["group_by"] == NO_GROUP and not _is_correlated(node, scope):
@@ -37,7 +39,7 @@ min(g) AS b FROM d GROUP BY g
         parts = {key: _rewritten(node[key], scope, tables) for key in ("projection", "having")}
         return {**node, **parts} if any(parts[key] is not node[key] for key in parts) else None
 
-    return rewritten(tree, tables, Rules(lambda node, scope: None, change))
+    return reading.rewritten(Rules(select=change))
 
 
 def _is_correlated(select: Tree, scope: Scope) -> bool:
@@ -62,7 +64,7 @@ def _rewritten(part: Tree, scope: Scope, tables: Tables) -> Tree:
         if name not in ("min", "max") or node["Function"]["over"] is not None or len(arguments(node)) != 1:
             return None
         (value,) = arguments(node)
-        kind = kind_of(from_tree(value), scope, tables)
+        kind = kind_of(scope.read(value), scope, tables)
         return _guarded(node, name, value, *_LARGEST[kind]) if kind in _LARGEST else None
 
     return replace(part, change)

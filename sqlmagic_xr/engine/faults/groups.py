@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ...errors import SqlError
@@ -17,16 +17,16 @@ Change = Callable[[Tree, Scope], Tree | None]
 
 
 class Groups:
-    """The rules for a SELECT and a query (see :class:`.layers.Rules`) that change keys.
+    """The rules for a SELECT and a query (see :class:`.reading.Rules`) that change keys.
 
     Args:
         change: what becomes of a key.
-        tree: the statement.
+        bodies: those of the statement's queries.
     """
 
-    def __init__(self, change: Change, tree: Tree) -> None:
+    def __init__(self, change: Change, bodies: Iterable[Tree]) -> None:
         self._change = change
-        self._sides = {id(side) for node in walk(tree) if _is_set(node) for side in _selects(node["SetOperation"])}
+        self._sides = {id(side) for body in bodies for node in _sets(body) for side in _selects(node)}
         self._changed: dict[int, dict[Expression, Tree]] = {}
         self._at_source: dict[int, dict[str, set[str]]] = {}
         self._kept: list[Any] = []  # an id is only good while its object lives
@@ -284,9 +284,15 @@ def _aggregates(tree: Tree) -> bool:
     return any(is_aggregate(function_name(node)) for node in walk(tree) if "Function" in node)
 
 
-def _is_set(node: dict[str, Any]) -> bool:
-    body = node.get("SetOperation")
-    return isinstance(body, dict) and not (body["op"] == "Union" and "All" in str(body["set_quantifier"]))
+def _sets(body: Tree) -> Iterator[Tree]:
+    """The set operations in a query's body that take rows which are equal for one."""
+    todo = [body]
+    while todo:
+        node = todo.pop().get("SetOperation")
+        if node is not None:
+            if not (node["op"] == "Union" and "All" in str(node["set_quantifier"])):
+                yield node
+            todo += [node["left"], node["right"]]
 
 
 def _selects(body: Tree) -> Iterator[Tree]:

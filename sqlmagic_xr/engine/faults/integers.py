@@ -8,10 +8,9 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ...relation.layers import Scope
-from ...sql.expression import from_tree
 from ...sql.syntax import Tree
-from .layers import Rules, rewritten
 from .pieces import bare, filled, number
+from .reading import Reading, Rules
 from .types import Tables, gives_reals, kind_of, widest
 
 SIGNS = r"[\w)\"]\s*\*\s*(?!FROM\b)[a-z_(\"]|[-+]\s*[a-z_(\"]|<<"
@@ -20,29 +19,28 @@ _ARITHMETIC = ("Plus", "Minus", "Multiply", "Divide", "Modulo", "PGBitwiseShiftL
 _WRAPPING = ("Plus", "Minus", "Multiply", "PGBitwiseShiftLeft")
 
 
-def widened(tree: Tree, tables: Tables) -> Tree:
+def widened(reading: Reading) -> Tree:
     """The tree with BIGINT arithmetic where the engine would calculate in fewer bits, or without a sign.
 
     >>> import pyarrow as pa
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import Given
     >>> tables = Given({"d": {"s": pa.int16(), "n": pa.int64()}})
-    >>> to_sql(widened(parse_one("SELECT sum(s * s) AS a, s * n AS b, -s AS c FROM d").tree, tables))
+    >>> tree = parse_one("SELECT sum(s * s) AS a, s * n AS b, -s AS c FROM d").tree
+    >>> to_sql(widened(Reading(tree, tables)))
     'SELECT sum(CAST(s AS BIGINT) * s) AS a, s * n AS b, -CAST(s AS BIGINT) AS c FROM d'
     """
+    chains = _Chains(reading.tables)
 
-    chains = _Chains(tables)
+    def minus(node: dict[str, Any], scope: Scope) -> Tree | None:
+        body = node["UnaryOp"]
+        if body["op"] != "Minus" or number(node) is not None:
+            return None
+        if not _wraps(kind_of(scope.read(body["expr"]), scope, reading.tables)):
+            return None
+        return {"UnaryOp": {**body, "expr": _wide(body["expr"])}}
 
-    def change(node: dict[str, Any], scope: Scope) -> Tree | None:
-        if "BinaryOp" in node and node["BinaryOp"]["op"] in _ARITHMETIC:
-            return chains.binary(node, scope)
-        if "UnaryOp" in node and node["UnaryOp"]["op"] == "Minus" and number(node) is None:
-            body = node["UnaryOp"]
-            if _wraps(kind_of(from_tree(body["expr"]), scope, tables)):
-                return {"UnaryOp": {**body, "expr": _wide(body["expr"])}}
-        return None
-
-    return rewritten(tree, tables, Rules(change))
+    return reading.rewritten(Rules({"BinaryOp": chains.binary, "UnaryOp": minus}))
 
 
 class _Chains:
@@ -58,6 +56,8 @@ class _Chains:
 
     def binary(self, node: dict[str, Any], scope: Scope) -> Tree | None:
         body = node["BinaryOp"]
+        if body["op"] not in _ARITHMETIC:
+            return None
         sides = [body["left"], body["right"]]
         kinds = [self._kind(side, scope) for side in sides]
         new, kind = None, widest(kinds)
@@ -74,7 +74,7 @@ class _Chains:
         if gives_reals(side):
             return pa.float64()  # a REAL or a DOUBLE: neither wraps
         known = self._kinds.get(id(side))
-        return kind_of(from_tree(side), scope, self._tables) if known is None else known[1]
+        return kind_of(scope.read(side), scope, self._tables) if known is None else known[1]
 
 
 def _wraps(kind: pa.DataType | None) -> bool:

@@ -6,23 +6,22 @@ from typing import Any
 
 from ...sql.syntax import Tree, transform, walk
 from .pieces import arguments, atom, bare, filled, function_name, number
+from .reading import Reading, plain
 
 SIGNS = r"\bIN\s*\("
 
 
-def without_nulls(tree: Tree) -> Tree:
+def without_nulls(reading: Reading) -> Tree:
     """The tree with everything that may be NULL and is no column taken out of the lists behind IN.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> to_sql(without_nulls(parse_one("SELECT a FROM t WHERE a IN (1, 2) AND a NOT IN (2, NULL)").tree))
+    >>> to_sql(without_nulls(Reading(parse_one("SELECT a FROM t WHERE a IN (1, 2) AND a NOT IN (2, NULL)").tree)))
     'SELECT a FROM t WHERE a IN (1, 2) AND (a NOT IN (2) AND a <> NULL)'
     """
-    return transform(tree, _rewritten)
+    return reading.rewritten(plain(_rewritten, "InList"))
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:
-    if "InList" not in node:
-        return None
     body = node["InList"]
     unsure = [member for member in body["list"] if _may_fold_to_null(member)]
     if not unsure:

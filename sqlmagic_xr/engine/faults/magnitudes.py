@@ -10,7 +10,7 @@ import pyarrow.types as pt
 
 from ...relation.layers import Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal
-from .types import Tables, kind_of, of_column
+from .types import Tables, kind_of, of_column, once
 
 UNKNOWN = math.inf
 
@@ -32,6 +32,11 @@ def magnitude_of(expression: Expression, scope: Scope, tables: Tables) -> float:
         >>> magnitude_of(parse("(3.0 - 10) * 2 / 4"), nowhere, Given())
         6.5
     """
+    about = expression.path if isinstance(expression, Column) else expression
+    return once("magnitude", about, scope, lambda: _magnitude(expression, scope, tables))
+
+
+def _magnitude(expression: Expression, scope: Scope, tables: Tables) -> float:
     return min(_within(expression, scope, tables), of_type(kind_of(expression, scope, tables)))
 
 

@@ -16,12 +16,11 @@ from datafusion import SessionContext
 
 from ...relation.functions import is_given
 from ...relation.layers import Scope
-from ...sql.expression import from_tree
 from ...sql.syntax import Tree
-from .layers import Rules, rewritten
 from .magnitudes import magnitude_of
 from .overflow import register_failing
 from .pieces import arguments, filled, function_name, with_arguments, with_function
+from .reading import Reading, Rules
 from .types import Tables, kind_of
 
 _SPREADS = {
@@ -52,16 +51,18 @@ def register(session: SessionContext) -> None:
     register_failing(session, _FAIL, pa.float64(), BEYOND)
 
 
-def scaled(tree: Tree, tables: Tables) -> Tree:
+def scaled(reading: Reading) -> Tree:
     """The tree with moments of numbers that may be large calculated without an overflow, or failing.
 
     >>> import pyarrow as pa
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import Given
     >>> tables = Given({"d": {"x": pa.float64(), "f": pa.float32()}})
-    >>> to_sql(scaled(parse_one("SELECT stddev(f) AS a, corr(f, f + 1) AS b FROM d").tree, tables))
-    'SELECT stddev(f) AS a, corr(f, f + 1) AS b FROM d'
-    >>> print(to_sql(scaled(parse_one("SELECT stddev(x) AS a FROM d").tree, tables)))
+    >>> def show(sql):
+    ...     print(to_sql(scaled(Reading(parse_one(sql).tree, tables))))
+    >>> show("SELECT stddev(f) AS a, corr(f, f + 1) AS b FROM d")
+    SELECT stddev(f) AS a, corr(f, f + 1) AS b FROM d
+    >>> show("SELECT stddev(x) AS a FROM d")
     SELECT CASE WHEN abs(stddev(x)) < CAST('Infinity' AS DOUBLE) THEN stddev(x) \
 ELSE stddev(x * 2.409919865102884e-181) * 4.149515568880993e180 END AS a FROM d
     """
@@ -73,20 +74,20 @@ ELSE stddev(x * 2.409919865102884e-181) * 4.149515568880993e180 END AS a FROM d
         args = arguments(node)
         if len(args) != (1 if name.startswith(("std", "var")) else 2):
             return None
-        sizes = _sizes(args, scope, tables)
+        sizes = _sizes(args, scope, reading.tables)
         if name in _SPREADS:
             return _spread(node, args, _SPREADS[name]) if max(sizes) > _MOST else None
         first, together = _RATIOS[name]
         large = sizes[1] > _MOST or sizes[0] > first or sizes[0] * sizes[1] > together
         return _ratio(node, args, first, together) if large else None
 
-    return rewritten(tree, tables, Rules(change))
+    return reading.rewritten(Rules({"Function": change}))
 
 
 def _sizes(args: list[Tree], scope: Scope, tables: Tables) -> list[float]:
     """How large the arguments may be; 0 for what is no number, of which there are no moments."""
     sizes = []
-    for arg in map(from_tree, args):
+    for arg in map(scope.read, args):
         kind = kind_of(arg, scope, tables)
         number = kind is None or pt.is_floating(kind) or pt.is_integer(kind) or pt.is_decimal(kind)
         sizes.append(magnitude_of(arg, scope, tables) if number else 0.0)

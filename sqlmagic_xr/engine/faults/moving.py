@@ -9,21 +9,20 @@ import pyarrow.types as pt
 
 from ...relation.functions import SAME
 from ...relation.layers import Scope
-from ...sql.expression import from_tree
-from ...sql.syntax import Tree, identifier
+from ...sql.syntax import Tree
 from ..moving import FUNCTIONS, LISTS, ROWS
 from . import keyed
-from .layers import Rules, rewritten
 from .pieces import arguments, filled, function_name, number, with_arguments, with_function
-from .types import Tables, kind_of
-from .windows import reverse, specified
+from .reading import Reading, Rules
+from .types import kind_of
+from .windows import reverse, specified, windows_of
 
 SIGNS = r"\b(sum|avg|mean|var\w*|stddev\w*|regr_\w+)\s*\([\s\S]*\b(ROWS|RANGE|GROUPS)\b"
 
 _UNBOUNDED = ({"Preceding": None}, {"Following": None})
 
 
-def summed_anew(tree: Tree, tables: Tables) -> Tree:
+def summed_anew(reading: Reading) -> Tree:
     """The tree with moments over moving frames that are calculated from the rows of each frame.
 
     All frames of a partition are looked at at once: ROWS between two numbers, and RANGE or GROUPS over one key that is
@@ -34,7 +33,8 @@ def summed_anew(tree: Tree, tables: Tables) -> Tree:
     >>> from .tables import Given
     >>> tables = Given({"d": {"k": pa.int64(), "x": pa.float64()}})
     >>> def made(frame):
-    ...     return to_sql(summed_anew(parse_one(f"SELECT sum(x) OVER (ORDER BY {frame}) AS a FROM d").tree, tables))
+    ...     tree = parse_one(f"SELECT sum(x) OVER (ORDER BY {frame}) AS a FROM d").tree
+    ...     return to_sql(summed_anew(Reading(tree, tables)))
     >>> made("k ROWS 3 PRECEDING")
     'SELECT sqlmagic_rows_sum(CAST(x AS DOUBLE), -3, 0) OVER (ORDER BY k) AS a FROM d'
     >>> print(made("k RANGE 3 PRECEDING"))
@@ -44,26 +44,27 @@ OVER (ORDER BY k) AS a FROM d
     'SELECT sqlmagic_list_sum(array_agg(CAST(x AS DOUBLE)) OVER (ORDER BY k, x GROUPS 3 PRECEDING)) AS a FROM d'
     """
 
+    tables = reading.tables
+
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
         name = function_name(node)
         name = SAME.get(name, name)
         if name not in FUNCTIONS or node["Function"]["over"] is None or node["Function"]["args"]["List"]["clauses"]:
             return None
-        args, named = arguments(node), (scope.select or {}).get("named_window") or ()
-        spec = specified(node["Function"]["over"], {identifier(window): what for window, what in named})
+        args, spec = arguments(node), specified(node["Function"]["over"], windows_of(scope))
         frame = None if spec is None else spec["window_frame"]
         if frame is None or frame["start_bound"] == _UNBOUNDED[0] or len(args) != FUNCTIONS[name][0]:
             return None
-        if name in ("sum", "avg") and not _loses(kind_of(from_tree(args[0]), scope, tables), name):
+        if name in ("sum", "avg") and not _loses(kind_of(scope.read(args[0]), scope, tables), name):
             return None
         condition = node["Function"]["filter"]
         reals = [_real(arg, condition) for arg in args]
-        call = keyed.called(name, spec, reals, lambda key: kind_of(from_tree(key), scope, tables))
+        call = keyed.called(name, spec, reals, lambda key: kind_of(scope.read(key), scope, tables))
         if call is not None:
             return {"Function": {**call["Function"], "over": _unframed(spec)}}
         return _by_place(name, node, spec, reals) or _by_lists(name, node, spec, reals)
 
-    return rewritten(tree, tables, Rules(change))
+    return reading.rewritten(Rules({"Function": change}))
 
 
 def _loses(kind: pa.DataType | None, name: str) -> bool:

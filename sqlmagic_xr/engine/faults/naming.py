@@ -21,8 +21,9 @@ def named(after: Tree, before: Tree, names: Names) -> Tree:
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .negations import subtracted
+    >>> from .reading import Reading
     >>> before = parse_one("SELECT b, -(a & 1) FROM t").tree
-    >>> to_sql(named(subtracted(before), before, lambda query: ["b", "(- t.a & Int64(1))"]))
+    >>> to_sql(named(subtracted(Reading(before)), before, lambda query: ["b", "(- t.a & Int64(1))"]))
     'SELECT b, (0 - (a & 1)) AS "(- t.a & Int64(1))" FROM t'
     """
     if not (isinstance(before, dict) and "Query" in before and "Query" in after):

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...sql.syntax import Tree, transform
+from ...sql.syntax import Tree
 from .pieces import filled, number
+from .reading import Reading, plain
 
 SIGNS = r"&|\|(?!\|)|\bxor\b|\^"
 
 
-def subtracted(tree: Tree) -> Tree:
+def subtracted(reading: Reading) -> Tree:
     """The tree of a statement with bitwise operators, each minus a subtraction from 0.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> to_sql(subtracted(parse_one("SELECT -(n & 1) AS a, -1 AS b FROM t").tree))
+    >>> to_sql(subtracted(Reading(parse_one("SELECT -(n & 1) AS a, -1 AS b FROM t").tree)))
     'SELECT (0 - (n & 1)) AS a, -1 AS b FROM t'
     """
-    return transform(tree, _rewritten)
+    return reading.rewritten(plain(_rewritten, "UnaryOp"))
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:
-    if "UnaryOp" not in node or node["UnaryOp"]["op"] != "Minus" or number(node) is not None:
+    if node["UnaryOp"]["op"] != "Minus" or number(node) is not None:
         return None
     return filled("(0 - X)", X=node["UnaryOp"]["expr"])

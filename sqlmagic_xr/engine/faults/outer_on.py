@@ -6,21 +6,22 @@ WHERE, where an inner join means the same. For an outer join it does not, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from ...errors import UnsupportedError
 from ...sql.build import true
-from ...sql.clauses import also, conjunction, conjuncts
-from ...sql.syntax import Tree, identifier, name_of, span_of, transform, walk
+from ...sql.clauses import SUBQUERIES, also, conjunction, conjuncts, subquery, with_query
+from ...sql.syntax import Tree, identifier, name_of, span_of, walk
+from .reading import Reading, plain
 
 SIGNS = r"\(\s*SELECT\b[\s\S]*\bJOIN\b"
 
-_SUBQUERIES = {"Subquery", "Exists", "InSubquery"}
 _INNER = ("Inner", "Join")
 
 
-def moved_to_where(tree: Tree) -> Tree:
+def moved_to_where(reading: Reading) -> Tree:
     """The tree in which no ON of a subquery's inner joins names a relation from around the subquery.
 
     Raises:
@@ -28,27 +29,27 @@ def moved_to_where(tree: Tree) -> Tree:
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> sql = "SELECT 1 FROM t WHERE EXISTS (SELECT 1 FROM r JOIN u ON r.i = u.i AND r.k = t.k)"
-    >>> to_sql(moved_to_where(parse_one(sql).tree)).partition("EXISTS ")[2]
+    >>> to_sql(moved_to_where(Reading(parse_one(sql).tree))).partition("EXISTS ")[2]
     '(SELECT 1 FROM r JOIN u ON r.i = u.i WHERE r.k = t.k)'
     """
-    labels = {label for node in walk(tree) for label in _label(node)}
+
+    @cache
+    def labels() -> frozenset[str]:
+        return frozenset(label for node in walk(reading.tree) for label in _label(node))
 
     def change(node: dict[str, Any]) -> Tree | None:
-        for kind in _SUBQUERIES & set(node):
-            query = node[kind] if kind == "Subquery" else node[kind]["subquery"]
-            after = _query(query, labels)
-            if after is not query:
-                return {**node, kind: after if kind == "Subquery" else {**node[kind], "subquery": after}}
-        return None
+        query = subquery(node)
+        after = _query(query, labels)
+        return None if after is query else with_query(node, after)
 
-    return transform(tree, change)
+    return reading.rewritten(plain(change, *SUBQUERIES))
 
 
-def _query(query: Tree, labels: set[str]) -> Tree:
-    select = query["body"].get("Select") if isinstance(query.get("body"), dict) else None
-    if select is None:
+def _query(query: Tree, labels: Callable[[], frozenset[str]]) -> Tree:
+    select = query["body"].get("Select")
+    if select is None or not any(on(join) is not None for item in select["from"] for join in item["joins"]):
         return query
-    outer = labels - {label for item in select["from"] for node in _relations(item) for label in _label(node)}
+    outer = labels() - {label for item in select["from"] for node in _relations(item) for label in _label(node)}
     terms: list[Tree] = []
     items = [_item(item, outer, terms) for item in select["from"]]
     if not terms:
@@ -56,7 +57,7 @@ def _query(query: Tree, labels: set[str]) -> Tree:
     return {**query, "body": {"Select": {**select, "from": items, "selection": also(select.get("selection"), terms)}}}
 
 
-def _item(item: Tree, outer: set[str], terms: list[Tree]) -> Tree:
+def _item(item: Tree, outer: frozenset[str], terms: list[Tree]) -> Tree:
     """An element of FROM without what its joins say of the outer row; that goes into ``terms``."""
     inner = all(kind(join) in (*_INNER, "CrossJoin") for join in item["joins"])
     joins = []
@@ -91,7 +92,7 @@ def on(join: Tree) -> Tree | None:
     return constraint.get("On") if isinstance(constraint, dict) else None
 
 
-def _names(term: Tree, labels: set[str]) -> bool:
+def _names(term: Tree, labels: frozenset[str]) -> bool:
     """Whether a condition names a column of one of these relations."""
     paths = (node["CompoundIdentifier"] for node in walk(term) if "CompoundIdentifier" in node)
     return any(len(path) > 1 and identifier(path[-2]) in labels for path in paths)

@@ -20,11 +20,10 @@ from pyarrow.types import is_integer
 from ...relation.functions import is_given
 from ...relation.layers import Scope
 from ...sql.clauses import operation, with_operands
-from ...sql.expression import from_tree
 from ...sql.syntax import Tree, replace
 from .bounds import GREATEST, LEAST, Bounds, bounds_of, combined, rows_of
-from .layers import Rules, rewritten
 from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
+from .reading import Reading, Rules
 from .types import Tables, gives_reals, kind_of
 
 SIGNS = r"<<|\bsum\s*\(|[\w)\"]\s*\*\s*(?!FROM\b)[\w(\":$]|[-+]\s*[\w(\":$]"
@@ -63,24 +62,26 @@ def register_failing(session: SessionContext, name: str, kind: pa.DataType, text
     SessionContext.register_udf(session, udf(fail, [kind], kind, "volatile", name))
 
 
-def checked(tree: Tree, tables: Tables) -> Tree:
+def checked(reading: Reading) -> Tree:
     """The tree with sums and arithmetic of BIGINT that fail where they would wrap around.
 
     >>> import pyarrow as pa
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import Given
     >>> tables = Given({"d": {"n": pa.int64(), "i": pa.int32()}})
-    >>> to_sql(checked(parse_one("SELECT sum(i) AS a, i * i AS b, n % 10 * 2 AS c FROM d").tree, tables))
-    'SELECT sum(i) AS a, i * i AS b, n % 10 * 2 AS c FROM d'
-    >>> print(to_sql(checked(parse_one("SELECT sum(n) AS a, n + 1 AS b FROM d").tree, tables)))
+    >>> def show(sql):
+    ...     print(to_sql(checked(Reading(parse_one(sql).tree, tables))))
+    >>> show("SELECT sum(i) AS a, i * i AS b, n % 10 * 2 AS c FROM d")
+    SELECT sum(i) AS a, i * i AS b, n % 10 * 2 AS c FROM d
+    >>> show("SELECT sum(n) AS a, n + 1 AS b FROM d")
     SELECT CASE WHEN abs((sum(n) >> 32) - sum(n >> 32)) >= 2147483648 OR count(n) > 2147483648 \
 THEN sqlmagic_overflow(sum(n)) ELSE sum(n) END AS a, \
 CASE WHEN (n > 9223372036854775806) THEN CAST((CAST(n AS DECIMAL(38,0)) + CAST(1 AS DECIMAL(38,0))) AS BIGINT) \
 ELSE (n + 1) END AS b FROM d
     """
-    found = _Found(tables)
-    rewritten(tree, tables, Rules(found.look))
-    return replace(tree, found.instead) if found.changes else tree
+    found = _Found(reading.tables)
+    reading.rewritten(Rules(dict.fromkeys(("BinaryOp", "UnaryOp", "Nested", "Function"), found.look)))
+    return replace(reading.tree, found.instead) if found.changes else reading.tree
 
 
 class _Found:
@@ -161,7 +162,7 @@ class _Found:
         """Whether an operand has the type of a BIGINT or a narrower one: beside any other a decimal comes out."""
         if id(side) in self._bounds or _integer(side) is not None:
             return True
-        kind = kind_of(from_tree(side), scope, self._tables)
+        kind = kind_of(scope.read(side), scope, self._tables)
         return kind is not None and is_integer(kind) and kind != pa.uint64()
 
     def _of(self, side: Tree, scope: Scope) -> Bounds | None:
@@ -173,7 +174,7 @@ class _Found:
         value = _integer(side)
         if value is not None:
             return (value, value) if abs(value) <= GREATEST else None
-        found = bounds_of(from_tree(side), scope, self._tables)
+        found = bounds_of(scope.read(side), scope, self._tables)
         return found if found is not None and found[1] <= GREATEST else None
 
     def _arithmetic(self, node: Tree) -> Tree:
@@ -196,11 +197,11 @@ class _Found:
         args = arguments(node)
         if len(args) != 1:
             return
-        kind = kind_of(from_tree(args[0]), scope, self._tables)
+        kind = kind_of(scope.read(args[0]), scope, self._tables)
         if kind is None or not is_integer(kind):
             return  # a decimal, also where BIGINT and BIGINT UNSIGNED are added
         known = self._bounds.get(id(args[0]))
-        bounds = bounds_of(from_tree(args[0]), scope, self._tables) if known is None else known
+        bounds = bounds_of(scope.read(args[0]), scope, self._tables) if known is None else known
         if bounds is None:
             return
         rows = rows_of(scope, self._tables)

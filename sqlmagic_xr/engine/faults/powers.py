@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from ...sql.expression import from_tree
-from ...sql.syntax import Tree, transform, walk
+from ...sql.syntax import Tree, walk
 from .pieces import arguments, filled, function_name, number, with_arguments
+from .reading import Reading, plain
 
 SIGNS = r"\b(power|pow|log)\b"
 
 
-def guarded(tree: Tree) -> Tree:
+def guarded(reading: Reading) -> Tree:
     """The tree with NULL where a power or a logarithm of NULL would be folded.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> to_sql(guarded(parse_one("SELECT power(x, 0) AS a, power(x, 2) AS b, log(x, x) AS c FROM t").tree))
+    >>> to_sql(guarded(Reading(parse_one("SELECT power(x, 0) AS a, power(x, 2) AS b, log(x, x) AS c FROM t").tree)))
     'SELECT CASE WHEN x IS NOT NULL THEN power(x, 0) END AS a, power(x, 2) AS b, log(x, x + 0.0) AS c FROM t'
     """
-    return transform(tree, _rewritten)
+    return reading.rewritten(plain(_rewritten, "Function"))
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:

@@ -12,8 +12,9 @@ from typing import Any
 
 from ...sql.build import both, true
 from ...sql.clauses import also, conjunction, conjuncts
-from ...sql.syntax import Tree, identifier, transform, walk
+from ...sql.syntax import Tree, identifier, walk
 from .outer_on import kind, on
+from .reading import Reading, Rules
 
 SIGNS = r"\bJOIN\b[\s\S]*\bON\b"
 
@@ -22,20 +23,18 @@ _COMMUTE = (*_INNER, "CrossJoin", "Left", "LeftOuter")  # a condition on what st
 _COLUMNS = ("CompoundIdentifier", "Identifier")
 
 
-def remembered(tree: Tree) -> Tree:
+def remembered(reading: Reading) -> Tree:
     """The tree in which no inner join says what the engine forgets in a chain with a product.
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> sql = "SELECT 1 FROM d JOIN g ON d.n IS NOT DISTINCT FROM g.n CROSS JOIN one"
-    >>> to_sql(remembered(parse_one(sql).tree))
+    >>> to_sql(remembered(Reading(parse_one(sql).tree)))
     'SELECT 1 FROM d JOIN g ON true CROSS JOIN one WHERE d.n IS NOT DISTINCT FROM g.n'
     """
-    return transform(tree, _select)
+    return reading.rewritten(Rules(select=lambda node, scope: _select(node), named=False))
 
 
 def _select(node: dict[str, Any]) -> Tree | None:
-    if not isinstance(node.get("from"), list) or "projection" not in node:
-        return None
     items = node["from"]
     if not _has_product(items) or not any(_forgotten(term) for join in _joins(items) for term in _terms(join)):
         return None

@@ -13,24 +13,24 @@ from ...sql.build import item
 from ...sql.clauses import called_subquery, is_star, unnamed
 from ...sql.expression import Column
 from ...sql.syntax import Tree
-from .layers import Rules, rewritten
 from .pieces import filled
-from .types import Tables
+from .reading import Reading, Rules
 
 SIGNS = r"\bFROM\s*\([\s(]*(?:SELECT|WITH)\b"
 
 _ALIAS = "_layer"
 
 
-def told_apart(tree: Tree, tables: Tables) -> Tree:
+def told_apart(reading: Reading) -> Tree:
     """The tree in which a subquery of FROM that has no name gets one, where its reader calls its columns as it does.
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import Given
-    >>> to_sql(told_apart(parse_one("SELECT -v AS v FROM (SELECT -v AS v FROM d)").tree, Given({"d": {}})))
+    >>> tree = parse_one("SELECT -v AS v FROM (SELECT -v AS v FROM d)").tree
+    >>> to_sql(told_apart(Reading(tree, Given({"d": {}}))))
     'SELECT -v AS v FROM (SELECT -v AS v FROM d) AS _layer'
     """
-    return rewritten(tree, tables, Rules(lambda node, scope: None, _select))
+    return reading.rewritten(Rules(select=_select))
 
 
 def _select(node: dict[str, Any], scope: Scope) -> Tree | None:

@@ -11,7 +11,9 @@ from ...relation.layers import NO_GROUP, aggregates
 from ...sql.clauses import parted
 from ...sql.expression import Call, Case, Cast, Column, Literal, Parameter, descend, from_tree
 from ...sql.syntax import Tree, replace, span_of, walk
+from .correlation import outer_columns
 from .pieces import bare, filled, number, path_of
+from .reading import Reading
 
 SIGNS = r"\b(EXISTS|IN\s*\(\s*(SELECT|WITH|\())"
 
@@ -19,7 +21,7 @@ Outer = Callable[[Tree], Sequence[Tree]]
 """The columns of the row around it that a query reads."""
 
 
-def answered(tree: Tree, outer: Outer) -> Tree:
+def answered(reading: Reading) -> Tree:
     """The tree with subqueries that the engine would take apart wrongly written in another way.
 
     An aggregate without GROUP BY has one row whatever it reads, and one that fails its HAVING none: EXISTS asks for
@@ -29,13 +31,15 @@ def answered(tree: Tree, outer: Outer) -> Tree:
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> sql = "SELECT a FROM t WHERE NOT EXISTS (SELECT max(b) FROM r WHERE r.a = t.a)"
-    >>> to_sql(answered(parse_one(sql).tree, lambda query: []))
+    >>> from .tables import Given
+    >>> tables = Given({"t": {"a": None}, "r": {"a": None, "b": None}})
+    >>> to_sql(answered(Reading(parse_one(sql).tree, tables)))
     'SELECT a FROM t WHERE (((SELECT max(b) FROM r WHERE r.a = t.a) IS NULL) IS NULL)'
     >>> sql = "SELECT a FROM t WHERE a IN (SELECT count(*) FROM r WHERE r.a = t.a)"
-    >>> to_sql(answered(parse_one(sql).tree, lambda query: []))
+    >>> to_sql(answered(Reading(parse_one(sql).tree, tables)))
     'SELECT a FROM t WHERE (a = (SELECT count(*) FROM r WHERE r.a = t.a))'
     """
-    return _Pass(outer).visit(tree)
+    return _Pass(lambda query: outer_columns(query, reading.tables)).visit(reading.tree)
 
 
 class _Pass:
@@ -53,7 +57,8 @@ class _Pass:
         if "projection" in node and "selection" in node:
             rest = {key: self.visit(value) for key, value in node.items() if key not in ("selection", "having")}
             conditions = {key: self._condition(node[key], "row") for key in ("selection", "having")}
-            return {key: conditions[key] if key in conditions else rest[key] for key in node}
+            new = {key: conditions[key] if key in conditions else rest[key] for key in node}
+            return node if all(new[key] is node[key] for key in node) else new
         if "Exists" in node:
             return self._exists(node)
         if "On" in node:

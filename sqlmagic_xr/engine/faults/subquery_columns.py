@@ -12,40 +12,34 @@ from typing import Any
 from ...errors import SqlError, UnsupportedError
 from ...relation.layers import Item, Query, Scope
 from ...sql.build import column
+from ...sql.clauses import SUBQUERIES, subquery, with_query
 from ...sql.syntax import Tree, identifier, make_identifier, parse_one, span_of, transform, walk
 from .correlation import is_correlated
-from .layers import Rules, rewritten, walked
+from .reading import COLUMNS, Reading, Rules
 from .types import Tables
 
 SIGNS = r"\(\s*(SELECT|WITH)\b"
 
 _STARS = ("Wildcard", "QualifiedWildcard")
-_SUBQUERIES = ("Subquery", "Exists", "InSubquery")
 
 
-def told_apart(tree: Tree, tables: Tables) -> Tree:
+def told_apart(reading: Reading) -> Tree:
     """The tree in whose correlated subqueries no two columns have one name.
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import Given
     >>> tables = Given({"t": {"i": None}, "r": {"i": None}, "u": {"i": None, "k": None}})
     >>> sql = "SELECT 1 FROM t WHERE i IN (SELECT r.i FROM r, u WHERE u.i = t.i)"
-    >>> to_sql(told_apart(parse_one(sql).tree, tables)).partition("IN ")[2]
+    >>> to_sql(told_apart(Reading(parse_one(sql).tree, tables))).partition("IN ")[2]
     '(SELECT r."i of r" FROM r AS r ("i of r"), u AS u ("i of u", k) WHERE u."i of u" = t.i)'
     """
 
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
-        kind = next((kind for kind in _SUBQUERIES if isinstance(node.get(kind), dict)), None)
-        if kind is None:
-            return None
-        query = node[kind] if kind == "Subquery" else node[kind]["subquery"]
-        after = _without_columns(query) if kind == "Exists" else query
-        after = _renamed(after, scope, tables)
-        if after is query:
-            return None
-        return {**node, kind: after if kind == "Subquery" else {**node[kind], "subquery": after}}
+        query = subquery(node)
+        after = _renamed(_without_columns(query) if "Exists" in node else query, scope, reading.tables)
+        return None if after is query else with_query(node, after)
 
-    return rewritten(tree, tables, Rules(change))
+    return reading.rewritten(Rules(dict.fromkeys(SUBQUERIES, change)))
 
 
 def _without_columns(query: Tree) -> Tree:
@@ -76,15 +70,17 @@ def _renamed(query: Tree, around: Scope, tables: Tables) -> Tree:
     if not twice or not is_correlated(query, tables):
         return query
     if _merges(scope, twice):
-        _refuse_either(query, layer, scope)
+        _refuse_either(query, layer, scope, tables)
         twice -= scope.merging[1]
     items = [item for item in scope.items if item.path and twice & set(item.names or ())]
     if scope.merging[0] or not items:  # NATURAL joins by the names
         return query
-    return _with_names(query, layer, scope, {id(item): item for item in items}, twice)
+    return _with_names(query, layer, scope, {id(item): item for item in items}, twice, tables)
 
 
-def _with_names(query: Tree, layer: Query, scope: Scope, items: dict[int, Item], twice: set[str]) -> Tree:
+def _with_names(
+    query: Tree, layer: Query, scope: Scope, items: dict[int, Item], twice: set[str], tables: Tables
+) -> Tree:  # fmt: skip
     labels = Counter(item.path[-1] for item in scope.items if item.path)
     if any(labels[item.path[-1]] > 1 for item in items.values()):
         raise UnsupportedError(
@@ -100,7 +96,7 @@ def _with_names(query: Tree, layer: Query, scope: Scope, items: dict[int, Item],
             return None
         return column(found[0].path[-1], _own(found[0], found[1]))
 
-    after = walked(query, layer, Rules(refer))
+    after = Reading(query, tables, layer=layer).rewritten(Rules(dict.fromkeys(COLUMNS, refer)))
     aliases = {id(item.tree): _aliased(item, twice) for item in items.values()}
     places = {id(_body(item.tree)): aliases[id(item.tree)] for item in items.values()}
 
@@ -150,7 +146,7 @@ def _merges(scope: Scope, twice: set[str]) -> bool:
     return natural or bool(using & twice)
 
 
-def _refuse_either(query: Tree, layer: Query, scope: Scope) -> None:
+def _refuse_either(query: Tree, layer: Query, scope: Scope, tables: Tables) -> None:
     """Refuse a query that reads a column of USING from either side of an outer join: they differ there."""
     if not any(item.nullable for item in scope.items):
         return
@@ -162,7 +158,7 @@ def _refuse_either(query: Tree, layer: Query, scope: Scope) -> None:
             read.setdefault(found[1], set()).add(id(found[0]))
         return None
 
-    walked(query, layer, Rules(look))
+    Reading(query, tables, layer=layer).rewritten(Rules(dict.fromkeys(COLUMNS, look)))
     name = next((name for name, items in read.items() if len(items) > 1), None)
     if name is not None:
         raise UnsupportedError(

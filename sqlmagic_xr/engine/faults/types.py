@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.types as pt
 
 from ...errors import SqlError
 from ...relation.layers import Catalog, Query, Scope
-from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, from_tree
+from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter
 from ...sql.syntax import Tree
 from .pieces import function_name
 
@@ -46,10 +46,29 @@ def kind_of(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType
     Numbers are told apart as far as arithmetic goes; of anything else only that it is no number.
     """
     match expression:
-        case Column():
-            return _column(expression.path, scope, tables)
         case Literal(value):
             return _LITERALS.get(type(value))
+        case Column(path):
+            return once("kind", path, scope, lambda: _column(path, scope, tables))
+    known = scope.facts.get(("kind", id(expression)))
+    if known is None:  # not by ``once``: an expression may be deep, and each call counts
+        known = scope.facts["kind", id(expression)] = _kind(expression, scope, tables), expression
+    kind: pa.DataType | None = known[0]
+    return kind
+
+
+def once(fact: str, about: Any, scope: Scope, find: Callable[[], _T]) -> _T:
+    """What is found of a column's path or of an expression in a scope, found once."""
+    key = fact, about if isinstance(about, tuple) else id(about)
+    known = scope.facts.get(key)
+    if known is None:
+        known = scope.facts[key] = find(), about  # which is kept, since the id of one that is gone may be another's
+    found: _T = known[0]
+    return found
+
+
+def _kind(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType | None:
+    match expression:
         case Parameter(name):
             return tables.parameters.get(name.lstrip(":$"))
         case Cast(_, type=Opaque(tree)):
@@ -66,6 +85,11 @@ def kind_of(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType
 
 def has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> bool:
     """Whether a real expression may be -0.0."""
+    about = expression.path if isinstance(expression, Column) else expression
+    return once("zero", about, scope, lambda: _has_negative_zero(expression, scope, tables))
+
+
+def _has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> bool:
     match expression:
         case Column(path):
             each = of_column(
@@ -149,7 +173,7 @@ def branches(query: Query | None, name: str) -> list[tuple[Expression, Scope]] |
             todo += [(query, side) for side in sides]
         elif kind == "Values":
             scope = Scope((), query.environment, query.outer)
-            found += [(from_tree(row[place]), scope) for row in node["rows"]]
+            found += [(scope.read(row[place]), scope) for row in node["rows"]]
         else:
             return None
     return found
@@ -220,7 +244,7 @@ def _opaque(tree: Tree, scope: Scope, tables: Tables) -> pa.DataType | None:
     if isinstance(tree, dict) and "Extract" in tree:
         return pa.int32()
     if isinstance(tree, dict) and "Array" in tree:
-        return _list_of([kind_of(from_tree(each), scope, tables) for each in tree["Array"]["elem"]])
+        return _list_of([kind_of(scope.read(each), scope, tables) for each in tree["Array"]["elem"]])
     if not isinstance(tree, dict) or "Subquery" not in tree:
         return None
     query = Query(tree["Subquery"], scope.environment, scope)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import UnsupportedError
-from ...sql.syntax import Tree, identifier, span_of, transform
+from ...relation.layers import Scope
+from ...sql.syntax import Tree, identifier, span_of
 from .pieces import arguments, filled, function_name, number, with_arguments, with_function
+from .reading import Reading, Rules
 
 SIGNS = r"\bOVER\b"
 
@@ -14,7 +16,7 @@ _STALE = ("min", "max")
 _COUNTED = ("first_value", "last_value", "nth_value")
 
 
-def slid(tree: Tree) -> Tree:
+def slid(reading: Reading) -> Tree:
     """The tree with windows that the engine calculates right; what it cannot is refused.
 
     - MIN and MAX over a frame that moves keep a value when all that is left is NULL: they are asked for only where
@@ -27,27 +29,21 @@ def slid(tree: Tree) -> Tree:
         UnsupportedError: a frame that the engine calculates wrongly.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> to_sql(slid(parse_one("SELECT lead(x, 2) IGNORE NULLS OVER (ORDER BY t) AS a FROM d").tree))
+    >>> def show(sql):
+    ...     return to_sql(slid(Reading(parse_one(sql).tree)))
+    >>> show("SELECT lead(x, 2) IGNORE NULLS OVER (ORDER BY t) AS a FROM d")
     'SELECT lag(x, 2) IGNORE NULLS OVER (ORDER BY t DESC NULLS FIRST) AS a FROM d'
-    >>> to_sql(slid(parse_one("SELECT regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING) AS a FROM d").tree))
+    >>> show("SELECT regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING) AS a FROM d")
     'SELECT coalesce(regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING), CAST(0 AS BIGINT UNSIGNED)) AS a FROM d'
     """
-
-    def change(node: dict[str, Any]) -> Tree | None:
-        if "projection" in node and isinstance(node.get("named_window"), list):
-            windows = {identifier(name): window for name, window in node["named_window"]}
-            changed = transform({**node, "named_window": []}, lambda inner: _rewritten(inner, windows))
-            return {**changed, "named_window": node["named_window"]}
-        return None
-
-    return transform(tree, change)
+    return reading.rewritten(Rules({"Function": _rewritten}, named=False))
 
 
-def _rewritten(node: dict[str, Any], windows: dict[str, Tree]) -> Tree | None:
+def _rewritten(node: dict[str, Any], scope: Scope) -> Tree | None:
     name = function_name(node)
     if not name or node["Function"]["over"] is None:
         return None
-    spec = specified(node["Function"]["over"], windows)
+    spec = specified(node["Function"]["over"], windows_of(scope))
     if spec is None:
         return None
     frame = spec["window_frame"]
@@ -58,6 +54,12 @@ def _rewritten(node: dict[str, Any], windows: dict[str, Tree]) -> Tree | None:
     if name in _STALE and frame is not None and not _begins_with_all(frame):
         return _where_counted(node)
     return filled("coalesce(X, CAST(0 AS BIGINT UNSIGNED))", X=node) if name == "regr_count" else None
+
+
+def windows_of(scope: Scope) -> dict[str, Tree]:
+    """The windows that a SELECT gives names to."""
+    named = (scope.select or {}).get("named_window") or ()
+    return {identifier(name): window for name, window in named}
 
 
 def specified(over: Tree, windows: dict[str, Tree]) -> Tree | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...sql.syntax import Tree, transform
+from ...sql.syntax import Tree
 from .pieces import arguments, bare, filled, function_name, number
+from .reading import Reading, plain
 
 SIGNS = r"\b(date_?part|extract)\b"
 
@@ -13,18 +14,21 @@ YEARS = range(1678, 2262)
 """The whole years that nanoseconds since 1970 reach; every other unit reaches further."""
 
 _COMPARISONS = ("Eq", "NotEq", "Lt", "LtEq", "Gt", "GtEq", "Spaceship")
+_DISTINCT = ("IsDistinctFrom", "IsNotDistinctFrom")
 
 
-def kept_as_numbers(tree: Tree) -> Tree:
+def kept_as_numbers(reading: Reading) -> Tree:
     """The tree with years compared as numbers, unless with a year that every unit of time reaches.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> to_sql(kept_as_numbers(parse_one("SELECT t FROM d WHERE date_part('year', t) < 9999").tree))
+    >>> def show(sql):
+    ...     return to_sql(kept_as_numbers(Reading(parse_one(sql).tree)))
+    >>> show("SELECT t FROM d WHERE date_part('year', t) < 9999")
     "SELECT t FROM d WHERE (date_part('year', t) + 0) < 9999"
-    >>> to_sql(kept_as_numbers(parse_one("SELECT t FROM d WHERE date_part('year', t) < 2000").tree))
+    >>> show("SELECT t FROM d WHERE date_part('year', t) < 2000")
     "SELECT t FROM d WHERE date_part('year', t) < 2000"
     """
-    return transform(tree, _rewritten)
+    return reading.rewritten(plain(_rewritten, "BinaryOp", "Between", "InList", *_DISTINCT))
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:
@@ -35,7 +39,7 @@ def _rewritten(node: dict[str, Any]) -> Tree | None:
         return _changed(node, "Between", node["Between"], ("expr", "low", "high"))
     if "InList" in node and _is_year(node["InList"]["expr"]) and _far(node["InList"]["list"]):
         return {"InList": {**node["InList"], "expr": _number(node["InList"]["expr"])}}
-    for kind in ("IsDistinctFrom", "IsNotDistinctFrom"):
+    for kind in _DISTINCT:
         if kind in node and _far(node[kind]):
             return {kind: [_number(side) if _is_year(side) else side for side in node[kind]]}
     return None

@@ -13,11 +13,11 @@ import pyarrow.types as pt
 
 from ...errors import SqlError
 from ...relation.layers import Scope
-from ...sql.expression import Column, from_tree
+from ...sql.expression import Column
 from ...sql.syntax import Tree
 from .groups import Groups
-from .layers import Rules, rewritten
 from .pieces import arguments, bare, filled, function_name, number, with_arguments
+from .reading import QUERY, Reading, Rules
 from .types import Tables, has_negative_zero, kind_of, widest
 
 _NOT_ZERO = r"(?!\s*[-+(]*\s*(?:0*\.?0*[1-9]|'))"
@@ -29,10 +29,12 @@ SIGNS = (
 _MIRRORED = {"Lt": "Gt", "LtEq": "GtEq", "Gt": "Lt", "GtEq": "LtEq"}
 _BELOW = ("Lt", "GtEq")  # what -0.0 is the right side of
 _EQUAL = ("Eq", "NotEq", "Spaceship")
+_ASKED = ("BinaryOp", "Between", "InList", "IsDistinctFrom", "IsNotDistinctFrom", "Case", "InSubquery", "WindowSpec",
+          "Function")  # fmt: skip
 _ZEROS = {pa.float64(): "0.0", pa.float32(): "CAST(0 AS REAL)", pa.float16(): "arrow_cast(0, 'Float16')"}
 
 
-def signless(tree: Tree, tables: Tables) -> Tree:
+def signless(reading: Reading) -> Tree:
     """The tree with comparisons, joins, groups and windows to which -0.0 and 0.0 are one number.
 
     >>> import pyarrow as pa
@@ -40,15 +42,15 @@ def signless(tree: Tree, tables: Tables) -> Tree:
     >>> from .tables import Given
     >>> tables = Given({"d": {"i": pa.int64(), "x": pa.float64(), "y": pa.float64()}})
     >>> def show(sql):
-    ...     print(to_sql(signless(parse_one(sql).tree, tables)))
+    ...     print(to_sql(signless(Reading(parse_one(sql).tree, tables))))
     >>> show("SELECT i FROM d WHERE x = 0 AND x < 0 AND x > 5 AND i = 0 AND x = y")
     SELECT i FROM d WHERE (x + 0.0) = 0 AND x < -0.0 AND x > 5 AND i = 0 AND (x + 0.0) = (y + 0.0)
     >>> show("SELECT x, count(*) AS n FROM d GROUP BY x, i")
     SELECT (x + 0.0) AS x, count(*) AS n FROM d GROUP BY (x + 0.0), i
     """
-    pass_ = _Zeros(tables)
-    groups = pass_.groups = Groups(pass_.plus, tree)
-    return rewritten(tree, tables, Rules(pass_.expression, groups.select, groups.query))
+    zeros = _Zeros(reading.tables)
+    groups = zeros.groups = Groups(zeros.plus, [place.node["body"] for place in reading.of_kind(QUERY)])
+    return reading.rewritten(Rules(dict.fromkeys(_ASKED, zeros.expression), groups.select, groups.query))
 
 
 class _Zeros:
@@ -61,7 +63,7 @@ class _Zeros:
         """An expression that may be -0.0, with 0.0 added; None for any other."""
         if number(tree) is not None:
             return filled("0.0") if number(tree) == 0 and _is_negative(tree) else None
-        expression = from_tree(tree)
+        expression = scope.read(tree)
         kind = kind_of(expression, scope, self._tables)
         if kind not in _ZEROS or not has_negative_zero(expression, scope, self._tables):
             return None
@@ -83,8 +85,8 @@ class _Zeros:
             return self._case(node[kind], scope)
         if kind == "InSubquery":
             return self._in_subquery(node[kind], scope)
-        if "partition_by" in node and "window_frame" in node:
-            return self._window(node, scope)
+        if kind == "WindowSpec":
+            return self._window(node[kind], scope)
         return self._function(node, scope)
 
     def _all(self, trees: Any, scope: Scope, *, joins: bool = False) -> list[Tree] | None:
@@ -96,7 +98,7 @@ class _Zeros:
         own = self._own_beside_outer(trees, scope) if joins else None
         if own is not None and new[own] is not trees[own]:
             # The engine answers a scalar subquery only where its own side is a column.
-            column = from_tree(trees[own])
+            column = scope.read(trees[own])
             if isinstance(column, Column) and self.groups.keep_column(column, scope):
                 new[own] = trees[own]
                 return new
@@ -108,7 +110,7 @@ class _Zeros:
             return None
         owned = []
         for tree in trees:
-            column = from_tree(tree)
+            column = scope.read(tree)
             try:
                 owned.append(isinstance(column, Column) and scope.owns(scope.resolve(column.path)[0]))
             except SqlError:
@@ -116,7 +118,7 @@ class _Zeros:
         return owned.index(True) if sorted(owned) == [False, True] else None
 
     def _real(self, trees: Any, scope: Scope) -> bool:
-        kind = widest([kind_of(from_tree(tree), scope, self._tables) for tree in trees])
+        kind = widest([kind_of(scope.read(tree), scope, self._tables) for tree in trees])
         return kind is not None and pt.is_floating(kind)
 
     def _comparison(self, body: Tree, scope: Scope) -> Tree | None:
@@ -198,7 +200,7 @@ class _Zeros:
         pairs += [(a["expr"], b["expr"]) for a, b in zip(order, node["order_by"], strict=True)]
         if all(a is b for a, b in pairs):
             return None
-        return {**node, "partition_by": keys, "order_by": order}
+        return {"WindowSpec": {**node, "partition_by": keys, "order_by": order}}
 
     def _function(self, node: dict[str, Any], scope: Scope) -> Tree | None:
         name = function_name(node)

@@ -14,6 +14,7 @@ from sqlmagic_xr.dense.running.looped import needed_of
 from sqlmagic_xr.dense.xla.functions import Kit, functions
 from sqlmagic_xr.dense.xla.trace import Trace
 from sqlmagic_xr.engine.faults import integers
+from sqlmagic_xr.engine.faults.reading import Reading
 from sqlmagic_xr.engine.faults.tables import EngineTables
 from sqlmagic_xr.grids.arrow import arrow
 from sqlmagic_xr.sql.syntax import parse_one
@@ -26,7 +27,7 @@ READ = ("axis", "cells", "known", "present", "parameter", "unheld", "constant")
 def both(world, sql):
     """The rows by NumPy and by XLA, and whether XLA asks for NumPy."""
     grids = Viewed(lambda name: world.tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
-    tree = integers.widened(parse_one(sql).tree, EngineTables(world.context))
+    tree = integers.widened(Reading(parse_one(sql).tree, EngineTables(world.context)))
     program = Program([Query(tree["Query"], tuple((name,) for name in world.tables))], grids, {})
     step = program.step(grids, {}, whole=True)
     expected = arrow(step.run(0))
