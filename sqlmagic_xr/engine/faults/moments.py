@@ -64,7 +64,7 @@ def scaled(reading: Reading) -> Tree:
     SELECT stddev(f) AS a, corr(f, f + 1) AS b FROM d
     >>> show("SELECT stddev(x) AS a FROM d")
     SELECT CASE WHEN abs(stddev(x)) < CAST('Infinity' AS DOUBLE) THEN stddev(x) \
-ELSE stddev(x * 2.409919865102884e-181) * 4.149515568880993e180 END AS a FROM d
+ELSE stddev(x * 2.409919865102884e-181) * 4.149515568880993e+180 END AS a FROM d
     """
 
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
