@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..errors import Span
+from .folding import folded
 from .labels import Labels
 
 Type = Literal[
@@ -126,6 +127,9 @@ class Graph:
 
     def elementwise(self, name: str, args: tuple[Node, ...], type: Type) -> Node:
         """A function of cells; the axes are all those of the arguments."""
+        known = folded(name, args) if type == "boolean" else None
+        if known is not None:
+            return known if isinstance(known, Node) else self.constant(known, "boolean")
         return self.make("map", args, union(args), type, name)
 
     def constant(self, value: Any, type: Type) -> Node:

@@ -24,6 +24,7 @@ from ..node import (
     Type,
     Value,
 )
+from .choosing import choose
 from .coercion import cast_type, common
 from .failing import is_constant, refuse_failing
 from .refusing import refuse
@@ -299,7 +300,7 @@ class Scalars:
                 results.append(self.lower(result))
         with self._unless(conditions):
             default = self._literal(Literal(None)) if case.default is None else self.lower(case.default)
-        return self._choose(conditions, results, default, case)
+        return choose(self.graph, self.to, conditions, results, default, case)
 
     @contextmanager
     def _unless(self, earlier: Sequence[Node], own: Node | None = None) -> Iterator[None]:
@@ -316,31 +317,10 @@ class Scalars:
         parts = [c for earlier, own in self._branch for c in (*(self._map("not", "boolean", e) for e in earlier), own)]
         return self.graph.both(*parts)
 
-    def _choose(self, conditions: list[Node], results: list[Value], default: Value, where: Expression) -> Value:
-        kinds = {v.type for v in (*results, default)} - {"null"}
-        if not kinds or (len(kinds) > 1 and not kinds <= NUMBERS - {"uint64"}) or "label" in kinds:
-            raise refuse(where)
-        kind = reduce(common, sorted(kinds)) if len(kinds) > 1 else kinds.pop()
-        value = self._as(default, kind)
-        for condition, result in reversed(list(zip(conditions, results, strict=True))):
-            branch = self._as(result, kind)
-            valid = None
-            if value.valid is not None or branch.valid is not None:
-                true = self.graph.constant(True, "boolean")
-                valid = self._map("where", "boolean", condition, branch.valid or true, value.valid or true)
-            value = Value(self._map("where", kind, condition, branch.cells, value.cells), valid)
-        return value
-
-    def _as(self, value: Value, kind: Type) -> Value:
-        if value.type == "null":
-            zero = {"float64": 0.0, "float32": 0.0, "boolean": False}.get(kind, 0)
-            return Value(self.graph.constant(zero, kind), value.valid)
-        return Value(self.to(value.cells, kind) if kind in NUMBERS else value.cells, value.valid)
-
     def _coalesce(self, call: Call) -> Value:
         values = [self.lower(argument) for argument in call.args]
         known = [v.valid if v.valid is not None else self.graph.constant(True, "boolean") for v in values]
-        return self._choose(known[:-1], values[:-1], values[-1], call)
+        return choose(self.graph, self.to, known[:-1], values[:-1], values[-1], call)
 
     def _nullif(self, call: Call) -> Value:
         left, right = (self.lower(argument) for argument in call.args)
