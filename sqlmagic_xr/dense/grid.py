@@ -6,7 +6,8 @@ Duplicate keys are refused, missing cells are a mask.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +56,31 @@ class Grid:
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
         return tuple(len(axis) for axis in self.axes)
+
+
+_FEW = 16  # parts, of which each is a query of its own
+
+
+def dividing(grid: Grid) -> Iterator[tuple[str, Array]]:
+    """The axes of a grid with holes at each of whose few coordinates the others are a grid without any.
+
+    >>> import numpy as np
+    >>> present = np.array([[True, True, False], [True, True, True]])
+    >>> [name for name, _ in dividing(Grid((np.arange(2), np.arange(3)), ("layer", "unit"), {}, present))]
+    ['layer', 'unit']
+    """
+    present = grid.present
+    for place, (name, axis) in enumerate(zip(grid.names, grid.axes, strict=True)):
+        few = 1 < len(axis) <= _FEW
+        if few and present is not None and all(map(_is_box, np.moveaxis(present, place, 0))):
+            yield name, axis
+
+
+def _is_box(present: Array) -> bool:
+    """Whether the cells that are there are a product of coordinates."""
+    places = range(present.ndim)
+    lengths = [np.count_nonzero(present.any(axis=tuple(p for p in places if p != place))) for place in places]
+    return bool(np.count_nonzero(present) == math.prod(lengths))
 
 
 @dataclass(frozen=True, eq=False)

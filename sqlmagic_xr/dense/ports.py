@@ -40,11 +40,15 @@ class Changed(Exception):  # noqa: N818 - no error: the program is lowered again
     Args:
         table: whose.
         column: the column that holds a NULL, or None where cells of the grid are missing.
+        read: where cells are missing, what was asked for.
+        grid: what was found instead; None where the rows are in other parts than those that were known.
     """
 
-    def __init__(self, table: tuple[str, ...], column: str | None) -> None:
+    def __init__(
+        self, table: tuple[str, ...], column: str | None, read: Read | None = None, grid: Grid | None = None
+    ) -> None:
         super().__init__(table, column)
-        self.table, self.column = table, column
+        self.table, self.column, self.read, self.grid = table, column, read, grid
 
 
 @dataclass(frozen=True, eq=False, slots=True)

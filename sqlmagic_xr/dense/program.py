@@ -7,12 +7,12 @@ here knows where the rows come from or where they go.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..sql.syntax import Tree
 from .block import Asked, Block, refuse_uneven
-from .labels import Labels
+from .facts import Facts
 from .lowering.lower import Lowering
 from .lowering.relation import Relation
 from .node import Node, Refused, Type
@@ -23,36 +23,7 @@ from .running.buffers import Buffers
 from .running.code import Code
 from .running.instructions import Still, scan
 from .running.summary import Summary, summary
-from .tables import Name, Table, Tables
-
-
-@dataclass
-class _Facts:
-    """The tables as they were seen, with the NULLs and holes that have been met since."""
-
-    tables: Tables
-    nulls: set[tuple[tuple[str, ...], str]] = field(default_factory=set)
-    holes: set[tuple[str, ...]] = field(default_factory=set)
-
-    def table(self, name: tuple[str, ...]) -> Table | None:
-        found = self.tables.table(name)
-        if found is None:
-            return None
-        nulls = found.nulls | {column for table, column in self.nulls if table == name}
-        return replace(found, nulls=nulls, holes=found.holes or name in self.holes)
-
-    def view(self, name: tuple[str, ...]) -> Tree | None:
-        return self.tables.view(name)
-
-    @property
-    def labels(self) -> Labels:
-        return self.tables.labels
-
-    def note(self, change: Changed) -> None:
-        if change.column is None:
-            self.holes.add(change.table)
-        else:
-            self.nulls.add((change.table, change.column))
+from .tables import Name, Tables
 
 
 @dataclass(frozen=True)
@@ -92,7 +63,7 @@ class Program:
 
     def __init__(self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type]) -> None:
         self._queries, self._parameters = tuple(queries), dict(parameters)
-        self._facts = _Facts(tables)
+        self._facts = Facts(tables)
         self._texts = [name for name, kind in parameters.items() if kind == "label"]
         self._changing = {table for query in queries for table in query.writes}
         self.edition = 0

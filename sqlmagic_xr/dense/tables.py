@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -15,6 +15,19 @@ Name = tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What the rows of a table fall into: the weights of a network are one grid for each layer, and none as a whole.
+
+    Attributes:
+        column: one of the key.
+        values: all that it has.
+    """
+
+    column: str
+    values: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
 class Table:
     """A table as the lowering needs to know it.
 
@@ -22,7 +35,8 @@ class Table:
         columns: the type of each column, in the table's order; None for one that arrays do not hold.
         key: the columns that are its axes; () for a table of one row, None for one whose rows are the one axis.
         nulls: the columns in which a NULL has been seen.
-        holes: whether cells of the key's product are missing.
+        holes: the columns of the key with one value each, for which cells of the others' product are missing.
+        parts: for such columns the one more whose values leave grids without holes.
         grows: whether generations are added to it; then its rows are chosen by whatever column, also where none is
             known to be part of a key.
         single: the columns that have one value, the same in all rows.
@@ -31,9 +45,14 @@ class Table:
     columns: Mapping[str, Type | None]
     key: tuple[str, ...] | None
     nulls: frozenset[str] = frozenset()
-    holes: bool = False
+    holes: frozenset[frozenset[str]] = frozenset()
+    parts: Mapping[frozenset[str], Parts] = field(default_factory=dict)
     grows: bool = False
     single: frozenset[str] = frozenset()
+
+    def among(self, fixed: frozenset[str]) -> Parts | None:
+        """Of which parts the rows are one in which these columns have one value each; None where of none."""
+        return next((p for others, p in self.parts.items() if p.column in fixed and others == fixed - {p.column}), None)
 
 
 class Tables(Protocol):
@@ -77,6 +96,7 @@ class Read:
         columns: the other columns.
         holes: whether cells may be missing.
         extreme: the one number that is asked for, instead of rows; then ``key`` is () and ``columns`` its column.
+        among: the parts of which it asks for one; with its other fixed values, there are rows in no others.
     """
 
     table: Name
@@ -86,10 +106,13 @@ class Read:
     columns: tuple[str, ...]
     holes: bool = False
     extreme: Extreme | None = None
+    among: Parts | None = None
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:  # asked for at every step
-        return hash((self.table, self.version, self.fixed, self.key, self.columns, self.holes, self.extreme))
+        return hash(
+            (self.table, self.version, self.fixed, self.key, self.columns, self.holes, self.extreme, self.among)
+        )

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from ..dense.grid import Cells, Column, Grid, Layout, grid, key_of, rows
 from ..dense.labels import Labels
 from ..dense.node import INSTANTS, WHOLE, Refused, Type
-from ..dense.ports import Output
-from ..dense.tables import Extreme, Read, Table
+from ..dense.ports import Changed, Output
+from ..dense.tables import Extreme, Parts, Read, Table
 from ..sql.syntax import Tree
 
 ARROW: Mapping[Type, pa.DataType] = {
@@ -123,9 +123,25 @@ class Grids:
         state, known = self.state(read.table), self._grids.get(read)
         if known is not None and known[0] is state and known[1] == fixed:
             return known[2]
+        if read.among is not None:
+            self._refuse_others(read, read.among, fixed)
         made = self._extreme(read, read.extreme) if read.extreme else self._made(read, self.rows(read.table, fixed))
         self._grids[read] = (state, dict(fixed), made)
         return made
+
+    def _values(self, parts: Parts) -> frozenset[int]:
+        """The values of parts as arrays have them."""
+        return frozenset(self.labels.code(value) if isinstance(value, str) else value for value in parts.values)
+
+    def _refuse_others(self, read: Read, parts: Parts, fixed: Mapping[str, Any]) -> None:
+        """Refuse rows in other parts than those that are known.
+
+        Raises:
+            Changed: there are some.
+        """
+        found = self.rows(read.table, {name: value for name, value in fixed.items() if name != parts.column})
+        if not set(found[parts.column].unique().to_pylist()) <= set(parts.values):
+            raise Changed(read.table, None, read)
 
     def _extreme(self, read: Read, what: Extreme) -> Grid:
         number = self.extreme(read.table, what)

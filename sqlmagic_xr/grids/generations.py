@@ -179,9 +179,20 @@ class Generations(Grids):
                 if found is not None:
                     return None
                 found = reading, output
-        if found is None or not (written[0].newer.intersection(fixed) or self._none_before(written[0].before, fixed)):
+        if (
+            found is None
+            or not self._among(read, written)
+            or not (written[0].newer.intersection(fixed) or self._none_before(written[0].before, fixed))
+        ):
             return None
         return found[0].grid(found[1], fixed)
+
+    def _among(self, read: Read, written: Sequence[_Written]) -> bool:
+        """Whether all that was written is in the parts of which a scan asks for one."""
+        if read.among is None:
+            return True
+        values = self._values(read.among)
+        return all(_is_among(output, read.among.column, values) for each in written for output in each.outputs)
 
     def _none_before(self, before: Version, fixed: Mapping[str, Any]) -> bool:
         return not rows_where(before, self.plain(before.definition.schema, fixed))
@@ -283,6 +294,12 @@ def _newer(before: Version, outputs: Sequence[Output]) -> frozenset[str]:
         if span is not None and isinstance(span.high, int) and all(_exceeds(o, name, span.high) for o in outputs):
             found.add(name)
     return frozenset(found)
+
+
+def _is_among(output: Output, column: str, values: Collection[int]) -> bool:
+    """Whether a column of what was written is one of some numbers, or codes of texts, as far as it is one value."""
+    place = output.form.names.index(column)
+    return place in output.form.constants and output.cells[place].item() in values
 
 
 def _exceeds(output: Output, name: str, value: int) -> bool:

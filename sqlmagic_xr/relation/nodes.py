@@ -136,6 +136,10 @@ class Scan(Leaf):
         """The table's own name of a column."""
         return tuple(self.table.columns)[self.inner(name)]
 
+    def called(self, column: str) -> str:
+        """The name here of a column of the table's."""
+        return self.names[tuple(self.table.columns).index(column)] or ""
+
 
 SharedKind = Literal["subquery", "cte", "view", "working"]
 

@@ -8,7 +8,7 @@ from ...errors import UnknownNameError
 from ...relation import catalog
 from ...relation.bind import bind
 from ...relation.names import Name
-from ...relation.nodes import Opaque
+from ...relation.nodes import Opaque, Scan
 from ...relation.nodes import Relation as Query
 from ...sql.syntax import Tree
 from ..node import Refused, Type
@@ -60,6 +60,12 @@ class Known:
     def made(self, name: Name) -> Relation | None:
         """The rows of a table that has been made anew."""
         return self._made.get(name[0]) if len(name) == 1 else None
+
+    def falls_apart(self, leaf: Query) -> bool:
+        """Whether it reads a table outside whose rows fall into several grids."""
+        if not isinstance(leaf, Scan) or self.made(leaf.table.name) is not None:
+            return False
+        return bool(self._grids[leaf.table.name].parts)
 
     def grid(self, name: Name) -> Table:
         """What arrays know of a table that :meth:`table` has found outside."""

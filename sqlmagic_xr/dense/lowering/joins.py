@@ -105,6 +105,26 @@ def joined(queries: Queries, reader: Reader, also: Sequence[Expression]) -> Rela
     return _filtered(queries, found, conditions)
 
 
+def divided(queries: Queries, select: Select) -> list[Expression]:
+    """Conditions each of which leaves a part of the rows that a SELECT reads, and together all; () where it is one.
+
+    A network's weights are one grid for each layer: a query over all of them is one query for each.
+    """
+    if not any(queries.known.falls_apart(leaf) for leaf in select.source.visible):
+        return []
+    factors: dict[Query, Factor] = {factor.leaf: factor for factor in _factors(queries, select.source)}
+    conditions = [*conjuncts(select.condition), *(on for f in factors.values() if not f.outer for on in f.on)]
+    _fix(factors, select, conditions)
+    for factor in factors.values():
+        if factor.table is not None and isinstance(factor.leaf, Scan) and not factor.outer:
+            fixed, _ = fixed_by(factor.table, factor.fixings, queries.constant)
+            parts = factor.table.parts.get(frozenset(fixed))
+            if parts is not None:
+                column = Field(factor.leaf, factor.leaf.called(parts.column))
+                return [Call("=", (column, Literal(value))) for value in parts.values]
+    return []
+
+
 # The relations
 
 
@@ -266,16 +286,16 @@ def _fix_outer(factors: Factors, factor: Factor) -> None:
         pairs += equal_columns(condition)
     for mine, theirs in pairs:
         owner = _inner(factors, mine)
-        if owner is None or theirs.relation is not factor.leaf or owner.types[mine.name] not in INTEGERS:
+        if owner is None or theirs.relation is not factor.leaf or owner.types[mine.name] not in _KEYS:
             continue
         factor.fixings += [Fixing(theirs, f.value, None) for f in owner.fixings if f.column == mine]
 
 
 def _classes(factors: Factors, reader: Reader) -> list[dict[Field, None]]:
-    """Which columns of whole numbers are equal in every row, in the order in which that is said."""
+    """Which columns of whole numbers or texts are equal in every row, in the order in which that is said."""
     groups: list[dict[Field, None]] = []
     for pair in equalities(reader):
-        columns = {column: None for column in pair if isinstance(column, Field) and _is_whole(factors, column)}
+        columns = {column: None for column in pair if isinstance(column, Field) and _is_exact(factors, column)}
         if len(columns) == 2:
             touching = [group for group in groups if group.keys() & columns]
             merged = {column: None for group in (*touching, columns) for column in group}
@@ -283,9 +303,9 @@ def _classes(factors: Factors, reader: Reader) -> list[dict[Field, None]]:
     return groups
 
 
-def _is_whole(factors: Factors, column: Field) -> bool:
+def _is_exact(factors: Factors, column: Field) -> bool:
     owner = _inner(factors, column)
-    return owner is not None and owner.types[column.name] in INTEGERS
+    return owner is not None and owner.types[column.name] in _KEYS
 
 
 # Joins

@@ -18,7 +18,7 @@ from ..tables import Tables
 from .bound import Known
 from .failing import refuse_failing
 from .grouping import Grouping
-from .joins import joined
+from .joins import divided, joined
 from .refusing import refuse
 from .relation import Named, Relation, restrict, with_own_axes
 from .scalar import Scalars
@@ -61,7 +61,7 @@ class Lowering:
         """
         self.known, self._lowered = Known(self.tables, made), {}
         try:
-            return list(self._parts(self.known.bound(query)))
+            return list(self._parts(self.known.bound(query), apart=True))
         except RecursionError:
             raise Refused("it is nested too deeply for array code") from None
 
@@ -74,20 +74,21 @@ class Lowering:
             self._lowered[query] = found[0]
         return self._lowered[query]
 
-    def _parts(self, query: Query) -> Iterator[Relation]:
+    def _parts(self, query: Query, *, apart: bool = False) -> Iterator[Relation]:
+        """The relations that a query is; one SELECT may be several where they may stand apart."""
         match query:
             case Select():
-                yield self.select(query)
+                yield from self._selected(query, apart=apart)
             case Sort(source=Select() as select):
                 # Rows have no order but that of the query that is asked; whoever asks sorts what it is given.
-                yield self.select(select, order=query.keys)
+                yield from self._selected(select, query.keys, apart=apart)
             case Sort():
                 raise Refused("ORDER BY of a UNION is not array code", query.keys[0].expression.span)
             case Limit():
                 yield self._first_row(query)
             case Union(operator="union", all=True):
                 for part in query.parts:
-                    yield from self._parts(part)
+                    yield from self._parts(part, apart=apart)
             case Union():
                 raise Refused("UNION, INTERSECT or EXCEPT (UNION ALL apart) is not array code", query.span)
             case Recursive():
@@ -98,6 +99,14 @@ class Lowering:
                 raise Refused(f"{type(query).__name__.upper()} is not array code", query.span)
 
     # SELECT
+
+    def _selected(self, select: Select, order: Sequence[SortKey] = (), *, apart: bool) -> Iterator[Relation]:
+        whole = not apart or isinstance(select.source, (Aggregate, Window))
+        parts = [] if whole else divided(self, select)
+        if not parts:
+            yield self.select(select, order=order)
+        for part in parts:
+            yield self.select(select, [part], order)
 
     def select(
         self, select: Select, also: Sequence[Expression] = (), order: Sequence[SortKey] = ()

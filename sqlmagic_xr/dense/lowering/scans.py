@@ -34,11 +34,13 @@ class Scans:
 
     def scan(self, name: Name, table: Table, fixed: Mapping[str, Node]) -> Relation:
         """The grid of the rows of a table in which some columns of its key have these values."""
+        fixed = {column: fixed[column] for column in table.columns if column in fixed}  # one order, so one node
+        over = frozenset(fixed)
         key = None if table.key is None else tuple(k for k in table.key if k not in fixed)
         known = {*(table.key or ()), *fixed}
         columns = tuple(n for n, kind in table.columns.items() if kind is not None and n not in known)
         version, guards = self._version(name, fixed)
-        read = Read(name, version, tuple(fixed), key, columns, table.holes)
+        read = Read(name, version, tuple(fixed), key, columns, over in table.holes, among=table.among(over))
         scan = self.graph.make("scan", tuple(fixed.values()), data=read)
         return replace(self._scanned(scan, read, table, fixed), scans=(*guards, scan))
 
@@ -90,7 +92,7 @@ class Scans:
                 valid = make("known", (scan,), along, "boolean", name) if name in table.nulls else None
                 value = Value(make("cells", (scan,), along, kind, (name, name in table.nulls)), valid)
             columns.append(Named(None, name, value))
-        present = make("present", (scan,), axes, "boolean") if table.holes else None
+        present = make("present", (scan,), axes, "boolean") if read.holes else None
         return Relation(axes, tuple(columns), present, scans=(scan,))
 
 

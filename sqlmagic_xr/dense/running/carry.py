@@ -18,7 +18,7 @@ from ..lowering.relation import Relation
 from ..node import Node, Refused
 from ..ports import Form
 from ..reading import Reading
-from ..tables import Name, Read
+from ..tables import Name, Parts, Read
 from .instructions import Instruction
 
 Clock = Mapping[str, int]
@@ -170,10 +170,18 @@ def feed_of(
     found = [p for p in pieces if (age or p.write < read.version) and _agree(p, known, age, name)]
     if len(found) != 1:
         raise Refused(f"a scan of {name} reads what {len(found)} queries of the step have written")
+    if read.among is not None and not all(_is_among(piece, read.among) for piece in pieces):
+        raise Refused(f"it is not known beforehand which {read.among.column} the rows of {name} have")
     how = reading(read, found[0].form)
     if how is None:
         raise Refused(f"the rows of {name} are not read as they are written")
     return Feed(scan, found[0], age, how, tuple(s for s in fixed if s is not None))
+
+
+def _is_among(piece: Piece, parts: Parts) -> bool:
+    """Whether rows that were written are in one of some parts."""
+    stamp = piece.stamps.get(parts.column)
+    return stamp is not None and stamp.kind == "constant" and stamp.value in parts.values
 
 
 def _agree(piece: Piece, known: Mapping[str, Stamp | None], age: int, table: str) -> bool:

@@ -93,7 +93,8 @@ class Lines:
             value = self._value(node, given, function)
         text.line(f"{self.new(node)} = {value}")
         if node.op == "scan" and not node.data.holes:
-            text.line(f"if {self.names[node]}.present is not None: {text.name(refuse_holes)}({text.name(node)})")
+            grid, refusing = self.names[node], text.name(refuse_holes)
+            text.line(f"if {grid}.present is not None: {refusing}({text.name(node)}, {grid})")
         return (node,)
 
     def _cells(self, node: Node, grid: str, *, function: Callable[..., Any]) -> str:

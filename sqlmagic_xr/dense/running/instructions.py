@@ -30,17 +30,17 @@ def scan(node: Node, fixed: Sequence[Any], source: Source) -> Grid:
     read: Read = node.data
     grid = source.grid(read, {name: np.asarray(v)[()] for name, v in zip(read.fixed, fixed, strict=True)})
     if grid.present is not None and not read.holes:
-        refuse_holes(node)
+        refuse_holes(node, grid)
     return grid
 
 
-def refuse_holes(node: Node) -> None:
+def refuse_holes(node: Node, grid: Grid) -> None:
     """Say that cells of a scan are missing where none was.
 
     Raises:
         Changed: always.
     """
-    raise Changed(node.data.table, None)
+    raise Changed(node.data.table, None, node.data, grid)
 
 
 def parameter(node: Node, parameters: Mapping[str, Any]) -> Any:
