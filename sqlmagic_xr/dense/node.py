@@ -154,8 +154,10 @@ class Graph:
         """A node along ``new`` instead of ``old``; ``side`` says which of the new origin's indices picks the cells."""
         if old not in node.dims:
             return node
-        if node.op == "coordinate":
-            return self.coordinate(new, node.type) if side != GATHER else self._taken(node, old, new, side)
+        if node.op == "coordinate" and side != GATHER:
+            return self.coordinate(new, node.type)
+        if _is_spanned(node):
+            return self.elementwise(node.data, tuple(self.take(a, old, new, side) for a in node.args), node.type)
         return self._taken(node, old, new, side)
 
     def _taken(self, node: Node, old: Axis, new: Axis, side: int) -> Node:
@@ -170,6 +172,8 @@ class Graph:
             return node
         if node.op == "coordinate":
             return self.coordinate(new, node.type)
+        if _is_spanned(node):
+            return self.elementwise(node.data, tuple(self.relabel(a, old, new) for a in node.args), node.type)
         dims = tuple(new if d == old else d for d in node.dims)
         if len(set(dims)) < len(dims):
             return self.make("diagonal", (node,), tuple(dict.fromkeys(dims)), node.type, (
@@ -183,6 +187,11 @@ class Graph:
 
 FIRST, SECOND, GATHER = 1, 2, 3
 """Which index of an axis' origin picks the cells: the first or the second partner's, or a look-up's."""
+
+
+def _is_spanned(node: Node) -> bool:
+    """Whether it is a mask of pairs of rows: it is left until it is known which of them a join wants."""
+    return node.op == "map" and node.data == "and" and any(len(a.dims) < len(node.dims) for a in node.args)
 
 
 def union(nodes: Iterable[Node]) -> tuple[Axis, ...]:

@@ -71,7 +71,7 @@ class Program:
 
     def _lower(self) -> None:
         self.edition += 1
-        lowering = Lowering(self._facts, self._parameters)
+        lowering = Lowering(self._facts, self._parameters, self._changing)
         scope: dict[str, Relation] = {}
         self._parts: list[list[Relation]] = []
         self.refusals: list[Refused | None] = []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ...relation.columns import Nested
-from ...sql.expression import Call, Column, Expression, Opaque, descend
+from ...sql.expression import Call, Column, Expression, Opaque, Parameter, descend
 from ...sql.expression import columns as paths
 from .blocks import Block, Given, Leaf, Node, Path, Union, exchanged, filled, labels, names, reads_cells, substituted
 from .keys import equalities, kind_of
@@ -46,7 +46,7 @@ class Pushing:
                 parts.append(self._pushed(part, frozenset(substituted(e, new) for e in conditions)))
             return Union(node.name, tuple(p for p in parts if isinstance(p, Block)))
         inside: dict[Path, Expression] = {("", name): e for name, e in node.outputs.items()}
-        more = [substituted(e, inside) for e in sorted(conditions, key=repr)]
+        more = [substituted(e, inside) for e in sorted(conditions, key=_late)]
         return self._below(replace(node, where=tuple(dict.fromkeys([*node.where, *more]))))
 
     def _below(self, block: Block) -> Block:
@@ -64,6 +64,11 @@ class Pushing:
             where = tuple(e for e in block.where if e not in said or labels(e) != {leaf.label})
             block = replace(block, source=source, where=where)
         return block
+
+
+def _late(condition: Expression) -> tuple[bool, str]:
+    """Puts what parameters have a part in behind what is the same at each step, as array code does."""
+    return any(isinstance(part, Parameter) for part in descend(condition)), repr(condition)
 
 
 def _about(block: Block, leaf: Leaf) -> dict[Expression, Expression]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ...relation.columns import Field, Nested
 from ...relation.conditions import conjuncts
 from ...relation.facts import equalities, using_pairs
-from ...relation.nodes import Aggregate, Join, Leaf, Opaque, Reader, Scan, Select, Shared, Sort, Values
+from ...relation.names import Name
+from ...relation.nodes import Join, Leaf, Opaque, Reader, Scan, Select, Shared, Values
 from ...relation.nodes import Relation as Query
-from ...sql.expression import Call, Expression, Literal, Parameter, descend
+from ...sql.expression import Call, Expression, Literal, Parameter
 from ..node import INTEGERS, Graph, Node, Refused, Type, Value
 from ..tables import Table
 from .bound import Known
+from .narrowing import conditions_inside, fixings_inside, select_of
 from .outer import extended
 from .relation import Relation, cross, equate, restrict
 from .scalar import Scalars
@@ -27,6 +29,7 @@ class Queries(Protocol):
     graph: Graph
     scans: Scans
     known: Known
+    changing: Collection[Name]
 
     def relation(self, query: Query) -> Relation:
         """The relation that a query is."""
@@ -88,12 +91,12 @@ def joined(queries: Queries, reader: Reader, also: Sequence[Expression]) -> Rela
         Refused: with the first reason.
     """
     factors: dict[Query, Factor] = {factor.leaf: factor for factor in _factors(queries, reader.source)}
-    conditions = [*also, *conjuncts(reader.condition)]
-    conditions += [on for f in factors.values() if not f.outer for on in f.on]
+    conditions = [*conjuncts(reader.condition), *(on for f in factors.values() if not f.outer for on in f.on)]
+    conditions += [more for more in also if more not in conditions]
     _fix(factors, reader, conditions)
     found = Relation((), ())
     for factor in factors.values():
-        right, used = _rows(queries, factor)
+        right, used = _rows(queries, factor, conditions)
         conditions = [c for c in conditions if not any(c is u for u in used)]
         if factor.outer:
             on = [c for c in factor.on if not any(c is u for u in used)]
@@ -171,44 +174,34 @@ def _scanned(queries: Queries, scan: Scan) -> Factor:
     return Factor(scan, {n or "": kind for n, kind in zip(scan.names, table.columns.values(), strict=True)}, table)
 
 
-def _rows(queries: Queries, factor: Factor) -> tuple[Relation, list[Expression]]:
-    """A factor's rows, and the conditions that are part of the scan."""
+def _rows(
+    queries: Queries, factor: Factor, conditions: Sequence[Expression]
+) -> tuple[Relation, list[Expression]]:  # fmt: skip
+    """A factor's rows, and the conditions that are part of the scan, or of what is read."""
     leaf = factor.leaf
     if factor.table is None or not isinstance(leaf, Scan):
         assert factor.relation is not None
-        return _narrowed(queries, factor) or (factor.relation, [])
+        return _narrowed(queries, factor, factor.relation, () if factor.outer else conditions)
     fixed, used = fixed_by(factor.table, factor.fixings, queries.constant)
     return queries.scans.scan(leaf.table.name, factor.table, fixed).called(leaf), used
 
 
-def _narrowed(queries: Queries, factor: Factor) -> tuple[Relation, list[Expression]] | None:
-    """The rows of a subquery or a view, what fixes a column being said inside it: it may be the key of a scan there."""
-    leaf, said = factor.leaf, dict[str, Fixing]()
-    if not isinstance(leaf, Shared) or leaf.kind not in ("subquery", "view"):
-        return None
-    for each in factor.fixings:
-        constant = not any(isinstance(e, Nested) for e in descend(each.value))
-        if constant and factor.types[each.column.name] in _KEYS:
-            said.setdefault(each.column.name, each)
-    query = leaf.query.source if isinstance(leaf.query, Sort) else leaf.query
-    if not said or not isinstance(query, Select) or query.distinct:
-        return None
-    inside = {name: _inside(query, query.outputs[leaf.inner(name)].expression) for name in said}
-    also = [Call("=", (column, said[name].value)) for name, column in inside.items() if column is not None]
-    if len(also) < len(said):
-        return None
-    used = [each.condition for each in said.values() if each.condition is not None]
-    return queries.select(query, also).called(leaf), used
-
-
-def _inside(select: Select, output: Expression) -> Field | None:
-    """The column of its FROM that a SELECT passes on as it is, or groups by; None for what it calculates."""
-    source = select.source
-    if isinstance(source, Aggregate) and isinstance(output, Field) and output.relation is source:
-        output = next((key.expression for key in source.keys if key.name == output.name), output)
-        source = source.source
-    mine = isinstance(source, (Join, Leaf)) and isinstance(output, Field) and output.relation in source.visible
-    return output if mine and isinstance(output, Field) else None
+def _narrowed(
+    queries: Queries, factor: Factor, rows: Relation, conditions: Sequence[Expression]
+) -> tuple[Relation, list[Expression]]:  # fmt: skip
+    """The rows of a subquery, a CTE or a view, what chooses among them being said inside it."""
+    leaf, select = factor.leaf, select_of(factor.leaf)
+    if select is None:
+        return rows, []
+    keys = [each for each in factor.fixings if factor.types[each.column.name] in _KEYS]
+    fixed = list(fixings_inside(leaf, select, keys))
+    others = [c for c in conditions if not any(c is each.condition for each in factor.fixings)]
+    still = not any(scan.op == "scan" and scan.data.table in queries.changing for scan in rows.scans)
+    chosen = list(conditions_inside(leaf, select, others, queries.scalars(rows), still=still))
+    if not fixed and not chosen:
+        return rows, []
+    found = queries.select(select, [inside for inside, _ in (*fixed, *chosen)]).called(leaf)
+    return found, [*(f.condition for _, f in fixed if f.condition is not None), *(c for _, c in chosen)]
 
 
 # What fixes a key

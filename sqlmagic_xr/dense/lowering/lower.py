@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...relation.columns import Field, Nested, SortKey
@@ -33,6 +33,7 @@ class Lowering:
     Attributes:
         tables: the tables outside.
         parameters: the type of each parameter, or what it stands for.
+        changing: the tables that a step may change.
         graph: where the nodes are made.
         writes: what the statements so far have written into each table: for a statement that only adds rows, the
             columns of each part of them that are one scalar; None for any other.
@@ -40,6 +41,7 @@ class Lowering:
 
     tables: Tables
     parameters: Mapping[str, Type | Node]
+    changing: Collection[Name] = ()
     graph: Graph = field(init=False)
     writes: dict[Name, list[Sequence[Mapping[str, Node]] | None]] = field(default_factory=dict)
 
@@ -139,7 +141,7 @@ class Lowering:
             case Aggregate() as aggregate:
                 found = self._grouped(aggregate, also)
             case Window() as window:
-                found = self._ranked(window)
+                found = self._ranked(window, also)
             case _:
                 return joined(self, reader, also)
         if reader.condition is None:
@@ -157,8 +159,8 @@ class Lowering:
         columns = (Named(aggregate, name or "", value) for name, value in zip(aggregate.names, values, strict=True))
         return grouping.grouped.of(columns)
 
-    def _ranked(self, window: Window) -> Relation:
-        rows = self._rows(window)
+    def _ranked(self, window: Window, also: Sequence[Expression]) -> Relation:
+        rows = self._rows(window, also)
         scalars = self.scalars(rows)
         ranks = (Named(window, m.name, windowed(self.graph, rows, m, scalars)) for m in window.measures)
         return rows.of((*rows.columns, *ranks))

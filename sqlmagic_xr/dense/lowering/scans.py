@@ -144,7 +144,7 @@ def fixed_by(table: Table, fixings: Sequence[Fixing], constant: Constant) -> tup
         assert isinstance(each.column.relation, Scan)
         name = each.column.relation.column(each.column.name)
         chooses = name in (table.key or ()) or (table.key is None and table.grows)
-        if not chooses or name in found:
+        if not chooses:
             continue
         value, kind = constant(each.value), table.columns[name]
         exact = (
@@ -153,10 +153,10 @@ def fixed_by(table: Table, fixings: Sequence[Fixing], constant: Constant) -> tup
             or (value.type == kind == "boolean")
         )
         if exact and value.valid is None and not value.dims and kind not in FLOATS:
-            found[name] = value.cells
-            if each.condition is not None:
+            found.setdefault(name, value.cells)
+            if each.condition is not None and found[name] is value.cells:
                 used.append(each.condition)
-    return found, used
+    return {name: found[name] for name in table.columns if name in found}, used
 
 
 def no_column(column: Field) -> Value:

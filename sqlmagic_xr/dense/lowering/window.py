@@ -22,9 +22,7 @@ def windowed(graph: Graph, relation: Relation, measure: Measure, scalars: Scalar
     call = measure.call
     if call.name == "row_number" or is_given(call.name) or measure.order or measure.frame:
         return row_number(graph, relation, measure, scalars)
-    parts = [scalars.lower(part) for part in measure.partition]
-    if any(part.cells.op != "coordinate" for part in parts):
-        raise Refused("PARTITION BY what is no axis", call.span)
+    parts = _partition(measure, scalars)
     return Grouping(graph, relation, scalars, parts).aggregate(replace(call, window=None))
 
 
@@ -37,9 +35,7 @@ def row_number(graph: Graph, relation: Relation, measure: Measure, scalars: Scal
     call = measure.call
     if call.name != "row_number" or is_given(call.name) or call.args or measure.frame:
         raise refuse(call)
-    parts = [scalars.lower(part) for part in measure.partition]
-    if any(part.cells.op != "coordinate" for part in parts):
-        raise Refused("PARTITION BY what is no axis", call.span)
+    parts = _partition(measure, scalars)
     kept = {part.dims[0] for part in parts}
     ranked = tuple(axis for axis in relation.axes if axis not in kept)
     if not ranked or not measure.order:
@@ -56,3 +52,11 @@ def row_number(graph: Graph, relation: Relation, measure: Measure, scalars: Scal
     masks = () if relation.present is None else (relation.present,)
     data = (len(keys), tuple(directions), len(masks), len(ranked))
     return Value(graph.make("row number", (*keys, *masks, *sizes), dims, "uint64", data))
+
+
+def _partition(measure: Measure, scalars: Scalars) -> list[Value]:
+    """The axes of PARTITION BY; what is one value in all rows parts none of them."""
+    parts = [part for part in map(scalars.lower, measure.partition) if part.dims]
+    if any(part.cells.op != "coordinate" for part in parts):
+        raise Refused("PARTITION BY what is no axis", measure.call.span)
+    return parts
