@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .traversal import Tree, replace
 
-INNER = (dict, list, tuple)
+_LISTS = (list, tuple)
+_LEAVES = frozenset(["Value", "TypedString"])
+_WHOLE = ("",)  # the body itself
 
-# Node -> where expressions stand in its body; [""] for the body itself. Of any other node everything is looked into.
+# Node -> where expressions stand in its body. Of any other node everything is looked into.
 _OPERANDS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("Identifier", "CompoundIdentifier", "Value", "TypedString"), ()),
-    **dict.fromkeys(("Nested", "IsNull", "IsNotNull", "IsDistinctFrom", "IsNotDistinctFrom", "Subquery"), ("",)),
+    **dict.fromkeys(("Identifier", "CompoundIdentifier"), ()),
+    **dict.fromkeys(("Nested", "IsNull", "IsNotNull", "IsDistinctFrom", "IsNotDistinctFrom", "Subquery"), _WHOLE),
     "BinaryOp": ("left", "right"),
     "UnaryOp": ("expr",),
     "Cast": ("expr",),
@@ -28,19 +30,29 @@ _BARREN = frozenset(["span", "select_token", "wildcard_token", "name", "alias", 
 """What no expression stands in."""
 
 
-def inside(node: dict[str, Any]) -> Iterator[Any]:
-    """What of a node may hold expressions, in the order of the text."""
-    body: Any = node
-    keys: Iterable[str] = node
+def inside(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """The nodes of a node that may be or hold expressions, in the order of the text; no numbers and strings."""
+    found: list[dict[str, Any]] = []
     if len(node) == 1:
-        ((kind, whole),) = node.items()
-        known = _OPERANDS.get(kind)
-        if known is not None and (isinstance(whole, dict) or not any(known)):
-            body, keys = (whole, known) if any(known) else (node, (kind,) * len(known))
-    for key in keys:
-        value = body.get(key)
-        if value and isinstance(value, INNER) and key not in _BARREN:
-            yield value
+        ((kind, body),) = node.items()
+        keys = _OPERANDS.get(kind)
+        if keys is not None and (keys == _WHOLE or not keys):
+            _gather([body] if keys else (), found)
+            return found
+        if keys is not None and type(body) is dict:
+            _gather([body.get(key) for key in keys], found)
+            return found
+    _gather([value for key, value in node.items() if key not in _BARREN], found)
+    return found
+
+
+def _gather(values: Iterable[Any], found: list[dict[str, Any]]) -> None:
+    for value in values:
+        if type(value) is dict:
+            if value and next(iter(value)) not in _LEAVES:
+                found.append(value)
+        elif value and type(value) in _LISTS:
+            _gather(value, found)
 
 
 def around(node: Tree, new: Mapping[int, Tree]) -> Tree:

@@ -8,7 +8,7 @@ from ...errors import SqlError
 from ...relation.layers import Environment, Query, Scope
 from ...sql.syntax import Tree
 from .pieces import path_of
-from .reading import COLUMNS, Reading, Rules
+from .reading import COLUMNS, Reading
 from .types import Tables
 
 
@@ -36,5 +36,5 @@ def outer_columns(query: Tree, tables: Tables) -> list[Tree]:
             found.append(node)
 
     reading = Reading(query, tables, layer=Query(query, Environment(tables)))
-    reading.rewritten(Rules(dict.fromkeys(COLUMNS, look)))
+    reading.rewritten(dict.fromkeys(COLUMNS, look))
     return found

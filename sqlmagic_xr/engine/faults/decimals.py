@@ -11,7 +11,7 @@ from ...relation.layers import Scope
 from ...sql.expression import Call, Cast, Column, Expression, Opaque
 from ...sql.syntax import Tree
 from .pieces import arguments, filled, function_name, with_arguments
-from .reading import Reading, Rules
+from .reading import Reading
 from .types import Tables, kind_of, of_column
 
 SIGNS = r"\b(sum|avg|mean)\s*\("
@@ -47,7 +47,7 @@ def lengthened(reading: Reading) -> Tree:
             return wide  # what the engine calls it has no room for its digits
         return filled(f"CAST(X AS DECIMAL({kind.precision + _MORE},{kind.scale + _MORE}))", X=wide)
 
-    return reading.rewritten(Rules({"Function": change}))
+    return reading.rewritten({"Function": change})
 
 
 def _of_column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.Decimal128Type | None:

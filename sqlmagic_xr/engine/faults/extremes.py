@@ -10,7 +10,7 @@ from ...errors import SqlError
 from ...relation.layers import NO_GROUP, Scope
 from ...sql.syntax import Tree, replace, walk
 from .pieces import arguments, filled, function_name, path_of, with_arguments, with_function
-from .reading import Reading, Rules
+from .reading import SELECT, Reading
 from .types import Tables, kind_of
 
 SIGNS = r"\b(min|max)\s*\("
@@ -39,7 +39,7 @@ min(g) AS b FROM d GROUP BY g
         parts = {key: _rewritten(node[key], scope, tables) for key in ("projection", "having")}
         return {**node, **parts} if any(parts[key] is not node[key] for key in parts) else None
 
-    return reading.rewritten(Rules(select=change))
+    return reading.rewritten({SELECT: change})
 
 
 def _is_correlated(select: Tree, scope: Scope) -> bool:

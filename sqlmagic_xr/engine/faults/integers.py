@@ -10,7 +10,7 @@ import pyarrow.types as pt
 from ...relation.layers import Scope
 from ...sql.syntax import Tree
 from .pieces import bare, filled, number
-from .reading import Reading, Rules
+from .reading import Reading
 from .types import Tables, gives_reals, kind_of, widest
 
 SIGNS = r"[\w)\"]\s*\*\s*(?!FROM\b)[a-z_(\"]|[-+]\s*[a-z_(\"]|<<"
@@ -40,7 +40,7 @@ def widened(reading: Reading) -> Tree:
             return None
         return {"UnaryOp": {**body, "expr": _wide(body["expr"])}}
 
-    return reading.rewritten(Rules({"BinaryOp": chains.binary, "UnaryOp": minus}))
+    return reading.rewritten({"BinaryOp": chains.binary, "UnaryOp": minus})
 
 
 class _Chains:

@@ -18,7 +18,7 @@ def without_nulls(reading: Reading) -> Tree:
     >>> to_sql(without_nulls(Reading(parse_one("SELECT a FROM t WHERE a IN (1, 2) AND a NOT IN (2, NULL)").tree)))
     'SELECT a FROM t WHERE a IN (1, 2) AND (a NOT IN (2) AND a <> NULL)'
     """
-    return reading.rewritten(plain(_rewritten, "InList"))
+    return reading.rewritten(plain(_rewritten, "InList"), named=False)
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:

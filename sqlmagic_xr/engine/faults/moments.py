@@ -20,7 +20,7 @@ from ...sql.syntax import Tree
 from .magnitudes import magnitude_of
 from .overflow import register_failing
 from .pieces import arguments, filled, function_name, with_arguments, with_function
-from .reading import Reading, Rules
+from .reading import Reading
 from .types import Tables, kind_of
 
 _SPREADS = {
@@ -81,7 +81,7 @@ ELSE stddev(x * 2.409919865102884e-181) * 4.149515568880993e+180 END AS a FROM d
         large = sizes[1] > _MOST or sizes[0] > first or sizes[0] * sizes[1] > together
         return _ratio(node, args, first, together) if large else None
 
-    return reading.rewritten(Rules({"Function": change}))
+    return reading.rewritten({"Function": change})
 
 
 def _sizes(args: list[Tree], scope: Scope, tables: Tables) -> list[float]:

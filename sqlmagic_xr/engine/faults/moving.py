@@ -13,7 +13,7 @@ from ...sql.syntax import Tree
 from ..moving import FUNCTIONS, LISTS, ROWS
 from . import keyed
 from .pieces import arguments, filled, function_name, number, with_arguments, with_function
-from .reading import Reading, Rules
+from .reading import Reading
 from .types import kind_of
 from .windows import reverse, specified, windows_of
 
@@ -64,7 +64,7 @@ OVER (ORDER BY k) AS a FROM d
             return {"Function": {**call["Function"], "over": _unframed(spec)}}
         return _by_place(name, node, spec, reals) or _by_lists(name, node, spec, reals)
 
-    return reading.rewritten(Rules({"Function": change}))
+    return reading.rewritten({"Function": change})
 
 
 def _loses(kind: pa.DataType | None, name: str) -> bool:

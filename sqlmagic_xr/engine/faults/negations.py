@@ -18,7 +18,7 @@ def subtracted(reading: Reading) -> Tree:
     >>> to_sql(subtracted(Reading(parse_one("SELECT -(n & 1) AS a, -1 AS b FROM t").tree)))
     'SELECT (0 - (n & 1)) AS a, -1 AS b FROM t'
     """
-    return reading.rewritten(plain(_rewritten, "UnaryOp"))
+    return reading.rewritten(plain(_rewritten, "UnaryOp"), named=False)
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:

@@ -42,7 +42,7 @@ def moved_to_where(reading: Reading) -> Tree:
         after = _query(query, labels)
         return None if after is query else with_query(node, after)
 
-    return reading.rewritten(plain(change, *SUBQUERIES))
+    return reading.rewritten(plain(change, *SUBQUERIES), named=False)
 
 
 def _query(query: Tree, labels: Callable[[], frozenset[str]]) -> Tree:

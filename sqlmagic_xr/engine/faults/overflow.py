@@ -23,7 +23,7 @@ from ...sql.clauses import operation, with_operands
 from ...sql.syntax import Tree, replace
 from .bounds import GREATEST, LEAST, Bounds, bounds_of, combined, rows_of
 from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
-from .reading import Reading, Rules
+from .reading import Reading
 from .types import Tables, gives_reals, kind_of
 
 SIGNS = r"<<|\bsum\s*\(|[\w)\"]\s*\*\s*(?!FROM\b)[\w(\":$]|[-+]\s*[\w(\":$]"
@@ -80,7 +80,7 @@ CASE WHEN (n > 9223372036854775806) THEN CAST((CAST(n AS DECIMAL(38,0)) + CAST(1
 ELSE (n + 1) END AS b FROM d
     """
     found = _Found(reading.tables)
-    reading.rewritten(Rules(dict.fromkeys(("BinaryOp", "UnaryOp", "Nested", "Function"), found.look)))
+    reading.rewritten(dict.fromkeys(("BinaryOp", "UnaryOp", "Nested", "Function"), found.look))
     return replace(reading.tree, found.instead) if found.changes else reading.tree
 
 

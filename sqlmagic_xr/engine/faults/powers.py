@@ -19,7 +19,7 @@ def guarded(reading: Reading) -> Tree:
     >>> to_sql(guarded(Reading(parse_one("SELECT power(x, 0) AS a, power(x, 2) AS b, log(x, x) AS c FROM t").tree)))
     'SELECT CASE WHEN x IS NOT NULL THEN power(x, 0) END AS a, power(x, 2) AS b, log(x, x + 0.0) AS c FROM t'
     """
-    return reading.rewritten(plain(_rewritten, "Function"))
+    return reading.rewritten(plain(_rewritten, "Function"), named=False)
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:

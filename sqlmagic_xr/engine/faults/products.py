@@ -14,7 +14,7 @@ from ...sql.build import both, true
 from ...sql.clauses import also, conjunction, conjuncts
 from ...sql.syntax import Tree, identifier, walk
 from .outer_on import kind, on
-from .reading import Reading, Rules
+from .reading import SELECT, Reading, plain
 
 SIGNS = r"\bJOIN\b[\s\S]*\bON\b"
 
@@ -31,7 +31,7 @@ def remembered(reading: Reading) -> Tree:
     >>> to_sql(remembered(Reading(parse_one(sql).tree)))
     'SELECT 1 FROM d JOIN g ON true CROSS JOIN one WHERE d.n IS NOT DISTINCT FROM g.n'
     """
-    return reading.rewritten(Rules(select=lambda node, scope: _select(node), named=False))
+    return reading.rewritten(plain(_select, SELECT), named=False)
 
 
 def _select(node: dict[str, Any]) -> Tree | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
 from ...relation.layers import Environment, Query, Scope
 from ...sql.expression import Reader
-from ...sql.places import INNER, around, inside
+from ...sql.places import around, inside
 from ...sql.syntax import Tree, identifier
 from .tables import Given
 from .types import Tables
@@ -31,54 +31,25 @@ class Place(NamedTuple):
         kind: which: an expression by the parser's name, ``SELECT``, ``QUERY`` or ``CTE``.
         node: it.
         parent: the place around it, by its number; -1 where there is none.
-        scope: what names mean in it; None where that is not known, as behind LIMIT.
-        layer: of a query, the query.
+        means: the scope that its names stand in, of a query its layer; None where that is not known, as behind LIMIT.
     """
 
     kind: str
     node: Tree
     parent: int
-    scope: Scope | None
-    layer: Query | None = None
+    means: Any
 
 
-Rule = Callable[[dict[str, Any], Scope], Tree | None]
-"""A node, all in it done already, and its scope -> what stands in its place, or None to keep it."""
+Rule = Callable[[dict[str, Any], Any], Tree | None]
+"""A node, all in it done already, and its scope (of a query its layer) -> what stands in its place; None to keep it."""
 
-
-@dataclass(frozen=True)
-class Rules:
-    """What a rewrite does.
-
-    Attributes:
-        expressions: the parser's name of an expression -> what is done with each.
-        select: what is done with each SELECT.
-        query: what is done with each query, with the query as a layer.
-        named: whether the rules ask what names mean, so that nothing is done where nobody can tell.
-    """
-
-    expressions: Mapping[str, Rule] = field(default_factory=dict)
-    select: Rule | None = None
-    query: Callable[[dict[str, Any], Query], Tree | None] | None = None
-    named: bool = True
-
-    def applied(self, place: Place, node: Tree) -> Tree | None:
-        """What stands in the place of a node, all in it done; None to keep it."""
-        if place.kind is QUERY:
-            return None if self.query is None or place.layer is None else self.query(node, place.layer)
-        rule = self.select if place.kind is SELECT else self.expressions.get(place.kind)
-        scope = place.scope
-        if rule is None or (scope is None and self.named):
-            return None
-        return rule(node, scope or _NOWHERE)
-
-
-_NOWHERE = Scope((), Environment(Given()))
+Rules = Mapping[str, Rule]
+"""What a rewrite does with each node of a kind."""
 
 
 def plain(rule: Callable[[dict[str, Any]], Tree | None], *kinds: str) -> Rules:
-    """The rules for expressions of some kinds that ask no names for their meaning."""
-    return Rules(dict.fromkeys(kinds, lambda node, scope: rule(node)), named=False)
+    """The rules for nodes of some kinds that ask no names for their meaning."""
+    return dict.fromkeys(kinds, lambda node, means: rule(node))
 
 
 class Reading:
@@ -114,22 +85,38 @@ class Reading:
 
     def of_kind(self, kind: str) -> list[Place]:
         """The places of a kind."""
-        return [place for place in self.places if place.kind is kind]
+        return [self.places[at] for at in self._kinds.get(kind, ())]
 
-    def rewritten(self, rules: Rules) -> Tree:
-        """The tree with the rules applied, the inner places first; what is not changed is shared."""
+    def rewritten(self, rules: Rules, *, named: bool = True) -> Tree:
+        """The tree with the rules applied, the inner places first; what is not changed is shared.
+
+        Args:
+            rules: what is done with which nodes.
+            named: whether the rules ask what names mean, so that nothing is done where nobody can tell.
+        """
         changes: dict[int, dict[int, Tree]] = {}
-        places = self.places
-        for at in range(len(places) - 1, -1, -1):
-            place = places[at]
-            node = place.node
-            if at in changes:
-                node = around(node, self._inner(at) | changes.pop(at))
-            made = rules.applied(place, node)
+        places, todo = self.places, [-at for kind in rules for at in self._kinds.get(kind, ())]
+        heapify(todo)
+        while todo:
+            at = -heappop(todo)
+            kind, old, parent, means = places[at]
+            node = around(old, self._inner(at) | changes.pop(at)) if at in changes else old
+            rule = rules.get(kind)
+            made = None if rule is None or (named and means is None) else rule(node, means)
             node = node if made is None else made
-            if node is not place.node:
-                changes.setdefault(place.parent, {})[id(place.node)] = node
+            if node is not old:
+                if parent >= 0 and parent not in changes and places[parent].kind not in rules:
+                    heappush(todo, -parent)
+                changes.setdefault(parent, {})[id(old)] = node
         return around(self.tree, self._inner(-1) | changes[-1]) if changes else self.tree
+
+    @cached_property
+    def _kinds(self) -> dict[str, list[int]]:
+        """The numbers of the places of each kind."""
+        found: dict[str, list[int]] = {}
+        for at, place in enumerate(self.places):
+            found.setdefault(place.kind, []).append(at)
+        return found
 
     def _inner(self, parent: int) -> dict[int, Tree]:
         """The nodes directly in a place, by their ids."""
@@ -167,12 +154,8 @@ class _Walk:
         self.places.append(place)
         return len(self.places) - 1
 
-    def look(self, node: Any, scope: Scope, parent: int, sure: bool) -> None:
-        """Look at any node or list of nodes."""
-        look = self.look
-        if not isinstance(node, dict):
-            self._todo += [(look, value, scope, parent, sure) for value in node if isinstance(value, INNER)]
-            return
+    def look(self, node: dict[str, Any], scope: Scope, parent: int, sure: bool) -> None:
+        """Look at any node."""
         if len(node) == 1:
             kind = next(iter(node))
             if kind in _KINDS:
@@ -183,7 +166,8 @@ class _Walk:
         elif "body" in node and "with" in node and "limit_clause" in node:
             self.query(node, Query(node, scope.environment, scope if scope.items else scope.outer), parent, True)
             return
-        self._todo += [(look, value, scope, parent, sure) for value in inside(node)]
+        look = self.look
+        self._todo += [(look, each, scope, parent, sure) for each in inside(node)]
 
     def _derived(self, node: dict[str, Any], scope: Scope, parent: int) -> None:
         """A subquery in a FROM, which sees its neighbours only if it is LATERAL."""
@@ -194,7 +178,7 @@ class _Walk:
 
     def query(self, node: dict[str, Any], layer: Query, parent: int, sure: bool) -> None:
         """Look at a query."""
-        parent = self._place(Place(QUERY, node, parent, None, layer))
+        parent = self._place(Place(QUERY, node, parent, layer))
         for cte in (node["with"] or {}).get("cte_tables", ()):
             name = identifier(cte["alias"]["name"])
             self._todo.append((self._cte, cte, layer.environment.ctes[name], parent, sure))
@@ -203,7 +187,7 @@ class _Walk:
         if order:
             scope = Scope((), layer.environment, layer.outer) if select is None else layer.scope(select)
             self._todo.append((self.look, order, scope, parent, select is not None))
-        rest = [node[key] for key in ("limit_clause", "fetch") if node[key]]
+        rest = [node[key] for key in ("limit_clause", "fetch") if isinstance(node[key], dict)]
         self._todo += [(self.look, part, Scope((), layer.environment), parent, False) for part in rest]
 
     def _cte(self, node: dict[str, Any], layer: Query, parent: int, sure: bool) -> None:

@@ -14,7 +14,7 @@ from ...sql.clauses import called_subquery, is_star, unnamed
 from ...sql.expression import Column
 from ...sql.syntax import Tree
 from .pieces import filled
-from .reading import Reading, Rules
+from .reading import SELECT, Reading
 
 SIGNS = r"\bFROM\s*\([\s(]*(?:SELECT|WITH)\b"
 
@@ -30,7 +30,7 @@ def told_apart(reading: Reading) -> Tree:
     >>> to_sql(told_apart(Reading(tree, Given({"d": {}}))))
     'SELECT -v AS v FROM (SELECT -v AS v FROM d) AS _layer'
     """
-    return reading.rewritten(Rules(select=_select))
+    return reading.rewritten({SELECT: _select})
 
 
 def _select(node: dict[str, Any], scope: Scope) -> Tree | None:

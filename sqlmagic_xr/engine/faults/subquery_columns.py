@@ -15,7 +15,7 @@ from ...sql.build import column
 from ...sql.clauses import SUBQUERIES, subquery, with_query
 from ...sql.syntax import Tree, identifier, make_identifier, parse_one, span_of, transform, walk
 from .correlation import is_correlated
-from .reading import COLUMNS, Reading, Rules
+from .reading import COLUMNS, Reading
 from .types import Tables
 
 SIGNS = r"\(\s*(SELECT|WITH)\b"
@@ -39,7 +39,7 @@ def told_apart(reading: Reading) -> Tree:
         after = _renamed(_without_columns(query) if "Exists" in node else query, scope, reading.tables)
         return None if after is query else with_query(node, after)
 
-    return reading.rewritten(Rules(dict.fromkeys(SUBQUERIES, change)))
+    return reading.rewritten(dict.fromkeys(SUBQUERIES, change))
 
 
 def _without_columns(query: Tree) -> Tree:
@@ -96,7 +96,7 @@ def _with_names(
             return None
         return column(found[0].path[-1], _own(found[0], found[1]))
 
-    after = Reading(query, tables, layer=layer).rewritten(Rules(dict.fromkeys(COLUMNS, refer)))
+    after = Reading(query, tables, layer=layer).rewritten(dict.fromkeys(COLUMNS, refer))
     aliases = {id(item.tree): _aliased(item, twice) for item in items.values()}
     places = {id(_body(item.tree)): aliases[id(item.tree)] for item in items.values()}
 
@@ -158,7 +158,7 @@ def _refuse_either(query: Tree, layer: Query, scope: Scope, tables: Tables) -> N
             read.setdefault(found[1], set()).add(id(found[0]))
         return None
 
-    Reading(query, tables, layer=layer).rewritten(Rules(dict.fromkeys(COLUMNS, look)))
+    Reading(query, tables, layer=layer).rewritten(dict.fromkeys(COLUMNS, look))
     name = next((name for name, items in read.items() if len(items) > 1), None)
     if name is not None:
         raise UnsupportedError(

@@ -8,7 +8,7 @@ from ...errors import UnsupportedError
 from ...relation.layers import Scope
 from ...sql.syntax import Tree, identifier, span_of
 from .pieces import arguments, filled, function_name, number, with_arguments, with_function
-from .reading import Reading, Rules
+from .reading import Reading
 
 SIGNS = r"\bOVER\b"
 
@@ -36,7 +36,7 @@ def slid(reading: Reading) -> Tree:
     >>> show("SELECT regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING) AS a FROM d")
     'SELECT coalesce(regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING), CAST(0 AS BIGINT UNSIGNED)) AS a FROM d'
     """
-    return reading.rewritten(Rules({"Function": _rewritten}, named=False))
+    return reading.rewritten({"Function": _rewritten}, named=False)
 
 
 def _rewritten(node: dict[str, Any], scope: Scope) -> Tree | None:

@@ -28,7 +28,7 @@ def kept_as_numbers(reading: Reading) -> Tree:
     >>> show("SELECT t FROM d WHERE date_part('year', t) < 2000")
     "SELECT t FROM d WHERE date_part('year', t) < 2000"
     """
-    return reading.rewritten(plain(_rewritten, "BinaryOp", "Between", "InList", *_DISTINCT))
+    return reading.rewritten(plain(_rewritten, "BinaryOp", "Between", "InList", *_DISTINCT), named=False)
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:

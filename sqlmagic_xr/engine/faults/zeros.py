@@ -17,7 +17,7 @@ from ...sql.expression import Column
 from ...sql.syntax import Tree
 from .groups import Groups
 from .pieces import arguments, bare, filled, function_name, number, with_arguments
-from .reading import QUERY, Reading, Rules
+from .reading import QUERY, SELECT, Reading
 from .types import Tables, has_negative_zero, kind_of, widest
 
 _NOT_ZERO = r"(?!\s*[-+(]*\s*(?:0*\.?0*[1-9]|'))"
@@ -50,7 +50,7 @@ def signless(reading: Reading) -> Tree:
     """
     zeros = _Zeros(reading.tables)
     groups = zeros.groups = Groups(zeros.plus, [place.node["body"] for place in reading.of_kind(QUERY)])
-    return reading.rewritten(Rules(dict.fromkeys(_ASKED, zeros.expression), groups.select, groups.query))
+    return reading.rewritten({**dict.fromkeys(_ASKED, zeros.expression), SELECT: groups.select, QUERY: groups.query})
 
 
 class _Zeros:
