@@ -29,6 +29,7 @@ _WIDTH, _HEIGHT = 6.4, 3.0  # inches of one panel alone
 _NARROW, _LOW = 4.3, 2.7  # inches of each of several panels
 _LEFT, _RIGHT, _BOTTOM, _TOP = 0.92, 0.32, 0.52, 0.16  # inches around the axes: fixed, so that nothing jumps
 _HEADLINE = 0.24  # inches for a title, and again for a legend
+_WORDS = 0.19  # inches for the best step in words, where they do not fit beside those
 _LEGEND = 1.35  # inches for a legend beside the axes, where there are too many lines to stand above
 _ABOVE = 4  # so many names fit above the axes
 _NAMES = 10  # so many names fit beside them
@@ -73,10 +74,10 @@ class CurvePlot:
         width, height = self.size
         row, column = divmod(index, self._columns)
         cell_width, cell_height = width / self._columns, height / rows
-        top = _TOP + _HEADLINE * (bool(panel.title) + (1 < len(drawn_lines(panel)) <= _ABOVE))
+        across = cell_width - _LEFT - _RIGHT - legend
+        top = _TOP + _HEADLINE * (bool(panel.title) + (1 < len(drawn_lines(panel)) <= _ABOVE)) + _raised(panel, across)
         left = column * cell_width + _LEFT
         bottom = height - (row + 1) * cell_height + _BOTTOM
-        across = cell_width - _LEFT - _RIGHT - legend
         return self._figure.add_axes(
             (left / width, bottom / height, across / width, (cell_height - _BOTTOM - top) / height)
         )
@@ -110,16 +111,17 @@ class _PanelView:
         return made
 
     def _mark(self, panel: Panel) -> None:
-        """The best step, with a ring and in words."""
+        """The best step, with a ring, and in words above the axes, where no curve comes."""
         if panel.best is None:
             return
         name, place = panel.best
         at = np.arange(len(panel.x)) if self._text_axis else panel.x
         ring: dict[str, Any] = {"mec": INK, "mfc": "none", "ms": 8, "mew": 1.2, "ls": ""}
         self._axes.plot(at[place : place + 1], panel.lines[name][place : place + 1], "o", label="_best", **ring)
-        self._axes.text(
-            0.995, 0.98, panel.best_text, transform=self._axes.transAxes, ha="right", va="top", color=INK, fontsize=8.5
-        )
+        self._axes.annotate(
+            panel.best_text, (1, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", ha="right",
+            va="bottom", color=INK, fontsize=8.5,
+        )  # fmt: skip
 
     def _style(self, panel: Panel) -> None:
         axes = self._axes
@@ -132,21 +134,23 @@ class _PanelView:
             spine.set_color(INK)
         axes.set_xlabel(labelled(panel.x_name, panel.units.get(panel.x_name)), color=INK, fontsize=10)
         names = [line.name for line in self._shown]
+        across, up = (size / 100 for size in axes.get_window_extent().size)  # the figure is made with 100 dots an inch
+        raised = _raised(panel, across)
         if len(names) > 1:
             units = {line.unit for line in self._shown}
             alike = len(units) == 1
             axes.set_ylabel(units.pop() if alike else "", color=INK, fontsize=10)
-            self._legend([line.name if alike else labelled(line.name, line.unit) for line in self._shown])
+            named = [line.name if alike else labelled(line.name, line.unit) for line in self._shown]
+            self._legend(named, raised / up)
         elif names:
             axes.set_ylabel(labelled(names[0], self._shown[0].unit), color=INK, fontsize=10)
-        across, up = (size / 100 for size in axes.get_window_extent().size)  # the figure is made with 100 dots an inch
         # Fixed, so that nothing jumps, and no label has to be measured again to find its place.
         axes.yaxis.set_label_coords((0.21 - _LEFT) / across, 0.5)
         axes.xaxis.set_label_coords(0.5, -0.29 / up)
         if panel.title:
-            raised = 6 + 72 * _HEADLINE * (1 < len(names) <= _ABOVE)
+            pad = 6 + 72 * (_HEADLINE * (1 < len(names) <= _ABOVE) + raised)
             # At a place of its own: matplotlib would draw all ticks once more to find one.
-            axes.set_title(panel.title, loc="left", color=INK, fontsize=10.5, pad=raised, y=1.0)
+            axes.set_title(panel.title, loc="left", color=INK, fontsize=10.5, pad=pad, y=1.0)
         if panel.x.dtype.kind == "M":
             locator = AutoDateLocator(maxticks=7)
             axes.xaxis.set_major_locator(locator)
@@ -154,14 +158,14 @@ class _PanelView:
         elif not self._text_axis:
             axes.xaxis.set_major_formatter(_Plain())
 
-    def _legend(self, names: list[str]) -> None:
+    def _legend(self, names: list[str], raised: float) -> None:
         shown, labels = self._lines[:_NAMES], names[:_NAMES]
         if len(names) > _NAMES:
             shown, labels = [*shown, Line2D([], [], ls="")], [*labels, f"and {len(names) - _NAMES} more"]
         above = len(names) <= _ABOVE
         self._axes.legend(
             shown, labels, frameon=False, labelcolor=INK, fontsize=9, handlelength=1.6, borderaxespad=0.2,
-            loc="lower left" if above else "upper left", bbox_to_anchor=(0, 1) if above else (1.01, 1),
+            loc="lower left" if above else "upper left", bbox_to_anchor=(0, 1 + raised) if above else (1.01, 1),
             ncols=len(names) if above else 1, columnspacing=1.2,
         )  # fmt: skip
 
@@ -225,6 +229,23 @@ class _PanelView:
             axis.set_major_locator(ticker.MaxNLocator(6))
             axis.set_major_formatter(_Plain())
             axis.set_minor_locator(ticker.NullLocator())
+
+
+def _raised(panel: Panel, across: float) -> float:
+    """How far title and legend are lifted, in inches, so that the best step in words has room beneath them."""
+    names = [line.name for line in drawn_lines(panel)]
+    if 1 < len(names) <= _ABOVE:
+        beside = sum(_long(name, 9) + 0.5 for name in names)  # with the stroke before it
+    else:
+        beside = _long(panel.title, 10.5)
+    if not panel.best_text or (beside and beside + _long(panel.best_text, 8.5) + 0.2 <= across):
+        return 0.0
+    return _WORDS if beside else _WORDS - _TOP + 0.04
+
+
+def _long(text: str, size: float) -> float:
+    """About how many inches a text of so many points takes."""
+    return len(text) * size * 0.58 / 72
 
 
 def _round(value: float, place: int) -> str:

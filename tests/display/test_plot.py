@@ -215,6 +215,26 @@ def test_the_best_step_is_marked_and_told():
     assert of([np.nan, np.nan], loss=("y",)).best is None
 
 
+@pytest.mark.parametrize("title", ["", "error", "squared error of what was held out, and of all the rest"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_words_of_the_best_step_cover_nothing(title, alone):
+    def of_lines(*names):
+        lines = {name: np.linspace(0.123456, 2 + place, 50) for place, name in enumerate(names)}
+        return Panel(title, "step", np.arange(50), lines, loss=names)
+
+    long = of_lines("what is held out of it", "what is trained on")
+    figure = drawn(*[long] if alone else [of_lines("a"), of_lines("a", "b"), long, of_lines(*"abcdefg")])._figure
+    for axes in figure.axes:
+        (words,) = axes.texts
+        box = words.get_window_extent()
+        assert box.y0 >= axes.get_window_extent().y1
+        assert box.x0 >= 0
+        assert box.y1 <= figure.bbox.y1
+        titles = [axes._left_title] if title else []
+        for other in [*titles, *([axes.get_legend()] if axes.get_legend() else [])]:
+            assert not box.overlaps(other.get_window_extent()), other
+
+
 def test_curves_of_other_runs_are_laid_under():
     other = of([9.0, 8.0, 7.0, 6.0], x=[0, 10, 20, 30], name="y (first)")
     (axes,) = drawn(of([1.0, 2.0], under=(other,)))._figure.axes

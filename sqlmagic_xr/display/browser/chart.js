@@ -4,7 +4,7 @@
 // in display/frames.py.
 
 const FONT = '11px system-ui, -apple-system, "Segoe UI", sans-serif';
-const [LEFT, RIGHT, TOP, BOTTOM] = [64, 14, 8, 38]; // CSS pixels around the axes: fixed, so that nothing jumps
+const [LEFT, RIGHT, TOP, BOTTOM] = [64, 14, 20, 38]; // CSS pixels around the axes: fixed, so that nothing jumps
 const FEW = 40; // up to so many points are marked
 const LARGEST = 5e307; // an axis from minus to plus this is still a finite stretch
 
@@ -147,9 +147,11 @@ class PanelView {
     pen.rect(LEFT, TOP - 4, width - LEFT - RIGHT + 4, height - TOP - BOTTOM + 8);
     pen.clip();
     for (const line of this.visible) this.drawLine(pen, line, y.log);
-    this.drawBest(pen);
+    const best = this.panel.best && !this.hidden.has(this.panel.best.name) ? this.panel.best : null;
+    if (best) this.drawRing(pen, best);
     this.drawDrag(pen);
     pen.restore();
+    if (best) this.drawWords(pen, best);
     this.drawPointer(pen);
   }
 
@@ -231,17 +233,20 @@ class PanelView {
     pen.fill();
   }
 
-  drawBest(pen) {
-    const best = this.panel.best;
-    if (!best || this.hidden.has(best.name)) return;
-    pen.strokeStyle = pen.fillStyle = this.ink;
+  drawRing(pen, best) {
+    pen.strokeStyle = this.ink;
     pen.lineWidth = 1.4;
     pen.beginPath();
     pen.arc(this.frame.x(best.x), this.frame.y(best.y), 5, 0, 2 * Math.PI);
     pen.stroke();
+  }
+
+  // The best step in words, above the axes, where no curve comes.
+  drawWords(pen, best) {
+    pen.fillStyle = this.ink;
     pen.textAlign = 'right';
-    pen.textBaseline = 'top';
-    pen.fillText(best.text, this.frame.right, TOP + 2);
+    pen.textBaseline = 'bottom';
+    pen.fillText(best.text, this.frame.right, TOP - 5);
   }
 
   drawDrag(pen) {
