@@ -7,18 +7,21 @@ leave a wish with the run's :class:`..train.control.Control`. The browser draws;
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any, Protocol
 
-from ..train.events import Ended, Event, Newest, Paused, Range, Refreshed, Started, Stepped, Tuned
+from ..train.events import Ended, Event, Newest, Panel, Paused, Range, Refreshed, Started, Stepped, Tuned
 from .budget import MOST, Budget
 from .frames import Stretch, frame
-from .monitor import Display, picture
+from .monitor import Display, curves_as_text, picture
 from .page import page
 from .progress import Progress
 from .widget import RunWidget
 
 _GLANCE = 0.02  # seconds between two looks at whether something is due
 _COARSE = 120  # dots per inch of the picture, which is seen where the curves themselves cannot be shown
+_REST = 0.2  # seconds after the end of a run, when the cell has said that it is done
 _ROWS = 8  # rows of the newest generation that are shown
 
 
@@ -92,8 +95,6 @@ class LiveMonitor:
         self._widget = RunWidget(shown=self._seen(0.0), sliders=sliders, log=self._log, paused=self._control.paused)
         self._widget.on_msg(self._asked)
         self._handle = self._display(self._widget, display_id=True)
-        if event.panels:
-            from . import plot  # noqa: F401  # what draws the last picture is imported now, while nobody waits for it
 
     def _asked(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
         """What a person has done; perhaps in another thread."""
@@ -165,9 +166,25 @@ class LiveMonitor:
         if not event.panels:
             self._handle.update({"text/plain": ""}, raw=True)
             return
-        bundle, metadata = picture(event.panels, log=self._log, dpi=_COARSE)
-        bundle["text/html"] = page(event.panels, log=self._log, png=bundle["image/png"], text=bundle["text/plain"])
-        self._handle.update(bundle, metadata=metadata, raw=True)
+        draw = partial(_draw_picture, self._handle, event.panels, log=self._log)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            draw()
+            return
+        words = curves_as_text(event.panels)
+        self._handle.update({"text/plain": words, "text/html": page(event.panels, log=self._log, text=words)}, raw=True)
+        loop.call_later(_REST, draw)
+
+
+def _draw_picture(handle: Any, panels: tuple[Panel, ...], *, log: bool) -> None:
+    """Leave the curves with a picture beside them, for pages on which no script runs.
+
+    matplotlib takes a tenth to a fifth of a second for it, and to import it most of another.
+    """
+    bundle, metadata = picture(panels, log=log, dpi=_COARSE)
+    bundle["text/html"] = page(panels, log=log, png=bundle["image/png"], text=bundle["text/plain"])
+    handle.update(bundle, metadata=metadata, raw=True)
 
 
 def _slider(name: str, values: Range, value: float) -> dict[str, Any]:

@@ -36,21 +36,22 @@ show();
 """
 
 
-def page(panels: tuple[Panel, ...], *, log: bool, png: bytes, text: str = "") -> str:
+def page(panels: tuple[Panel, ...], *, log: bool, png: bytes | None = None, text: str = "") -> str:
     """The curves as a piece of HTML.
 
     Args:
         panels: what there is to see.
         log: whether the y axis is logarithmic at first.
-        png: the same as a picture.
+        png: the same as a picture; None where it is still to be drawn.
         text: the same in words.
     """
     state = json.dumps({"panels": frame(panels), "log": log}, default=_text).replace("<", "\\u003c")
     words = escape(text)
-    image = base64.b64encode(png).decode()
+    image = "" if png is None else base64.b64encode(png).decode()
+    still = f'<img src="data:image/png;base64,{image}" alt="{words}" width="100%">' if image else f"<pre>{words}</pre>"
     return (
         f"<style>{browser('run.css')}</style>"
-        f'<div class="sqlmagic-xr-picture"><img src="data:image/png;base64,{image}" alt="{words}" width="100%"></div>'
+        f'<div class="sqlmagic-xr-picture">{still}</div>'
         f"<script>(() => {{\nconst state = {state};\n{browser(*CHART)}\n{_START}}})();</script>"
     )
 

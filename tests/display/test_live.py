@@ -1,5 +1,6 @@
 """The widget: what it shows, what its controls ask for, and that nothing of it stays."""
 
+import asyncio
 import re
 import time
 
@@ -123,6 +124,21 @@ def test_it_leaves_a_picture_and_no_widget(front, monitor, events):
     assert keywords["raw"]
     monitor.close()
     monitor.close()
+
+
+def test_in_a_kernel_the_picture_is_drawn_when_the_cell_has_ended(front, monitor, events):
+    async def run():
+        for event in events:
+            monitor.receive(event)
+        ((bundle,), _) = front.handle.updates[-1]
+        assert set(bundle) == {"text/html", "text/plain"}
+        assert bundle["text/plain"] in bundle["text/html"]
+        while len(front.handle.updates) < 2:
+            await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert len(front.handle.updates) == 2
+    assert set(front.handle.updates[-1][0][0]) == {"image/png", "text/html", "text/plain"}
 
 
 def test_without_curves_there_are_progress_and_buttons(front, monitor):
