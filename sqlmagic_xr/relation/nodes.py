@@ -9,6 +9,7 @@ Every node keeps the tree that it was read from; :mod:`.write` gives it back as 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -74,7 +75,12 @@ class Relation:
 
     def has(self, name: str) -> bool:
         """Whether exactly one of its columns has that name."""
-        return self.names is not None and self.names.count(name) == 1
+        return name in self._single
+
+    @cached_property
+    def _single(self) -> frozenset[str]:
+        """The names that exactly one of its columns has."""
+        return frozenset(name for name, count in Counter(self.names).items() if count == 1 and name is not None)
 
     def __getitem__(self, name: str) -> Field:
         return Field(self, name)

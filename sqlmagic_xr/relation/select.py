@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -277,8 +278,8 @@ class _Parts:
 
 def _once(outputs: Sequence[Output]) -> dict[str, Expression]:
     """The outputs by their names, those apart that share one."""
-    names = [output.name for output in outputs]
-    return {output.name: output.expression for output in outputs if output.name and names.count(output.name) == 1}
+    counts = Counter(output.name for output in outputs)
+    return {output.name: output.expression for output in outputs if output.name and counts[output.name] == 1}
 
 
 def _own(expression: Expression) -> Iterator[Expression]:
