@@ -8,10 +8,11 @@ the same cluster gives the same bits, whichever worker does what, and although o
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, pairwise
+from itertools import accumulate, count, pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -56,8 +57,21 @@ def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TAS
     return [worker.Batch(tuple(regions[start:stop])) for start, stop in pairwise(ends)]
 
 
+def cut_as(regions: Sequence[Any], parts: Sequence[worker.Batch]) -> Sequence[worker.Batch]:
+    """Chunks in as many parts as others, of the same lengths; these themselves where they are the same.
+
+    Args:
+        regions: the chunks.
+        parts: the same ones, it may be with other positions along axes that are not theirs.
+    """
+    if parts[0].regions[0] == regions[0]:
+        return parts
+    ends = list(accumulate(map(len, parts), initial=0))
+    return [worker.Batch(tuple(regions[start:stop])) for start, stop in pairwise(ends)]
+
+
 def folded(
-    client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None], held: Held | None = None
+    client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None], held: Sequence[Held] = ()
 ) -> Any:
     """What a program comes to over chunks.
 
@@ -66,18 +80,23 @@ def folded(
         program: it, pickled.
         parts: the chunks of each task.
         on_read: is called for each chunk that has been gone through.
-        held: the same chunks, where they are in memory already.
+        held: the same chunks of each variable, where they are in memory already: then those of ``parts`` that are
+            not its own are sent.
 
     Raises:
         ClusterError: a chunk cannot be read, or the cluster is gone.
     """
     with _run(client) as run:
-        code = run.submit("program", worker.same, program) if len(program) > _INLINE else program
-        if held is None:
-            first = [run.submit("fold", worker.fold, part, program=code) for part in parts]
+        code = run.program(program)
+        if held:
+            named = [None if part is own else part for part, own in zip(parts, held[0].batches, strict=True)]
+            each = zip(named, *(variable.values for variable in held), strict=True)
+            first = [run.task("fold", worker.fold_held, code, *there) for there in each]
         else:
-            first = [run.submit("fold", worker.fold_held, there, program=code) for there in held.values]
-        run.wait(run.tree(list(first), code), {f: len(part) for f, part in zip(first, parts, strict=True)}, on_read)
+            first = [run.task("fold", worker.fold, code, part) for part in parts]
+        last = run.tree(list(first), code)
+        run.start()
+        run.wait(last, {f: len(part) for f, part in zip(first, parts, strict=True)}, on_read)
         return run.result
 
 
@@ -97,22 +116,23 @@ def folded_of(
     from dask.delayed import delayed
 
     with _run(client) as run:
-        code = run.submit("program", worker.same, program)
+        (code,) = run.start(run.task("program", worker.same, program))
         task = delayed(worker.fold_made, pure=False)
-        made = [
-            task(worker.Batch((region,)), [there], program=code) for region, there in zip(regions, values, strict=True)
-        ]
+        made = [task(code, worker.Batch((region,)), [there]) for region, there in zip(regions, values, strict=True)]
         first = run.add(client.compute(made))
-        run.wait(run.tree(list(first), code), dict.fromkeys(first, 1), on_read)
+        last = run.tree(list(first), code)
+        run.start()
+        run.wait(last, dict.fromkeys(first, 1), on_read)
         return run.result
 
 
 def hold(client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None]) -> Held:
     """Have the chunks of a program read, and kept in the workers' memory; as :func:`folded`."""
     with _run(client, keep=True) as run:
-        code = run.submit("program", worker.same, program) if len(program) > _INLINE else program
-        values = [run.submit("read", worker.read, part, program=code) for part in parts]
-        for each in values:
+        code = run.program(program)
+        keys = [run.task("read", worker.read, code, part) for part in parts]
+        values = run.start(*keys)
+        for each in keys:
             run.wait(each, {}, on_read, fetch=False)
         return Held(parts, values)
 
@@ -133,37 +153,53 @@ def _run(client: Any, *, keep: bool = False) -> Iterator[_Run]:
 
 
 class _Run:
-    """Tasks that hang together."""
+    """Tasks that hang together, and go to the scheduler at once: to name them one by one costs it twice as much."""
 
     def __init__(self, client: Any) -> None:
         self._client, self._token, self._numbers = client, uuid4().hex, count()
-        self._futures: list[Any] = []
+        self._graph: dict[Any, Any] = {}  # what has not gone there yet
+        self._futures: dict[Any, Any] = {}
         self._gone: float | None = None
         self._asked = time.monotonic()
         self.result: Any = None
 
-    def submit(self, what: str, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        """One more task."""
+    def task(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
+        """The key of one more task; its arguments are values, and keys or futures of others."""
         key = (f"sql_{what}-{self._token}", next(self._numbers))
-        self._futures.append(self._client.submit(function, *args, key=key, pure=False, **named))
-        return self._futures[-1]
+        self._graph[key] = (function, *args)
+        return key
 
-    def add(self, futures: list[Any]) -> list[Any]:
-        """Tasks that were made elsewhere."""
-        self._futures += futures
-        return futures
+    def program(self, program: bytes) -> Any:
+        """A program as tasks take it: a large one as a task, so that it reaches each worker once."""
+        return self.task("program", worker.same, program) if len(program) > _INLINE else program
 
     def tree(self, parts: list[Any], program: Any) -> Any:
         """The task at whose end all parts are together."""
         while len(parts) > 1:
             groups = [parts[start : start + _FAN] for start in range(0, len(parts), _FAN)]
-            parts = [self.submit("merge", worker.merge, group, program=program) for group in groups]
+            parts = [self.task("merge", worker.merge, program, group) for group in groups]
         return parts[0]
+
+    def start(self, *keys: Any) -> list[Any]:
+        """Have the tasks made; the futures of these."""
+        graph, self._graph = self._graph, {}
+        if graph:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Sending large graph")  # of what is joined, once
+                futures = self._client.get(graph, list(graph), sync=False, fifo_timeout="100 ms")
+            self._futures |= zip(graph, futures, strict=True)
+        return [self._futures[key] for key in keys]
+
+    def add(self, futures: Sequence[Any]) -> Sequence[Any]:
+        """Tasks that were made elsewhere."""
+        self._futures |= zip(futures, futures, strict=True)
+        return futures
 
     def wait(self, last: Any, sizes: dict[Any, int], on_read: Callable[[], None], *, fetch: bool = True) -> None:
         """Wait for a task, telling of the chunks of others that have ended."""
         from distributed import wait
 
+        last, sizes = self._futures[last], {self._futures[key]: size for key, size in sizes.items()}
         while True:
             try:
                 wait(last, timeout=_LOOK)
@@ -217,13 +253,13 @@ class _Run:
 
     def release(self) -> None:
         """Let the cluster forget what has been calculated for this."""
-        for future in self._futures:
+        for future in self._futures.values():
             future.release()
 
     def cancel(self) -> None:
         """Have nothing more calculated for this."""
         if self._client.status == "running":
-            self._client.cancel(self._futures, force=True)
+            self._client.cancel(list(self._futures.values()), force=True)
 
 
 _SEEN = "Is the store to be seen from the workers, under the same address?"

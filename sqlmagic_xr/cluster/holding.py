@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,23 @@ from .folding import Held, hold
 from .worker import Batch
 
 _SHARE = 0.5  # of the workers' memory; what a step calculates, and what dask itself needs, is in the rest
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A variable whose chunks are to be in the workers' memory.
+
+    Attributes:
+        key: tells it from others.
+        name: it, for a person.
+        size: their bytes.
+        program: reads them.
+    """
+
+    key: Any
+    name: str
+    size: int
+    program: Callable[[], bytes]
 
 
 @dataclass
@@ -22,37 +40,59 @@ class Holding:
     """
 
     notes: dict[str, str] = field(default_factory=dict)
-    _held: dict[Any, Held | None] = field(default_factory=dict, repr=False)
+    _held: dict[Any, Held] = field(default_factory=dict, repr=False)
+    _parts: dict[Any, Sequence[Batch]] = field(default_factory=dict, repr=False)
+    _refused: set[Any] = field(default_factory=set, repr=False)
     _nbytes: int = 0
 
     def held(
-        self, client: Any, key: Any, what: str, size: int, parts: Sequence[Batch],
-        program: Callable[[], bytes], on_read: Callable[[], None],
-    ) -> Held | None:  # fmt: skip
-        """Chunks in the workers' memory, read now or before; None where they do not fit.
+        self, client: Any, layout: Any, wanted: Sequence[Wanted], parts: Sequence[Batch], on_read: Callable[[], None]
+    ) -> list[Held] | None:
+        """Chunks in the workers' memory, of each variable, read now or before; None where they do not all fit.
 
         Args:
             client: whose cluster it is.
-            key: names these chunks of these variables.
-            what, size: them for a person, and their bytes.
-            parts: the chunks of each task.
-            program: reads them.
+            layout: names the chunks, whichever variable's.
+            wanted: the variables; each is held once, whoever asks for it.
+            parts: the chunks of each task; those that the first variable was held with stay.
             on_read: is called while that goes on.
 
         Raises:
             ClusterError: a chunk cannot be read, or the cluster is gone.
         """
-        key = (client.id, key)
-        if key not in self._held:
-            left = _SHARE * _memory(client) - self._nbytes
-            if size > left:
-                self._held[key] = None
-                self.notes[what] = f"read each step: {_shown(size)} exceed the {_shown(max(left, 0))} that workers keep"
-            else:
-                self._held[key] = hold(client, program(), parts, on_read)
-                self._nbytes += size
-                self.notes[what] = f"{_shown(size)} in the memory of {told(client)}"
-        return self._held[key]
+        parts = self._parts.setdefault((client.id, layout), parts)
+        keys = [(client.id, layout, each.key) for each in wanted]
+        if tuple(keys) in self._refused:
+            return None
+        new = {key: each for key, each in zip(keys, wanted, strict=True) if key not in self._held}
+        size, left = sum(each.size for each in new.values()), _SHARE * _memory(client) - self._nbytes
+        what = ", ".join(sorted({each.name for each in new.values()}))
+        if size > left:
+            self._refused.add(tuple(keys))
+            self.notes[what] = f"read each step: {_shown(size)} exceed the {_shown(max(left, 0))} that workers keep"
+            return None
+        for key, each in new.items():
+            self._held[key] = hold(client, each.program(), parts, on_read)
+            self._nbytes += each.size
+        if new:
+            self.notes[what] = f"{_shown(size)} in the memory of {told(client)}"
+        return [self._held[key] for key in keys]
+
+    def release(self) -> None:
+        """Let the workers forget all of it; what was said of it stays."""
+        for known in (self._held, self._parts, self._refused):
+            known.clear()
+        self._nbytes = 0
+
+
+@contextmanager
+def held_by(context: Any, holding: Holding) -> Iterator[None]:
+    """Within this block what queries of a context read on a cluster stays there."""
+    before, context.holding = context.holding, holding
+    try:
+        yield
+    finally:
+        context.holding = before
 
 
 def _memory(client: Any) -> float:

@@ -36,6 +36,9 @@ class Program(Protocol):
     def laid(self, number: int, values: Any) -> Any:
         """A chunk of a variable that somebody else has read."""
 
+    def placed(self, values: Any) -> Any:
+        """A chunk that was read for another program, as this one has it."""
+
     def title(self, number: int, region: Any) -> str:
         """That chunk as a person knows it: the variable, the positions, the store."""
 
@@ -84,13 +87,13 @@ def same(value: Any) -> Any:
     return value
 
 
-def read(batch: Batch, program: bytes) -> tuple[Batch, list[list[Any]]]:
+def read(program: bytes, batch: Batch) -> tuple[Batch, list[list[Any]]]:
     """Some chunks and their variables, to be kept where they are."""
     code = _loaded(program)
     return batch, [_read(code, region) for region in batch.regions]
 
 
-def fold(batch: Batch, *, program: bytes) -> Any:
+def fold(program: bytes, batch: Batch) -> Any:
     """What a program comes to over some chunks, which are read here.
 
     Raises:
@@ -100,10 +103,18 @@ def fold(batch: Batch, *, program: bytes) -> Any:
     return _folded(code, ((region, _read(code, region)) for region in batch.regions))
 
 
-def fold_held(held: tuple[Batch, Sequence[Sequence[Any]]], *, program: bytes) -> Any:
-    """As :func:`fold`, of what :func:`read` keeps."""
-    batch, values = held
-    return _folded(_loaded(program), zip(batch.regions, values, strict=True))
+def fold_held(program: bytes, batch: Batch | None, *held: tuple[Batch, Sequence[Sequence[Any]]]) -> Any:
+    """As :func:`fold`, of what :func:`read` keeps of one variable and of others.
+
+    Args:
+        program: what is done.
+        batch: the chunks; None for those that were read.
+        held: the variables.
+    """
+    code, regions = _loaded(program), (batch or held[0][0]).regions
+    each = zip(*(chunks for _, chunks in held), strict=True)
+    values = ([code.placed(cells) for variable in chunks for cells in variable] for chunks in each)
+    return _folded(code, zip(regions, values, strict=True))
 
 
 def _folded(code: Program, chunks: Iterable[tuple[Any, Sequence[Any]]]) -> Any:
@@ -114,14 +125,14 @@ def _folded(code: Program, chunks: Iterable[tuple[Any, Sequence[Any]]]) -> Any:
     return state
 
 
-def fold_made(batch: Batch, values: Sequence[Sequence[Any]], *, program: bytes) -> Any:
+def fold_made(program: bytes, batch: Batch, values: Sequence[Sequence[Any]]) -> Any:
     """As :func:`fold`, of variables that are as dask has made them."""
     code = _loaded(program)
     laid = [[code.laid(number, np.asarray(cells)) for number, cells in enumerate(each)] for each in values]
-    return fold_held((batch, laid), program=program)
+    return _folded(code, zip(batch.regions, laid, strict=True))
 
 
-def merge(states: Sequence[Any], *, program: bytes) -> Any:
+def merge(program: bytes, states: Sequence[Any]) -> Any:
     """What several tasks have come to, put together in their order."""
     code = _loaded(program)
     state = code.fresh()  # what a task has come to stands for others, should one be made again

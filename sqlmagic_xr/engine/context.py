@@ -102,6 +102,7 @@ class Context(CountedContext):
     answers: ClassVar[Answers | None] = None  # who answers queries beside DataFusion
     device: Literal["auto", "cpu", "gpu"] = "auto"  # where training runs calculate that do not say it themselves
     client: Any = None  # of the dask cluster where chunks are; None for the active one, "none" for this machine
+    holding: Any = None  # the chunks that a run keeps on that cluster, while a query of its own runs
 
     def __init__(
         self,

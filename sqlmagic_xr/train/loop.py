@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..cluster.holding import Holding, held_by
 from ..dense.calls import Calls
 from ..errors import SqlError, UsageError
 from ..storage.scratch import Version
@@ -76,7 +77,7 @@ class Training:
 
     def __init__(self, context: Context, text: str, settings: Settings) -> None:
         self._context, self._text, self._settings = context, text, settings
-        self._clock, self._began = Stopwatch(), 0.0
+        self._clock, self._began, self._chunks = Stopwatch(), 0.0, Holding()
         self._task = read_task(text, settings.curves, self._expand)
         try:
             version = context.store.table(self._task.table)
@@ -142,6 +143,7 @@ class Training:
             if self._began and self.run.status == "running":  # whoever iterated has broken off
                 self._close("stopped")
             self._course.end()
+            self._chunks.release()
 
     def _planned(self, statements: Sequence[Prepared]) -> Step:
         if self._settings.verbatim:
@@ -151,13 +153,13 @@ class Training:
         moving, processor = self._parameters.moving, None if self._device is None else Processor(self._device)
         together = Together(self._context, moving, trajectory, processor) if self._task.appends else None
         looks = looks_at.Curves(*trajectory, lambda: self._curves.queries) if self._task.appends else None
-        cluster = cluster_for(self._context, statements) if executor == "auto" else None
-        if cluster is not None:
-            return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=[cluster])
-        arrays = [] if executor == "relational" else [
-            ArrayExecutor(self._context, insist=executor == "dense", together=together, curves=looks)
-        ]  # fmt: skip
-        return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=arrays)
+        cluster = cluster_for(self._context, statements, self._chunks) if executor == "auto" else None
+        arrays = None if executor == "relational" else ArrayExecutor(
+            self._context, insist=executor == "dense", together=together,
+            curves=looks if cluster is None else None, elsewhere=None if cluster is None else cluster.takes,
+        )  # fmt: skip
+        executors = [taker for taker in (arrays, cluster) if taker is not None]
+        return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=executors)
 
     @property
     def sql(self) -> str:
@@ -229,7 +231,8 @@ class Training:
         """Write the statements of a MINIMIZE, for the values that the first step will have."""
         settings = self._settings
         values = Parameters(self._context, settings).at
-        return expand(self._context, statement, values, restart=settings.restart)
+        with held_by(self._context, self._chunks):
+            return expand(self._context, statement, values, restart=settings.restart)
 
     def _fit(self, expansion: Expansion) -> Fit:
         """What the parameters are at the newest generation of the run, with their errors."""
@@ -253,13 +256,17 @@ class Training:
         whole = not self._task.appends or any(c.column(place).null_count for c in version.chunks)
         first = self._trajectory.first(version)
         own: list[Curve] = [] if self._task.minimize is None else [
-            LossCurve(self._context, self._task.minimize, self._trajectory, start=self._start, clock=self._clock)
+            LossCurve(
+                self._context, self._task.minimize, self._trajectory, start=self._start, clock=self._clock,
+                holding=self._chunks,
+            )
         ]  # fmt: skip
         return own + [
             Curve(
                 self._context, statement, self._trajectory, first=self._start if first is None else first,
                 start=self._start, varying=self._parameters.varying,
                 changing=None if whole else self._task.writes - {self._task.table}, clock=self._clock,
+                holding=self._chunks,
             )
             for statement in self._task.curves
         ]  # fmt: skip

@@ -87,7 +87,7 @@ class Groupwise:
     def _states(self, tallies: Sequence[Tally], entire: frozenset[int]) -> Mapping[Tally, State]:
         remote = remote_of(self._context, self.grid, entire) if tallies else None
         if isinstance(remote, Remote):
-            return remote.taken(tallies, lambda: note(self._context), self._holding)
+            return remote.taken(tallies, lambda: note(self._context), self._holding or self._context.holding)
         if self._holding is not None and remote is not None:
             raise Refused(remote)
         return taken(self.grid, tallies, lambda: note(self._context), entire)

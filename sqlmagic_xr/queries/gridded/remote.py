@@ -8,8 +8,9 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ...cluster.client import check, client_of, told
-from ...cluster.folding import TASKS, Held, batches, folded, folded_of
+from ...cluster.folding import TASKS, Held, batches, cut_as, folded, folded_of
 from ...cluster.graphs import is_made_alone
+from ...cluster.holding import Holding, Wanted
 from ...cluster.sent import pickled
 from ...cluster.worker import Batch
 from ...dense.node import Refused
@@ -20,9 +21,9 @@ from .sweep import Sweep
 from .tallies import State, Tally
 
 if TYPE_CHECKING:
-    from ...cluster.holding import Holding
     from ...engine.context import Context
 
+_NAMED = 64  # chunks that are looked at to tell a layout from another one
 _SENT = 16 * 2**20  # bytes of variables that are in memory here, and go along
 _PROGRAM = 64 * 2**20  # bytes of a program, most of them what is joined to the grid
 _STATES = 2**30  # bytes of what all tasks come to, before they are put together
@@ -63,26 +64,35 @@ class Remote:
             values = [[sweep.lazy(n, region).data for n in range(sweep.variables)] for region in self.regions]
             states = folded_of(self.client, _pickled(sweep.bare()), self.regions, values, on_read)
             return dict(zip(tallies, states, strict=True))
-        parts = batches(self.regions, check(self.client), 1 if holding is not None else _tasks(sweep))
+        parts: Sequence[Batch] = batches(self.regions, check(self.client), 1 if holding is not None else _tasks(sweep))
         held = None if holding is None else self._held(sweep, parts, holding, on_read)
-        program = _pickled(sweep if held is None else sweep.bare())
-        states = folded(self.client, program, parts if held is None else held.batches, on_read, held)
+        if held:
+            parts = cut_as(self.regions, held[0].batches)
+        states = folded(self.client, _pickled(sweep.bare() if held else sweep), parts, on_read, held or ())
         return dict(zip(tallies, states, strict=True))
 
     @property
     def _is_alone(self) -> bool:
         return all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
 
-    def _held(self, sweep: Sweep, parts: Sequence[Batch], holding: Holding, on_read: Callable[[], None]) -> Held | None:
+    def _held(
+        self, sweep: Sweep, parts: Sequence[Batch], holding: Holding, on_read: Callable[[], None]
+    ) -> Sequence[Held] | None:
         """The variables in the workers' memory; None where they do not fit."""
-        own = tuple(_Same(v.column.variable) for v in sweep.stored)
-        kept = tuple((axis.tobytes() if len(axis) else b"") for axis in sweep.kept)
-        size = sum(_nbytes(variable, self.grid.shape) for variable in sweep.stored)
-        what = ", ".join(sorted({variable.name for variable in sweep.stored}))
-        reading = replace(sweep, tallies=())
-        return holding.held(
-            self.client, (own, kept, self.entire), what, size, parts, lambda: _pickled(reading), on_read
-        )
+        apart = len(self.grid.axes) - len(self.grid.main.dims)  # which no chunk has
+        kept = tuple(axis.tobytes() for axis in sweep.kept[apart:])
+        entire = frozenset(axis - apart for axis in self.entire if axis >= apart)
+        layout = (_Same(self.grid.main), kept, entire, _ends(self.regions, apart))
+        wanted = [self._wanted(variable, sweep, apart) for variable in sweep.stored]
+        return holding.held(self.client, layout, wanted, parts, on_read)
+
+    def _wanted(self, variable: Stored, sweep: Sweep, apart: int) -> Wanted:
+        """What is read of a variable."""
+        axes = tuple(axis - apart for axis in variable.axes)
+        places = tuple(None if place is None else place.tobytes() for place in variable.places)
+        reading = replace(sweep, tallies=(), stored=(variable,))
+        key = (_Same(variable.column.variable), axes, places)
+        return Wanted(key, variable.name, _nbytes(variable, self.grid.shape), lambda: _pickled(reading))
 
     def told(self) -> str:
         """What is done where, for a person."""
@@ -114,16 +124,22 @@ def remote_of(context: Context, grid: Grid, entire: frozenset[int]) -> Remote | 
 
 
 class _Same:
-    """A variable, which is told from others by being itself, and is kept so that it stays what it is."""
+    """What is told from others by being itself, and is kept so that it stays what it is."""
 
-    def __init__(self, variable: Any) -> None:
-        self.variable = variable
+    def __init__(self, one: Any) -> None:
+        self.one = one
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.variable is self.variable
+        return isinstance(other, _Same) and other.one is self.one
 
     def __hash__(self) -> int:
-        return id(self.variable)
+        return id(self.one)
+
+
+def _ends(regions: Sequence[Any], apart: int) -> Any:
+    """What tells the chunks of a layout from those of another one of the same positions."""
+    shown = regions if len(regions) <= _NAMED else (*regions[:_NAMED], regions[-1])
+    return len(regions), tuple((part.start, part.stop) for region in shown for part in region[apart:])
 
 
 def _nbytes(variable: Stored, shape: Sequence[int]) -> int:

@@ -93,6 +93,11 @@ class Sweep:
             shape[axis] = length
         return values.reshape(shape)
 
+    def placed(self, values: Array) -> Array:
+        """A region that was laid for a grid with more or fewer axes in front, of what is joined with every cell."""
+        own = values.shape[max(0, values.ndim - len(self.kept)) :]
+        return values.reshape((1,) * (len(self.kept) - len(own)) + own)
+
     def add(
         self,
         state: list[State],

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...cluster.holding import Holding, held_by
 from ...dense.ports import Output
 from ...errors import SqlError
 from ...sql.syntax import Statement, identifier, parse_one, to_sql
@@ -56,6 +57,7 @@ class Curve:
         changing: the other tables that a step changes; None where a step does more to the trajectory than add rows.
         varying: the parameters whose value changes from step to step.
         clock: the run's time in seconds, pauses apart.
+        holding: keeps the chunks that the run reads on a cluster.
 
     Attributes:
         blemish: the first one that was found, or None.
@@ -69,10 +71,12 @@ class Curve:
     def __init__(
         self, context: Context, statement: Statement, trajectory: Trajectory, *, first: int, start: int,
         changing: frozenset[str] | None, varying: frozenset[str], clock: Callable[[], float] = time.perf_counter,
+        holding: Holding | None = None,
     ) -> None:  # fmt: skip
         self.statement = statement
         self._context, self._trajectory, self._start, self._clock = context, trajectory, start, clock
         self._changing, self._varying = changing, varying
+        self._holding = holding or Holding()
         self._prepare()
         self._forget_all(first)
 
@@ -301,7 +305,8 @@ class Curve:
         self._length = max(1, min(int((upto - after) * _PIECE / max(seconds, 1e-6)), _GROWTH * self._length))
 
     def _query(self, prepared: Prepared, values: Mapping[str, Any]) -> pa.Table:
-        return prepared.run(values, "auto").to_arrow_table()
+        with held_by(self._context, self._holding):
+            return prepared.run(values, "auto").to_arrow_table()
 
     def _take(self, rows: pa.Table) -> None:
         """The whole result, anew; by step where that is its x axis, since rows come in any order."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ...cluster.holding import Holding, held_by
 from ...storage.scratch import Version
 from ..curves.curve import Curve
 from ..curves.pace import Pace
@@ -37,16 +38,18 @@ class LossCurve(Curve):
         trajectory: what grows.
         start: the generation before the run.
         clock: the run's time in seconds, pauses apart.
+        holding: keeps the chunks that the run reads on a cluster.
     """
 
     def __init__(
-        self, context: Context, expansion: Expansion, trajectory: Trajectory, *, start: int, clock: Callable[[], float]
+        self, context: Context, expansion: Expansion, trajectory: Trajectory, *, start: int, clock: Callable[[], float],
+        holding: Holding | None = None,
     ) -> None:  # fmt: skip
         self._expansion = expansion
         self._first_rows: pa.Table | None = expansion.loss.rows
         super().__init__(
             context, expansion.query, trajectory, first=start, start=start, changing=frozenset(), varying=frozenset(),
-            clock=clock,
+            clock=clock, holding=holding,
         )  # fmt: skip
 
     def _prepare(self) -> None:
@@ -101,7 +104,8 @@ class LossCurve(Curve):
     def complete(self, values: Mapping[str, Any], newest: int) -> None:
         """Evaluate the loss of the newest generation."""
         if self._last is None or self._last < newest:
-            rows = evaluated(self._context, self._whole, values)
+            with held_by(self._context, self._holding):
+                rows = evaluated(self._context, self._whole, values)
             # A batch may have no row for a key, or none at all.
             self._add(self._stepped(rows.filter(rows.column(rows.num_columns - 1).is_valid()), newest))
 

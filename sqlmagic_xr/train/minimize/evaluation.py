@@ -14,6 +14,7 @@ from ...grids.arrow import arrow, parameter_types
 from ...grids.generations import Generations
 from ...sql.parameters import parameters_of
 from ...sql.syntax import identifier
+from ..steps.remote import is_for_cluster
 
 if TYPE_CHECKING:
     from ...engine.context import Context
@@ -23,7 +24,7 @@ _MANY = 500_000  # rows, from which on the engine takes longer than array code n
 
 
 def evaluated(context: Context, prepared: Prepared, values: Mapping[str, Any]) -> pa.Table:
-    """The rows of a query.
+    """The rows of a query; of chunks that are on a cluster, by its workers.
 
     Args:
         context: where it runs.
@@ -31,6 +32,8 @@ def evaluated(context: Context, prepared: Prepared, values: Mapping[str, Any]) -
         values: its parameters.
     """
     tree = prepared.tree
+    if tree is not None and "Query" in tree and is_for_cluster(context, tree["Query"]):
+        return prepared.run(values, "auto").to_arrow_table()
     if tree is not None and "Query" in tree and _reads_much(context, tree):
         try:
             return _by_arrays(context, tree, values)

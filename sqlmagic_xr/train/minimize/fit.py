@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from ...errors import UsageError
 from ...sql.syntax import parse_one
+from ..steps.remote import is_for_cluster
 from .loss import Loss
 from .parameters import Parameters
 from .second import Summed, hessian, products, summed
@@ -137,7 +138,9 @@ def fit(context: Context, loss: Loss, table: Parameters, values: Mapping[str, An
     text = f"WITH {loss.ctes}\n" if loss.ctes else ""
     text += f"SELECT {', '.join(items)}\nFROM {select.source}" + (f"\nWHERE {select.where}" if select.where else "")
     text += f"\nGROUP BY {select.group}" if select.group else ""
-    rows = context.prepare(parse_one(text)).run(values).to_arrow_table()
+    prepared = context.prepare(parse_one(text))
+    there = prepared.tree is not None and is_for_cluster(context, prepared.tree["Query"])
+    rows = prepared.run(values, "auto" if there else "relational").to_arrow_table()
     return _fit_of(rows, loss, found, table.columns)
 
 

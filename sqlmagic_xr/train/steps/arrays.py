@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...dense.block import Made, Stack
@@ -39,6 +39,7 @@ class ArrayExecutor:
         budget: how many bytes of data may be held; a quarter of the machine's memory by default.
         together: makes many steps at once; None where they are made one by one.
         curves: what it is to calculate of them with each step.
+        elsewhere: whether a statement's data are where only somebody else goes through them.
 
     Attributes:
         seen: what the last step, or the last steps, have calculated of the curves.
@@ -48,8 +49,9 @@ class ArrayExecutor:
 
     def __init__(
         self, context: Context, *, insist: bool = False, budget: int | None = None, together: Together | None = None,
-        curves: Curves | None = None,
+        curves: Curves | None = None, elsewhere: Callable[[Write], bool] | None = None,
     ) -> None:  # fmt: skip
+        self._elsewhere = elsewhere
         self.context, self.insist, self._together = context, insist, together
         self._runners: list[ArrayRunner | Emptying] = []
         self._refills: dict[int, int] = {}
@@ -72,6 +74,8 @@ class ArrayExecutor:
     ) -> Runner | str:
         """A runner for the next statement of the step, or the first reason why there is none."""
         found: Write | Emptied | str = write_of(statement)
+        if self._elsewhere is not None and isinstance(found, Write) and self._elsewhere(found):
+            found = "its chunks are on a cluster"
         self._writes, place = tuple(writes), len(self._statements)
         if place in self._refills.values():
             name = emptied(statement.tree)

@@ -36,13 +36,14 @@ class ClusterExecutor:
 
     Args:
         context: whose tables they read and write.
+        holding: keeps chunks on the cluster.
     """
 
     name = "cluster"
     seen = NOTHING
 
-    def __init__(self, context: Context) -> None:
-        self._context, self._holding = context, Holding()
+    def __init__(self, context: Context, holding: Holding) -> None:
+        self._context, self._holding = context, holding
         self._larder = _OtherTables(context, default_budget())
 
     def offer(
@@ -52,9 +53,13 @@ class ClusterExecutor:
         found = write_of(statement)
         if isinstance(found, str):
             return found
-        if not _read_in_chunks(self._context, found):
+        if not self.takes(found):
             return "it reads no dataset in chunks"
         return OverChunks(statement, self._larder, frozenset(writes), frozenset(varying), fallback, self._holding)
+
+    def takes(self, write: Write) -> bool:
+        """Whether a statement's chunks are gone through where they are."""
+        return _read_in_chunks(self._context, write.query)
 
     def expect(self, statements: Sequence[Prepared]) -> None:
         """Each is taken by itself."""
@@ -67,19 +72,24 @@ class ClusterExecutor:
         return 0
 
 
-def cluster_for(context: Context, statements: Sequence[Prepared]) -> ClusterExecutor | None:
+def cluster_for(context: Context, statements: Sequence[Prepared], holding: Holding) -> ClusterExecutor | None:
     """Who runs statements on a cluster; None where no client is active, or none of them reads a dataset in chunks."""
     if client_of(context.client) is None:
         return None
     writes = [write_of(statement) for statement in statements]
-    if not any(isinstance(write, Write) and _read_in_chunks(context, write) for write in writes):
+    if not any(isinstance(write, Write) and _read_in_chunks(context, write.query) for write in writes):
         return None
-    return ClusterExecutor(context)
+    return ClusterExecutor(context, holding)
 
 
-def _read_in_chunks(context: Context, write: Write) -> bool:
+def is_for_cluster(context: Context, query: Tree) -> bool:
+    """Whether a query reads a dataset in chunks, and there is a cluster to go through them."""
+    return client_of(context.client) is not None and _read_in_chunks(context, query)
+
+
+def _read_in_chunks(context: Context, query: Tree) -> bool:
     try:
-        return any(_in_chunks(context, name) for name in tables_read(context.tables.bound(write.query)))
+        return any(_in_chunks(context, name) for name in tables_read(context.tables.bound(query)))
     except SqlError:
         return False
 
