@@ -8,7 +8,7 @@ from .engine import context as engine
 from .errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
@@ -45,11 +45,13 @@ class ArrayCode:
 
         return who_runs(context, tree, frame, executor)
 
-    def over_chunks(self, context: engine.Context, tree: Tree, schema: pa.Schema, holding: Holding) -> pa.Table:
+    def over_chunks(
+        self, context: engine.Context, tree: Tree, schema: pa.Schema, holding: Holding, beside: Mapping[str, Any]
+    ) -> pa.Table:
         """See :class:`.engine.answers.Answers`."""
         from .queries.answer import over_chunks
 
-        return over_chunks(context, tree, schema, holding)
+        return over_chunks(context, tree, schema, holding, beside)
 
     def rounds(self, context: engine.Context, term: Tree, working: str, rows: pa.Table) -> Rounds | None:
         """See :class:`.engine.answers.Answers`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -95,7 +95,9 @@ class Answers(Protocol):
             frame: its rows by DataFusion, which have not been asked for.
         """
 
-    def over_chunks(self, context: Context, tree: Tree, schema: pa.Schema, holding: Any) -> pa.Table:
+    def over_chunks(
+        self, context: Context, tree: Tree, schema: pa.Schema, holding: Any, beside: Mapping[str, Any]
+    ) -> pa.Table:
         """The rows of a query, its aggregates over datasets being taken on a dask cluster.
 
         Args:
@@ -103,6 +105,7 @@ class Answers(Protocol):
             tree: the query.
             schema: the names and types that the engine gives its columns.
             holding: keeps chunks on the cluster from one call to the next.
+            beside: the small relations that it reads under names that no table has.
 
         Raises:
             Exception: dense.node.Refused: they are not to be had so.

@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -77,7 +79,7 @@ class _Call(Generic[T]):
     """A call in another thread and what came of it."""
 
     def __init__(self, work: Callable[[], T]) -> None:
-        self._work = work
+        self._work = partial(copy_context().run, work)  # what has been set for this thread holds for the work
         self._value: list[T] = []
         self._error: BaseException | None = None
         self.done = threading.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -132,13 +132,15 @@ def rows(context: Context, sql: str, tree: Tree, frame: Frame) -> pa.Table | Non
         return None
 
 
-def over_chunks(context: Context, tree: Tree, schema: pa.Schema, holding: Holding) -> pa.Table:
+def over_chunks(
+    context: Context, tree: Tree, schema: pa.Schema, holding: Holding, beside: Mapping[str, Any]
+) -> pa.Table:
     """The rows of a query whose aggregates over datasets are taken on a cluster; see :class:`.engine.answers.Answers`.
 
     Raises:
         Refused: they are not to be had so.
     """
-    return typed(GridQuery(context, context.tables.bound(tree["Query"]), holding=holding).rows(), schema)
+    return typed(GridQuery(context, context.tables.bound(tree["Query"]), holding=holding, beside=beside).rows(), schema)
 
 
 def _now(context: Context, prepared: Prepared, tree: Tree, frame: Frame) -> pa.Table:

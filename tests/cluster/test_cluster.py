@@ -6,18 +6,18 @@ import threading
 import time
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.cluster import folding
 from sqlmagic_xr.errors import ClusterError, UsageError
+from tests.cluster import cells
+from tests.cluster.data import context, made, noting, slow
 from tests.queries.gridded.same import by_arrays
-from tests.queries.gridded.test_who_runs import BY_ARRAYS, register
+from tests.queries.gridded.test_who_runs import BY_ARRAYS
 
 distributed = pytest.importorskip("distributed")
-da = pytest.importorskip("dask.array")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of sockets, when a worker is killed
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -43,22 +43,6 @@ def warm(client):
     client.run(lambda: importlib.import_module("sqlmagic_xr.queries.gridded.sweep") is not None)
 
 
-def made(shape, path, chunks):
-    """A Zarr store of cells in chunks, some of them missing."""
-    rng = np.random.default_rng(0)
-    dims, (days, lats, lons) = ("time", "lat", "lon"), shape
-    air = (280 + 9 * rng.normal(size=shape)).astype(np.float32)
-    air[rng.random(shape) < 0.01] = np.nan
-    data = xr.Dataset(
-        {"air": (dims, air), "hum": (dims, rng.random(shape, np.float32)),
-         "n": (dims, rng.integers(0, 9, shape).astype(np.int16)), "wet": (dims, rng.random(shape) < 0.3)},
-        {"time": pd.date_range("2000-01-01", "2000-03-15", days), "lat": np.linspace(-89, 89, lats),
-         "lon": np.arange(0, 3.0 * lons, 3)},
-    )  # fmt: skip
-    data.to_zarr(path, encoding={name: {"chunks": chunks} for name in data.data_vars}, consolidated=False)
-    return path
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """A million cells in ten chunks."""
@@ -69,13 +53,6 @@ def store(tmp_path_factory):
 def small(tmp_path_factory):
     """Some thousand cells in four chunks."""
     return made((15, 24, 20), tmp_path_factory.mktemp("cluster") / "air.zarr", (8, 12, 20))
-
-
-def context(store, **options):
-    ctx = Context(**options)
-    large = xr.open_zarr(store, consolidated=False, chunks={})
-    register(ctx, large, large.hum.mean("time").load(scheduler="synchronous"))
-    return ctx
 
 
 def rows(ctx, sql, executor="auto"):
@@ -151,18 +128,6 @@ def test_what_dask_calculates_for_several_chunks_is_calculated_once(client, stor
 # What may go wrong
 
 
-def slow(seconds, size=40):
-    """A dataset of chunks each of which takes its time on a worker."""
-
-    def made(block_info=None):
-        time.sleep(seconds)
-        (start, stop), *_ = block_info[None]["array-location"]
-        return np.broadcast_to(np.arange(start, stop, dtype=np.float64)[:, None], (stop - start, 30_000)).copy()
-
-    cells = da.map_blocks(made, chunks=((1,) * size, (30_000,)), dtype=float, meta=np.empty((0, 0)))
-    return xr.Dataset({"v": (("t", "x"), cells)})
-
-
 def over(dataset, **options):
     ctx = Context(**options)
     ctx.from_dataset("d", dataset)
@@ -171,17 +136,6 @@ def over(dataset, **options):
 
 def pids(client):
     return [worker["pid"] for worker in client.run(lambda: {"pid": os.getpid()}).values()]
-
-
-def test_a_worker_that_is_killed_in_the_middle_changes_nothing(client):
-    ctx, victim = over(slow(0.1)), pids(client)[0]
-    timer = threading.Timer(0.8, os.kill, (victim, signal.SIGKILL))
-    timer.start()
-    begin = time.monotonic()
-    found = by_arrays(ctx, "SELECT x % 3 AS k, SUM(v) AS s FROM d GROUP BY 1")
-    assert sorted(found.to_pylist(), key=lambda row: row["k"]) == [{"k": k, "s": 7_800_000.0} for k in range(3)]
-    assert time.monotonic() - begin < 30
-    assert victim not in pids(client)
 
 
 def test_a_chunk_that_cannot_be_read_is_named(client, store, tmp_path):
@@ -242,22 +196,6 @@ def test_versions_of_workers_are_compared(client, store, monkeypatch):
     monkeypatch.setattr(sqlmagic_xr, "__version__", "99.0")
     with pytest.raises(ClusterError, match=r"has sqlmagic-xr .* and this notebook has 99.0\n.*sqlmagic-xr==99.0"):
         rows(context(store), "SELECT AVG(air) FROM t")
-
-
-def test_when_all_workers_are_gone_a_query_says_so(client, monkeypatch):
-    monkeypatch.setattr(folding, "GONE", 3.0)
-    ctx = over(slow(0.2))
-    threading.Timer(0.5, client.cluster.scale, (0,)).start()
-    begin = time.monotonic()
-    try:
-        with pytest.raises(ClusterError, match=r"the workers of the dask cluster at .* are gone"):
-            by_arrays(ctx, "SELECT SUM(v) AS s FROM d")
-        assert time.monotonic() - begin < 20
-        with pytest.raises(ClusterError, match="has no worker"):
-            by_arrays(ctx, "SELECT SUM(v) AS s FROM d")
-    finally:
-        client.cluster.scale(2)
-        client.wait_for_workers(2, timeout=60)
 
 
 # Training
@@ -328,35 +266,80 @@ def test_what_array_code_does_not_cover_runs_here_and_explain_says_so(client, st
     assert len(trained(ctx)) == 2
 
 
-def test_a_run_goes_on_when_a_worker_is_killed(client, store, expected):
-    ctx, run = training(store)
-    killed = []
+@pytest.mark.parametrize("name", {**cells.ON_THE_CLUSTER, **cells.HERE})
+def test_training_cells_leave_the_same_rows_on_a_cluster_bit_by_bit_each_time(client, store, name):
+    found = []
+    for options in ({"client": "none"}, {}, {}):
+        ctx = context(store, **options)
+        ctx.script(cells.CREATE)
+        run = ctx.train({**cells.ON_THE_CLUSTER, **cells.HERE}[name], steps=3, params={"lr": 0.1}, stream=True)
+        finish(run)
+        executors = [explained.executor for explained in run.explain()]
+        tables = [ctx.sql(f"SELECT * FROM {table}").to_arrow_table() for table in cells.TABLES]
+        found.append([in_order(rows) for rows in (*tables, *run.run.curves)])
+    here, *there = found
+    assert all(one.equals(other) for one, other in zip(*there, strict=True))
+    for one, other in zip(here, there[0], strict=True):
+        for mine, column in zip(one.columns, other.columns, strict=True):
+            np.testing.assert_allclose(column.to_numpy(), mine.to_numpy(), rtol=1e-12, atol=1e-300)
+    assert ("cluster" in executors) == (name in cells.ON_THE_CLUSTER)
 
-    def each(event):
-        if type(event).__name__ == "Stepped" and not killed:
-            killed.append(pids(client)[0])
-            os.kill(killed[0], signal.SIGKILL)
 
-    assert finish(run, each).run.status == "done"
+def in_order(rows):
+    return rows.sort_by([(column, "ascending") for column in rows.column_names])
+
+
+def test_a_run_and_its_curves_read_each_chunk_once(client, store, expected, tmp_path):
+    """What workers read is noted in a file; the notebook reads none."""
+    note = tmp_path / "reads"
+    ctx = over(noting(xr.open_zarr(store, consolidated=False, chunks={}), note))
+    ctx.script("CREATE TABLE w (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO w VALUES (0, 0.0, 0.0)")
+    loss = "SELECT w.step, AVG(power(w.a * t.hum + w.b - t.air / 100, 2)) AS loss FROM d t CROSS JOIN w GROUP BY w.step"
+    run = ctx.train(f"{STEP.replace('CROSS JOIN t', 'CROSS JOIN d t')}; {loss}", steps=4)
+    assert run.curves[0].num_rows == 5
+    assert len(note.read_text().split()) == 2 * 10
+    assert str(os.getpid()) not in note.read_text().split()
     assert_the_same(ctx, expected)
-    assert killed
 
 
-def test_a_run_without_workers_ends_at_a_whole_generation_and_goes_on_when_they_are_back(
-    client, store, expected, monkeypatch
-):
+# What the workers do not survive
+
+
+def test_a_worker_that_is_killed_changes_nothing(client, store, expected):
+    """It is killed in the middle of a query, between two steps of a run whose chunks it held."""
+    ctx, run = training(store)
+    events = iter(run)
+    while type(next(events)).__name__ != "Stepped":
+        pass
+    victim, begin = pids(client)[0], time.monotonic()
+    threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
+    found = by_arrays(over(slow(0.1, size=20)), "SELECT x % 3 AS k, SUM(v) AS s FROM d GROUP BY 1")
+    assert sorted(found.to_pylist(), key=lambda row: row["k"]) == [{"k": k, "s": 1_900_000.0} for k in range(3)]
+    assert finish(events) is events
+    assert run.run.status == "done"
+    assert_the_same(ctx, expected)
+    assert victim not in pids(client)
+    assert time.monotonic() - begin < 60
+
+
+def test_without_workers_a_query_says_so_and_a_run_goes_on_when_they_are_back(client, store, expected, monkeypatch):
     monkeypatch.setattr(folding, "GONE", 3.0)
     ctx, run = training(store)
-
-    def each(event):
+    events = iter(run)
+    for event in events:
         if type(event).__name__ == "Stepped" and event.step == 2:
-            client.cluster.scale(0)
-            while client.nthreads():
-                time.sleep(0.05)
-
+            break
+    slowly = over(slow(0.2))
+    threading.Timer(0.5, client.cluster.scale, (0,)).start()
+    begin = time.monotonic()
     try:
+        with pytest.raises(ClusterError, match=r"the workers of the dask cluster at .* are gone"):
+            by_arrays(slowly, "SELECT SUM(v) AS s FROM d")
+        assert time.monotonic() - begin < 60
+        with pytest.raises(ClusterError, match="has no worker"):
+            by_arrays(slowly, "SELECT SUM(v) AS s FROM d")
         with pytest.raises(ClusterError, match=r"has no worker|are gone"):
-            finish(run, each)
+            finish(events)
         assert run.run.status == "failed"
         assert len(trained(ctx)) == 3
     finally:

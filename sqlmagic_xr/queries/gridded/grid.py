@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +23,13 @@ from .source import Source, equal_columns
 if TYPE_CHECKING:
     from ...engine.context import Context
 
-Fetch = Callable[[Relation], pa.Table]
-"""The rows of a small relation or query, its columns in their order."""
+
+class Fetch(Protocol):
+    """Gives the rows of a small relation or query, its columns in their order."""
+
+    def __call__(self, relation: Relation, most: int = ...) -> pa.Table:
+        """The rows; refused where there are more than so many."""
+
 
 _KEYS = 4_000_000  # cells of a key that varies along several axes
 _APART = 100_000  # rows that are joined with every cell
@@ -115,8 +119,8 @@ class Grid:
 
     def _rows_of(self, leaf: Leaf) -> Axis:
         """The rows of a relation that is joined with every cell, as an axis."""
-        held = self._context.tables.rows_in_memory(leaf.table.name) if isinstance(leaf, Scan) else 0
-        if held is None or held > _APART or (rows := self._fetch(leaf)).num_rows > _APART:
+        rows = self._fetch(leaf, _APART)
+        if rows.num_rows > _APART:
             raise Refused(f"more than {_APART:,} rows are joined with every cell", leaf.span)
         axis = Axis.whole(f"rows of {'.'.join(leaf.path)}", rows.num_rows)
         for name in leaf.names or ():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -20,7 +20,7 @@ from ...relation.catalog import Table
 from ...relation.change import exchanged
 from ...relation.columns import Field, Output, UnboundError
 from ...relation.nodes import Aggregate, Leaf, Opaque, Relation, Scan, Select, Shared, relations
-from ...relation.reads import volatile
+from ...relation.reads import tables_read, volatile
 from ...relation.write import written
 from ...sql.build import table
 from ...sql.expression import Expression
@@ -41,6 +41,7 @@ _SMALL = 4_000_000  # rows that are joined to a grid
 UNFORESEEN = "array code over chunks fails"
 _UNFORESEEN = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _numbers = count()
+NOTHING: Mapping[str, Any] = {}
 T = TypeVar("T")
 
 
@@ -89,12 +90,17 @@ class GridQuery:
         query: it, bound.
         least: cells from which on one is taken here.
         holding: keeps chunks on a cluster; then what is not taken there is refused.
+        beside: small relations that it reads under names that no table has.
 
     Attributes:
         refusals: why those over datasets were not.
     """
 
-    def __init__(self, context: Context, query: Relation, least: int = CELLS, holding: Holding | None = None) -> None:
+    def __init__(
+        self, context: Context, query: Relation, least: int = CELLS, holding: Holding | None = None,
+        beside: Mapping[str, Any] = NOTHING,
+    ) -> None:  # fmt: skip
+        self._beside = beside
         self._context, self._query, self._least, self._holding = context, query, least, holding
         self.refusals: list[Refused] = []
 
@@ -140,7 +146,7 @@ class GridQuery:
             Refused: nothing of it is taken here.
         """
 
-        def unread(relation: Relation) -> pa.Table:
+        def unread(relation: Relation, most: int = _SMALL) -> pa.Table:
             raise _Unread
 
         def planned(node: Relation) -> str:
@@ -159,8 +165,8 @@ class GridQuery:
             raise Refused("a window over cells", node.span)
         return Cellwise(self._context, node, fetch)
 
-    def _fetch(self, relation: Relation) -> pa.Table:
-        return fetched(self._context, relation, self._least)
+    def _fetch(self, relation: Relation, most: int = _SMALL) -> pa.Table:
+        return fetched(self._context, relation, self._least, self._beside, most)
 
     def _take(self, node: Relation) -> Taken:
         rows = interruptible(lambda: self._planned(node, self._fetch).rows())
@@ -269,24 +275,37 @@ def is_large(context: Context, relation: Relation, least: int) -> bool:
     return table is not None and cells_of(table) >= least
 
 
-def fetched(context: Context, relation: Relation, least: int) -> pa.Table:
+def fetched(
+    context: Context, relation: Relation, least: int, beside: Mapping[str, Any] = NOTHING, most: int = _SMALL
+) -> pa.Table:
     """The rows of a small relation that is joined to a grid, or of a query whose one value is used.
+
+    Args:
+        context: whose tables it reads.
+        relation: it.
+        least: cells from which on an aggregate inside of it is array code's.
+        beside: relations that it reads under names that no table has.
+        most: how many rows may be fetched.
 
     Raises:
         Refused: they are not to be had by themselves, or are many.
     """
     query = relation.query if isinstance(relation, Shared) and relation.kind != "working" else relation
     if isinstance(query, Scan):
+        if query.table.name[-1] in beside:
+            return context.query_over(f"SELECT * FROM {_quoted(query.table.name[-1])}", beside)
         held = context.tables.rows_in_memory(query.table.name)
-        if held is None or held > _SMALL:
+        if held is None or held > most:
             raise Refused(f"{query.table.name[-1]} is large or not in memory")
         return context.query(f"SELECT * FROM {'.'.join(_quoted(part) for part in query.table.name)}")
     if isinstance(query, Leaf) or query.free or volatile(query):
         raise Refused("what is joined is no table, or a subquery that depends on the row", relation.span)
     try:
-        return GridQuery(context, query, least).rows()
+        return GridQuery(context, query, least, beside=beside).rows()
     except Refused:
-        return context.query({"Query": written(query)})
+        tree = {"Query": written(query)}
+        named = any(name[-1] in beside for name in tables_read(query))
+        return context.query_over(to_sql(tree), beside) if named else context.query(tree)
 
 
 def _quoted(name: str) -> str:

@@ -75,7 +75,7 @@ class ArrayExecutor:
         """A runner for the next statement of the step, or the first reason why there is none."""
         found: Write | Emptied | str = write_of(statement)
         if self._elsewhere is not None and isinstance(found, Write) and self._elsewhere(found):
-            found = "its chunks are on a cluster"
+            found = ""
         self._writes, place = tuple(writes), len(self._statements)
         if place in self._refills.values():
             name = emptied(statement.tree)

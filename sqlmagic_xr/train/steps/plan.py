@@ -74,7 +74,7 @@ class Taker(Protocol):
     def offer(
         self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
     ) -> Runner | str:
-        """A runner for a statement, or the first reason why there is none.
+        """A runner for a statement, or the first reason why there is none; "" where it is for somebody else.
 
         The statements of a step are offered in their order, to one executor, which may run some of them together.
 
@@ -133,7 +133,8 @@ class PlannedStep:
                 if not isinstance(offered, str):
                     runner, takers[-1] = offered, executor
                     break
-                declined.append(Note(f"not {executor.name}", "", offered))
+                if offered:
+                    declined.append(Note(f"not {executor.name}", "", offered))
             self.runners.append(runner)
             self._declined.append(declined)
         self._taker = takers[0] if len(set(map(id, takers))) == 1 else None

@@ -161,8 +161,10 @@ class OverChunks(Relational):
         except Exception as error:  # the statement as it stands tells what is wrong, if it is not the shortcut
             self._reason = str(error).splitlines()[0]
         else:
+            if self._write.replaces:
+                return rows
             width = len(self._write.columns or self._context.store.table(self._write.table).definition.names)
-            if self._write.replaces or rows.num_columns == width:
+            if rows.num_columns == width:
                 return rows
             self._reason = "its columns are not those of the table"
         return None
@@ -174,7 +176,7 @@ class OverChunks(Relational):
             schema = self._schemas.get(variant)
             if schema is None:
                 schema = self._schemas[variant] = framed(self._context, self._sql).schema()
-            return answers.over_chunks(self._context, parse_one(self._sql).tree, schema, self._holding)
+            return answers.over_chunks(self._context, parse_one(self._sql).tree, schema, self._holding, names)
 
     def _mended(self, tree: Tree, relations: Mapping[str, Any], reads: Sequence[tuple[Any, Any]]) -> Tree:
         """The query as it is: what the engine answers wrongly is mended in what is left to it."""
