@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -79,14 +78,14 @@ class _Call(Generic[T]):
     """A call in another thread and what came of it."""
 
     def __init__(self, work: Callable[[], T]) -> None:
-        self._work = partial(copy_context().run, work)  # what has been set for this thread holds for the work
+        self._work, self._context = work, copy_context()  # what has been set for this thread holds for the work
         self._value: list[T] = []
         self._error: BaseException | None = None
         self.done = threading.Event()
 
     def run(self) -> None:
         try:
-            self._value.append(self._work())
+            self._value.append(self._context.run(self._work))
         except BaseException as error:
             self._error = error
         finally:
