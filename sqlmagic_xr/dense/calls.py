@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _LONGEST = 0.05  # seconds a call: a button, a slider and an interrupt act behind it
+_ALONE = 0.2  # seconds; a step by itself may take so long, and tell little of what it takes among others
 _REST = 1024  # steps, at most, from one attempt that came to nothing to the next
 
 
@@ -25,6 +26,8 @@ class Calls:
     def made(self, steps: int, seconds: float) -> None:
         """A call has made so many steps in so many seconds."""
         most = int(_LONGEST * steps / max(seconds, 1e-9))
+        if steps == 1 and seconds < _ALONE:
+            most = max(most, 2)
         self._length = max(1, min(2 * steps, most))
         if steps > 1:
             self._pause = 0

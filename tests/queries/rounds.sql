@@ -47,3 +47,9 @@ r(k, i, v) AS (SELECT 0, i, 1.0 FROM m WHERE j = 0 UNION ALL (WITH a AS (SELECT 
 
 -- weights as rows, and the loss read from them twice: arrays
 r(k, j, v) AS (SELECT 0, j, 0.0 FROM m WHERE i = 0 UNION ALL (WITH p AS (SELECT m.i, SUM(m.w * r.v) AS p FROM m JOIN r ON m.j = r.j GROUP BY m.i), l AS (SELECT AVG(power(d.y - p.p, 2)) AS l FROM p JOIN d ON d.i = p.i) SELECT r.k + 1, r.j, r.v - 0.1 * grad(l.l, r.v) AS v FROM r CROSS JOIN l WHERE r.k < 20))
+
+-- PageRank, rows gathered along edges and added where these end: arrays
+r(k, i, v) AS (SELECT 0, i, 0.025 FROM d UNION ALL SELECT r.k + 1, e.t, 0.15 / 40 + 0.85 * SUM(r.v * e.w) FROM r JOIN e ON e.s = r.i WHERE r.k < 30 GROUP BY r.k, e.t)
+
+-- some of the edges, and how many: arrays
+r(k, i, v) AS (SELECT 0, i, 0.025 FROM d UNION ALL SELECT r.k + 1, e.t, coalesce(SUM(-r.v / e.w) FILTER (WHERE e.w > 0.3 AND e.s > 3), 1.0) + COUNT(*) / 8 + AVG(r.v) FILTER (WHERE r.v * 0 = 0) FROM r JOIN e ON e.s = r.i WHERE r.k < 9 AND e.w + e.s < 100 GROUP BY r.k, e.t)

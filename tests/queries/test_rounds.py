@@ -13,7 +13,9 @@ from sqlmagic_xr.queries import rounds
 
 D = [(i, (i * 7 % 5) / 4, (i * 3 % 7) / 8 - 0.25) for i in range(40)]
 M = [(i, j, ((i + 2 * j) % 3 + (i == j)) / 4) for i in range(4) for j in range(4)]
+E = [(i, (i + 1) % 40, 0.5) for i in range(40)] + [(i, i * i % 40, 0.25) for i in range(40)]
 SCRIPT = (
+    "CREATE TABLE e (s BIGINT, t BIGINT, w DOUBLE); INSERT INTO e VALUES " + ", ".join(map(str, E)) + ";"
     "CREATE TABLE d (i BIGINT, x DOUBLE, y DOUBLE); INSERT INTO d VALUES " + ", ".join(map(str, D)) + ";"
     "CREATE TABLE m (i BIGINT, j BIGINT, w DOUBLE, PRIMARY KEY (i, j)); INSERT INTO m VALUES " + ", ".join(map(str, M))
 )

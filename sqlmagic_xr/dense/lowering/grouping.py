@@ -168,7 +168,11 @@ class Grouping:
 
     def _count(self, mask: Node | None) -> Node:
         masks = () if mask is None else tuple(conjuncts(mask))
-        sizes = self._sizes(*masks)
+        sizes, by = self._sizes(*masks), self._value_of_rows(masks)
+        if by is not None:
+            others = tuple(m for m in masks if m is not by)
+            args = (*others, by.args[0], *sizes)
+            return self.graph.make("count by value", args, by.dims[1:], "int64", len(others))
         return self.graph.make("count", (*masks, *sizes), self._kept(*masks), "int64", len(masks))
 
     def _reduce(self, kind: str, cells: Node, mask: Node | None) -> Node:
@@ -181,9 +185,23 @@ class Grouping:
         factors, scalars = _factors(self.graph, cells) if cells.type == "float64" else ([cells], [])
         masks = [] if mask is None else list(conjuncts(mask))
         arrays = (*factors, *masks)
-        args = (*arrays, *(scalar for _, scalar in scalars), *self._sizes(*arrays))
-        data = (len(factors), len(masks), tuple(name for name, _ in scalars))
-        return self.graph.make("sum", args, self._kept(*arrays), cells.type, data)
+        rest = (*(scalar for _, scalar in scalars), *self._sizes(*arrays))
+        names, by = tuple(name for name, _ in scalars), self._value_of_rows(arrays)
+        if by is not None and cells.type == "float64":
+            others = tuple(a for a in arrays if a is not by)
+            data = (len(factors), len(masks) - 1, names)
+            return self.graph.make("sum by value", (*others, by.args[0], *rest), by.dims[1:], cells.type, data)
+        data = (len(factors), len(masks), names)
+        return self.graph.make("sum", (*arrays, *rest), self._kept(*arrays), cells.type, data)
+
+    def _value_of_rows(self, arrays: Sequence[Node]) -> Node | None:
+        """Which distinct value each row has, where only the values are kept and all else varies along the rows."""
+        members = [array for array in arrays if array.op == "member"]
+        if len(members) != 1:
+            return None
+        rows, values = members[0].dims
+        alone = all(array.dims == (rows,) for array in arrays if array is not members[0])
+        return members[0] if alone and rows not in self.axes and values in self.axes else None
 
 
 _MODEST = 1e6  # a factor of this size or its inverse, taken out of a sum, makes no cell overflow or vanish

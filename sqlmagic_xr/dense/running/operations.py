@@ -89,7 +89,7 @@ def counted(node: Node, buffers: Buffers) -> Function:
     turn = aligner([a for a in node.args[0].dims if a in node.dims], node.dims) if number else None
 
     def count(*args: Any) -> Any:
-        rest = _lengths(args[number:])
+        rest = lengths(args[number:])
         if number == 0:
             return np.int64(rest)
         _refuse_empty(args[:number], labels, kept)
@@ -178,7 +178,7 @@ def multiplied(node: Node) -> Callable[[Any, Sequence[Any], bool], Any]:
     def finish(result: Any, rest: Sequence[Any], borrowed: bool) -> Any:
         for name, scalar in zip(scalars, rest, strict=False):
             result = result * scalar if name == "*" else result / scalar
-        size = _lengths(rest[len(scalars) :])
+        size = lengths(rest[len(scalars) :])
         if integers:
             return result if size == 1 else MAPS["integer *"](result, np.int64(size))
         result = _unsigned(result if size == 1 else result * float(size), borrowed and not scalars and size == 1)
@@ -214,7 +214,7 @@ def extreme(node: Node, buffers: Buffers) -> Function:
 
     def pick(*args: Any) -> Any:
         cells, gone = gather(args[:number], fill)
-        _lengths(args[number:])
+        lengths(args[number:])
         result = _reduced(reduce, cells, gone)
         if node.type != "float64":
             return result
@@ -247,7 +247,7 @@ def squared(node: Node, buffers: Buffers) -> Function:
     def spread(*args: Any) -> Any:
         cells, gone = gather(args[:number], np.float64(0))
         known = gather((np.ones_like(args[0], np.bool_), *args[1:number]), np.False_)[0]
-        rest = _lengths(args[number:])
+        rest = lengths(args[number:])
         if not np.isfinite(cells).all():
             raise Refused("a variance of what is not finite")
         count = np.maximum(np.sum(known, axis=gone, keepdims=True), 1)
@@ -271,7 +271,7 @@ def ranked(node: Node, buffers: Buffers) -> Function:
 
     def rank(*args: Any) -> Any:
         shape = tuple(len(a) for a in args[keys + masks :])
-        flat = (_lengths(shape[: len(shape) - width], empty=True), _lengths(shape[len(shape) - width :], empty=True))
+        flat = (lengths(shape[: len(shape) - width], empty=True), lengths(shape[len(shape) - width :], empty=True))
         whole = [a if align is None else align(a) for a, align in zip(args, aligners, strict=True)]
         columns = [np.broadcast_to(a, shape).reshape(flat) for a in whole[: keys + masks]]
         order_by = [_sortable(c, down) for c, down in zip(columns[:keys], descending, strict=True)]
@@ -360,7 +360,8 @@ def _labels(arrays: Sequence[Node], kept: tuple[Axis, ...]) -> tuple[list[Labels
     return [tuple(numbers[axis] for axis in a.dims) for a in arrays], tuple(numbers[axis] for axis in kept)
 
 
-def _lengths(sizes: Sequence[Any], empty: bool = False) -> int:
+def lengths(sizes: Sequence[Any], empty: bool = False) -> int:
+    """How many cells axes of these lengths have."""
     total = 1
     for size in sizes:
         total *= int(size)

@@ -88,7 +88,9 @@ def _owned(value: Value) -> bool:
     """Whether a column's array is a new one at each step, or the coordinates of an axis, which are nobody else's."""
     cells = value.cells
     return (
-        not cells.dims or cells.op in ("map", "coordinate", "count") or (cells.op == "sum" and cells.type == "float64")
+        not cells.dims
+        or cells.op in ("map", "coordinate", "count", "sum by value", "count by value")
+        or (cells.op == "sum" and cells.type == "float64")
     )
 
 

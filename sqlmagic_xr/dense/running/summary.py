@@ -14,7 +14,8 @@ from ..node import Node
 from .blocks import Member
 from .code import Code
 
-_AGGREGATES = {"count": "count", "min": "minimum", "max": "maximum", "squares": "variance", "row number": "ranking"}
+_AGGREGATES = {"count": "count", "min": "minimum", "max": "maximum", "squares": "variance", "row number": "ranking",
+               "sum by value": "sum", "count by value": "count"}  # fmt: skip
 _PLURALS = {
     "function of cells": "functions of cells", "matrix product": "matrix products", "sum": "sums", "count": "counts",
     "minimum": "minima", "maximum": "maxima", "variance": "variances", "ranking": "rankings",

@@ -123,12 +123,16 @@ class Trace:
     # --- aggregates
 
     def _sum(self, node: Node) -> Any:
-        kit = self._kit
-        factors, masks, scalars = node.data
+        factors, masks, _ = node.data
         arrays, rest = node.args[: factors + masks], node.args[factors + masks :]
         integers = node.type != "float64"
         alike = all(set(array.dims) == set(arrays[0].dims) for array in arrays)
         result = self._added(node, factors, masks) if alike or integers else self._contracted(arrays, node, masks)
+        return self._finished(node, result, rest)
+
+    def _finished(self, node: Node, result: Any, rest: Sequence[Node]) -> Any:
+        """A sum times what has been taken out of it; see :func:`..running.operations.multiplied`."""
+        kit, scalars, integers = self._kit, node.data[2], node.type != "float64"
         for name, scalar in zip(scalars, rest, strict=False):
             value = self._known[scalar]
             result = result * value if name == "*" else result / value
@@ -144,14 +148,7 @@ class Trace:
         arrays = node.args[: factors + masks]
         everything = union(arrays)
         whole = [self._along(array, everything) for array in arrays]
-        cells = whole[0]
-        for factor in whole[1:factors]:
-            cells = cells * factor
-        if masks:
-            mask = whole[factors]
-            for other in whole[factors + 1 :]:
-                mask = mask & other
-            cells = jnp.where(mask, cells, cells.dtype.type(0))
+        cells = _masked_product(whole, factors)
         _refuse_empty(cells, [place for place, axis in enumerate(everything) if axis not in node.dims])
         gone = tuple(place for place, axis in enumerate(everything) if axis not in node.dims)
         left = tuple(axis for axis in everything if axis in node.dims)
@@ -199,6 +196,23 @@ class Trace:
             align = aligner(tuple(axis for axis in have if axis in node.dims), node.dims)
             return (cells if align is None else align(cells)) * np.int64(rest)
         return self._contracted(arrays, node, 0).astype(np.int64) * np.int64(rest)
+
+    def _sum_by_value(self, node: Node) -> Any:
+        number = node.data[0] + node.data[1]
+        cells = _masked_product([self._known[array] for array in node.args[:number]], node.data[0])
+        return self._finished(node, self._by_value(node.args[number], cells), node.args[number + 1 :])
+
+    def _count_by_value(self, node: Node) -> Any:
+        ones = np.ones(len(self._alignment(node.args[node.data]).first), np.int64)  # type: ignore[arg-type]
+        cells = _masked_product([ones, *(self._known[mask] for mask in node.args[: node.data])], 1)
+        sizes = node.args[node.data + 1 :]
+        return self._by_value(node.args[node.data], cells) * np.int64(prod(int(self._known[size]) for size in sizes))
+
+    def _by_value(self, values: Node, cells: Any) -> Any:
+        """Each row's cell added where its value stands."""
+        alignment = self._alignment(values)
+        _refuse_empty(cells, [0])
+        return jnp.zeros(len(alignment.coordinates), cells.dtype).at[alignment.first].add(cells)
 
     def _gathered(self, node: Node, fill: Any) -> tuple[Any, tuple[int, ...], tuple[Axis, ...]]:
         """Cells over all axes, those kept first, ``fill`` where a mask is false; the axes to reduce; all axes."""
@@ -325,6 +339,19 @@ def _first_of(node: Node) -> Node | None:
     return numbers if numbers.op == "row number" and numbers.dims == node.dims else None
 
 
+def _masked_product(values: Sequence[Any], factors: int) -> Any:
+    """See :func:`..running.operations.masked_product`."""
+    cells = values[0]
+    for factor in values[1:factors]:
+        cells = cells * factor
+    if len(values) == factors:
+        return cells
+    mask = values[factors]
+    for other in values[factors + 1 :]:
+        mask = mask & other
+    return jnp.where(mask, cells, cells.dtype.type(0))
+
+
 def _refuse_empty(cells: Any, places: Sequence[int] | range) -> None:
     if any(cells.shape[place] == 0 for place in places):
         raise Refused("the input of an aggregate is empty")
@@ -337,4 +364,5 @@ _OPERATIONS: Mapping[str, Callable[[Trace, Node], Any]] = {
     "member": Trace._member, "take": Trace._take, "same": Trace._same, "diagonal": Trace._diagonal,
     "map": Trace._map, "sum": Trace._sum, "count": Trace._count, "min": Trace._extreme, "max": Trace._extreme,
     "squares": Trace._squares, "row number": Trace._rank,
+    "sum by value": Trace._sum_by_value, "count by value": Trace._count_by_value,
 }  # fmt: skip

@@ -1,4 +1,4 @@
--- why: GROUP BY a column that is no axis has the axis of its distinct values
+-- why: GROUP BY a column that is no axis has the axis of its distinct values, and each row is counted where its own stands
 SELECT v > 0 AS up, COUNT(*) AS n FROM (SELECT o, v FROM b) q GROUP BY v > 0
 -- becomes
 n0: float64 [] = scan b[o]: v()
@@ -7,10 +7,9 @@ n2: float64 [] = constant 0.0()
 n3: boolean [b.o] = map float >(n1, n2)
 n4: float64 [] = distinct(axis, n3)
 n5: boolean [distinct(b.o)] = coordinate(n4)
-n6: boolean [b.o, distinct(b.o)] = member(n4)
-n7: int64 [distinct(b.o)] = count 1(n6)
-n8: int64 [] = constant 0()
-n9: boolean [distinct(b.o)] = map >(n7, n8)
+n6: int64 [distinct(b.o)] = count by value 0(n4)
+n7: int64 [] = constant 0()
+n8: boolean [distinct(b.o)] = map >(n6, n7)
 up = n5
-n = n7
-rows where n9
+n = n6
+rows where n8
