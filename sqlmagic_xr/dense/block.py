@@ -21,7 +21,8 @@ from .running.batches import Batches
 from .running.carry import Clock, Feed, Look, Piece, Stamps, check_axes, feed_of, picked, same_axis, unmoved
 from .running.code import Code
 from .running.instructions import Instruction
-from .running.looped import Layout, NumpyLoop, Ran, Runner, Slot, Stepwise, needed_of
+from .running.layout import Layout, Ran, Runner, Slot, Stepwise, needed_of
+from .running.looped import NumpyLoop
 from .tables import Name, Read
 
 
@@ -33,7 +34,7 @@ class Stack:
         form: the rows of each step.
         axes: the coordinates of each axis, the same at each step.
         steps: how many.
-        cells: for each column the steps' arrays, as a list or :class:`.running.looped.Stepwise`; or the one of all.
+        cells: for each column the steps' arrays, as a list or :class:`.running.layout.Stepwise`; or the one of all.
     """
 
     form: Form

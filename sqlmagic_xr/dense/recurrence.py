@@ -18,7 +18,8 @@ from .ports import Form, Source
 from .reading import reading_of
 from .running.carry import Feed, Piece, Stamp, Stamps, check_axes, picked, unmoved
 from .running.code import Code
-from .running.looped import Layout, NumpyLoop, Slot
+from .running.layout import Layout, Slot
+from .running.looped import NumpyLoop
 from .tables import Name, Read
 
 

@@ -118,7 +118,7 @@ class Lines:
                 return f"{given[0]} {node.data} {given[1]}"
             if node.data == "negative":
                 return f"-{given[0]}"
-        if node.op == "map" and isinstance(MAPS[node.data], np.ufunc) and not self.is_large(node) and _one_spans(node):
+        if node.op == "map" and isinstance(MAPS[node.data], np.ufunc) and not self.is_large(node) and one_spans(node):
             turned = [aligner(argument.dims, node.dims) for argument in node.args]
             given = [n if turn is None else f"{text.name(turn)}({n})" for n, turn in zip(given, turned, strict=True)]
             return f"{text.name(MAPS[node.data])}({', '.join(given)})"
@@ -174,6 +174,6 @@ def last_uses(brief: Sequence[Instruction], ends: Callable[[Node], bool]) -> dic
     return found
 
 
-def _one_spans(node: Node) -> bool:
+def one_spans(node: Node) -> bool:
     """Whether one of the arguments is as large as the result, so that this one cannot be too large."""
     return not node.dims or any(len(argument.dims) == len(node.dims) for argument in node.args)

@@ -5,179 +5,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from ..grid import Grid
+from ..arrays import MAPS
 from ..lowering.relation import Relation
 from ..node import Node, Refused
 from ..ports import Changed, Source
-from .batches import Batches
-from .carry import Clock, Feed
-from .compiled import Lines, last_uses
+from .align import aligner
+from .carry import Feed
+from .compiled import Lines, last_uses, one_spans
+from .inplace import Overwritable
 from .instructions import Instruction, along
+from .layout import Layout, Ran, needed_of
+from .soundness import implied
+
+_TURNED = 1_000_000  # cells of an array that is copied, so that it need not be turned at each step
 
 
 class NotSoundError(Exception):
     """A number that a step would commit is none, or NULL: the step is made by itself, and says what it has to say."""
-
-
-@dataclass(frozen=True, eq=False)
-class Slot:
-    """An array that is carried from step to step.
-
-    Attributes:
-        feed: the scan that reads it, and what it comes from.
-        age: how many steps ago it was written.
-        node: what the scan is asked for.
-        read: calculates that from the scan's grid.
-    """
-
-    feed: Feed
-    age: int
-    node: Node
-    read: Callable[[Grid], Any]
-
-
-@dataclass(frozen=True)
-class Fed:
-    """What of the rows of a step is what a later one reads.
-
-    Attributes:
-        source: the column; None for the truth value that is the same everywhere.
-        cut: an index that picks the cells that are asked for; None for all.
-        dims: the axes of the scan along which they vary.
-        grid: what the scan has read, whose axes these are.
-        single: whether one value is asked for, the same in all rows.
-    """
-
-    source: Node | None
-    cut: tuple[Any, ...] | None
-    dims: tuple[int, ...]
-    grid: Grid
-    single: bool = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether they vary along all axes in their order."""
-        return self.single or self.dims == tuple(range(len(self.grid.axes)))
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """What many steps calculate, whoever does it.
-
-    Attributes:
-        slots: what is carried.
-        columns: the nodes whose values become columns and differ from step to step.
-        last: the nodes of which the last step's values are asked for.
-        sound: what has to be finite.
-        masks: what has to be true everywhere.
-        unmoved: what is the same at each step (:func:`.carry.unmoved`).
-        feeds: where the scans of the state get their rows.
-        picks: for each scan the axes of these along which it asks for one coordinate, and where that stands.
-        grids: what these scans have read.
-        clock: see :data:`.carry.Clock`.
-        newest: the nodes that are the newest generation.
-        varying: the parameters that differ from step to step.
-        own: the nodes that read what the step itself has written.
-        batches: which rows a step reads, where parameters alone tell.
-    """
-
-    slots: tuple[Slot, ...]
-    columns: tuple[Node, ...]
-    last: tuple[Node, ...]
-    sound: tuple[Node, ...]
-    masks: tuple[Node, ...]
-    unmoved: Mapping[Node, Any]
-    feeds: Mapping[Node, Feed]
-    picks: Mapping[Node, Mapping[int, int]]
-    grids: Mapping[Node, Grid]
-    clock: Clock
-    newest: tuple[Node, ...]
-    varying: frozenset[str]
-    own: tuple[Node, ...]
-    batches: Batches = field(default_factory=lambda: Batches((), {}, {}))
-
-    @property
-    def roots(self) -> list[Node]:
-        """What has to be calculated at each step."""
-        handed = [self.fed(slot.node).source for slot in self.slots]
-        return list(dict.fromkeys(
-            n for n in (*self.columns, *self.last, *self.sound, *self.masks, *handed) if n is not None
-        ))  # fmt: skip
-
-    def fed(self, node: Node) -> Fed:
-        """What a piece gives for a column of the scan that reads it."""
-        scan = node.args[0]
-        feed = self.feeds[scan]
-        name = node.data[0] if node.op == "cells" else node.data
-        ((_, place, dims),) = (column for column in feed.reading.columns if column[0] == name)
-        value, grid, chosen = feed.piece.part.columns[place].value, self.grids[scan], self.picks[scan]
-        single = not node.dims and bool(grid.axes)
-        if node.op == "known" and value.valid is None:
-            return Fed(None, None, (), grid, single)
-        if single and dims:
-            raise Refused(f"{name} is not the same in all rows")
-        whole = feed.piece.form.dims[place]
-        cut = None if chosen.keys().isdisjoint(whole) else tuple(chosen.get(dim, slice(None)) for dim in whole)
-        return Fed(value.cells if node.op == "cells" else value.valid, cut, dims, grid, single)
-
-
-@dataclass(frozen=True, eq=False)
-class Stepwise:
-    """The arrays of several steps as one, whose first axis they are."""
-
-    array: Any
-
-    def __getitem__(self, step: int) -> Any:
-        return self.array[step]
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-
-@dataclass(frozen=True, eq=False)
-class Ran:
-    """What a call has calculated.
-
-    Attributes:
-        made: how many steps.
-        columns: for each column of the layout the arrays of these steps, and perhaps of one more.
-        last: what was asked for of the last step.
-    """
-
-    made: int
-    columns: Sequence[list[Any] | Stepwise]
-    last: Sequence[Any]
-
-
-class Runner(Protocol):
-    """Makes many steps.
-
-    Attributes:
-        most: how many in a call.
-    """
-
-    @property
-    def most(self) -> int:
-        """How many steps a call makes at most."""
-
-    def run(
-        self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
-        courses: Mapping[Node, Sequence[Any]], count: int,
-    ) -> Ran:  # fmt: skip
-        """Make steps.
-
-        Args:
-            source: the tables.
-            first: what is carried at first.
-            parameters: the values of those that stay.
-            courses: the values of the parameters that vary, and of the newest generation, step by step.
-            count: how many.
-        """
 
 
 class NumpyLoop:
@@ -203,14 +51,25 @@ class NumpyLoop:
         courses: Mapping[Node, Sequence[Any]], count: int,
     ) -> Ran:  # fmt: skip
         """Make steps; see :class:`Runner`."""
+        ran = self._ran(source, first, parameters, courses, count)
+        if (
+            self._layout.last and 0 < ran.made < count
+        ):  # what is asked for of the last step is that of the last sound one
+            ran = self._ran(source, first, parameters, courses, ran.made)
+        return ran
+
+    def _ran(
+        self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
+        courses: Mapping[Node, Sequence[Any]], count: int,
+    ) -> Ran:  # fmt: skip
         outs: list[list[Any]] = [[] for _ in self._layout.columns]
-        last: list[Any] = [()]
-        given = [courses[node] for node in self._courses]
+        last: list[Any] = []
+        given = [courses[node][:count] for node in self._courses]
         # The step that meets one of these is made by itself, and says what there is to say.
         faults = NotSoundError, Refused, Changed, TypeError, MemoryError, OverflowError
         with np.errstate(all="ignore"), suppress(*faults):
             self._function(source, parameters, given if given else range(count), first, outs, last)
-        return Ran(min(map(len, outs)), outs, last[0])
+        return Ran(min(map(len, outs)), outs, last)
 
 
 class _LoopWriter(Lines):
@@ -221,6 +80,8 @@ class _LoopWriter(Lines):
         self._brief, self._layout, self._feeds = brief, layout, layout.feeds
         self._newest = {*layout.newest, *(node.args[0] for node in layout.newest)}
         self._steady: set[Node] = set()
+        self._over: Overwritable | None = None
+        self._place = 0  # of the instruction that is written
         self._slots = {(s.feed.scan, s.age, s.node): f"s{n}" for n, s in enumerate(layout.slots)}
 
     def written(self, parts: Sequence[Relation]) -> tuple[Callable[..., None], tuple[Node, ...]]:
@@ -240,13 +101,15 @@ class _LoopWriter(Lines):
         names = [self.names[node] for node in courses]
         text.line(f"for {', '.join(names)}, in zip(*courses):" if names else "for _ in courses:")
         text.depth += 1
+        room = text.place()
         self._body(moving, stay)
-        self._checks()
+        self._checks(moving)
         for place, node in enumerate(layout.columns):
             text.line(f"a{place}({self.name(node)})")
-        if layout.last:
-            text.line(f"last[0] = ({', '.join(map(self.name, layout.last))},)")
+        last = self._last(room)
         self._hand_on()
+        text.depth -= 1
+        text.line(f"last += ({''.join(f'{name}, ' for name in last)})")
         function = text.function(["source", "parameters", "courses", "first", "outs", "last"])
         return function, tuple(courses)
 
@@ -286,11 +149,16 @@ class _LoopWriter(Lines):
         return found
 
     def _body(self, moving: Sequence[Instruction], stay: Collection[Node]) -> None:
+        reads = [n for n, args, _ in moving if n.op in ("cells", "known") and args[0] in self._feeds]
+        own = {n: self._layout.fed(n).source for n in reads if not self._feeds[n.args[0]].age}
+        begins = [*reads, *(n for n, _, _ in moving if n.op == "parameter")]
+        self._over = Overwritable(moving, stay, own, begins)
         ends = last_uses(
             moving, lambda n: n not in stay and n not in self.kept and n not in self._steady and self.is_large(n)
         )
         held = set(self._slots.values())
         for place, (node, args, function) in enumerate(moving):
+            self._place = place
             if node not in self.names:
                 feed = self._feeds.get(args[0]) if node.op in ("cells", "known") else None
                 if feed is not None:
@@ -311,6 +179,31 @@ class _LoopWriter(Lines):
             value = self._fed(node)
             self.text.line(f"{self.new(node)} = {value}")
 
+    def _value(self, node: Node, given: Sequence[str], function: Callable[..., Any]) -> str:
+        over = self._overwritten(node)
+        if over is None:
+            return super()._value(node, given, function)
+        text = self.text
+        turned = [self._turned(argument, name, node) for argument, name in zip(node.args, given, strict=True)]
+        return f"{text.name(MAPS[node.data])}({', '.join(turned)}, out={self.names[over]})"
+
+    def _overwritten(self, node: Node) -> Node | None:
+        """The argument whose cells a function of cells writes over."""
+        large = node.op == "map" and isinstance(MAPS[node.data], np.ufunc) and self.is_large(node) and one_spans(node)
+        if self._over is None or not large:
+            return None
+        over = self._over.chosen(self._place, node)
+        return over if over is not None and self._known[over].dtype == self._known[node].dtype else None
+
+    def _turned(self, argument: Node, name: str, node: Node) -> str:
+        """An argument along the axes of a function; what is the same at each step is turned once."""
+        align = aligner(argument.dims, node.dims)
+        if align is None:
+            return name
+        if argument in self.kept and self.kept[argument].size <= _TURNED:
+            return self.text.name(np.ascontiguousarray(align(self.kept[argument])))
+        return f"{self.text.name(align)}({name})"
+
     def _fed(self, node: Node) -> str:
         """What a piece gives for a column of the scan that reads it."""
         text, fed = self.text, self._layout.fed(node)
@@ -323,17 +216,35 @@ class _LoopWriter(Lines):
         used = {a for node, args, _ in moving for a in args if node.op != "scan" or node not in self._feeds} | set(stay)
         return [i for i in moving if i[0].op != "parameter" or i[0] in used]
 
-    def _checks(self) -> None:
+    def _checks(self, moving: Sequence[Instruction]) -> None:
         """The lines that look whether what a step would commit is all there, and finite."""
         text, refuse = self.text, self.text.name(_refuse)
         for mask in self._layout.masks:
             text.line(f"if not {self.name(mask)}{'.all()' if mask.dims else ''}: {refuse}()")
+        sums = implied(moving, self._known)
         for node in self._layout.sound:
+            if node in sums:
+                continue
             cells = self.name(node)
             if node.dims:
                 text.line(f"total = {text.name(np.add.reduce)}({cells}, None)")
                 cells = "total"
             text.line(f"if {cells} - {cells} != 0.0: {refuse}()")
+
+    def _last(self, begin: int) -> list[str]:
+        """The names of what is asked for of the last step; of any other step it is room for the next one."""
+        found, gone = [], dict[str, None]()
+        for place, node in enumerate(self._layout.last):
+            name = self.name(node)
+            if name in self._slots.values():  # whose name is handed on
+                self.text.line(f"l{place} = {name}")
+                name = f"l{place}"
+            elif self.is_large(node) and node not in self.kept and node not in self._steady:
+                gone[name] = None
+            found.append(name)
+        if gone:
+            self.text.line(f"{' = '.join(gone)} = None", at=begin)
+        return found
 
     def _hand_on(self) -> None:
         """The line that makes what the step has written what the next one reads."""
@@ -342,14 +253,6 @@ class _LoopWriter(Lines):
         ]
         if values:
             self.text.line(f"{', '.join(self._slots.values())}, = {', '.join(values)},")
-
-
-def needed_of(part: Relation) -> list[Node]:
-    """The nodes that the rows of a relation are put together from."""
-    nodes = [axis.origin for axis in part.axes] + ([] if part.present is None else [part.present])
-    for column in part.columns:
-        nodes += [column.value.cells, *([] if column.value.valid is None else [column.value.valid])]
-    return list(dict.fromkeys(nodes))
 
 
 def _refuse() -> None:

@@ -31,9 +31,14 @@ class Text:
             self._objects[known] = thing  # which keeps it alive, and so its id its own
         return known
 
-    def line(self, text: str, depth: int | None = None) -> None:
-        """Add a line, so many blocks deep."""
-        self._lines.append("    " * (self.depth if depth is None else depth) + text)
+    def line(self, text: str, depth: int | None = None, at: int | None = None) -> None:
+        """Add a line, so many blocks deep; behind the others, or at a place among them."""
+        place = len(self._lines) if at is None else at
+        self._lines.insert(place, "    " * (self.depth if depth is None else depth) + text)
+
+    def place(self) -> int:
+        """Where the next line will stand."""
+        return len(self._lines)
 
     def function(self, parameters: Sequence[str]) -> Callable[..., Any]:
         """The function of these lines.

@@ -15,7 +15,7 @@ from jax import lax
 from ..arrays import DTYPES
 from ..node import Node, Refused
 from ..ports import Source
-from ..running.looped import Layout, Ran, Stepwise
+from ..running.layout import Layout, Ran, Stepwise
 from .ahead import Ahead
 from .columns import Packing
 from .devices import Device
@@ -50,7 +50,7 @@ class _Leaves:
 
 
 class XlaLoop:
-    """A program that makes steps (a :class:`..running.looped.Runner`).
+    """A program that makes steps (a :class:`..running.layout.Runner`).
 
     The state stays on the device from call to call, and so do the rooms into which the steps write: what leaves it is
     the generations that were made.
@@ -233,7 +233,7 @@ class XlaLoop:
         self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
         courses: Mapping[Node, Sequence[Any]], count: int,
     ) -> Ran:  # fmt: skip
-        """Make steps; see :class:`..running.looped.Runner`.
+        """Make steps; see :class:`..running.layout.Runner`.
 
         Raises:
             Refused: the device has no room for them.

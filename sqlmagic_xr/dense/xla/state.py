@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..running.looped import Layout
+from ..running.layout import Layout
 
 
 class State:

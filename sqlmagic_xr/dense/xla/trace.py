@@ -11,7 +11,7 @@ import numpy as np
 
 from ..node import FIRST, Axis, Node, Refused, union
 from ..running.align import Alignment, aligner
-from ..running.looped import Fed
+from ..running.layout import Fed
 from .functions import Kit, functions
 
 _FAR = 1e6  # the square of how many deviations the mean may lie from zero

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...dense.block import Block
 from ...dense.node import Refused
 from ...dense.ports import Source
-from ...dense.running.looped import Runner
+from ...dense.running.layout import Runner
 from ...engine.budget import nbytes_shown
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class _Falling:
         self.most: int = runner.most
 
     def run(self, *given: Any) -> Any:
-        """See :class:`...dense.running.looped.Runner`."""
+        """See :class:`...dense.running.layout.Runner`."""
         try:
             return self._runner.run(*given)
         except Refused as refused:

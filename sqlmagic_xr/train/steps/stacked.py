@@ -14,7 +14,7 @@ import pyarrow as pa
 from ...dense.arrays import DTYPES
 from ...dense.block import Stack
 from ...dense.ports import spread
-from ...dense.running.looped import Stepwise
+from ...dense.running.layout import Stepwise
 from ...grids.arrow import ARROW
 from ...storage.definition import Definition
 from ...storage.draft import Draft

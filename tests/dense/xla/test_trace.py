@@ -10,7 +10,7 @@ from sqlmagic_xr.dense.arrays import MAPS
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.dense.running.align import Alignment
-from sqlmagic_xr.dense.running.looped import needed_of
+from sqlmagic_xr.dense.running.layout import needed_of
 from sqlmagic_xr.dense.xla.functions import Kit, functions
 from sqlmagic_xr.dense.xla.trace import Trace
 from sqlmagic_xr.engine.faults import integers
