@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 _LONGEST = 0.05  # seconds a call: a button, a slider and an interrupt act behind it
 _ALONE = 0.2  # seconds; a step by itself may take so long, and tell little of what it takes among others
 _REST = 1024  # steps, at most, from one attempt that came to nothing to the next
@@ -18,6 +20,8 @@ class Calls:
         self._alone = alone
         self._length = 1
         self._rest = self._pause = 0
+        self._steps = 1  # of the last call
+        self._look = math.inf  # seconds of the shortest look
 
     def length(self, *limits: int) -> int:
         """How many steps the next call shall make, and no more than any of the limits."""
@@ -32,6 +36,14 @@ class Calls:
         if steps > 1:
             self._pause = 0
         self._rest -= 1
+        self._steps = steps
+
+    def looked(self, seconds: float) -> None:
+        """Whoever looks at each step of a call has taken so long; what every look takes is no matter of its length."""
+        self._look = min(self._look, seconds)
+        more = seconds - self._look
+        if more > _LONGEST:
+            self._length = max(1, min(self._length, int(_LONGEST * self._steps / more)))
 
     def failed(self) -> None:
         """A call for many steps came to none: the next ones are made by themselves."""

@@ -69,6 +69,21 @@ class Judge:
             self._judged, self._found = generation, self._ended(self._curves, self._patience, generation, steps)
         return self._found
 
+    def first(self, newest: int, steps: int) -> tuple[int, Verdict] | None:
+        """The first generation behind the last one that was asked, up to ``newest``, that ends the run, and how.
+
+        Args:
+            newest: the curves show it.
+            steps: how many the run had made by then.
+        """
+        if self._judged is None:
+            return None
+        for generation in range(self._judged + 1, newest + 1):
+            found = self.verdict(generation, steps - (newest - generation))
+            if found is not None:
+                return generation, found
+        return None
+
     def ahead(self, seen: Seen, generation: int, steps: int, made: int) -> int:
         """How many of the generations that are made, and not committed, may stay.
 

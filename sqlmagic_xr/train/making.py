@@ -99,7 +99,7 @@ class Making:
             courses = courses.first(self.rates.sound(courses))
         if not courses.count:
             return 0
-        watch = self._watched if self.settings.checks_each_step else None
+        watch = self._watched if self.settings.checks_each_step and self._is_foretold else None
         try:
             with self.context.store.transaction():
                 made = self.step.run_many(courses, watch)
@@ -129,8 +129,15 @@ class Making:
 
     @property
     def _may_be_many(self) -> bool:
-        """Whether nobody has to look in between: what ends the run is calculated with the steps."""
-        return not self.settings.checks_each_step or self.curves.are_foretold(self.step.seen)
+        """Whether nobody has to look in between.
+
+        What ends the run is calculated with the steps, or can be told of each generation when all are committed.
+        """
+        return not self.settings.checks_each_step or self._is_foretold or self.curves.go_by_generation
+
+    @property
+    def _is_foretold(self) -> bool:
+        return self.curves.are_foretold(self.step.seen)
 
     def _watched(self, seen: Seen, made: int) -> int:
         return self.judge.ahead(seen, self.run.generation, self.run.steps, made)
@@ -173,9 +180,12 @@ class Making:
 
     def redo(self, first: Made, generation: int) -> None:
         """Make the sound ones of several steps that were taken back together again, up to ``generation``."""
+        foretold = self.settings.checks_each_step and self._is_foretold
         with self.parameters.as_given(first.given):
-            while self.run.generation < generation and self._one():
-                pass
+            while self.run.generation < generation:
+                count = generation - self.run.generation
+                if (foretold or not self._many(count)) and not self._one():
+                    break
 
     def diverged(self, generation: int, column: str, value: float, shown: Mapping[str, Any]) -> None:
         """Note that a generation has a number that is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -76,11 +77,15 @@ class Watching:
         """Bring the curves nearer to the newest generation, and look whether they end the run."""
         values = self._making.values()
         self._course.notice()
+        begin = time.perf_counter()
         with self._pace.turn():
             if self._settings.checks_each_step or self._settings.every is not None:
                 deque(self._curves.catch_up(values, self._run.generation), maxlen=0)
             else:
                 self._curves.refresh(values, self._run.generation)
+        if self._settings.checks_each_step and self._settings.every is None:
+            self._end_at_the_first(values)
+            self._making.calls.looked(time.perf_counter() - begin)
         self._look_for_blemish(values)
         if self._settings.checks_each_step and self._making.verdict is None:
             self._note_loss()
@@ -101,6 +106,23 @@ class Watching:
         self._note_loss()
         if self._making.best is not None:
             self._making.best.keep()
+
+    def _end_at_the_first(self, values: Mapping[str, Any]) -> None:
+        """Take back what lies behind the first of several generations that ends the run, if it is not the last."""
+        generation, fault = self._run.generation, self._curves.blemish
+        before = min(generation, generation if fault is None else fault.generation) - 1
+        found = self._judge.first(before, self._run.steps - (generation - before))
+        if found is None:
+            return
+        last, verdict = found
+        first = self._course.take_back(last + 1)
+        self._making.verdict = verdict
+        if first is None:
+            self._making.stays("the steps behind it stay, since others have changed its tables after them")
+            return
+        self._making.redo(first, last)
+        self._curves.forget(self._run.generation)
+        deque(self._curves.catch_up(values, self._run.generation), maxlen=0)
 
     def _note_loss(self) -> None:
         if self._making.best is not None:

@@ -187,3 +187,56 @@ def test_explain_tells_which_curves_are_calculated_with_the_steps():
     cell = f"{descend()};\n{CURVE};\nSELECT step, a FROM p ORDER BY step LIMIT 3"
     (told,) = context().train(cell, steps=2, params={"lr": 0.1}, stream=True).explain()
     assert "curves: 1 of 2 (calculated with each step)" in str(told)
+
+
+DECLINED = (
+    "SELECT step, AVG(power(y - a * x - b, 2)) AS loss, MAX(CAST(a AS VARCHAR)) AS said FROM d CROSS JOIN p {} "
+    "GROUP BY step"
+)
+
+
+@pytest.mark.parametrize(
+    ("curve", "options"),
+    [
+        (DECLINED.format(""), {"until": "loss < 0.05"}),
+        (DECLINED.format(""), {"until": "said LIKE '1.5%'"}),
+        (DECLINED.format(""), {"until": "loss < 0.3 - 0.01 * :k"}),
+        (DECLINED.format(""), {"patience": 2, "until": "loss < 1e-20"}),
+        (DECLINED.format(""), {"until": "loss < 0.05", "every": 7}),
+        (DECLINED.format("WHERE step > 11 AND step % 3 = 0"), {"until": "loss < 0.2"}),
+        (DECLINED.format("WHERE step > 11"), {"patience": 20}),
+        (CURVE, {"until": "loss < 0.05", "every": 7}),
+        (CURVE, {"patience": 3, "every": 5}),
+    ],
+    ids=str,
+)
+def test_a_curve_that_array_code_declines_ends_a_run_there_too(curve, options, monkeypatch):
+    """It is asked behind a call, and what lies behind the generation that ends the run is taken back."""
+    ctx = same(context, f"{descend()};\n{curve}", monkeypatch, steps=200, params={"lr": 0.3}, **options)
+    assert commits(ctx, "p") < 60
+
+
+@pytest.mark.parametrize("until", ["l > 2.2", "l > 100"])
+def test_a_declined_curve_that_shows_a_number_that_is_none(until, monkeypatch):
+    """What comes first ends the run."""
+    cell = "INSERT INTO p SELECT :next_step, a + 0.25, b FROM p WHERE step = :k"
+    curve = "SELECT step, ln(10.0 - a) AS l, CAST(a AS VARCHAR) AS said FROM p"
+    for condition in (until, "l < 0.5"):
+        same(context, f"{cell};\n{curve}", monkeypatch, steps=500, until=condition)
+
+
+def test_a_curve_that_looks_back_is_asked_of_each_generation(monkeypatch):
+    curve = "SELECT step, MIN(a) OVER (ORDER BY step) + CAST('1' AS DOUBLE) AS low FROM p"
+    ctx = same(context, f"{descend()};\n{curve}", monkeypatch, steps=20, params={"lr": 0.3}, until="low > 5")
+    assert commits(ctx, "p") > 20
+
+
+def test_a_look_that_takes_long_makes_calls_short():
+    calls = Calls(alone=False)
+    for _ in range(8):
+        calls.made(calls.length(999), 1e-4)
+    assert calls.length(999) > 100
+    calls.looked(0.5)
+    assert calls.length(999) > 100, "each look takes as long"
+    calls.looked(10.0)
+    assert calls.length(999) == 1

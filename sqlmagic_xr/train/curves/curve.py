@@ -15,6 +15,7 @@ from ...cluster.holding import Holding, held_by
 from ...dense.ports import Output
 from ...errors import SqlError
 from ...sql.syntax import Statement, identifier, parse_one, to_sql
+from ...storage.definition import stored
 from ...storage.scratch import Version
 from ..events import Panel
 from ..steps.basis import Basis
@@ -236,12 +237,22 @@ class Curve:
         return self._lines.of(first[0]) if isinstance(self._lines, SeriesLines) else tuple(first)
 
     def at(self, generation: int) -> dict[str, Any] | None:
-        """The last row of a generation among the newest rows, as Python values; None where there is none."""
-        if self._step is None or not self._parts:
+        """The last row of a generation, as Python values; None where there is none."""
+        found = self._of(generation)
+        return found.slice(found.num_rows - 1).to_pylist()[0] if found is not None and found.num_rows else None
+
+    def _of(self, generation: int) -> pa.Table | None:
+        """The rows of a generation; None where there are none."""
+        if self._step is None:
             return None
-        last = self._parts[-1]
-        found = last.filter(pc.equal(last[self._step], generation))
-        return found.slice(found.num_rows - 1).to_pylist()[0] if found.num_rows else None
+        for part in reversed(self._parts):  # each in the order of the steps
+            steps = part[self._step].to_numpy()
+            first, last = np.searchsorted(steps, [generation, generation + 1])
+            if first < last:
+                return part.slice(first, last - first)
+            if first:
+                break
+        return None
 
     def known(self, generation: int) -> int:
         """The generation that :meth:`at` tells of when it is asked for the newest one."""
@@ -285,8 +296,8 @@ class Curve:
         if not isinstance(self._lines, SeriesLines):
             value = (self.at(generation) or {}).get(next(iter(self.panel.lines)))
         else:
-            last = self._parts[-1]
-            value = pc.min(last.filter(pc.equal(last[str(self._step)], generation))[self._lines.names[0]]).as_py()
+            rows = self._of(generation)
+            value = None if rows is None else pc.min(rows[self._lines.names[0]]).as_py()
         return None if value is None else float(value)
 
     def _piece(self, part: Prepared, step: str, values: Mapping[str, Any], newest: int) -> None:
@@ -306,7 +317,12 @@ class Curve:
 
     def _query(self, prepared: Prepared, values: Mapping[str, Any]) -> pa.Table:
         with held_by(self._context, self._holding):
-            return prepared.run(values, "auto").to_arrow_table()
+            rows = prepared.run(values, "auto").to_arrow_table()
+        # Arrow can neither sort nor filter texts as the engine gives them.
+        kinds = [stored(kind) for kind in rows.schema.types]
+        if kinds == rows.schema.types:
+            return rows
+        return rows.cast(pa.schema(list(zip(rows.column_names, kinds, strict=True))))
 
     def _take(self, rows: pa.Table) -> None:
         """The whole result, anew; by step where that is its x axis, since rows come in any order."""

@@ -134,6 +134,11 @@ class Curves:
         """Whether steps calculate all those that tell their generation."""
         return all(curve.is_foretold(seen, place) for place, curve in enumerate(self._curves) if curve.watched)
 
+    @property
+    def go_by_generation(self) -> bool:
+        """Whether all those that tell their generation show of each one what they would show if it were the newest."""
+        return all(not curve.whole and not curve.lag for curve in self._curves if curve.watched)
+
     def ahead(self, seen: Seen) -> Foreseen | None:
         """The rows at generations that are made and not committed; None where not all that tell their generation are.
 
