@@ -10,7 +10,8 @@ import pytest
 from sqlmagic_xr import Context
 from sqlmagic_xr.dense.running.looped import NumpyLoop
 from sqlmagic_xr.dense.running.text import Text
-from tests.train.test_many_steps import commits, same
+from tests.train.test_curves_within_steps import many, same
+from tests.train.test_many_steps import commits
 
 ROWS, WIDTH = 700, 6  # 4,200 cells: arrays of 4,096 and more are used again
 D = pa.table({"i": np.arange(ROWS), "x": np.sin(np.arange(ROWS)), "y": np.cos(np.arange(ROWS) * 0.7)})
@@ -52,8 +53,8 @@ INSERT INTO w SELECT :next_step, now.c, now.o, now.v - 0.001 * e.v FROM now JOIN
     ],
     ids=["whole", "an integer divided by zero", "batches", "a number that is none"],
 )
-def test_a_layer_of_tables_and_what_they_hold_at_the_end(cell):
-    ctx = same(grown, cell, steps=30)
+def test_a_layer_of_tables_and_what_they_hold_at_the_end(cell, monkeypatch):
+    ctx = same(grown, cell, monkeypatch, (7,), steps=30)
     assert commits(ctx, "w") < 22
 
 
@@ -61,6 +62,7 @@ def test_arrays_are_written_over(monkeypatch):
     """Else the tests here would look at nothing."""
     written, plain = [], Text.function
     monkeypatch.setattr(Text, "function", lambda self, names: written.extend(self._lines) or plain(self, names))
+    many(monkeypatch, 7)
     grown().train(LAYER.format(divisor="2.0", where=""), steps=20)
     assert sum("out=" in line for line in written) >= 4
 
@@ -92,8 +94,8 @@ def long():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_chains(seed):
-    same(long, chain(seed), steps=7)
+def test_random_chains(seed, monkeypatch):
+    same(long, chain(seed), monkeypatch, (4,), steps=7)
 
 
 def test_what_is_asked_of_the_last_step_is_that_of_the_last_sound_one(monkeypatch):
@@ -101,5 +103,5 @@ def test_what_is_asked_of_the_last_step_is_that_of_the_last_sound_one(monkeypatc
     calls, plain = [], NumpyLoop._ran
     monkeypatch.setattr(NumpyLoop, "_ran", lambda self, *given: calls.append(given[-1]) or plain(self, *given))
     cell = LAYER.format(divisor="(20 / (20 - :k))", where="")
-    same(grown, cell, steps=30)
+    same(grown, cell, monkeypatch, (7,), steps=30)
     assert any(again < count for count, again in pairwise(calls))
