@@ -212,7 +212,8 @@ DECLINED = (
 )
 def test_a_curve_that_array_code_declines_ends_a_run_there_too(curve, options, monkeypatch):
     """It is asked behind a call, and what lies behind the generation that ends the run is taken back."""
-    ctx = same(context, f"{descend()};\n{curve}", monkeypatch, steps=200, params={"lr": 0.3}, **options)
+    calls = None, 7
+    ctx = same(context, f"{descend()};\n{curve}", monkeypatch, calls, steps=200, params={"lr": 0.3}, **options)
     assert commits(ctx, "p") < 60
 
 
