@@ -37,7 +37,7 @@ def _counting(name: str) -> Any:
         found = inherited(self, *args, **options)
         if name in _FUNCTIONS:
             given, session = (*args, *options.values())[0].name, ref(self)
-            give(given, lambda: row_of(session(), given, _FUNCTIONS[name]))
+            give(given, lambda: row_of(session(), given, _FUNCTIONS[name]), session)
         return found
 
     return register

@@ -13,6 +13,7 @@ import pyarrow.types as pt
 from ..errors import SqlError
 from ..relation.bind import bind
 from ..relation.catalog import Table
+from ..relation.functions import of_session
 from ..relation.layers import ColumnType, Relation
 from ..relation.names import Name
 from ..relation.nodes import Opaque
@@ -53,6 +54,11 @@ class Catalog:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._bound: dict[int, _Binding] = {}
+
+    @property
+    def session(self) -> Context:
+        """Whose tables they are."""
+        return self._context
 
     def names(self) -> list[str]:
         """Every table and view, qualified where it stands in a schema of its own; the engine's internals left out."""
@@ -231,7 +237,8 @@ class _Binding:
         self.tree, self._catalog, self._alterations = tree, catalog, alterations
         self._shapes: dict[Name, Any] = {}
         try:
-            self.query: Bound = bind(tree, self)
+            with of_session(catalog.session):
+                self.query: Bound = bind(tree, self)
         except SqlError as error:
             self.query = Opaque(why=error.what, tree=tree)
 

@@ -15,6 +15,7 @@ from ..autodiff.rewrite import rewrite
 from ..autodiff.rules import CALLS, RULES
 from ..autodiff.rules import register as with_rule
 from ..errors import SqlError, UnsupportedError
+from ..relation.functions import of_session
 from ..sql.copying import copy_of, explained_copy
 from ..sql.ctes import shared
 from ..sql.parameters import has_parameters, parameters_of, values_of
@@ -292,7 +293,8 @@ class Context(CountedContext):
             self.variables.follow(names)
             reopened(names, self)
             tree = plainly(tree, statement, self)
-            tree = rewrite(tree, self.tables, rules=self.rules) if changing else tree
+            with of_session(self):
+                tree = rewrite(tree, self.tables, rules=self.rules) if changing else tree
             return Prepared(self, statement, self._mending.widened(tree, statement.text))
         except SqlError as error:
             raise statement.place(error) from error.__cause__

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..autodiff.rewrite import rewrite
 from ..errors import SqlError, UnsupportedError, UsageError
+from ..relation.functions import of_session
 from ..sql.parameters import bind, can_be_parameter, has_parameters, missing
 from ..sql.syntax import Statement, Tree, identifier, local_name, span_of, tables_named, to_sql
 from ..statements import dml
@@ -58,7 +59,8 @@ class Prepared:
             SqlError: with the place in the user's text. Nothing has changed then.
         """
         try:
-            return self._run(values or {}, executor)
+            with of_session(self.context):
+                return self._run(values or {}, executor)
         except SqlError as error:
             self.context.store.fail()
             raise self.statement.place(error, error.span or self.statement.first_word) from error.__cause__

@@ -5,11 +5,13 @@ Whether a function has array code or a derivative is data here too; the rooms th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..sql.syntax import Tree, name_of, walk
 from .catalog import Type
@@ -170,24 +172,57 @@ SUMS = frozenset({"sum", "avg", "mean", "count"})
 
 Asked = Callable[[], Function | None]
 
-_GIVEN: dict[str, list[Function | Asked]] = {}
+
+class _Given(NamedTuple):
+    """A function that a session was given.
+
+    Attributes:
+        session: gives the session, or None when that is gone.
+        row: what is known of it, or who says that.
+    """
+
+    session: Callable[[], object | None]
+    row: Function | Asked
 
 
-def give(name: str, row: Asked) -> None:
-    """Enter a function that a session has been given: it hides one of ours of that name.
+_GIVEN: dict[str, list[_Given]] = {}
+_AT_WORK: ContextVar[object | None] = ContextVar("session", default=None)
 
-    The table is one for all sessions of the process, so of two functions of one name what holds of both is certain.
+
+@contextmanager
+def of_session(session: object) -> Iterator[None]:
+    """Within this block the functions that a session was given are known, and those of no other.
+
+    Where nobody says whose statement is read, those of all are: of two of one name what holds of both is certain.
+    """
+    before = _AT_WORK.set(session)
+    try:
+        yield
+    finally:
+        _AT_WORK.reset(before)
+
+
+def give(name: str, row: Asked, session: Callable[[], object | None]) -> None:
+    """Enter a function that a session has been given: there it hides one of ours of that name.
 
     Args:
         name: its name.
         row: says what is known of it, or None if its session is gone; asked when somebody wants to know.
+        session: gives the session, or None when that is gone.
     """
-    _GIVEN.setdefault(name.lower(), []).append(row)
+    _GIVEN.setdefault(name.lower(), []).append(_Given(session, row))
 
 
 def is_given(name: str) -> bool:
-    """Whether a session has been given a function of that name, which may be anything."""
-    return name.lower() in _GIVEN
+    """Whether the session has been given a function of that name, which may be anything."""
+    name = name.lower()
+    return name in _GIVEN and bool(_here(name))
+
+
+def _here(name: str) -> list[_Given]:
+    """The functions of a name that are known to the session at work."""
+    session = _AT_WORK.get()
+    return [given for given in _GIVEN[name] if session is None or given.session() is session]
 
 
 def function(name: str) -> Function | None:
@@ -197,16 +232,27 @@ def function(name: str) -> Function | None:
 
 
 def _given(name: str) -> Function | None:
-    asked = (row if isinstance(row, Function) else row() for row in _GIVEN[name])
-    rows = list(dict.fromkeys(row for row in asked if row is not None))
+    rows = list(dict.fromkeys(row for given in _here(name) if (row := _row(name, given)) is not None))
     if not rows:
-        del _GIVEN[name]
         return None
-    _GIVEN[name] = [*rows]
     if len(rows) == 1:
         return rows[0]
     kinds = [row.kind for row in rows if row.kind != "scalar"]
     return Function(name, kinds[0] if kinds else "scalar", varies="call", given=True)
+
+
+def _row(name: str, given: _Given) -> Function | None:
+    """What is known of a function, which is remembered; one whose session is gone is forgotten."""
+    if isinstance(given.row, Function) and given.session() is not None:
+        return given.row
+    row = None if given.session() is None or isinstance(given.row, Function) else given.row()
+    others = [other for other in _GIVEN[name] if other is not given]
+    known = [] if row is None else [_Given(given.session, row)]
+    if [*others, *known]:
+        _GIVEN[name] = [*others, *known]
+    else:
+        del _GIVEN[name]
+    return row
 
 
 def usual(name: str) -> str:

@@ -106,10 +106,46 @@ def test_of_two_of_one_name_what_holds_of_both_is_known(ctx):
 
 
 def test_functions_go_with_their_session():
-    functions.give("exp", lambda: row_of(None, "exp", "scalar"))
+    functions.give("exp", lambda: row_of(None, "exp", "scalar"), lambda: None)
     assert functions.is_given("exp")
     assert functions.function("exp") is functions.FUNCTIONS["exp"]
     assert not functions.is_given("exp")
+
+
+def test_a_sum_of_another_session_leaves_ours_checked(ctx):
+    """It did not: where any session of the process had a SUM of its own, SUM of ours wrapped around."""
+    other = Context()
+    other.register_udaf(udaf(Largest, pa.float64(), pa.float64(), [pa.float64()], "immutable", name="sum"))
+    ctx.script("CREATE TABLE n (i BIGINT); INSERT INTO n VALUES (9223372036854775807), (1)")
+    with pytest.raises(Exception, match="a SUM is beyond BIGINT"):
+        ctx.sql("SELECT sum(i) AS s FROM n").to_arrow_table()
+    query = "SELECT grad(sum(x * q.a), q.a) AS g FROM d CROSS JOIN (SELECT 2.0 AS a) q"
+    assert ctx.sql(query).to_arrow_table()["g"].to_pylist() == [6.0]
+    other.script("CREATE TABLE d (x DOUBLE); INSERT INTO d VALUES (1.0), (2.0)")
+    assert other.sql("SELECT sum(x) AS s FROM d").to_arrow_table()["s"].to_pylist() == [2.0]
+    with pytest.raises(DerivativeError, match="sum"):
+        other.sql(query)
+
+
+def test_one_name_is_an_aggregate_here_and_a_scalar_there(ctx):
+    """EXISTS over an aggregate always holds; over a function of the row it does where there is a row."""
+    other = Context()
+    largest(other)
+    given(ctx, "largest", lambda x: x)
+    ctx.script("CREATE TABLE r (x DOUBLE); INSERT INTO r VALUES (1.0)")
+    query = "SELECT x FROM d WHERE EXISTS (SELECT largest(r.x) FROM r WHERE r.x = d.x)"
+    assert ctx.sql(query).to_arrow_table()["x"].to_pylist() == [1.0]
+    other.script("CREATE TABLE d (x DOUBLE); INSERT INTO d VALUES (1.0), (2.0);"
+                 "CREATE TABLE r (x DOUBLE); INSERT INTO r VALUES (1.0)")  # fmt: skip
+    assert other.sql(query + " ORDER BY x").to_arrow_table()["x"].to_pylist() == [1.0, 2.0]
+
+
+def test_a_step_is_array_code_whatever_another_session_has(ctx):
+    given(Context(), "exp", lambda x: pc.multiply(x, 10.0))
+    ctx.train("INSERT INTO p SELECT :next_step, MAX(exp(d.x)) AS a FROM d", steps=2)
+    found = ctx.sql("SELECT a FROM p WHERE step = 2").to_arrow_table()["a"].to_pylist()
+    assert found == pytest.approx([20.085536923187668])
+    assert ctx.script("SELECT MAX(exp(x)) AS y FROM d", executor="dense")[0].executor == "dense"
 
 
 def test_a_context_gives_itself_none():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from datafusion import SessionContext
 
+from ...relation.functions import of_session
 from ...sql.syntax import Tree, to_sql
 from . import (
     decimals,
@@ -133,7 +134,7 @@ class Mending:
         known = self._done.get(key)
         if known is not None and all(self._tables.rows_identity(name) is was for name, was in known[0].items()):
             return tree if known[1] is None else known[1]
-        with self._tables.noting(at_once, parameters) as asked:
+        with of_session(self._context), self._tables.noting(at_once, parameters) as asked:
             after = rewritten(tree, sql, self._tables)
         after = tree if after is tree else named(after, tree, self._names)
         if len(self._done) >= _REMEMBERED:
@@ -145,7 +146,8 @@ class Mending:
         """A statement's tree with integers that do not wrap around, for every executor; see :mod:`.integers`."""
         if not _INTEGERS.search(sql):
             return tree
-        after = integers.widened(Reading(tree, self._tables))
+        with of_session(self._context):
+            after = integers.widened(Reading(tree, self._tables))
         return tree if after is tree else named(after, tree, self._names)
 
     def _names(self, query: Tree) -> list[str]:

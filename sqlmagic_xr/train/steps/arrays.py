@@ -13,6 +13,7 @@ from ...engine.budget import default_budget, nbytes_shown
 from ...errors import SqlError, UnsupportedError
 from ...grids.arrow import arrow, parameter_types
 from ...grids.generations import Generations
+from ...relation.functions import of_session
 from ...sql.parameters import parameters_of
 from ...statements.update import emptied
 from ..curves.incremental import MADE
@@ -210,7 +211,8 @@ class ArrayExecutor:
         if self._looks.renewed():
             self._program = self.grids = None
         if self._program is None or self.grids is None or kinds != self._kinds:
-            self._program, self._kinds = self._lowered(values, self._names), kinds
+            with of_session(self.context):
+                self._program, self._kinds = self._lowered(values, self._names), kinds
         assert self.grids is not None
         self._values = values
         self.grids.begin()

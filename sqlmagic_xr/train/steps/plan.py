@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from ...engine.budget import default_budget
 from ...errors import SqlError
+from ...relation.functions import of_session
 from ...relation.nodes import Relation
 from ...relation.reads import parameters_in, tables_read
 from ...relation.write import written
@@ -118,14 +119,24 @@ class PlannedStep:
     ) -> None:
         if not statements:
             raise ValueError("a step has statements")
-        larder = Larder(statements[0].context, default_budget() if budget is None else budget)
+        context = statements[0].context
+        larder = Larder(context, default_budget() if budget is None else budget)
         self.runners: list[Runner] = []
         self._declined: list[list[Note]] = []
+        with of_session(context):
+            takers = self._offer(statements, larder, frozenset(writes), frozenset(varying), executors)
+        self._taker = takers[0] if len(set(map(id, takers))) == 1 else None
+
+    def _offer(
+        self, statements: Sequence[Prepared], larder: Larder, writes: frozenset[str], varying: frozenset[str],
+        executors: Sequence[Taker],
+    ) -> list[Taker | None]:  # fmt: skip
+        """Offer the statements to the executors; who takes each, or None."""
         takers: list[Taker | None] = []
         for executor in executors:
             executor.expect(statements)
         for statement in statements:
-            runner: Runner = Relational(statement, larder, frozenset(writes), frozenset(varying))
+            runner: Runner = Relational(statement, larder, writes, varying)
             declined: list[Note] = []
             takers.append(None)
             for executor in executors:
@@ -137,7 +148,7 @@ class PlannedStep:
                     declined.append(Note(f"not {executor.name}", "", offered))
             self.runners.append(runner)
             self._declined.append(declined)
-        self._taker = takers[0] if len(set(map(id, takers))) == 1 else None
+        return takers
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Run each statement; each sees what the ones before it wrote."""
@@ -261,7 +272,8 @@ class Relational:
                 return (variant, *found)
         if len(self._variants) >= _VARIANTS:
             raise UnsureError("what its reads find changes from step to step")
-        variant = self._made(values)
+        with of_session(self._context):
+            variant = self._made(values)
         found = self._looked_up(variant, values)
         if found is None:
             raise UnsureError("what its reads find cannot be looked up again")
