@@ -53,6 +53,7 @@ from .interrupt import interruptible, reserve_threads
 from .json_text import register_json
 from .markup import make_safe
 from .meaning import meanings_in
+from .most_frequent import register_mode
 from .named import Named
 from .once import once
 from .plain import plainly
@@ -130,6 +131,7 @@ class Context(CountedContext):
         self.tables = Catalog(self)
         self.named: dict[str, Named] = {}
         register_json(self)
+        register_mode(self)
         self._mending = Mending(self)
         self.store.schema.mended = self.mended_text
         self._recursions = Recursions(self)

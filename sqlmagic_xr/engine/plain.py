@@ -34,7 +34,7 @@ def plain(tree: Tree, text: str, context: Context) -> Tree:
         return list(interruptible(frame.to_arrow_table, frame).column(0).to_pylist())
 
     tree = told_apart(opened(tree, text, context), context)
-    return written_out(tree, text, Asked(names, texts, stays="CreateView" in tree))
+    return written_out(tree, text, Asked(names, texts, context.udafs().__contains__, stays="CreateView" in tree))
 
 
 def plainly(tree: Tree, statement: Statement, context: Context) -> Tree:

@@ -29,11 +29,13 @@ class Asked:
     Attributes:
         names: the names of a query's columns.
         texts: the texts in the one column of a query.
+        given: whether the session has been given a function of a name.
         stays: whether the statement is kept and read again later, as a view is.
     """
 
     names: Callable[[Tree], Sequence[str]]
     texts: Callable[[Tree], Sequence[str]] = lambda query: ()
+    given: Callable[[str], bool] = lambda name: False
     stays: bool = False
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import build
+from .modes import MODE, as_lists, is_mode
 from .pivoting import Asked, pivoted, unpivoted
 from .sample_clause import SAMPLED
 from .sampling import sampled, sampled_from
@@ -19,7 +20,7 @@ from .syntax import NOWHERE, Tree, identifier, name_columns, replace, transform,
 
 _SIGNS = re.compile(
     r"(?:\A|\(|\b(?:UNION|ALL|EXCEPT|INTERSECT|INTO\s+\S+|INTO\s+[^()]+\([^()]*\)|SUMMARIZE|EXPLAIN|AS))\s*FROM\b"
-    r"|\bORDER\s+BY\s+ALL\b|SAMPLE\b|PIVOT(?:_WIDER|_LONGER)?\b|->",
+    r"|\bORDER\s+BY\s+ALL\b|SAMPLE\b|PIVOT(?:_WIDER|_LONGER)?\b|->|\bMODE\s*\(",
     re.IGNORECASE,
 )
 _ARROWS = {"Arrow": "json_get", "LongArrow": "json_get_text"}
@@ -43,7 +44,11 @@ def written_out(tree: Tree, sql: str, asked: Asked) -> Tree:
     """
     if not _SIGNS.search(sql):
         return tree
-    tree = transform(name_columns(tree, _has_arrow), _in_place)
+
+    def in_place(node: dict[str, Any]) -> Tree | None:
+        return as_lists(node) if is_mode(node) and not asked.given(MODE) else _in_place(node)
+
+    tree = transform(name_columns(tree, _is_renamed), in_place)
     while (found := next(_asking(tree), None)) is not None:
         tree = found.written_in(tree, asked)
     return tree
@@ -166,8 +171,8 @@ def _text(value: str) -> Tree:
 # is in parentheses is told by its Nested node.
 
 
-def _has_arrow(column: Tree) -> bool:
-    return any(_is_arrow(node) for node in walk(column))
+def _is_renamed(column: Tree) -> bool:
+    return any(_is_arrow(node) or is_mode(node) for node in walk(column))
 
 
 def _is_arrow(node: dict[str, Any]) -> bool:
