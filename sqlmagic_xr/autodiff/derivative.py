@@ -25,6 +25,7 @@ from ..sql.expression import (
     descend,
 )  # fmt: skip
 from .aggregates import Aggregates
+from .choices import MANY, chosen
 from .collect import collected
 from .dissolve import intermediate
 from .doubles import REAL, in_doubles
@@ -36,7 +37,6 @@ from .rules import (
     AGGREGATES,
     DEFINED,
     EXTREMES,
-    FOLDED,
     NONE,
     RULES,
     SHIFTS,
@@ -173,8 +173,8 @@ class Derivative:
 
     def _function(self, node: Call, name: str, partials: tuple[str, ...]) -> Expression | None:
         args = node.args
-        if name in FOLDED and len(args) != 2:
-            return self.of(_fold(node))
+        if name in MANY and len(args) != 2:
+            return chosen(node, name, self.of, fill)
         if len(args) == 1 and name in UNARY:
             partials = UNARY[name]
         if len(args) > len(partials):
@@ -402,11 +402,3 @@ def real(expression: Expression | None, derivative: Derivative) -> Expression:
 
 def _null_or_zero(result: Expression) -> Expression:
     return result if isinstance(result, Literal) and result.value is None else ZERO
-
-
-def _fold(node: Call) -> Expression:
-    """f(a, b, c) as f(f(a, b), c), and f(a) as a."""
-    folded = node.args[0]
-    for arg in node.args[1:]:
-        folded = Call(node.name, (folded, arg), origin=node.origin)
-    return folded

@@ -12,7 +12,7 @@ Conventions, where mathematics leaves a choice (each is pinned by a row of ``tes
 where                       the derivative is
 ==========================  ==========================================================================================
 ``abs`` at 0                0
-``greatest``, ``least``     half of each where two are equal, as 0.0 and -0.0 are; a NULL argument takes no part
+``greatest``, ``least``     half of each where two are equal, as 0.0 and -0.0 are, a third of three; NULL takes no part
 ``floor ceil round trunc``  0 everywhere, also at the jumps; so are ``signum`` and a CAST to an integer
 ``sqrt``, ``cbrt`` at 0     Infinity, also at -0.0
 ... of ``abs(x)`` at 0      0, as of ``abs``; so of its multiples and sums, and of ``power(abs(x), y)``
@@ -110,7 +110,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "nanvl": ("CASE WHEN isnan($1) THEN 0.0 ELSE 1.0 END", "CASE WHEN isnan($1) THEN 1.0 ELSE 0.0 END"),
 }  # fmt: skip
 """Name -> the partial derivative by each argument. Fewer arguments than texts are allowed where the first ones suffice
-(``round(x)``); more are folded from the left where the function is one of FOLDED."""
+(``round(x)``); what may have more is in :mod:`.choices`."""
 
 CALLS = frozenset({"grad", "jvp", "vjp"})
 """The functions that are worked out here; none of them ever reaches the engine."""
@@ -126,9 +126,6 @@ SIGNLESS = "0.5 / ($0 + 0.0)"
 
 NOUGHT = "CASE WHEN $1 = 0 THEN 0.0 ELSE {} END"
 """The rule of a root of what has the derivative 0 where it is 0."""
-
-FOLDED = frozenset({"greatest", "least", "coalesce"})
-"""Functions of any number of arguments: f(a, b, c) = f(f(a, b), c)."""
 
 AGGREGATES: dict[str, str] = {
     "count": "0",

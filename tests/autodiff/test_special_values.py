@@ -5,6 +5,8 @@ import math
 import pyarrow as pa
 import pytest
 
+import sqlmagic_xr
+
 NAN, INF = math.nan, math.inf
 
 # (expression, x, y, the derivative by x); None is NULL
@@ -19,6 +21,9 @@ VALUES = [
     ("power(x, 1 / 3.0)", 0.0, 0.0, INF), ("power(x, 0.5)", 4.0, 0.0, 0.25), ("power(x, -1)", 2.0, 0.0, -0.25),
     ("power(x, x)", 0.0, 0.0, 0.0), ("power(x, 1.5)", 0.0, 0.0, 0.0),
     ("power(x, 0.5) * power(x, 0.5)", 4.0, 0.0, 1.0),
+    ("greatest(x, y, 1.0, x)", 1.0, 1.0, 0.5), ("least(x, 2.0, y)", 1.0, None, 1.0),
+    ("greatest(x, y, y)", None, None, 0.0), ("greatest(ln(x), -1, y)", 0.0, 3.0, 0.0),
+    ("coalesce(y, x, 1)", 2.0, None, 1.0), ("coalesce(y, x, 1)", 2.0, 3.0, 0.0),
     ("greatest(x, 0) * y", 0.0, 3.0, 1.5), ("greatest(ln(x), -1)", 0.0, 0.0, 0.0),
     ("floor(x)", 2.0, 0.0, 0.0), ("ceil(x) + round(x) + trunc(x)", 2.5, 0.0, 0.0), ("signum(x)", 0.0, 0.0, 0.0),
     ("CAST(x AS INT)", 1.5, 0.0, 0.0), ("x * CAST(x AS BIGINT)", 1.9, 0.0, 1.0),
@@ -174,3 +179,9 @@ def test_a_choice_has_its_derivative_in_any_query(query, context):
         found = [g for g in map(slope, values) if g is not None]
         got = context.sql(query.replace("{}", choice)).to_arrow_table()["g"].to_pylist()
         assert got == [pytest.approx(AROUND[query](found))], choice
+
+
+def test_a_choice_of_three_hundred():
+    terms = ", ".join(f"x * {i}" for i in range(300))
+    query = f"SELECT grad(greatest({terms}), x) AS g, grad(coalesce(NULL, {terms}), x) AS c FROM (SELECT 2.0 AS x)"
+    assert sqlmagic_xr.Context().sql(query).to_pydict() == {"g": [299.0], "c": [0.0]}

@@ -20,6 +20,7 @@ from ...relation.functions import of_session
 from ...sql.syntax import Tree, to_sql
 from . import (
     decimals,
+    distinct,
     extremes,
     integers,
     lists,
@@ -60,6 +61,7 @@ class Workaround:
 
 
 WORKAROUNDS = (
+    Workaround(distinct.SIGNS, distinct.by_place),
     Workaround(outer_on.SIGNS, outer_on.moved_to_where),
     Workaround(products.SIGNS, products.remembered),
     Workaround(subquery_columns.SIGNS, subquery_columns.told_apart),

@@ -10,7 +10,7 @@ Bounds of columns tell most of it apart before anything runs. What is left:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from pyarrow.types import is_integer
 from ...relation.functions import is_given
 from ...relation.layers import Scope
 from ...sql.clauses import operation, with_operands
-from ...sql.syntax import Tree, replace
+from ...sql.syntax import Tree, replace, walk
 from .bounds import GREATEST, LEAST, Bounds, bounds_of, combined, rows_of
 from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
 from .reading import Reading
@@ -81,7 +81,15 @@ ELSE (n + 1) END AS b FROM d
     """
     found = _Found(reading.tables)
     reading.rewritten(dict.fromkeys(("BinaryOp", "UnaryOp", "Nested", "Function"), found.look))
-    return replace(reading.tree, found.instead) if found.changes else reading.tree
+    if not found.changes:
+        return reading.tree
+    found.sorted = any(id(node) in found.changes for key in _sort_keys(reading.tree) for node in walk(key))
+    return replace(reading.tree, found.instead)
+
+
+def _sort_keys(tree: Tree) -> Iterator[Tree]:
+    """What ORDER BY says, of queries and of windows."""
+    return (node["order_by"] for node in walk(tree) if node.get("order_by"))
 
 
 class _Found:
@@ -94,6 +102,7 @@ class _Found:
         self._tables = tables
         self._bounds: dict[int, Bounds | None] = {}
         self.changes: dict[int, Callable[[Tree], Tree]] = {}
+        self.sorted = False
 
     def look(self, node: dict[str, Any], scope: Scope) -> None:
         """Note what is to be done with a node, all in it having been looked at."""
@@ -144,7 +153,8 @@ class _Found:
         value, by = replace(left, self.instead), replace(right, self.instead)
         lost = "K < 0 OR K > 63 OR W >> K <> X"
         whole = with_operands(node, atom(value), atom(by))
-        return filled(f"CASE WHEN {lost} THEN sqlmagic_pushed_out(X) ELSE W END", X=value, K=by, W=whole)
+        near = filled(lost, X=value, K=by, W=whole)
+        return self._either(near, filled("sqlmagic_pushed_out(X)", X=value), whole)
 
     def _minus(self, node: dict[str, Any], scope: Scope) -> None:
         inner = self._of(node["UnaryOp"]["expr"], scope)
@@ -156,7 +166,15 @@ class _Found:
         value = replace(node["UnaryOp"]["expr"], self.instead)
         exact = filled("CAST(-CAST(X AS DECIMAL(38,0)) AS BIGINT)", X=value)
         whole = {"UnaryOp": {**node["UnaryOp"], "expr": value}}
-        return filled(f"CASE WHEN X < -{GREATEST} THEN E ELSE Y END", X=value, E=exact, Y=whole)
+        return self._either(filled(f"X < -{GREATEST}", X=value), exact, whole)
+
+    def _either(self, near: Tree, exact: Tree, whole: Tree) -> Tree:
+        """What is calculated exactly where that is asked for.
+
+        Of a CASE as a sort key the engine forgets that the rows are sorted by it, and says that its plan is not sane.
+        """
+        text = "coalesce(CASE WHEN N THEN X END, Y)" if self.sorted else "CASE WHEN N THEN X ELSE Y END"
+        return filled(text, N=near, X=exact, Y=whole)
 
     def _is_bigint(self, side: Tree, scope: Scope) -> bool:
         """Whether an operand has the type of a BIGINT or a narrower one: beside any other a decimal comes out."""
@@ -191,7 +209,7 @@ class _Found:
             near = filled(
                 f"X >= {_SURE}", X=_rebuilt(whole, _size, lambda op: "Multiply" if op == "Multiply" else "Plus")
             )
-        return filled("CASE WHEN N THEN CAST(X AS BIGINT) ELSE Y END", N=near, X=exact, Y=whole)
+        return self._either(near, filled("CAST(X AS BIGINT)", X=exact), whole)
 
     def _sum(self, node: dict[str, Any], scope: Scope) -> None:
         args = arguments(node)

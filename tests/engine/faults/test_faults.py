@@ -219,3 +219,28 @@ def test_an_error_is_told_in_the_users_words(ctx):
 def test_the_page_lists_every_fault():
     listed = re.findall(r"^\| `([a-z-]+)`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(listed) == sorted([*(f.name for f in FAULTS), *FAILING, *REFUSED])
+
+
+@pytest.mark.parametrize(("query", "rows"), [
+    ("SELECT DISTINCT n * n AS x FROM t ORDER BY n * n DESC", [(None,), (49.0,), (36.0,), (25.0,)]),
+    ("SELECT DISTINCT -f FROM t ORDER BY -f", [(-1.5,), (0.0,), (None,)]),
+    ("SELECT DISTINCT g, stddev_pop(x) FROM huge WHERE g < 3 GROUP BY g ORDER BY stddev_pop(x), g",
+     [(2.0, 1e200), (1.0, 1e300)]),
+    ("SELECT DISTINCT -i AS i FROM r ORDER BY i", [(-2.0,), (-1.0,), (None,)]),
+])  # fmt: skip
+def test_distinct_rows_are_sorted_by_what_is_selected(ctx, query, rows):
+    table = ctx.sql(query).to_arrow_table()
+    assert [tuple(map(as_number, row.values())) for row in table.to_pylist()] == rows
+
+
+def test_a_checked_product_is_a_sort_key_of_a_sorted_file(tmp_path):
+    ctx = sqlmagic_xr.Context()
+    ctx.script(f"COPY (SELECT value - 9 AS t FROM generate_series(1, 20000) ORDER BY t) TO '{tmp_path}/t.parquet'")
+    ctx.script(f"SET datafusion.execution.target_partitions = 4; CREATE EXTERNAL TABLE k STORED AS PARQUET "
+               f"LOCATION '{tmp_path}/t.parquet'")  # fmt: skip
+    assert ctx.sql("SELECT t FROM k ORDER BY t * t, t LIMIT 3").to_pydict() == {"t": [0, -1, 1]}
+    ranks = "SELECT t, rank() OVER (ORDER BY t * t) AS r FROM k ORDER BY r DESC, t LIMIT 2"
+    assert ctx.sql(ranks).to_pydict() == {"t": [19991, 19990], "r": [20000, 19999]}
+    assert ctx.sql("SELECT t * t AS z FROM k GROUP BY t * t ORDER BY -(t * t), z LIMIT 1").to_pydict()["z"] == [
+        19991**2
+    ]
