@@ -135,7 +135,8 @@ def _of(node: dict[str, Any], context: Context) -> Source | None:
         return None
     path = str(parts[0]["Identifier"]["value"])
     form = _ENDINGS.get(_ending(path))
-    if form is None and parts[0]["Identifier"]["quote_style"] == "'":
+    quoted = parts[0]["Identifier"]["quote_style"] == "'"
+    if form is None and quoted and context.tables.relation((path,)) is None:
         near = _near(path)
         raise UnsupportedError(
             f"'{path}' is no file that can be read",

@@ -55,6 +55,7 @@ def rows(context, query):
         ("WITH q AS (SELECT a FROM 'f.parquet') SELECT AVG(grad(a * a, a)) FROM q", [(11 / 3,)]),
         ("CREATE VIEW v AS SELECT a FROM 'f.parquet'; SELECT COUNT(*) FROM v", [(3,)]),
         ("CREATE TABLE t AS SELECT * FROM 'part1.csv'; SELECT SUM(a) FROM t", [(5.5,)]),
+        ("CREATE TABLE t AS SELECT 2 AS a; SELECT SUM(a) FROM 't'", [(2,)]),
     ],
 )
 def test_a_file_is_a_table_under_its_name(folder, query, expected):

@@ -15,13 +15,13 @@ from typing import Any
 
 import pyarrow as pa
 from datafusion import SessionContext, udf
-from pyarrow.types import is_integer
+from pyarrow.types import is_integer, is_unsigned_integer
 
 from ...relation.functions import is_given
 from ...relation.layers import Scope
 from ...sql.clauses import operation, with_operands
 from ...sql.syntax import Tree, replace, walk
-from .bounds import GREATEST, LEAST, Bounds, bounds_of, combined, rows_of
+from .bounds import GREATEST, LEAST, UNCOUNTED, Bounds, bounds_of, combined, rows_of
 from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
 from .reading import Reading
 from .types import Tables, gives_reals, kind_of
@@ -41,6 +41,9 @@ _SHIFT = "PGBitwiseShiftLeft"
 _MANY = 100  # terms; the engine's planning takes the square of what it is given, and so of three times as many
 ROWS = 2**31
 """Of more rows the lower halves of numbers are together as large as what tells that a sum has wrapped around."""
+
+FEASIBLE = 2**40
+"""A table whose rows nobody has counted is taken to have no more of them: a million million."""
 
 _SURE = "9.2e18"  # a DOUBLE below it is not above 2^63
 
@@ -224,12 +227,24 @@ class _Found:
             return
         rows = rows_of(scope, self._tables)
         largest = max(map(abs, bounds)) * rows
-        unsigned = bounds[0] >= 0 and kind == pa.uint64()
         if largest > GREATEST:
-            self.changes[id(node)] = lambda found: self._checked_sum(found, unsigned, rows > ROWS)
+            self.changes[id(node)] = lambda found: self._checked_sum(found, kind, rows > ROWS)
+        elif rows == UNCOUNTED and _is_plain(node):
+            most = GREATEST // max(*map(abs, bounds), 1)
+            if most < FEASIBLE:
+                self.changes[id(node)] = lambda found: self._counted_sum(found, is_unsigned_integer(kind), most)
 
-    def _checked_sum(self, node: Tree, unsigned: bool, many: bool) -> Tree:
+    def _counted_sum(self, node: Tree, unsigned: bool, most: int) -> Tree:
+        """A SUM of numbers so small that only more rows than there can hardly be reach the limit."""
+        whole = with_arguments(node, [replace(arg, self.instead) for arg in arguments(node)])
+        count = with_function(whole, "count")
+        return filled(f"CASE WHEN C > {most} THEN {list(_FAILURES)[unsigned]}(S) ELSE S END", S=whole, C=count)
+
+    def _checked_sum(self, node: Tree, kind: pa.DataType, many: bool) -> Tree:
         (value,) = (replace(arg, self.instead) for arg in arguments(node))
+        unsigned = is_unsigned_integer(kind)
+        if kind.bit_width < 64:  # so that 32 digits can be shifted out
+            value = filled(f"CAST(X AS BIGINT{' UNSIGNED' if unsigned else ''})", X=value)
         whole = with_arguments(node, [value])
         if node["Function"]["args"]["List"]["duplicate_treatment"] == "Distinct":
             exact = with_arguments(node, [filled("CAST(X AS DECIMAL(38,0))", X=value)])
@@ -239,6 +254,12 @@ class _Found:
         name, wrong = list(_FAILURES)[unsigned], f"abs({away}) >= {ROWS}"
         wrong += f" OR C > {ROWS}" if many else ""
         return filled(f"CASE WHEN {wrong} THEN {name}(S) ELSE S END", S=whole, H=high, C=with_function(whole, "count"))
+
+
+def _is_plain(call: Tree) -> bool:
+    """Whether an aggregate is over all rows of a group: those of a window are in memory, and distinct ones few."""
+    body = call["Function"]
+    return body["over"] is None and body["args"]["List"]["duplicate_treatment"] != "Distinct"
 
 
 def _around(within: Bounds) -> Bounds:

@@ -244,3 +244,13 @@ def test_a_checked_product_is_a_sort_key_of_a_sorted_file(tmp_path):
     assert ctx.sql("SELECT t * t AS z FROM k GROUP BY t * t ORDER BY -(t * t), z LIMIT 1").to_pydict()["z"] == [
         19991**2
     ]
+
+
+@pytest.mark.parametrize("query", [
+    'SELECT "t.n * Int64(2)" + 1 AS x FROM (SELECT n * 2 FROM t) WHERE "t.n * Int64(2)" > 12',
+    'WITH q AS (SELECT n * 2 FROM t) SELECT "t.n * Int64(2)" + 1 AS x FROM q WHERE "t.n * Int64(2)" > 12',
+    'WITH p AS (SELECT n FROM t), q AS (SELECT n * 2 FROM p) SELECT max("p.n * Int64(2)") + 1 x FROM q',
+])  # fmt: skip
+def test_columns_of_subqueries_are_called_as_the_engine_calls_them(query):
+    ctx = register(sqlmagic_xr.Context())
+    assert ctx.sql(query).to_pydict()["x"] == [15]

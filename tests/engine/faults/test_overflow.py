@@ -9,7 +9,7 @@ import xarray as xr
 from datafusion import SessionContext
 
 import sqlmagic_xr
-from sqlmagic_xr.engine.faults import overflow
+from sqlmagic_xr.engine.faults import bounds, overflow
 from sqlmagic_xr.errors import SqlError
 
 TOP = 2**63 - 1
@@ -211,6 +211,28 @@ def test_a_sum_of_more_rows_than_can_be_checked_is_refused(monkeypatch):
     assert answer(ctx, query.format(unknown)) == [(2 * (2**40 + 5),)]
     monkeypatch.setattr(overflow, "ROWS", 4)
     assert answer(ctx, query.format(unknown) + " AS another") == "beyond"  # the text before is remembered
+
+
+def test_integers_of_32_bits_are_counted_where_nobody_has(monkeypatch):
+    ctx = context({"n": [2**30, 2, 3]})
+    many = " UNION ALL ".join(["SELECT CAST(n AS INT) AS n FROM plain"] * 3)
+    assert answer(ctx, f"SELECT sum(n) AS v FROM ({many})") == [(3 * (2**30 + 5),)]
+    for room, name, value in ((bounds, "UNCOUNTED", 4), (overflow, "UNCOUNTED", 4), (overflow, "GREATEST", 2**34)):
+        monkeypatch.setattr(room, name, value)  # so that 8 rows may be the limit, and not 2^32
+    assert answer(ctx, f"SELECT sum(n) AS v FROM ({many}) AS another") == "beyond"
+    assert answer(ctx, f"SELECT sum(n) AS v FROM ({many}) AS another WHERE n > 2") == [(3 * (2**30 + 3),)]
+    assert answer(ctx, f"SELECT sum(DISTINCT n) AS v FROM ({many}) AS another") == [(2**30 + 5,)]
+
+
+def test_sums_of_unsigned_integers_of_32_bits():
+    ctx = sqlmagic_xr.Context()
+    ctx.script("CREATE VIEW w AS SELECT arrow_cast(4294967290 + value % 2, 'UInt32') AS u FROM generate_series(1, 9)")
+    total = 9 * 4294967290 + 5
+    assert answer(ctx, "SELECT sum(u) AS v FROM (SELECT u FROM w)") == [(total,)]
+    assert answer(ctx, "SELECT DISTINCT sum(u) OVER () AS v FROM w") == [(total,)]
+    assert answer(ctx, "SELECT u % 2 AS g, sum(u) AS v FROM w GROUP BY u % 2 ORDER BY g") == [
+        (0, 4 * 4294967290), (1, 5 * 4294967291),
+    ]  # fmt: skip
 
 
 def test_an_array_that_is_written_to_in_place_does_not_wrap_around():
