@@ -188,6 +188,34 @@ def unnamed(item: Tree) -> Tree | None:
     return None if value is None or {"Identifier", "CompoundIdentifier"}.intersection(value) else value
 
 
+def orders(tree: Tree) -> Iterator[Tree]:
+    """What each ORDER BY says, of queries, windows and aggregates."""
+    return (node["order_by"] for node in walk(tree) if node.get("order_by"))
+
+
+def sort_keys(query: Tree) -> list[Tree]:
+    """The expressions that a query is sorted by; [] where there are none, and of ORDER BY ALL."""
+    return [key["expr"] for key in ((query["order_by"] or {}).get("kind") or {}).get("Expressions", ())]
+
+
+def with_sort_keys(query: Tree, keys: Sequence[Tree]) -> Tree:
+    """The query sorted by as many other expressions, each in the direction that it has."""
+    order = query["order_by"]
+    new = [{**old, "expr": key} for old, key in zip(order["kind"]["Expressions"], keys, strict=True)]
+    return {**query, "order_by": {**order, "kind": {"Expressions": new}}}
+
+
+def distinct_items(query: Tree) -> list[tuple[Tree, str | None]]:
+    """What a SELECT DISTINCT selects, with the names that are given; [] of any other query, and of stars."""
+    select = query["body"].get("Select")
+    if select is None or select["distinct"] != "Distinct":
+        return []
+    if any(is_star(item) or "QualifiedWildcard" in item for item in select["projection"]):
+        return []
+    bodies = [next(iter(item.values())) for item in select["projection"]]
+    return [(b["expr"], identifier(b["alias"])) if "alias" in b else (b, None) for b in bodies]
+
+
 def named_table(parts: Sequence[str]) -> Tree:
     """A table in FROM by its name, perhaps with its schema."""
     factor = table(parts[-1])["relation"]["Table"]

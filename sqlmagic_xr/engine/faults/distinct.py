@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...sql.clauses import distinct_items, sort_keys, with_sort_keys
 from ...sql.expression import from_tree
-from ...sql.syntax import Tree, identifier, walk
+from ...sql.syntax import Tree, walk
 from .pieces import filled, path_of
 from .reading import QUERY, Reading, plain
 
@@ -26,19 +27,13 @@ def by_place(reading: Reading) -> Tree:
     return reading.rewritten(plain(_rewritten, QUERY), named=False)
 
 
-def _rewritten(node: dict[str, Any]) -> Tree | None:
-    if not node["order_by"] or "Select" not in node["body"]:
+def _rewritten(query: dict[str, Any]) -> Tree | None:
+    keys, items = sort_keys(query), distinct_items(query)
+    if not keys or not items:
         return None
-    select, kind = node["body"]["Select"], node["order_by"]["kind"]
-    if select["distinct"] != "Distinct" or "Expressions" not in kind:
-        return None
-    items = [next(iter(item.values())) for item in select["projection"] if isinstance(item, dict)]
-    if len(items) < len(select["projection"]) or any("Wildcard" in next(iter(i)) for i in select["projection"]):
-        return None
-    renamed = {identifier(item["alias"]) for item in items if "alias" in item}
-    places = {from_tree(item.get("expr", item)): place for place, item in reversed(list(enumerate(items, start=1)))}
-    keys = [{**key, "expr": _placed(key["expr"], places, renamed)} for key in kind["Expressions"]]
-    return {**node, "order_by": {**node["order_by"], "kind": {"Expressions": keys}}}
+    renamed = {name for _, name in items if name is not None}
+    places = {from_tree(item): place for place, (item, _) in reversed(list(enumerate(items, start=1)))}
+    return with_sort_keys(query, [_placed(key, places, renamed) for key in keys])
 
 
 def _placed(key: Tree, places: dict[Any, int], renamed: set[str]) -> Tree:

@@ -10,7 +10,7 @@ Bounds of columns tell most of it apart before anything runs. What is left:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from pyarrow.types import is_integer, is_unsigned_integer
 
 from ...relation.functions import is_given
 from ...relation.layers import Scope
-from ...sql.clauses import operation, with_operands
+from ...sql.clauses import operation, orders, with_operands
 from ...sql.syntax import Tree, replace, walk
 from .bounds import GREATEST, LEAST, UNCOUNTED, Bounds, bounds_of, combined, rows_of
 from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
@@ -86,13 +86,8 @@ ELSE (n + 1) END AS b FROM d
     reading.rewritten(dict.fromkeys(("BinaryOp", "UnaryOp", "Nested", "Function"), found.look))
     if not found.changes:
         return reading.tree
-    found.sorted = any(id(node) in found.changes for key in _sort_keys(reading.tree) for node in walk(key))
+    found.sorted = any(id(node) in found.changes for order in orders(reading.tree) for node in walk(order))
     return replace(reading.tree, found.instead)
-
-
-def _sort_keys(tree: Tree) -> Iterator[Tree]:
-    """What ORDER BY says, of queries and of windows."""
-    return (node["order_by"] for node in walk(tree) if node.get("order_by"))
 
 
 class _Found:
