@@ -120,3 +120,14 @@ def test_nothing_of_the_process_is_changed():
         pass
     assert jax.numpy.ones(1).dtype == np.float32
     assert not jax.config.jax_enable_x64
+
+
+def test_sums_by_the_values_of_a_column():
+    world = World(3)
+    assert not world.tables["plain"]["f"].null_count
+    sql = """SELECT t, SUM(f * f) AS s, COUNT(*) AS n, COUNT(*) FILTER (WHERE f > 0 AND f < 9) AS some,
+        AVG(f) FILTER (WHERE f > 0) AS m FROM plain GROUP BY t"""
+    expected, found, flagged = both(world, sql)
+    assert not flagged
+    assert expected.num_rows == 3
+    assert_same(found, expected, sql)
