@@ -35,6 +35,13 @@ class Rounds(Protocol):
     def go(self, most: int) -> Iterator[Gone]:
         """Go through so many of them at most; between two of these nothing runs, and whoever has enough leaves off."""
 
+    def again(self, rows: pa.Table) -> bool:
+        """Begin anew with these rows of the working table, the others being as they were; False where that is not so.
+
+        Args:
+            rows: of the same types.
+        """
+
     def found(self) -> list[pa.Table]:
         """The rows that have been given since this was asked last, in the order of the rounds."""
 

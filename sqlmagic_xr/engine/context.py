@@ -59,6 +59,7 @@ from .once import once
 from .plain import plainly
 from .prepared import Executor, Prepared, too_deep
 from .recursion.frame import RecursiveFrame
+from .recursion.repeated import Repeated
 from .recursion.statements import Recursions
 from .result import Result
 from .variables import Namespace, Variables
@@ -424,6 +425,16 @@ class Context(CountedContext):
             recursive = self._recursions.found(sql, None, views=False)
             frame = framed(self, sql) if recursive is None else self._recursions.frame(recursive)
         return fetch_brief(frame) if brief else interruptible(lambda: fetch_brief(frame), frame)
+
+    def repeated(self, tree: Tree, kinds: Mapping[str, pa.DataType]) -> Repeated | None:
+        """A query that runs again and again, where there is a recursion in it; else None.
+
+        Args:
+            tree: the query; placeholders in it have other values each time.
+            kinds: the types of placeholders, where they are known.
+        """
+        recursive = self._recursions.found(to_sql(tree), tree, views=False)
+        return None if recursive is None else Repeated(self, recursive, kinds)
 
     @cached_property
     def functions(self) -> Mapping[str, Function]:

@@ -43,6 +43,7 @@ class WorkingGrids(Generations):
         self.working: Name = (working,)
         self.types: Mapping[str, Type | None] = {field.name: array_type(field.type) for field in rows.schema}
         self.single = frozenset(n for n, kind in self.types.items() if kind not in FLOATS and _is_single(rows[n]))
+        self._first = rows
         self._newest: pa.Table | Sequence[Output] = rows
         self._arrow: pa.Table | None = rows
         self._rows_read: dict[tuple[Read, Form], Reading | None] = {}
@@ -52,6 +53,18 @@ class WorkingGrids(Generations):
     def take(self, outputs: Sequence[Output]) -> None:
         """Let the working table be what a round has given."""
         self._newest, self._arrow = outputs, None
+
+    def again(self, rows: pa.Table) -> bool:
+        """Let the working table be as at the beginning, but with these rows; False where other things hold of them."""
+        described = self._described
+        if described is None or rows.num_rows != self._first.num_rows:
+            return False
+        named = [*(described.key or ()), *(self.single if described.key else ())]
+        nulls = frozenset(name for name in rows.column_names if rows[name].null_count)
+        if nulls != described.nulls or any(rows[name] != self._first[name] for name in named):
+            return False
+        self._newest = self._arrow = rows
+        return True
 
     def table(self, name: Name) -> Table | None:
         """See :class:`.generations.Generations`."""

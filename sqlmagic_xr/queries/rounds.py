@@ -76,6 +76,13 @@ class ArrayRounds:
     _recurrence: Recurrence | None = None
     _edition: int = -1
 
+    def again(self, rows: pa.Table) -> bool:
+        """See :class:`..engine.answers.Rounds`."""
+        if self._left or not self.grids.again(rows):
+            return False
+        self.rows, self.ended, self._newest, self._found, self._waiting = rows, False, (), [], []
+        return True
+
     def go(self, most: int) -> Iterator[Gone]:
         """See :class:`..engine.answers.Rounds`."""
         calls = Calls(alone=False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
-from ...sql.syntax import Tree
+from ...sql.holes import Template
+from ...sql.syntax import Statement, Tree
 from .names import names_read
 from .parts import Definition
 
@@ -21,11 +23,25 @@ class Part:
         tree: the query, which reads relations of ours under their names.
         text: the same as the engine plans it.
         frame: its plan over relations without rows.
+        holes: the tree and the text with holes for values, where it has any that are others each time.
     """
 
     tree: Tree
     text: str
     frame: Any
+    holes: tuple[Template, Template] | None = None
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The relations that it reads."""
+        return names_read(self.tree)
+
+    def filled(self, texts: Mapping[str, str]) -> Part:
+        """The query with these literals in its holes; itself where it has none."""
+        if self.holes is None:
+            return self
+        sql, text = (template.text(texts) for template in self.holes)
+        return replace(self, tree=Statement(sql, sql).tree, text=text, holes=None)
 
 
 @dataclass(frozen=True)
@@ -60,10 +76,19 @@ class Recursion:
     members: tuple[Member, ...]
     inner: tuple[Recursion, ...]
 
+    def filled(self, texts: Mapping[str, str]) -> Recursion:
+        """The recursion with these literals in the holes of its queries."""
+
+        def member(one: Member) -> Member:
+            anchor = None if one.anchor is None else one.anchor.filled(texts)
+            return replace(one, anchor=anchor, terms=tuple(term.filled(texts) for term in one.terms))
+
+        return Recursion(tuple(map(member, self.members)), tuple(inner.filled(texts) for inner in self.inner))
+
     def reads(self) -> frozenset[str]:
         """The relations that its queries read."""
         parts = [part for m in self.members for part in (m.anchor, *m.terms) if part is not None]
-        return frozenset().union(*(names_read(part.tree) for part in parts), *(one.reads() for one in self.inner))
+        return frozenset().union(*(part.reads for part in parts), *(one.reads() for one in self.inner))
 
     def parts(self) -> Iterator[tuple[str, Any]]:
         """What it runs, in words, and the plan."""

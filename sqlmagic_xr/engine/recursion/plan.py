@@ -19,7 +19,7 @@ from ...sql.build import select, star, table
 from ...sql.clauses import first_select
 from ...sql.limit import rows_taken
 from ...sql.naming import told_apart
-from ...sql.syntax import Tree, expression_sql, replace, span_of, to_sql
+from ...sql.syntax import Tree, expression_sql, replace, span_of
 from ...storage.fetch import coerced
 from ...storage.schema import provider
 from ..admission import framed
@@ -27,6 +27,7 @@ from ..faults.correlation import outer_columns
 from ..faults.tables import EngineTables
 from .failing import failing
 from .fit import fits, plain
+from .holes import Holes
 from .members import Member, Part, Recursion
 from .names import cte_name, grouped, is_query, name_read, names_read, with_needed
 from .parts import Definition, definitions
@@ -43,14 +44,15 @@ class Planner:
 
     Args:
         context: knows the tables.
+        holes: writes a query, and what of it is others each time it runs.
 
     Attributes:
         found: the recursions, in the order in which they are worked out.
         shown: what stands for their relations as long as nothing has run.
     """
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, holes: Holes | None = None) -> None:
+        self._context, self._holes = context, holes or Holes()
         self._numbers = count(1)
         self._depth = 0
         self.found: list[Recursion] = []
@@ -153,11 +155,9 @@ class Planner:
         context, tree = self._context, {"Query": query}
         with context.store.schema.pinned(context.store.schema.visible(), self.shown):
             try:
-                sql = to_sql(tree)
-                mended = context.mended(tree, sql)
-                text = sql if mended is tree else to_sql(mended)
+                text, holes = self._holes.written(tree, context)
                 frame = framed(context, text)
-                return Part(tree, text, frame), coerced(frame)
+                return Part(tree, text, frame, holes), coerced(frame)
             except Exception:
                 if self._depth > 1:
                     self._refuse_outer(query)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,7 +21,6 @@ from ..answers import Gone, Rounds
 from ..budget import default_budget, nbytes_shown
 from .fit import MisfitInColumnError, fitted
 from .members import Member, Part, Recursion
-from .names import names_read
 from .plan import column_of
 from .seen import Seen
 
@@ -57,15 +57,22 @@ class Evaluation:
         entries: the scratch tables and views.
         names: the tables as they were when the statement was planned.
         progress: is kept up to date.
+        begun: for terms by their ids, who has gone through their rounds before and may do so again.
 
     Attributes:
         most: after so many rounds a recursion is left as it is; None for no such number.
     """
 
-    def __init__(self, context: Context, entries: Entries, names: Mapping[str, Any], progress: Progress) -> None:
+    def __init__(
+        self, context: Context, entries: Entries, names: Mapping[str, Any], progress: Progress,
+        begun: dict[int, Begun | None] | None = None,
+    ) -> None:  # fmt: skip
         self.most: int | None = None
+        self._begun = begun or {}
         self._context, self._entries, self._names, self._progress = context, entries, names, progress
-        self._others = {name: context.store.schema.other(name) for name in names}
+        schema = context.store.schema
+        self._others = {name: schema.other(name) for name in names}
+        self._states = {name: (entries.get(name), schema.other(name), schema.shown(name)) for name in names}
         self._budget = default_budget()
 
     @contextmanager
@@ -146,18 +153,17 @@ class Evaluation:
         if not definition.keeps_all or definition.limit is not None:
             return False
         now = context.store.entries()
-        names = names_read(member.terms[0].tree) - {member.working}
+        names = member.terms[0].reads - {member.working}
         return all(
             now.get(n) is self._entries.get(n) and context.store.schema.other(n) is self._others.get(n) for n in names
         )
 
     def _gone(self, recursion: Recursion, rows: Rows, around: Mapping[str, Any], before: int) -> Iterator[Gone]:
         """Go through rounds behind so many in another way than the engine's, as far as that goes."""
-        member, answers = recursion.members[0], self._context.answers
-        assert answers is not None
+        member = recursion.members[0]
         beside = {**around, member.working: provided(rows.newest)}
         with self.showing(beside):
-            found = answers.rounds(self._context, member.terms[0].tree["Query"], member.working, rows.newest)
+            found = self._begin(member, rows.newest, around)
         if found is None:
             return
         limits = [self._context.max_recursion + 1, *([] if self.most is None else [self.most])]
@@ -170,6 +176,20 @@ class Evaluation:
             rows.going, rows.count, rows.nbytes = found, rows.count + gone.rows, rows.nbytes + gone.nbytes
             yield gone
         rows.leave_off()
+
+    def _begin(self, member: Member, rows: pa.Table, around: Mapping[str, Any]) -> Rounds | None:
+        """Who goes through the rounds of a member from these rows: anew who has done so over the same tables."""
+        answers, (term,) = self._context.answers, member.terms
+        assert answers is not None
+        read = term.reads - {member.working}
+        state = [each for name in sorted(read) for each in self._states.get(name, ())]
+        known = self._begun.get(id(term))
+        if known is not None and all(map(is_, known.state, state)) and known.rounds.again(rows):
+            return known.rounds
+        found = answers.rounds(self._context, term.tree["Query"], member.working, rows)
+        if id(term) in self._begun and found is not None and read.isdisjoint(around):
+            self._begun[id(term)] = Begun(state, found)
+        return found
 
     def _note(self, recursion: Recursion, rounds: int, members: Sequence[Rows]) -> None:
         """Keep the progress, and end what does not end."""
@@ -191,6 +211,19 @@ class Evaluation:
         progress = self._progress
         progress.name, progress.rounds = recursion.members[0].definition.name, rounds
         progress.rows = sum(rows.count for rows in members)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Who has gone through the rounds of a term.
+
+    Attributes:
+        state: what stood for the tables that it reads.
+        rounds: who.
+    """
+
+    state: Sequence[Any]
+    rounds: Rounds
 
 
 class _Tries:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...sql.syntax import Statement, Tree, analyzes, identifier, local_name, tables_named, to_sql
@@ -80,22 +80,10 @@ class Recursions:
         if not planner.found or ("Explain" in tree and not analyzes(tree)):
             return plan
         progress = Progress()
-        evaluation = Evaluation(context, store.entries(), self._standing(tree, planner), progress)
+        evaluation = Evaluation(context, store.entries(), standing(context, outside(tree, planner)), progress)
         settling = Settling(context, evaluation, planner.found, tree, text)
         parts = [part for one in planner.found for part in one.parts()]
         return RecursiveFrame(plan, settling, progress, parts, **options)
-
-    def _standing(self, tree: Tree, planner: Planner) -> dict[str, Any]:
-        """What stands for the tables that a statement and its recursions read, as they are now."""
-        names = set(names_read(tree)).union(*(one.reads() for one in planner.found)) - planner.shown.keys()
-        for parts in tables_named(tree):
-            path = local_name(tuple(identifier(part) for part in parts))
-            names |= {path[0]} if len(path) == 1 else set()
-        found = {}
-        for name in names:
-            with contextlib.suppress(Exception):  # what cannot be planned is refused when it is read
-                found[name] = self._context.store.schema.table(name)
-        return {name: table for name, table in found.items() if table is not None}
 
     def of_view(self, view: View) -> tuple[str, Mapping[str, Any]]:
         """The text of a view as the engine plans it, and relations besides that cannot be read, if it is recursive."""
@@ -106,3 +94,21 @@ class Recursions:
         tree = planner.without_recursion(view.query)
         with context.store.schema.pinned(context.store.schema.visible(), planner.shown):
             return context.mended_text(tree, to_sql(tree)), planner.shown
+
+
+def outside(tree: Tree, planner: Planner) -> set[str]:
+    """The names of the tables that a statement without recursion, and its recursions, read."""
+    names = set(names_read(tree)).union(*(one.reads() for one in planner.found)) - planner.shown.keys()
+    for parts in tables_named(tree):
+        path = local_name(tuple(identifier(part) for part in parts))
+        names |= {path[0]} if len(path) == 1 else set()
+    return names
+
+
+def standing(context: Context, names: Iterable[str]) -> dict[str, Any]:
+    """What stands for tables, as they are now."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(Exception):  # what cannot be planned is refused when it is read
+            found[name] = context.store.schema.table(name)
+    return {name: table for name, table in found.items() if table is not None}

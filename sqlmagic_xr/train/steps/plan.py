@@ -22,6 +22,7 @@ from ...relation.nodes import Relation
 from ...relation.reads import parameters_in, tables_read
 from ...relation.write import written
 from ...sql.build import cte_names
+from ...sql.holes import Template
 from ...sql.parameters import bind, parameters_of, placeholder
 from ...sql.syntax import Tree, identifier, make_identifier, replace, replace_branches, to_sql, walk
 from ...storage.reserved import is_reserved
@@ -32,7 +33,7 @@ from .hoist import hoist
 from .larder import Kept, Larder
 from .looks import NOTHING, Seen, Watch
 from .state import Lookup
-from .template import Template, parameter_text
+from .template import parameter_text
 from .together import Courses
 from .unsure import UnsureError
 from .write import Write, write_of
@@ -40,6 +41,7 @@ from .write import Write, write_of
 if TYPE_CHECKING:
     from ...engine.context import Context
     from ...engine.prepared import Prepared
+    from ...engine.recursion.repeated import Repeated
 
 _VARIANTS = 8  # foldings of one statement; a statement whose reads differ more often gains nothing by being folded
 
@@ -184,6 +186,7 @@ class _Variant:
         kept: the relations that are evaluated already, by name.
         notes: what was decided.
         bound: the relations that the query reads under a name of ours.
+        recursion: the query, where there is a recursion in it.
     """
 
     constants: Mapping[str, Any]
@@ -193,6 +196,7 @@ class _Variant:
     kept: Mapping[str, Kept]
     notes: tuple[Note, ...]
     bound: frozenset[str]
+    recursion: Repeated | None
 
 
 class Relational:
@@ -251,7 +255,11 @@ class Relational:
         self._sql = variant.template.text(texts)
         begin = time.perf_counter()
         try:
-            rows = self._context.query_over(self._sql, names, brief=self._seconds < _BRIEF)
+            brief = self._seconds < _BRIEF
+            if variant.recursion is None:
+                rows = self._context.query_over(self._sql, names, brief=brief)
+            else:
+                rows = variant.recursion.rows(texts, names, brief=brief)
         except Exception as error:
             # The statement as it stands tells what is wrong in the user's words; if nothing is, the shortcut was.
             self._why = f"the shortcut failed: {str(error).splitlines()[0]}"
@@ -329,8 +337,9 @@ class Relational:
                 used[int(number)] = (*used.get(int(number), ()), column)
         names = {name[-1] for name in tables_read(hoisted.query)}
         return _Variant(
-            constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), frozenset(names)
-        )
+            constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), frozenset(names),
+            self._context.repeated(tree, self._whole_numbers(folded.reads)),
+        )  # fmt: skip
 
     def _written(self, query: Relation) -> Tree:
         try:
