@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextvars import ContextVar
 
 import pytest
 
@@ -23,6 +24,16 @@ def interrupt_after(seconds: float) -> None:
 
 def test_a_value_comes_through():
     assert interruptible(lambda: 42) == 42
+
+
+def test_what_is_set_for_this_thread_holds_for_the_work():
+    variable: ContextVar[str] = ContextVar("variable", default="unset")
+    token = variable.set("set")
+    try:
+        assert interruptible(variable.get) == "set"
+    finally:
+        variable.reset(token)
+    assert interruptible(variable.get) == "unset"
 
 
 def test_an_error_comes_through_with_its_place():

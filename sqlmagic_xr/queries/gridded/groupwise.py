@@ -121,8 +121,8 @@ def told(grid: Grid) -> str:
     """What is read of a grid, for a person."""
     read, whole = math.prod(grid.shape), cells_of(grid.main)
     of = "" if read == whole or len(grid.axes) > len(grid.main.dims) else f" of {whole:,}"
-    chunks = chunks_told(grid)
-    return f"array code over {read:,}{of} cells, {len(grid.stored)} variables of each{chunks and f', {chunks}'}"
+    chunks, variables = chunks_told(grid), f"{len(grid.stored)} variable{'s' * (len(grid.stored) != 1)}"
+    return f"array code over {read:,}{of} cells, {variables} of each{chunks and f', {chunks}'}"
 
 
 def _resolved(measure: Measure, resolved: Callable[[Expression], Expression]) -> Measure:
