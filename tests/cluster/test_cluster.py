@@ -105,6 +105,15 @@ def test_explain_says_how_many_tasks_where_and_what_is_pruned(client, store):
     assert "not on the cluster: the data are here" in told(ctx, "SELECT AVG(air) FROM here")
 
 
+def test_the_magic_says_whose_cluster_it_is(client, store, notebook):
+    notebook.names.update(mine=client, far=xr.open_zarr(store, consolidated=False, chunks={}))
+    for name, there in {"mine": True, "none": False, "auto": True}.items():
+        said = notebook(f"%xsql --client {name} EXPLAIN SELECT AVG(air) FROM far").text
+        assert ("8 tasks on 2 workers" in said) == there, name
+    with pytest.raises(UsageError, match="there is no variable other"):
+        notebook("%xsql --client other SELECT 1")
+
+
 def test_a_client_is_one_or_none():
     with pytest.raises(UsageError, match="a client is a dask"):
         Context(client=3)
@@ -144,10 +153,15 @@ def test_a_chunk_that_cannot_be_read_is_named(client, store, tmp_path):
     path = shutil.copytree(store, tmp_path / "broken.zarr")
     (chunk,) = path.glob("air/c/3/1/0")
     chunk.write_bytes(b"no chunk")
+    told = r"`air` \(time 45 to 59, lat 60 to 119, lon 0 to 119 of .*broken"
     for chunks in ({}, None):
         ctx = over(xr.open_zarr(path, consolidated=False, chunks=chunks))
-        with pytest.raises(ClusterError, match=r"`air` \(time 45 to 59, lat 60 to 119, lon 0 to 119 of .*broken"):
+        with pytest.raises(ClusterError, match=told):
             rows(ctx, "SELECT AVG(air) FROM d")
+    ctx, run = training(path)
+    with pytest.raises(ClusterError, match=told):
+        finish(run)
+    assert len(trained(ctx)) == 1
 
 
 def test_an_interrupt_cancels_the_tasks(client):
