@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ..sql.syntax import Tree
+from .alike import Alike
 from .grid import Grid, dividing
 from .labels import Labels
-from .ports import Changed
+from .ports import Changed, Unlike
 from .tables import Name, Parts, Read, Table, Tables
 
 
@@ -20,12 +21,14 @@ class Facts:
         nulls: the columns that have NULL.
         holes: for which columns with one value each the others are no whole grid.
         parts: what they fall into there, if they do; None once they did not any more.
+        alike: which of their axes have the same coordinates.
     """
 
     tables: Tables
     nulls: set[tuple[Name, str]] = field(default_factory=set)
     holes: set[tuple[Name, frozenset[str]]] = field(default_factory=set)
     parts: dict[tuple[Name, frozenset[str]], Parts | None] = field(default_factory=dict)
+    alike: Alike = field(default_factory=Alike)
 
     def table(self, name: Name) -> Table | None:
         """See :class:`.tables.Tables`."""
@@ -48,6 +51,9 @@ class Facts:
 
     def note(self, change: Changed) -> None:
         """Take down what was met."""
+        if isinstance(change, Unlike):
+            self.alike.part(*change.axes)
+            return
         if change.column is not None:
             self.nulls.add((change.table, change.column))
             return

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "<>": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-_EXACT = {"int32", "int64", "label"}  # of floats, zeros of two signs are equal to some and not to others
+_EXACT = {"int32", "int64", "label", "boolean"}  # of floats, zeros of two signs are equal to some and not to others
 _NEUTRAL = {"and": True, "or": False}
 
 
@@ -28,8 +28,10 @@ def folded(name: str, args: Sequence[Node]) -> Node | bool | None:
     """
     given = [argument.data[1] if argument.op == "constant" else None for argument in args]
     if name in _COMPARED and all(a.op == "constant" and a.type in _EXACT for a in args):
-        text = "label" in {a.type for a in args}
-        return None if text and name not in ("=", "<>") else _COMPARED[name](*given)
+        ordered = all(a.type in ("int32", "int64") for a in args)
+        return _COMPARED[name](*given) if ordered or name in ("=", "<>") else None
+    if name == "=" and args[0] is args[1] and args[0].type in _EXACT:
+        return True
     if name == "not" and args[0].op == "constant":
         return not given[0]
     if name in _NEUTRAL:

@@ -6,7 +6,7 @@ calculated once. Nothing is calculated here: :mod:`.running` does that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,11 +104,17 @@ class Graph:
 
     Args:
         labels: the codes of its texts.
+        kind: what a table's axis has in common with those that have the same coordinates; None where nothing is known.
+
+    Attributes:
+        granted: nodes that say of such origins that they still have.
     """
 
-    def __init__(self, labels: Labels) -> None:
-        self.labels = labels
+    def __init__(self, labels: Labels, kind: Callable[[Node], Hashable] = lambda _: None) -> None:
+        self.labels, self._kind = labels, kind
+        self._axes: dict[Hashable, Node] = {}
         self._made: dict[Any, Node] = {}
+        self.granted: dict[Node, None] = {}
 
     def make(
         self,
@@ -131,6 +137,15 @@ class Graph:
         if known is not None:
             return known if isinstance(known, Node) else self.constant(known, "boolean")
         return self.make("map", args, union(args), type, name)
+
+    def axis(self, scan: Node, place: int) -> Node:
+        """The origin of an axis of a table; that of the first one that is known to have the same coordinates."""
+        mine = self.make("axis", (scan,), data=place)
+        kind = self._kind(mine)
+        first = mine if kind is None else self._axes.setdefault(kind, mine)
+        if first is not mine:
+            self.granted[self.make("alike", (first, mine), (), "boolean")] = None
+        return first
 
     def constant(self, value: Any, type: Type) -> Node:
         """A literal; ``-0.0`` is not ``0.0``."""
@@ -178,7 +193,8 @@ class Graph:
         if len(set(dims)) < len(dims):
             return self.make("diagonal", (node,), tuple(dict.fromkeys(dims)), node.type, (
                 node.dims.index(old), node.dims.index(new)))  # fmt: skip
-        return self.make("same", (node,), dims, node.type)
+        base = node.args[0] if node.op == "same" else node  # an array that is called what it was called is that array
+        return base if dims == base.dims else self.make("same", (base,), dims, node.type)
 
     def coordinate(self, axis: Axis, type: Type) -> Node:
         """The coordinates of an axis, as a column."""

@@ -12,7 +12,7 @@ import numpy as np
 from .arrays import DTYPES
 from .grid import Array, Grid
 from .labels import Labels
-from .node import Type
+from .node import Node, Type
 from .tables import Read
 
 
@@ -49,6 +49,18 @@ class Changed(Exception):  # noqa: N818 - no error: the program is lowered again
     ) -> None:
         super().__init__(table, column)
         self.table, self.column, self.read, self.grid = table, column, read, grid
+
+
+class Unlike(Changed):
+    """Two axes that were the same have other coordinates now.
+
+    Args:
+        one, other: their origins.
+    """
+
+    def __init__(self, one: Node, other: Node) -> None:
+        super().__init__((), None)
+        self.axes = one, other
 
 
 @dataclass(frozen=True, eq=False, slots=True)

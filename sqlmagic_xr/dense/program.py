@@ -59,6 +59,7 @@ class Program:
     Attributes:
         refusals: for each query why it is not lowered, or None.
         edition: another number as soon as what is made of the queries is another.
+        learning: whether that is so since the last step, because of what it has shown.
     """
 
     def __init__(self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type]) -> None:
@@ -67,11 +68,13 @@ class Program:
         self._texts = [name for name, kind in parameters.items() if kind == "label"]
         self._changing = {table for query in queries for table in query.writes}
         self.edition = 0
+        self.learning = False
+        self._aligned = False  # whether it has been learned which axes are the same
         self._lower()
 
     def _lower(self) -> None:
         self.edition += 1
-        lowering = Lowering(self._facts, self._parameters, self._changing)
+        lowering = Lowering(self._facts, self._parameters, self._changing, self._facts.alike.kind)
         scope: dict[str, Relation] = {}
         self._parts: list[list[Relation]] = []
         self.refusals: list[Refused | None] = []
@@ -133,8 +136,16 @@ class Program:
         return self._kept
 
     def keep(self, known: Mapping[Node, Any], source: Source) -> None:
-        """Keep what the next step will find the same, and leave it out of what is done then."""
+        """Keep what the next step will find the same, and leave it out of what is done then.
+
+        After the first step, the queries are lowered once more if it has shown that axes are the same.
+        """
         codes = [code for code in self._code if code is not None]
+        first, self._aligned = not self._aligned, True
+        self.learning = first and self._facts.alike.learn((n for code in codes for n, _, _ in code.whole), known)
+        if self.learning:
+            self._lower()
+            return
         for code in codes:
             for node, args, _ in code.whole:
                 varies = node.op == "parameter" or (node.op == "scan" and (args or node.data.table in self._changing))
@@ -246,6 +257,7 @@ class Step:
 
     def __init__(self, program: Program, source: Source, parameters: Mapping[str, Any], *, whole: bool = False) -> None:
         self._program, self._source, self._parameters, self._whole = program, source, parameters, whole
+        self._edition = program.edition
         self._kept = program.kept(source)
         self._known: dict[Node, Any] = {}
         self._ran: set[int] = set()
@@ -253,8 +265,9 @@ class Step:
 
     @property
     def complete(self) -> bool:
-        """Whether all statements have run, and every node's value is known."""
-        return len(self._ran) == self._program.lowered and not self._brief
+        """Whether all statements have run, and the value of every node of the program, as it is now, is known."""
+        every = len(self._ran) == self._program.lowered and not self._brief
+        return every and self._edition == self._program.edition
 
     @property
     def known(self) -> Mapping[Node, Any]:
@@ -280,6 +293,7 @@ class Step:
             except Changed as change:
                 self._kept, self._known, self._ran, self._brief = {}, {}, set(), set()
                 program.relearn(change)
+                self._edition = program.edition
             except (TypeError, MemoryError, OverflowError) as error:
                 raise Refused(f"arrays cannot: {error}") from error
             else:

@@ -153,6 +153,9 @@ WITH scaled AS (SELECT o AS total FROM b) SELECT by_view.s, by_view.total, scale
 SELECT x.s, x.i, x.v, b.v AS bias FROM x LEFT JOIN b ON b.o = x.i
 SELECT x.s, x.i, b.o, coalesce(b.v, 0.0) AS bias FROM x LEFT JOIN b ON b.o = x.i WHERE x.i > 1
 SELECT x.s, x.i, w.v FROM x LEFT JOIN (SELECT i, v FROM w WHERE o = 1) w USING (i)
+SELECT x.s, x.i, b.v FROM x LEFT JOIN b ON b.o = x.i AND x.v > 0
+SELECT x.s, x.i, b.v FROM x LEFT JOIN b ON (b.o IS NOT DISTINCT FROM x.i) AND b.v < x.v
+SELECT x.s, x.i, b.v FROM x JOIN b ON coalesce(b.o, 0) = coalesce(x.i, 0) WHERE (b.o IS NULL) = (x.i IS NULL)
 SELECT x.i, SUM(b.v) AS v, COUNT(b.o) AS n, COUNT(*) AS m FROM x LEFT JOIN b ON x.i = b.o GROUP BY x.i
 SELECT w.i, w.o, w.v + coalesce(p.m, 0) AS v FROM w LEFT JOIN state p ON p.i = w.o AND p.step = :k
 SELECT a.i, c.m FROM state a LEFT JOIN state c ON c.step = a.step AND c.i = a.i WHERE a.step = :k
@@ -189,7 +192,8 @@ RELATIONALLY = {
     "SELECT y.s, SUM(x.v) AS v FROM x JOIN y ON x.s = y.s GROUP BY x.s": "neither grouped nor aggregated",
     "SELECT DISTINCT i FROM x": "DISTINCT",
     "SELECT x.s, w.v FROM x LEFT JOIN w ON w.i = x.i": "several partners",
-    "SELECT x.s, b.v FROM x LEFT JOIN b ON b.o = x.i AND x.v > 0": "more than equalities",
+    "SELECT x.s, b.v FROM x LEFT JOIN b ON x.v > 0": "several partners",
+    "SELECT x.s, b.v FROM x LEFT JOIN b ON b.o = x.i AND 7 / b.o > 0": "array code",
     "SELECT x.s, b.v FROM x RIGHT JOIN b ON b.o = x.i": "Right join",
     "SELECT x.s, b.v FROM x LEFT JOIN (SELECT o, v FROM b WHERE v > 100) b ON b.o = x.i": "no row",
     "SELECT x.s FROM x WHERE x.i NOT IN (SELECT nullif(o, 1) FROM b)": "NOT IN",

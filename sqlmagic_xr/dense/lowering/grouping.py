@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...relation.functions import function, usual
 from ...sql.expression import Call, Star
-from ..node import INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
+from ..node import GATHER, INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
 from .failing import refuse_failing
 from .refusing import refuse
 from .relation import Relation, axis_of
@@ -146,12 +146,19 @@ class Grouping:
         return axis
 
     def _values(self, value: Value) -> tuple[Axis, Node]:
-        """An axis of the distinct values of a column, and which of them each row has."""
-        (rows,) = value.dims
-        axis = Axis(self.graph.make("distinct", (rows.origin, value.cells)))
+        """An axis that has the values of a column, and which of them each row has."""
+        (rows,), cells = value.dims, value.cells
+        looked_up = cells.op == "take" and cells.data[1] == GATHER and cells.args[0].op == "coordinate"
+        if looked_up:  # then they are coordinates of an axis that there is
+            axis = self._free(Axis(rows.origin.args[1]))
+            return axis, self.graph.elementwise("=", (cells, self.graph.coordinate(axis, cells.type)), "boolean")
+        axis = self._free(Axis(self.graph.make("distinct", (rows.origin, cells))))
+        return axis, self.graph.make("member", (axis.origin,), (rows, axis), "boolean")
+
+    def _free(self, axis: Axis) -> Axis:
         while axis in self.relation.axes:
             axis = Axis(axis.origin, axis.copy + 1)
-        return axis, self.graph.make("member", (axis.origin,), (rows, axis), "boolean")
+        return axis
 
     def _sizes(self, *arrays: Node) -> tuple[Node, ...]:
         """The lengths of the axes that are summed over and along which no array varies."""

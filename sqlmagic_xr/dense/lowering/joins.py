@@ -19,6 +19,7 @@ from .bound import Known
 from .narrowing import conditions_inside, fixings_inside, select_of
 from .outer import extended
 from .relation import Relation, cross, equate, restrict
+from .safely import plain
 from .scalar import Scalars
 from .scans import Fixing, Scans, equal_columns, equations, fixed_by, fixing
 
@@ -74,6 +75,13 @@ class Factor:
     using: tuple[tuple[Field, Field], ...] = ()
     fixings: list[Fixing] = field(default_factory=list)
 
+    def may_be_null(self, name: str) -> bool:
+        """Whether a column holds NULL somewhere."""
+        if self.table is not None and isinstance(self.leaf, Scan):
+            return self.leaf.column(name) in self.table.nulls
+        assert self.relation is not None
+        return any(column.name == name and column.value.valid is not None for column in self.relation.columns)
+
 
 Factors = Mapping[Query, Factor]
 """The relations of a FROM by what their columns are bound to, in their order."""
@@ -91,7 +99,10 @@ def joined(queries: Queries, reader: Reader, also: Sequence[Expression]) -> Rela
         Refused: with the first reason.
     """
     factors: dict[Query, Factor] = {factor.leaf: factor for factor in _factors(queries, reader.source)}
-    conditions = [*conjuncts(reader.condition), *(on for f in factors.values() if not f.outer for on in f.on)]
+    for factor in factors.values():
+        factor.on = tuple(_plain(factors, on, factor) for on in factor.on)
+    conditions = [_plain(factors, condition) for condition in conjuncts(reader.condition)]
+    conditions += [on for f in factors.values() if not f.outer for on in f.on]
     conditions += [more for more in also if more not in conditions]
     _fix(factors, reader, conditions)
     found = Relation((), ())
@@ -100,7 +111,7 @@ def joined(queries: Queries, reader: Reader, also: Sequence[Expression]) -> Rela
         conditions = [c for c in conditions if not any(c is u for u in used)]
         if factor.outer:
             on = [c for c in factor.on if not any(c is u for u in used)]
-            found = extended(queries.graph, found, right, on, factor.using)
+            found = extended(queries.graph, found, right, on, factor.using, queries.scalars)
         else:
             found = cross(queries.graph, found, right)
             for left, other in factor.using:
@@ -151,6 +162,16 @@ def _factors(queries: Queries, source: Query) -> Iterator[Factor]:
             raise queries.known.refusal(source)
         case _:
             raise Refused("this part of FROM is not array code", source.span)
+
+
+def _plain(factors: Factors, condition: Expression, own: Factor | None = None) -> Expression:
+    """A condition of WHERE, or of a relation's own ON, without what it says of NULLs that there are not."""
+
+    def may_be_null(column: Field) -> bool:
+        owner = factors.get(column.relation)
+        return owner is None or (owner.outer and owner is not own) or owner.may_be_null(column.name)
+
+    return plain(condition, may_be_null)
 
 
 def _join(join: Join, factor: Factor, *, alone: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...relation.columns import Field, Nested, SortKey
@@ -34,6 +34,7 @@ class Lowering:
         tables: the tables outside.
         parameters: the type of each parameter, or what it stands for.
         changing: the tables that a step may change.
+        kind: see :class:`..node.Graph`.
         graph: where the nodes are made.
         writes: what the statements so far have written into each table: for a statement that only adds rows, the
             columns of each part of them that are one scalar; None for any other.
@@ -42,11 +43,12 @@ class Lowering:
     tables: Tables
     parameters: Mapping[str, Type | Node]
     changing: Collection[Name] = ()
+    kind: Callable[[Node], Hashable] = lambda _: None
     graph: Graph = field(init=False)
     writes: dict[Name, list[Sequence[Mapping[str, Node]] | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.graph = Graph(self.tables.labels)
+        self.graph = Graph(self.tables.labels, self.kind)
         self.scans = Scans(self.graph, self.writes)
         self.known = Known(self.tables, {})
         self._lowered: dict[Query, Relation] = {}
@@ -61,11 +63,12 @@ class Lowering:
         Raises:
             Refused: with the first reason.
         """
-        self.known, self._lowered = Known(self.tables, made), {}
+        self.known, self._lowered, self.graph.granted = Known(self.tables, made), {}, {}
         try:
-            return list(self._parts(self.known.bound(query), apart=True))
+            first, *others = self._parts(self.known.bound(query), apart=True)
         except RecursionError:
             raise Refused("it is nested too deeply for array code") from None
+        return [replace(first, scans=(*self.graph.granted, *first.scans)), *others]
 
     def relation(self, query: Query) -> Relation:
         """The one relation that a query is; what is read several times is lowered once."""

@@ -20,6 +20,7 @@ from ..node import (
     Type,
     Value,
 )
+from .descending import descended, descent
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,11 @@ def equate(graph: Graph, relation: Relation, left: Value, right: Value) -> Relat
             return relation
         if one.origin is other.origin:
             return _relabelled(graph, relation, other, one)
+        for above, below in ((one, other), (other, one)):
+            path = descent(above.origin, below.origin)
+            if path is not None:
+                axes = (below if axis == above else axis for axis in relation.axes)
+                return relation.mapped(lambda n: descended(graph, n, above, below, path), axes)  # noqa: B023 - at once
         origin = graph.make("match", (one.origin, other.origin))
         return _taken(graph, relation, Axis(origin, one.copy), (one, FIRST), (other, SECOND))
     if one is None and other is None:

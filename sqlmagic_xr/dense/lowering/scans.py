@@ -77,7 +77,8 @@ class Scans:
     def _scanned(self, scan: Node, read: Read, table: Table, fixed: Mapping[str, Node]) -> Relation:
         make = self.graph.make
         names = ("",) if read.key is None else read.key
-        axes = tuple(Axis(make("axis", (scan,), data=place)) for place in range(len(names)))
+        origins = [self.graph.axis(scan, place) for place in range(len(names))]
+        axes = tuple(Axis(origin, origins[:place].count(origin)) for place, origin in enumerate(origins))
         columns = []
         for name, kind in table.columns.items():
             if kind is None:

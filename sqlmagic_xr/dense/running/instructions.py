@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import DTYPES
 from ..grid import Grid
 from ..node import FIRST, Node, Refused
-from ..ports import Changed, Source
+from ..ports import Changed, Source, Unlike
 from ..tables import Read
 from . import align, operations, segments
 from .align import Alignment
@@ -199,6 +199,18 @@ def _differ(left: Any, right: Any) -> bool:
     return True
 
 
+def _alike(node: Node) -> Callable[..., Any]:
+    one, other = node.args
+
+    def check(left: Alignment, right: Alignment) -> bool:
+        a, b = left.coordinates, right.coordinates
+        if a is not b and not (len(a) == len(b) and bool((a == b).all())):
+            raise Unlike(one, other)
+        return True
+
+    return check
+
+
 _READS: Mapping[str, Callable[[Node], Callable[..., Any]]] = {
     "constant": _constant, "unheld": lambda node: lambda: None,
     "parameter": lambda node: lambda: None,
@@ -207,7 +219,7 @@ _READS: Mapping[str, Callable[[Node], Callable[..., Any]]] = {
     "match": _remembered(align.match), "lookup": lambda node: align.lookup, "restrict": lambda node: align.restrict,
     "partner": lambda node: align.partner, "found": lambda node: align.partnered,
     "distinct": lambda node: align.distinct, "member": lambda node: align.member,
-    "differ": lambda node: _differ,
+    "differ": lambda node: _differ, "alike": lambda node: _alike(node),
     "coordinate": lambda node: lambda alignment: alignment.coordinates,
     "size": lambda node: lambda alignment: len(alignment.coordinates),
     "take": _take_once, "same": lambda node: lambda array: array, "diagonal": _diagonal,

@@ -122,6 +122,11 @@ class ArrayExecutor:
             return [Note("a call", "many steps", self._together.said)]
         return [Note("a call", "one step", self._together.reason)] if self._together.reason else []
 
+    @property
+    def learning(self) -> bool:
+        """Whether the program is another one than the last step was made by."""
+        return self._program is not None and self._program.learning
+
     def refusal(self, prepared: Prepared, reason: Refused) -> SqlError:
         """The error of a statement that has to be array code and is not."""
         error = UnsupportedError(

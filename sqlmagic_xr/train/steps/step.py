@@ -52,6 +52,10 @@ class Step(Protocol):
             Refused: the next one has to be made by itself, and whatever has been changed is to be taken back.
         """
 
+    @property
+    def learning(self) -> bool:
+        """Whether the next step is planned by what the last one has shown."""
+
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps that were made have shown it."""
 
@@ -95,6 +99,11 @@ class FollowingStep:
         """See :class:`Step`."""
         return self._step.seen
 
+    @property
+    def learning(self) -> bool:
+        """See :class:`Step`."""
+        return self._step.learning
+
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps since the last planning have shown it."""
         return self._step.explain()
@@ -127,6 +136,11 @@ class VerbatimStep:
     def seen(self) -> Seen:
         """Nothing."""
         return NOTHING
+
+    @property
+    def learning(self) -> bool:
+        """No."""
+        return False
 
     def explain(self) -> list[Explained]:
         """That each runs as it stands."""
