@@ -50,7 +50,7 @@ def answer(context: Context, prepared: Prepared, tree: Tree, frame: Frame, execu
     found = gridded(context, prepared.statement.text, tree)
     if found is None:
         try:
-            names = look(context, tree if prepared.tree is None else prepared.tree)
+            names = look(context, prepared.statement.text, tree if prepared.tree is None else prepared.tree)
         except Refused:
             return None
     else:
@@ -184,7 +184,7 @@ def who_runs(context: Context, tree: Tree, frame: Frame, executor: Executor) -> 
     saved = ""
     try:
         if executor == "auto":
-            look(context, tree)
+            look(context, to_sql(tree), tree)
     except Refused:
         return ""
     try:

@@ -9,6 +9,7 @@ those of ``make bench`` (tests/bench/queries.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from ..dense.tables import Name, Table
 from ..engine.budget import nbytes_shown
 from ..grids.arrow import array_type
 from ..grids.generations import Generations
+from ..relation.functions import SUMS
 from ..relation.reads import may_sum_over_join, sums_over_join, tables_read
 from ..sql.syntax import Tree
 
@@ -35,12 +37,23 @@ RATIO = 20  # pairs for each row: to lay a row out costs as much as a few pairs 
 CELLS = 20_000_000  # of the largest array between: 160 MB
 
 
-def look(context: Context, tree: Tree) -> list[Name]:
+_SUMS = re.compile(rf"\b(?:{'|'.join(sorted(SUMS))}|grad|jvp|vjp)\s*\(", re.IGNORECASE)  # which are sums over joins
+_JOINS = re.compile(r"\bJOIN\b|\bFROM\b.*,", re.IGNORECASE | re.DOTALL)
+
+
+def look(context: Context, text: str, tree: Tree) -> list[Name]:
     """The tables that a query reads, also by way of views, if it is worth a closer look.
+
+    Args:
+        context: whose tables it reads.
+        text: it, as it was written: what cannot have a sum over a join costs a glance at that.
+        tree: it.
 
     Raises:
         Refused: it is not, with the reason.
     """
+    if not _SUMS.search(text) or not _JOINS.search(text):
+        raise Refused("there is no sum over a join in it")
     query = tree["Query"]
     if query["limit_clause"] and not query["order_by"]:
         raise Refused("a LIMIT without an ORDER BY reads no more than it has to")

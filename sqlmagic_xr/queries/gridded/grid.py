@@ -396,4 +396,5 @@ def grid_of(context: Context, leaf: Relation) -> GridTable | None:
 
 def cells_of(table: GridTable) -> int:
     """How many cells a dataset's table has."""
-    return math.prod(table.dataset.sizes[dim] for dim in table.dims)
+    sizes = table.dataset.sizes
+    return math.prod(sizes[dim] for dim in table.dims)

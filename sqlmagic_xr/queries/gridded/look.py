@@ -32,15 +32,16 @@ def look(context: Context, text: str, tree: Tree, least: int = CELLS) -> tuple[R
         tree: it, parameters bound.
         least: how many cells are large.
     """
-    large = [name for name, table in context.grids.items() if cells_of(table) >= least]
-    if not large:
+    if not context.grids:
         return None
     lower = text.lower()
     views = (name for name, entry in context.store.entries().items() if isinstance(entry, View))
-    if not any(name.lower() in lower for name in views):  # one may have an aggregate in it
-        named = any(name.split(".")[0].lower() in lower for name in large)
-        if not named or not _AGGREGATES.search(lower):
-            return None
+    seen = any(name.lower() in lower for name in views)  # one may have an aggregate in it, and a dataset
+    if not seen and not _AGGREGATES.search(text):
+        return None
+    grids = context.grids.items()
+    if not any(cells_of(table) >= least for name, table in grids if seen or name.split(".")[0].lower() in lower):
+        return None
     query = context.tables.bound(tree["Query"])
     taken = any(
         is_large(context, below, least)
