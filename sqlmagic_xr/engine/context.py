@@ -19,6 +19,7 @@ from ..relation.functions import of_session
 from ..sql.copying import copy_of, explained_copy
 from ..sql.ctes import shared
 from ..sql.parameters import has_parameters, parameters_of, values_of
+from ..sql.rebinding import rebound
 from ..sql.syntax import (
     Statement,
     Tree,
@@ -44,7 +45,6 @@ from .catalog import Catalog
 from .copying import PreparedCopy
 from .datasets import register
 from .faults import NO_TYPES, Mending, moments, overflow, suspicious
-from .faults.binding import rebound
 from .files import Source, reopened
 from .frame import Frame
 from .functions import Function, functions

@@ -17,6 +17,7 @@ import pyarrow as pa
 from datafusion import SessionContext
 
 from ...relation.functions import of_session
+from ...sql.renaming import named
 from ...sql.syntax import Tree, to_sql
 from . import (
     decimals,
@@ -38,7 +39,6 @@ from . import (
     years,
     zeros,
 )
-from .naming import named
 from .reading import Reading
 from .tables import EngineTables
 

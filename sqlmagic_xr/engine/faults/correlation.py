@@ -6,8 +6,8 @@ from typing import Any
 
 from ...errors import SqlError
 from ...relation.layers import Environment, Query, Scope
+from ...sql.pieces import path_of
 from ...sql.syntax import Tree
-from .pieces import path_of
 from .reading import COLUMNS, Reading
 from .types import Tables
 

@@ -9,8 +9,8 @@ import pyarrow.types as pt
 
 from ...relation.layers import Scope
 from ...sql.expression import Call, Cast, Column, Expression, Opaque
+from ...sql.pieces import arguments, filled, function_name, with_arguments
 from ...sql.syntax import Tree
-from .pieces import arguments, filled, function_name, with_arguments
 from .reading import Reading
 from .types import Tables, kind_of, of_column
 

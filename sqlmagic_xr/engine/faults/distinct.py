@@ -9,8 +9,8 @@ from typing import Any
 
 from ...sql.clauses import distinct_items, sort_keys, with_sort_keys
 from ...sql.expression import from_tree
+from ...sql.pieces import filled, path_of
 from ...sql.syntax import Tree, walk
-from .pieces import filled, path_of
 from .reading import QUERY, Reading, plain
 
 SIGNS = r"\bDISTINCT\b(?s:.*)\bORDER\s+BY\b"

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from ...errors import SqlError
 from ...relation.layers import NO_GROUP, Scope
+from ...sql.pieces import arguments, filled, function_name, path_of, with_arguments, with_function
 from ...sql.syntax import Tree, replace, walk
-from .pieces import arguments, filled, function_name, path_of, with_arguments, with_function
 from .reading import SELECT, Reading
 from .types import Tables, kind_of
 

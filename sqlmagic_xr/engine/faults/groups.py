@@ -9,8 +9,8 @@ from ...errors import SqlError
 from ...relation.functions import is_aggregate
 from ...relation.layers import NO_GROUP, Item, Query, Scope
 from ...sql.expression import Column, Expression, from_tree
+from ...sql.pieces import filled, function_name, number
 from ...sql.syntax import Tree, expression_sql, identifier, make_identifier, name_of, replace, walk
-from .pieces import filled, function_name, number
 
 Change = Callable[[Tree, Scope], Tree | None]
 """An expression and its scope -> what stands in its place as a key, or None."""

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ...relation.layers import Scope
+from ...sql.pieces import bare, filled, number
 from ...sql.syntax import Tree
-from .pieces import bare, filled, number
 from .reading import Reading
 from .types import Tables, gives_reals, kind_of, widest
 

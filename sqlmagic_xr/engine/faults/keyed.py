@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pt
 
+from ...sql.pieces import bare, filled, number
 from ...sql.syntax import Tree
 from ..framing import Frame
 from ..moving import KEYS
-from .pieces import bare, filled, number
 
 _REALS = {pa.float32(): "Float32", pa.float64(): "Float64"}
 

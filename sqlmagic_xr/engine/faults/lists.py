@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...sql.pieces import arguments, atom, bare, filled, function_name, number
 from ...sql.syntax import Tree, transform, walk
-from .pieces import arguments, atom, bare, filled, function_name, number
 from .reading import Reading, plain
 
 SIGNS = r"\bIN\s*\("

@@ -9,10 +9,10 @@ import pyarrow.types as pt
 
 from ...relation.functions import SAME
 from ...relation.layers import Scope
+from ...sql.pieces import arguments, filled, function_name, number, with_arguments, with_function
 from ...sql.syntax import Tree
 from ..moving import FUNCTIONS, LISTS, ROWS
 from . import keyed
-from .pieces import arguments, filled, function_name, number, with_arguments, with_function
 from .reading import Reading
 from .types import kind_of
 from .windows import reverse, specified, windows_of

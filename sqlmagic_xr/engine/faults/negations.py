@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...sql.pieces import filled, number
 from ...sql.syntax import Tree
-from .pieces import filled, number
 from .reading import Reading, plain
 
 SIGNS = r"&|\|(?!\|)|\bxor\b|\^"

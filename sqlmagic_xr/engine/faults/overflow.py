@@ -20,9 +20,9 @@ from pyarrow.types import is_integer, is_unsigned_integer
 from ...relation.functions import is_given
 from ...relation.layers import Scope
 from ...sql.clauses import operation, orders, with_operands
+from ...sql.pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
 from ...sql.syntax import Tree, replace, walk
 from .bounds import GREATEST, LEAST, UNCOUNTED, Bounds, bounds_of, combined, rows_of
-from .pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
 from .reading import Reading
 from .types import Tables, gives_reals, kind_of
 

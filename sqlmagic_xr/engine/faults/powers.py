@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...sql.expression import from_tree
+from ...sql.pieces import arguments, filled, function_name, number, with_arguments
 from ...sql.syntax import Tree, walk
-from .pieces import arguments, filled, function_name, number, with_arguments
 from .reading import Reading, plain
 
 SIGNS = r"\b(power|pow|log)\b"

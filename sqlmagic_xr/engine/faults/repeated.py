@@ -12,8 +12,8 @@ from ...relation.layers import Scope
 from ...sql.build import item
 from ...sql.clauses import called_subquery, is_star, unnamed
 from ...sql.expression import Column
+from ...sql.pieces import filled
 from ...sql.syntax import Tree
-from .pieces import filled
 from .reading import SELECT, Reading
 
 SIGNS = r"\bFROM\s*\([\s(]*(?:SELECT|WITH)\b"

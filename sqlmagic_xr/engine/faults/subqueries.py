@@ -10,9 +10,9 @@ from ...relation.functions import is_aggregate, varies
 from ...relation.layers import NO_GROUP, aggregates
 from ...sql.clauses import parted
 from ...sql.expression import Call, Case, Cast, Column, Literal, Parameter, descend, from_tree
+from ...sql.pieces import bare, filled, number, path_of
 from ...sql.syntax import Tree, replace, span_of, walk
 from .correlation import outer_columns
-from .pieces import bare, filled, number, path_of
 from .reading import Reading
 
 SIGNS = r"\b(EXISTS|IN\s*\(\s*(SELECT|WITH|\())"

@@ -11,8 +11,8 @@ import pyarrow.types as pt
 from ...errors import SqlError
 from ...relation.layers import Catalog, Query, Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter
+from ...sql.pieces import function_name
 from ...sql.syntax import Tree
-from .pieces import function_name
 
 _T = TypeVar("_T")
 

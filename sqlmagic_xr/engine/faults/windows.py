@@ -6,8 +6,8 @@ from typing import Any
 
 from ...errors import UnsupportedError
 from ...relation.layers import Scope
+from ...sql.pieces import arguments, filled, function_name, number, with_arguments, with_function
 from ...sql.syntax import Tree, identifier, span_of
-from .pieces import arguments, filled, function_name, number, with_arguments, with_function
 from .reading import Reading
 
 SIGNS = r"\bOVER\b"

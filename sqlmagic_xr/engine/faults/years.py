@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...sql.pieces import arguments, bare, filled, function_name, number
 from ...sql.syntax import Tree
-from .pieces import arguments, bare, filled, function_name, number
 from .reading import Reading, plain
 
 SIGNS = r"\b(date_?part|extract)\b"

@@ -14,9 +14,9 @@ import pyarrow.types as pt
 from ...errors import SqlError
 from ...relation.layers import Scope
 from ...sql.expression import Column
+from ...sql.pieces import arguments, bare, filled, function_name, number, with_arguments
 from ...sql.syntax import Tree
 from .groups import Groups
-from .pieces import arguments, bare, filled, function_name, number, with_arguments
 from .reading import QUERY, SELECT, Reading
 from .types import Tables, has_negative_zero, kind_of, widest
 

@@ -1,11 +1,11 @@
-"""SQL text with blanks that trees are put into: how the rewrites of this room write what they put in a place."""
+"""SQL text with blanks that trees are put into, and the pieces of trees that rewrites look at."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
 
-from ...sql.syntax import NOWHERE, Tree, identifier, parse_one, replace, transform
+from .syntax import NOWHERE, Tree, identifier, parse_one, replace, transform
 
 _ATOMS = ("Identifier", "CompoundIdentifier", "Value", "Function", "Nested", "Subquery", "Cast", "Case")
 
@@ -14,7 +14,7 @@ def filled(text: str, **blanks: Tree) -> Tree:
     """The expression of a text whose names in capitals are blanks, each filled by a tree.
 
     Example:
-        >>> from ...sql.syntax import expression_sql
+        >>> from .syntax import expression_sql
         >>> three = filled("1 + 2")
         >>> expression_sql(filled("X * Y", X=three, Y=filled("b")))
         '(1 + 2) * b'

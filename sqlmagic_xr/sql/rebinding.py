@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...sql.syntax import Tree, replace
+from .syntax import Tree, replace
 
 _SIGNS = re.compile(r"\bDISTINCT\b", re.IGNORECASE)
 
@@ -17,7 +17,7 @@ _COMPARISONS = ("IsDistinctFrom", "IsNotDistinctFrom")
 def rebound(tree: Tree, sql: str) -> Tree:
     """The tree of a text with NOT, AND, XOR and OR bound less strongly than IS [NOT] DISTINCT FROM, as SQL says.
 
-    >>> from ...sql.syntax import parse_one, to_sql
+    >>> from .syntax import parse_one, to_sql
     >>> sql = "SELECT 1 FROM t WHERE NOT a IS DISTINCT FROM b AND c OR d"
     >>> to_sql(rebound(parse_one(sql).tree, sql))
     'SELECT 1 FROM t WHERE NOT (a IS DISTINCT FROM b) AND c OR d'

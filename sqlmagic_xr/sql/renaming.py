@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...sql.syntax import Tree, expression_sql, make_identifier
+from .syntax import Tree, expression_sql, make_identifier
 
 Names = Callable[[Tree], Sequence[str]]
 """The names that the engine gives the columns of a query."""
@@ -22,11 +22,11 @@ def named(after: Tree, before: Tree, names: Names) -> Tree:
         before: the statement as it was.
         names: asked of a query, at most once, and only where a column of it without a name has changed.
 
-    >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .negations import subtracted
-    >>> from .reading import Reading
+    >>> from .pieces import filled
+    >>> from .syntax import parse_one, replace, to_sql
     >>> before = parse_one("SELECT b, -(a & 1) FROM t").tree
-    >>> to_sql(named(subtracted(Reading(before)), before, lambda query: ["b", "(- t.a & Int64(1))"]))
+    >>> after = replace(before, lambda node: filled("(0 - (a & 1))") if "UnaryOp" in node else None)
+    >>> to_sql(named(after, before, lambda query: ["b", "(- t.a & Int64(1))"]))
     'SELECT b, (0 - (a & 1)) AS "(- t.a & Int64(1))" FROM t'
     """
     return after if after is before else _Namer(names).inner(after, before)
