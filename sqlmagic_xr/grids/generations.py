@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,9 @@ class _Written:
     newer: frozenset[str]
 
 
+_NARROW = 6  # columns of reals: so few are taken before it is worked out which of them are used
+
+
 class Generations(Grids):
     """The grids of a context's tables.
 
@@ -62,7 +66,7 @@ class Generations(Grids):
     def __init__(self, context: Context, inserted: Collection[str], queries: Collection[Tree], budget: int) -> None:
         super().__init__(self._rows_of, self._key_of)
         self._context, self._inserted = context, frozenset(inserted)
-        self._columns = columns_read(map(context.tables.bound, queries))
+        self._queries = queries
         self._budget, self._turn = budget, 0
         self._data: dict[Name, pa.Table | None] = {}
         self._datasets: dict[Name, DatasetGrid | None] = {}
@@ -70,6 +74,11 @@ class Generations(Grids):
         self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
         self._written: dict[Name, list[_Written]] = {}
         self._readings: dict[tuple[Read, Form], Reading | None] = {}
+
+    @cached_property
+    def _columns(self) -> Mapping[Name, frozenset[str]] | None:
+        """The columns that the queries mention of each table; None where they may mention any."""
+        return columns_read(map(self._context.tables.bound, self._queries))
 
     def table(self, name: Name) -> Table | None:
         """See :class:`..dense.lowering.lower.Tables`."""
@@ -257,12 +266,17 @@ class Generations(Grids):
         # Of a long table whose key nobody has declared, its leading columns are the key if any are.
         leading = takewhile(lambda c: relation.columns[c] in ("integer", "text", "time"), relation.columns)
         key = set(relation.key or leading)
+        others = [kind for c, kind in relation.columns.items() if c not in key]
+        if len(others) <= _NARROW and set(others) <= {"real"}:
+            held = self._held(name, list(relation.columns))
+            if held is not None:
+                return held
         used = relation.columns if self._columns is None else self._columns.get(local_name(name), frozenset())
         wanted = [c for c in relation.columns if c in used or c in key]
         if not wanted:
             wanted = list(relation.columns)[:1]
         held = self._held(name, wanted)
-        if held is not None and held.num_rows * len(wanted) * 8 * 3 <= self._budget:
+        if held is not None:
             return held
         template = "SELECT {} FROM {}"
         names = [quoted(c) for c in wanted]
@@ -281,7 +295,7 @@ class Generations(Grids):
         rows = self._context.variables.read.get(name[0]) if len(name) == 1 else None
         if rows is None or any(array_type(rows.schema.field(c).type) in (None, "label") for c in wanted):
             return None
-        return rows.select(wanted)
+        return rows.select(wanted) if rows.num_rows * len(wanted) * 8 * 3 <= self._budget else None
 
 
 def _newer(before: Version, outputs: Sequence[Output]) -> frozenset[str]:

@@ -24,10 +24,11 @@ from ...relation.write import written
 from ...sql.build import cte_names
 from ...sql.holes import Template
 from ...sql.parameters import bind, parameters_of, placeholder
-from ...sql.syntax import Tree, identifier, make_identifier, replace, replace_branches, to_sql, walk
+from ...sql.syntax import Tree, replace, to_sql
 from ...storage.reserved import is_reserved
 from ...storage.scratch import Version
 from ..explain import Explained, Note, title_of
+from .columns import labelled
 from .fold import Folded, Found, Read, fold
 from .hoist import hoist
 from .larder import Kept, Larder
@@ -227,7 +228,7 @@ class Relational:
         self._why = write if isinstance(write, str) else None
         if isinstance(write, Write):
             self._write = write
-            self._query = write.query if write.replaces else _labelled(write.query)
+            self._query = write.query if write.replaces else labelled(write.query)
 
     @property
     def executor(self) -> str:
@@ -380,28 +381,6 @@ class Relational:
             self._context.plan(to_sql({"Query": bind(query, lambda name: values[name])}))
         except Exception as error:
             raise UnsureError("the engine refuses it as it stands") from error
-
-
-def _labelled(query: Tree) -> Tree:
-    """A query whose columns have short names, unless something in it uses theirs; an INSERT never does."""
-    if query["order_by"]:
-        return query
-    return {**query, "body": replace_branches(query["body"], _labelled_select)}
-
-
-def _labelled_select(body: Tree) -> Tree:
-    if "Select" not in body:
-        return body
-    used = {identifier(n["Identifier"]) for n in walk(body) if isinstance(n.get("Identifier"), dict)}
-    items = []
-    for place, item in enumerate(body["Select"]["projection"]):
-        named = item.get("ExprWithAlias")
-        expression = item.get("UnnamedExpr") or (
-            named["expr"] if named is not None and identifier(named["alias"]) not in used else None
-        )
-        alias = make_identifier(f"__{place}__")
-        items.append(item if expression is None else {"ExprWithAlias": {"expr": expression, "alias": alias}})
-    return {"Select": {**body["Select"], "projection": items}}
 
 
 def _bound(query: Tree, constants: Mapping[str, Any]) -> Tree:

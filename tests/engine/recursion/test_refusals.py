@@ -101,8 +101,9 @@ def test_memory_ends_it(monkeypatch):
         ).to_arrow_table()
 
 
-def test_an_interrupt_gives_control_back():
-    (result,) = sqlmagic_xr.Context().script(ENDLESS)
+@pytest.mark.parametrize("query", [ENDLESS, ENDLESS.replace("1 AS n", "'ab' AS n").replace("n + 1", "reverse(n)")])
+def test_an_interrupt_gives_control_back(query):
+    (result,) = sqlmagic_xr.Context().script(query)
     begin = time.monotonic()
     threading.Timer(0.5, lambda: __import__("signal").raise_signal(2)).start()
     with pytest.raises(KeyboardInterrupt):
