@@ -51,6 +51,12 @@ def _reads_much(context: Context, tree: Any) -> bool:
 def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any]) -> pa.Table:
     given = {name: values[name] for name in sorted(parameters_of(tree)) if name in values}
     grids = Generations(context, (), [tree["Query"]], default_budget())
-    program = Program([Query(tree["Query"])], grids, parameter_types(given))
+    program = Program([Query(tree["Query"], columns=_names(context, tree))], grids, parameter_types(given))
     grids.begin()
     return arrow(program.step(grids, values).run(0))
+
+
+def _names(context: Context, tree: Any) -> tuple[str, ...]:
+    """What the columns of a query are called; one to which only the engine gives a name is called something."""
+    names = context.tables.bound(tree["Query"]).names or ()
+    return tuple(name or f"column_{place}" for place, name in enumerate(names))
