@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from .compiled import Lines, last_uses, one_spans
 from .inplace import Overwritable
 from .instructions import Instruction, along
 from .layout import Layout, Ran, needed_of
+from .merged import merged
 from .soundness import implied
 
 _TURNED = 1_000_000  # cells of an array that is copied, so that it need not be turned at each step
@@ -44,7 +46,9 @@ class NumpyLoop:
         self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: Layout, parts: Sequence[Relation]
     ) -> None:
         self._layout = layout
-        self._function, self._courses = _LoopWriter(brief, known, layout).written(parts)
+        stay = {*layout.roots, *(n for part in parts for n in needed_of(part))}
+        once, known, unmoved = merged(brief, known, layout.unmoved, stay)
+        self._function, self._courses = _LoopWriter(once, known, replace(layout, unmoved=unmoved)).written(parts)
 
     def run(
         self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
