@@ -58,6 +58,67 @@ def test_the_trajectory_is_numpys(name, most, monkeypatch):
         assert len(device.scratch(table).history()) < 15
 
 
+NEAR = "CAST(floor(20 + 10 * x * cur.a) AS BIGINT)"
+CALCULATED = {
+    "a WHERE on the state": "SELECT d.x * d.y AS v FROM d CROSS JOIN p cur WHERE cur.step = :k AND d.y * cur.a < 0.4",
+    "one beside a WHERE known before": "SELECT h.x * o.y AS v FROM "
+    "(SELECT d.i, d.x FROM d CROSS JOIN p cur WHERE cur.step = :k AND d.x * cur.a < 0.5) h JOIN "
+    "(SELECT i, y FROM d WHERE i % 2 = 0) o ON h.i = o.i",
+    "a join on the state": f"SELECT o.y - 0.5 AS v FROM (SELECT {NEAR} AS j FROM d CROSS JOIN p cur "
+    "WHERE cur.step = :k) h JOIN d o ON o.i = h.j",
+    "a LEFT JOIN on the state": f"SELECT coalesce(o.y, 0.25) AS v FROM (SELECT {NEAR} AS j FROM d CROSS JOIN p cur "
+    "WHERE cur.step = :k AND cur.a * x < 0.4) h LEFT JOIN d o ON o.i = h.j",
+    "ranks among some": "SELECT y AS v FROM (SELECT y, ROW_NUMBER() OVER (ORDER BY abs(x - q.a) + i * 1e-9) AS r "
+    "FROM d CROSS JOIN p q WHERE q.step = :k AND x * q.a < 0.4) WHERE r <= 5",
+}
+
+
+@pytest.mark.parametrize("name", CALCULATED)
+def test_which_rows_there_are_may_be_calculated(name, monkeypatch):
+    """A device keeps all rows, and leaves out of an aggregate what is not there."""
+    monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
+    cell = (
+        "INSERT INTO p SELECT :next_step, cur.a + 0.01 * (AVG(e.v) + COUNT(*) - 20 + 0.1 * SUM(e.v)), "
+        f"cur.b + 0.01 * (MAX(e.v) - MIN(e.v) + STDDEV(e.v)) FROM ({CALCULATED[name]}) e CROSS JOIN p cur "
+        "WHERE cur.step = :k GROUP BY cur.a, cur.b"
+    )
+    alone, device = line(), line()
+    train(alone, cell, steps=15, each_step=True)
+    train(device, cell, steps=15, each_step=False, device="cpu")
+    assert_near(numbers(device, "p"), numbers(alone, "p"))
+    assert len(device.scratch("p").history()) < 10
+
+
+def test_a_table_that_is_made_anew_has_the_rows_that_there_are(monkeypatch):
+    monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
+    cell = (
+        "CREATE OR REPLACE TABLE t AS SELECT d.i AS i, d.x * cur.a AS v FROM d CROSS JOIN p cur "
+        "WHERE cur.step = :k AND d.x * cur.a < 0.05; INSERT INTO p SELECT :next_step, cur.a + 0.01 * COUNT(*), cur.b "
+        "FROM t CROSS JOIN p cur WHERE cur.step = :k GROUP BY cur.a, cur.b"
+    )
+    alone, device = line(), line()
+    train(alone, cell, steps=15, each_step=True)
+    train(device, cell, steps=15, each_step=False, device="cpu")
+    for table in "pt":
+        assert_near(numbers(device, table), numbers(alone, table))
+    assert 0 < len(device.scratch("t")) < 50
+    assert len(device.scratch("p").history()) < 10
+
+
+def test_no_row_at_all_is_numpys(monkeypatch):
+    """An aggregate of none is NULL, and that is the engine's to say."""
+    monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
+    cell = (
+        "INSERT INTO p SELECT :next_step, cur.a + 0.1, e.v FROM (SELECT coalesce(SUM(x), 7.0) AS v FROM d "
+        "CROSS JOIN p q WHERE q.step = :k AND x > q.a) e CROSS JOIN p cur WHERE cur.step = :k"
+    )
+    alone, device = line(), line()
+    train(alone, cell, steps=15, each_step=True)
+    train(device, cell, steps=15, each_step=False, device="cpu")
+    assert_near(numbers(device, "p"), numbers(alone, "p"))
+    assert numbers(device, "p")["b"][-1] == 7.0
+
+
 def test_equal_runs_give_equal_numbers():
     runs = [line(), line()]
     for ctx in runs:
@@ -109,7 +170,12 @@ def test_explain_tells_the_library_the_device_and_what_is_kept_there():
     assert "double precision" in note
     assert "steps a call" in note
     assert "kept there" in note
-    (note,) = told(line(), descend(where="WHERE a * x < 0.1 * i"), params={"lr": 0.1}, device="cpu")
+    shorter = (
+        "CREATE OR REPLACE TABLE t AS SELECT d.i AS i, d.x * cur.a AS v FROM d CROSS JOIN p cur WHERE cur.step = :k "
+        "AND d.i < 15 - :k; INSERT INTO p SELECT :next_step, cur.a + AVG(t.v), cur.b FROM t CROSS JOIN p cur "
+        "WHERE cur.step = :k GROUP BY cur.a, cur.b"
+    )
+    note, _ = told(line(), shorter, device="cpu")
     assert "NumPy, not JAX" in note
     assert "anew at each step" in note
 

@@ -21,8 +21,9 @@ from .columns import Packing
 from .devices import Device
 from .functions import Kit
 from .passed import nbytes, passed, real_of, within
-from .state import State
-from .trace import Trace, arguments, read
+from .rows import Remainder
+from .state import State, read
+from .trace import Trace, arguments
 
 _ROOM = 64 * 2**20  # bytes of what a call's steps write, at most
 _AHEAD = 8 * 2**20  # bytes of the batches of a call, at most
@@ -78,6 +79,7 @@ class XlaLoop:
         self._leaves = self._gathered()
         self._ahead = Ahead(layout.batches, self._leaves.batches)
         self._state = State(layout, self._examples)
+        self._remainder = Remainder(layout.last, layout.unmoved)
         consts = [passed(layout.unmoved[node], self._real) for node in self._leaves.still]
         with jax.enable_x64(True):
             self._packing = Packing(self._shapes(consts))
@@ -141,7 +143,8 @@ class XlaLoop:
                 known[slot.node] = value
         trace = Trace(kit, known, self._fed)
         columns = [jnp.asarray(trace.value(node)) for node in layout.columns]
-        newest = [jnp.asarray(trace.value(node)) for node in layout.last] if last else []
+        newest = [trace.value(node) for node in layout.last] if last else []
+        newest = self._remainder.traced(newest, trace.known) if last else []
         for mask in layout.masks:
             kit.flag(~jnp.all(trace.value(mask)))
         for node in layout.sound:
@@ -273,7 +276,7 @@ class XlaLoop:
         following, self._rooms, last, failed = self._last(given, np.int64(made), after, self._rooms)
         if bool(failed):
             return self._ran(carry, given, made) if made else Ran(0, [], [])
-        return self._left(made + 1, following, [np.asarray(value) for value in last], sure=True)
+        return self._left(made + 1, following, self._remainder.left(last), sure=True)
 
     def _run_many(self, given: Any, count: int, carry: Sequence[Any]) -> tuple[int, Any, bool]:
         number, after, self._rooms, bad = self._program(given, np.int64(count), carry, self._rooms)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from ..running.layout import Layout
+from ..running.layout import Fed, Layout
 
 
 class State:
@@ -53,3 +54,15 @@ class State:
 def _is(value: Any, left: Any) -> bool:
     """Whether an array is what was copied out, whose memory nobody else can have and nobody writes."""
     return left is not None and np.may_share_memory(value, left)
+
+
+def read(fed: Fed, value: Any) -> Any:
+    """What a later scan reads of a column."""
+    value = jnp.asarray(value)
+    if fed.cut is not None:
+        value = value[fed.cut]
+    if fed.whole:
+        return value
+    value = jnp.transpose(value, sorted(range(len(fed.dims)), key=lambda place: fed.dims[place]))
+    sizes = [length if place in fed.dims else 1 for place, length in enumerate(fed.grid.shape)]
+    return jnp.broadcast_to(jnp.reshape(value, sizes), fed.grid.shape)

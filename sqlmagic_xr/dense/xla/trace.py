@@ -13,8 +13,12 @@ from ..node import FIRST, Axis, Node, Refused, union
 from ..running.align import Alignment, aligner
 from ..running.layout import Fed
 from .functions import Kit, functions
+from .ranks import first, first_of, ranks, sortable
+from .rows import Masked, base, looked_up, matched, partnered, restricted
+from .state import read
 
 _FAR = 1e6  # the square of how many deviations the mean may lie from zero
+_NOWHERE = Node("nowhere")  # an axis that has all its rows
 _LARGEST = 100_000_000  # cells of a product that is formed
 
 
@@ -49,6 +53,11 @@ class Trace:
                 self._known[top] = self._calculated(top)
         return self._known[node]
 
+    @property
+    def known(self) -> Mapping[Node, Any]:
+        """What has been calculated."""
+        return self._known
+
     def arguments(self, node: Node) -> Sequence[Node]:
         """What a node is calculated from."""
         return arguments(node, self._fed)
@@ -68,8 +77,8 @@ class Trace:
         value = node.data[1]
         return np.int64(value.code) if node.type == "label" else self._kit.dtype(node.type)(value)
 
-    def _alignment(self, node: Node) -> Alignment:
-        found = self._known[node]
+    def _alignment(self, origin: Node) -> Alignment:
+        found = self._known[origin]
         if not isinstance(found, Alignment):
             raise Refused("which rows there are is calculated anew at each step")
         return found
@@ -78,7 +87,45 @@ class Trace:
         return self._alignment(node.args[0]).coordinates
 
     def _size(self, node: Node) -> Any:
-        return len(self._alignment(node.args[0]).coordinates)
+        alignment = self._alignment(node.args[0])
+        if isinstance(alignment, Masked):
+            return jnp.sum(alignment.present, dtype=np.int64)
+        return len(alignment.coordinates)
+
+    def _restricted(self, node: Node) -> Masked:
+        return restricted(self._alignment(node.args[0]), self._known[node.args[1]])
+
+    def _looked_up(self, node: Node) -> Masked:
+        return looked_up(*map(self._alignment, node.args[:2]), *(self._known[a] for a in node.args[2:]))
+
+    def _partnered(self, node: Node) -> Alignment:
+        return partnered(*map(self._alignment, node.args[:2]), *(self._known[a] for a in node.args[2:]))
+
+    def _matched(self, node: Node) -> Masked:
+        one, other = map(self._alignment, node.args)
+        bases = {base(origin, self._known, of=("restrict",)) for origin in node.args}
+        return matched(one, other, same=len(bases) == 1)
+
+    def _there(self, axes: Sequence[Axis]) -> Any:
+        """Which cells along some axes there are; None for all."""
+        found: Any = None
+        for place, axis in enumerate(axes):
+            origin = self._known.get(axis.origin)
+            if isinstance(origin, Masked):
+                mask = origin.present.reshape([-1 if n == place else 1 for n in range(len(axes))])
+                found = mask if found is None else found & mask
+        return found
+
+    def _lengths(self, sizes: Sequence[Node]) -> Any:
+        """The product of some sizes: a number where all are known beforehand."""
+        total: Any = 1
+        for size in sizes:
+            total = total * self._known[size]
+        if isinstance(total, int) and not total:
+            raise Refused("the input of an aggregate is empty")
+        if not isinstance(total, int):
+            self._kit.flag(total == 0)
+        return total
 
     def _found(self, node: Node) -> Any:
         alignment = self._alignment(node.args[0])
@@ -110,7 +157,7 @@ class Trace:
     # --- functions of cells
 
     def _map(self, node: Node) -> Any:
-        rank = _first_of(node)
+        rank = first_of(node)
         if rank is not None:
             return self._first(rank)
         return self._functions[node.data](*(self._along(argument, node.dims) for argument in node.args))
@@ -136,11 +183,13 @@ class Trace:
         for name, scalar in zip(scalars, rest, strict=False):
             value = self._known[scalar]
             result = result * value if name == "*" else result / value
-        size = prod(int(self._known[argument]) for argument in rest[len(scalars) :])
+        size = self._lengths(rest[len(scalars) :])
+        alone = isinstance(size, int) and size == 1
         if integers:
-            return result if size == 1 else self._functions["integer *"](result, np.int64(size))
-        result = kit.unsigned(result if size == 1 else result * kit.real(size))
-        kit.flag(~jnp.all(jnp.isfinite(result)))
+            return result if alone else self._functions["integer *"](result, jnp.asarray(size, np.int64))
+        result = kit.unsigned(result if alone else result * jnp.asarray(size, kit.real))
+        there = self._there(node.dims)
+        kit.flag(~jnp.all(jnp.isfinite(result) if there is None else jnp.isfinite(result) | ~there))
         return result
 
     def _added(self, node: Node, factors: int, masks: int) -> Any:
@@ -149,10 +198,13 @@ class Trace:
         everything = union(arrays)
         whole = [self._along(array, everything) for array in arrays]
         cells = _masked_product(whole, factors)
-        _refuse_empty(cells, [place for place, axis in enumerate(everything) if axis not in node.dims])
         gone = tuple(place for place, axis in enumerate(everything) if axis not in node.dims)
+        _refuse_empty(cells, gone)
+        there = self._left(everything, gone)
+        if there is not None:
+            cells = jnp.where(there, cells, cells.dtype.type(0))
         left = tuple(axis for axis in everything if axis in node.dims)
-        if factors == 2 and not masks and not node.dims and cells.ndim == 1:
+        if factors == 2 and not masks and not node.dims and cells.ndim == 1 and there is None:
             return jnp.dot(whole[0], whole[1], precision="highest")
         result = jnp.sum(cells, axis=gone) if gone else cells
         if gone and node.type != "float64":  # the sum of the upper halves tells whether it has wrapped
@@ -164,7 +216,11 @@ class Trace:
     def _contracted(self, arrays: Sequence[Node], node: Node, masks: int) -> Any:
         """Factors along different axes: products of matrices."""
         kit = self._kit
-        values = [jnp.asarray(self._known[array], kit.real) for array in arrays]
+        values = []
+        for array in arrays:
+            value = jnp.asarray(self._known[array], kit.real)
+            there = self._left(array.dims, [place for place, axis in enumerate(array.dims) if axis not in node.dims])
+            values.append(value if there is None else jnp.where(there, value, kit.real(0)))
         if len(values) > 2:
             bound: Any = kit.real(1)
             for value in values:
@@ -182,20 +238,29 @@ class Trace:
             operands += [value, [numbers[axis] for axis in array.dims]]
         return jnp.einsum(*operands, [numbers[axis] for axis in node.dims], optimize="optimal", precision="highest")
 
+    def _left(self, axes: Sequence[Axis], gone: Sequence[int]) -> Any:
+        """Which cells an aggregate over some of the axes has, a step without any being NumPy's; None for all."""
+        for place in gone:
+            one = self._there((axes[place],))
+            if one is not None:
+                self._kit.flag(~jnp.any(one))
+        return self._there([axis if place in gone else Axis(_NOWHERE) for place, axis in enumerate(axes)])
+
     def _count(self, node: Node) -> Any:
         number = node.data
-        rest = prod(int(self._known[argument]) for argument in node.args[number:])
+        rest = jnp.asarray(self._lengths(node.args[number:]), np.int64)
         arrays = node.args[:number]
         if not number:
-            return np.int64(rest)
+            return rest
         if number == 1:
             have = arrays[0].dims
             gone = tuple(place for place, axis in enumerate(have) if axis not in node.dims)
-            mask = self._known[arrays[0]]
+            mask, there = self._known[arrays[0]], self._left(have, gone)
+            mask = mask if there is None else mask & there
             cells = jnp.sum(mask, axis=gone, dtype=np.int64) if gone else mask.astype(np.int64)
             align = aligner(tuple(axis for axis in have if axis in node.dims), node.dims)
-            return (cells if align is None else align(cells)) * np.int64(rest)
-        return self._contracted(arrays, node, 0).astype(np.int64) * np.int64(rest)
+            return (cells if align is None else align(cells)) * rest
+        return self._contracted(arrays, node, 0).astype(np.int64) * rest
 
     def _sum_by_value(self, node: Node) -> Any:
         number = node.data[0] + node.data[1]
@@ -206,7 +271,7 @@ class Trace:
         ones = np.ones(len(self._alignment(node.args[node.data]).first), np.int64)  # type: ignore[arg-type]
         cells = _masked_product([ones, *(self._known[mask] for mask in node.args[: node.data])], 1)
         sizes = node.args[node.data + 1 :]
-        return self._by_value(node.args[node.data], cells) * np.int64(prod(int(self._known[size]) for size in sizes))
+        return self._by_value(node.args[node.data], cells) * jnp.asarray(self._lengths(sizes), np.int64)
 
     def _by_value(self, values: Node, cells: Any) -> Any:
         """Each row's cell added where its value stands."""
@@ -220,17 +285,17 @@ class Trace:
         others = tuple(axis for axis in union(arrays) if axis not in node.dims)
         want = (*node.dims, *others)
         cells, *masks = (self._along(array, want) for array in arrays)
-        if masks:
-            cells = jnp.where(masks[0], cells, fill)
         gone = tuple(range(len(node.dims), len(want)))
+        masks += [there for there in (self._left(want, gone),) if there is not None]
+        for mask in masks:
+            cells = jnp.where(mask, cells, fill)
         _refuse_empty(cells, gone)
         return cells, gone, want
 
     def _extreme(self, node: Node) -> Any:
         kit, largest = self._kit, node.op == "max"
         reduce = jnp.max if largest else jnp.min
-        if prod(int(self._known[argument]) for argument in node.args[node.data :]) == 0:
-            raise Refused("the input of an aggregate is empty")
+        self._lengths(node.args[node.data :])
         if node.type != "float64":
             kind = kit.dtype(node.type)
             limits = np.iinfo(kind)
@@ -238,7 +303,8 @@ class Trace:
             return reduce(cells, axis=gone) if gone else cells
         cells, gone, _ = self._gathered(node, kit.real(-np.inf if largest else np.inf))
         result = reduce(cells, axis=gone) if gone else cells
-        kit.flag(jnp.any(jnp.isnan(result)))
+        there = self._there(node.dims)
+        kit.flag(jnp.any(jnp.isnan(result) if there is None else jnp.isnan(result) & there))
         if not gone:
             return result
         # Among equal zeros the greatest is 0.0 and the least -0.0: looked for beside the reduction of floats, which is
@@ -250,14 +316,15 @@ class Trace:
     def _squares(self, node: Node) -> Any:
         kit = self._kit
         cells, gone, want = self._gathered(node, kit.real(0))
-        known = jnp.ones(cells.shape, np.bool_)
+        there = self._there(want)
+        known = jnp.broadcast_to(True if there is None else there, cells.shape)
         for argument in node.args[1 : node.data]:
             known = known & self._along(argument, want)
-        rest = prod(int(self._known[argument]) for argument in node.args[node.data :])
+        rest = jnp.asarray(self._lengths(node.args[node.data :]), kit.real)
         kit.flag(~jnp.all(jnp.isfinite(cells)))
         count = jnp.maximum(jnp.sum(known, axis=gone, keepdims=True), 1)
         mean = jnp.sum(cells, axis=gone, keepdims=True) / count
-        total = jnp.sum(jnp.where(known, jnp.square(cells - mean), kit.real(0)), axis=gone) * kit.real(rest)
+        total = jnp.sum(jnp.where(known, jnp.square(cells - mean), kit.real(0)), axis=gone) * rest
         far = jnp.square(mean) * count > _FAR * jnp.expand_dims(total, gone)
         kit.flag(jnp.any(far & (count > 1)) | ~jnp.all(jnp.isfinite(total)))
         return total
@@ -271,40 +338,17 @@ class Trace:
         if 0 in shape:
             raise Refused("a partition is empty")
         whole = [jnp.broadcast_to(self._along(a, node.dims), shape) for a in node.args[: keys + masks]]
-        columns = [self._sortable(c, down) for c, down in zip(whole[:keys], descending, strict=True)]
-        return columns, whole[keys] if masks else None, shape, width
-
-    def _sortable(self, column: Any, descending: bool) -> Any:
-        floats = np.dtype(column.dtype).kind == "f"
-        order = self._kit.order(self._kit.unsigned(column.astype(self._kit.real))) if floats else column
-        return ~order if descending else order
+        columns = [sortable(self._kit, c, down) for c, down in zip(whole[:keys], descending, strict=True)]
+        mask, there = whole[keys] if masks else None, self._there(node.dims)
+        if there is not None:
+            mask = jnp.broadcast_to(there, shape) if mask is None else mask & there
+        return columns, mask, shape, width
 
     def _first(self, node: Node) -> Any:
-        """Where ROW_NUMBER is 1."""
-        columns, mask, shape, width = self._ranking(node)
-        axes = tuple(range(len(shape) - width, len(shape)))
-        found = jnp.ones(shape, np.bool_) if mask is None else mask
-        for order in columns:
-            limit = order.dtype.type(np.iinfo(order.dtype).max)
-            found = found & (order == jnp.min(jnp.where(found, order, limit), axis=axes, keepdims=True))
-        self._kit.flag(jnp.any(jnp.sum(found, axis=axes) > 1))
-        return found
+        return first(self._kit, *self._ranking(node))
 
     def _rank(self, node: Node) -> Any:
-        columns, mask, shape, width = self._ranking(node)
-        cut = len(shape) - width
-        flat = (prod(shape[:cut]), prod(shape[cut:]))
-        order_by = [column.reshape(flat) for column in columns]
-        hidden = [] if mask is None else [~mask.reshape(flat)]
-        order = jnp.lexsort([*reversed(order_by), *hidden], axis=-1)
-        tied = jnp.ones((flat[0], flat[1] - 1), np.bool_)
-        for column in order_by:
-            ordered = jnp.take_along_axis(column, order, -1)
-            tied = tied & (ordered[:, 1:] == ordered[:, :-1])
-        if mask is not None:
-            tied = tied & jnp.take_along_axis(mask.reshape(flat), order, -1)[:, 1:]
-        self._kit.flag(jnp.any(tied))
-        return (jnp.argsort(order, axis=-1) + 1).astype(np.uint64).reshape(shape)
+        return ranks(self._kit, *self._ranking(node))
 
 
 def arguments(node: Node, fed: Mapping[Node, Fed]) -> Sequence[Node]:
@@ -312,31 +356,8 @@ def arguments(node: Node, fed: Mapping[Node, Fed]) -> Sequence[Node]:
     if node in fed:
         source = fed[node].source
         return () if source is None else (source,)
-    rank = _first_of(node)
+    rank = first_of(node)
     return node.args if rank is None else rank.args
-
-
-def read(fed: Fed, value: Any) -> Any:
-    """What a later scan reads of a column."""
-    value = jnp.asarray(value)
-    if fed.cut is not None:
-        value = value[fed.cut]
-    if fed.whole:
-        return value
-    value = jnp.transpose(value, sorted(range(len(fed.dims)), key=lambda place: fed.dims[place]))
-    sizes = [length if place in fed.dims else 1 for place, length in enumerate(fed.grid.shape)]
-    return jnp.broadcast_to(jnp.reshape(value, sizes), fed.grid.shape)
-
-
-def _first_of(node: Node) -> Node | None:
-    """The ranks of ``ROW_NUMBER() OVER (...) = 1``, of which none but the first is asked for."""
-    if node.op != "map" or node.data != "=":
-        return None
-    rank, one = node.args
-    if one.op != "constant" or one.data[1] != 1 or rank.op != "map" or rank.data != "to int64":
-        return None
-    (numbers,) = rank.args
-    return numbers if numbers.op == "row number" and numbers.dims == node.dims else None
 
 
 def _masked_product(values: Sequence[Any], factors: int) -> Any:
@@ -361,6 +382,7 @@ def _refuse_empty(cells: Any, places: Sequence[int] | range) -> None:
 
 _OPERATIONS: Mapping[str, Callable[[Trace, Node], Any]] = {
     "constant": Trace._constant, "coordinate": Trace._coordinate, "size": Trace._size, "found": Trace._found,
+    "restrict": Trace._restricted, "lookup": Trace._looked_up, "partner": Trace._partnered, "match": Trace._matched,
     "member": Trace._member, "take": Trace._take, "same": Trace._same, "diagonal": Trace._diagonal,
     "map": Trace._map, "sum": Trace._sum, "count": Trace._count, "min": Trace._extreme, "max": Trace._extreme,
     "squares": Trace._squares, "row number": Trace._rank,

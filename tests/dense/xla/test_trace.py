@@ -12,6 +12,7 @@ from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.dense.running.align import Alignment
 from sqlmagic_xr.dense.running.layout import needed_of
 from sqlmagic_xr.dense.xla.functions import Kit, functions
+from sqlmagic_xr.dense.xla.rows import Masked
 from sqlmagic_xr.dense.xla.trace import Trace
 from sqlmagic_xr.engine.faults import integers
 from sqlmagic_xr.engine.faults.reading import Reading
@@ -24,31 +25,46 @@ SEEDS, STATEMENTS = 2, 14  # each operation is compiled by itself here, which ta
 READ = ("axis", "cells", "known", "present", "parameter", "unheld", "constant")
 
 
-def both(world, sql):
-    """The rows by NumPy and by XLA, and whether XLA asks for NumPy."""
+def both(world, sql, *, masked=False):
+    """The rows by NumPy and by XLA, and whether XLA asks for NumPy; ``masked`` has it find out which rows there are."""
     grids = Viewed(lambda name: world.tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
     tree = integers.widened(Reading(parse_one(sql).tree, EngineTables(world.context)))
     program = Program([Query(tree["Query"], tuple((name,) for name in world.tables))], grids, {})
     step = program.step(grids, {}, whole=True)
     expected = arrow(step.run(0))
     code = program.code(0)
-    read = {n: v for n, v in step.known.items() if n.op in READ or isinstance(v, Alignment)}
+    read = {n: v for n, v in step.known.items() if n.op in READ or (isinstance(v, Alignment) and not masked)}
     kit = Kit()
     with jax.enable_x64(True), np.errstate(all="ignore"):
         trace = Trace(kit, read, {})
-        found = {n: np.asarray(trace.value(n)) for part, _ in code.parts for n in needed_of(part) if n not in read}
+        found = {n: there(trace, n) for part, _ in code.parts for n in needed_of(part) if n not in read or masked}
         flagged = any(bool(flag) for flag in kit.flags)
-    return expected, arrow(code.result.of({**read, **{n: v[()] for n, v in found.items()}})), flagged
+    return expected, arrow(code.result.of({**read, **found})), flagged
 
 
+def there(trace, node):
+    """A value without the rows that there are not."""
+    value = trace.value(node)
+    if isinstance(value, Alignment):
+        present = np.asarray(value.present) if isinstance(value, Masked) else slice(None)
+        return Alignment(np.asarray(value.coordinates)[present])
+    value = np.asarray(value)
+    for place, axis in enumerate(node.dims):
+        origin = trace.value(axis.origin)
+        if isinstance(origin, Masked):
+            value = np.compress(np.asarray(origin.present), value, axis=place)
+    return value[()]
+
+
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_random_statements_mean_the_same(seed):
+def test_random_statements_mean_the_same(seed, masked):
     world = World(seed)
     writer, ran = Writer(world), Counter()
     for _ in range(STATEMENTS):
         sql = writer.statement()
         try:
-            expected, found, flagged = both(world, sql)
+            expected, found, flagged = both(world, sql, masked=masked)
         except Refused:
             ran["refused"] += 1
             continue
