@@ -10,6 +10,7 @@ import pytest
 from sqlmagic_xr import Context
 from sqlmagic_xr.dense.calls import Calls
 from sqlmagic_xr.dense.xla import devices
+from sqlmagic_xr.dense.xla.loop import XlaLoop
 from sqlmagic_xr.errors import SqlError, UsageError
 from sqlmagic_xr.train.start import train
 from tests.train.test_many_steps import CURVE, PROGRAMS, descend, line, options_of
@@ -229,6 +230,27 @@ class TestBadInput:
         ctx.train(descend(), steps=30, params={"lr": 0.1}, device="cpu")
         assert len(ctx.scratch("p")) == 31
         assert "do not fit" in told(ctx, descend(), params={"lr": 0.1}, device="cpu")[0]
+
+    def test_a_device_that_runs_out_of_room_leaves_the_rest_to_numpy(self, monkeypatch):
+        """The calls that were made stay, and no step is lost."""
+        ctx, alone, plain, calls = line(), line(), XlaLoop._given, []
+
+        def given(self, *some):
+            calls.append(some)
+            if len(calls) == 3:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.")
+            return plain(self, *some)
+
+        monkeypatch.setattr(XlaLoop, "_given", given)
+        monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
+        training = train(ctx, descend(), steps=40, stream=True, each_step=False, params={"lr": 0.1}, device="cpu")
+        for _ in training:
+            pass
+        (note,) = (n for n in training.explain()[0].notes if n.kind == "a call")
+        assert "NumPy, not JAX" in str(note)
+        assert "Out of memory allocating 7 bytes" in str(note)
+        train(alone, descend(), steps=40, params={"lr": 0.1})
+        assert_near(numbers(ctx, "p"), numbers(alone, "p"))
 
 
 def test_auto_never_imports_jax():

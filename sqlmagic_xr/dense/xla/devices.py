@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,8 +35,10 @@ class Device:
 
     @property
     def room(self) -> int | None:
-        """How many bytes it has in all; None where that is not known."""
-        told = self.handle.memory_stats() if self.kind == "gpu" else None
+        """How many bytes it has for a run; None where that is not known."""
+        if self.kind == "cpu":  # where the tables stand already
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if hasattr(os, "sysconf") else None
+        told = self.handle.memory_stats()
         return int(told["bytes_limit"]) if told and "bytes_limit" in told else None
 
 
