@@ -27,12 +27,14 @@ def contributed(work: Block, leaf: Leaf, key: Sequence[str], sums: Mapping[str, 
     batch = {n.removeprefix("by "): e for n, e in work.outputs.items() if n.startswith("by ")}
     inside: dict[str, Expression] = dict(sums)
     outside: dict[str, Expression] = dict.fromkeys(sums, ONE)
-    frame = None if batch else _frame(work, leaf, key, sums.values())
+    one = leaf in work.source and is_unique(work, [(leaf.label, k) for k in key])  # then nothing is summed
+    whole = batch or (one and (work.source, work.where) != ((leaf,), ()))
+    frame = None if whole else _frame(work, leaf, key, sums.values())
     if frame is not None:
         settled = closure(work, [(leaf.label, k) for k in key])
         for column, expression in sums.items():
             inside[column], outside[column] = _apart(expression, settled)
-    elif not batch:
+    elif not whole:
         mine = frozenset((leaf.label, n) for n in names(leaf.node))
         for column, expression in sums.items():
             inside[column], outside[column] = _apart(expression, mine)
