@@ -74,8 +74,10 @@ def step_by(context: Context, texts: Sequence[str], writes: Sequence[str], array
     return PlannedStep(prepared, writes=set(writes), varying=VARYING, executors=executors)
 
 
-def network(images: np.ndarray, labels: np.ndarray, *, batches: int = 1, arrays: bool = True) -> Contender:
-    """The network as four INSERTs that share their CTEs."""
+def network(
+    images: np.ndarray, labels: np.ndarray, *, batches: int = 1, arrays: bool = True, texts: Sequence[str] = ()
+) -> Contender:
+    """The network as four INSERTs that share their CTEs, or as other statements."""
 
     def ready() -> Callable[[int], Found]:
         x, y = long("si", images), long("s", labels, "label")
@@ -92,8 +94,8 @@ def network(images: np.ndarray, labels: np.ndarray, *, batches: int = 1, arrays:
         part = f"xb AS (SELECT s, i, v FROM x WHERE s % {batches} = :k % {batches})," if batches > 1 else ""
         source = "xb" if part else "x"
         head = FORWARD.format(batch=part, x=source, rows=rows)
-        texts = [f"INSERT INTO {name} {head} {body.format(x=source)}" for name, body in UPDATES.items()]
-        step = step_by(context, texts, list(UPDATES), arrays)
+        own = [f"INSERT INTO {name} {head} {body.format(x=source)}" for name, body in UPDATES.items()]
+        step = step_by(context, texts or own, list(UPDATES), arrays)
         run_steps(context, step, 0, 2, lr=RATE_OF_NETWORK)
         for name in UPDATES:
             context.sql(f"DELETE FROM {name} WHERE step > 0")

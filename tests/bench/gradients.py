@@ -11,6 +11,7 @@ import xarray as xr
 from sqlmagic_xr.autodiff.rewrite import rewrite
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.sql.syntax import parse_one
+from tests.bench import arrays
 from tests.bench.arrays import small, step_by
 from tests.bench.harness import Answer, Contender, Effort, Found, Report, Target, Verdict, benchmark, race
 from tests.bench.steps import run_steps
@@ -132,6 +133,37 @@ def network(effort: Effort) -> Report:
     }
     targets = [Target("grad", "by hand", 1 / 1.2)]
     return race(contenders, steps=100, effort=effort, targets=targets)
+
+
+FORWARD = """
+WITH z1 AS (SELECT x.s, w.o, SUM(x.v * w.v) AS v FROM x JOIN w1 w ON x.i = w.i WHERE w.step = :k GROUP BY x.s, w.o),
+h AS (SELECT z.s, z.o, tanh(z.v + b.v) AS v FROM z1 z JOIN b1 b ON z.o = b.o WHERE b.step = :k),
+z2 AS (SELECT h.s, w.o, SUM(h.v * w.v) AS v FROM h JOIN w2 w ON h.o = w.i WHERE w.step = :k GROUP BY h.s, w.o),
+l AS (SELECT z.s, z.o, z.v + b.v AS v FROM z2 z JOIN b2 b ON z.o = b.o WHERE b.step = :k),
+m AS (SELECT s, MAX(v) AS v FROM l GROUP BY s),
+se AS (SELECT l.s, SUM(exp(l.v - m.v)) AS v FROM l JOIN m ON l.s = m.s GROUP BY l.s),
+loss AS (SELECT AVG(ln(se.v) + m.v - l.v) AS v
+         FROM l JOIN y ON y.s = l.s AND y.label = l.o JOIN se ON se.s = l.s JOIN m ON m.s = l.s)
+"""
+KEYS = {"w1": "i, o", "b1": "o", "w2": "i, o", "b2": "o"}
+
+
+@benchmark("A 64-32-10 network on digits, full batch, by the gradient of its loss, against its backward pass by hand")
+def full_batch(effort: Effort) -> Report:
+    """Four tables of weights: what their four statements have in common is calculated once."""
+    images, labels = small()
+    texts = [
+        f"INSERT INTO {name} {FORWARD} SELECT :next_step, {key}, {name}.v - :lr * grad(loss.v, {name}.v) "
+        f"FROM {name} CROSS JOIN loss WHERE step = :k"
+        for name, key in KEYS.items()
+    ]
+    contenders = {
+        "grad": arrays.network(images, labels, texts=texts),
+        "by hand": arrays.network(images, labels),
+        "NumPy": arrays.network_numpy(images, labels),
+    }
+    targets = [Target("grad", "by hand", 1 / 1.2), Target("grad", "NumPy", 1 / 2)]
+    return race(contenders, steps=60, effort=effort, targets=targets)
 
 
 @benchmark("Working out the gradient of a network")
