@@ -6,7 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sqlmagic_xr.autodiff.rewrite import rewrite
+from sqlmagic_xr.dense.node import Refused
+from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.engine.context import Context
+from sqlmagic_xr.grids.arrow import Grids, arrow
+from sqlmagic_xr.sql.syntax import parse_one, to_sql
 
 STEP = 1e-5
 KEYS = [(i, j) for i in range(4) for j in range(3) if (i, j) != (3, 2)]
@@ -21,12 +26,14 @@ class Setting:
         step: how far wp and wm are from w.
         direction: (a's, b's) in the order of the keys.
         gaps: the places of the cells that are NULL, of a and of b.
+        grids: the tables for array code.
     """
 
     context: Context
     step: float
     direction: tuple[np.ndarray, np.ndarray]
     gaps: list[list[int]]
+    grids: Grids
 
     def along(self, ctes):
         """The derivative of the loss along the direction, by central differences; and the loss.
@@ -56,9 +63,17 @@ class Setting:
 
     def gradient(self, ctes, table="w", loss="loss.l"):
         """The gradient by a and by b, in the order of the keys; NaN where a cell is NULL."""
-        frame = self.context.sql(gradient_of(ctes, table, loss)).to_arrow_table().to_pandas()
-        assert [tuple(row) for row in frame[["i", "j"]].to_numpy()] == KEYS
-        return frame.ga.to_numpy(), frame.gb.to_numpy()
+        return self.both(ctes, table, loss)[0]
+
+    def both(self, ctes, table="w", loss="loss.l"):
+        """The gradient as DataFusion has it, and as array code has it; None where array code declines."""
+        tree = rewrite(parse_one(gradient_of(ctes, table, loss)).tree, self.context.tables)
+        found = cells(self.context.sql(to_sql(tree)).to_arrow_table())
+        try:
+            mine = arrow(Program([Query(tree["Query"])], self.grids, {}).step(self.grids, {}).run(0))
+        except Refused:
+            return found, None
+        return found, cells(mine.sort_by([("i", "ascending"), ("j", "ascending")]))
 
     def column(self, query, name):
         """A column of a query whose rows are in the order of the keys."""
@@ -73,6 +88,13 @@ class Setting:
             FROM w JOIN t ON t.i = w.i AND t.j = w.j CROSS JOIN loss"""
         (found,) = self.context.sql(query).to_arrow_table().column("d").to_pylist()
         return np.nan if found is None else found
+
+
+def cells(rows):
+    """The gradient by a and by b of rows in the order of the keys."""
+    frame = rows.to_pandas()
+    assert [tuple(row) for row in frame[["i", "j"]].to_numpy()] == KEYS
+    return frame.ga.to_numpy(float), frame.gb.to_numpy(float)
 
 
 def gradient_of(ctes, table="w", loss="loss.l"):
@@ -119,7 +141,9 @@ def made(seed, gaps, *, disorder):
                    for s, along, gap in zip(start, direction, gaps, strict=True)]  # fmt: skip
         write(ctx, table, columns, rng.permutation(len(KEYS)) if disorder else np.arange(len(KEYS)))
     write(ctx, "t", direction, np.arange(len(KEYS)))
-    return Setting(ctx, STEP, direction, [sorted(gap) for gap in gaps])
+    tables = {name: ctx.query(f"SELECT * FROM {name}") for name in ("w", "wp", "wm", "t", "d")}
+    grids = Grids(lambda name: tables.get(name[-1]), lambda name: () if name == ("d",) else ("i", "j"))
+    return Setting(ctx, STEP, direction, [sorted(gap) for gap in gaps], grids)
 
 
 def write(ctx, table, columns, order):

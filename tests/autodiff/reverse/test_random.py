@@ -29,7 +29,9 @@ def check(setting, seed):
     weights = np.where(np.isfinite(forward), np.cos(np.arange(LOSSES) + seed), 0.0)
     one = " + ".join(f"{float(c)!r} * loss.{n}" for c, n in zip(weights, names, strict=True) if c)
     if one:
-        found = setting.gradient(ctes, loss=one)
+        found, by_arrays = setting.both(ctes, loss=one)
+        if by_arrays is not None:
+            np.testing.assert_allclose(by_arrays, found, rtol=1e-9, atol=1e-9, err_msg=f"seed {seed}, arrays\n{ctes}")
         known = [~np.isnan(g) for g in found]
         assert [list(np.flatnonzero(~k)) for k in known] == setting.gaps
         adjoint = sum((g[k] * d[k]).sum() for g, k, d in zip(found, known, setting.direction, strict=True))
