@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from ..errors import Span, SqlError
 from ..sql.lexer import span_at
 from ..sql.syntax import NOWHERE, Statement, Tree, identifier, replace, span_of, tables_named, walk
-from .messages import RELATIONS, Finding, Known, Suspect, core, explain
+from .messages import RELATIONS, Finding, Known, core, explain
+from .suspects import Suspect
 
 Plan = Callable[[Tree], object]
 """Plans a tree without running it, and raises what the engine raises."""

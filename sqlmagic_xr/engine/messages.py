@@ -21,12 +21,11 @@ from ..errors import (
     UnsupportedError,
     suggest,
 )
-from ..sql.syntax import identifier, name_of
+from ..sql.syntax import name_of
 from ..storage.transaction import LOST
 from .meant import SAID
-
-Suspect = Callable[[str, Any], bool]
-"""Whether a node of one variant (its name and its content) can be what the message is about."""
+from .printed import first_line, listed, name_parts, sql_types
+from .suspects import Suspect, calls, names_of_node, relation_of_node, string_of_node
 
 RELATIONS = ("Table", "ExplainTable")
 """The variants that name a relation."""
@@ -81,7 +80,7 @@ def explain(message: str, known: Known) -> Finding:
         if match := pattern.search(text):
             return read(match, known)
     kind = UnsupportedError if "not implemented" in message else ExecutionError
-    return Finding(kind, _one_line(text))
+    return Finding(kind, first_line(text))
 
 
 def _is_correlated(kind: str, node: Any) -> bool:
@@ -123,15 +122,15 @@ _SWITCHED_OFF = "SET datafusion.catalog.information_schema = true switches it on
 
 
 def _unknown_column(match: re.Match[str], known: Known) -> Finding:
-    parts, valid = _parts(match["name"]), [_parts(f) for f in _fields(match["valid"] or "")]
+    parts, valid = name_parts(match["name"]), [name_parts(f) for f in listed(match["valid"] or "")]
     shown = ".".join(parts)
-    near = _parts(match["near"] or "")
+    near = name_parts(match["near"] or "")
     hint = f"Did you mean `{near[-1]}`?" if near else _column_hint(parts, valid)
     what = f"there is no column {shown}"
     why = known.unread.get(parts[-1]) or next((w for n, w in known.unread.items() if n.lower() == parts[-1]), None)
     if why is not None:
         what, hint = f"{what}: {why}", None
-    return Finding(UnknownNameError, what, hint, lambda k, n: _names(k, n) == parts, word=parts[-1])
+    return Finding(UnknownNameError, what, hint, lambda k, n: names_of_node(k, n) == parts, word=parts[-1])
 
 
 def _column_hint(parts: tuple[str, ...], valid: list[tuple[str, ...]]) -> str | None:
@@ -149,16 +148,18 @@ def _column_hint(parts: tuple[str, ...], valid: list[tuple[str, ...]]) -> str | 
 
 
 def _ambiguous(match: re.Match[str], known: Known) -> Finding:
-    name = _parts(match["name"])
+    name = name_parts(match["name"])
     hint = f"Write which one: its table's name or alias and a dot before it (t.{name[-1]})."
-    return Finding(UnknownNameError, f"{name[-1]} is in more than one table", hint, lambda k, n: _names(k, n) == name)
+    return Finding(
+        UnknownNameError, f"{name[-1]} is in more than one table", hint, lambda k, n: names_of_node(k, n) == name
+    )
 
 
 def _unnamed(match: re.Match[str], known: Known) -> Finding:
-    name = _parts(match["name"])
+    name = name_parts(match["name"])
     hint = "Give one of them another name (... AS name), or the query in FROM that it comes from: (SELECT ...) AS q."
     return Finding(UnknownNameError, f"two columns are named {name[-1]}", hint,
-                   lambda k, n: _names(k, n)[-1:] == name[-1:])  # fmt: skip
+                   lambda k, n: names_of_node(k, n)[-1:] == name[-1:])  # fmt: skip
 
 
 def _twice(match: re.Match[str], known: Known) -> Finding:
@@ -166,13 +167,13 @@ def _twice(match: re.Match[str], known: Known) -> Finding:
     expression, _, name = match["what"].rpartition(" AS ")
     hint = "Give one of them another name: ... AS name."
     if expression:
-        return Finding(UnknownNameError, f"two columns are named {name}", hint, word=_parts(name)[-1])
-    return Finding(UnknownNameError, f"two columns are named {_sql_types(name)}", hint,
-                   lambda k, n: _names(k, n)[-1:] == _parts(name)[-1:])  # fmt: skip
+        return Finding(UnknownNameError, f"two columns are named {name}", hint, word=name_parts(name)[-1])
+    return Finding(UnknownNameError, f"two columns are named {sql_types(name)}", hint,
+                   lambda k, n: names_of_node(k, n)[-1:] == name_parts(name)[-1:])  # fmt: skip
 
 
 def _unknown_table(match: re.Match[str], known: Known) -> Finding:
-    parts = _parts(match["name"])
+    parts = name_parts(match["name"])
     if "information_schema" in parts[:-1]:
         hint = "SET datafusion.catalog.information_schema = true switches it on."
         return Finding(
@@ -183,7 +184,7 @@ def _unknown_table(match: re.Match[str], known: Known) -> Finding:
     reader = f", which the view {known.readers[name]} reads" if name in known.readers else ""
     return Finding(
         UnknownNameError, f"there is no table {name}{reader}", table_hint(name, known), lambda k, n: k in RELATIONS
-        and _relation(n)[-len(short) :] == short[-len(_relation(n)) :],
+        and relation_of_node(n)[-len(short) :] == short[-len(relation_of_node(n)) :],
     )  # fmt: skip
 
 
@@ -199,29 +200,29 @@ def _unknown_function(match: re.Match[str], known: Known) -> Finding:
     name = match["name"]
     if name in _WINDOW_FUNCTIONS:
         return Finding(
-            UnknownNameError, f"{name} is a window function", f"Write {name}(...) OVER (ORDER BY ...).", _call(name)
+            UnknownNameError, f"{name} is a window function", f"Write {name}(...) OVER (ORDER BY ...).", calls(name)
         )
     near = suggest(name, known.functions)
     hint = near if near and near.startswith("Did") else "See the functions there are with SHOW FUNCTIONS."
     hint = f"Write {SAID[name.lower()]}." if name.lower() in SAID else hint
-    return Finding(UnknownNameError, f"there is no function {name}", hint, _call(name))
+    return Finding(UnknownNameError, f"there is no function {name}", hint, calls(name))
 
 
 def _wrong_arguments(match: re.Match[str], known: Known) -> Finding:
-    name, types = match["name"], _sql_types(match["types"])
-    candidates = dict.fromkeys(map(_sql_types, re.findall(r"^\s+(\w+\(.*\))$", match.string, re.MULTILINE)))
+    name, types = match["name"], sql_types(match["types"])
+    candidates = dict.fromkeys(map(sql_types, re.findall(r"^\s+(\w+\(.*\))$", match.string, re.MULTILINE)))
     hint = f"It takes {' or '.join(list(candidates)[:3])}." if candidates else None
     if re.search(r"expects \d+ arguments but received", match.string):
         counts = sorted(set(re.findall(r"expects (\d+) arguments", match.string)), key=int)
         hint = f"It takes {' or '.join(counts)} argument{'s' if counts != ['1'] else ''}."
     what = f"{name} does not take ({types})" if types else f"{name} needs arguments"
-    return Finding(TypeMismatchError, what, hint, _call(name))
+    return Finding(TypeMismatchError, what, hint, calls(name))
 
 
 def _operator_types(match: re.Match[str], known: Known) -> Finding:
     left, operator, right = match["left"], match["op"], match["right"]
     variant = _OPERATORS.get(operator)
-    what = f"{operator} does not go with {_sql_types(left)} and {_sql_types(right)}"
+    what = f"{operator} does not go with {sql_types(left)} and {sql_types(right)}"
 
     def suspect(kind: str, node: Any) -> bool:
         if operator.endswith("LIKE"):
@@ -234,18 +235,18 @@ def _operator_types(match: re.Match[str], known: Known) -> Finding:
 def _bad_cast(match: re.Match[str], known: Known) -> Finding:
     value = match["value"]
     return Finding(
-        ExecutionError, f"{value} is not a value of type {_sql_types(match['type'])}",
+        ExecutionError, f"{value} is not a value of type {sql_types(match['type'])}",
         "TRY_CAST(... AS type) gives NULL instead of an error.",
-        lambda k, n: k == "Cast" or (k == "Value" and _string(n) == value[1:-1]),
+        lambda k, n: k == "Cast" or (k == "Value" and string_of_node(n) == value[1:-1]),
     )  # fmt: skip
 
 
 def _not_grouped(match: re.Match[str], known: Known) -> Finding:
-    parts = _parts(match["name"])
+    parts = name_parts(match["name"])
     return Finding(
         TypeMismatchError, f"{parts[-1]} is neither in GROUP BY nor inside an aggregate",
         f"Add {parts[-1]} to GROUP BY, or write an aggregate of it, such as AVG({parts[-1]}).",
-        lambda k, n: _names(k, n)[-1:] == parts[-1:],
+        lambda k, n: names_of_node(k, n)[-1:] == parts[-1:],
     )  # fmt: skip
 
 
@@ -261,7 +262,7 @@ def _nested_aggregate(match: re.Match[str], known: Known) -> Finding:
 
 def _predicate(match: re.Match[str], known: Known) -> Finding:
     return Finding(
-        TypeMismatchError, f"a condition must be true or false, and this is {_sql_types(match['type'])}",
+        TypeMismatchError, f"a condition must be true or false, and this is {sql_types(match['type'])}",
         "Compare it with something.",
     )  # fmt: skip
 
@@ -284,14 +285,14 @@ def _memory(match: re.Match[str], known: Known) -> Finding:
 
 
 def _python(match: re.Match[str], known: Known) -> Finding:
-    return Finding(ExecutionError, f"reading the data failed: {_one_line(match['what'])}")
+    return Finding(ExecutionError, f"reading the data failed: {first_line(match['what'])}")
 
 
 def _says(kind: type[SqlError], what: str, hint: str | None = None, suspect: Suspect | None = None) -> Any:
     """A rule whose lines are fixed, but for groups of the match: ``{name}``."""
 
     def read(match: re.Match[str], known: Known) -> Finding:
-        groups = {key: _sql_types(value or "") for key, value in match.groupdict().items()}
+        groups = {key: sql_types(value or "") for key, value in match.groupdict().items()}
         return Finding(kind, what.format(**groups), hint and hint.format(**groups), suspect, groups.get("word", ""))
 
     return read
@@ -389,68 +390,3 @@ _WINDOW_FUNCTIONS = {
     "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value",
     "last_value", "nth_value",
 }  # fmt: skip
-_TYPES = {
-    "Utf8View": "VARCHAR", "LargeUtf8": "VARCHAR", "Utf8": "VARCHAR", "String": "VARCHAR", "Float64": "DOUBLE",
-    "Float32": "FLOAT", "Int64": "BIGINT", "Int32": "INT", "Int16": "SMALLINT", "Int8": "TINYINT", "Date32": "DATE",
-    "Date64": "DATE", "Boolean": "BOOLEAN",
-}  # fmt: skip
-_TYPE = re.compile(rf"\b(?:{'|'.join(_TYPES)})\b|\bTimestamp\((?:ns|us|µs|ms|s)\)|\bDecimal128(?=\()")
-
-
-def _sql_types(text: str) -> str:
-    """A text in which Arrow's names of types are SQL's."""
-    return _TYPE.sub(lambda m: _TYPES.get(m.group()) or m.group().split("(")[0].upper().replace("128", ""), text)
-
-
-def _one_line(text: str) -> str:
-    """The first line of a message, cut where an engine's debugging output begins."""
-    line = _sql_types(text.strip().split("\n")[0])
-    line = re.sub(r"\s*No function matches the given name.*|\.?\s*This issue was likely caused.*", "", line)
-    line = line if len(line) <= 200 else line[:199] + "…"
-    return line[:1].lower() + line[1:] if line[1:2].islower() else line
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    """The parts of a name as the engine prints it: quoted where it must be."""
-    return tuple(
-        p[1:-1].replace('""', '"') if p.startswith('"') else p
-        for p in re.findall(r'"(?:[^"]|"")*"|[^."]+', name.replace('\\"', '"'))
-    )
-
-
-def _fields(text: str) -> list[str]:
-    return re.findall(r'(?:"(?:[^"]|"")*"|[^,"\s])+', text)
-
-
-# --- What a node is about. ---
-
-
-def _names(kind: str, node: Any) -> tuple[str, ...]:
-    """The name that an expression node is, or ()."""
-    if kind == "Identifier":
-        return (identifier(node),)
-    return tuple(identifier(p) for p in node) if kind == "CompoundIdentifier" else ()
-
-
-def _relation(node: dict[str, Any]) -> tuple[str, ...]:
-    return name_of(node.get("name") or node.get("table_name") or [])
-
-
-def _call(name: str) -> Suspect:
-    """Calls of a function, and relations made by one."""
-
-    def suspect(kind: str, node: Any) -> bool:
-        if kind in _SYNTAX_OF:
-            return _SYNTAX_OF[kind] == name.lower()
-        called = name_of(node["name"]) if kind == "Function" or (kind == "Table" and node.get("args")) else ()
-        return called[-1:] == (name.lower(),)
-
-    return suspect
-
-
-_SYNTAX_OF = {"Ceil": "ceil", "Floor": "floor", "Substring": "substr", "Position": "strpos", "Extract": "date_part"}
-
-
-def _string(node: Any) -> str | None:
-    value = node.get("value")
-    return value.get("SingleQuotedString") if isinstance(value, dict) else None

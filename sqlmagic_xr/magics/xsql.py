@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
 
-from ..errors import ImmutableError, Span, SqlError, UsageError
+from ..errors import ImmutableError, SqlError, UsageError
 from .errors import Interrupted, short_errors
 from .options import describe
 from .request import Request, XSqlOptions, read
 from .settings import XSqlMagic, settings_of
 from .shared import context_of, get_context
+from .shown import converted, human_bytes, moved, names_listed, profiled, tables_shown
 
 if TYPE_CHECKING:
     from ..display.screen import Screen
     from ..engine.context import Context
     from ..engine.prepared import Prepared
     from ..engine.result import Result
-    from ..sql.syntax import Statement
     from ..sql.unfinished import Columns
 
 NAME = "xsql"
@@ -130,7 +130,7 @@ class _Run:
                 result = self.context.prepare(asks).run(dict(options.params), options.executor)
             except SqlError as error:
                 if asks is not statement:  # point into the cell, where the word EXPLAIN does not stand
-                    span = _moved(error.span, asks, statement) if error.span is not None else None
+                    span = moved(error.span, asks, statement) if error.span is not None else None
                     error.text, error.span, error.statement = None, None, None
                     raise statement.place(error, span or statement.first_word) from error.__cause__
                 raise
@@ -233,13 +233,15 @@ class _Run:
             if self.settings.read_only:
                 raise ImmutableError("--save is refused: this notebook is read-only", hint=_ALLOW)
             store.save(options.save)
-            self.screen.say(f"{options.save}: {_names(list(store.entries()))} saved")
+            self.screen.say(f"{options.save}: {names_listed(list(store.entries()))} saved")
         if options.close:
             path = store.durable.keeper.path.name if store.durable.keeper is not None else ""
-            self.screen.say(f"{path}: closed, with {_names(store.close(anyway=options.yes))}")
+            self.screen.say(f"{path}: closed, with {names_listed(store.close(anyway=options.yes))}")
         if options.open is not None:
             found = store.open(options.open)
-            self.screen.say(f"{options.open}: open, with {_names(found)}; scratch tables are kept in it from now on")
+            self.screen.say(
+                f"{options.open}: open, with {names_listed(found)}; scratch tables are kept in it from now on"
+            )
 
     def _choose_client(self, options: XSqlOptions) -> None:
         """Say whose cluster goes through chunks from now on: a variable's, nobody's, or that of the active client."""
@@ -274,77 +276,6 @@ class _Run:
             if self.settings.feedback > 1 and self.show:
                 self.screen.say(f"{name}: {type(value).__name__} of {', '.join(result.columns) or result.message}")
         return value
-
-
-def _names(names: list[str]) -> str:
-    """Names as a list for people; the first few of many."""
-    if not names:
-        return "no table"
-    shown = ", ".join(names[:8])
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
-
-
-def converted(result: Result, kind: str, dims: tuple[str, ...] | None = None) -> Any:
-    """A result as what ``--type`` names."""
-    if kind == "frame" or result.frame is None:
-        return result
-    if kind == "xarray":
-        try:
-            return result.to_dataset(dims)
-        except SqlError as error:
-            raise result.statement.place(error, result.statement.first_word) from error.__cause__
-    return {"pandas": result.to_pandas, "polars": result.to_polars, "arrow": result.to_arrow_table}[kind]()
-
-
-def _moved(span: Span, asks: Statement, statement: Statement) -> Span:
-    """A place in ``EXPLAIN statement`` as the place in the statement's own script."""
-    first = statement.span
-    added = len(asks.text) - len(statement.text)
-
-    def column(line: int, number: int) -> int:
-        return number - added + first.column - 1 if line == 1 else number
-
-    lines = first.line - 1
-    return Span(
-        span.line + lines, column(span.line, span.column),
-        span.end_line + lines, column(span.end_line, span.end_column),
-    )  # fmt: skip
-
-
-def profiled(statement: Statement) -> Statement:
-    """A query as the SUMMARIZE of it, its places those of the cell."""
-    from ..sql.syntax import parse_one
-
-    return parse_one(f"SUMMARIZE {statement.text}")
-
-
-def human_bytes(size: int) -> str:
-    """A number of bytes as people say it.
-
-    >>> human_bytes(999), human_bytes(1_600_000_000)
-    ('999 bytes', '1.6 GB')
-    """
-    if size < 1000:
-        return f"{size} bytes"
-    value = float(size)
-    for unit in ("kB", "MB", "GB", "TB", "PB"):
-        value /= 1000
-        if value < 1000 or unit == "PB":
-            break
-    return f"{value:.1f} {unit}"
-
-
-def tables_shown(context: Context, style: str) -> Any:
-    """The list of tables, sizes as people say them."""
-    import pyarrow as pa
-
-    from ..display.table import Table
-    from ..engine.inventory import tables
-
-    found = tables(context)
-    sizes = [None if size is None else human_bytes(size) for size in found["bytes"].to_pylist()]
-    found = found.set_column(found.schema.get_field_index("bytes"), "size", pa.array(sizes, pa.string()))
-    return Table(found, found.num_rows, style=style, null="")
 
 
 def answer(shell: Any, line: str, cell: str | None, *, show: bool) -> Any:

@@ -13,9 +13,10 @@ from ..errors import UnknownNameError
 from ..sql.expression import Expression
 from ..sql.syntax import Tree, identifier, name_of, span_of, tables_named
 from .catalog import Catalog
-from .columns import Field, SortKey, UnboundError
+from .columns import Field, UnboundError
 from .names import Name, full_name, table_name
 from .nodes import Join, JoinKind, Leaf, Limit, Opaque, Recursive, Relation, Scan, Shared, Sort, Union, Values, leaves
+from .ordering import order_keys, place_named, sort_key
 from .scope import Merged, Scope, Unsure, alias_of
 from .select import SelectBinder
 from .write import as_written
@@ -117,7 +118,7 @@ class Binder:
             if tree[clause]:
                 raise Unsure(f"{clause.split('_')[0].upper()} is not bound")
         ctes = self._with(tree["with"], ctes, outer)
-        keys = _order_keys(tree["order_by"])
+        keys = order_keys(tree["order_by"])
         found = self._body(tree["body"], ctes, outer, keys)
         limit = tree["limit_clause"]
         if limit is not None:
@@ -193,7 +194,7 @@ class Binder:
         outputs: dict[str, Expression] = {n: Field(found, n) for n in names if n is not None and found.has(n)}
         made = []
         for key in keys:
-            place = _place(key["expr"], len(names))
+            place = place_named(key["expr"], len(names))
             name = names[place] if place is not None else None
             if place is not None and (name is None or name not in outputs):
                 raise Unsure("a column without a name is sorted by")
@@ -342,35 +343,6 @@ class Binder:
             finally:
                 self._reading.pop()
         return self._views[name]
-
-
-def sort_key(tree: Tree, expression: Expression) -> SortKey:
-    """A key of ORDER BY."""
-    if tree.get("with_fill"):
-        raise Unsure("WITH FILL is not bound")
-    options = tree["options"]
-    return SortKey(expression, options["asc"] is False, options["nulls_first"], tree)
-
-
-def _order_keys(clause: Tree | None) -> Sequence[Tree]:
-    if clause is None:
-        return ()
-    keys = clause["kind"].get("Expressions") if isinstance(clause["kind"], dict) else None
-    if keys is None or clause["interpolate"]:
-        raise Unsure("ORDER BY ALL is not bound")
-    found: Sequence[Tree] = keys
-    return found
-
-
-def _place(tree: Tree, count: int) -> int | None:
-    """The column that a number in ORDER BY or GROUP BY names; None for anything else."""
-    value = tree["Value"]["value"] if "Value" in tree else None
-    if not isinstance(value, dict) or "Number" not in value or not value["Number"][0].isdigit():
-        return None
-    place = int(value["Number"][0]) - 1
-    if not 0 <= place < count:
-        raise Unsure(f"there is no column {place + 1}")
-    return place
 
 
 def _rows(rows: Sequence[Tree]) -> Sequence[Sequence[Tree]]:

@@ -14,6 +14,7 @@ from ..sql.syntax import Tree, identifier, name_of, span_of, walk
 from .columns import Field, Measure, Nested, Output, SortKey
 from .names import qualifies
 from .nodes import Aggregate, Leaf, Relation, Select, Sort, Window
+from .ordering import sort_key
 from .rebuild import substituted
 from .scope import Scope, Unsure, is_aggregate, is_window, shown_by_star, written
 
@@ -133,8 +134,6 @@ class SelectBinder:
         return tree == "Distinct"
 
     def _sort_key(self, tree: Tree, outputs: Sequence[Output], aliases: dict[str, Expression]) -> SortKey:
-        from .bind import sort_key
-
         place = _position(tree["expr"], len(outputs))
         expression = outputs[place].expression if place is not None else self.scope.expression(
             tree["expr"], aliases, "outputs")  # fmt: skip
@@ -225,8 +224,6 @@ class SelectBinder:
         return Measure(name, plain, self._keys(spec["order_by"]), partition, spec["window_frame"], True)  # type: ignore[arg-type]
 
     def _keys(self, trees: Sequence[Tree]) -> tuple[SortKey, ...]:
-        from .bind import sort_key
-
         return tuple(sort_key(tree, self.scope.expression(tree["expr"])) for tree in trees)
 
 

@@ -1,4 +1,4 @@
-"""CREATE TABLE, CREATE VIEW and DROP."""
+"""CREATE TABLE and CREATE VIEW."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pyarrow as pa
 from datafusion import SessionContext
 
 from ..errors import (
-    ImmutableError,
-    SqlError,
     TypeMismatchError,
     UnknownNameError,
     UnsupportedError,
@@ -27,7 +25,6 @@ from ..sql.syntax import (
     local_name,
     name_of,
     parse_one,
-    span_of,
     to_sql,
     transform,
 )
@@ -38,8 +35,8 @@ from ..storage.fetch import coerced
 from ..storage.rows import arrange, fit
 from ..storage.schema import provider
 from ..storage.scratch import Version, single_batch
-from ..storage.transaction import Entries, View, Work
-from .effect import Effect, Engine, counted, free_name, plain_name
+from ..storage.transaction import Entries, View
+from .effect import Effect, Engine, counted, free_name
 from .expressions import refuse_aggregates, refuse_subqueries
 
 
@@ -345,65 +342,6 @@ def _refuse_cycle(view: View, entries: Entries) -> None:
             raise UsageError(f"the view `{view.name}` would read itself")
         if isinstance(entry, View):
             todo += entry.reads
-
-
-def drop(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None = None) -> Effect:
-    """DROP TABLE or DROP VIEW [IF EXISTS] names [CASCADE]."""
-    body = tree["Drop"]
-    kind = body["object_type"]
-    if kind not in ("Table", "View"):
-        raise UnsupportedError(f"DROP {str(kind).upper()} is not offered")
-    wanted: type[Version] | type[View] = Version if kind == "Table" else View
-    registered: list[str] = []
-    with engine.store.writing(statement.text) as work:
-        dropped = []
-        for parts in body["names"]:
-            name = plain_name(parts)
-            entry = work.entries.get(name)
-            if isinstance(entry, wanted):
-                _drop_dependent_views(name, work, cascade=body["cascade"])
-                work.drop(name)
-                dropped.append(name)
-            elif entry is not None:
-                raise UsageError(f"`{name}` is a {'view' if kind == 'Table' else 'table'}", hint="Use the other DROP.")
-            elif engine.store.schema.registered(name):
-                _refuse_to_forget(name, engine)
-                registered.append(name)
-            elif not body["if_exists"]:
-                tables = [n for n, e in work.entries.items() if isinstance(e, wanted)]
-                error = UnknownNameError(f"there is no {kind.lower()} `{name}`", hint=suggest(name, tables))
-                raise _placed(error, parts)
-    for name in registered:  # what it reads is not ours and stays as it is; only its name goes
-        engine.session.deregister_table(name)
-    return Effect(f"{', '.join(dropped + registered)}: dropped" if dropped or registered else "nothing to drop")
-
-
-def _refuse_to_forget(name: str, engine: Engine) -> None:
-    known = engine.relation((name,))
-    if known is not None and known.kind == "variable":
-        raise ImmutableError(f"`{name}` is a variable of the notebook", hint=f"In Python: del {name}")
-    if engine.store.in_transaction:
-        raise UnsupportedError(
-            f"`{name}` was registered from outside, which a ROLLBACK could not bring back",
-            hint="DROP it outside of the transaction.",
-        )
-
-
-def _drop_dependent_views(name: str, work: Work, *, cascade: bool) -> None:
-    readers = [v.name for v in work.entries.values() if isinstance(v, View) and (name,) in v.reads]
-    if readers and not cascade:
-        raise UsageError(
-            f"`{name}` is read by the view `{readers[0]}`", hint=f"DROP ... {name} CASCADE drops its views too."
-        )
-    for reader in readers:
-        if reader in work.entries:
-            _drop_dependent_views(reader, work, cascade=True)
-            work.drop(reader)
-
-
-def _placed(error: SqlError, tree: Tree) -> SqlError:
-    error.span = span_of(tree)
-    return error
 
 
 def _refuse(body: dict[str, Any], options: Iterable[str], statement: str) -> None:

@@ -13,7 +13,8 @@ from ..sql.syntax import Statement, Tree, identifier, name_of, to_sql
 from ..storage.reserved import refuse_reserved
 from ..storage.transaction import Entries
 from .alter import alter_table
-from .ddl import create_table, create_view, drop
+from .ddl import create_table, create_view
+from .drop import drop
 from .effect import Effect, Engine
 from .insert import insert, insert_question
 from .into import into_table

@@ -24,7 +24,8 @@ from sqlmagic_xr.magics.errors import Interrupted
 from sqlmagic_xr.magics.options import options_of
 from sqlmagic_xr.magics.request import XSqlOptions, read
 from sqlmagic_xr.magics.settings import XSqlMagic, take_project
-from sqlmagic_xr.magics.xsql import Words, human_bytes
+from sqlmagic_xr.magics.shown import human_bytes
+from sqlmagic_xr.magics.xsql import Words
 
 
 def settings(notebook):
