@@ -154,8 +154,9 @@ _AGGREGATES: dict[str, Function] = {
 
 _WINDOWS: dict[str, Function] = {
     **_rows("row_number", kind="window", result=fixed("uint64"), arrays=True),
-    **_rows("rank dense_rank ntile", kind="window", result=fixed("uint64")),
-    **_rows("percent_rank cume_dist", kind="window", result=fixed("double")),
+    **_rows("rank dense_rank", kind="window", result=fixed("uint64"), arrays=True),
+    **_rows("ntile", kind="window", result=fixed("uint64")),
+    **_rows("percent_rank cume_dist", kind="window", result=fixed("double"), arrays=True),
     **_rows("lag lead", kind="window", result=_first, derivative=True),
 }
 

@@ -40,7 +40,7 @@ def limits(frame: Frame, length: int) -> tuple[Array, Array]:
     return low, np.maximum(low, high)
 
 
-def folded(ufunc: Any, values: Array, frame: Frame, nothing: Any) -> Array:
+def folded(ufunc: Any, values: Array, frame: Frame, nothing: Any, dtype: Any = None) -> Array:
     """The rows of each frame folded into one: a frame of ROWS takes as many steps as its length has digits.
 
     Args:
@@ -48,6 +48,7 @@ def folded(ufunc: Any, values: Array, frame: Frame, nothing: Any) -> Array:
         values: the rows along the first axis.
         frame: which of them.
         nothing: what an empty frame comes to, which changes nothing.
+        dtype: in which it is calculated; by default that of the rows.
 
     Example:
         >>> import numpy as np
@@ -55,15 +56,16 @@ def folded(ufunc: Any, values: Array, frame: Frame, nothing: Any) -> Array:
         array([ 1,  3,  6, 12])
     """
     begin, end = frame
+    dtype = values.dtype if dtype is None else dtype
     if begin is None and end is None:
-        return np.broadcast_to(ufunc.reduce(values, axis=0, keepdims=True), values.shape)
+        return np.broadcast_to(ufunc.reduce(values, axis=0, dtype=dtype, keepdims=True), values.shape)
     if end is None:
-        return folded(ufunc, values[::-1], (None, -begin), nothing)[::-1]  # type: ignore[operator]
+        return folded(ufunc, values[::-1], (None, -begin), nothing, dtype)[::-1]  # type: ignore[operator]
     if begin is None:
-        return _shifted(ufunc.accumulate(values, axis=0), end, nothing)
+        return _shifted(ufunc.accumulate(values, axis=0, dtype=dtype), end, nothing)
     length = len(values)
     begin, end = max(begin, -length), min(end, length)
-    return _moving(ufunc, values, begin, end, nothing)
+    return _moving(ufunc, values, begin, end, nothing, dtype)
 
 
 def _shifted(running: Array, by: int, nothing: Any) -> Array:
@@ -76,11 +78,12 @@ def _shifted(running: Array, by: int, nothing: Any) -> Array:
     return np.asarray(found)
 
 
-def _moving(ufunc: Any, values: Array, begin: int, end: int, nothing: Any) -> Array:
+def _moving(ufunc: Any, values: Array, begin: int, end: int, nothing: Any, dtype: Any) -> Array:
     """Blocks of 1, 2, 4, ... rows are folded from two halves, and a frame from those that its length is the sum of."""
     length, width = len(values), end - begin + 1
     before, after = max(0, -begin), max(0, end)
-    block = np.full((before + length + after, *values.shape[1:]), nothing, values.dtype)
+    block = np.empty((before + length + after, *values.shape[1:]), dtype)
+    block[:before], block[before + length :] = nothing, nothing
     block[before : before + length] = values
     start, found, size = before + begin, None, 1
     while size <= width:
@@ -91,7 +94,7 @@ def _moving(ufunc: Any, values: Array, begin: int, end: int, nothing: Any) -> Ar
         if 2 * size <= width:
             block = ufunc(block[:-size], block[size:])
         size *= 2
-    return np.full(values.shape, nothing, values.dtype) if found is None else found
+    return np.full(values.shape, nothing, dtype) if found is None else found
 
 
 def moved(values: Array, by: int, nothing: Any) -> Array:

@@ -132,16 +132,18 @@ class Windows:
     # The functions
 
     def number(self, name: str, measure: Measure, order: Order) -> Cells:
-        """ROW_NUMBER."""
+        """ROW_NUMBER, and what ranks, as no two rows share a place in the order."""
         if measure.frame is not None or measure.call.args or measure.call.filter or not measure.order:
-            raise Refused("this ROW_NUMBER", measure.call.span)
+            raise Refused(f"this {measure.call.name.upper()}", measure.call.span)
         nothing = np.zeros((1,) * len(self._grid.axes))
+        share = _SHARES.get(name)
 
         def rule(rows: Array) -> Rows:
-            places = np.arange(1, len(rows) + 1, dtype=np.uint64).reshape(-1, *(1,) * (rows.ndim - 1))
-            return np.broadcast_to(places, rows.shape), None
+            places = np.arange(1, len(rows) + 1, dtype=np.uint64)
+            values = places if share is None else share(places.astype(np.float64), len(rows))
+            return np.broadcast_to(values.reshape(-1, *(1,) * (rows.ndim - 1)), rows.shape), None
 
-        return _made("uint64", order, [lambda block: nothing], rule, always=True)
+        return _made("uint64" if share is None else "double", order, [lambda block: nothing], rule, always=True)
 
     def fold(self, name: str, measure: Measure, order: Order) -> Cells:
         """SUM, AVG, COUNT, MIN and MAX."""
@@ -222,6 +224,12 @@ class Windows:
         return value
 
 
+_SHARES: Mapping[str, Callable[[Array, int], Array]] = {
+    "percent_rank": lambda places, length: (places - 1) / max(length - 1, 1),
+    "cume_dist": lambda places, length: places / length,
+}
+
+
 def _split(places: Array, codes: Array) -> tuple[Array, ...]:
     """Positions by the number of their partition, each in their order."""
     by_code = np.argsort(codes, kind="stable")
@@ -277,17 +285,23 @@ def _often(there: Array | None, frame: Frame, shape: tuple[int, ...]) -> Array:
     return folded(np.add, there.astype(np.int32), frame, 0)
 
 
+def _missing(there: Array | None) -> Array | None:
+    """Where values are not NULL; None where that is everywhere, as in most blocks."""
+    return None if there is None or there.all() else there
+
+
 def _counting(frame: Frame) -> Callable[..., Rows]:
     def rule(rows: Array, there: Array | None) -> Rows:
-        return np.broadcast_to(_often(there, frame, rows.shape), rows.shape).astype(np.int64), None
+        return np.broadcast_to(_often(_missing(there), frame, rows.shape), rows.shape).astype(np.int64), None
 
     return rule
 
 
 def _summing(frame: Frame, dtype: Any, *, mean: bool) -> Callable[..., Rows]:
     def rule(rows: Array, there: Array | None) -> Rows:
-        cells = rows.astype(dtype) if there is None else np.where(there, rows, rows.dtype.type(0)).astype(dtype)
-        total, count = folded(np.add, cells, frame, 0), _often(there, frame, rows.shape)
+        there = _missing(there)
+        cells = rows if there is None else np.where(there, rows, rows.dtype.type(0))
+        total, count = folded(np.add, cells, frame, 0, dtype), _often(there, frame, rows.shape)
         return (total / np.maximum(count, 1) if mean else total), count > 0
 
     return rule
@@ -303,6 +317,7 @@ def _extreme(frame: Frame, ufunc: Any, dtype: Any, real: bool) -> Callable[..., 
         nothing = dtype.type(np.iinfo(dtype).min if low else np.iinfo(dtype).max)
 
     def rule(rows: Array, there: Array | None) -> Rows:
+        there = _missing(there)
         cells = rows if there is None else np.where(there, rows, nothing)
         if not real and np.isnan(cells).any():
             raise Refused("the least or greatest of NaN is asked for")
@@ -312,7 +327,7 @@ def _extreme(frame: Frame, ufunc: Any, dtype: Any, real: bool) -> Callable[..., 
 
 
 _RULES: Mapping[str, Callable[[Windows, str, Measure, Order], Cells]] = {
-    "row_number": Windows.number,
+    **dict.fromkeys(("row_number", "rank", "dense_rank", "percent_rank", "cume_dist"), Windows.number),
     **dict.fromkeys(("sum", "avg", "count", "min", "max"), Windows.fold),
     **dict.fromkeys(("lag", "lead"), Windows.away),
     **dict.fromkeys(("first_value", "last_value"), Windows.end),

@@ -78,6 +78,9 @@ def dataset(rng):
     return found
 
 
+RANKS = ["ROW_NUMBER", "RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST"]
+
+
 class Writer:
     """Writes random queries over one table."""
 
@@ -173,7 +176,7 @@ class Writer:
             ["AVG", "SUM", "COUNT", "MIN", "MAX", "LAG", "LEAD", "FIRST_VALUE", "LAST_VALUE", "ROW_NUMBER"]
         )
         if name == "ROW_NUMBER":
-            return f"ROW_NUMBER() OVER ({over})"
+            return f"{self.choose(RANKS)}() OVER ({over})"
         if name in ("LAG", "LEAD"):
             return f"{name}({self.choose(self.cells)}, {self.choose(['1', '2', '0'])}) OVER ({over})"
         if name in ("AVG", "SUM"):

@@ -72,6 +72,8 @@ SELECT time, lat, lon, AVG(air) OVER (PARTITION BY lat, lon ORDER BY time ROWS 2
 SELECT time, lat, lon, air - AVG(air) OVER (PARTITION BY lat, lon) AS anomaly FROM t
 SELECT time, lat, lon, air - LAG(air) OVER (PARTITION BY lat, lon ORDER BY time) AS d FROM t WHERE lat > 60
 SELECT lat, MAX(v) FROM (SELECT lat, SUM(hum) OVER (PARTITION BY lat, lon ORDER BY time) AS v FROM t) q GROUP BY lat
+SELECT time, lat, lon, rank() OVER (PARTITION BY lat, lon ORDER BY time DESC) AS v FROM t
+SELECT lat, lon, cume_dist() OVER (PARTITION BY lat, lon ORDER BY time) AS v FROM t WHERE lat > 80
 SELECT lat, AVG(air) AS v FROM t GROUP BY lat EXCEPT SELECT lat, AVG(air) FROM t WHERE lat > 0 GROUP BY lat
 """.strip()
     .replace("\n ", " ")
@@ -87,7 +89,7 @@ SELECT lat, COUNT(*) FROM zones GROUP BY lat
 SELECT array_agg(air) FROM t WHERE lat > 70 AND lon = 0
 SELECT approx_distinct(air) FROM t WHERE lat > 70
 SELECT AVG(air) OVER (PARTITION BY lat) AS v FROM t WHERE lon = 0 AND hum > 0.5 LIMIT 2
-SELECT rank() OVER (PARTITION BY lat, lon ORDER BY time) AS v FROM t WHERE lat > 80
+SELECT rank() OVER (PARTITION BY lat, lon ORDER BY air) AS v FROM t WHERE lat > 80
 SELECT approx_median(air) FROM t WHERE lat > 80
 SELECT lat, lon, AVG(air) FROM t WHERE lat > 70 GROUP BY ROLLUP (lat, lon)
 SELECT AVG(air) FROM t WHERE lat > 1000
