@@ -46,21 +46,22 @@ class Holding:
     _nbytes: int = 0
 
     def held(
-        self, client: Any, layout: Any, wanted: Sequence[Wanted], parts: Sequence[Batch], on_read: Callable[[], None]
-    ) -> list[Held] | None:
+        self, client: Any, layout: Any, wanted: Sequence[Wanted], parts: Callable[[], Sequence[Batch]],
+        on_read: Callable[[], None],
+    ) -> list[Held] | None:  # fmt: skip
         """Chunks in the workers' memory, of each variable, read now or before; None where they do not all fit.
 
         Args:
             client: whose cluster it is.
             layout: names the chunks, whichever variable's.
             wanted: the variables; each is held once, whoever asks for it.
-            parts: the chunks of each task; those that the first variable was held with stay.
+            parts: gives the chunks of each task; those that the first variable was held with stay, and the scheduler
+                is not asked again which workers there are.
             on_read: is called while that goes on.
 
         Raises:
             ClusterError: a chunk cannot be read, or the cluster is gone.
         """
-        parts = self._parts.setdefault((client.id, layout), parts)
         keys = [(client.id, layout, each.key) for each in wanted]
         if tuple(keys) in self._refused:
             return None
@@ -72,11 +73,16 @@ class Holding:
             self.notes[what] = f"read each step: {_shown(size)} exceed the {_shown(max(left, 0))} that workers keep"
             return None
         for key, each in new.items():
-            self._held[key] = hold(client, each.program(), parts, on_read)
+            self._held[key] = hold(client, each.program(), self._parts_of((client.id, layout), parts), on_read)
             self._nbytes += each.size
         if new:
             self.notes[what] = f"{_shown(size)} in the memory of {told(client)}"
         return [self._held[key] for key in keys]
+
+    def _parts_of(self, layout: Any, parts: Callable[[], Sequence[Batch]]) -> Sequence[Batch]:
+        if layout not in self._parts:
+            self._parts[layout] = parts()
+        return self._parts[layout]
 
     def release(self) -> None:
         """Let the workers forget all of it; what was said of it stays."""

@@ -64,27 +64,26 @@ class Remote:
             values = [[sweep.lazy(n, region).data for n in range(sweep.variables)] for region in self.regions]
             states = folded_of(self.client, _pickled(sweep.bare()), self.regions, values, on_read)
             return dict(zip(tallies, states, strict=True))
-        parts: Sequence[Batch] = batches(self.regions, check(self.client), 1 if holding is not None else _tasks(sweep))
-        held = None if holding is None else self._held(sweep, parts, holding, on_read)
-        if held:
-            parts = cut_as(self.regions, held[0].batches)
+        held = None if holding is None else self._held(sweep, holding, on_read)
+        parts = cut_as(self.regions, held[0].batches) if held else self._parts(1 if holding else _tasks(sweep))
         states = folded(self.client, _pickled(sweep.bare() if held else sweep), parts, on_read, held or ())
         return dict(zip(tallies, states, strict=True))
+
+    def _parts(self, tasks: int) -> Sequence[Batch]:
+        return batches(self.regions, check(self.client), tasks)
 
     @property
     def _is_alone(self) -> bool:
         return all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
 
-    def _held(
-        self, sweep: Sweep, parts: Sequence[Batch], holding: Holding, on_read: Callable[[], None]
-    ) -> Sequence[Held] | None:
+    def _held(self, sweep: Sweep, holding: Holding, on_read: Callable[[], None]) -> Sequence[Held] | None:
         """The variables in the workers' memory; None where they do not fit."""
         apart = len(self.grid.axes) - len(self.grid.main.dims)  # which no chunk has
         kept = tuple(axis.tobytes() for axis in sweep.kept[apart:])
         entire = frozenset(axis - apart for axis in self.entire if axis >= apart)
         layout = (_Same(self.grid.main), kept, entire, _ends(self.regions, apart))
         wanted = [self._wanted(variable, sweep, apart) for variable in sweep.stored]
-        return holding.held(self.client, layout, wanted, parts, on_read)
+        return holding.held(self.client, layout, wanted, lambda: self._parts(1), on_read)
 
     def _wanted(self, variable: Stored, sweep: Sweep, apart: int) -> Wanted:
         """What is read of a variable."""
