@@ -157,7 +157,7 @@ class Graph:
 
     def both(self, *conditions: Node | None) -> Node | None:
         """The conjunction of boolean nodes, of which None is true."""
-        kept = list(dict.fromkeys(c for c in conditions if c is not None))
+        kept = list(dict.fromkeys(c for c in conditions if c is not None and not _is_true(c)))
         if not kept:
             return None
         result = kept[0]
@@ -203,6 +203,10 @@ class Graph:
 
 FIRST, SECOND, GATHER = 1, 2, 3
 """Which index of an axis' origin picks the cells: the first or the second partner's, or a look-up's."""
+
+
+def _is_true(condition: Node) -> bool:
+    return condition.op == "constant" and condition.data[1] is True
 
 
 def _is_spanned(node: Node) -> bool:

@@ -24,6 +24,7 @@ from .text import Text
 
 _BLOCK = 65_536  # cells of a block: of float64 half a megabyte, which fits a core's own cache
 _ALONE = 128 * _BLOCK  # cells below which a second thread gives little: BLAS's own threads go on for a while after it
+_STORED = frozenset({"cells", "take", "same"})  # of a table's column: nothing is saved by not forming it
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _first(node: Node, uses: Mapping[Node, int]) -> Fused | None:
 
 
 def _blocked(node: Node, uses: Mapping[Node, int], still: Callable[[Node], bool]) -> Fused | None:
-    """A sum for each of many cells over functions of smaller arrays."""
+    """A sum for each of many cells over functions of smaller arrays, and of those that are there as a whole anyway."""
     if node.op != "sum" or node.type != "float64" or not node.dims:
         return None
     arrays, masks = _taken_apart(node, uses)
@@ -79,8 +80,8 @@ def _blocked(node: Node, uses: Mapping[Node, int], still: Callable[[Node], bool]
         return part.op == "map" and set(part.dims) == every and uses[part] <= 1 and not still(part)
 
     inner, leaves = gathered(arrays, inside)
-    smaller = all(set(leaf.dims) < every for leaf in leaves)
-    if not inner or not smaller or any(set(array.dims) != every for array in arrays[:factors]):
+    there = all(leaf.op in _STORED or set(leaf.dims) < every for leaf in leaves)
+    if not inner or not there or any(set(array.dims) != every for array in arrays[:factors]):
         return None
     leaves = tuple(dict.fromkeys((*leaves, *node.args[sum(node.data[:2]) :])))
     return Fused(leaves, BlockedSum(node, (arrays[:factors], arrays[factors:]), inner, leaves))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -159,14 +159,18 @@ def _check_keys(context: Context, minimize: Minimize, loss: Loss, table: Paramet
     found = context.sql(
         f"SELECT {listed} FROM {table.sql} WHERE {quoted(table.step)} = {table.newest} GROUP BY {listed}"
     ).to_arrow_table()  # fmt: skip
-    have = {tuple(row.values()) for row in loss.rows.select(keys).to_pylist()}
-    without = [row for row in found.to_pylist() if tuple(row[k] for k in keys) not in have]
+    have = set(_tuples(loss.rows, keys))
+    without = [key for key in _tuples(found, keys) if key not in have]
     if without:
-        shown = ", ".join(f"{key} = {value}" for key, value in without[0].items())
+        shown = ", ".join(f"{key} = {value}" for key, value in zip(keys, without[0], strict=True))
         raise minimize.refused(
             f"{len(without)} of {found.num_rows} keys of `{table.name}` have no loss ({shown}, for example)",
             "Give them data, or delete their rows of the newest generation.", minimize.per[0].piece,
         )  # fmt: skip
+
+
+def _tuples(rows: pa.Table, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(rows[key].to_pylist() for key in keys), strict=True)
 
 
 def _piece_of(minimize: Minimize, table: str, column: str) -> Piece:

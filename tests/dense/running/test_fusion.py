@@ -153,3 +153,24 @@ def test_rows_that_lie_evenly_are_looked_at_where_they_are():
     assert restrict(rows, condition).coordinates.tolist() == list(range(2, 100, 5))
     condition[50] = True
     assert restrict(rows, condition).first.tolist() == np.flatnonzero(condition).tolist()
+
+
+def test_a_stored_column_that_spans_all_cells_is_gone_through_block_by_block():
+    """AVG of a square over a grid forms no array of the grid's size; what is computed for others as well it takes."""
+    rng = np.random.default_rng(0)
+    t, lat, lon = np.indices((30, 5, 4)).reshape(3, -1)
+    data = {
+        "g": pa.table({"t": t, "lat": lat, "lon": lon, "v": rng.normal(size=t.size)}),
+        "p": pa.table({"lat": lat[:20], "lon": lon[:20], "a": rng.normal(size=20), "b": rng.normal(size=20)}),
+    }
+    query = """SELECT g.lat, g.lon, AVG(power(g.v - (p.a + p.b * g.t), 2)) AS loss
+               FROM g JOIN p ON p.lat = g.lat AND p.lon = g.lon GROUP BY g.lat, g.lon"""
+    keys = {"g": ("t", "lat", "lon"), "p": ("lat", "lon")}
+    source = Grids(lambda name: data.get(name[-1]), lambda name: keys[name[-1]])
+    program = Program([Query(parse_one(query).tree["Query"], (("p",),))], source, {})
+    assert any(isinstance(function, BlockedSum) for _, _, function in program.code(0).whole)
+    found = arrow(program.step(source, {}).run(0)).sort_by([("lat", "ascending"), ("lon", "ascending")])
+    cells = data["g"]["v"].to_numpy().reshape(30, 20)
+    a, b = (data["p"][name].to_numpy() for name in "ab")
+    expected = ((cells - (a + b * np.arange(30)[:, None])) ** 2).mean(axis=0)
+    np.testing.assert_allclose(found["loss"].to_numpy(), expected, rtol=1e-13)
