@@ -22,6 +22,9 @@ T = TypeVar("T")
 Watch = Callable[[float, Any], None]
 """Is called about ten times a second while a query runs, with the seconds since it began and its frame, or None."""
 
+PANIC = "sqlmagic: the engine panicked"
+"""What the error says, for who translates it."""
+
 _TICK = 0.1  # seconds between two looks at the clock; a signal is seen at once, not at the next tick
 
 
@@ -46,7 +49,7 @@ def interruptible(work: Callable[[], T], frame: Any = None) -> T:
         KeyboardInterrupt: the user interrupted. ``work`` has been told to stop.
     """
     if threading.current_thread() is not threading.main_thread():
-        return work()  # signals are delivered to the main thread alone
+        return _without_panic(work)  # signals are delivered to the main thread alone
     worker = _worker()
     call = _Call(work)
     worker.calls.put(call)
@@ -59,6 +62,16 @@ def interruptible(work: Callable[[], T], frame: Any = None) -> T:
         worker.abandon()
         raise
     return call.result()
+
+
+def _without_panic(work: Callable[[], T]) -> T:
+    """What ``work()`` returns or raises; a panic of the engine, which is no Exception to Python, as one."""
+    try:
+        return work()
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RuntimeError(f"{PANIC}: {' '.join(str(error).split())}") from None
 
 
 @contextmanager
@@ -85,7 +98,7 @@ class _Call(Generic[T]):
 
     def run(self) -> None:
         try:
-            self._value.append(self._context.run(self._work))
+            self._value.append(self._context.run(_without_panic, self._work))
         except BaseException as error:
             self._error = error
         finally:

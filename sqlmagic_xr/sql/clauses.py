@@ -193,9 +193,39 @@ def orders(tree: Tree) -> Iterator[Tree]:
     return (node["order_by"] for node in walk(tree) if node.get("order_by"))
 
 
-def sort_keys(query: Tree) -> list[Tree]:
-    """The expressions that a query is sorted by; [] where there are none, and of ORDER BY ALL."""
-    return [key["expr"] for key in ((query["order_by"] or {}).get("kind") or {}).get("Expressions", ())]
+def sort_keys(node: Tree) -> list[Tree]:
+    """The expressions that a query or a call sorts by; [] where there are none, and of ORDER BY ALL."""
+    return [key["expr"] for key in _order(node)]
+
+
+def with_keys_at(node: Tree, places: Sequence[int]) -> Tree:
+    """The query or the call with some of its sort keys."""
+    order = _order(node)
+    kept = [order[place] for place in places]
+    if "Function" not in node:
+        return {**node, "order_by": {**node["order_by"], "kind": {"Expressions": kept}}}
+    body, listed = node["Function"], node["Function"]["args"]["List"]
+    clauses = [{"OrderBy": kept} if "OrderBy" in clause else clause for clause in listed["clauses"]]
+    return {"Function": {**body, "args": {"List": {**listed, "clauses": clauses}}}}
+
+
+def _order(node: Tree) -> Any:
+    if "Function" in node:
+        args = node["Function"]["args"]
+        listed = (args.get("List") if isinstance(args, dict) else None) or {}
+        return next((c["OrderBy"] for c in listed.get("clauses", ()) if "OrderBy" in c), [])
+    return ((node["order_by"] or {}).get("kind") or {}).get("Expressions", [])
+
+
+def distinct_on(query: Tree) -> list[Tree]:
+    """The expressions of a query's DISTINCT ON; [] of any other query."""
+    distinct = (query["body"].get("Select") or {"distinct": None})["distinct"]
+    return distinct["On"] if isinstance(distinct, dict) else []
+
+
+def with_distinct_on(query: Tree, keys: Sequence[Tree]) -> Tree:
+    """The query with DISTINCT ON other expressions."""
+    return {**query, "body": {"Select": {**query["body"]["Select"], "distinct": {"On": list(keys)}}}}
 
 
 def with_sort_keys(query: Tree, keys: Sequence[Tree]) -> Tree:

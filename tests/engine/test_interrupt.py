@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
 import pytest
@@ -125,3 +126,21 @@ def test_a_cross_join_that_never_yields_is_left_and_the_next_query_runs():
     assert (back, then) == ("back", "next")
     assert 1 <= float(after) < 2
     assert float(took) < 3
+
+
+def test_a_panic_of_the_engine_is_an_error():
+    class PanicException(BaseException):
+        """As the engine's is called."""
+
+    def work():
+        raise PanicException("left == right\n left: 2")
+
+    for call in (lambda: interruptible(work), lambda: elsewhere(work)):
+        with pytest.raises(RuntimeError, match="the engine panicked: left == right left: 2"):
+            call()
+
+
+def elsewhere(work):
+    """In a thread that is not the main one, whose error is raised here."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(interruptible, work).result()

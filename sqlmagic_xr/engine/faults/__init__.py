@@ -33,6 +33,7 @@ from . import (
     powers,
     products,
     repeated,
+    sort_keys,
     subqueries,
     subquery_columns,
     windows,
@@ -61,6 +62,7 @@ class Workaround:
 
 
 WORKAROUNDS = (
+    Workaround(sort_keys.SIGNS, sort_keys.once),
     Workaround(distinct.SIGNS, distinct.by_place),
     Workaround(outer_on.SIGNS, outer_on.moved_to_where),
     Workaround(products.SIGNS, products.remembered),

@@ -275,6 +275,15 @@ FAULTS = [
         },
     ),
     Fault(
+        "repeated-keys",
+        {
+            "SELECT DISTINCT ON (g) g, i FROM r ORDER BY g, i, r.g DESC": [(1, 1), (2, None)],
+            "SELECT DISTINCT ON (g, g) g, f FROM r ORDER BY g, g, f DESC": [(1, 0), (2, 2)],
+            "SELECT g, last_value(i ORDER BY i, r.i) AS x FROM r GROUP BY g": [(1, 2), (2, None)],
+            "SELECT g, cardinality(array_agg(f ORDER BY f, f)) AS x FROM r GROUP BY g": [(1, 2), (2, 1)],
+        },
+    ),
+    Fault(
         "large-squares",
         {
             "SELECT g, stddev_pop(x) AS a, var(x) AS b FROM huge GROUP BY g": [
