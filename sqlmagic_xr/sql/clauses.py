@@ -217,10 +217,11 @@ def _order(node: Tree) -> Any:
     return ((node["order_by"] or {}).get("kind") or {}).get("Expressions", [])
 
 
-def distinct_on(query: Tree) -> list[Tree]:
-    """The expressions of a query's DISTINCT ON; [] of any other query."""
-    distinct = (query["body"].get("Select") or {"distinct": None})["distinct"]
-    return distinct["On"] if isinstance(distinct, dict) else []
+def distinct_on(query: Tree) -> tuple[Tree, list[Tree]] | None:
+    """The SELECT of a query that has DISTINCT ON, and its expressions; None of any other query."""
+    select = query["body"].get("Select")
+    found = None if select is None else select["distinct"]
+    return (select, found["On"]) if isinstance(found, dict) else None
 
 
 def with_distinct_on(query: Tree, keys: Sequence[Tree]) -> Tree:

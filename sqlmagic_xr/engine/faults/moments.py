@@ -20,7 +20,7 @@ from ...sql.pieces import arguments, filled, function_name, with_arguments, with
 from ...sql.syntax import Tree
 from .magnitudes import magnitude_of
 from .overflow import register_failing
-from .reading import Reading
+from .reading import CALL, Reading
 from .types import Tables, kind_of
 
 _SPREADS = {
@@ -81,7 +81,7 @@ ELSE stddev(x * 2.409919865102884e-181) * 4.149515568880993e+180 END AS a FROM d
         large = sizes[1] > _MOST or sizes[0] > first or sizes[0] * sizes[1] > together
         return _ratio(node, args, first, together) if large else None
 
-    return reading.rewritten({"Function": change})
+    return reading.rewritten({CALL: change})
 
 
 def _sizes(args: list[Tree], scope: Scope, tables: Tables) -> list[float]:

@@ -16,6 +16,7 @@ from .types import Tables
 
 COLUMNS = ("Identifier", "CompoundIdentifier")
 SELECT, QUERY, CTE = "select", "query", "cte"
+CALL = "Function"
 
 _KINDS = frozenset(
     ["BinaryOp", "UnaryOp", "Nested", "Function", "Between", "InList", "IsDistinctFrom", "IsNotDistinctFrom", "Case",

@@ -11,7 +11,7 @@ from ...sql.clauses import distinct_on, sort_keys, with_distinct_on, with_keys_a
 from ...sql.expression import from_tree
 from ...sql.pieces import path_of
 from ...sql.syntax import Tree
-from .reading import QUERY, Reading
+from .reading import CALL, QUERY, Reading
 
 SIGNS = r"\bDISTINCT\s+ON\b|\b(?:first_value|last_value|nth_value|array_agg|string_agg)\s*\((?s:.*?)\bORDER\s+BY\b"
 
@@ -32,16 +32,17 @@ def once(reading: Reading) -> Tree:
         return _once(node, scope)
 
     def of_query(node: dict[str, Any], layer: Query) -> Tree | None:
-        on = distinct_on(node)
-        if not on:
+        found = distinct_on(node)
+        if found is None:
             return None
-        scope = layer.scope(node["body"]["Select"])
+        select, on = found
+        scope = layer.scope(select)
         kept = _places(on, scope)
         query = node if len(kept) == len(on) else with_distinct_on(node, [on[place] for place in kept])
         new = _once(query, scope)
         return query if new is None and query is not node else new
 
-    return reading.rewritten({"Function": of_call, QUERY: of_query})
+    return reading.rewritten({CALL: of_call, QUERY: of_query})
 
 
 def _once(node: dict[str, Any], scope: Scope) -> Tree | None:
