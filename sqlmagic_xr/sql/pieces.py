@@ -51,6 +51,28 @@ def number(tree: Tree) -> float | None:
     return float(value["Number"][0]) if isinstance(value, dict) and "Number" in value else None
 
 
+def minus_of(node: Tree) -> Tree | None:
+    """What a minus stands before; None of anything else."""
+    body = node.get("UnaryOp") if isinstance(node, dict) else None
+    return body["expr"] if isinstance(body, dict) and body["op"] == "Minus" else None
+
+
+def binary(left: Tree, operator: str, right: Tree) -> Tree:
+    """An operator, by the parser's name, over two operands."""
+    return {"BinaryOp": {"left": left, "op": operator, "right": right}}
+
+
+def whole_number(tree: Tree) -> int | None:
+    """The value of a number that is written without a point, its sign included."""
+    if number(tree) is None:
+        return None
+    sign, tree = 1, bare(tree)
+    while "UnaryOp" in tree:
+        sign, tree = -sign if tree["UnaryOp"]["op"] == "Minus" else sign, bare(tree["UnaryOp"]["expr"])
+    text = str(tree["Value"]["value"]["Number"][0])
+    return sign * int(text) if text.isdecimal() else None
+
+
 def function_name(node: Tree) -> str:
     """The name of the function that a node calls, in lower case; "" where it calls none."""
     body = node.get("Function") if isinstance(node, dict) else None

@@ -26,6 +26,13 @@ _OPERANDS: dict[str, tuple[str, ...]] = {
     "Function": ("parameters", "args", "filter", "over", "within_group"),
     "WindowSpec": ("partition_by", "order_by", "window_frame"),
 }
+COLUMNS = ("Identifier", "CompoundIdentifier")
+"""The parser's names of columns."""
+EXPRESSIONS = frozenset(
+    ["BinaryOp", "UnaryOp", "Nested", "Function", "Between", "InList", "IsDistinctFrom", "IsNotDistinctFrom", "Case",
+     "InSubquery", "Exists", "Subquery", "WindowSpec", *COLUMNS]
+)  # fmt: skip
+"""The expressions that rewrites ask for, by the parser's names."""
 _BARREN = frozenset(["span", "select_token", "wildcard_token", "name", "alias", "quote_style"])
 """What no expression stands in."""
 

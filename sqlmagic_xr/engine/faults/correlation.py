@@ -7,8 +7,9 @@ from typing import Any
 from ...errors import SqlError
 from ...relation.layers import Environment, Query, Scope
 from ...sql.pieces import path_of
+from ...sql.places import COLUMNS
 from ...sql.syntax import Tree
-from .reading import COLUMNS, Reading
+from .reading import Reading
 from .types import Tables
 
 

@@ -8,8 +8,10 @@ from typing import Any
 from ...errors import SqlError
 from ...relation.functions import is_aggregate
 from ...relation.layers import NO_GROUP, Item, Query, Scope
+from ...sql.build import item as element_of
 from ...sql.expression import Column, Expression, from_tree
 from ...sql.pieces import filled, function_name, number
+from ...sql.selects import alias_of, is_any_star, own_select, value_of, with_columns, with_value
 from ...sql.syntax import Tree, expression_sql, identifier, make_identifier, name_of, replace, walk
 
 Change = Callable[[Tree, Scope], Tree | None]
@@ -42,17 +44,17 @@ class Groups:
 
     def query(self, node: dict[str, Any], query: Query) -> Tree | None:
         """A query whose ORDER BY names the changed keys, or sorts by several."""
-        select = node["body"].get("Select")
+        select = own_select(node)
         order = node["order_by"]
         if not order or select is None or "Expressions" not in order["kind"]:
             return None
         keys = order["kind"]["Expressions"]
         found = self._changed.get(id(select))
         if found is not None:
-            given = {name for item in select["projection"] if (name := _alias(item)) is not None}
+            given = {name for item in select["projection"] if (name := alias_of(item)) is not None}
             new = [{**key, "expr": _exchanged(key["expr"], found, given)} for key in keys]
         elif _sorts_rows(select, keys):
-            scope = query.scope(query.tree["body"]["Select"])
+            scope = query.scope(own_select(query.tree))
             new = [{**key, "expr": self._change(key["expr"], scope) or key["expr"]} for key in keys]
         else:
             return None
@@ -69,12 +71,12 @@ class Groups:
         found: dict[Expression, Tree] = {}
         for key in _keys(node["group_by"]["Expressions"][0]):
             place = _place(key, projection, scope)
-            tree = key if place is None else _expression(projection[place])
+            tree = key if place is None else value_of(projection[place])
             new = None if tree is None else self._change(tree, scope)
             if new is None:
                 continue
             if place is not None:
-                projection[place] = _with(projection[place], new)
+                projection[place] = with_value(projection[place], new)
             else:
                 found[_resolved(from_tree(key), scope)] = new
         parts: dict[str, Any] = {"projection": projection}
@@ -83,7 +85,7 @@ class Groups:
             parts["group_by"] = replace(node["group_by"], lookup.change)
             parts["having"] = replace(node["having"], lookup.change)
             parts["projection"] = [
-                _with(item, new) if (new := _replaced(item, lookup)) is not None else item for item in projection
+                with_value(item, new) if (new := _replaced(item, lookup)) is not None else item for item in projection
             ]
         same = all(a is b for a, b in zip(parts["projection"], node["projection"], strict=True))
         if same and not found:
@@ -102,21 +104,21 @@ class Groups:
             same = all(a is b for a, b in zip(keys, node["distinct"]["On"], strict=True))
             return node if same else {**node, "distinct": {"On": keys}}
         outputs = scope.outputs
-        if any("Wildcard" in i or "QualifiedWildcard" in i for i in node["projection"]) and outputs is not None:
+        if any(map(is_any_star, node["projection"])) and outputs is not None:
             spelled = [_column(output.expression) for output in outputs]
             changed = [self._change(tree, scope) for tree in spelled]
             if not any(c is not None for c in changed):
                 return node
-            items = [_named(c or t, str(o.name)) for c, t, o in zip(changed, spelled, outputs, strict=True)]
+            items = [element_of(c or t, str(o.name)) for c, t, o in zip(changed, spelled, outputs, strict=True)]
             return {**node, "projection": items}
         return self._each_item(node, scope, lambda expression: True)
 
     def _each_item(self, node: dict[str, Any], scope: Scope, asked: Callable[[Tree], bool]) -> dict[str, Any]:
         items = []
         for item in node["projection"]:
-            tree = _expression(item)
+            tree = value_of(item)
             new = self._change(tree, scope) if tree is not None and asked(tree) else None
-            items.append(item if new is None else _with(item, new))
+            items.append(item if new is None else with_value(item, new))
         same = all(a is b for a, b in zip(items, node["projection"], strict=True))
         return node if same else {**node, "projection": items}
 
@@ -159,7 +161,7 @@ def _with_sources(element: Tree, new: dict[str, dict[str, Tree]]) -> Tree:
             body = relation["NestedJoin"]
             return {"NestedJoin": {**body, "table_with_joins": _with_sources(body["table_with_joins"], new)}}
         label = _label(relation)
-        return _replacing(relation, label, new[label]) if label in new else relation
+        return with_columns(relation, label, new[label]) if label in new else relation
 
     joins = [{**join, "relation": changed(join["relation"])} for join in element["joins"]]
     return {**element, "relation": changed(element["relation"]), "joins": joins}
@@ -240,32 +242,12 @@ def _place(key: Tree, projection: list[Tree], scope: Scope) -> int | None:
         return None
     if any(item.has(expression.name) for item in scope.items):
         return None
-    named = [i for i, item in enumerate(projection) if _alias(item) == expression.name]
+    named = [i for i, item in enumerate(projection) if alias_of(item) == expression.name]
     return named[0] if named else None
 
 
-def _alias(item: Tree) -> str | None:
-    return identifier(item["ExprWithAlias"]["alias"]) if "ExprWithAlias" in item else None
-
-
-def _expression(item: Tree) -> Tree | None:
-    return item["UnnamedExpr"] if "UnnamedExpr" in item else item.get("ExprWithAlias", {}).get("expr")
-
-
-def _with(item: Tree, new: Tree) -> Tree:
-    """An output that is another expression; a column keeps its name."""
-    if "ExprWithAlias" in item:
-        return {"ExprWithAlias": {**item["ExprWithAlias"], "expr": new}}
-    old = from_tree(item["UnnamedExpr"])
-    return _named(new, old.name) if isinstance(old, Column) else {"UnnamedExpr": new}
-
-
-def _named(tree: Tree, name: str) -> Tree:
-    return {"ExprWithAlias": {"expr": tree, "alias": make_identifier(name)}}
-
-
 def _replaced(item: Tree, lookup: _Lookup) -> Tree | None:
-    tree = _expression(item)
+    tree = value_of(item)
     if tree is None:
         return None
     new = replace(tree, lookup.change)
@@ -318,17 +300,3 @@ def _sum(changed: Tree) -> str:
     """The text of a changed column with a blank for the column."""
     body = changed["Nested"]["BinaryOp"]
     return f"X + {expression_sql(body['right'])}"
-
-
-def _replacing(relation: Tree, label: str, columns: dict[str, Tree]) -> Tree:
-    """``(SELECT * REPLACE (...) FROM table) AS label``: an element of FROM with some columns changed."""
-    template = filled("(SELECT * REPLACE (0 AS a) FROM x)")["Subquery"]
-    select = template["body"]["Select"]
-    star = select["projection"][0]["Wildcard"]
-    one = star["opt_replace"]["items"][0]
-    listed = [{**one, "expr": tree, "column_name": make_identifier(name)} for name, tree in columns.items()]
-    projection = [{"Wildcard": {**star, "opt_replace": {"items": listed}}}]
-    inner = {"Select": {**select, "projection": projection, "from": [{"relation": relation, "joins": []}]}}
-    derived = filled("(SELECT 0 FROM (SELECT 0) AS a)")["Subquery"]["body"]["Select"]["from"][0]["relation"]["Derived"]
-    alias = {**derived["alias"], "name": make_identifier(label)}
-    return {"Derived": {**derived, "subquery": {**template, "body": inner}, "alias": alias}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...sql.pieces import arguments, atom, bare, filled, function_name, number
+from ...sql.pieces import arguments, atom, bare, binary, filled, function_name, number
 from ...sql.syntax import Tree, transform, walk
 from .reading import Reading, plain
 
@@ -33,7 +33,7 @@ def _rewritten(node: dict[str, Any]) -> Tree | None:
     parts += [filled(text, X=body["expr"], Y=member) for member in unsure]
     whole = parts[0]
     for part in parts[1:]:
-        whole = {"BinaryOp": {"left": whole, "op": "And" if negated else "Or", "right": part}}
+        whole = binary(whole, "And" if negated else "Or", part)
     return atom(whole)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...sql.pieces import filled, number
+from ...sql.pieces import filled, minus_of, number
 from ...sql.syntax import Tree
 from .reading import Reading, plain
 
@@ -22,6 +22,5 @@ def subtracted(reading: Reading) -> Tree:
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:
-    if node["UnaryOp"]["op"] != "Minus" or number(node) is not None:
-        return None
-    return filled("(0 - X)", X=node["UnaryOp"]["expr"])
+    value = minus_of(node)
+    return None if value is None or number(node) is not None else filled("(0 - X)", X=value)

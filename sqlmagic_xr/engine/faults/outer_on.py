@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import UnsupportedError
 from ...sql.build import true
 from ...sql.clauses import SUBQUERIES, also, conjunction, conjuncts, subquery, with_query
+from ...sql.selects import own_select, with_own_select
 from ...sql.syntax import Tree, identifier, name_of, span_of, walk
 from .reading import Reading, plain
 
@@ -46,7 +47,7 @@ def moved_to_where(reading: Reading) -> Tree:
 
 
 def _query(query: Tree, labels: Callable[[], frozenset[str]]) -> Tree:
-    select = query["body"].get("Select")
+    select = own_select(query)
     if select is None or not any(on(join) is not None for item in select["from"] for join in item["joins"]):
         return query
     outer = labels() - {label for item in select["from"] for node in _relations(item) for label in _label(node)}
@@ -54,7 +55,7 @@ def _query(query: Tree, labels: Callable[[], frozenset[str]]) -> Tree:
     items = [_item(item, outer, terms) for item in select["from"]]
     if not terms:
         return query
-    return {**query, "body": {"Select": {**select, "from": items, "selection": also(select.get("selection"), terms)}}}
+    return with_own_select(query, {**select, "from": items, "selection": also(select.get("selection"), terms)})
 
 
 def _item(item: Tree, outer: frozenset[str], terms: list[Tree]) -> Tree:

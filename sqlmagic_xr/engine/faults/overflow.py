@@ -20,7 +20,17 @@ from pyarrow.types import is_integer, is_unsigned_integer
 from ...relation.functions import is_given
 from ...relation.layers import Scope
 from ...sql.clauses import operation, orders, with_operands
-from ...sql.pieces import arguments, atom, bare, filled, function_name, number, with_arguments, with_function
+from ...sql.pieces import (
+    arguments,
+    atom,
+    bare,
+    filled,
+    function_name,
+    minus_of,
+    whole_number,
+    with_arguments,
+    with_function,
+)
 from ...sql.syntax import Tree, replace, walk
 from .bounds import GREATEST, LEAST, UNCOUNTED, Bounds, bounds_of, combined, rows_of
 from .reading import Reading
@@ -109,7 +119,7 @@ class _Found:
             self._operator(node, scope)
         elif found is not None and found[0] == _SHIFT:
             self._shift(node, found[1], found[2], scope)
-        elif "UnaryOp" in node and node["UnaryOp"]["op"] == "Minus" and _integer(node) is None:
+        elif minus_of(node) is not None and whole_number(node) is None:
             self._minus(node, scope)
         elif "Nested" in node:
             if id(node["Nested"]) in self._bounds:
@@ -155,13 +165,13 @@ class _Found:
         return self._either(near, filled("sqlmagic_pushed_out(X)", X=value), whole)
 
     def _minus(self, node: dict[str, Any], scope: Scope) -> None:
-        inner = self._of(node["UnaryOp"]["expr"], scope)
+        inner = self._of(minus_of(node), scope)
         self._bounds[id(node)] = inner and (-inner[1], min(-inner[0], GREATEST))
         if inner is not None and inner[0] == LEAST:
             self.changes[id(node)] = self._negated
 
     def _negated(self, node: Tree) -> Tree:
-        value = replace(node["UnaryOp"]["expr"], self.instead)
+        value = replace(minus_of(node), self.instead)
         exact = filled("CAST(-CAST(X AS DECIMAL(38,0)) AS BIGINT)", X=value)
         whole = {"UnaryOp": {**node["UnaryOp"], "expr": value}}
         return self._either(filled(f"X < -{GREATEST}", X=value), exact, whole)
@@ -176,7 +186,7 @@ class _Found:
 
     def _is_bigint(self, side: Tree, scope: Scope) -> bool:
         """Whether an operand has the type of a BIGINT or a narrower one: beside any other a decimal comes out."""
-        if id(side) in self._bounds or _integer(side) is not None:
+        if id(side) in self._bounds or whole_number(side) is not None:
             return True
         kind = kind_of(scope.read(side), scope, self._tables)
         return kind is not None and is_integer(kind) and kind != pa.uint64()
@@ -187,7 +197,7 @@ class _Found:
             return self._bounds[id(side)]
         if gives_reals(bare(side)):
             return None
-        value = _integer(side)
+        value = whole_number(side)
         if value is not None:
             return (value, value) if abs(value) <= GREATEST else None
         found = bounds_of(scope.read(side), scope, self._tables)
@@ -196,7 +206,7 @@ class _Found:
     def _arithmetic(self, node: Tree) -> Tree:
         body = node["BinaryOp"]
         left, right = (replace(body[side], self.instead) for side in ("left", "right"))
-        whole = {"BinaryOp": {**body, "left": left, "right": right}}
+        whole = with_operands(node, left, right)
         exact = _rebuilt(whole, lambda leaf: filled("CAST(X AS DECIMAL(38,0))", X=leaf), lambda op: op)
         limit = _limit(body["op"], left, right)
         if _terms(whole) > _MANY:
@@ -262,24 +272,14 @@ def _around(within: Bounds) -> Bounds:
     return max(within[0], LEAST), min(within[1], GREATEST)
 
 
-def _integer(tree: Tree) -> int | None:
-    """The value of a number that is written without a point, its sign included."""
-    if number(tree) is None:
-        return None
-    sign, tree = 1, bare(tree)
-    while "UnaryOp" in tree:
-        sign, tree = -sign if tree["UnaryOp"]["op"] == "Minus" else sign, bare(tree["UnaryOp"]["expr"])
-    text = str(tree["Value"]["value"]["Number"][0])
-    return sign * int(text) if text.isdecimal() else None
-
-
 def _is_operator(tree: Tree) -> bool:
-    return isinstance(tree, dict) and "BinaryOp" in tree and tree["BinaryOp"]["op"] in _OPERATORS
+    found = operation(tree) if isinstance(tree, dict) else None
+    return found is not None and found[0] in _OPERATORS
 
 
 def _limit(operator: str, left: Tree, right: Tree) -> str | None:
     """Of one number and no chain, when the result is beyond BIGINT: a comparison of integers, which costs little."""
-    value = _integer(right)
+    value = whole_number(right)
     if value is None or _is_operator(bare(left)):
         return None
     step = value if operator != "Minus" else -value

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...sql.build import both, true
-from ...sql.clauses import also, conjunction, conjuncts
-from ...sql.syntax import Tree, identifier, walk
+from ...sql.clauses import also, conjunction, conjuncts, operation
+from ...sql.pieces import binary, path_of
+from ...sql.syntax import Tree, walk
 from .outer_on import kind, on
 from .reading import SELECT, Reading, plain
 
@@ -20,7 +21,6 @@ SIGNS = r"\bJOIN\b[\s\S]*\bON\b"
 
 _INNER = ("Inner", "Join")
 _COMMUTE = (*_INNER, "CrossJoin", "Left", "LeftOuter")  # a condition on what stands before may be asked afterwards
-_COLUMNS = ("CompoundIdentifier", "Identifier")
 
 
 def remembered(reading: Reading) -> Tree:
@@ -79,15 +79,9 @@ def _spelled_out(term: Tree) -> Tree:
     if "IsNotDistinctFrom" in term:
         left, right = term["IsNotDistinctFrom"]
         neither = both({"IsNull": left}, {"IsNull": right})
-        return {
-            "Nested": {"BinaryOp": {"left": _compared(left, "Eq", right), "op": "Or", "right": {"Nested": neither}}}
-        }
-    left, right = term["BinaryOp"]["left"], term["BinaryOp"]["right"]
-    return both(_compared(left, "LtEq", right), _compared(left, "GtEq", right))
-
-
-def _compared(left: Tree, sign: str, right: Tree) -> Tree:
-    return {"BinaryOp": {"left": left, "op": sign, "right": right}}
+        return {"Nested": binary(binary(left, "Eq", right), "Or", {"Nested": neither})}
+    _, left, right = operation(term) or ("", term, term)
+    return both(binary(left, "LtEq", right), binary(left, "GtEq", right))
 
 
 def _has_product(items: list[Tree]) -> bool:
@@ -105,33 +99,30 @@ def _has_key(join: Tree) -> bool:
 
 def _is_key(term: Tree) -> bool:
     """Whether a condition compares a column of one relation with a column of another, both by their full names."""
-    operation = term.get("BinaryOp")
-    if operation is None or operation["op"] != "Eq":
+    found = operation(term)
+    if found is None or found[0] != "Eq":
         return False
-    sides = [operation[side].get("CompoundIdentifier") for side in ("left", "right")]
-    return all(sides) and identifier(sides[0][-2]) != identifier(sides[1][-2])
+    paths = [path_of(side) for side in found[1:]]
+    return all(len(path) > 1 for path in paths) and paths[0][-2] != paths[1][-2]
 
 
 def _forgotten(term: Tree) -> bool:
     if "IsNotDistinctFrom" in term:
         return True
-    operation = term.get("BinaryOp")
-    if operation is None or operation["op"] != "Eq":
-        return False
-    return any(_needs_two(operation[side]) for side in ("left", "right"))
+    found = operation(term)
+    return found is not None and found[0] == "Eq" and any(map(_needs_two, found[1:]))
 
 
 def _needs_two(side: Tree) -> bool:
     """Whether a side of an equality may need two relations: a column without the name of its relation may be of any."""
-    if any(name in side for name in _COLUMNS):
+    if path_of(side):
         return False
-    owners = {_owner(node) for node in walk(side) if any(name in node for name in _COLUMNS)}
+    owners = {_owner(node) for node in walk(side) if path_of(node)}
     return len(owners) > 1
 
 
 def _owner(column: Tree) -> Any:
-    path = column.get("CompoundIdentifier")
-    return id(column) if path is None else tuple(identifier(part) for part in path[:-1])
+    return path_of(column)[:-1] or id(column)
 
 
 def _joins(items: list[Tree]) -> Iterator[Tree]:

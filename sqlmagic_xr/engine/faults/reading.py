@@ -9,20 +9,14 @@ from typing import Any, NamedTuple
 
 from ...relation.layers import Environment, Query, Scope
 from ...sql.expression import Reader
-from ...sql.places import around, inside
+from ...sql.places import EXPRESSIONS, around, inside
+from ...sql.selects import own_select
 from ...sql.syntax import Tree, identifier
 from .tables import Given
 from .types import Tables
 
-COLUMNS = ("Identifier", "CompoundIdentifier")
 SELECT, QUERY, CTE = "select", "query", "cte"
 CALL = "Function"
-
-_KINDS = frozenset(
-    ["BinaryOp", "UnaryOp", "Nested", "Function", "Between", "InList", "IsDistinctFrom", "IsNotDistinctFrom", "Case",
-     "InSubquery", "Exists", "Subquery", "Identifier", "CompoundIdentifier", "WindowSpec"]
-)  # fmt: skip
-"""What a rule may ask for, by the parser's names."""
 
 
 class Place(NamedTuple):
@@ -159,7 +153,7 @@ class _Walk:
         """Look at any node."""
         if len(node) == 1:
             kind = next(iter(node))
-            if kind in _KINDS:
+            if kind in EXPRESSIONS:
                 parent = self._place(Place(kind, node, parent, scope if sure else None))
             elif kind == "Derived":
                 self._derived(node, scope, parent)
@@ -184,7 +178,7 @@ class _Walk:
             name = identifier(cte["alias"]["name"])
             self._todo.append((self._cte, cte, layer.environment.ctes[name], parent, sure))
         self._todo.append((self._body, node["body"], layer, parent, sure))
-        order, select = node["order_by"], node["body"].get("Select")
+        order, select = node["order_by"], own_select(node)
         if order:
             scope = Scope((), layer.environment, layer.outer) if select is None else layer.scope(select)
             self._todo.append((self.look, order, scope, parent, select is not None))

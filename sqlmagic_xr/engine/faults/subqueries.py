@@ -8,9 +8,11 @@ from typing import Any
 from ...errors import UnsupportedError
 from ...relation.functions import is_aggregate, varies
 from ...relation.layers import NO_GROUP, aggregates
-from ...sql.clauses import parted
+from ...sql.build import item
+from ...sql.clauses import is_star, operation, parted, with_operands
 from ...sql.expression import Call, Case, Cast, Column, Literal, Parameter, descend, from_tree
 from ...sql.pieces import bare, filled, number, path_of
+from ...sql.selects import is_any_star, own_select, value_of, with_own_select
 from ...sql.syntax import Tree, replace, span_of, walk
 from .correlation import outer_columns
 from .reading import Reading
@@ -86,12 +88,14 @@ class _Pass:
         """A chain of AND and OR, which leans to the left and may be thousands long."""
         links = []
         while node is not None and _is_junction(node):
-            place = place if node["BinaryOp"]["op"] == "And" else "or"
-            links.append((node["BinaryOp"], place))
-            node = node["BinaryOp"]["left"]
+            operator, left, _ = operation(node) or ("", None, None)
+            place = place if operator == "And" else "or"
+            links.append((node, place))
+            node = left
         made = self._condition(node, place)
-        for body, inner in reversed(links):
-            made = {"BinaryOp": {**body, "left": made, "right": self._condition(body["right"], inner)}}
+        for link, inner in reversed(links):
+            _, _, right = operation(link) or ("", None, None)
+            made = with_operands(link, made, self._condition(right, inner))
         return made
 
     def _exists(self, node: Tree) -> Tree:
@@ -114,7 +118,7 @@ class _Pass:
         offset = limit["LimitOffset"]["offset"] if isinstance(limit, dict) and "LimitOffset" in limit else None
         if offset is None or number(offset["value"]) == 0 or not self._correlated(query):
             return {"Exists": body}
-        select = query["body"].get("Select")
+        select = own_select(query)
         plain = select is not None and select["group_by"] == NO_GROUP and not select["distinct"]
         if not plain or limit["LimitOffset"]["limit"] is not None or number(offset["value"]) is None:
             raise UnsupportedError(
@@ -189,33 +193,32 @@ def _is_outside(part: Tree, outside: set[int]) -> bool:
 
 def _one_row(query: Tree) -> Tree | None:
     """The SELECT of a query that aggregates all of its rows to one; None for any other."""
-    select = query["body"].get("Select")
+    select = own_select(query)
     if select is None or select["group_by"] != NO_GROUP or query["limit_clause"] is not None or query["fetch"]:
         return None
     if not aggregates(select["projection"]) and select["having"] is None:
         return None
-    return select if "UnnamedExpr" in select["projection"][0] or "ExprWithAlias" in select["projection"][0] else None
+    return None if is_any_star(select["projection"][0]) else select
 
 
 def _first(select: Tree) -> Tree:
-    item = select["projection"][0]
-    return item["UnnamedExpr"] if "UnnamedExpr" in item else item["ExprWithAlias"]["expr"]
+    return value_of(select["projection"][0])
 
 
 def _value(query: Tree, expression: Tree, where: Tree | None = None) -> Tree:
     """``(SELECT expression FROM ...)`` with the query's own FROM and WHERE."""
-    select = query["body"]["Select"]
+    select = own_select(query)
     selection = select["selection"]
     if where is not None:
         selection = where if selection is None else filled("A AND B", A=selection, B=where)
-    body = {**select, "projection": [{"UnnamedExpr": expression}], "having": None, "distinct": None}
-    return {"Subquery": {**query, "body": {"Select": {**body, "selection": selection}}, "order_by": None}}
+    body = {**select, "projection": [item(expression)], "having": None, "distinct": None}
+    return {"Subquery": {**with_own_select(query, {**body, "selection": selection}), "order_by": None}}
 
 
 def _there(query: Tree) -> tuple[Tree, Tree]:
     """Whether a query that reads the row around it has a row, and whether it has a NULL."""
-    select = query["body"].get("Select")
-    if select is None or "Wildcard" in select["projection"][0] or query["limit_clause"] is not None:
+    select = own_select(query)
+    if select is None or is_star(select["projection"][0]) or query["limit_clause"] is not None:
         raise UnsupportedError(
             "NOT IN over a UNION, a * or a LIMIT that reads the row around it is answered wrongly by the engine",
             hint="Write NOT EXISTS, with the comparison in WHERE.",
@@ -228,15 +231,15 @@ def _there(query: Tree) -> tuple[Tree, Tree]:
 
 
 def _exists(query: Tree, select: Tree) -> Tree:
-    one = {**select, "projection": [{"UnnamedExpr": filled("1")}], "distinct": None}
-    return {"Exists": {"subquery": {**query, "body": {"Select": one}, "order_by": None}, "negated": False}}
+    one = {**select, "projection": [item(filled("1"))], "distinct": None}
+    return {"Exists": {"subquery": {**with_own_select(query, one), "order_by": None}, "negated": False}}
 
 
 def _counts(query: Tree) -> tuple[Tree, Tree]:
     """How many rows a query has, and how many of its values are NULL."""
-    select = query["body"].get("Select")
+    select = own_select(query)
     plain = select is not None and select["group_by"] == NO_GROUP and query["limit_clause"] is None
-    if plain and not select["distinct"] and "Wildcard" not in select["projection"][0]:
+    if plain and not select["distinct"] and not is_star(select["projection"][0]):
         value = _first(select)
         return _value(query, filled("count(*)")), _value(query, filled("count(*)"), filled("X IS NULL", X=value))
     text = "(SELECT {} FROM (SELECT 0) AS members_(member_))"
@@ -254,4 +257,5 @@ def _over(counting: Tree, query: Tree) -> Tree:
 
 
 def _is_junction(node: Tree) -> bool:
-    return "BinaryOp" in node and node["BinaryOp"]["op"] in ("And", "Or")
+    found = operation(node)
+    return found is not None and found[0] in ("And", "Or")

@@ -11,16 +11,17 @@ from typing import Any
 
 from ...errors import SqlError, UnsupportedError
 from ...relation.layers import Item, Query, Scope
-from ...sql.build import column
+from ...sql.build import column, item
 from ...sql.clauses import SUBQUERIES, subquery, with_query
-from ...sql.syntax import Tree, identifier, make_identifier, parse_one, span_of, transform, walk
+from ...sql.pieces import filled, path_of
+from ...sql.places import COLUMNS
+from ...sql.selects import alias_with_columns, is_any_star, own_select, value_of, with_own_select
+from ...sql.syntax import Tree, span_of, transform, walk
 from .correlation import is_correlated
-from .reading import COLUMNS, Reading
+from .reading import Reading
 from .types import Tables
 
 SIGNS = r"\(\s*(SELECT|WITH)\b"
-
-_STARS = ("Wildcard", "QualifiedWildcard")
 
 
 def told_apart(reading: Reading) -> Tree:
@@ -44,23 +45,20 @@ def told_apart(reading: Reading) -> Tree:
 
 def _without_columns(query: Tree) -> Tree:
     """The query of an EXISTS that selects 1 where it selected columns: what it selects does not matter."""
-    select = query["body"].get("Select")
+    select = own_select(query)
     if select is None or query["order_by"] or not all(map(_is_column, select["projection"])):
         return query
-    one = parse_one("SELECT 1 AS exists_").tree["Query"]["body"]["Select"]["projection"]
-    return {**query, "body": {"Select": {**select, "projection": one}}}
+    return with_own_select(query, {**select, "projection": [item(filled("1"), "exists_")]})
 
 
-def _is_column(item: Tree) -> bool:
-    if isinstance(item, str) or any(kind in item for kind in _STARS):
-        return True
-    expression = item.get("UnnamedExpr") or (item.get("ExprWithAlias") or {}).get("expr")
-    return isinstance(expression, dict) and bool({"Identifier", "CompoundIdentifier"} & set(expression))
+def _is_column(element: Tree) -> bool:
+    value = None if is_any_star(element) else value_of(element)
+    return value is None or bool(path_of(value))
 
 
 def _renamed(query: Tree, around: Scope, tables: Tables) -> Tree:
     """A subquery in which no column is called as another one."""
-    select = query["body"].get("Select")
+    select = own_select(query)
     if select is None or not select["from"]:
         return query
     layer = Query(query, around.environment, around)
@@ -117,19 +115,13 @@ def _own(item: Item, name: str) -> str:
 
 def _aliased(item: Item, twice: set[str]) -> Tree:
     """The alias that gives a relation's columns their own names."""
-    template = parse_one("SELECT 0 FROM a AS a (b)").tree["Query"]["body"]["Select"]["from"][0]["relation"]
-    alias = template["Table"]["alias"]
     names = [_own(item, name) if name in twice else name for name in item.names or ()]
-    columns = [{**alias["columns"][0], "name": make_identifier(name)} for name in names]
-    return {**alias, "name": make_identifier(item.path[-1]), "columns": columns}
+    return alias_with_columns(item.path[-1], names)
 
 
 def _resolved(node: dict[str, Any], scope: Scope) -> tuple[Item, str] | None:
-    if "CompoundIdentifier" in node:
-        path = tuple(identifier(part) for part in node["CompoundIdentifier"])
-    elif isinstance(node.get("Identifier"), dict):
-        path = (identifier(node["Identifier"]),)
-    else:
+    path = path_of(node)
+    if not path:
         return None
     try:
         return scope.resolve(path)
@@ -138,7 +130,8 @@ def _resolved(node: dict[str, Any], scope: Scope) -> tuple[Item, str] | None:
 
 
 def _is_alias(node: dict[str, Any], scope: Scope) -> bool:
-    return isinstance(node.get("Identifier"), dict) and identifier(node["Identifier"]) in scope.aliases
+    path = path_of(node)
+    return len(path) == 1 and path[0] in scope.aliases
 
 
 def _merges(scope: Scope, twice: set[str]) -> bool:

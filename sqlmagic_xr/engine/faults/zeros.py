@@ -6,6 +6,7 @@ nothing; one with zero only takes the sign of the zero that is right, so that ro
 
 from __future__ import annotations
 
+from math import copysign
 from typing import Any
 
 import pyarrow as pa
@@ -13,8 +14,19 @@ import pyarrow.types as pt
 
 from ...errors import SqlError
 from ...relation.layers import Scope
+from ...sql.build import item
 from ...sql.expression import Column
-from ...sql.pieces import arguments, bare, filled, function_name, number, with_arguments
+from ...sql.pieces import (
+    arguments,
+    bare,
+    binary,
+    filled,
+    function_name,
+    number,
+    whole_number,
+    with_arguments,
+)
+from ...sql.selects import alias_of, own_select, value_of, with_own_select
 from ...sql.syntax import Tree
 from .groups import Groups
 from .reading import QUERY, SELECT, Reading
@@ -132,20 +144,21 @@ class _Zeros:
                 return None
             if negative and not self._real([other], scope):
                 return None
-            return {"BinaryOp": {**body, zero: filled("-0.0" if negative else "0.0")}}
+            signed = filled("-0.0" if negative else "0.0")
+            return binary(left, op, signed) if zero == "right" else binary(signed, op, right)
         if "Tuple" in left and "Tuple" in right:
             return self._tuples(left["Tuple"], right["Tuple"], op, scope)
         sides = self._all([left, right], scope, joins=op == "Eq")
-        return None if sides is None else {"BinaryOp": {**body, "left": sides[0], "right": sides[1]}}
+        return None if sides is None else binary(sides[0], op, sides[1])
 
     def _tuples(self, left: list[Tree], right: list[Tree], op: str, scope: Scope) -> Tree | None:
         """``(a, b) = (c, d)``, pair by pair: the engine takes only names and literals in parentheses."""
         if op not in _EQUAL or len(left) != len(right) or not (self._each(left, scope) or self._each(right, scope)):
             return None
-        pairs = [{"BinaryOp": {"left": a, "op": "Eq", "right": b}} for a, b in zip(left, right, strict=True)]
-        whole = self._comparison(pairs[0]["BinaryOp"], scope) or pairs[0]
+        pairs = [binary(a, "Eq", b) for a, b in zip(left, right, strict=True)]
+        whole = self.expression(pairs[0], scope) or pairs[0]
         for pair in pairs[1:]:
-            whole = filled("A AND B", A=whole, B=self._comparison(pair["BinaryOp"], scope) or pair)
+            whole = filled("A AND B", A=whole, B=self.expression(pair, scope) or pair)
         return filled("(NOT X)" if op == "NotEq" else "(X)", X=whole)
 
     def _between(self, body: Tree, scope: Scope) -> Tree | None:
@@ -185,13 +198,12 @@ class _Zeros:
         if not self._real([body["expr"]], scope):
             return None
         value = self.plus(body["expr"], scope) or body["expr"]
-        select = query["body"].get("Select")
-        item = select["projection"][0] if select is not None and len(select["projection"]) == 1 else {}
-        key = "UnnamedExpr" if "UnnamedExpr" in item else None
-        if key is None:
-            return {"InSubquery": {**body, "expr": value}}
-        body_ = {"Select": {**select, "projection": [{key: filled("X + 0.0", X=item[key])}]}}
-        return {"InSubquery": {**body, "expr": value, "subquery": {**query, "body": body_}}}
+        select = own_select(query)
+        one = select["projection"][0] if select is not None and len(select["projection"]) == 1 else None
+        member = None if one is None or alias_of(one) is not None else value_of(one)
+        if member is not None:
+            query = with_own_select(query, {**select, "projection": [item(filled("X + 0.0", X=member))]})
+        return {"InSubquery": {**body, "expr": value, "subquery": query}}
 
     def _window(self, node: dict[str, Any], scope: Scope) -> Tree | None:
         keys = [self.plus(key, scope) or key for key in node["partition_by"]]
@@ -227,10 +239,8 @@ class _Zeros:
 
 def _is_negative(zero: Tree) -> bool:
     """Whether a zero as written is -0.0; ``-0`` is an integer, that has no sign."""
-    inner = bare(zero)
-    if "UnaryOp" not in inner or inner["UnaryOp"]["op"] != "Minus":
-        return False
-    return not str(bare(inner["UnaryOp"]["expr"])["Value"]["value"]["Number"][0]).isdigit()
+    value = number(zero)
+    return value is not None and whole_number(zero) is None and copysign(1.0, value) < 0
 
 
 def _is_distinct(node: Tree) -> bool:

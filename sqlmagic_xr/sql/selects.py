@@ -1,0 +1,75 @@
+"""The SELECT of a query, the elements of its list, and relations in FROM with other columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .build import item
+from .expression import Column, from_tree
+from .pieces import filled
+from .syntax import Tree, identifier, make_identifier, parse_one
+
+
+def own_select(query: Tree) -> Any:
+    """The SELECT that the inside of a ``Query`` node is; None where it is a UNION or the like."""
+    return query["body"].get("Select")
+
+
+def with_own_select(query: Tree, select: Tree) -> Tree:
+    """The inside of a ``Query`` node with another SELECT."""
+    return {**query, "body": {"Select": select}}
+
+
+def value_of(element: Tree) -> Tree | None:
+    """The expression of an element of a SELECT; None of a star."""
+    if "UnnamedExpr" in element:
+        return element["UnnamedExpr"]
+    return element["ExprWithAlias"]["expr"] if "ExprWithAlias" in element else None
+
+
+def alias_of(element: Tree) -> str | None:
+    """The name that an element of a SELECT is given; None where it is given none."""
+    return identifier(element["ExprWithAlias"]["alias"]) if "ExprWithAlias" in element else None
+
+
+def is_any_star(element: Tree) -> bool:
+    """Whether an element of a SELECT is a star, or the star of a relation."""
+    return isinstance(element, str) or "Wildcard" in element or "QualifiedWildcard" in element
+
+
+def with_value(element: Tree, value: Tree) -> Tree:
+    """An element of a SELECT, no star, that is another expression; a column keeps its name.
+
+    >>> from .build import column
+    >>> from .syntax import expression_sql
+    >>> found = with_value(item(column("t", "x")), filled("x + 0.0"))
+    >>> expression_sql(value_of(found)), alias_of(found)
+    ('x + 0.0', 'x')
+    """
+    if "ExprWithAlias" in element:
+        return {"ExprWithAlias": {**element["ExprWithAlias"], "expr": value}}
+    old = from_tree(element["UnnamedExpr"])
+    return item(value, old.name if isinstance(old, Column) else None)
+
+
+def with_columns(relation: Tree, label: str, columns: Mapping[str, Tree]) -> Tree:
+    """``(SELECT * REPLACE (...) FROM table) AS label``: a relation in FROM with some columns changed."""
+    template = filled("(SELECT * REPLACE (0 AS a) FROM x)")["Subquery"]
+    select = template["body"]["Select"]
+    star = select["projection"][0]["Wildcard"]
+    one = star["opt_replace"]["items"][0]
+    listed = [{**one, "expr": tree, "column_name": make_identifier(name)} for name, tree in columns.items()]
+    projection = [{"Wildcard": {**star, "opt_replace": {"items": listed}}}]
+    inner = {**select, "projection": projection, "from": [{"relation": relation, "joins": []}]}
+    derived = filled("(SELECT 0 FROM (SELECT 0) AS a)")["Subquery"]["body"]["Select"]["from"][0]["relation"]["Derived"]
+    alias = {**derived["alias"], "name": make_identifier(label)}
+    return {"Derived": {**derived, "subquery": with_own_select(template, inner), "alias": alias}}
+
+
+def alias_with_columns(label: str, names: Sequence[str]) -> Tree:
+    """What stands behind AS in ``t AS label(names)``."""
+    template = parse_one("SELECT 0 FROM a AS a (b)").tree["Query"]["body"]["Select"]["from"][0]["relation"]
+    alias = template["Table"]["alias"]
+    columns = [{**alias["columns"][0], "name": make_identifier(name)} for name in names]
+    return {**alias, "name": make_identifier(label), "columns": columns}
