@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate, count, pairwise
 from typing import Any
@@ -25,6 +25,7 @@ TASKS = 4
 
 _FAN = 8  # how many parts a task of the tree puts together
 _INLINE = 16_384  # bytes of a program that travels with each task
+_LARGE = 8 * 2**20  # bytes of a program below which dask has nothing to say about its size
 _LOOK = 0.2  # seconds between two looks at what has ended
 _ASK = 2.0  # seconds between two looks at which workers there are
 GONE = 30.0
@@ -152,6 +153,14 @@ def _run(client: Any, *, keep: bool = False) -> Iterator[_Run]:
             run.release()
 
 
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Without dask's warning of a large graph, most of which is what is joined; it goes to each worker once."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sending large graph")
+        yield
+
+
 class _Run:
     """Tasks that hang together, and go to the scheduler at once: to name them one by one costs it twice as much."""
 
@@ -159,6 +168,7 @@ class _Run:
         self._client, self._token, self._numbers = client, uuid4().hex, count()
         self._graph: dict[Any, Any] = {}  # what has not gone there yet
         self._futures: dict[Any, Any] = {}
+        self._large = False
         self._gone: float | None = None
         self._asked = time.monotonic()
         self.result: Any = None
@@ -171,6 +181,7 @@ class _Run:
 
     def program(self, program: bytes) -> Any:
         """A program as tasks take it: a large one as a task, so that it reaches each worker once."""
+        self._large |= len(program) > _LARGE
         return self.task("program", worker.same, program) if len(program) > _INLINE else program
 
     def tree(self, parts: list[Any], program: Any) -> Any:
@@ -184,8 +195,7 @@ class _Run:
         """Have the tasks made; the futures of these."""
         graph, self._graph = self._graph, {}
         if graph:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Sending large graph")  # of what is joined, once
+            with _unwarned() if self._large else nullcontext():
                 futures = self._client.get(graph, list(graph), sync=False, fifo_timeout="100 ms")
             self._futures |= zip(graph, futures, strict=True)
         return [self._futures[key] for key in keys]
