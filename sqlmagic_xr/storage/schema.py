@@ -169,7 +169,7 @@ class ScratchSchema(SchemaProvider):
 
     def _plan(self, view: View, entries: Entries) -> Any:
         """The view's plan over what it reads now; what it reads is planned first."""
-        with self.with_keys(told=self._local.keyed or asks_for_keys(view.query, entries)):
+        with self.with_keys(told=self._local.keyed or asks_for_keys(view.query, entries, view.text)):
             try:
                 return self._plan_once(view, entries)
             except Exception as error:
