@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from datafusion.catalog import Table
 
 from ...relation.layers import Relation
+from ...storage.definition import Definition
 from ...storage.scratch import Version
 from ...storage.transaction import View
 from ..gridtable import SMALL
@@ -175,6 +176,13 @@ class EngineTables:
         self._asked[_ROWS, *name] = entry
         return entry
 
+    def _scratch(self, name: tuple[str, ...], definition: Definition) -> _Known:
+        """What is known of a scratch table as long as it is defined so."""
+        known = self._known.get(name)
+        if known is None or known.standing is not definition:
+            known = self._known[name] = replace(_of_schema(name, definition.schema), standing=definition)
+        return known
+
     def _find(self, name: tuple[str, ...]) -> _Known | None:
         if name not in self._asked:
             self._asked[name] = self.rows_identity(name)
@@ -182,7 +190,7 @@ class EngineTables:
         shown = store.schema.shown(name[-1]) if len(name) == 1 else None
         entry = store.entries().get(name[0]) if len(name) == 1 and shown is None else None
         if isinstance(entry, Version):
-            return _of_schema(name, entry.definition.schema)
+            return self._scratch(name, entry.definition)
         if isinstance(entry, View):
             view = self._context.tables.relation(name)
             return None if view is None else _Known(entry, view, {})
