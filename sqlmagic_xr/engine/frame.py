@@ -22,6 +22,8 @@ from .grid import from_laid, grid, refuse_names
 from .laid import Laid
 from .markup import html, shown_rows
 from .meaning import Meaning
+from .projecting import PROJECT as _PROJECT
+from .projecting import projecting
 from .provenance import origin
 from .restoring import agree, arranged, beside, describe, sort_of, with_coordinates
 from .streaming import kept_chunks
@@ -78,7 +80,13 @@ class Frame(XarrayDataFrame):
         found = getattr(self._inner, name)
         if self._answer is not None and name in _RUN and callable(found):
             return self._asking(name)
+        if callable(found) and name in _PROJECT:
+            found = projecting(self._inner, name)
         return self._deriving(found, self._means if name in _KEEP_COLUMNS else None) if callable(found) else found
+
+    def transform(self, function: Callable[..., Frame], *args: Any) -> Frame:
+        """What a function makes of this frame."""
+        return function(self, *args)
 
     def __getitem__(self, key: str | list[str]) -> Frame:
         return self._derived(self._inner[key])
