@@ -10,14 +10,15 @@ _REST = 1024  # steps, at most, from one attempt that came to nothing to the nex
 
 
 class Calls:
-    """Begins at one step and doubles, as long as a call stays short.
+    """Begins at one step and makes more and more, as long as a call stays short.
 
     Args:
         alone: every step is a call of its own.
+        growth: how many times as many steps the next call makes.
     """
 
-    def __init__(self, *, alone: bool) -> None:
-        self._alone = alone
+    def __init__(self, *, alone: bool, growth: int = 2) -> None:
+        self._alone, self._growth = alone, growth
         self._length = 1
         self._rest = self._pause = 0
         self._steps = 1  # of the last call
@@ -32,7 +33,7 @@ class Calls:
         most = int(_LONGEST * steps / max(seconds, 1e-9))
         if steps == 1 and seconds < _ALONE:
             most = max(most, 2)
-        self._length = max(1, min(2 * steps, most))
+        self._length = max(1, min(self._growth * steps, most))
         if steps > 1:
             self._pause = 0
         self._rest -= 1

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _PIECE = 4096  # outputs of one row each that are kept before they become a table
 _CALL = 1 << 26  # bytes that a call may give: memory is looked at between two calls
 _MANY, _LAVISH = 1 << 20, 32  # cells of an array that are never too many; and for each cell of the tables
+_GROWTH = 4  # nobody looks at what the first rounds give: what a call costs besides them is paid less often
 _KINDS = frozenset(ARROW.values())
 
 
@@ -85,7 +86,7 @@ class ArrayRounds:
 
     def go(self, most: int) -> Iterator[Gone]:
         """See :class:`..engine.answers.Rounds`."""
-        calls = Calls(alone=False)
+        calls = Calls(alone=False, growth=_GROWTH)
         with suppress(Refused):
             while most and not (self.ended or self._left):
                 begin, count = time.perf_counter(), calls.length(self._most(), most)

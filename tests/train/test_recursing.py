@@ -167,7 +167,7 @@ def test_the_widget_tells_the_rows_of_the_step_that_it_shows_though_more_are_the
     front, now = Front(), []
     monkeypatch.setattr(Budget, "due", lambda self, seconds: isinstance(now[-1], Stepped))  # when the curve is old
     monkeypatch.setattr("sqlmagic_xr.display.live._GLANCE", 0.0)
-    training = ctx.train(DESCENT.format(n=500), params={"rate": 0.1}, every=1, stream=True)
+    training = ctx.train(DESCENT.format(n=5_000), params={"rate": 0.1}, every=1, stream=True)
     monitor = LiveMonitor(training.control, front.display, budget=Budget(share=1e9, rest=0))
     told = set()
     for event in training:
@@ -175,5 +175,5 @@ def test_the_widget_tells_the_rows_of_the_step_that_it_shows_though_more_are_the
         monitor.receive(event)
         told |= {front.said.split(" · ")[0]} if isinstance(event, Stepped) and "rows" in front.said else set()
     steps = [said.removeprefix("step ").split(", ")[0] for said in told]
-    assert len(told) > 5
-    assert told == {f"step {step}, {int(step) + 1:,} rows" for step in steps}
+    assert len(told) >= 4  # calls grow, so there are few
+    assert told == {f"step {step}, {int(step.replace(',', '')) + 1:,} rows" for step in steps}
