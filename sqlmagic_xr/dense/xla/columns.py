@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from .lanes import Places, apart, stacked
 from .passed import nbytes
 
 
@@ -35,10 +35,20 @@ class Packing:
         self._count = len(columns)
         self._heads = jax.jit(_heads, static_argnums=1)
 
-    def packed(self, columns: Sequence[Any]) -> list[Any]:
-        """One step's part of each room."""
-        numbers = [jnp.stack([columns[place] for place in some]) for some in self._numbers.values()]
+    def packed(self, columns: Sequence[Any], places: Places) -> list[Any]:
+        """One step's part of each room; ``places`` says which of the columns are lanes."""
+        numbers = [stacked([columns[place] for place in some], places) for some in self._numbers.values()]
         return [*numbers, *(columns[place] for place in self._arrays)]
+
+    def apart(self, parts: Sequence[Any], places: Places) -> list[Any]:
+        """The columns of one step's part of each room; ``places`` is told which are lanes."""
+        columns: list[Any] = [None] * self._count
+        for numbers, some in zip(parts, self._numbers.values(), strict=False):
+            for place, column in zip(some, apart(numbers, places), strict=True):
+                columns[place] = column
+        for array, place in zip(parts[len(self._numbers) :], self._arrays, strict=True):
+            columns[place] = array
+        return columns
 
     def unpacked(self, rooms: Sequence[Any], made: int) -> list[Any]:
         """The columns of the first steps, each as one array of the host's."""

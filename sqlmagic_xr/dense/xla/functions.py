@@ -6,7 +6,8 @@ comes back with the step (:class:`Kit`). XLA takes ``x + 0.0`` for ``x``: a zero
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,7 +15,9 @@ import numpy as np
 from jax import lax
 
 from ..arrays import DTYPES
-from ..node import Type
+from ..node import Refused, Type
+
+_LARGEST = 100_000_000  # cells of a product that is formed
 
 
 class Kit:
@@ -179,3 +182,29 @@ def _chosen(kit: Kit) -> dict[str, Callable[..., Any]]:
         "larger": lambda left, right: jnp.where(at_least(left, right), left, right),
         "smaller": lambda left, right: jnp.where(at_least(left, right), right, left),
     }
+
+
+def masked_product(values: Sequence[Any], factors: int) -> Any:
+    """See :func:`..running.operations.masked_product`."""
+    cells = values[0]
+    for factor in values[1:factors]:
+        cells = cells * factor
+    if len(values) == factors:
+        return cells
+    mask = values[factors]
+    for other in values[factors + 1 :]:
+        mask = mask & other
+    return jnp.where(mask, cells, cells.dtype.type(0))
+
+
+def refuse_empty(cells: Any, places: Sequence[int] | range) -> None:
+    """Refuse what an aggregate of nothing would be, and a product that is too large.
+
+    Args:
+        cells: what is added.
+        places: the axes along which it is.
+    """
+    if any(cells.shape[place] == 0 for place in places):
+        raise Refused("the input of an aggregate is empty")
+    if prod(cells.shape) > _LARGEST:
+        raise Refused(f"a product of {prod(cells.shape):,} cells")

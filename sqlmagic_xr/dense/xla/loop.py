@@ -20,9 +20,10 @@ from .ahead import Ahead
 from .columns import Packing
 from .devices import Device
 from .functions import Kit
+from .lanes import Lanes, Places, lanes
 from .passed import nbytes, passed, real_of, within
 from .rows import Remainder
-from .state import State, read
+from .state import State, as_array, read
 from .trace import Trace, arguments
 
 _ROOM = 64 * 2**20  # bytes of what a call's steps write, at most
@@ -77,11 +78,13 @@ class XlaLoop:
         begin = time.perf_counter()
         self._fed = {node: layout.fed(node) for node in layout.own}
         self._leaves = self._gathered()
+        self._lanes = self._parallel()
         self._ahead = Ahead(layout.batches, self._leaves.batches)
         self._state = State(layout, self._examples)
         self._remainder = Remainder(layout.last, layout.unmoved)
         consts = [passed(layout.unmoved[node], self._real) for node in self._leaves.still]
         with jax.enable_x64(True):
+            self._carry = Packing(self._carry_like())
             self._packing = Packing(self._shapes(consts))
             fit = _ROOM // max(1, self._packing.nbytes), _AHEAD // max(1, sum(map(nbytes, self._ahead.like)))
             self.most = max(1, min(_MOST, *fit))
@@ -121,6 +124,12 @@ class XlaLoop:
                 pending += arguments(node, self._fed)
         return _Leaves(tuple(still), tuple(given), clock, tuple(moving), tuple(batches))
 
+    def _parallel(self) -> Lanes:
+        leaves = self._leaves
+        known = {*leaves.still, *leaves.given, *leaves.clock, *leaves.moving, *leaves.batches}
+        carried = {slot.node for slot in self._layout.slots if slot.age == slot.feed.age}
+        return lanes(self._layout.roots, lambda node: arguments(node, self._fed), carried, known)
+
     def _refuse_large(self) -> None:
         room = self._device.room
         needed = self.nbytes + 2 * self.most * self._packing.nbytes
@@ -129,7 +138,7 @@ class XlaLoop:
 
     # --- the program
 
-    def _step(self, consts: Any, carry: Any, given: Any, moving: Any, *, last: bool) -> Any:
+    def _step(self, consts: Any, carry: Any, given: Any, moving: Any, places: Places, *, last: bool) -> Any:
         """(what is carried on, the columns, what is asked for of the last step, whether NumPy has to make the step)."""
         layout, kit, leaves = self._layout, Kit(self._real), self._leaves
         known: dict[Node, Any] = {
@@ -141,8 +150,8 @@ class XlaLoop:
         for slot, value in zip(layout.slots, carry, strict=True):
             if slot.age == slot.feed.age:
                 known[slot.node] = value
-        trace = Trace(kit, known, self._fed)
-        columns = [jnp.asarray(trace.value(node)) for node in layout.columns]
+        trace = Trace(kit, known, self._fed, self._lanes, places)
+        columns = [as_array(trace.value(node)) for node in layout.columns]
         newest = [trace.value(node) for node in layout.last] if last else []
         newest = self._remainder.traced(newest, trace.known) if last else []
         for mask in layout.masks:
@@ -165,21 +174,24 @@ class XlaLoop:
                 continue
             fed = layout.fed(slot.node)
             value = read(fed, np.True_ if fed.source is None else trace.value(fed.source))
-            found.append(jnp.broadcast_to(jnp.asarray(value, now.dtype), now.shape))
+            alike = value.dtype == now.dtype and value.shape == now.shape
+            found.append(value if alike else jnp.broadcast_to(jnp.asarray(value, now.dtype), now.shape))
         return found
 
-    def _one(self, given: Any, number: Any, carry: Any, rooms: Any, *, last: bool) -> Any:
+    def _one(
+        self, given: Any, number: Any, carry: Any, rooms: Any, places: Places | None = None, *, last: bool
+    ) -> Any:  # fmt: skip
         """One step of a call: (what is carried on, the rooms, what is asked for of it, whether it is NumPy's)."""
         consts, values, k, courses = given
-        leaves = self._leaves
+        leaves, places = self._leaves, {} if places is None else places
         clock = [(k + number + ahead).astype(DTYPES[node.type]) for node, ahead in leaves.clock.items()]
         moving = [lax.dynamic_index_in_dim(course, number, keepdims=False) for course in courses]
         several = len(leaves.moving)
         axes = self._ahead.axes(moving[several:])
         following, columns, newest, bad = self._step(
-            consts, carry, values, [*clock, *moving[:several], *axes], last=last
+            consts, carry, values, [*clock, *moving[:several], *axes], places, last=last
         )  # fmt: skip
-        packed = self._packing.packed(columns)
+        packed = self._packing.packed(columns, places)
         # A step that is to be made by NumPy leaves nothing: its cells of the rooms are behind those that count.
         rooms = [lax.dynamic_update_index_in_dim(r, c, number, 0) for r, c in zip(rooms, packed, strict=True)]
         return following, rooms, newest, bad
@@ -191,11 +203,15 @@ class XlaLoop:
             return (state[0] < count) & ~state[-1]
 
         def body(state: Any) -> Any:
-            number, carried, rooms, _ = state
-            following, rooms, _, bad = self._one(given, number, carried, rooms, last=False)
-            return number + jnp.where(bad, 0, 1), following, rooms, bad
+            number, packed, rooms, _ = state
+            places: Places = {}
+            carried = self._carry.apart(packed, places)
+            following, rooms, _, bad = self._one(given, number, carried, rooms, places, last=False)
+            return number + jnp.where(bad, 0, 1), self._carry.packed(following, places), rooms, bad
 
-        return lax.while_loop(more, body, (jnp.int64(0), carry, rooms, jnp.asarray(False)))
+        begin = (jnp.int64(0), self._carry.packed(carry, {}), rooms, jnp.asarray(False))
+        number, packed, rooms, bad = lax.while_loop(more, body, begin)
+        return number, self._carry.apart(packed, {}), rooms, bad
 
     def _shapes(self, consts: Sequence[Any]) -> list[Any]:
         """The columns of one step."""
@@ -203,7 +219,7 @@ class XlaLoop:
         given, moving = ([self._scalar(n) for n in nodes] for nodes in (leaves.given, (*leaves.clock, *leaves.moving)))
 
         def step(consts: Any, carry: Any, given: Any, moving: Any, parts: Any) -> Any:
-            return self._step(consts, carry, given, [*moving, *self._ahead.axes(parts)], last=True)
+            return self._step(consts, carry, given, [*moving, *self._ahead.axes(parts)], {}, last=True)
 
         _, columns, _, _ = jax.eval_shape(step, consts, self._carry_like(), given, moving, self._ahead.like)
         return list(columns)

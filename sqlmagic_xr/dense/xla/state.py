@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -56,9 +57,14 @@ def _is(value: Any, left: Any) -> bool:
     return left is not None and np.may_share_memory(value, left)
 
 
+def as_array(value: Any) -> Any:
+    """A value of a program, itself where it is one: whether it is a lane is told by who it is."""
+    return value if isinstance(value, jax.Array) else jnp.asarray(value)
+
+
 def read(fed: Fed, value: Any) -> Any:
     """What a later scan reads of a column."""
-    value = jnp.asarray(value)
+    value = as_array(value)
     if fed.cut is not None:
         value = value[fed.cut]
     if fed.whole:

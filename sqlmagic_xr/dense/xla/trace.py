@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,14 +11,14 @@ import numpy as np
 from ..node import FIRST, Axis, Node, Refused, union
 from ..running.align import Alignment, aligner
 from ..running.layout import Fed
-from .functions import Kit, functions
+from .functions import Kit, functions, masked_product, refuse_empty
+from .lanes import NO_LANES, Lanes, Places, apart, stacked
 from .ranks import first, first_of, ranks, sortable
 from .rows import Masked, base, looked_up, matched, partnered, restricted
-from .state import read
+from .state import as_array, read
 
 _FAR = 1e6  # the square of how many deviations the mean may lie from zero
 _NOWHERE = Node("nowhere")  # an axis that has all its rows
-_LARGEST = 100_000_000  # cells of a product that is formed
 
 
 class Trace:
@@ -29,10 +28,16 @@ class Trace:
         kit: the functions' own.
         known: what is known beforehand: the same at each step, carried, or a parameter.
         fed: the nodes that read what the step itself has written, and how.
+        lanes: the numbers that are calculated as one vector.
+        places: of which vectors numbers are known to be lanes.
     """
 
-    def __init__(self, kit: Kit, known: Mapping[Node, Any], fed: Mapping[Node, Fed]) -> None:
-        self._kit, self._functions, self._fed = kit, functions(kit), fed
+    def __init__(
+        self, kit: Kit, known: Mapping[Node, Any], fed: Mapping[Node, Fed], lanes: Lanes = NO_LANES,
+        places: Places | None = None,
+    ) -> None:  # fmt: skip
+        self.places: Places = {} if places is None else places
+        self._kit, self._functions, self._fed, self._lanes = kit, functions(kit), fed, lanes
         self._known: dict[Node, Any] = dict(known)
 
     def value(self, node: Node) -> Any:
@@ -60,9 +65,14 @@ class Trace:
 
     def arguments(self, node: Node) -> Sequence[Node]:
         """What a node is calculated from."""
-        return arguments(node, self._fed)
+        together = self._lanes.get(node, (node,))
+        return [argument for one in together for argument in arguments(one, self._fed)]
 
     def _calculated(self, node: Node) -> Any:
+        if node in self._lanes:
+            group = self._lanes[node]
+            self._known.update(zip(group, self._in_lanes(group), strict=True))
+            return self._known[node]
         fed = self._fed.get(node)
         if fed is not None:
             return read(fed, np.True_ if fed.source is None else self._known[fed.source])
@@ -70,6 +80,25 @@ class Trace:
         if calculate is None:
             raise Refused(f"how many rows there are is calculated anew at each step ({node.op})")
         return calculate(self, node)
+
+    def _in_lanes(self, group: Sequence[Node]) -> list[Any]:
+        """Numbers that are calculated alike."""
+        first, columns = group[0], list(zip(*(node.args for node in group), strict=True))
+        values = [self._lane(nodes) for nodes in columns]
+        if first.op == "sum":
+            one, other = values[:2]
+            rows, by = (one, other) if jnp.ndim(one) == 2 else (other, one)
+            refuse_empty(by, [0])
+            result = self._finished(first, jnp.matmul(rows, by, precision="highest"), first.args[2:])
+        else:
+            result = jnp.broadcast_to(self._functions[first.data](*values), (len(group),))
+        return apart(result, self.places)
+
+    def _lane(self, nodes: Sequence[Node]) -> Any:
+        """The arguments of all lanes: one where it is the same for all."""
+        if all(node is nodes[0] for node in nodes):
+            return self._known[nodes[0]]
+        return stacked([as_array(self._known[node]) for node in nodes], self.places)
 
     # --- reads
 
@@ -197,9 +226,9 @@ class Trace:
         arrays = node.args[: factors + masks]
         everything = union(arrays)
         whole = [self._along(array, everything) for array in arrays]
-        cells = _masked_product(whole, factors)
+        cells = masked_product(whole, factors)
         gone = tuple(place for place, axis in enumerate(everything) if axis not in node.dims)
-        _refuse_empty(cells, gone)
+        refuse_empty(cells, gone)
         there = self._left(everything, gone)
         if there is not None:
             cells = jnp.where(there, cells, cells.dtype.type(0))
@@ -234,7 +263,7 @@ class Trace:
             numbers.setdefault(axis, len(numbers))
         operands: list[Any] = []
         for array, value in zip(arrays, values, strict=True):
-            _refuse_empty(value, range(value.ndim))
+            refuse_empty(value, range(value.ndim))
             operands += [value, [numbers[axis] for axis in array.dims]]
         return jnp.einsum(*operands, [numbers[axis] for axis in node.dims], optimize="optimal", precision="highest")
 
@@ -264,19 +293,19 @@ class Trace:
 
     def _sum_by_value(self, node: Node) -> Any:
         number = node.data[0] + node.data[1]
-        cells = _masked_product([self._known[array] for array in node.args[:number]], node.data[0])
+        cells = masked_product([self._known[array] for array in node.args[:number]], node.data[0])
         return self._finished(node, self._by_value(node.args[number], cells), node.args[number + 1 :])
 
     def _count_by_value(self, node: Node) -> Any:
         ones = np.ones(len(self._alignment(node.args[node.data]).first), np.int64)  # type: ignore[arg-type]
-        cells = _masked_product([ones, *(self._known[mask] for mask in node.args[: node.data])], 1)
+        cells = masked_product([ones, *(self._known[mask] for mask in node.args[: node.data])], 1)
         sizes = node.args[node.data + 1 :]
         return self._by_value(node.args[node.data], cells) * jnp.asarray(self._lengths(sizes), np.int64)
 
     def _by_value(self, values: Node, cells: Any) -> Any:
         """Each row's cell added where its value stands."""
         alignment = self._alignment(values)
-        _refuse_empty(cells, [0])
+        refuse_empty(cells, [0])
         return jnp.zeros(len(alignment.coordinates), cells.dtype).at[alignment.first].add(cells)
 
     def _gathered(self, node: Node, fill: Any) -> tuple[Any, tuple[int, ...], tuple[Axis, ...]]:
@@ -289,7 +318,7 @@ class Trace:
         masks += [there for there in (self._left(want, gone),) if there is not None]
         for mask in masks:
             cells = jnp.where(mask, cells, fill)
-        _refuse_empty(cells, gone)
+        refuse_empty(cells, gone)
         return cells, gone, want
 
     def _extreme(self, node: Node) -> Any:
@@ -358,26 +387,6 @@ def arguments(node: Node, fed: Mapping[Node, Fed]) -> Sequence[Node]:
         return () if source is None else (source,)
     rank = first_of(node)
     return node.args if rank is None else rank.args
-
-
-def _masked_product(values: Sequence[Any], factors: int) -> Any:
-    """See :func:`..running.operations.masked_product`."""
-    cells = values[0]
-    for factor in values[1:factors]:
-        cells = cells * factor
-    if len(values) == factors:
-        return cells
-    mask = values[factors]
-    for other in values[factors + 1 :]:
-        mask = mask & other
-    return jnp.where(mask, cells, cells.dtype.type(0))
-
-
-def _refuse_empty(cells: Any, places: Sequence[int] | range) -> None:
-    if any(cells.shape[place] == 0 for place in places):
-        raise Refused("the input of an aggregate is empty")
-    if prod(cells.shape) > _LARGEST:
-        raise Refused(f"a product of {prod(cells.shape):,} cells")
 
 
 _OPERATIONS: Mapping[str, Callable[[Trace, Node], Any]] = {
