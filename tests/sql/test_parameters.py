@@ -72,7 +72,7 @@ def test_a_python_value_comes_back(value, kind):
             pa.timestamp("ns"),
         ),
         (np.timedelta64(5, "h"), dt.timedelta(hours=5), pa.duration("s")),
-        (np.timedelta64("NaT"), None, pa.null()),
+        (np.timedelta64("NaT", "ns"), None, pa.null()),
         (pd.Timestamp("2000-01-01", tz="UTC"), dt.datetime(2000, 1, 1, tzinfo=UTC), pa.timestamp("ns", "UTC")),
         (pd.NaT, None, pa.null()),
         (pd.NA, None, pa.null()),

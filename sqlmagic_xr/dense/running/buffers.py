@@ -15,6 +15,17 @@ SMALL = 4096
 _MOST = 64  # arrays of one shape
 
 
+def _counted(room: list[Any]) -> int:
+    """How many references :meth:`Buffers.take` counts to an array that its list alone refers to: in 3.14 fewer."""
+    found = 0
+    for array in room:
+        found = getrefcount(array)
+    return found
+
+
+_ALONE = _counted([np.empty(1)])
+
+
 class Buffers:
     """Arrays by shape and type; one is free as soon as nobody else refers to it or to a view of it."""
 
@@ -30,7 +41,7 @@ class Buffers:
             return None
         room = self._room.setdefault((shape, dtype), [])
         for array in room:
-            if getrefcount(array) == 3:  # the list, the loop's variable, and the argument here
+            if getrefcount(array) == _ALONE:
                 return array
         array = np.empty(shape, dtype)
         if len(room) < _MOST:
