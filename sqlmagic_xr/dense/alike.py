@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .node import Node
+from .node import Node, ancestors
+from .ports import Source
 from .running.align import Alignment
+from .running.code import calculate
+from .running.instructions import Instruction
 
 _JOINS = {"match": 2, "partner": 2, "lookup": 1, "restrict": 1}
 """How many of the arguments of an axis' origin are axes."""
@@ -23,7 +26,6 @@ class Alike:
 
     def __init__(self) -> None:
         self._first: dict[Hashable, Hashable] = {}
-        self._apart: set[frozenset[Hashable]] = set()
 
     def kind(self, axis: Node) -> Hashable:
         """What an axis of a table has in common with those that are the same; None where none is known."""
@@ -43,19 +45,39 @@ class Alike:
                     found |= self._join(_named(one), _named(other))
         return found
 
-    def part(self, one: Node, other: Node) -> None:
-        """Take down that two axes are not the same any more."""
-        pair = frozenset((_named(one), _named(other)))
-        self._apart.add(pair)
+    def forget(self) -> None:
+        """Begin anew: two axes are not the same any more."""
         self._first = {}
 
     def _join(self, one: Hashable, other: Hashable) -> bool:
         first, second = self._first.get(one, one), self._first.get(other, other)
         members = {k for k, v in self._first.items() if v in (first, second)} | {one, other}
-        if first == second or any(pair <= members for pair in self._apart):
+        if first == second:
             return False
         self._first |= dict.fromkeys(members, first)
         return True
+
+
+def axes_of(nodes: Mapping[Node, Instruction], source: Source, parameters: Mapping[str, Any]) -> dict[Node, Any]:
+    """The axes of tables that are joined, as far as they are told before a step is made.
+
+    Args:
+        nodes: what calculates each node.
+        source: the tables.
+        parameters: their values.
+
+    Raises:
+        Refused, Changed: the data are not what they were taken for.
+    """
+    known: dict[Node, Any] = {}
+    for axis in dict.fromkeys(axis for node in nodes for axis in _joined(node)):
+        made_of = list(ancestors([axis]))
+        if any(node not in nodes or (node.op == "scan" and node.data.version) for node in made_of):
+            continue  # a statement of the step makes it
+        for node in made_of:
+            if node not in known:
+                calculate(*nodes[node], known, source, parameters)
+    return known
 
 
 def _named(node: Node) -> Hashable:

@@ -52,7 +52,7 @@ class Facts:
     def note(self, change: Changed) -> None:
         """Take down what was met."""
         if isinstance(change, Unlike):
-            self.alike.part(*change.axes)
+            self.alike.forget()
             return
         if change.column is not None:
             self.nulls.add((change.table, change.column))

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..sql.syntax import Tree
+from .alike import axes_of
 from .block import Asked, Block, refuse_uneven
 from .facts import Facts
 from .lowering.lower import Lowering
@@ -55,21 +58,22 @@ class Program:
         queries: the statements, in their order.
         tables: what tables there are, as they are now.
         parameters: the type of each parameter.
+        lasting: whether it is to make many steps, so that it pays to look which axes are the same.
 
     Attributes:
         refusals: for each query why it is not lowered, or None.
         edition: another number as soon as what is made of the queries is another.
-        learning: whether that is so since the last step, because of what it has shown.
     """
 
-    def __init__(self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type]) -> None:
+    def __init__(
+        self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type], *, lasting: bool = False
+    ) -> None:  # fmt: skip
         self._queries, self._parameters = tuple(queries), dict(parameters)
         self._facts = Facts(tables)
         self._texts = [name for name, kind in parameters.items() if kind == "label"]
         self._changing = {table for query in queries for table in query.writes}
         self.edition = 0
-        self.learning = False
-        self._aligned = False  # whether it has been learned which axes are the same
+        self._lasting = self._unlearned = lasting
         self._lower()
 
     def _lower(self) -> None:
@@ -136,16 +140,8 @@ class Program:
         return self._kept
 
     def keep(self, known: Mapping[Node, Any], source: Source) -> None:
-        """Keep what the next step will find the same, and leave it out of what is done then.
-
-        After the first step, the queries are lowered once more if it has shown that axes are the same.
-        """
+        """Keep what the next step will find the same, and leave it out of what is done then."""
         codes = [code for code in self._code if code is not None]
-        first, self._aligned = not self._aligned, True
-        self.learning = first and self._facts.alike.learn((n for code in codes for n, _, _ in code.whole), known)
-        if self.learning:
-            self._lower()
-            return
         for code in codes:
             for node, args, _ in code.whole:
                 varies = node.op == "parameter" or (node.op == "scan" and (args or node.data.table in self._changing))
@@ -169,7 +165,30 @@ class Program:
             parameters: their values.
             whole: calculate everything node by node, so that :meth:`block` knows all of it.
         """
-        return Step(self, source, self.coded(parameters), whole=whole)
+        coded = self.coded(parameters)
+        self.learn(source, coded)
+        return Step(self, source, coded, whole=whole)
+
+    def learn(self, source: Source, parameters: Mapping[str, Any]) -> None:
+        """Look which axes of the tables are the same, before anything is calculated; then lower the queries by that.
+
+        So what a step gives depends on what its tables hold, and not on whether it is the first one of a run.
+        """
+        if not self._unlearned:
+            return
+        self._unlearned = False
+        try:
+            nodes = {n: (n, args, f) for code in self._code if code is not None for n, args, f in code.whole}
+            with np.errstate(all="ignore"):
+                known = axes_of(nodes, source, parameters)
+        except Changed as change:
+            self.relearn(change)
+            self.learn(source, parameters)
+        except (Refused, TypeError, MemoryError, OverflowError):
+            return
+        else:
+            if self._facts.alike.learn(nodes, known):
+                self._lower()
 
     def coded(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """The parameters with the codes of texts instead of these."""
@@ -242,6 +261,7 @@ class Program:
     def relearn(self, change: Changed) -> None:
         """Lower everything again for what the data turned out to be."""
         self._facts.note(change)
+        self._unlearned = self._lasting
         self._lower()
 
 
@@ -257,7 +277,6 @@ class Step:
 
     def __init__(self, program: Program, source: Source, parameters: Mapping[str, Any], *, whole: bool = False) -> None:
         self._program, self._source, self._parameters, self._whole = program, source, parameters, whole
-        self._edition = program.edition
         self._kept = program.kept(source)
         self._known: dict[Node, Any] = {}
         self._ran: set[int] = set()
@@ -265,9 +284,8 @@ class Step:
 
     @property
     def complete(self) -> bool:
-        """Whether all statements have run, and the value of every node of the program, as it is now, is known."""
-        every = len(self._ran) == self._program.lowered and not self._brief
-        return every and self._edition == self._program.edition
+        """Whether all statements have run, and every node's value is known."""
+        return len(self._ran) == self._program.lowered and not self._brief
 
     @property
     def known(self) -> Mapping[Node, Any]:
@@ -293,7 +311,7 @@ class Step:
             except Changed as change:
                 self._kept, self._known, self._ran, self._brief = {}, {}, set(), set()
                 program.relearn(change)
-                self._edition = program.edition
+                program.learn(self._source, self._parameters)
             except (TypeError, MemoryError, OverflowError) as error:
                 raise Refused(f"arrays cannot: {error}") from error
             else:

@@ -178,9 +178,6 @@ class Training:
             with suppress(_TakenBackError), self._context.store.transaction():
                 self._run_setup()
                 self._step.run(self._parameters.at(self._start))
-                if self._step.learning:
-                    with suppress(SqlError):  # the run will say so itself
-                        self._step.run(self._parameters.at(self._start + 1))
                 raise _TakenBackError
         return self._step.explain()
 

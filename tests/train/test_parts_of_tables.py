@@ -76,6 +76,17 @@ def test_a_step_over_all_layers_leaves_what_it_leaves_as_it_stands(cell, kind):
     assert_alike(arrays, verbatim(kind, text, *range(6)))
 
 
+@pytest.mark.parametrize("each_step", [True, False])
+def test_a_run_that_goes_on_makes_the_steps_that_it_would_have_made(each_step):
+    whole, names = made("numbers")
+    parts, _ = made("numbers")
+    text = BY_ONE.format(**names)
+    whole.train(text, steps=7, each_step=each_step)
+    for steps in (3, 1, 3):
+        parts.train(text, steps=steps, each_step=each_step)
+    assert rows(whole).equals(rows(parts))  # to the last bit
+
+
 @pytest.mark.parametrize("turned_up", ["SELECT 3, {third}, 0, 0, 1.0", "SELECT 3, {first}, 9, 9, 1.0"])
 @pytest.mark.parametrize("kind", NAMES)
 def test_rows_that_turn_up_in_no_part_or_leave_a_part_with_holes_are_not_lost(kind, turned_up):

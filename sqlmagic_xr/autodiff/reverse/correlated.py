@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...relation import columns as bound
 from ...relation import nodes
 from ...relation.conditions import conjuncts
+from ...relation.facts import nullable
 from ...relation.functions import SAME
-from ...sql.expression import Call, Column, Expression, Literal, Star, replace_parts
+from ...sql.expression import Call, Case, Column, Expression, Literal, Star, replace_parts
 from .blocks import Block, Leaf
 from .grouping import Group
 from .keys import may_be_null
@@ -23,7 +25,7 @@ Joined = tuple[Leaf, tuple[Expression, ...]]
 _HOW = "Join it: LEFT JOIN (SELECT ... GROUP BY ...) AS q ON ..."
 
 
-def value_by_row(reader: Reader, part: bound.Nested) -> tuple[Joined, Expression]:
+def value_by_row(reader: Reader, part: bound.Nested) -> tuple[list[Joined], Expression]:
     """The value of a query that depends on the row, as a column of a relation that is joined with the rows.
 
     Args:
@@ -31,14 +33,38 @@ def value_by_row(reader: Reader, part: bound.Nested) -> tuple[Joined, Expression
         part: the query inside an expression.
 
     Returns:
-        The relation with the conditions of its LEFT JOIN, and the value in each row.
+        The relations with the conditions of their LEFT JOINs, and the value in each row.
 
     Raises:
         DerivativeError: a query that depends on the row by more than equalities.
     """
+    if part.kind == "in":
+        return _among(reader, part)
+    joined, value = _by_row(reader, part)
+    return [joined], value
+
+
+def _among(reader: Reader, part: bound.Nested) -> tuple[list[Joined], Expression]:
+    """IN or NOT IN: whether one of the rows has the value; of NULL it is NULL, where there are rows at all."""
+    if nullable(part.query)[0]:
+        raise refused("IN over a query that depends on the row has no derivative where its values may be NULL",
+                      "Say there that they are not: ... IS NOT NULL.", part)  # fmt: skip
+    assert part.operand is not None
+    there = replace(part, kind="exists", operand=None, negated=False)
+    rows, some = _by_row(reader, there)
+    alike, found = _by_row(reader, there, part.operand)
+    operand = reader.expression(part.operand)
+    unknown = Case(((some, Literal(None)),), Literal(part.negated))
+    value = Case(((Call("is null", (operand,)), unknown),), Call("not", (found,)) if part.negated else found)
+    return [rows, alike], value
+
+
+def _by_row(reader: Reader, part: bound.Nested, operand: Expression | None = None) -> tuple[Joined, Expression]:
+    """The same of one relation; with an operand, whether there is a row whose one column equals it."""
     select, group, source = _parts(part)
     conditions = list(conjuncts(select.condition if group is None else group.condition))
     pairs = [(e, pair) for e in conditions if (pair := _pair(e, part.query.free, part)) is not None]
+    pairs += [] if operand is None else [(operand, (select.outputs[0].expression, operand))]
     said = {id(e) for e, _ in pairs}
     around, reader.beside = reader.beside, []
     where: list[Expression] = []
@@ -69,9 +95,8 @@ def value_by_row(reader: Reader, part: bound.Nested) -> tuple[Joined, Expression
 def _parts(part: bound.Nested) -> tuple[nodes.Select, nodes.Aggregate | None, nodes.Relation]:
     """The SELECT of a query, its aggregates without a GROUP BY, and its FROM."""
     select = part.query.source if isinstance(part.query, nodes.Sort) else part.query
-    if part.kind == "in" or not isinstance(select, nodes.Select) or isinstance(select.source, nodes.Window):
-        raise refused("a query inside an expression that depends on the row has no derivative in this form",
-                      "Write EXISTS for IN." if part.kind == "in" else _HOW, part)  # fmt: skip
+    if not isinstance(select, nodes.Select) or isinstance(select.source, nodes.Window):
+        raise refused("a query inside an expression that depends on the row has no derivative in this form", _HOW, part)
     group = select.source if isinstance(select.source, nodes.Aggregate) else None
     source = select.source if group is None else group.source
     grouped = group is not None and (group.grouped or select.condition is not None)

@@ -156,8 +156,8 @@ class Reader(Givens):
     def _nested(self, part: bound.Nested) -> Expression | None:
         """A query inside an expression; None for one that stays there."""
         if part.query.free:
-            beside, value = value_by_row(self, part)
-            self.beside.append(Beside(*beside))
+            joined, value = value_by_row(self, part)
+            self.beside += [Beside(*each) for each in joined]
             return value
         if part.kind == "scalar" and self.reads(part.query):
             return self._value_of(part)

@@ -102,14 +102,15 @@ class Code:
                 return self._quick(known, source, parameters)
             for node, args, function in self.whole:
                 if node not in known:
-                    _calculate(node, args, function, known, source, parameters)
+                    calculate(node, args, function, known, source, parameters)
         return self.result.of(known)
 
 
-def _calculate(
+def calculate(
     node: Node, args: Sequence[Node], function: Callable[..., Any], known: dict[Node, Any], source: Source,
     parameters: Mapping[str, Any],
 ) -> None:  # fmt: skip
+    """Calculate a node from what it is made of."""
     if node.op == "scan":
         known[node] = scan(node, [known[a] for a in args], source)
     elif node.op == "parameter":

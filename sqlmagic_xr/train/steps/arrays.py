@@ -122,11 +122,6 @@ class ArrayExecutor:
             return [Note("a call", "many steps", self._together.said)]
         return [Note("a call", "one step", self._together.reason)] if self._together.reason else []
 
-    @property
-    def learning(self) -> bool:
-        """Whether the program is another one than the last step was made by."""
-        return self._program is not None and self._program.learning
-
     def refusal(self, prepared: Prepared, reason: Refused) -> SqlError:
         """The error of a statement that has to be array code and is not."""
         error = UnsupportedError(
@@ -234,11 +229,11 @@ class ArrayExecutor:
         self.grids = self.grids or Generations(self.context, inserted, read, self._budget)
         types = parameter_types({name: values[name] for name in names if name in values})
         queries = [self._query(place, statement) for place, statement in enumerate(self._statements)]
-        program = Program([*queries, *self._looks.queries], self.grids, types)
+        program = Program([*queries, *self._looks.queries], self.grids, types, lasting=True)
         if self._looks.places and any(program.refusals[: len(queries)]):
             # A step that others have a part in is not looked at by array code.
             self._looks.refuse(*self._looks.places)
-            program = Program(queries, self.grids, types)
+            program = Program(queries, self.grids, types, lasting=True)
         return program
 
     def _query(self, place: int, statement: Write | Emptied | str) -> Query:

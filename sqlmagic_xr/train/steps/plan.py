@@ -93,10 +93,6 @@ class Taker(Protocol):
     def seen(self) -> Seen:
         """See :class:`.step.Step`."""
 
-    @property
-    def learning(self) -> bool:
-        """See :class:`.step.Step`."""
-
     def look(self) -> None:
         """Calculate what is wanted of the curves, where all statements of a step were offered to it and taken."""
 
@@ -172,11 +168,6 @@ class PlannedStep:
     def seen(self) -> Seen:
         """See :class:`.step.Step`."""
         return NOTHING if self._taker is None else self._taker.seen
-
-    @property
-    def learning(self) -> bool:
-        """See :class:`.step.Step`."""
-        return self._taker is not None and self._taker.learning
 
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps that were made have shown it."""

@@ -64,11 +64,6 @@ class ClusterExecutor:
     def expect(self, statements: Sequence[Prepared]) -> None:
         """Each is taken by itself."""
 
-    @property
-    def learning(self) -> bool:
-        """No: each step is planned by itself."""
-        return False
-
     def look(self) -> None:
         """Curves are evaluated from the table."""
 

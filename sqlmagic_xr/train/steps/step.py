@@ -52,10 +52,6 @@ class Step(Protocol):
             Refused: the next one has to be made by itself, and whatever has been changed is to be taken back.
         """
 
-    @property
-    def learning(self) -> bool:
-        """Whether the next step is planned by what the last one has shown."""
-
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps that were made have shown it."""
 
@@ -99,11 +95,6 @@ class FollowingStep:
         """See :class:`Step`."""
         return self._step.seen
 
-    @property
-    def learning(self) -> bool:
-        """See :class:`Step`."""
-        return self._step.learning
-
     def explain(self) -> list[Explained]:
         """How each statement runs, as far as the steps since the last planning have shown it."""
         return self._step.explain()
@@ -136,11 +127,6 @@ class VerbatimStep:
     def seen(self) -> Seen:
         """Nothing."""
         return NOTHING
-
-    @property
-    def learning(self) -> bool:
-        """No."""
-        return False
 
     def explain(self) -> list[Explained]:
         """That each runs as it stands."""

@@ -47,6 +47,8 @@ DERIVATIVE = {
     "not exists": "SELECT SUM(a * a) AS l FROM {w} w WHERE NOT EXISTS (SELECT 1 FROM d WHERE d.i = w.i AND d.x > 0.5)",
     "exists whatever the row": "SELECT SUM(a * a) AS l FROM {w} w WHERE EXISTS (SELECT 1 FROM {w} WHERE b > 0)",
     "correlated subquery": "SELECT SUM(t) AS l FROM (SELECT a * (SELECT SUM(b) FROM {w} v WHERE v.i = w.i) AS t FROM {w} w) q",
+    "correlated IN": "SELECT SUM(a * a) AS l FROM {w} w WHERE i IN (SELECT j FROM {w} v WHERE v.i = w.i AND v.a > -9)",
+    "correlated NOT IN": "SELECT SUM(a * a * i) AS l FROM {w} w WHERE CASE WHEN j > 0 THEN j END NOT IN (SELECT n FROM d WHERE d.i = w.i AND n IS NOT NULL)",
     "correlated subquery that counts": "SELECT SUM(t) AS l FROM (SELECT a * coalesce(b, (SELECT COUNT(*) + MAX(x) FROM d WHERE d.i = w.i)) AS t FROM {w} w) q",
     "correlated subquery in a condition": "SELECT SUM(a * b) AS l FROM {w} w WHERE a < (SELECT AVG(b) + 1 FROM {w} v WHERE v.j = w.j)",
     "correlated subquery of no row": "SELECT SUM(t) AS l FROM (SELECT a * a + coalesce((SELECT SUM(v.b) FROM {w} v WHERE v.j = w.i), 7 * a) AS t FROM {w} w) q",
@@ -101,7 +103,7 @@ REFUSED = {
     "limit without an order": ("SELECT SUM(a) AS l FROM (SELECT a FROM {w} LIMIT 3) q", "ORDER BY"),
     "rows frame with ties": ("SELECT SUM(s) AS l FROM (SELECT SUM(a) OVER (ORDER BY i ROWS 2 PRECEDING) AS s FROM {w}) q", "tie"),
     "maximum over a window that moves": ("SELECT SUM(s) AS l FROM (SELECT MAX(a) OVER (ORDER BY i, j) AS s FROM {w}) q", "window that moves"),
-    "correlated IN": ("SELECT SUM(a) AS l FROM {w} w WHERE i IN (SELECT j FROM {w} v WHERE v.i = w.i)", "depends on the row"),
+    "correlated IN of what may be NULL": ("SELECT SUM(a) AS l FROM {w} w WHERE i IN (SELECT n FROM d WHERE d.i = w.i)", "may be NULL"),
     "correlated by more than equalities": ("SELECT SUM(a * (SELECT SUM(b) FROM {w} v WHERE v.i < w.i)) AS l FROM {w} w", "more than equalities"),
     "scalar subquery of several rows": ("SELECT SUM(a * (SELECT b FROM {w} WHERE i = 1)) AS l FROM {w}", "several rows"),
     "recursion": ("WITH RECURSIVE r AS (SELECT SUM(a) AS v, 1 AS k FROM {w} UNION ALL SELECT v * v, k + 1 FROM r WHERE k < 3) "

@@ -17,7 +17,7 @@ RELATIONAL = [
     "running sum with ties", "running average", "rows frame", "rows frame beside the row", "range frame",
     "window with a filter", "first value", "first value of a frame", "last value", "two windows", "window of a join",
     "window of a group", "window of a window", "rank by the parameter as a filter", "limit", "limit by the parameter",
-    "limit of a group", "distinct on", "standard deviation of a join", "no row",
+    "limit of a group", "distinct on", "correlated IN", "correlated NOT IN", "standard deviation of a join", "no row",
 ]  # fmt: skip
 """Operators whose gradient array code leaves to DataFusion."""
 
