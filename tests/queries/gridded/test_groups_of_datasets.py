@@ -143,7 +143,7 @@ def test_explain_says_who_runs_it_and_how_much_is_read(ctx):
         (result,) = ctx.script(f"EXPLAIN {sql}", executor="dense")
         return result.plan.split("\n")[0]
 
-    assert "array code over 960 of 1,920 cells, 1 variables" in told("SELECT AVG(air) FROM t WHERE lat > 0")
+    assert "array code over 960 of 1,920 cells, 1 variable" in told("SELECT AVG(air) FROM t WHERE lat > 0")
     assert "joined with what is evaluated before" in told(THE_NINE[-1])
 
 
