@@ -284,6 +284,21 @@ FAULTS = [
         },
     ),
     Fault(
+        "shared-truths",
+        {
+            f"SELECT sum(n) FILTER (WHERE (n > 5) IS {what}) AS a, "
+            f"count(n) FILTER (WHERE i > 0 AND (n > 5) IS {what}) AS b FROM t": [row]
+            for what, row in [
+                ("TRUE", (13, 2)), ("NOT TRUE", (5, 1)), ("FALSE", (5, 1)),
+                ("NOT FALSE", (13, 2)), ("UNKNOWN", (None, 0)), ("NOT UNKNOWN", (18, 3)),
+            ]
+        }
+        | {
+            "SELECT stddev(x) FILTER (WHERE (y > 3) IS NOT TRUE) AS a, "
+            "max(CASE WHEN (y > 3) IS NOT TRUE THEN x END) AS b FROM huge WHERE g = 2": [(None, 1e200)],
+        },
+    ),
+    Fault(
         "large-squares",
         {
             "SELECT g, stddev_pop(x) AS a, var(x) AS b FROM huge GROUP BY g": [
