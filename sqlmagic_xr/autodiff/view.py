@@ -104,7 +104,7 @@ class View:
         """Find out which of an expression's columns depend on the variable."""
         stored = self.variable.item.query is None  # a table's column depends on no other
         for path in self.layers.paths(self.scope, expression).get(id(self.variable.item), ()):
-            if stored and path[-1] != self.variable.name:
+            if stored and self.scope.resolve(path)[1] != self.variable.name:
                 continue
             if path not in self._active and self.derivative(Column(path)) is not None:
                 self._active.add(path)
