@@ -29,16 +29,23 @@ _HEAVY = frozenset(
 def bundles(nodes: Sequence[Node], still: Callable[[Node], bool]) -> list[Bundle]:
     """The sums among some nodes that run along the same axes to a number each, together if there is anything to share.
 
+    A sum that is made of another waits for it, and so for the bundle that it is in: those of one bundle have as many
+    sums before them.
+
     Args:
-        nodes: what a statement calculates.
+        nodes: what a statement calculates, arguments first.
         still: whether a node is calculated once for all steps.
     """
-    groups: dict[tuple[Axis, ...], list[Node]] = {}
+    groups: dict[tuple[tuple[Axis, ...], int], list[Node]] = {}
+    before: dict[Node, int] = {}
     for node in nodes:
+        rank = max((before.get(argument, 0) for argument in node.args), default=0)
         axes = _axes_of(node)
         if axes and not still(node):
-            groups.setdefault(axes, []).append(node)
-    found = (Bundle(axes, tuple(group), still) for axes, group in groups.items())
+            groups.setdefault((axes, rank), []).append(node)
+            rank += 1
+        before[node] = rank
+    found = (Bundle(axes, tuple(group), still) for (axes, _), group in groups.items())
     return [bundle for bundle in found if bundle.inner]
 
 

@@ -5,8 +5,9 @@ import pyarrow as pa
 import pytest
 from datafusion import SessionContext
 
-from sqlmagic_xr.dense.node import Refused
+from sqlmagic_xr.dense.node import Axis, Node, Refused, ancestors
 from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.dense.running.blocks import bundles
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one
 
@@ -56,3 +57,20 @@ def test_a_product_that_would_not_fit_is_refused():
     data = table(20_000)
     with pytest.raises(Refused, match="cells"):
         by_arrays(data, "SELECT SUM(exp(a.x - b.y)) AS v FROM t a CROSS JOIN t b")
+
+
+def test_a_sum_that_is_made_of_another_is_not_bundled_with_it():
+    axis = Axis(Node("axis", (), (), "float64", 0), 0)
+    x, one = Node("cells", (), (axis,), "float64", ("x", False)), (1, 0, ())
+
+    def total(of, scalar):
+        cells = Node("map", (of, scalar), (axis,), "float64", "*")
+        return [cells, Node("sum", (cells,), (), "float64", one)]
+
+    number = Node("constant", (), (), "float64", ("2.0", 2.0))
+    first, second = total(x, number), total(x, number)
+    third, fourth = total(x, first[1]), total(x, second[1])
+    nodes = [x, number, *first, *third, *second, *fourth]
+    found = bundles(nodes, lambda node: False)
+    assert [set(bundle.sums) for bundle in found] == [{first[1], second[1]}, {third[1], fourth[1]}]
+    assert all(set(bundle.sums).isdisjoint(ancestors(bundle.leaves)) for bundle in found)
