@@ -64,7 +64,7 @@ def test_arrays_are_written_over(monkeypatch):
     monkeypatch.setattr(Text, "function", lambda self, names: written.extend(self._lines) or plain(self, names))
     many(monkeypatch, 7)
     grown().train(LAYER.format(divisor="2.0", where=""), steps=20)
-    assert sum("out=" in line for line in written) >= 4
+    assert sum("out=" in line for line in written) >= 3  # tanh, and twice the derivative
 
 
 FUNCTIONS = ("({a} + {b})", "({a} - {b})", "({a} * {b})", "({a} * {a})", "tanh({a})", "exp(-abs({a}))", "({b} / 3.0)")
