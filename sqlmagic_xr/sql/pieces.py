@@ -51,6 +51,22 @@ def number(tree: Tree) -> float | None:
     return float(value["Number"][0]) if isinstance(value, dict) and "Number" in value else None
 
 
+def cast_of_decimal(node: Tree) -> Tree | None:
+    """What is cast to a decimal; None of anything else."""
+    body = node.get("Cast") if isinstance(node, dict) else None
+    if not isinstance(body, dict) or not isinstance(body["data_type"], dict):
+        return None
+    return None if _DECIMALS.isdisjoint(body["data_type"]) else body["expr"]
+
+
+_DECIMALS = frozenset({"Decimal", "Numeric", "Dec"})
+
+
+def recast(node: Tree, value: Tree) -> Tree:
+    """A cast of another value to the same type."""
+    return {"Cast": {**node["Cast"], "expr": value}}
+
+
 def minus_of(node: Tree) -> Tree | None:
     """What a minus stands before; None of anything else."""
     body = node.get("UnaryOp") if isinstance(node, dict) else None

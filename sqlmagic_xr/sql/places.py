@@ -30,7 +30,7 @@ COLUMNS = ("Identifier", "CompoundIdentifier")
 """The parser's names of columns."""
 EXPRESSIONS = frozenset(
     ["BinaryOp", "UnaryOp", "Nested", "Function", "Between", "InList", "IsDistinctFrom", "IsNotDistinctFrom", "Case",
-     "InSubquery", "Exists", "Subquery", "WindowSpec", *COLUMNS]
+     "InSubquery", "Exists", "Subquery", "WindowSpec", "Cast", *COLUMNS]
 )  # fmt: skip
 """The expressions that rewrites ask for, by the parser's names."""
 _BARREN = frozenset(["span", "select_token", "wildcard_token", "name", "alias", "quote_style"])

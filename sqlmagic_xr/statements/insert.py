@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pt
 from datafusion import SessionContext
 
 from ..errors import SqlError, UnsupportedError, UsageError
 from ..sql import build as query
+from ..sql.exact import MANY, exact
 from ..sql.literals import values_of_literals
 from ..sql.parsing import LITERALS, written_out
 from ..sql.syntax import Statement, Tree, identifier, replace_branches, span_of, walk
@@ -81,7 +85,7 @@ def _rows(body: Tree, version: Version, engine: Engine, ctes: Tree | None) -> pa
     if body["source"] is None:
         return arrange(single_batch(engine.query(_one_default_row(version))), version, engine.store)
     names = _columns(body, version)
-    literal = _literals(body, names, engine)
+    literal = _literals(body, names, version, engine)
     if literal is not None:
         return arrange(literal, version, engine.store)
     body = written_out({"Insert": body})["Insert"]
@@ -96,13 +100,19 @@ _ARROW = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": 
 """What the engine takes literals for."""
 
 
-def _literals(body: Tree, names: list[str], engine: Engine) -> dict[str, pa.Array] | None:
+_MANY = re.compile(MANY)
+
+
+def _literals(body: Tree, names: list[str], version: Version, engine: Engine) -> dict[str, pa.Array] | None:
     """The rows of a VALUES of literals that was read off the text, column by column; None where the engine is asked."""
     rows = body["source"]["body"].get("Values", {}).get(LITERALS)
     columns = None if rows is None else rows.columns
     if columns is None or len(columns) != len(names):
         return None
     found = [values_of_literals(column) for column in columns]
+    kinds = [version.definition.schema.field(name).type for name in names]
+    if any(pt.is_decimal(kind) and any(map(_MANY.search, c)) for kind, c in zip(kinds, columns, strict=True)):
+        return None  # a float has not all their digits
     if not all(found) or (any(f and f[0] == "float" for f in found) and not _reads_floats(engine)):
         return None
     return {name: pa.array(f[1], _ARROW[f[0]]) for name, f in zip(names, found, strict=True) if f is not None}
@@ -124,7 +134,39 @@ def _source(body: Tree, names: list[str], version: Version, ctes: Tree | None) -
     source = body["source"]
     if "Values" in source["body"]:
         source = _with_defaults(source, names, version)
-    return {"Query": {**source, "with": query.with_both(ctes, source["with"]), "body": _labelled(source["body"])}}
+    body = _exact(_labelled(source["body"]), [version.definition.schema.field(name).type for name in names])
+    return {"Query": {**source, "with": query.with_both(ctes, source["with"]), "body": body}}
+
+
+def _exact(body: Tree, kinds: list[pa.DataType]) -> Tree:
+    """A query's body with the numbers for decimal columns as they are written; see :func:`..sql.exact.exact`."""
+    decimal = [pt.is_decimal(kind) for kind in kinds]
+    return replace_branches(body, lambda branch: _exact_branch(branch, decimal)) if any(decimal) else body
+
+
+def _exact_branch(body: Tree, decimal: list[bool]) -> Tree:
+    if "Values" in body:
+        values = body["Values"]
+        columns = list(zip(*values["rows"], strict=True))
+        new = [_exact_column(column) if d else column for column, d in zip(columns, decimal, strict=True)]
+        return {"Values": {**values, "rows": [list(row) for row in zip(*new, strict=True)]}}
+    if "Select" not in body:
+        return body
+    items = body["Select"]["projection"]
+    if len(items) != len(decimal):  # a star, whose columns are nobody's literals, or a mistake
+        return body
+    new_items = [
+        query.item(exact(item["ExprWithAlias"]["expr"]), identifier(item["ExprWithAlias"]["alias"]))
+        if d and "ExprWithAlias" in item else item
+        for item, d in zip(items, decimal, strict=True)
+    ]  # fmt: skip
+    return {"Select": {**body["Select"], "projection": new_items}}
+
+
+def _exact_column(column: Sequence[Tree]) -> list[Tree]:
+    """The values of a column, which the engine gives one type: a decimal beside a float would be one."""
+    long = any(exact(value) is not value for value in column)
+    return [exact(value, short=True) for value in column] if long else list(column)
 
 
 def _labelled(body: Tree) -> Tree:

@@ -21,6 +21,7 @@ from ...sql.renaming import named
 from ...sql.syntax import Tree, to_sql
 from . import (
     decimals,
+    digits,
     distinct,
     extremes,
     integers,
@@ -77,6 +78,7 @@ WORKAROUNDS = (
     Workaround(moving.SIGNS, moving.summed_anew),
     Workaround(moments.SIGNS, moments.scaled),
     Workaround(extremes.SIGNS, extremes.unbounded),
+    Workaround(digits.SIGNS, digits.kept),
     Workaround(truths.SIGNS, truths.compared),
     Workaround(integers.SIGNS, integers.widened),
     Workaround(overflow.SIGNS, overflow.checked),

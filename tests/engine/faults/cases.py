@@ -284,6 +284,16 @@ FAULTS = [
         },
     ),
     Fault(
+        "long-literals",
+        {
+            "SELECT CAST(CAST(99999999999999999999999999999999999999 AS DECIMAL(38,0)) AS VARCHAR) AS a": [("9" * 38,)],
+            "SELECT CAST(-0.1234567890123456789::DECIMAL(38,19) AS VARCHAR) AS a": [("-0.1234567890123456789",)],
+            "SELECT CAST(TRY_CAST((12345678901234567.895) AS DECIMAL(20,2)) AS VARCHAR) AS a": [
+                ("12345678901234567.90",)
+            ],
+        },
+    ),
+    Fault(
         "shared-truths",
         {
             f"SELECT sum(n) FILTER (WHERE (n > 5) IS {what}) AS a, "
