@@ -121,9 +121,7 @@ def test_a_run_is_watched_paused_tuned_resumed_and_stopped(open_notebook):
     assert book.cell(1).locator(".jupyter-widgets").count() == 0
     book.screenshot("train-stopped")
     assert "NEXT" in book.run(3)
-    wait_for(
-        lambda: "image/png" in book.save().cells[1].outputs[0]["data"], "the picture is drawn when the cell is done"
-    )
+    time.sleep(2)  # the picture is drawn when the cell is done; what has not changed since is not saved again
     saved = book.save()
     assert [sorted(o.get("data", o)) for o in saved.cells[1].outputs] == [
         ["image/png", "text/html", "text/plain"],
