@@ -378,12 +378,13 @@ def _refuse_empty(values: Sequence[Any], labels: Sequence[Labels], kept: Labels)
             raise Refused(EMPTY)
 
 
-def masked_product(values: Sequence[Any], factors: int) -> Any:
+def masked_product(values: Sequence[Any], factors: int, where: Callable[..., Any] = np.where) -> Any:
     """The product of the first ``factors`` arrays, and 0 where any of the masks behind them is false.
 
     Args:
         values: factors, then masks, all of one shape or of shapes that numpy spreads to one.
         factors: how many are factors; at least one.
+        where: chooses cells of arrays like these.
     """
     product = values[0]
     for factor in values[1:factors]:
@@ -393,4 +394,4 @@ def masked_product(values: Sequence[Any], factors: int) -> Any:
     mask = values[factors]
     for other in values[factors + 1 :]:
         mask = mask & other
-    return np.where(mask, product, product.dtype.type(0))
+    return where(mask, product, product.dtype.type(0))

@@ -184,19 +184,6 @@ def _chosen(kit: Kit) -> dict[str, Callable[..., Any]]:
     }
 
 
-def masked_product(values: Sequence[Any], factors: int) -> Any:
-    """See :func:`..running.operations.masked_product`."""
-    cells = values[0]
-    for factor in values[1:factors]:
-        cells = cells * factor
-    if len(values) == factors:
-        return cells
-    mask = values[factors]
-    for other in values[factors + 1 :]:
-        mask = mask & other
-    return jnp.where(mask, cells, cells.dtype.type(0))
-
-
 def refuse_empty(cells: Any, places: Sequence[int] | range) -> None:
     """Refuse what an aggregate of nothing would be, and a product that is too large.
 

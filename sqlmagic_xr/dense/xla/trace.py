@@ -11,7 +11,8 @@ import numpy as np
 from ..node import FIRST, Axis, Node, Refused, union
 from ..running.align import Alignment, aligner
 from ..running.layout import Fed
-from .functions import Kit, functions, masked_product, refuse_empty
+from ..running.operations import masked_product
+from .functions import Kit, functions, refuse_empty
 from .lanes import NO_LANES, Lanes, Places, apart, stacked
 from .ranks import first, first_of, ranks, sortable
 from .rows import Masked, base, looked_up, matched, partnered, restricted
@@ -226,7 +227,7 @@ class Trace:
         arrays = node.args[: factors + masks]
         everything = union(arrays)
         whole = [self._along(array, everything) for array in arrays]
-        cells = masked_product(whole, factors)
+        cells = masked_product(whole, factors, jnp.where)
         gone = tuple(place for place, axis in enumerate(everything) if axis not in node.dims)
         refuse_empty(cells, gone)
         there = self._left(everything, gone)
