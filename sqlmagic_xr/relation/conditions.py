@@ -23,6 +23,17 @@ def conjuncts(condition: Expression | None) -> Iterator[Expression]:
             yield part
 
 
+def equal_sides(conditions: Iterable[Expression]) -> list[tuple[Expression, Expression]]:
+    """The pairs that must be equal for all conditions to hold."""
+    pairs = []
+    for condition in conditions:
+        for part in conjuncts(condition):
+            match part:
+                case Call("=", (left, right)):
+                    pairs.append((left, right))
+    return pairs
+
+
 def conjunction(parts: Iterable[Expression]) -> Expression | None:
     """A condition that holds where all parts hold; None for no part."""
     whole: Expression | None = None

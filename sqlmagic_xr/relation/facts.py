@@ -13,7 +13,7 @@ from typing import TypeVar
 from ..sql.expression import Call, Expression, Literal, descend
 from .catalog import Type
 from .columns import Field, Nested, Piece, fields
-from .conditions import conjuncts
+from .conditions import conjuncts, equal_sides
 from .functions import Varies, function
 from .nodes import (
     Aggregate,
@@ -189,13 +189,7 @@ def equalities(relation: Relation) -> tuple[tuple[Expression, Expression], ...]:
             case Select() | Aggregate() | Window() as reader:
                 conditions += [reader.condition] if reader.condition is not None else []
                 todo += [reader.source] if isinstance(reader.source, (Join, Window)) else []
-    while conditions:
-        match conditions.pop():
-            case Call("and", (left, right)):
-                conditions += [left, right]
-            case Call("=", (left, right)):
-                pairs.append((left, right))
-    return tuple(pairs)
+    return (*pairs, *equal_sides(conditions))
 
 
 def using_pairs(join: Join) -> Iterator[tuple[Field, Field]]:

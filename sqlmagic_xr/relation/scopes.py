@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownNameError, suggest
-from ..sql.expression import Call, Column, Expression, Parameter
+from ..sql.expression import Column, Expression, Parameter
 from ..sql.expression import Literal as Constant
 from ..sql.syntax import Tree, identifier, name_of, walk
+from .conditions import equal_sides
 from .functions import is_aggregate
 
 if TYPE_CHECKING:
@@ -222,14 +223,7 @@ class Scope:
                 constraint = next(iter(join.values()))
                 if isinstance(constraint, dict) and "On" in constraint:
                     conditions.append(self.read(constraint["On"]))
-        pairs = []
-        while conditions:
-            match conditions.pop():
-                case Call("and", (left, right)):
-                    conditions += [left, right]
-                case Call("=", (left, right)):
-                    pairs.append((left, right))
-        return tuple(pairs)
+        return tuple(equal_sides(conditions))
 
     def fixed(self, keys: Sequence[Expression]) -> set[tuple[int, str]]:
         """The columns, as ``(id(item), name)``, that have one value wherever all of ``keys`` have one."""
