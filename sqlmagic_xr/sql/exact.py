@@ -15,6 +15,11 @@ _PLAIN = re.compile(r"(\d*)\.?(\d*)")
 _MANY = re.compile(MANY)
 
 
+def is_long(text: str) -> bool:
+    """Whether a text has a number in it of more digits than a float is sure to keep."""
+    return _MANY.search(text) is not None
+
+
 def exact(expression: Tree, *, short: bool = False) -> Tree:
     """A number of more than 15 digits as the decimal that is written; anything else, and what has no room, as it is.
 
@@ -28,7 +33,7 @@ def exact(expression: Tree, *, short: bool = False) -> Tree:
     """
     inner = minus_of(bare(expression))
     text = _written(bare(expression if inner is None else inner))
-    found = None if text is None or not (short or _MANY.search(text)) else _PLAIN.fullmatch(text)
+    found = None if text is None or not (short or is_long(text)) else _PLAIN.fullmatch(text)
     if text is None or found is None or len(found[1]) + len(found[2]) > _MOST:
         return expression
     sign = "" if inner is None else "-"

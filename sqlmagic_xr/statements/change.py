@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.types as pt
 
 from ..errors import SqlError, UnknownNameError, UnsupportedError, UsageError
 from ..sql import build as query
-from ..sql.exact import exact
 from ..sql.syntax import Tree, identifier, local_name, name_of, span_of
 from ..storage.chunk import Chunk
 from ..storage.constraints import check
@@ -146,10 +144,7 @@ class Assignments:
                 raise UsageError(f"SET gives `{name}` two values")
         for _, value in pairs:
             refuse_aggregates(value, engine, "SET")
-        values = [version.definition.default_of(n[0]) if query.is_default(v) else v for n, v in pairs]
-        kinds = version.definition.schema
-        decimal = [len(names) == 1 and pt.is_decimal(kinds.field(names[0]).type) for names, _ in pairs]
-        values = [exact(value) if of_decimal else value for value, of_decimal in zip(values, decimal, strict=True)]
+        values = [version.definition.value_of(names[0], value) for names, value in pairs]
         return cls(tuple(columns), tuple(values), tuple(len(names) for names, _ in pairs))
 
     def items(self, prefix: str) -> list[Tree]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.types as pt
 from datafusion import SessionContext
 
 from ..errors import SqlError, UnsupportedError, UsageError
 from ..sql import build as query
-from ..sql.exact import MANY, exact
+from ..sql.exact import exact, is_long
 from ..sql.literals import values_of_literals
 from ..sql.parsing import LITERALS, written_out
 from ..sql.syntax import Statement, Tree, identifier, replace_branches, span_of, walk
@@ -100,19 +98,16 @@ _ARROW = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": 
 """What the engine takes literals for."""
 
 
-_MANY = re.compile(MANY)
-
-
 def _literals(body: Tree, names: list[str], version: Version, engine: Engine) -> dict[str, pa.Array] | None:
     """The rows of a VALUES of literals that was read off the text, column by column; None where the engine is asked."""
     rows = body["source"]["body"].get("Values", {}).get(LITERALS)
     columns = None if rows is None else rows.columns
     if columns is None or len(columns) != len(names):
         return None
-    found = [values_of_literals(column) for column in columns]
-    kinds = [version.definition.schema.field(name).type for name in names]
-    if any(pt.is_decimal(kind) and any(map(_MANY.search, c)) for kind, c in zip(kinds, columns, strict=True)):
+    decimals = version.definition.decimals
+    if decimals and any(n in decimals and any(map(is_long, c)) for n, c in zip(names, columns, strict=True)):
         return None  # a float has not all their digits
+    found = [values_of_literals(column) for column in columns]
     if not all(found) or (any(f and f[0] == "float" for f in found) and not _reads_floats(engine)):
         return None
     return {name: pa.array(f[1], _ARROW[f[0]]) for name, f in zip(names, found, strict=True) if f is not None}
@@ -134,17 +129,15 @@ def _source(body: Tree, names: list[str], version: Version, ctes: Tree | None) -
     source = body["source"]
     if "Values" in source["body"]:
         source = _with_defaults(source, names, version)
-    body = _exact(_labelled(source["body"]), [version.definition.schema.field(name).type for name in names])
+    body = _labelled(source["body"])
+    if version.definition.decimals:
+        decimal = [name in version.definition.decimals for name in names]
+        body = replace_branches(body, lambda branch: _exact(branch, decimal))
     return {"Query": {**source, "with": query.with_both(ctes, source["with"]), "body": body}}
 
 
-def _exact(body: Tree, kinds: list[pa.DataType]) -> Tree:
-    """A query's body with the numbers for decimal columns as they are written; see :func:`..sql.exact.exact`."""
-    decimal = [pt.is_decimal(kind) for kind in kinds]
-    return replace_branches(body, lambda branch: _exact_branch(branch, decimal)) if any(decimal) else body
-
-
-def _exact_branch(body: Tree, decimal: list[bool]) -> Tree:
+def _exact(body: Tree, decimal: list[bool]) -> Tree:
+    """VALUES or a SELECT with the numbers for decimal columns as they are written; see :func:`..sql.exact.exact`."""
     if "Values" in body:
         values = body["Values"]
         columns = list(zip(*values["rows"], strict=True))
@@ -155,12 +148,12 @@ def _exact_branch(body: Tree, decimal: list[bool]) -> Tree:
     items = body["Select"]["projection"]
     if len(items) != len(decimal):  # a star, whose columns are nobody's literals, or a mistake
         return body
-    new_items = [
+    items = [
         query.item(exact(item["ExprWithAlias"]["expr"]), identifier(item["ExprWithAlias"]["alias"]))
         if d and "ExprWithAlias" in item else item
         for item, d in zip(items, decimal, strict=True)
     ]  # fmt: skip
-    return {"Select": {**body["Select"], "projection": new_items}}
+    return {"Select": {**body["Select"], "projection": items}}
 
 
 def _exact_column(column: Sequence[Tree]) -> list[Tree]:
@@ -245,8 +238,8 @@ def _with_defaults(source: Tree, names: list[str], version: Version) -> Tree:
 
 
 def _one_default_row(version: Version) -> Tree:
-    items = [query.item(version.definition.default_of(n), n) for n in version.definition.names]
-    return query.select(items)
+    definition = version.definition
+    return query.select([query.item(v, n) for v, n in zip(definition.default_values, definition.names, strict=True)])
 
 
 def _wrong_count(given: int, names: list[str], version: Version, where: Tree) -> SqlError:

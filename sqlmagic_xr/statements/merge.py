@@ -110,7 +110,7 @@ def _clause(node: Tree, version: Version, label: str, engine: Engine) -> _Clause
         return _Clause("Nothing", node["predicate"])
     if node.get(MENDED) == DEFAULTS:
         names = version.definition.names
-        return _Clause(action, node["predicate"], names, tuple(version.definition.default_of(n) for n in names))
+        return _Clause(action, node["predicate"], names, version.definition.default_values)
     if action == "Delete":
         return _Clause(action, node["predicate"])
     if action == "Update":
@@ -129,8 +129,7 @@ def _clause(node: Tree, version: Version, label: str, engine: Engine) -> _Clause
         raise UsageError(
             f"MERGE ... INSERT gives {len(rows[0])} values for {len(columns)} columns: {', '.join(columns)}"
         )
-    default = version.definition.default_of
-    values = (default(n) if query.is_default(v) else v for v, n in zip(rows[0], columns, strict=True))
+    values = (version.definition.value_of(n, v) for v, n in zip(rows[0], columns, strict=True))
     return _Clause(action, node["predicate"], tuple(columns), tuple(values))
 
 

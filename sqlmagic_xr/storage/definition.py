@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
+import pyarrow.types as pt
 
 from ..errors import UnknownNameError, suggest
 from ..sql import build as query
+from ..sql.exact import exact
 from ..sql.syntax import Tree
 from .reserved import refuse_reserved
 from .types import type_name
@@ -38,6 +40,15 @@ class Column:
     nullable: bool = True
     default: Tree | None = None
     length: int | None = None
+
+    @property
+    def is_decimal(self) -> bool:
+        """Whether it holds decimals, which may have more digits than the engine keeps of a number."""
+        return bool(pt.is_decimal(self.type))
+
+    def given(self, expression: Tree) -> Tree:
+        """An expression as what the column is given: see :func:`..sql.exact.exact`."""
+        return exact(expression) if self.is_decimal else expression
 
 
 @dataclass(frozen=True)
@@ -107,10 +118,25 @@ class Definition:
         except ValueError:
             raise UnknownNameError(f"`{table}` has no column `{name}`", hint=suggest(name, self.names)) from None
 
+    @cached_property
+    def decimals(self) -> frozenset[str]:
+        """The columns that hold decimals."""
+        return frozenset(c.name for c in self.columns if c.is_decimal)
+
     def default_of(self, name: str) -> Tree:
-        """What DEFAULT means for a column: its expression, or NULL."""
+        """What DEFAULT means for a column: its expression as it was written, or NULL."""
         found = self.columns[self.names.index(name)].default
         return query.null() if found is None else found
+
+    @cached_property
+    def default_values(self) -> tuple[Tree, ...]:
+        """What each column is given where nobody says anything."""
+        return tuple(c.given(self.default_of(c.name)) for c in self.columns)
+
+    def value_of(self, name: str, expression: Tree) -> Tree:
+        """What a column is given where an expression stands for it, which may be the word DEFAULT."""
+        value = self.default_of(name) if query.is_default(expression) else expression
+        return self.columns[self.names.index(name)].given(value)
 
     def indices(self, names: Sequence[str]) -> tuple[int, ...]:
         """The places of columns that are known to exist."""

@@ -113,7 +113,7 @@ def defaults(column: Column, count: int, table: str, store: ScratchStore) -> pa.
     if column.default is None:
         return pa.nulls(count, column.type)
     rows = pa.record_batch({"row": pa.array(range(count), pa.int64())})
-    return fit(store.of_each(expression_sql(column.default), rows, "__rows__"), column, table)
+    return fit(store.of_each(expression_sql(column.given(column.default)), rows, "__rows__"), column, table)
 
 
 # Constraints

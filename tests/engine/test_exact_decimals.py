@@ -44,6 +44,27 @@ def test_one_row_of_any_spelling(ctx):
     ]
 
 
+def test_defaults_and_merges(ctx):
+    ctx.script(f"CREATE TABLE e (k BIGINT PRIMARY KEY, x DECIMAL(38,19) DEFAULT {LONG})")
+    ctx.script("INSERT INTO e (k) VALUES (1); INSERT INTO e VALUES (2, DEFAULT), (3, 0.5); INSERT INTO e VALUES (4, 0)")
+    ctx.script("UPDATE e SET x = DEFAULT WHERE k = 4")
+    ctx.script(
+        f"MERGE INTO e USING (VALUES (3), (5)) AS s(k) ON e.k = s.k WHEN MATCHED THEN UPDATE SET x = -{LONG} "
+        f"WHEN NOT MATCHED THEN INSERT (k, x) VALUES (s.k, {LONG})"
+    )
+    ctx.script("MERGE INTO e USING (VALUES (6)) AS s(k) ON e.k = s.k WHEN NOT MATCHED THEN INSERT (k) VALUES (s.k)")
+    ctx.script(f"INSERT INTO e VALUES (3, 0) ON CONFLICT (k) DO UPDATE SET x = {LONG}")
+    ctx.script(f"ALTER TABLE e ADD COLUMN z DECIMAL(38,19) DEFAULT -{LONG}")
+    found = [tuple(row) for row in ctx.script("SELECT x, z FROM e ORDER BY k")[0]]
+    assert found == [(Decimal(LONG), Decimal(f"-{LONG}"))] * 6
+
+
+def test_rows_dealt_out_by_two(ctx):
+    ctx.script("SET datafusion.execution.batch_size = 2")
+    ctx.script(f"INSERT INTO d VALUES {', '.join(f'({k}, {WHOLE}, {LONG}, NULL)' for k in range(9))}")
+    assert rows(ctx) == [(k, Decimal(WHOLE), Decimal(LONG)) for k in range(9)]
+
+
 def test_too_many_digits_are_rounded_or_an_error(ctx):
     ctx.script("CREATE TABLE e (x DECIMAL(10,2))")
     ctx.script("INSERT INTO e VALUES (3.14159265358979312), (-2.005000000000000001)")
