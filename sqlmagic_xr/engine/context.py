@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
 from os import PathLike, fspath
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import xarray as xr
@@ -17,49 +16,36 @@ from ..autodiff.rules import register as with_rule
 from ..errors import SqlError, UnsupportedError
 from ..relation.functions import of_session
 from ..sql.copying import copy_of, explained_copy
-from ..sql.ctes import shared
 from ..sql.parameters import has_parameters, parameters_of, values_of
 from ..sql.rebinding import rebound
 from ..sql.syntax import (
     Statement,
     Tree,
-    identifier,
-    local_name,
     name_columns,
     parse_one,
     split,
-    tables_named,
-    to_sql,
     walk,
 )
-from ..storage.dependents import asks_for_keys, misses_a_key
-from ..storage.fetch import fetch, fetch_brief
 from ..storage.scratch import ScratchTable, Version
 from ..storage.store import ScratchStore
 from ..storage.transaction import View
 from . import moving
-from .admission import framed, refuse_unread
-from .alterations import CountedContext
-from .answers import Answers
+from .admission import refuse_unread
 from .catalog import Catalog
 from .copying import PreparedCopy
 from .datasets import register
-from .faults import NO_TYPES, Mending, moments, overflow, suspicious
+from .faults import Mending, moments, overflow
 from .files import Source, reopened
 from .frame import Frame
-from .functions import Function, functions
 from .gridtable import GridTable
-from .interrupt import interruptible, reserve_threads
+from .interrupt import reserve_threads
 from .json_text import register_json
 from .markup import make_safe
-from .meaning import meanings_in
 from .most_frequent import register_mode
 from .named import Named
-from .once import once
 from .plain import plainly
+from .planning import PlanningContext
 from .prepared import Executor, Prepared, too_deep
-from .recursion.frame import RecursiveFrame
-from .recursion.repeated import Repeated
 from .recursion.statements import Recursions
 from .result import Result
 from .variables import Namespace, Variables
@@ -73,7 +59,7 @@ def _configuration() -> SessionConfig:
     return SessionConfig({"datafusion.sql_parser.recursion_limit": "200"}).with_information_schema(True)
 
 
-class Context(CountedContext):
+class Context(PlanningContext):
     """A DataFusion session with xarray tables, scratch tables, notebook variables, parameters and derivatives.
 
     Everything of xarray-sql's ``Context`` and of DataFusion's ``SessionContext`` works as it does there.
@@ -102,7 +88,6 @@ class Context(CountedContext):
         0  3.0
     """
 
-    answers: ClassVar[Answers | None] = None  # who answers queries beside DataFusion
     device: Literal["auto", "cpu", "gpu"] = "auto"  # where training runs calculate that do not say it themselves
     client: Any = None  # of the dask cluster where chunks are; None for the active one, "none" for this machine
     holding: Any = None  # the chunks that a run keeps on that cluster, while a query of its own runs
@@ -339,133 +324,6 @@ class Context(CountedContext):
         batches = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
         frame = SessionContext.read_batches(self, batches)  # which registers nothing that could take a name
         return Frame(frame, templates=self._registered_datasets, asked=asked)
-
-    # What runs, for our own rooms
-
-    def plan(self, sql: str, tree: Tree | None = None) -> Frame:
-        """A lazy frame of a query in DataFusion's own SQL, over one state of all scratch tables.
-
-        Args:
-            sql: the query.
-            tree: its tree where there is one; then only the rows that it can see are scanned.
-        """
-        recursive = self._recursions.found(sql, tree)
-        if recursive is not None and recursive is not tree:
-            sql, tree = to_sql(recursive), recursive
-        keyed = asks_for_keys(tree, self.store.entries(), sql)
-        try:
-            with self.store.reading(tree, keyed=keyed):
-                return self._planned(sql, tree, recursive=recursive is not None)
-        except Exception as error:
-            if keyed or not misses_a_key(error):
-                raise
-            with self.store.reading(tree, keyed=True):
-                return self._planned(sql, tree, recursive=recursive is not None)
-
-    def mended(self, tree: Tree, sql: str, parameters: Mapping[str, pa.DataType] = NO_TYPES) -> Tree:
-        """A statement's tree without what the engine answers wrongly (see :mod:`.faults`), or else ``tree`` itself.
-
-        Args:
-            tree: the statement, or a query of ours with placeholders in it.
-            sql: its text.
-            parameters: the types of placeholders, where they are known.
-        """
-        return self._mending.mended(tree, sql, parameters=parameters)
-
-    def mended_text(self, tree: Tree | None, sql: str, *, at_once: bool = False) -> str:
-        """As :meth:`mended`, as text; the tree is read off the text where there is none.
-
-        Args:
-            tree: the statement, or None.
-            sql: its text.
-            at_once: whether it is planned now, and not again when its tables are others.
-        """
-        if tree is None and suspicious(sql):
-            tree = Statement(sql, sql).parsed[0]
-        after = tree if tree is None else self._mending.mended(tree, sql, at_once=at_once)
-        return sql if after is None or after is tree else to_sql(after)
-
-    def _planned(self, sql: str, tree: Tree | None, *, recursive: bool) -> Frame:
-        means = partial(meanings_in, self, tree, sql)
-        options = {"templates": self._registered_datasets, "fail": self.store.failure(), "means": means}
-        if recursive:
-            found = self._recursions.frame(tree, **options)
-            return found if isinstance(found, RecursiveFrame) else Frame(found, **options)
-        pieces = shared(tree) if isinstance(tree, dict) else None
-        if pieces is not None:
-            return once(self, tree, pieces, **options)
-        text = self.mended_text(tree, sql, at_once=True)
-        try:
-            return Frame(framed(self, text), **options)
-        except Exception:
-            if text != sql:
-                SessionContext.sql(self, sql)  # so that what is wrong is said of the text as it was written
-            raise
-
-    def query(self, query: Tree | str) -> pa.Table:
-        """The rows of a query in DataFusion's own SQL; what :mod:`..statements.dml` builds its statements of."""
-        sql, tree = (query, None) if isinstance(query, str) else (to_sql(query), query)
-        frame = self.plan(sql, tree)
-        if tree is not None and self.grids and self.answers is not None:
-            rows = self.answers.rows(self, sql, tree, frame)
-            if rows is not None:
-                return rows
-        return interruptible(lambda: fetch(frame), frame)
-
-    def query_over(self, sql: str, relations: Mapping[str, Any], *, brief: bool = False) -> pa.Table:
-        """The rows of a query in DataFusion's own SQL that reads tables and ``relations``, and no view of the store.
-
-        Args:
-            sql: the query.
-            relations: name -> what DataFusion takes for a table.
-            brief: it takes milliseconds, so that no thread of its own is worth while to have it interruptible.
-        """
-        self.store.check_usable()
-        with self.store.showing(relations):
-            recursive = self._recursions.found(sql, None, views=False)
-            frame = framed(self, sql) if recursive is None else self._recursions.frame(recursive)
-        return fetch_brief(frame) if brief else interruptible(lambda: fetch_brief(frame), frame)
-
-    def repeated(self, tree: Tree, kinds: Mapping[str, pa.DataType]) -> Repeated | None:
-        """A query that runs again and again, where there is a recursion in it; else None.
-
-        Args:
-            tree: the query; placeholders in it have other values each time.
-            kinds: the types of placeholders, where they are known.
-        """
-        recursive = self._recursions.found(to_sql(tree), tree, views=False)
-        return None if recursive is None else Repeated(self, recursive, kinds)
-
-    @cached_property
-    def functions(self) -> Mapping[str, Function]:
-        """The functions there are, by name."""
-        return functions(self)
-
-    def relation(self, name: tuple[str, ...]) -> Any:
-        """What is known of a table; see :class:`.catalog.Catalog`."""
-        return self.tables.relation(name)
-
-    @property
-    def session(self) -> SessionContext:
-        """The DataFusion session itself."""
-        return self
-
-    def reads(self, tree: Tree) -> list[list[dict[str, Any]]]:
-        """The names of the relations that a statement names, and of those that the views among them read."""
-        found: list[list[dict[str, Any]]] = []
-        seen: set[tuple[str, ...]] = set()
-        pending = tables_named(tree)
-        while pending:
-            parts = pending.pop()
-            name = local_name(tuple(identifier(p) for p in parts))
-            if name in seen:
-                continue
-            seen.add(name)
-            found.append(parts)
-            entry = self.store.entries().get(name[0]) if len(name) == 1 else None
-            if isinstance(entry, View):
-                pending += tables_named(entry.query)
-        return found
 
 
 def _may_change(text: str) -> bool:
