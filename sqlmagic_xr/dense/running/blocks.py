@@ -12,7 +12,8 @@ import numpy as np
 
 from ..arrays import DTYPES
 from ..node import Axis, Node, Refused
-from .cells import Rooms, calculated, gathered, product, write_loop
+from .cells import Rooms, calculated, gathered, line_of, product, write_loop
+from .columns import MOST, Matrices, matrices, weighted_lines
 from .operations import EMPTY
 from .text import Text
 
@@ -85,6 +86,9 @@ class Bundle:
         self._kernel = _kernel(sums, self.inner, self.leaves)
         self._finish = _finish(sums, self.leaves)
         self._small = _small(sums, self.inner, self.leaves)
+        self._matrices = matrices(sums, self.inner, self.leaves, still)
+        if self._matrices is not None:
+            self._wide = _wide(sums, self.inner, self.leaves, self._matrices)
 
     def run(self, *leaves: Any) -> tuple[Any, ...]:
         """The sums.
@@ -95,12 +99,15 @@ class Bundle:
         Raises:
             Refused: there is no row, or a sum is not finite.
         """
+        given = leaves
         if self._flat is not None:
             leaves = tuple([np.reshape(a, -1) if flat else a for a, flat in zip(leaves, self._flat, strict=True)])
         rows = len(leaves[self._first])
         if rows == 0:
             raise Refused(EMPTY)
         if rows <= _BLOCK:
+            if self._matrices is not None and rows * self._matrices.width <= MOST:
+                return self._wide(rows, *self._matrices.of(given), *leaves)
             return self._small(rows, *leaves)
         alone = rows < _ALONE or not self._heavy
         parts = in_parts(lambda start, stop: self._kernel(start, stop, *leaves), rows, alone=alone)
@@ -138,13 +145,58 @@ def _small(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node]) 
     """A function (rows, leaves...) -> the sums over all rows, which fit one block: nothing is cut."""
     text = Text()
     names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
-    ends = _endings(sums, dict(names), text)
+    ends = _endings(sums, dict(names), text, range(len(sums)))
     body, rooms = _body(sums, inner, names, text)
     text.line(f"{' = '.join(_totals(sums))} = 0")
     for line in (*rooms.lines("rows", text), *body, *ends):
         text.line(line)
     text.line(f"return ({', '.join(_totals(sums))},)")
     return text.function(["rows", *(f"l{place}" for place in range(len(leaves)))])
+
+
+def _wide(
+    sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node], found: Matrices
+) -> Callable[..., tuple[Any, ...]]:  # fmt: skip
+    """A function (rows, matrices..., leaves...) -> the sums, of which some are matrix products; else :func:`_small`."""
+    text = Text()
+    names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
+    together = {place for some in found.projected.values() for place in some.places}
+    alone = [place for place in range(len(sums)) if place not in together]
+    ends = _endings(sums, dict(names), text, alone)
+    inner = found.formed(inner)
+    rooms = Rooms([_arrays(total) for total in sums], inner, found.arguments)
+
+    def matrix(columns: tuple[Node, ...]) -> str:
+        return f"m{found.place(columns, leaves)}"
+
+    def added(new: Node | None) -> list[str]:
+        lines = _added(sums, names, new, text, alone)
+        for some in (
+            found.projected.values() if new is None else [found.projected[new]] if new in found.projected else []
+        ):
+            if some.cells in names:
+                lines.append(f"p = {text.name(np.dot)}({matrix(some.columns)}, {names[some.cells]})")
+                lines += _ending("p", sums[some.places[0]], dict(names), text)
+                lines.append(f"if not {text.name(np.isfinite)}(p).all(): {text.name(_refuse_infinite)}()")
+                lines.append(f"{', '.join(f't{place}' for place in some.places)}, = p")
+        return lines
+
+    body = added(None)
+    for place, node in enumerate(inner):
+        if node in found.weighted:
+            some, name = found.weighted[node], f"n{place}"
+            room = rooms.take(place - 0.5, node)
+            body += weighted_lines(some, matrix(some.columns), name, names, room, text)
+            names[node] = name
+        else:
+            body.append(line_of(place, node, names, rooms, text))
+        body += added(node)
+    text.line(f"{' = '.join(_totals(sums))} = 0")
+    for line in (*rooms.lines("rows", text), *body, *ends):
+        text.line(line)
+    text.line(f"return ({', '.join(_totals(sums))},)")
+    given = [*(f"m{place}" for place in range(found.count)), *(f"l{place}" for place in range(len(leaves)))]
+    return text.function(["rows", *given])
 
 
 def _totals(sums: Sequence[Node]) -> list[str]:
@@ -154,9 +206,9 @@ def _totals(sums: Sequence[Node]) -> list[str]:
 def _body(sums: Sequence[Node], inner: Sequence[Node], names: dict[Node, str], text: Text) -> tuple[list[str], Rooms]:
     """The lines that calculate the cells of a block and add them, and the arrays that they write into."""
     rooms = Rooms([_arrays(total) for total in sums], inner)
-    body = _added(sums, names, None, text)
+    body = _added(sums, names, None, text, range(len(sums)))
     for node, line in calculated(inner, names, rooms, text):
-        body += [line, *_added(sums, names, node, text)]
+        body += [line, *_added(sums, names, node, text, range(len(sums)))]
     return body, rooms
 
 
@@ -170,11 +222,13 @@ def _rest(total: Node) -> tuple[Node, ...]:
     return total.args[sum(total.data[:2]) :]
 
 
-def _added(sums: Sequence[Node], names: Mapping[Node, str], new: Node | None, text: Text) -> list[str]:
+def _added(
+    sums: Sequence[Node], names: Mapping[Node, str], new: Node | None, text: Text, places: Sequence[int]
+) -> list[str]:  # fmt: skip
     """The lines that add to the sums whose last factor is ``new``; where it is none, to those of leaves only."""
     lines = []
-    for place, total in enumerate(sums):
-        arrays = _arrays(total)
+    for place in places:
+        total, arrays = sums[place], _arrays(sums[place])
         if not all(a in names for a in arrays) or (new is not None and new not in arrays):
             continue
         factors, masks, _ = total.data
@@ -205,27 +259,32 @@ def _finish(sums: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., tuple
     """A function (totals..., leaves...) -> the sums, multiplied by what was taken out of them, and looked at."""
     text = Text()
     names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
-    for line in _endings(sums, names, text):
+    for line in _endings(sums, names, text, range(len(sums))):
         text.line(line)
     text.line(f"return ({', '.join(_totals(sums))},)")
     return text.function([*_totals(sums), *names.values()])
 
 
-def _endings(sums: Sequence[Node], names: Mapping[Node, str], text: Text) -> list[str]:
+def _endings(sums: Sequence[Node], names: Mapping[Node, str], text: Text, places: Sequence[int]) -> list[str]:
     """The lines that multiply the sums by what was taken out of them, and look whether they are finite."""
     lines = []
-    for place, total in enumerate(sums):
-        scalars = total.data[2]
-        rest = [names[argument] for argument in _rest(total)]
-        for operator, scalar in zip(scalars, rest, strict=False):
-            lines.append(f"t{place} = t{place} {operator} {scalar}")
-        for size in rest[len(scalars) :]:
-            lines.append(f"if not {size}: {text.name(_refuse_empty)}()")
-            lines.append(f"t{place} = t{place} * {text.name(DTYPES[total.type])}({size})")
-        if total.type == "float64":
-            lines.append(f"t{place} = t{place} + 0.0")
+    for place in places:
+        lines += _ending(f"t{place}", sums[place], names, text)
+        if sums[place].type == "float64":
             lines.append(f"if t{place} - t{place} != 0.0: {text.name(_refuse_infinite)}()")
     return lines
+
+
+def _ending(name: str, total: Node, names: Mapping[Node, str], text: Text) -> list[str]:
+    """The lines that multiply a sum, or several alike, by what was taken out of it."""
+    lines, scalars = [], total.data[2]
+    rest = [names[argument] for argument in _rest(total)]
+    for operator, scalar in zip(scalars, rest, strict=False):
+        lines.append(f"{name} = {name} {operator} {scalar}")
+    for size in rest[len(scalars) :]:
+        lines.append(f"if not {size}: {text.name(_refuse_empty)}()")
+        lines.append(f"{name} = {name} * {text.name(DTYPES[total.type])}({size})")
+    return [*lines, f"{name} = {name} + 0.0"] if total.type == "float64" else lines
 
 
 def _refuse_empty() -> None:

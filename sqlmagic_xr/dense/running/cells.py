@@ -43,16 +43,20 @@ class Rooms:
     Args:
         sums: what each sum is a sum of.
         inner: the functions, in order.
+        arguments: what each is calculated from, where that is something else than a node's own arguments.
 
     Attributes:
         made: the names of the arrays, and the types of their cells.
     """
 
-    def __init__(self, sums: Sequence[Sequence[Node]], inner: Sequence[Node]) -> None:
+    def __init__(
+        self, sums: Sequence[Sequence[Node]], inner: Sequence[Node],
+        arguments: Callable[[Node], Sequence[Node]] = lambda node: node.args,
+    ) -> None:  # fmt: skip
         places = {node: place for place, node in enumerate(inner)}
         self._last: dict[Node, float] = dict.fromkeys(inner, 0.0)
         for place, node in enumerate(inner):
-            self._last.update({a: place for a in node.args if a in places})
+            self._last.update({a: place for a in arguments(node) if a in places})
         for arrays in sums:  # which are added as soon as the last of them is there
             needed = [a for a in arrays if a in places]
             ready = max((places[a] for a in needed), default=0)
@@ -61,8 +65,8 @@ class Rooms:
         self._holds: dict[str, Node] = {}
         self.made: dict[str, Type] = {}
 
-    def take(self, place: int, node: Node) -> str:
-        """The room of a node."""
+    def take(self, place: float, node: Node) -> str:
+        """The room of a node; a place before its own leaves its arguments alone."""
         for name, kind in self.made.items():
             if kind == node.type and (name not in self._holds or self._last[self._holds[name]] <= place):
                 break
@@ -81,11 +85,16 @@ class Rooms:
 def calculated(inner: Sequence[Node], names: dict[Node, str], rooms: Rooms, text: Text) -> Iterator[tuple[Node, str]]:
     """Each function with the line that calculates it; ``names`` holds those of the leaves, and is given the others."""
     for place, node in enumerate(inner):
-        function = MAPS[node.data]
-        given = [names[argument] for argument in node.args]
-        given += [rooms.take(place, node)] if isinstance(function, np.ufunc) else []
-        names[node] = f"n{place}"
-        yield node, f"n{place} = {text.name(function)}({', '.join(given)})"
+        yield node, line_of(place, node, names, rooms, text)
+
+
+def line_of(place: int, node: Node, names: dict[Node, str], rooms: Rooms, text: Text) -> str:
+    """The line that calculates a function, which stands at some place among them; ``names`` is given its name."""
+    function = MAPS[node.data]
+    given = [names[argument] for argument in node.args]
+    given += [rooms.take(place, node)] if isinstance(function, np.ufunc) else []
+    names[node] = f"n{place}"
+    return f"n{place} = {text.name(function)}({', '.join(given)})"
 
 
 def product(given: Sequence[str], factors: int, text: Text) -> str:
