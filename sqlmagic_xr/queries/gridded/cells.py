@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,10 @@ class Block:
 
     def room(self, owner: Any, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array that is nobody else's in this block."""
-        found = self.rooms.get(owner)
-        if found is None or found.shape != shape:
-            found = self.rooms[owner] = np.empty(shape, dtype)
-        return found
+        found, size = self.rooms.get(owner), prod(shape)
+        if found is None or len(found) < size:
+            found = self.rooms[owner] = np.empty(size, dtype)
+        return found[:size].reshape(shape)
 
 
 @dataclass(eq=False)
@@ -76,6 +77,7 @@ class Cells:
         marked: whether its cells show where it is NULL: NaN among reals, false among truth values.
         real: whether it is never NaN where it is not NULL.
         constant: the number that it is everywhere, or None.
+        ready: whether its cells are in memory, so that nothing has to be calculated.
     """
 
     type: str
@@ -84,6 +86,7 @@ class Cells:
     marked: bool = False
     real: bool = True
     constant: Any = None
+    ready: bool = False
 
     def of(self, block: Block) -> Array:
         """Its cells in a block."""
@@ -100,7 +103,7 @@ def stored(number: int, kind: str) -> Cells:
         values = block.stored[number]
         return values[tuple(p if n > 1 else slice(None) for p, n in zip(block.inside, values.shape, strict=True))]
 
-    found = Cells(kind, make)
+    found = Cells(kind, make, ready=True)
     if kind in FLOATS or kind == "halffloat":
         found.valid, found.marked = Cells("bool", lambda block: np.equal(found.of(block), found.of(block))), True
     elif is_instant(kind):
@@ -141,7 +144,7 @@ def spread(values: Array, known: Array | None, kind: str, axes: Sequence[int], c
     def at(block: Block) -> tuple[slice, ...]:
         return tuple(p if a in axes else slice(None) for a, p in enumerate(block.part))
 
-    found = Cells(kind, lambda block: laid[at(block)])
+    found = Cells(kind, lambda block: laid[at(block)], ready=True)
     if mask is not None:
         marks = mask
         found.valid = Cells("bool", lambda block: marks[at(block)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,16 +61,22 @@ class Groups:
         self._spans = _spans([a for a, coding in enumerate(codings) if coding is None])
         self._runs: dict[Any, _Runs] = {}
 
-    def fold(self, ufunc: Any, values: Array, block: Block) -> Array:
-        """The cells of a block folded into the groups that it touches."""
+    def fold(self, ufunc: Any, values: Array, block: Block, dtype: Any = None) -> Array:
+        """The cells of a block folded into the groups that it touches.
+
+        Args:
+            ufunc, values, block: what folds which cells.
+            dtype: the type in which sums are taken, if it is not that of the cells: NumPy brings them to it in a
+                buffer of its own, which costs less than an array of them.
+        """
         for span in self._spans:
-            values = _folded(ufunc, values, span)
+            values = _folded(_typed(ufunc.reduce, values, dtype), values, span)
         for axis in self._coded:
             axes = self._axes(axis)
             if len(axes) == 1:
-                values = self._grouped(ufunc, _stretched(values, axes, block), axis, block)
+                values = self._grouped(ufunc, _stretched(values, axes, block), axis, block, dtype)
             else:
-                values = self._grouped(ufunc, _merged(_stretched(values, axes, block), axes), axis, block)
+                values = self._grouped(ufunc, _merged(_stretched(values, axes, block), axes), axis, block, dtype)
                 values = _parted(values, axes, (values.shape[axis], *(1,) * (len(axes) - 1)))
         return values
 
@@ -77,12 +84,15 @@ class Groups:
         coding = self.codings[axis]
         return (axis,) if coding is None or not coding.axes else coding.axes
 
-    def total(self, values: Array, block: Block) -> Array:
+    def total(self, values: Array, block: Block, dtype: Any = None) -> Array:
         """The sum of the cells of a block; what does not vary along an axis counts as often as that is long."""
         lengths = [n for a, n in enumerate(block.shape) if self.codings[a] is None and values.shape[a] == 1]
-        found = self.fold(np.add, values, block)
+        found = self.fold(np.add, values, block, dtype)
         times = math.prod(lengths)
-        return found if times == 1 else found * values.dtype.type(times)
+        if times == 1:
+            return found
+        found = found if dtype is None else found.astype(dtype, copy=False)
+        return found * found.dtype.type(times)
 
     def product(self, one: Array, other: Array, block: Block) -> Array:
         """The sum of the products of two arrays of a whole block."""
@@ -129,17 +139,18 @@ class Groups:
         arrays = [np.arange(p.start, p.stop) if isinstance(p, slice) else p for p in parts]
         return np.ix_(*arrays)
 
-    def _grouped(self, ufunc: Any, values: Array, axis: int, block: Block) -> Array:
+    def _grouped(self, ufunc: Any, values: Array, axis: int, block: Block, dtype: Any) -> Array:
         runs = self._run(axis, block)
+        reduce = _typed(ufunc.reduce, values, dtype)
         if len(runs.starts) == 1:
-            return np.asarray(ufunc.reduce(values, axis=axis, keepdims=True))
+            return np.asarray(reduce(values, axis=axis, keepdims=True))
         if runs.order is not None:
             values = values.take(runs.order, axis)
         if len(runs.starts) <= _FEW:  # each by itself: at many places at once costs three times as much
             ends = [*runs.starts[1:], values.shape[axis]]
             cuts = [(slice(None),) * axis + (slice(s, e),) for s, e in zip(runs.starts, ends, strict=True)]
-            return np.concatenate([ufunc.reduce(values[cut], axis=axis, keepdims=True) for cut in cuts], axis)
-        return np.asarray(ufunc.reduceat(values, runs.starts, axis=axis))
+            return np.concatenate([reduce(values[cut], axis=axis, keepdims=True) for cut in cuts], axis)
+        return np.asarray(_typed(ufunc.reduceat, values, dtype)(values, runs.starts, axis=axis))
 
     def _run(self, axis: int, block: Block) -> _Runs:
         part = tuple(block.part[a] for a in self._axes(axis))
@@ -218,7 +229,12 @@ def _spans(axes: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
-def _folded(ufunc: Any, values: Array, span: tuple[int, int]) -> Array:
+def _typed(reduce: Any, values: Array, dtype: Any) -> Any:
+    """A reduction that brings values to a type."""
+    return reduce if dtype is None or values.dtype == dtype else partial(reduce, dtype=dtype)
+
+
+def _folded(reduce: Any, values: Array, span: tuple[int, int]) -> Array:
     """The axes of a span folded into one place."""
     first, last = span
     shape = values.shape
@@ -226,7 +242,7 @@ def _folded(ufunc: Any, values: Array, span: tuple[int, int]) -> Array:
         return values
     if values.flags.c_contiguous or last - first == 1:
         flat = values.reshape((*shape[:first], -1, *shape[last:]))
-        found = ufunc.reduce(flat, axis=first)
+        found = reduce(flat, axis=first)
     else:
-        found = ufunc.reduce(values, axis=tuple(range(first, last)))
+        found = reduce(values, axis=tuple(range(first, last)))
     return np.asarray(found).reshape(shape[:first] + (1,) * (last - first) + shape[last:])

@@ -18,10 +18,13 @@ from ...engine.gridtable import Column
 from ...engine.uncut import uncut
 from .cells import Array, Block, Part, is_instant
 from .grid import Grid, Stored
-from .tallies import Moments, State, Tally
+from .tallies import Folded, Moments, State, Tally
 
 BLOCK = 131_072
 """Cells that are gone through at a time: 1 MiB of float64, which stays in the second cache."""
+
+LARGE = 2_097_152
+"""Cells that are gone through at a time where that takes no array of them: NumPy does not come back for each block."""
 
 _RUN = 1024
 
@@ -119,14 +122,26 @@ class Sweep:
         size = BLOCK // 2 if moments else BLOCK  # of which several arrays are gone through at once
         folded = moments[0].groups.folded if moments else frozenset()
         rooms = {} if rooms is None else rooms
-        with np.errstate(all="ignore"):
-            for part in parts(region, size, folded, self.entire):
+
+        def blocks(whole: Part, size: int) -> Iterator[Block]:
+            for part in parts(whole, size, folded, self.entire):
                 if stopped():
                     return
                 inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
-                block = Block(part, inside, tuple(p.stop - p.start for p in part), values, rooms)
-                for tally, own in zip(self.tallies, state, strict=True):
-                    tally.add(own, block)
+                yield Block(part, inside, tuple(p.stop - p.start for p in part), values, rooms)
+
+        with np.errstate(all="ignore"):
+            light = [tally for tally in self.tallies if isinstance(tally, Folded) and tally.is_light]
+            if len(light) < len(self.tallies):
+                for block in blocks(region, size):
+                    for tally, own in zip(self.tallies, state, strict=True):
+                        tally.add(own, block)
+                return
+            for large in blocks(region, LARGE):
+                for folding, own in zip(light, state, strict=True):
+                    if not folding.at_once(own, large):
+                        for block in blocks(large.part, size):
+                            folding.add(own, block)
 
     def merge(self, state: list[State], other: list[State]) -> None:
         """Add what other regions have come to."""

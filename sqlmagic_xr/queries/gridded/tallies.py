@@ -108,26 +108,6 @@ class Taken:
             )
         state[self.groups.at(block)] += missing.astype(np.int64)
 
-    def folded(self, state: Array, block: Block) -> Array:
-        """The value of a block folded into its groups: at first as if it were nowhere NULL, if that would show."""
-        if not self.often and self._shows():
-            mask = None if self.mask is None else self.mask.of(block)
-            found = self.fold(mask, block)
-            if self.value.valid is None or not np.isnan(found).any():
-                self.lost(state, mask, block)
-                return found
-        known = self.known(block)
-        self.lost(state, known, block)
-        return self.fold(known, block)
-
-    def _shows(self) -> bool:
-        """Whether what is folded shows whether a value among it was NULL."""
-        return self.value.valid is None or self.value.marked
-
-    def fold(self, known: Array | None, block: Block) -> Array:
-        """The value of a block folded into its groups, where it counts."""
-        raise NotImplementedError
-
 
 @dataclass(eq=False)
 class Count(Taken):
@@ -146,7 +126,57 @@ class Count(Taken):
 
 
 @dataclass(eq=False)
-class Sum(Taken):
+class Folded(Taken):
+    """What a value is folded to.
+
+    Attributes:
+        patchy: whether a large block had a NULL, so that no other one is tried.
+    """
+
+    patchy: bool = False
+
+    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+        if not self.often and self._shows():
+            mask = None if self.mask is None else self.mask.of(block)
+            found = self.fold(mask, block)
+            if self.value.valid is None or not np.isnan(found).any():
+                self.lost(state[1], mask, block)
+                self.put(state[0], found, block)
+                return
+        known = self.known(block)
+        self.lost(state[1], known, block)
+        self.put(state[0], self.fold(known, block), block)
+
+    @property
+    def is_light(self) -> bool:
+        """Whether no array of as many cells as a block is made where nothing is NULL, so that any size will do."""
+        value = self.value
+        return self.mask is None and value.ready and self._shows() and not self.patchy
+
+    def at_once(self, state: State, block: Block) -> bool:
+        """Add a block of any size, if that is light; else nothing has been done."""
+        found = self.fold(None, block)
+        if self.value.valid is not None and np.isnan(found).any():
+            self.patchy = True
+            return False
+        self.put(state[0], found, block)
+        return True
+
+    def _shows(self) -> bool:
+        """Whether what is folded shows whether a value among it was NULL."""
+        return self.value.valid is None or self.value.marked
+
+    def fold(self, known: Array | None, block: Block) -> Array:
+        """The value of a block folded into its groups, where it counts."""
+        raise NotImplementedError
+
+    def put(self, state: Array, found: Array, block: Block) -> None:
+        """Add what the groups of a block were folded to."""
+        raise NotImplementedError
+
+
+@dataclass(eq=False)
+class Sum(Folded):
     """The sum of a value, and how many rows do not count."""
 
     dtype: Any = np.float64
@@ -154,18 +184,19 @@ class Sum(Taken):
     def fresh(self) -> State:  # noqa: D102 - see Tally
         return [np.zeros(self.groups.shape, self.dtype), np.zeros(self.groups.shape, np.int64)]
 
-    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
-        found = self.folded(state[1], block)
-        state[0][self.groups.at(block)] += found
+    def put(self, state: Array, found: Array, block: Block) -> None:  # noqa: D102 - see Folded
+        state[self.groups.at(block)] += found
 
     def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
         for mine, his in zip(state, other, strict=True):
             mine += his
 
-    def fold(self, known: Array | None, block: Block) -> Array:  # noqa: D102 - see Taken
+    def fold(self, known: Array | None, block: Block) -> Array:  # noqa: D102 - see Folded
         cells = self.value.of(block)
         cells = cells if known is None else only(cells, known, 0, block, self)
-        return self.groups.total(as_type(cells, self.dtype, block, self), block)
+        if np.ndim(cells) != len(block.shape):
+            cells = np.broadcast_to(cells, (1,) * len(block.shape))
+        return self.groups.total(cells, block, self.dtype)
 
 
 def as_type(cells: Array, dtype: Any, block: Block, owner: Any) -> Array:
@@ -182,7 +213,7 @@ def as_type(cells: Array, dtype: Any, block: Block, owner: Any) -> Array:
 
 
 @dataclass(eq=False)
-class Extreme(Taken):
+class Extreme(Folded):
     """The least or the greatest value, and how many rows do not count."""
 
     ufunc: Any = np.minimum
@@ -205,12 +236,11 @@ class Extreme(Taken):
     def fresh(self) -> State:  # noqa: D102 - see Tally
         return [np.full(self.groups.shape, self.least, self.dtype), np.zeros(self.groups.shape, np.int64)]
 
-    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
-        found = self.folded(state[1], block)
+    def put(self, state: Array, found: Array, block: Block) -> None:  # noqa: D102 - see Folded
         if found.dtype.kind == "f" and np.isnan(found).any():
             raise Refused("the least or greatest of NaN is asked for")
         place = self.groups.at(block)
-        state[0][place] = self.ufunc(state[0][place], found)
+        state[place] = self.ufunc(state[place], found)
 
     def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
         self.ufunc(state[0], other[0], out=state[0])
@@ -219,7 +249,7 @@ class Extreme(Taken):
     def _shows(self) -> bool:
         return self.value.valid is None or (self.value.marked and self.dtype.kind == "f")
 
-    def fold(self, known: Array | None, block: Block) -> Array:  # noqa: D102 - see Taken
+    def fold(self, known: Array | None, block: Block) -> Array:  # noqa: D102 - see Folded
         cells = self.value.of(block)
         cells = cells if known is None else only(cells, known, self.least, block, self)
         return self.groups.fold(self.ufunc, as_type(cells, self.dtype, block, self), block)
