@@ -205,7 +205,8 @@ def with_keys_at(node: Tree, places: Sequence[int]) -> Tree:
     if "Function" not in node:
         return {**node, "order_by": {**node["order_by"], "kind": {"Expressions": kept}}}
     body, listed = node["Function"], node["Function"]["args"]["List"]
-    clauses = [{"OrderBy": kept} if "OrderBy" in clause else clause for clause in listed["clauses"]]
+    new = [{"OrderBy": kept}] if kept else []
+    clauses = [part for clause in listed["clauses"] for part in (new if "OrderBy" in clause else [clause])]
     return {"Function": {**body, "args": {"List": {**listed, "clauses": clauses}}}}
 
 

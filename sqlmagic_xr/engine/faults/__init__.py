@@ -38,6 +38,7 @@ from . import (
     subqueries,
     subquery_columns,
     truths,
+    unordered,
     windows,
     years,
     zeros,
@@ -64,6 +65,7 @@ class Workaround:
 
 
 WORKAROUNDS = (
+    Workaround(unordered.SIGNS, unordered.without_order),
     Workaround(sort_keys.SIGNS, sort_keys.once),
     Workaround(distinct.SIGNS, distinct.by_place),
     Workaround(outer_on.SIGNS, outer_on.moved_to_where),

@@ -284,6 +284,19 @@ FAULTS = [
         },
     ),
     Fault(
+        "ordered-aggregates",
+        {
+            "SELECT g, count(i ORDER BY f DESC) AS a FROM r GROUP BY g": [(1, 2), (2, 0)],
+            "SELECT g, avg(abs((i)) ORDER BY (f)) AS a, max(i ORDER BY f) AS b FROM r GROUP BY g": [
+                (1, 1.5, 2), (2, None, None),
+            ],
+            "SELECT g, min(i ORDER BY f) AS a FROM r GROUP BY g HAVING stddev_pop(i ORDER BY f) >= 0": [(1, 1)],
+            "SELECT g, median(i ORDER BY f) AS a, array_agg(g ORDER BY f)[1] AS b FROM r GROUP BY g": [
+                (1, 1.5, 1), (2, None, 2),
+            ],
+        },
+    ),
+    Fault(
         "long-literals",
         {
             "SELECT CAST(CAST(99999999999999999999999999999999999999 AS DECIMAL(38,0)) AS VARCHAR) AS a": [("9" * 38,)],
