@@ -97,6 +97,15 @@ def test_it_hides_one_of_ours(ctx):
     assert ctx.sql("SELECT grad(exp(x), x) AS g FROM d").to_arrow_table()["g"].to_pylist() == [10.0] * 3
 
 
+def test_it_hides_one_whose_query_is_known_already(ctx):
+    query = "SELECT sum(i) AS s FROM n"
+    ctx.script("CREATE TABLE n (i BIGINT); INSERT INTO n VALUES (9223372036854775807), (1)")
+    with pytest.raises(Exception, match="a SUM is beyond BIGINT"):
+        ctx.sql(query).to_arrow_table()
+    ctx.register_udaf(udaf(Largest, pa.float64(), pa.float64(), [pa.float64()], "immutable", name="sum"))
+    assert ctx.sql(query).to_arrow_table()["s"].to_pylist() == [2.0**63]
+
+
 def test_of_two_of_one_name_what_holds_of_both_is_known(ctx):
     given(ctx, "f", lambda x: x)
     given(ctx, "f", lambda x: x)  # as running a cell again does

@@ -40,3 +40,11 @@ def test_an_external_table_goes_to_the_engine_as_it_is(tmp_path):
         ctx.script(f"CREATE TABLE t (a INT); CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{place}'")
     with pytest.raises(Exception, match=r"(?i)expected|location"):
         ctx.script("CREATE EXTERNAL TABLE broken STORED AS PARQUET LOCATION")
+
+
+def test_a_column_is_called_as_the_setting_has_it_now():
+    ctx = Context()
+    query = "SELECT abs(0.12345678901234567::DECIMAL(38,17))"
+    for value, name in (("true", "abs(Decimal128"), ("false", "abs(Float64"), ("true", "abs(Decimal128")):
+        ctx.script(f"SET datafusion.sql_parser.parse_float_as_decimal = {value}")
+        assert ctx.script(query)[0].to_arrow_table().schema.names[0].startswith(name), value

@@ -140,7 +140,8 @@ class Mending:
         """
         if not _ANY.search(sql):
             return tree
-        key = (sql, at_once, tuple(parameters.items()))
+        # What a SET or a function of the user's has changed may be what a rewrite, or a name, depends on.
+        key = (sql, at_once, tuple(parameters.items()), self._context.alterations)
         known = self._done.get(key)
         if known is not None and all(self._tables.rows_identity(name) is was for name, was in known[0].items()):
             return tree if known[1] is None else known[1]
