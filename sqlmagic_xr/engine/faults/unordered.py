@@ -1,4 +1,4 @@
-"""``count(x ORDER BY t) ... GROUP BY g``: an order that says nothing is handed to the aggregate as one more argument."""
+"""``count(x ORDER BY t)`` in groups: an order that says nothing is handed to the aggregate as one more argument."""
 
 from __future__ import annotations
 
