@@ -1,7 +1,7 @@
 """What other engines write shorter, and ours does not read: written out as plain SQL before anything looks at it.
 
-``FROM t`` alone is ``SELECT * FROM t``; ``ORDER BY ALL`` names every column; ``->`` and ``->>`` read JSON text. PIVOT
-and UNPIVOT are in :mod:`.pivoting`, samples in :mod:`.sampling`.
+``FROM t`` alone is ``SELECT * FROM t``; ``ORDER BY ALL`` names every column; ``SEMI JOIN`` is ``LEFT SEMI JOIN``; ``->``
+and ``->>`` read JSON text. PIVOT and UNPIVOT are in :mod:`.pivoting`, samples in :mod:`.sampling`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from .syntax import NOWHERE, Tree, identifier, name_columns, replace, transform,
 
 _SIGNS = re.compile(
     r"(?:\A|\(|\b(?:UNION|ALL|EXCEPT|INTERSECT|INTO\s+\S+|INTO\s+[^()]+\([^()]*\)|SUMMARIZE|EXPLAIN|AS))\s*FROM\b"
-    r"|\bORDER\s+BY\s+ALL\b|SAMPLE\b|PIVOT(?:_WIDER|_LONGER)?\b|->|\bMODE\s*\(",
+    r"|\bORDER\s+BY\s+ALL\b|SAMPLE\b|PIVOT(?:_WIDER|_LONGER)?\b|->|\bMODE\s*\("
+    r"|\b(?:SEMI|ANTI)\s+JOIN\b",
     re.IGNORECASE,
 )
 _ARROWS = {"Arrow": "json_get", "LongArrow": "json_get_text"}
+_SIDES = {"Semi": "LeftSemi", "Anti": "LeftAnti"}
+"""A join that keeps the rows of one side, without a word on which: the left one."""
 
 
 def written_out(tree: Tree, sql: str, asked: Asked) -> Tree:
@@ -61,6 +64,8 @@ def _in_place(node: dict[str, Any]) -> Tree | None:
         return _whole(node) or node
     if "flavor" in node and "projection" in node:
         return _whole(node)
+    if "join_operator" in node:
+        return _sided(node)
     return _json(node["BinaryOp"]) if _is_arrow(node) else None
 
 
@@ -135,6 +140,14 @@ def _whole(select: Tree) -> Tree | None:
     if select["flavor"] == "Standard":
         return None
     return {**select, "projection": select["projection"] or [build.star()], "flavor": "Standard"}
+
+
+def _sided(join: Tree) -> Tree | None:
+    """``SEMI JOIN`` and ``ANTI JOIN``."""
+    for kind, side in _SIDES.items():
+        if kind in join["join_operator"]:
+            return {**join, "join_operator": {side: join["join_operator"][kind]}}
+    return None
 
 
 def _orders_all(query: Tree) -> bool:

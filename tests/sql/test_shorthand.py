@@ -48,6 +48,8 @@ def rows(context, query):
         ("WITH c AS (SELECT a, b FROM df) SELECT * FROM c PIVOT (SUM(a) FOR b IN ('x'))", "SELECT 1.0"),
         ("WITH c AS (SELECT a, b FROM df) FROM (SELECT * FROM c ORDER BY ALL)", "SELECT a, b FROM df ORDER BY a, b"),
         ("SELECT * FROM (SELECT a, b FROM df) PIVOT (SUM(a) FILTER (WHERE a > 2) FOR b IN ('y'))", "SELECT 2.5"),
+        ("SELECT q.a FROM df AS q SEMI JOIN df AS p ON p.a = q.a + 1", "SELECT 1.0"),
+        ("SELECT a FROM df AS q ANTI JOIN (SELECT a FROM df WHERE a < 2.1) AS p USING (a)", "SELECT 2.5"),
         ("SELECT COUNT(*) FROM df TABLESAMPLE (2 ROWS)", "SELECT 2"),
         ("SELECT COUNT(*) FROM df USING SAMPLE 2", "SELECT 2"),
         ("SELECT COUNT(d.a) FROM df AS d USING SAMPLE 100%", "SELECT 3"),
