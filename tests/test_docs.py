@@ -37,7 +37,7 @@ def test_every_link_leads_to_a_file(name):
 def test_the_pages_of_the_site_lead_to_each_other(site, tmp_path):
     site.main(tmp_path)
     nav = re.findall(r":\s+([\w/.-]+\.(?:md|ipynb))", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    assert len(nav) == 17
+    assert len(nav) == 18
     for page in nav:
         assert (tmp_path / page).exists(), page
     for page in tmp_path.rglob("*.md"):

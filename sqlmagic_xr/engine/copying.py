@@ -40,7 +40,8 @@ class PreparedCopy(Prepared):
     def _run(self, values: Mapping[str, Any], executor: Executor) -> Result:
         if not self.copy.form:
             self._admit()
-            return replace(self._pass_on(self._text(values)), message=f"{self.copy.target}: written")
+            text, frame = self._text(values), self.context.copied(self.query.bind(values), self.copy.tail)
+            return replace(self._pass_on(text, frame), message=f"{self.copy.target}: written")
         try:
             rows = self.query.run(values, executor)
             sizes = rows.write(self.copy.target, self.copy.form, self.copy.dims, overwrite=self.copy.overwrite)

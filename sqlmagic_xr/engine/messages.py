@@ -363,6 +363,7 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] 
                lambda k, n: k == "Function" and name_of(n["name"])[-1].startswith("regexp"))),
         (r"^UNION queries have different number of columns",
          _says(TypeMismatchError, "the parts of a UNION have different numbers of columns")),
+        (r'^WITH query name "(?P<word>.+)" specified more', _says(UnsupportedError, "two CTEs have one name")),
         (r"^[uU]nsupported JOIN operator (?P<word>\w+)",
          _says(UnsupportedError, "{word} joins are not offered",
                "Offered are INNER, LEFT, RIGHT, FULL and CROSS JOIN, SEMI and ANTI JOIN, and JOIN LATERAL.")),

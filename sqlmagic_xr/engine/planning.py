@@ -68,6 +68,20 @@ class PlanningContext(CountedContext):
             with self.store.reading(tree, keyed=True):
                 return self._planned(sql, tree, recursive=recursive is not None)
 
+    def copied(self, query: Tree, tail: str) -> Frame | None:
+        """The lazy frame of COPY with a recursion in its query; None where there is none.
+
+        Args:
+            query: what is copied.
+            tail: where to, from the word TO on, as the engine reads it.
+        """
+        recursive = self._recursions.found(to_sql(query), query)
+        if recursive is None:
+            return None
+        with self.store.reading():
+            frame: Frame = self._recursions.frame(recursive, tail)
+        return frame
+
     def mended(self, tree: Tree, sql: str, parameters: Mapping[str, pa.DataType] = NO_TYPES) -> Tree:
         """A statement's tree without what the engine answers wrongly (see :mod:`.faults`), or else ``tree`` itself.
 

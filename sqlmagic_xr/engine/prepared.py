@@ -209,11 +209,11 @@ class Prepared:
         except Exception:  # it has no physical plan; the engine's EXPLAIN has the logical one, and says why
             return ""
 
-    def _pass_on(self, sql: str) -> Result:
+    def _pass_on(self, sql: str, frame: Frame | None = None) -> Result:
         """A statement of DataFusion's own, with or without effects: it runs once, now."""
+        frame = frame or self.context.plan(sql)
         if not self.statement.has_effects:
-            return Result(self.statement, sql, self.context.plan(sql), explain_error=self.explain_error)
-        frame = self.context.plan(sql)
+            return Result(self.statement, sql, frame, explain_error=self.explain_error)
         rows = interruptible(frame.to_arrow_table, frame)
         self.context.alterations += 1
         done = told(self.statement)

@@ -1,7 +1,7 @@
 """What other engines write shorter, and ours does not read: written out as plain SQL before anything looks at it.
 
-``FROM t`` alone is ``SELECT * FROM t``; ``ORDER BY ALL`` names every column; ``SEMI JOIN`` is ``LEFT SEMI JOIN``; ``->``
-and ``->>`` read JSON text. PIVOT and UNPIVOT are in :mod:`.pivoting`, samples in :mod:`.sampling`.
+``FROM t`` alone is ``SELECT * FROM t``; ``ORDER BY ALL`` names every column; ``SEMI JOIN`` is ``LEFT SEMI JOIN``;
+``->`` and ``->>`` read JSON text. PIVOT and UNPIVOT are in :mod:`.pivoting`, samples in :mod:`.sampling`.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from . import (
     digits,
     distinct,
     extremes,
+    hidden,
     integers,
     lists,
     moments,
@@ -65,6 +66,7 @@ class Workaround:
 
 
 WORKAROUNDS = (
+    Workaround(hidden.SIGNS, hidden.told_apart),
     Workaround(unordered.SIGNS, unordered.without_order),
     Workaround(sort_keys.SIGNS, sort_keys.once),
     Workaround(distinct.SIGNS, distinct.by_place),
@@ -88,7 +90,8 @@ WORKAROUNDS = (
     Workaround(zeros.SIGNS, zeros.signless),
     Workaround(repeated.SIGNS, repeated.told_apart),
 )
-"""In their order: subqueries are written anew before what stands in them is looked at, types are asked for last."""
+"""In their order: names are told apart first, subqueries are written anew before what stands in them is looked at,
+types are asked for last."""
 
 _PATTERNS = [(re.compile(w.signs, re.IGNORECASE), w.rewrite) for w in WORKAROUNDS]
 NO_TYPES: Mapping[str, pa.DataType] = MappingProxyType({})

@@ -59,11 +59,12 @@ class Recursions:
             self._views = entries, recursive_views(entries)
         return self._views[1]
 
-    def frame(self, tree: Tree, **options: Any) -> Any:
+    def frame(self, tree: Tree, copied: str = "", **options: Any) -> Any:
         """The lazy frame of a statement, within a block in which the tables are pinned.
 
         Args:
             tree: as :meth:`found` gives it.
+            copied: where the rows of a query go, from the word TO on, as the engine reads it.
             options: of the frame.
 
         Returns:
@@ -76,6 +77,7 @@ class Recursions:
         with store.showing(planner.shown):
             mended = context.mended(tree, sql)
             text = sql if mended is tree else to_sql(mended)
+            text = f"COPY ({text}) {copied}" if copied else text
             plan = framed(context, text)
         if not planner.found or ("Explain" in tree and not analyzes(tree)):
             return plan

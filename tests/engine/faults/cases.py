@@ -76,6 +76,14 @@ class Fault:
 
 FAULTS = [
     Fault(
+        "hidden-ctes",
+        {
+            "WITH q AS (SELECT 1 AS a) SELECT a, (WITH q AS (SELECT a + 8 AS c FROM q) SELECT max(c) FROM q) FROM q": [
+                (1, 9)
+            ],
+        },
+    ),
+    Fault(
         "repeated-select",
         {
             "SELECT n + 1 AS n FROM (SELECT n + 1 AS n FROM (SELECT i AS n FROM t)) WHERE n < 4": [(3,), (4,)],

@@ -179,6 +179,10 @@ def test_views_are_worked_out_for_the_query_that_reads_them():
     context.script("UPDATE top SET n = (SELECT max(d) FROM w); CREATE TABLE kept AS SELECT * FROM v")
     assert rows(context, "SELECT count(*) FROM kept") == [(8,)]
     assert context.table("v").count() == 8
+    of_one_name = (
+        "WITH RECURSIVE r(k) AS (SELECT 0 UNION ALL SELECT k + (SELECT max(m) FROM v) FROM r WHERE k < 9) SELECT"
+    )
+    assert rows(context, f"{of_one_name} k FROM r") == [(0,), (8,), (16,)]
     assert sorted(context.table("public.w").to_pydict()["d"]) == [2, 4, 6, 8, 10, 12, 14, 16]
     assert context.table("kept").count() == 8
 
@@ -225,3 +229,18 @@ def test_explain_runs_nothing_and_copy_runs_once(ctx, tmp_path):
     )
     assert (tmp_path / "n.csv").read_text().split() == ["n", "1", "2", "3"]
     assert "written" in copied.message
+
+
+@pytest.mark.parametrize(
+    "tail", ["(HEADER)", "STORED AS CSV OPTIONS ('format.has_header' 'true')", "WITH (FORMAT csv)"]
+)
+def test_what_the_parser_does_not_read_behind_a_copy_leaves_the_recursion_ours(tail, tmp_path):
+    context = sqlmagic_xr.Context()
+    context.script(
+        "CREATE VIEW v AS WITH RECURSIVE"
+        " r(k, x) AS (VALUES (1, 10) UNION ALL SELECT k + 1, x + k FROM r WHERE k < :most) SELECT x FROM r",
+        {"most": 3},
+    )
+    for query in ("v", "(SELECT x FROM v)", "(WITH w AS (SELECT x FROM v WHERE x < :most) SELECT x FROM w)"):
+        context.script(f"COPY {query} TO '{tmp_path}/n.csv' {tail}", {"most": 99})
+        assert (tmp_path / "n.csv").read_text().split() == ["x", "10", "11", "13"]
