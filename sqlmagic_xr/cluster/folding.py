@@ -44,6 +44,11 @@ class Held:
     batches: Sequence[worker.Batch]
     values: Sequence[Any]
 
+    def release(self) -> None:
+        """Let the workers forget them now, and not when nobody here knows of them any more."""
+        for future in self.values:
+            future.release()
+
 
 def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TASKS) -> list[worker.Batch]:
     """Chunks in as many parts as there are tasks, neighbours together.

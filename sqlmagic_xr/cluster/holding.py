@@ -86,6 +86,8 @@ class Holding:
 
     def release(self) -> None:
         """Let the workers forget all of it; what was said of it stays."""
+        for held in self._held.values():
+            held.release()
         for known in (self._held, self._parts, self._refused):
             known.clear()
         self._nbytes = 0

@@ -10,11 +10,14 @@ import pickle
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .shelf import Kept
 
 PACKAGES = ("numpy", "xarray", "pyarrow", "dask", "distributed", "cloudpickle")
 """What a program needs where it runs, beside this package."""
@@ -87,10 +90,16 @@ def same(value: Any) -> Any:
     return value
 
 
-def read(program: bytes, batch: Batch) -> tuple[Batch, list[list[Any]]]:
-    """Some chunks and their variables, to be kept where they are."""
-    code = _loaded(program)
-    return batch, [_read(code, region) for region in batch.regions]
+def read(program: bytes, batch: Batch) -> Kept:
+    """Some chunks and their variables, kept where they are."""
+    from .shelf import keep
+
+    return keep(batch, partial(_read_by, program))
+
+
+def _read_by(program: bytes, region: Any) -> list[Any]:
+    _go_on()
+    return _read(_loaded(program), region)
 
 
 def fold(program: bytes, batch: Batch) -> Any:
@@ -103,7 +112,7 @@ def fold(program: bytes, batch: Batch) -> Any:
     return _folded(code, ((region, _read(code, region)) for region in batch.regions))
 
 
-def fold_held(program: bytes, batch: Batch | None, *held: tuple[Batch, Sequence[Sequence[Any]]]) -> Any:
+def fold_held(program: bytes, batch: Batch | None, *held: Kept) -> Any:
     """As :func:`fold`, of what :func:`read` keeps of one variable and of others.
 
     Args:
@@ -111,8 +120,8 @@ def fold_held(program: bytes, batch: Batch | None, *held: tuple[Batch, Sequence[
         batch: the chunks; None for those that were read.
         held: the variables.
     """
-    code, regions = _loaded(program), (batch or held[0][0]).regions
-    each = zip(*(chunks for _, chunks in held), strict=True)
+    code, regions = _loaded(program), (batch or held[0].batch).regions
+    each = zip(*(variable.chunks() for variable in held), strict=True)
     values = ([code.placed(cells) for variable in chunks for cells in variable] for chunks in each)
     return _folded(code, zip(regions, values, strict=True))
 

@@ -177,10 +177,7 @@ def test_an_interrupt_cancels_the_tasks(client):
         working = client.run(lambda dask_worker: len(dask_worker.state.executing))
         return [key for key in held if "sql_" in key], sum(working.values())
 
-    deadline = time.monotonic() + 30
-    while left() != ([], 0) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert left() == ([], 0)
+    in_time(lambda: left() == ([], 0))
 
 
 def test_a_package_that_workers_lack_is_an_error_with_the_pip_line(client, store, monkeypatch):
@@ -309,11 +306,52 @@ def test_a_run_and_its_curves_read_each_chunk_once(client, store, expected, tmp_
     ctx = over(noting(xr.open_zarr(store, consolidated=False, chunks={}), note))
     ctx.script("CREATE TABLE w (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO w VALUES (0, 0.0, 0.0)")
     loss = "SELECT w.step, AVG(power(w.a * t.hum + w.b - t.air / 100, 2)) AS loss FROM d t CROSS JOIN w GROUP BY w.step"
-    run = ctx.train(f"{STEP.replace('CROSS JOIN t', 'CROSS JOIN d t')}; {loss}", steps=4)
-    assert run.curves[0].num_rows == 5
+    run = ctx.train(f"{STEP.replace('CROSS JOIN t', 'CROSS JOIN d t')}; {loss}", steps=4, stream=True)
+    for event in run:
+        if type(event).__name__ == "Stepped":
+            assert sum(map(len, client.run(on_the_shelf).values())) == 2 * 10
+            assert all(client.run(written_to_disk).values())
+    assert run.run.curves[0].num_rows == 5
     assert len(note.read_text().split()) == 2 * 10
     assert str(os.getpid()) not in note.read_text().split()
     assert_the_same(ctx, expected)
+    in_time(lambda: sum(map(len, client.run(on_the_shelf).values())) == 0)
+
+
+def on_the_shelf(dask_worker):
+    shelf = dask_worker.plugins.get("sqlmagic_xr")
+    return [] if shelf is None else [values for chunks in shelf.chunks.values() for each in chunks for values in each]
+
+
+def written_to_disk(dask_worker):
+    """Have a worker write to disk what dask holds, as where its memory is full."""
+    while dask_worker.data.fast:
+        dask_worker.data.evict()
+    return len(dask_worker.data.disk)
+
+
+def full(share):
+    from sqlmagic_xr.cluster import shelf
+
+    shelf._FULL = share
+
+
+def test_what_a_worker_has_no_room_for_is_read_each_step(client, store, expected):
+    client.run(full, 0.0)
+    try:
+        ctx, run = training(store)
+        for _ in run:
+            assert not any(client.run(on_the_shelf).values())
+    finally:
+        client.run(full, 0.75)
+    assert_the_same(ctx, expected)
+
+
+def in_time(holds):
+    deadline = time.monotonic() + 30
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert holds()
 
 
 # What the workers do not survive
