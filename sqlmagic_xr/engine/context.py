@@ -10,11 +10,9 @@ import pyarrow as pa
 import xarray as xr
 from datafusion import SessionConfig, SessionContext
 
-from ..autodiff.rewrite import rewrite
 from ..autodiff.rules import CALLS, RULES
 from ..autodiff.rules import register as with_rule
 from ..errors import SqlError, UnsupportedError
-from ..relation.functions import of_session
 from ..sql.copying import copy_of, explained_copy
 from ..sql.parameters import has_parameters, parameters_of, values_of
 from ..sql.rebinding import rebound
@@ -34,6 +32,7 @@ from .admission import refuse_unread
 from .catalog import Catalog
 from .copying import PreparedCopy
 from .datasets import register
+from .derived import Derived
 from .faults import Mending, moments, overflow
 from .files import Source, reopened
 from .frame import Frame
@@ -119,6 +118,7 @@ class Context(PlanningContext):
         register_json(self)
         register_mode(self)
         self._mending = Mending(self)
+        self._derived = Derived(self, self._mending)
         self.store.schema.mended = self.mended_text
         self._recursions = Recursions(self)
         self.store.schema.viewed = self._recursions.of_view
@@ -281,8 +281,8 @@ class Context(PlanningContext):
             self.variables.follow(names)
             reopened(names, self)
             tree = plainly(tree, statement, self)
-            with of_session(self):
-                tree = rewrite(tree, self.tables, rules=self.rules) if changing else tree
+            if changing:
+                return Prepared(self, statement, self._derived.of(tree, statement.text, self.reads(tree)))
             return Prepared(self, statement, self._mending.widened(tree, statement.text))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
