@@ -16,6 +16,7 @@ from ..sql.syntax import Tree
 from .alike import axes_of
 from .block import Asked, Block, refuse_uneven
 from .facts import Facts
+from .lowering.bound import Bindings
 from .lowering.lower import Lowering
 from .lowering.relation import Relation
 from .node import Node, Refused, Type
@@ -73,12 +74,14 @@ class Program:
         self._texts = [name for name, kind in parameters.items() if kind == "label"]
         self._changing = {table for query in queries for table in query.writes}
         self.edition = 0
+        self._bindings: Bindings = {}
         self._lasting = self._unlearned = lasting
         self._lower()
 
     def _lower(self) -> None:
         self.edition += 1
-        lowering = Lowering(self._facts, self._parameters, self._changing, self._facts.alike.kind)
+        facts = self._facts
+        lowering = Lowering(facts, self._parameters, self._changing, facts.alike.kind, bindings=self._bindings)
         scope: dict[str, Relation] = {}
         self._parts: list[list[Relation]] = []
         self.refusals: list[Refused | None] = []

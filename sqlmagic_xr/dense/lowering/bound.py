@@ -21,16 +21,21 @@ _ARROW: Mapping[Type | None, str] = {
 }  # fmt: skip
 
 
+Bindings = dict[int, tuple[Tree, Mapping[Name, catalog.Table | None], Query]]
+"""By the id of a tree: it, the tables that were asked for, and what it is bound to while these are the same."""
+
+
 class Known:
     """What tables a statement sees (a :class:`...relation.catalog.Catalog`).
 
     Args:
         tables: those outside.
         made: those that earlier statements of the step have made anew, which hide them.
+        bindings: the queries that an earlier lowering of the program has bound; what is bound now is added.
     """
 
-    def __init__(self, tables: Tables, made: Mapping[str, Relation]) -> None:
-        self._tables, self._made = tables, made
+    def __init__(self, tables: Tables, made: Mapping[str, Relation], bindings: Bindings) -> None:
+        self._tables, self._made, self._bindings = tables, made, bindings
         self._known: dict[Name, catalog.Table | None] = {}
         self._grids: dict[Name, Table] = {}
 
@@ -77,10 +82,15 @@ class Known:
         Raises:
             Refused: a name in it means nothing.
         """
+        tree, asked, found = self._bindings.get(id(query), (None, {}, None))
+        if tree is query and found is not None and all(self.table(name) == was for name, was in asked.items()):
+            return found
         try:
-            return bind(query, self)
+            found = bind(query, self)
         except UnknownNameError as error:
             raise Refused(error.what, error.span) from None
+        self._bindings[id(query)] = query, dict(self._known), found
+        return found
 
     def refusal(self, unbound: Opaque) -> Refused:
         """Why there is no array code for what is not bound."""

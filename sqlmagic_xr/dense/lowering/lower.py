@@ -15,7 +15,7 @@ from ...sql.syntax import Tree
 from .. import tables
 from ..node import Graph, Node, Refused, Type, Value
 from ..tables import Tables
-from .bound import Known
+from .bound import Bindings, Known
 from .failing import refuse_failing
 from .grouping import Grouping
 from .joins import divided, joined
@@ -38,6 +38,7 @@ class Lowering:
         graph: where the nodes are made.
         writes: what the statements so far have written into each table: for a statement that only adds rows, the
             columns of each part of them that are one scalar; None for any other.
+        bindings: see :class:`.bound.Known`.
     """
 
     tables: Tables
@@ -46,11 +47,12 @@ class Lowering:
     kind: Callable[[Node], Hashable] = lambda _: None
     graph: Graph = field(init=False)
     writes: dict[Name, list[Sequence[Mapping[str, Node]] | None]] = field(default_factory=dict)
+    bindings: Bindings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.graph = Graph(self.tables.labels, self.kind)
         self.scans = Scans(self.graph, self.writes)
-        self.known = Known(self.tables, {})
+        self.known = Known(self.tables, {}, self.bindings)
         self._lowered: dict[Query, Relation] = {}
 
     def parts(self, query: Tree, made: Mapping[str, Relation]) -> list[Relation]:
@@ -63,7 +65,7 @@ class Lowering:
         Raises:
             Refused: with the first reason.
         """
-        self.known, self._lowered, self.graph.granted = Known(self.tables, made), {}, {}
+        self.known, self._lowered, self.graph.granted = Known(self.tables, made, self.bindings), {}, {}
         try:
             first, *others = self._parts(self.known.bound(query), apart=True)
         except RecursionError:
