@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..errors import ParameterError, Span, suggest
+from .exact import of_float
 from .syntax import NOWHERE, Tree, replace, span_of, walk
 
 KINDS = (
@@ -215,7 +216,7 @@ def _integer(value: int, span: Any) -> Tree:
 
 def _real(value: float, span: Any) -> Tree:
     if math.isfinite(value):
-        return _number(repr(value), span)
+        return _number(of_float(repr(value)), span)
     name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return _arrow_cast(_string(name, span), "Float64")
 

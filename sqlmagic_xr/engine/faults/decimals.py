@@ -12,7 +12,7 @@ from ...sql.expression import Call, Cast, Column, Expression, Opaque
 from ...sql.pieces import arguments, filled, function_name, with_arguments
 from ...sql.syntax import Tree
 from .reading import Reading
-from .types import Tables, kind_of, of_column
+from .types import Tables, as_decimal, kind_of, of_column
 
 SIGNS = r"\b(sum|avg|mean)\s*\("
 
@@ -37,7 +37,7 @@ def lengthened(reading: Reading) -> Tree:
         name = function_name(node)
         if name not in ("sum", "avg", "mean") or len(args := arguments(node)) != 1:
             return None
-        kind = _decimal(scope.read(args[0]), scope, tables)
+        kind = decimal_of(scope.read(args[0]), scope, tables)
         if kind is None or kind.precision <= _SHORT:
             return None
         wide = with_arguments(node, [filled(f"CAST(X AS DECIMAL(76,{kind.scale}))", X=args[0])])
@@ -56,11 +56,11 @@ def _of_column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.Decima
     def of_table(table: tuple[str, ...], name: str) -> pa.Decimal128Type | None:
         return _if_decimal(tables.columns(table).get(name))
 
-    kinds = of_column("decimal", path, scope, of_table, lambda e, s: _decimal(e, s, tables))
+    kinds = of_column("decimal", path, scope, of_table, lambda e, s: decimal_of(e, s, tables))
     return kinds[0] if kinds and all(kind == kinds[0] for kind in kinds) else None
 
 
-def _decimal(expression: Expression, scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
+def decimal_of(expression: Expression, scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
     """The type of a decimal expression as the engine makes it; None of any other, or where it is not known."""
     match expression:
         case Column(path):
@@ -70,15 +70,27 @@ def _decimal(expression: Expression, scope: Scope, tables: Tables) -> pa.Decimal
             digits = detail.get("PrecisionAndScale") if isinstance(detail, dict) else None
             return pa.decimal128(*map(int, digits)) if digits and int(digits[0]) <= _LONGEST else None
         case Call(("+" | "-" | "*") as name, (left, right)):
-            a, b = _decimal(left, scope, tables), _decimal(right, scope, tables)
-            if a is None or b is None:
+            a, b = (decimal_of(side, scope, tables) for side in (left, right))
+            if a is None and b is None:
                 return None
-            if name == "*":
-                return pa.decimal128(min(a.precision + b.precision + 1, _LONGEST), min(a.scale + b.scale, _LONGEST))
-            whole = max(a.precision - a.scale, b.precision - b.scale)
-            scale = max(a.scale, b.scale)
-            return pa.decimal128(min(whole + scale + 1, _LONGEST), scale)
+            a, b = a or _as_decimal(left, scope, tables), b or _as_decimal(right, scope, tables)
+            return None if a is None or b is None else multiplied(a, b) if name == "*" else added(a, b)
     return _if_decimal(kind_of(expression, scope, tables))
+
+
+def multiplied(a: pa.Decimal128Type, b: pa.Decimal128Type) -> pa.Decimal128Type:
+    """The type of a product."""
+    return pa.decimal128(min(a.precision + b.precision + 1, _LONGEST), min(a.scale + b.scale, _LONGEST))
+
+
+def added(a: pa.Decimal128Type, b: pa.Decimal128Type) -> pa.Decimal128Type:
+    """The type of a sum and of a difference."""
+    whole, scale = max(a.precision - a.scale, b.precision - b.scale), max(a.scale, b.scale)
+    return pa.decimal128(min(whole + scale + 1, _LONGEST), scale)
+
+
+def _as_decimal(expression: Expression, scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
+    return as_decimal(kind_of(expression, scope, tables))
 
 
 def _if_decimal(kind: pa.DataType | None) -> pa.Decimal128Type | None:

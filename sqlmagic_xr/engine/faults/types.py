@@ -287,7 +287,29 @@ def together(kinds: list[pa.DataType | None]) -> pa.DataType | None:
     numbers = [kind for kind in known if kind is not None and (pt.is_floating(kind) or pt.is_integer(kind))]
     if len(numbers) == len(known):
         return widest(kinds)
+    decimal = common_decimal([as_decimal(kind) for kind in known])
+    if decimal is not None:
+        return decimal
     return known[0] if all(kind == known[0] for kind in known) else None
+
+
+_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
+
+
+def as_decimal(kind: pa.DataType | None) -> pa.Decimal128Type | None:
+    """What a decimal is, and what integers are beside decimals; None of anything else."""
+    if kind is None or not (pt.is_integer(kind) or pt.is_decimal128(kind)):
+        return None
+    return pa.decimal128(_DIGITS[kind.bit_width], 0) if pt.is_integer(kind) else kind
+
+
+def common_decimal(kinds: list[pa.Decimal128Type | None]) -> pa.Decimal128Type | None:
+    """The decimal that has room for the digits of all, as far as there is; None where one of them is none."""
+    known = [kind for kind in kinds if kind is not None]
+    if len(known) < len(kinds) or not known:
+        return None
+    whole, scale = max(kind.precision - kind.scale for kind in known), max(kind.scale for kind in known)
+    return pa.decimal128(min(max(whole + scale, 1), 38), scale)
 
 
 def widest(kinds: list[pa.DataType | None]) -> pa.DataType | None:

@@ -312,6 +312,9 @@ FAULTS = [
             "SELECT CAST(TRY_CAST((12345678901234567.895) AS DECIMAL(20,2)) AS VARCHAR) AS a": [
                 ("12345678901234567.90",)
             ],
+            f"SELECT CAST(greatest(x, {2**70}) + {2**71} AS VARCHAR) AS a FROM dec WHERE x < {2**69}": [
+                (str(2**70 + 2**71),)
+            ],
         },
     ),
     Fault(
