@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from ..storage.fetch import coerced, fetch, fetch_brief, reader
 from . import plans
 from .calendars import counted, with_times
 from .grid import from_laid, grid, refuse_names
+from .guarding import Guard, Stream
 from .laid import Laid
 from .markup import html, shown_rows
 from .meaning import Meaning
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 Means = Callable[[Mapping[str, xr.Dataset]], Mapping[str, Meaning]]
 """Gives what the columns of a query mean, by the datasets that it reads."""
 
+Explain = Callable[[Exception], Exception]
+"""Gives the error of ours for one of the engine's."""
+
 
 class Frame(XarrayDataFrame):
     """xarray-sql's frame, whose way back looks at what the query reads and at the order that it asks for.
@@ -49,12 +52,13 @@ class Frame(XarrayDataFrame):
         sparing: whether what is streamed is read one chunk of a dataset after another, and never all at once.
         means: gives what the columns mean, as far as that is known.
         answer: gives the rows by another way than the engine, when they are asked for.
+        explain: gives the error of ours for one that the engine raises while the query runs.
     """
 
     def __init__(
         self, inner: Any, templates: Mapping[str, xr.Dataset] | None = None, asked: XarrayDataFrame | None = None,
         fail: Callable[[], None] | None = None, sparing: bool = False, means: Means | None = None,
-        answer: Answer | None = None,
+        answer: Answer | None = None, explain: Explain | None = None,
     ) -> None:  # fmt: skip
         super().__init__(inner, templates=dict(templates or {}))
         object.__setattr__(self, "_asked", asked)
@@ -62,10 +66,18 @@ class Frame(XarrayDataFrame):
         object.__setattr__(self, "_sparing", sparing)
         object.__setattr__(self, "_means", means)
         object.__setattr__(self, "_answer", answer)
+        object.__setattr__(self, "_explain", explain)
 
     def answered(self, answer: Answer) -> Frame:
         """The same, whose rows come by another way when they are asked for; what is derived of it is the engine's."""
-        return Frame(self._inner, self._templates, self._asked, self._fail, self._sparing, self._means, answer)
+        return Frame(
+            self._inner, self._templates, self._asked, self._fail, self._sparing, self._means, answer, self._explain
+        )
+
+    def explained(self, explain: Explain) -> Frame:
+        """This frame, whose errors, and those of what is derived of it, ``explain`` gives."""
+        object.__setattr__(self, "_explain", explain)
+        return self
 
     @property
     def _running(self) -> Any:
@@ -78,7 +90,7 @@ class Frame(XarrayDataFrame):
     def __getattr__(self, name: str) -> Any:
         """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""
         found = getattr(self._inner, name)
-        if self._answer is not None and name in _RUN and callable(found):
+        if name in _RUN and callable(found):
             return self._asking(name)
         if callable(found) and name in _PROJECT:
             found = projecting(self._inner, name)
@@ -119,20 +131,25 @@ class Frame(XarrayDataFrame):
         return kept_chunks(self.templates[read.pop()]) if len(read) == 1 else {}
 
     def _derived(self, inner: Any, means: Means | None = None) -> Frame:
-        return Frame(inner, self._templates, fail=self._fail, sparing=self._sparing, means=means)
+        return Frame(inner, self._templates, fail=self._fail, sparing=self._sparing, means=means, explain=self._explain)
 
     def execute_stream(self) -> Any:
         """The rows as they come; see DataFusion."""
         with self._failing():
             if not self._sparing:
-                return self._running.execute_stream()
+                return Stream(self._running.execute_stream(), self._failing())
             streams = self._inner.execute_stream_partitioned()
         return self._guarded(batch for stream in streams for batch in stream)
+
+    def execute_stream_partitioned(self) -> list[Stream]:
+        """The rows of each partition as they come; see DataFusion."""
+        with self._failing():
+            return [Stream(each, self._failing()) for each in self._running.execute_stream_partitioned()]
 
     def _deriving(self, method: Callable[..., Any], means: Means | None) -> Callable[..., Any]:
         @wraps(method)
         def derive(*args: Any, **options: Any) -> Any:
-            with self._failing():
+            with Guard(self._fail, None):  # what is wrong with an argument is not the statement's
                 found = method(*args, **options)
             return self._derived(found, means) if isinstance(found, DataFrame) else found
 
@@ -142,16 +159,10 @@ class Frame(XarrayDataFrame):
         with self._failing():
             yield from items
 
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception:
-            if self._fail is not None:
-                self._fail()
-            raise
+    def _failing(self) -> Guard:
+        return Guard(self._fail, self._explain)
 
-    def failing(self, explain: Callable[[Exception], Exception]) -> Callable[[Exception], Exception]:
+    def failing(self, explain: Explain) -> Explain:
         """``explain``, the explanation of an error of this frame's query, which its transaction hears of first."""
         if self._fail is None:
             return explain
@@ -262,7 +273,11 @@ class Frame(XarrayDataFrame):
         templates = {name: counted(d) for name, d in (read if template is None else all_known).items()}
         if template is None and asked._means is not None:  # or it would look for labels that the query has made up
             templates = {name: d.drop_vars(beside(d)) for name, d in templates.items()}
-        source = Frame(self._inner, self._templates, fail=self._fail, sparing=True) if sparing else self
+        source = (
+            Frame(self._inner, self._templates, fail=self._fail, sparing=True, explain=self._explain)
+            if sparing
+            else self
+        )
         way = _Way(XarrayDataFrame(source, templates=templates), dims, template, **options)
         if self._answer is not None and rows is None and laid is None:
             with self._failing():
@@ -287,8 +302,8 @@ class Frame(XarrayDataFrame):
 
 
 _RUN = frozenset({
-    "collect", "collect_partitioned", "collect_column", "count", "execute_stream_partitioned",
-    "cache", "write_csv", "write_json", "write_parquet", "write_parquet_with_options",
+    "collect", "collect_partitioned", "collect_column", "count", "cache", "describe", "explain",
+    "write_csv", "write_json", "write_parquet", "write_parquet_with_options", "write_table",
 })  # fmt: skip
 """The methods of a frame that run its query and are not ours."""
 

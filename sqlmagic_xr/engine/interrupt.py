@@ -69,9 +69,17 @@ def _without_panic(work: Callable[[], T]) -> T:
     try:
         return work()
     except BaseException as error:
-        if type(error).__name__ != "PanicException":
+        panic = of_panic(error)
+        if panic is None:
             raise
-        raise RuntimeError(f"{PANIC}: {' '.join(str(error).split())}") from None
+        raise panic from None
+
+
+def of_panic(error: BaseException | None) -> RuntimeError | None:
+    """The exception that stands for a panic of the engine; None of anything else."""
+    if type(error).__name__ not in ("PanicException", "RustPanic"):  # the second of a stream that is awaited
+        return None
+    return RuntimeError(f"{PANIC}: {' '.join(str(error).split())}")
 
 
 @contextmanager

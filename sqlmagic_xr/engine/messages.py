@@ -317,7 +317,7 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] 
          _says(ExecutionError, "squares of numbers so large are beyond DOUBLE",
                "Divide them by a power of ten before: neither CORR nor REGR_R2 changes, a slope as they do.",
                _calls("corr", "regr_slope", "regr_intercept", "regr_r2"))),
-        (r"sqlmagic: the engine panicked: (?P<what>.*)$|Join Error.*panicked.*",
+        (r'(?:sqlmagic: the engine panicked:|task \d+ panicked with message) "?(?P<what>.*?)"?$|Join Error.*panicked.*',
          _says(ExecutionError, "the engine gave up on this query, which is a fault of its own: {what}",
                "Nothing has changed. Write it in another way: a subquery as a table of its own, say.")),
         (r"sqlmagic: << is beyond BIGINT",

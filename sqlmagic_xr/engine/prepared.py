@@ -21,7 +21,7 @@ from .failures import translate
 from .faults.laterals import said_plainly
 from .frame import Frame
 from .information import with_base_tables
-from .interrupt import interruptible
+from .interrupt import interruptible, of_panic
 from .plain import plain
 from .recursion.frame import LateFrame, RecursiveFrame
 from .result import Result
@@ -67,9 +67,12 @@ class Prepared:
         except RecursionError:
             self.context.store.fail()
             raise too_deep(self.statement) from None
-        except Exception as error:
+        except BaseException as error:
+            failure = of_panic(error) or (error if isinstance(error, Exception) else None)
+            if failure is None:
+                raise
             self.context.store.fail()
-            raise self.explain_error(error) from error
+            raise self.explain_error(failure) from failure
 
     def grid(self, values: Mapping[str, Any]) -> tuple[Frame, int] | None:
         """The rows that the statement fetches, and their number, where it only selects or joins whole tables.
@@ -161,7 +164,7 @@ class Prepared:
             context.store.schema.unlisted = frozenset(context.tables.broken())
             tree = with_base_tables(tree, context.store.entries())
             sql = to_sql(tree)
-        frame = context.plan(sql, tree)
+        frame = context.plan(sql, tree).explained(self.explain_error)
         answer = None
         own = isinstance(frame, RecursiveFrame) and executor == "auto"  # its rounds look for array code themselves
         if executor != "relational" and statement.kind == "Query" and not own:
@@ -213,7 +216,7 @@ class Prepared:
         """A statement of DataFusion's own, with or without effects: it runs once, now."""
         frame = frame or self.context.plan(sql)
         if not self.statement.has_effects:
-            return Result(self.statement, sql, frame, explain_error=self.explain_error)
+            return Result(self.statement, sql, frame.explained(self.explain_error), explain_error=self.explain_error)
         rows = interruptible(frame.to_arrow_table, frame)
         self.context.alterations += 1
         done = told(self.statement)

@@ -38,7 +38,8 @@ class LateFrame(Frame):
     def _inner(self) -> Any:
         """DataFusion's frame, with the rows of the recursions in it."""
         if self._settled is None:
-            object.__setattr__(self, "_settled", interruptible(self._settle_once, self))
+            with self._failing():
+                object.__setattr__(self, "_settled", interruptible(self._settle_once, self))
         return self._settled
 
     @_inner.setter

@@ -1,0 +1,96 @@
+"""Whichever way a lazy frame is run, what goes wrong is the error that script() gives."""
+
+import asyncio
+
+import pyarrow as pa
+import pytest
+
+from sqlmagic_xr import Context
+from sqlmagic_xr.errors import ExecutionError, SqlError
+
+PANICS = "SELECT array_length(array_repeat(k, b)) AS n FROM d"  # the engine has no room for so many
+DIVIDES = "SELECT k / (b - b) AS n FROM d"
+LATE = (
+    f"WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3), p AS ({PANICS}) SELECT * FROM r, p"
+)
+
+
+async def every(stream):
+    return [batch async for batch in stream]
+
+
+WAYS = {
+    "collect": lambda f, path: f.collect(),
+    "collect_partitioned": lambda f, path: f.collect_partitioned(),
+    "collect_column": lambda f, path: f.collect_column("n"),
+    "cache": lambda f, path: f.cache(),
+    "to_pandas": lambda f, path: f.to_pandas(),
+    "to_arrow_table": lambda f, path: f.to_arrow_table(),
+    "to_pydict": lambda f, path: f.to_pydict(),
+    "to_dataset": lambda f, path: f.to_dataset(dims=["n"]),
+    "execute_stream": lambda f, path: list(f.execute_stream()),
+    "execute_stream.next": lambda f, path: f.execute_stream().next(),
+    "async": lambda f, path: asyncio.run(every(f.execute_stream())),
+    "partitions": lambda f, path: [list(each) for each in f.execute_stream_partitioned()],
+    "iteration": lambda f, path: list(f),
+    "show": lambda f, path: f.show(),
+    "repr": lambda f, path: repr(f),
+    "html": lambda f, path: f._repr_html_(),
+    "write_csv": lambda f, path: f.write_csv(str(path / "a.csv")),
+    "write_parquet": lambda f, path: f.write_parquet(str(path / "a.parquet")),
+    "write_json": lambda f, path: f.write_json(str(path / "a.json")),
+    "filter": lambda f, path: f.filter("n > 0").collect(),
+    "limit": lambda f, path: f.limit(1).to_arrow_table(),
+    "count": lambda f, path: f.filter("n > 0").count(),
+}
+
+
+def said(caught):
+    """The first line of an error; what follows a colon is not told by a stream that is awaited."""
+    return str(caught.value).splitlines()[0].split(":")[0]
+
+
+@pytest.fixture(scope="module")
+def ctx():
+    context = Context()
+    context.script("CREATE TABLE d (k BIGINT, b BIGINT); INSERT INTO d VALUES (1, 9223372036854775807)")
+    return context
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_error_is_that_of_script(ctx, way, tmp_path):
+    for query in (PANICS, DIVIDES):
+        with pytest.raises(SqlError) as wanted:
+            ctx.script(query)[0].to_arrow_table()
+        for frame in (ctx.sql(query), ctx.script(query)[0].frame):
+            with pytest.raises(type(wanted.value)) as found:
+                WAYS[way](frame, tmp_path)
+            assert said(found) == said(wanted)
+
+
+def test_a_stream_that_arrow_reads(ctx):
+    for query in (PANICS, DIVIDES):  # Arrow makes an error of its own of what is raised there
+        with pytest.raises(Exception, match=r"capacity overflow|divi"):
+            pa.table(ctx.sql(query))
+
+
+def test_a_query_that_runs_in_parts(ctx):
+    with pytest.raises(SqlError, match="capacity overflow"):
+        ctx.sql(LATE).collect()
+
+
+def test_a_failure_aborts_the_transaction(ctx):
+    ctx.script("BEGIN")
+    with pytest.raises(ExecutionError):
+        list(ctx.sql(DIVIDES).execute_stream())
+    with pytest.raises(SqlError, match=r"abort|ROLLBACK"):
+        ctx.script("SELECT 1")
+    ctx.script("ROLLBACK")
+
+
+def test_a_wrong_argument_is_told_as_such(ctx):
+    frame = ctx.sql("SELECT k FROM d")
+    with pytest.raises(TypeError):
+        frame.collect(1, 2, 3)
+    assert [batch.to_pyarrow().num_rows for batch in frame.execute_stream()] == [1]
+    assert [batch.to_pyarrow().num_rows for batch in asyncio.run(every(frame.execute_stream()))] == [1]
