@@ -8,17 +8,30 @@ it is to the engine, and so is a quotient.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from ...errors import SqlError
 from ...relation.layers import Query, Scope
+from ...sql.alike import (
+    among,
+    calculated,
+    chosen,
+    compared,
+    in_parentheses,
+    is_null,
+    opened,
+    rows,
+    scalar,
+    selecting,
+    sides,
+    signed,
+)
 from ...sql.exact import MANY, decimal, written
 from ...sql.pieces import arguments, bare, cast_of_decimal, function_name, minus_of, path_of
-from ...sql.places import COLUMNS, around
-from ...sql.selects import value_of
+from ...sql.places import EXPRESSIONS, around
+from ...sql.selects import own_select
 from ...sql.syntax import Tree, walk
 from .decimals import added, decimal_of, multiplied
 from .reading import QUERY, Reading
@@ -26,12 +39,8 @@ from .types import as_decimal, common_decimal, kind_of
 
 SIGNS = MANY
 
-_COMPARED = frozenset(["Eq", "NotEq", "Spaceship", "Lt", "LtEq", "Gt", "GtEq"])
-_CHOICES = frozenset(["greatest", "least", "coalesce", "nullif", "nvl", "ifnull"])
 _KEPT = frozenset(["sum", "min", "max", "abs", "round", "trunc", "lag", "lead", "first_value", "last_value",
                    "any_value"])  # fmt: skip
-_ASKED = frozenset(["BinaryOp", "UnaryOp", "Nested", "Case", "InList", "Between", "Cast", "Function", "InSubquery",
-                    "Subquery", "IsDistinctFrom", "IsNotDistinctFrom", *COLUMNS])  # fmt: skip
 _RESULTS = {"Plus": added, "Minus": added, "Modulo": added, "Multiply": multiplied}
 """What comes of two decimals; a quotient has no end."""
 _LONGEST = 38
@@ -94,45 +103,50 @@ class _Meetings:
         """Look at a place of which all inner ones have been looked at."""
         if kind == QUERY:
             self._columns(node, means)
-        elif kind in _ASKED:
-            self._known[id(node)] = self._look(kind, node[kind], node, means)
+        elif kind in EXPRESSIONS:
+            self._known[id(node)] = self._look(node, means)
 
-    def _look(self, kind: str, body: Any, node: Tree, scope: Scope | None) -> _Value | None:
-        match kind:
-            case "Nested":
-                return self._passed(node, body, scope)
-            case "UnaryOp":
-                return self._passed(node, body["expr"], scope) if body["op"] in ("Minus", "Plus") else None
-            case "Cast":
-                return self._cast(node, body, scope)
-            case "BinaryOp" if body["op"] in _COMPARED:
-                self._together((body["left"], body["right"]), scope)
-            case "BinaryOp":
-                return self._arithmetic(node, body, scope)
-            case "Between":
-                self._together((body["expr"], body["low"], body["high"]), scope)
-            case "InList":
-                self._together((body["expr"], *body["list"]), scope)
-            case "IsDistinctFrom" | "IsNotDistinctFrom":
-                self._together(body, scope)
-            case "InSubquery" if scope is not None:
-                inside = self._gathered(Query(body["subquery"], scope.environment, scope))
-                self._met([self._value(body["expr"], scope), *(inside[0] if inside else (None,))])
-            case "Subquery" if scope is not None:
-                return self._column(Query(body, scope.environment, scope), 0) or self._typed(node, scope)
-            case "Case":
-                return self._case(node, body, scope)
-            case "Function":
-                return self._function(node, scope)
-            case "Identifier" | "CompoundIdentifier":
-                return self._named(node, scope)
-        return None
+    def _look(self, node: Tree, scope: Scope | None) -> _Value | None:
+        """What a node gives; numbers in it that meet a decimal become some."""
+        self._met([self._value(tree, scope) for tree in compared(node)])
+        inner, operands, choice = signed(node), calculated(node), chosen(node)
+        if inner is not None:
+            return self._passed(node, inner, scope)
+        if operands is not None:
+            return self._arithmetic(node, *operands, scope)
+        if choice:
+            return self._met([self._value(tree, scope) for tree in choice])
+        if path_of(node):
+            return self._named(node, scope)
+        return self._query(node, scope) or self._call(node, scope)
+
+    def _query(self, node: Tree, scope: Scope | None) -> _Value | None:
+        """What a subquery gives."""
+        looked_for, query = among(node), scalar(node)
+        if scope is None:
+            return None
+        if looked_for is not None:
+            inside = self._gathered(Query(looked_for[1], scope.environment, scope))
+            self._met([self._value(looked_for[0], scope), *(inside[0] if inside else (None,))])
+        return None if query is None else self._column(Query(query, scope.environment, scope), 0)
+
+    def _call(self, node: Tree, scope: Scope | None) -> _Value | None:
+        """What a call or a cast gives."""
+        cast = cast_of_decimal(node)
+        value = None if cast is None else self._value(cast, scope)
+        if value is not None and value.long:
+            self._adopt(value)
+        args = arguments(node) if function_name(node) in _KEPT else []
+        first = self._value(args[0], scope) if args else None
+        if first is not None and first.is_decimal and first.type is not None:
+            return _Value(pa.decimal128(_LONGEST, first.type.scale))
+        return self._typed(node, scope)
 
     def _value(self, tree: Tree, scope: Scope | None) -> _Value | None:
         """What an operand gives; None of what is neither a decimal nor can be one, and where that is not known."""
         if id(tree) in self._known:
             return self._known[id(tree)]
-        if "Value" in tree and tree["Value"]["value"] == "Null":
+        if is_null(tree):
             return _NULL
         inner = bare(tree)
         inner = bare(minus_of(inner) or inner)
@@ -140,7 +154,7 @@ class _Meetings:
         if number is not None:
             real = bool(number.fraction) or number.is_long
             return number.type and _Value(pa.decimal128(*number.type), (tree,), number.is_long, real)
-        return None if "Value" in inner else self._typed(tree, scope)
+        return self._typed(tree, scope)
 
     def _typed(self, tree: Tree, scope: Scope | None) -> _Value | None:
         """What an expression gives that is no number as written, by its type."""
@@ -157,28 +171,17 @@ class _Meetings:
         value = self._value(inner, scope)
         return value._replace(trees=(node,)) if value is not None and value.trees else value
 
-    def _cast(self, node: Tree, body: Any, scope: Scope | None) -> _Value | None:
-        if cast_of_decimal(node) is not None:
-            value = self._value(body["expr"], scope)
-            if value is not None and value.long:
-                self._adopt(value)
-        return self._typed(node, scope)
-
-    def _arithmetic(self, node: Tree, body: Any, scope: Scope | None) -> _Value | None:
-        values = [self._value(body[side], scope) for side in ("left", "right")]
+    def _arithmetic(self, node: Tree, operator: str, left: Tree, right: Tree, scope: Scope | None) -> _Value | None:
+        values = [self._value(left, scope), self._value(right, scope)]
         types = [value.type for value in values if value is not None and value.type is not None]
-        if len(types) < 2 or body["op"] not in _RESULTS:
+        if len(types) < 2 or operator not in _RESULTS:
             return None
-        room = body["op"] != "Multiply" or types[0].precision + types[1].precision < _LONGEST
+        room = operator != "Multiply" or types[0].precision + types[1].precision < _LONGEST
         met = self._met(values) if room else None
         short = any(value.real and not value.long for value in values if value is not None)
         if met is None or (short and not met.trees):
             return None  # a float, which comes of a decimal and a number of few digits
-        return met._replace(type=_RESULTS[body["op"]](*types), trees=(node,) if met.trees else ())
-
-    def _together(self, trees: Iterable[Tree], scope: Scope | None) -> _Value | None:
-        """What is of one type together: numbers among decimals become such; the type, or None."""
-        return self._met([self._value(tree, scope) for tree in trees])
+        return met._replace(type=_RESULTS[operator](*types), trees=(node,) if met.trees else ())
 
     def _met(self, values: list[_Value | None]) -> _Value | None:
         known = [value for value in values if value is not None]
@@ -202,21 +205,6 @@ class _Meetings:
                 number = written(node)
                 if number is not None and (number.fraction or number.is_long):
                     self.decimals[id(node)] = decimal(node, number)
-
-    def _case(self, node: Tree, body: Any, scope: Scope | None) -> _Value | None:
-        if body["operand"] is not None:
-            self._together((body["operand"], *(branch["condition"] for branch in body["conditions"])), scope)
-        default = [] if body["else_result"] is None else [body["else_result"]]
-        return self._together([*(branch["result"] for branch in body["conditions"]), *default], scope)
-
-    def _function(self, node: Tree, scope: Scope | None) -> _Value | None:
-        name, args = function_name(node), arguments(node)
-        if name in _CHOICES and args:
-            return self._together(args, scope)
-        first = self._value(args[0], scope) if name in _KEPT and args else None
-        if first is not None and first.is_decimal and first.type is not None:
-            return _Value(pa.decimal128(_LONGEST, first.type.scale))
-        return self._typed(node, scope)
 
     def _named(self, node: Tree, scope: Scope | None) -> _Value | None:
         """A column: of a subquery that gives nothing but numbers, those."""
@@ -243,8 +231,8 @@ class _Meetings:
         return found if found is not None and found.long else None
 
     def _columns(self, node: Tree, layer: Query) -> None:
-        """The columns of a query of several branches, each of which has one type."""
-        if "SetOperation" in node["body"] or "Values" in node["body"]:
+        """The columns of a query of several rows that are written, each of which has one type."""
+        if own_select(node) is None:
             for column in self._gathered(layer) or ():
                 self._met(column)
 
@@ -258,24 +246,18 @@ class _Meetings:
     def _branches(self, query: Query) -> list[list[_Value | None]] | None:
         if query.view is not None or query.recursive is not None:
             return None
-        rows: list[list[_Value | None]] = []
-        todo = [(query, query.tree["body"])]
+        found: list[list[_Value | None]] = []
+        todo = [(query, opened(query.tree))]
         while todo:
             query, body = todo.pop()
-            ((kind, node),) = body.items()
-            if kind == "Select":
-                scope, trees = query.scope(node), [value_of(item) for item in node["projection"]]
-                if any(tree is None for tree in trees):
-                    return None
-                rows.append([self._value(tree, scope) for tree in trees])
-            elif kind == "Values":
-                scope = Scope((), query.environment, query.outer)
-                rows += [[self._value(tree, scope) for tree in row] for row in node["rows"]]
-            elif kind == "Query":
-                inner = query.nested(node)
-                todo.append((inner, inner.tree["body"]))
-            elif kind == "SetOperation" and not node["set_quantifier"].endswith("ByName"):
-                todo += [(query, node["left"]), (query, node["right"])]
+            listed, both, select, inner = rows(body), sides(body), selecting(body), in_parentheses(body)
+            if listed is not None:
+                scope = Scope((), query.environment, query.outer) if select is None else query.scope(select)
+                found += [[self._value(tree, scope) for tree in row] for row in listed]
+            elif both is not None:
+                todo += [(query, side) for side in both]
+            elif inner is not None:
+                todo.append((query.nested(inner), opened(inner)))
             else:
                 return None
-        return [list(c) for c in zip(*rows, strict=True)] if len({len(row) for row in rows}) == 1 else None
+        return [list(c) for c in zip(*found, strict=True)] if len({len(row) for row in found}) == 1 else None
