@@ -166,6 +166,15 @@ def _unwarned() -> Iterator[None]:
         yield
 
 
+def _named(graph: Mapping[Any, Any], name: str) -> Any:
+    """A graph under a name; dask makes one of all that is in it, which takes longer than to send it."""
+    try:
+        from dask._expr import LLGExpr
+    except ImportError:  # before 2025
+        return graph
+    return LLGExpr(graph, _determ_token=name)
+
+
 class _Run:
     """Tasks that hang together, and go to the scheduler at once: to name them one by one costs it twice as much."""
 
@@ -201,7 +210,8 @@ class _Run:
         graph, self._graph = self._graph, {}
         if graph:
             with _unwarned() if self._large else nullcontext():
-                futures = self._client.get(graph, list(graph), sync=False, fifo_timeout="100 ms")
+                named = _named(graph, f"{self._token}-{next(self._numbers)}")
+                futures = self._client.get(named, list(graph), sync=False, fifo_timeout="100 ms")
             self._futures |= zip(graph, futures, strict=True)
         return [self._futures[key] for key in keys]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,14 @@ def is_made_alone(data: Any) -> bool:
     """
     if not hasattr(data, "__dask_graph__"):
         return True
+    found = _looked_at.get(id(data))
+    if found is None:  # of a graph of a hundred chunks a look takes as long as a twentieth of a step
+        found = _looked_at[id(data)] = _look(data)
+        weakref.finalize(data, _looked_at.pop, id(data), None)
+    return found
+
+
+def _look(data: Any) -> bool:
     from dask.highlevelgraph import MaterializedLayer
 
     graph = data.__dask_graph__()
@@ -30,6 +39,7 @@ def is_made_alone(data: Any) -> bool:
     return known
 
 
+_looked_at: dict[int, bool] = {}
 _known: dict[str, bool] = {}
 _MOST = 256
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...engine.streaming import chunk_sizes
+from .axes import Axis
 from .cells import Array, Part
 from .grid import Grid
 from .sweep import BLOCK, Sweep, parts
@@ -124,20 +125,21 @@ def _ranges(numbers: Array) -> str:
 
 def regions_of(grid: Grid, entire: frozenset[int] = frozenset()) -> Iterator[Part]:
     """The parts of a grid that are read one after another; see :func:`taken`."""
-    lazy = _is_lazy(grid)
+    sizes = chunk_sizes(grid.main) if _is_lazy(grid) else None
     whole = [
-        _chunks(grid, number) if lazy and number not in entire else [slice(0, length)]
-        for number, length in enumerate(grid.shape)
+        [slice(0, length)] if sizes is None or number in entire else _chunks(axis, sizes.get(axis.dim))
+        for number, (axis, length) in enumerate(zip(grid.axes, grid.shape, strict=True))
     ]
-    chunked = any(len(pieces) > 1 for pieces in whole)
+    if any(len(pieces) > 1 for pieces in whole):
+        yield from product(*whole)
+        return
     for region in product(*whole):
         cells = math.prod(part.stop - part.start for part in region)
-        yield from [region] if chunked else parts(region, min(REGION, max(BLOCK, cells // 16)), entire=entire)
+        yield from parts(region, min(REGION, max(BLOCK, cells // 16)), entire=entire)
 
 
-def _chunks(grid: Grid, number: int) -> list[slice]:
+def _chunks(axis: Axis, stored: Sequence[int] | None) -> list[slice]:
     """The positions along an axis that are read, by the chunks in which they are stored."""
-    axis = grid.axes[number]
-    sizes = chunk_sizes(grid.main).get(axis.dim) or (axis.length,)
+    sizes = stored or (axis.length,)
     ends = np.searchsorted(axis.kept, np.cumsum([0, *sizes]))
     return [slice(int(a), int(b)) for a, b in pairwise(ends) if b > a]
