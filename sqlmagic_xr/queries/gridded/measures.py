@@ -20,8 +20,9 @@ from .elementwise import cast
 from .grid import Grid
 from .groups import Groups, lengths
 from .members import End, Median, Percentile
+from .moments import Moments
 from .scalars import Scalars
-from .tallies import Count, Extreme, Moments, Rows, State, Sum, Tally, sum_type
+from .tallies import Count, Extreme, Rows, State, Sum, Tally, sum_type
 
 Known = Callable[[Tally], State]
 """What a tally has come to."""

@@ -18,7 +18,8 @@ from ...engine.gridtable import Column
 from ...engine.uncut import uncut
 from .cells import Array, Block, Part, is_instant
 from .grid import Grid, Stored
-from .tallies import Folded, Moments, State, Tally
+from .moments import Moments
+from .tallies import Folded, State, Tally
 
 BLOCK = 131_072
 """Cells that are gone through at a time: 1 MiB of float64, which stays in the second cache."""
