@@ -60,6 +60,7 @@ class Program:
         tables: what tables there are, as they are now.
         parameters: the type of each parameter.
         lasting: whether it is to make many steps, so that it pays to look which axes are the same.
+        bindings: the queries that other programs of the session have bound; what this one binds is added.
 
     Attributes:
         refusals: for each query why it is not lowered, or None.
@@ -67,14 +68,15 @@ class Program:
     """
 
     def __init__(
-        self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type], *, lasting: bool = False
+        self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type], *, lasting: bool = False,
+        bindings: Bindings | None = None,
     ) -> None:  # fmt: skip
         self._queries, self._parameters = tuple(queries), dict(parameters)
         self._facts = Facts(tables)
         self._texts = [name for name, kind in parameters.items() if kind == "label"]
         self._changing = {table for query in queries for table in query.writes}
         self.edition = 0
-        self._bindings: Bindings = {}
+        self._bindings: Bindings = {} if bindings is None else bindings
         self._lasting = self._unlearned = lasting
         self._lower()
 

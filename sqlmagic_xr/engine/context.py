@@ -280,10 +280,11 @@ class Context(PlanningContext):
             names = self.reads(tree)
             self.variables.follow(names)
             reopened(names, self)
-            tree = plainly(tree, statement, self)
+            plain = plainly(tree, statement, self)
             if changing:
-                return Prepared(self, statement, self._derived.of(tree, statement.text, self.reads(tree)))
-            return Prepared(self, statement, self._mending.widened(tree, statement.text))
+                reads = names if plain is tree else self.reads(plain)
+                return Prepared(self, statement, self._derived.of(plain, statement.text, reads))
+            return Prepared(self, statement, self._mending.widened(plain, statement.text))
         except SqlError as error:
             raise statement.place(error) from error.__cause__
         except RecursionError:

@@ -11,6 +11,7 @@ from ...dense.node import Refused
 from ...dense.program import Program, Query
 from ...engine.budget import default_budget
 from ...grids.arrow import arrow, parameter_types
+from ...grids.bindings import bindings_of
 from ...grids.generations import Generations
 from ...sql.parameters import parameters_of
 from ...sql.syntax import identifier
@@ -51,7 +52,8 @@ def _reads_much(context: Context, tree: Any) -> bool:
 def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any]) -> pa.Table:
     given = {name: values[name] for name in sorted(parameters_of(tree)) if name in values}
     grids = Generations(context, (), [tree["Query"]], default_budget())
-    program = Program([Query(tree["Query"], columns=_names(context, tree))], grids, parameter_types(given))
+    query = Query(tree["Query"], columns=_names(context, tree))
+    program = Program([query], grids, parameter_types(given), bindings=bindings_of(context))
     grids.begin()
     return arrow(program.step(grids, values).run(0))
 

@@ -12,6 +12,7 @@ from ...dense.program import Program, Query, Step
 from ...engine.budget import default_budget, nbytes_shown
 from ...errors import SqlError, UnsupportedError
 from ...grids.arrow import arrow, parameter_types
+from ...grids.bindings import bindings_of
 from ...grids.generations import Generations
 from ...relation.functions import of_session
 from ...sql.parameters import parameters_of
@@ -229,11 +230,12 @@ class ArrayExecutor:
         self.grids = self.grids or Generations(self.context, inserted, read, self._budget)
         types = parameter_types({name: values[name] for name in names if name in values})
         queries = [self._query(place, statement) for place, statement in enumerate(self._statements)]
-        program = Program([*queries, *self._looks.queries], self.grids, types, lasting=True)
+        bindings = bindings_of(self.context)
+        program = Program([*queries, *self._looks.queries], self.grids, types, lasting=True, bindings=bindings)
         if self._looks.places and any(program.refusals[: len(queries)]):
             # A step that others have a part in is not looked at by array code.
             self._looks.refuse(*self._looks.places)
-            program = Program(queries, self.grids, types, lasting=True)
+            program = Program(queries, self.grids, types, lasting=True, bindings=bindings)
         return program
 
     def _query(self, place: int, statement: Write | Emptied | str) -> Query:
