@@ -10,6 +10,7 @@ imported when its function is called, and something is sent only where that libr
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -112,7 +113,8 @@ def mlflow(
     Args:
         experiment: which it belongs to; made if it is not there.
         name: of the run; MLflow makes one up.
-        uri: the tracking server or store; by default MLflow's own setting (``MLFLOW_TRACKING_URI``).
+        uri: the tracking server (``http://...``) or a folder (``file:./runs``); by default MLflow's own setting
+            (``MLFLOW_TRACKING_URI``). A database (``sqlite:///...``) needs all of MLflow: ``pip install mlflow``.
         every: see :class:`Tracker`.
 
     Raises:
@@ -168,6 +170,8 @@ class _MLflow:
 
     def begin(self, parameters: Mapping[str, Any], text: str) -> None:
         entities = self._library.entities
+        if (self._uri or "").startswith("file:"):  # MLflow 3 refuses a folder unless it is told that it is meant
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         self._client = self._library.MlflowClient(tracking_uri=self._uri)
         known = self._client.get_experiment_by_name(self._experiment)
         place = known.experiment_id if known is not None else self._client.create_experiment(self._experiment)

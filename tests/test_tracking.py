@@ -1,5 +1,6 @@
 """Runs in TensorBoard, MLflow and Weights & Biases: each point once, in order, with parameters and text."""
 
+import os
 import struct
 import sys
 from types import SimpleNamespace
@@ -118,6 +119,11 @@ def test_mlflow_is_called_as_its_client_is_documented(ctx, monkeypatch):
     assert {m[0] for m in metrics} == {"square _x_/loss"}
     assert [m[3] for m in metrics] == list(range(21))
     assert calls[-1] == ("set_terminated", (run, "FINISHED"), {})
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "")
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE")
+    for uri, allowed in [("http://localhost", None), ("file:./runs", "true")]:
+        ctx.train(CELL, steps=1, restart=True, params={"lr": 0.1}, on_event=mlflow("tries", uri=uri))
+        assert os.environ.get("MLFLOW_ALLOW_FILE_STORE") == allowed
 
 
 def test_wandb_draws_every_curve_over_the_generation(ctx, monkeypatch):

@@ -87,11 +87,25 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
         stars = Span(span.line, span.column - 1, span.line, span.column + 1)
         hint = "x to the power of 2 is power(x, 2)."
         return ParseError("** is no operator of DataFusion's SQL", text=script, span=stars, hint=hint)
-    instead = _UNREAD.get(complaint.found.upper()) if "RECURSIVE" in text.upper() else None
-    return ParseError(what[:1].lower() + what[1:], text=script, span=span, hint=instead)
+    return ParseError(what[:1].lower() + what[1:], text=script, span=span, hint=_instead(complaint, text.upper()))
 
 
+def _instead(complaint: Complaint, text: str) -> str | None:
+    """What to write for what other databases have and the parser has not, at the word that it stumbled over."""
+    found = complaint.found.upper()
+    if found in ("PIVOT", "UNPIVOT") and "an SQL statement" in complaint.what:
+        return _PIVOTS[found]
+    if found == "GROUP" and "PIVOT" in text:
+        return f"Behind a table PIVOT takes no GROUP BY; the statement does: {_PIVOTS['PIVOT'].removeprefix('As in: ')}"
+    return _UNREAD.get(found) if "RECURSIVE" in text else None
+
+
+_PIVOTS = {
+    "PIVOT": "As in: PIVOT t ON year USING SUM(n) GROUP BY country",
+    "UNPIVOT": "As in: UNPIVOT t ON jan, feb INTO NAME month VALUE n",
+}
 _UNREAD = {
+    "RECURSIVE": "Write CREATE VIEW v AS WITH RECURSIVE r(n) AS (...) SELECT * FROM r.",
     "SEARCH": "SEARCH is not read: let the recursion carry its path, array_append(path, id), and ORDER BY path.",
     "CYCLE": "CYCLE is not read: let the recursion carry its path, and end it WHERE NOT array_has(path, id).",
     "MATERIALIZED": "MATERIALIZED is not read: the rows of a recursive CTE are kept while the query runs.",

@@ -214,8 +214,8 @@ class Recursing:
 
     @property
     def _said(self) -> str:
-        rounds = f"{self.run.steps:,} round" + ("" if self.run.steps == 1 else "s")
-        return f"{rounds}, {self._progress.rows:,} rows"
+        numbers = (self.run.steps, "round"), (self._progress.rows, "row")
+        return ", ".join(f"{number:,} {what}{'' if number == 1 else 's'}" for number, what in numbers)
 
     @property
     def _seconds(self) -> float:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.browser.lab import Notebook, wait_for
 
+SHORT = "%%xsql\nPIVOT d ON x; -- pivot\nSELECT sample, semi FROM t USING SAMPLE 3; SELECT 'pivot t' FROM t SEMI JOIN u"
+
 
 def _language(notebook: Notebook, index: int) -> str:
     return notebook.cell(index).locator(".cm-content").get_attribute("data-language") or ""
@@ -14,7 +16,7 @@ def _language(notebook: Notebook, index: int) -> str:
 @pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_xsql_cells_are_coloured_as_sql(open_notebook, app):
     minimize = "%%xsql_train\nMINIMIZE (SELECT 'per', 1) -- batch\nOVER p PER run BATCH x > 0"
-    cells = ["%%xsql\nSELECT lat FROM ds", "%%xsql_train\nSELECT 1", "print(1)", "%%xsql_other\n1", minimize]
+    cells = ["%%xsql\nSELECT lat FROM ds", "%%xsql_train\nSELECT 1", "print(1)", "%%xsql_other\n1", minimize, SHORT]
     notebook = open_notebook(cells, app)
     wait_for(lambda: _language(notebook, 0) == "sql", "the first cell is SQL")
     assert [_language(notebook, i) for i in range(4)] == ["sql", "sql", "python", "python"]
@@ -22,6 +24,8 @@ def test_xsql_cells_are_coloured_as_sql(open_notebook, app):
     assert {"SELECT", "FROM"} <= set(words), "keywords have a colour of their own"
     ours = notebook.cell(4).locator(".sqlmagic-xr-keyword")
     wait_for(lambda: ours.all_inner_texts() == ["MINIMIZE", "OVER", "PER", "BATCH"], "its clauses are keywords")
+    short = notebook.cell(5).locator(".sqlmagic-xr-keyword")
+    wait_for(lambda: short.all_inner_texts() == ["PIVOT", "SAMPLE", "SEMI"], "what is written shorter is keywords")
     notebook.screenshot(f"highlighting-{app}")
 
 

@@ -134,6 +134,16 @@ def test_a_byte_order_mark_before_a_script_is_no_part_of_it():
     assert second.text == "SELECT '\ufeff'"
 
 
+@pytest.mark.parametrize(("sql", "hint"), [
+    ("PIVOT t", "As in: PIVOT t ON year"), ("SELECT 1; UNPIVOT t", "As in: UNPIVOT t ON jan"),
+    ("SELECT * FROM t PIVOT (SUM(n) FOR m IN (1) GROUP BY c)", "the statement does: PIVOT t ON year"),
+])  # fmt: skip
+def test_a_pivot_that_cannot_be_read_is_shown_one(sql, hint):
+    with pytest.raises(ParseError) as caught:
+        [statement.tree for statement in split(sql)]
+    assert hint in caught.value.hint
+
+
 @pytest.mark.parametrize("text", ["MINIMIZE (SELECT 1) OVER p", "WITH l AS (SELECT 1)\nMAXIMIZE l OVER p"])
 def test_what_trains_is_sent_to_a_training_cell(text):
     with pytest.raises(ParseError, match="IMIZE trains, so it stands in a training cell") as caught:

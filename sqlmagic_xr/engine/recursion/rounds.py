@@ -46,7 +46,8 @@ class Progress:
     rows: int = 0
 
     def __str__(self) -> str:
-        return f"{self.name}: round {self.rounds:,}, {self.rows:,} rows" if self.name else ""
+        rows = f"{self.rows:,} row" + ("" if self.rows == 1 else "s")
+        return f"{self.name}: round {self.rounds:,}, {rows}" if self.name else ""
 
 
 class Evaluation:
@@ -197,7 +198,8 @@ class Evaluation:
         self._say(recursion, rounds, members)
         most = self._context.max_recursion
         if rounds > most:
-            hint = "Give it a condition that ends it (WHERE n < 100), or set max_recursion higher."
+            hint = "Give it a condition that ends it (WHERE n < 100), or set max_recursion higher: of a Context, or by"
+            hint += " %config XSqlMagic.max_recursion = 2_000_000."
             what = f"the recursion `{first.name}` still gives rows after {most:,} rounds, which is max_recursion"
             raise _at(ExecutionError(what, hint=hint), first.tree["alias"])
         if nbytes > self._budget:

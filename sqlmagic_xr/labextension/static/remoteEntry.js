@@ -130,19 +130,21 @@
     }
   });
 
-  // --- MINIMIZE and its clauses, in cells that are SQL already: the front end's SQL has not these words.
+  // --- MINIMIZE and its clauses, PIVOT and its like, in cells that are SQL already: the front end's SQL has not these words.
 
-  const OURS = /\b(?:MINIMIZE|MAXIMIZE|OVER|PER|USING|BATCH)\b/gi;
+  const CLAUSES = /\b(?:MINIMIZE|MAXIMIZE|OVER|PER|USING|BATCH)\b/gi;
   const MINIMIZES = /\b(?:MINIMIZE|MAXIMIZE)\b/i;
+  const SHORT = /\b(?:(?:UN)?PIVOT(?=\s*[\w"'(])|SUMMARIZE(?=\s+[\w"'(])|(?:SEMI|ANTI)(?=\s+JOIN\b)|(?<=\bUSING\s+)SAMPLE)\b/gi;
   const APART = /String|Comment|Quoted/; // within these a word is none of ours
 
   const words = (view, state, language) => {
     const mark = view.Decoration.mark({ attributes: { style: LOOKS.keyword, class: 'sqlmagic-xr-keyword' } });
     const decorated = editor => {
       const text = editor.state.doc.toString();
-      if (!SQL_CELL.test(text) || !MINIMIZES.test(text)) return view.Decoration.none;
+      if (!SQL_CELL.test(text)) return view.Decoration.none;
       const tree = language.syntaxTree(editor.state);
-      const found = [...text.matchAll(OURS)].filter(({ index }) => !APART.test(tree.resolveInner(index, 1).name));
+      const ours = [...text.matchAll(MINIMIZES.test(text) ? CLAUSES : SHORT)];
+      const found = ours.filter(({ index }) => !APART.test(tree.resolveInner(index, 1).name));
       return view.Decoration.set(found.map(({ 0: word, index }) => mark.range(index, index + word.length)));
     };
     const plugin = view.ViewPlugin.fromClass(
@@ -162,7 +164,7 @@
 
   const wordsPlugin = (codemirror, view, state, language) => ({
     id: `${NAME}:words`,
-    description: 'Colours MINIMIZE and its clauses.',
+    description: 'Colours MINIMIZE, PIVOT and their like.',
     autoStart: true,
     requires: [codemirror.IEditorExtensionRegistry],
     activate: (app, registry) => {

@@ -10,6 +10,7 @@ import pytest
 
 import sqlmagic_xr
 from sqlmagic_xr.engine.recursion.fit import MisfitInColumnError, fits, fitted
+from sqlmagic_xr.engine.recursion.rounds import Progress
 from sqlmagic_xr.errors import SqlError
 
 BEGIN = "WITH RECURSIVE r AS (SELECT 1 AS n, 0.5 AS x, 'a' AS s UNION ALL "
@@ -66,6 +67,12 @@ def test_what_the_parser_does_not_read_is_said_otherwise(ctx, clause, hint):
     with pytest.raises(SqlError) as caught:
         ctx.sql(f"WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) {clause} SELECT n FROM r")
     assert hint in caught.value.hint
+
+
+def test_a_recursive_view_is_written_with_its_query(ctx):
+    with pytest.raises(SqlError) as caught:
+        ctx.script("CREATE RECURSIVE VIEW v (n) AS SELECT 1 UNION ALL SELECT n + 1 FROM v WHERE n < 3")
+    assert "AS WITH RECURSIVE" in caught.value.hint
 
 
 def test_what_fits():
@@ -142,3 +149,4 @@ def test_progress_says_the_round_and_the_rows():
     assert str(frame.progress) == ""
     frame.to_arrow_table()
     assert str(frame.progress) == ""
+    assert [str(Progress("r", 0, rows)) for rows in (1, 2_000)] == ["r: round 0, 1 row", "r: round 0, 2,000 rows"]
