@@ -4,13 +4,15 @@ BIN := .venv/bin
 # The checkout is what runs, whatever the environment has installed.
 export PYTHONPATH := $(CURDIR)
 export JUPYTER_PLATFORM_DIRS := 1
+# Each kernel and each program that a test starts imports the package: compiled once, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
-.PHONY: help tutorial lab test lint unit notebooks bench cluster peers soak store docs wheel clean
+.PHONY: help tutorial lab test lint style types unit browser notebooks bench cluster peers soak store docs wheel clean
 
 help:
 	@echo "make tutorial   run notebooks/01_train_in_sql.ipynb and say what it found"
 	@echo "make lab        open the notebooks in JupyterLab"
-	@echo "make test       lint, types, unit tests, doctests, golden pairs, notebooks"
+	@echo "make test       lint, types, unit tests, doctests, golden pairs, notebooks, browser"
 	@echo "make bench      speed and memory, as ratios against what people use today"
 	@echo "make cluster    queries and runs on a dask cluster of two processes: time against chunks, and two billion cells"
 	@echo "make peers      DataFusion's own test files, statement by statement, on it and on us: PEERS=its checkout"
@@ -25,20 +27,28 @@ tutorial: .venv/notebook.stamp
 lab: .venv/notebook.stamp
 	$(BIN)/jupyter lab notebooks/01_train_in_sql.ipynb
 
-test: lint unit notebooks
+# Two processors have something to do all the time: what is one process stands beside another one.
+test: style unit
+	$(MAKE) --jobs 2 notebooks types browser
 
-lint: .venv/test.stamp
+lint: style types
+
+style: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: .venv/test.stamp
 	$(BIN)/mypy
 
-# Two processes share the tests; those that look at a browser have the machine for themselves.
+# Without nbval, whose import takes each of the three processes longer than a hundred tests.
 unit: .venv/test.stamp
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist worksteal --ignore tests/browser
-	$(BIN)/python -m pytest -q tests/browser
+	$(BIN)/python -m pytest -q -p no:nbval --numprocesses 2 --dist worksteal --ignore tests/browser
+
+browser: .venv/test.stamp
+	$(BIN)/python -m pytest -q -p no:nbval tests/browser
 
 notebooks: .venv/test.stamp
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
+	$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
 		-p no:doctest -o addopts= -o filterwarnings=default notebooks
 
 bench: .venv/test.stamp
@@ -72,6 +82,7 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
+# Compiled when it is imported: all that Jupyter, JAX and SciPy bring takes a minute, and a tenth of it is ever read.
 .venv/%.stamp: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[$*]'
 	@touch $@
