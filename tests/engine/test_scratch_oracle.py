@@ -12,6 +12,7 @@ from tests.dealt import MANY, MIXED
 from tests.engine.conftest import Db
 
 EXAMPLES, STATEMENTS = 52, 40  # 2,080 statements
+FEW = 1000
 
 SETUP = """
 CREATE TABLE t (k INTEGER PRIMARY KEY, v DOUBLE, s VARCHAR DEFAULT 'it''s');
@@ -157,7 +158,7 @@ def generated(examples: int) -> settings:
 def run_on_both(script: list[str], *, before: str = "", rows: int = 0) -> None:
     """Run a script here and on DuckDB, comparing the tables after each statement; they begin with so many rows."""
     db = Db()
-    oracle = duckdb.connect()
+    oracle = duckdb.connect(config={"threads": 1})  # several wait for each other longer than such rows take
     for statement in filter(None, before.split(";")):
         db.run(statement)
     for statement in SETUP.split(";"):
@@ -179,8 +180,14 @@ def run_on_both(script: list[str], *, before: str = "", rows: int = 0) -> None:
 
 
 def same_rows(ours: pa.Table, oracle: duckdb.DuckDBPyConnection, name: str, statement: str) -> None:
+    """Texts tell -0.0 from 0.0, and do not tell NaN from NaN; of few rows they are made here, which takes a tenth."""
+    if ours.num_rows <= FEW:
+        mine = zip(*(column.to_pylist() for column in ours.columns), strict=True)
+        theirs = oracle.execute(f"SELECT * FROM {name}").fetchall()
+        assert sorted(map(repr, mine)) == sorted(map(repr, theirs)), statement
+        return
     oracle.register("ours", ours)
-    texts = "SELECT COLUMNS(*)::VARCHAR FROM"  # which tell -0.0 from 0.0, and do not tell NaN from NaN
+    texts = "SELECT COLUMNS(*)::VARCHAR FROM"
     ahead = oracle.execute(f"{texts} ours EXCEPT ALL {texts} {name}").fetchall()
     ((count,),) = oracle.execute(f"SELECT count(*) FROM {name}").fetchall()
     oracle.unregister("ours")
