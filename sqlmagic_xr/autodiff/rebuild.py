@@ -6,7 +6,7 @@ wildcards are kept from showing them, and long derivatives get their shared part
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
 from string import ascii_lowercase
@@ -106,7 +106,7 @@ class Rebuilding:
         if not (must or (worth and self.reading.may_share(scope))):
             return
         row = [s.row for s in standing] + [not scope.groups] * len(extra)
-        shared = share(found, within=row, name=self._free_names(scope), safe=lambda node: self._safe(node, scope))
+        shared = share(found, within=row, name=self._free_names(scope), safe=self._safe(scope))
         small = total < WORTH and 2 * shared.size > total and total < TOO_LONG * written
         if shared.levels and small and not must:
             return
@@ -130,19 +130,17 @@ class Rebuilding:
                     derived |= {output.expression} if output else set()
         return sum(size(_underived(expression)) for expression in derived)
 
-    def _safe(self, node: Expression, scope: Scope) -> bool:
-        """Whether computing an expression cannot fail, whatever its columns hold: a division of integers can."""
+    def _safe(self, scope: Scope) -> Callable[[Expression], bool]:
+        """Whether a node cannot fail, whatever its parts give: divisions of integers can, and casts of text."""
         types = self.reading.layers.by(scope, Variable(_NOWHERE, ""))[1]
-        for part in descend(node):
-            if isinstance(part, Cast) and not (part.type == REAL and types.type_of(part.value) != "text"):
-                return False
-            if (
-                isinstance(part, Call)
-                and part.name in ("/", "%", "power")
-                and "real" not in map(types.type_of, part.args)
-            ):
-                return False
-        return True
+
+        def safe(node: Expression) -> bool:
+            if isinstance(node, Cast):
+                return node.type == REAL and types.type_of(node.value) != "text"
+            divides = isinstance(node, Call) and node.name in ("/", "%", "power")
+            return not divides or "real" in map(types.type_of, node.parts)
+
+        return safe
 
     def _free_names(self, scope: Scope) -> _Names:
         taken = {name for item in scope.items for name in item.names or ()}

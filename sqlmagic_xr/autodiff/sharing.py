@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..relation.functions import is_aggregate, varies
-from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, descend, unique
+from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, bottom_up, descend, unique
 from .collect import tidied
 from .dissolve import Plain, intermediate, joined, plain
 from .intermediate import Below, Intermediate
@@ -77,7 +77,7 @@ def share(
         within: for each, whether its parts may be computed below the SELECT; if not, only the arguments of its
             aggregates may.
         name: the n-th name, a column's.
-        safe: whether an expression may be computed also where a CASE would not have asked for it.
+        safe: whether a node may be computed also where a CASE would not have asked for it, if its parts may.
     """
     one: dict[Expression, Expression] = {}
     done: dict[int, Expression] = {}
@@ -109,15 +109,20 @@ def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expres
 
     def is_fixed(node: Expression) -> bool:
         """Whether something in it belongs where it stands: an aggregate, a window, a piece kept opaque."""
-        if id(node) not in fixed:
-            own = isinstance(node, (Opaque, Star)) or (
-                isinstance(node, Call)
-                and (node.window is not None or is_aggregate(node.name) or varies(node.name) == "call")
-            )
-            inside = not isinstance(node, Below) and any(is_fixed(part) for part in node.parts)
-            fixed[id(node)] = own or inside
-        return fixed[id(node)]
+        found: bool = bottom_up(node, belongs, fixed, lambda node: () if isinstance(node, Below) else node.parts)
+        return found
 
+    def belongs(node: Expression, inside: list[bool]) -> bool:
+        own = isinstance(node, Call) and (
+            node.window is not None or is_aggregate(node.name) or varies(node.name) == "call"
+        )
+        return own or isinstance(node, (Opaque, Star)) or any(inside)
+
+    def is_safe(node: Expression) -> bool:
+        sure: bool = bottom_up(node, lambda node, inside: all(inside) and safe(node), known)
+        return sure
+
+    known: dict[int, bool] = {}
     found: set[int] = set()
     seen: set[tuple[int, bool, bool]] = set()
     todo = [(root, inside, False) for root, inside in zip(roots, within, strict=True)]
@@ -126,7 +131,7 @@ def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expres
         if (id(node), inside, asked) in seen:
             continue
         seen.add((id(node), inside, asked))
-        if inside and not is_fixed(node) and isinstance(node, (Call, Case, Cast)) and (not asked or safe(node)):
+        if inside and not is_fixed(node) and isinstance(node, (Call, Case, Cast)) and (not asked or is_safe(node)):
             found.add(id(node))
         inner = inside or (isinstance(node, Call) and is_aggregate(node.name))
         todo += [(part, inner, asked or isinstance(node, Case)) for part in node.parts]
@@ -157,14 +162,11 @@ def _dissolved(roots: list[Expression]) -> list[Expression]:
     uses = _uses(roots)
     done: dict[int, Expression] = {}
 
-    def visit(node: Expression) -> Expression:
-        if id(node) not in done:
-            parts = [visit(part) for part in node.parts]
-            kept = isinstance(node, Intermediate) and uses[id(node.value)] > 1
-            done[id(node)] = intermediate(parts[0]) if kept else joined(node, parts)
-        return done[id(node)]
+    def made(node: Expression, parts: list[Expression]) -> Expression:
+        kept = isinstance(node, Intermediate) and uses[id(node.value)] > 1
+        return intermediate(parts[0]) if kept else joined(node, parts)
 
-    return [visit(root) for root in roots]
+    return [bottom_up(root, made, done) for root in roots]
 
 
 class _Naming:
@@ -177,20 +179,15 @@ class _Naming:
     def __init__(self, roots: list[Expression], movable: set[int]) -> None:
         self.movable = movable
         self.uses = _uses(roots)
-        self.done: dict[int, Expression] = {}
         self.height: dict[str, int] = {}
         self.named: dict[str, Expression] = {}
-        self.roots = [self.visit(root) for root in roots]
+        done: dict[int, Expression] = {}
+        self.roots: list[Expression] = [bottom_up(root, self._made, done) for root in roots]
 
-    def visit(self, node: Expression) -> Expression:
-        if id(node) not in self.done:
-            self.done[id(node)] = self._visit(node)
-        return self.done[id(node)]
-
-    def _visit(self, node: Expression) -> Expression:
+    def _made(self, node: Expression, parts: list[Expression]) -> Expression:
         if isinstance(node, Intermediate):
-            return self.visit(node.value)
-        new = joined(node, [self.visit(part) for part in node.parts])
+            return parts[0]
+        new = joined(node, parts)
         length = size(new)
         uses = self.uses[id(node)]
         if isinstance(new, Below):
@@ -228,14 +225,11 @@ def _replaced(expression: Expression, meaning: Mapping[str, Expression]) -> Expr
         return expression
     done: dict[int, Expression] = {}
 
-    def visit(node: Expression) -> Expression:
-        if isinstance(node, Column):
-            return meaning.get(node.path[0], node)
-        if id(node) not in done:
-            done[id(node)] = joined(node, [visit(part) for part in node.parts])
-        return done[id(node)]
+    def made(node: Expression, parts: list[Expression]) -> Expression:
+        return meaning.get(node.path[0], node) if isinstance(node, Column) else joined(node, parts)
 
-    return visit(expression)
+    found: Expression = bottom_up(expression, made, done)
+    return found
 
 
 def _merged(levels: list[dict[str, Expression]]) -> list[dict[str, Expression]]:

@@ -1,11 +1,14 @@
 """Chains of thousands of terms are derived and printed: no walk over an expression is recursive in their length."""
 
 import math
+from functools import reduce
 
 import pytest
 
 from sqlmagic_xr import differentiate
-from sqlmagic_xr.sql.expression import columns, parse, to_sql, unique
+from sqlmagic_xr.autodiff.sharing import share
+from sqlmagic_xr.autodiff.size import size
+from sqlmagic_xr.sql.expression import Call, Literal, columns, parse, to_sql, unique
 from sqlmagic_xr.sql.printing import to_sql as print_tree
 from sqlmagic_xr.sql.syntax import parse_one, transform
 
@@ -58,3 +61,12 @@ def test_a_power_written_out_has_that_of_a_power(count):
     found = differentiate(" * ".join(["v"] * count), "v")
     assert found.count("v") == count - 1
     assert found.startswith(f"{count}.0 * ")
+
+
+def test_parts_of_a_chain_get_names_however_long_it_is():
+    terms = [parse(f"sin(x * {i})") for i in range(700)]
+    chain = reduce(lambda one, other: Call("+", (one, other)), terms)
+    whole = Call("/", (Call("exp", (chain,)), Call("+", (chain, Literal(1.0)))))
+    shared = share([whole], within=[True], name="v{}".format, safe=lambda node: True)
+    assert [[name for name, _ in level] for level in shared.levels] == [["v1"]]
+    assert shared.size < 1.1 * size(chain)
