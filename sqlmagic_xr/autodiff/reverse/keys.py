@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...relation.functions import function
 from ...relation.layers import ColumnType
@@ -38,24 +38,46 @@ def is_constant(expression: Expression) -> bool:
     return all(isinstance(part, (Literal, Parameter, Call, Cast, Case)) for part in descend(expression))
 
 
+class _Said(NamedTuple):
+    """What a block says of which of its columns have one value where others have; asked for many others.
+
+    Attributes:
+        fixed: those that have one in any case.
+        equal: a column that is another, which comes second.
+        keyed: the columns of a reading's key, and all of its columns.
+    """
+
+    fixed: frozenset[Path]
+    equal: tuple[tuple[Path, Path], ...]
+    keyed: tuple[tuple[frozenset[Path], frozenset[Path]], ...]
+
+
+def _said(block: Block) -> _Said:
+    empty, fixed_, equal, keyed = filled(block), set[Path](), [], []
+    for one, other in equalities(block):
+        if isinstance(one, Column) and isinstance(other, Column):
+            equal.append((one.path, other.path))
+        elif isinstance(one, Column) and is_constant(other):
+            fixed_.add(one.path)
+    for leaf in block.leaves:
+        fixed_ |= {(leaf.label, name) for name in (() if leaf.label in empty else fixed(leaf.node))}
+        key = key_of(leaf.node)
+        if key is not None and not (leaf.label in empty and (not key or _blurred(leaf.node, key))):
+            every = frozenset((leaf.label, name) for name in names(leaf.node))
+            keyed.append((frozenset((leaf.label, name) for name in key), every))
+    return _Said(frozenset(fixed_), tuple(equal), tuple(keyed))
+
+
 def closure(block: Block, start: Iterable[Path] = ()) -> frozenset[Path]:
     """The columns in a block's FROM that have one value in all rows in which the columns of ``start`` have one."""
-    found = set(start)
-    empty = filled(block)
-    for leaf in block.leaves:
-        if leaf.label not in empty:
-            found |= {(leaf.label, name) for name in fixed(leaf.node)}
+    said: _Said = once(block, "_said", _said)
+    found = {*start, *said.fixed}
     while True:
         before = len(found)
-        for one, other in equalities(block):
-            if isinstance(one, Column) and (is_constant(other) or (isinstance(other, Column) and other.path in found)):
-                found.add(one.path)
-        for leaf in block.leaves:
-            key = key_of(leaf.node)
-            if leaf.label in empty and (not key or _blurred(leaf.node, key)):
-                continue
-            if key is not None and all((leaf.label, n) in found for n in key):
-                found |= {(leaf.label, name) for name in names(leaf.node)}
+        found.update(one for one, other in said.equal if other in found)
+        for key, every in said.keyed:
+            if key <= found:
+                found |= every
         for part in block.source:
             found |= set(_partners(part, found))
         if len(found) == before:
