@@ -52,10 +52,13 @@ class Givens:
 
     def __init__(self, cells: Cells, ctes: Mapping[str, Cte], catalog: Catalog) -> None:
         self.cells, self.ctes, self.catalog = cells, ctes, catalog
+        self._reading: dict[nodes.Relation, bool] = {}  # asked for each column of a query
 
     def reads(self, query: nodes.Relation) -> bool:
         """Whether a query reads the cells."""
-        return any(map(self.cells.of, nodes.relations(query)))
+        if query not in self._reading:
+            self._reading[query] = any(map(self.cells.of, nodes.relations(query)))
+        return self._reading[query]
 
     def inner(self, leaf: nodes.Relation, column: str) -> str:
         """The name that a relation itself has for a column that a FROM calls so."""
