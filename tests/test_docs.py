@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,12 +21,16 @@ WRITTEN = [
 LINK = re.compile(r"(?:\]\(|src=\")(?!https?://|#|mailto:)([^)\"#]+)")
 
 
-@pytest.fixture(scope="module")
-def site():
-    spec = importlib.util.spec_from_file_location("site_pages", ROOT / "docs" / "site.py")
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(f"pages_{name}", ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def site():
+    return loaded("site")
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -58,6 +64,17 @@ def test_what_the_api_reference_names_is_there(site):
         except AttributeError:
             found = importlib.import_module(name)
         assert found.__doc__
+
+
+def test_examples_in_docstrings_are_code_on_the_site(monkeypatch):
+    monkeypatch.setitem(sys.modules, "griffe", SimpleNamespace(Extension=object))
+    text = "Rows.\n\nAs :meth:`.frame.Frame.rows`.\n\nExample:\n    >>> a = 1\n    >>> a\n    1\n\nArgs:\n    a: what"
+    page = SimpleNamespace(docstring=SimpleNamespace(value=text))
+    loaded("docstrings").Docstrings().on_instance(obj=page)
+    head, code, rest = page.docstring.value.split("    ```")
+    assert head == "Rows.\n\nAs `rows`.\n\nExample:\n"
+    assert code == "pycon\n    >>> a = 1\n    >>> a\n    1\n"
+    assert rest == "\n\nArgs:\n    a: what"
 
 
 def test_the_first_cells_of_the_readme_run_as_pasted():
