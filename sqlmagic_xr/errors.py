@@ -111,6 +111,10 @@ class ClusterError(SqlError, RuntimeError):
     """A dask cluster is gone, lacks something, or could not read or calculate a chunk."""
 
 
+class ClusterWarning(UserWarning):
+    """A statement whose chunks a dask cluster was to go through runs here."""
+
+
 class StorageError(SqlError, OSError):
     """A file that tables are kept in cannot be opened, read or written."""
 

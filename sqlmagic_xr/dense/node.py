@@ -44,6 +44,10 @@ class Refused(Exception):  # noqa: N818 - no error: another executor answers
         self.span = span
 
 
+class Unforeseen(Refused):
+    """An error of ours where code is made or runs: another executor answers, but nobody has declined."""
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """One dimension of an array.

@@ -11,7 +11,7 @@ import xarray as xr
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.cluster import folding
-from sqlmagic_xr.errors import ClusterError, UsageError
+from sqlmagic_xr.errors import ClusterError, ClusterWarning, UsageError
 from tests.cluster import cells
 from tests.cluster.data import context, made, noting, slow
 from tests.queries.gridded.same import by_arrays
@@ -207,6 +207,34 @@ def test_versions_of_workers_are_compared(client, store, monkeypatch):
     monkeypatch.setattr(sqlmagic_xr, "__version__", "99.0")
     with pytest.raises(ClusterError, match=r"has sqlmagic-xr .* and this notebook has 99.0\n.*sqlmagic-xr==99.0"):
         rows(context(store), "SELECT AVG(air) FROM t")
+
+
+def test_a_fault_of_ours_is_told_and_the_rows_are_right(client, store, expected, monkeypatch):
+    def fail(*_):
+        raise TypeError("there is no such thing")
+
+    monkeypatch.setattr("sqlmagic_xr.queries.gridded.remote.Remote.taken", fail)
+    told = r"not on the dask cluster at tcp://.*TypeError: there is no such thing\. This is a fault of sqlmagic_xr"
+    (result,) = context(store).script("SELECT COUNT(hum) AS n FROM t")
+    with pytest.warns(ClusterWarning, match=told):
+        assert result.to_arrow_table()["n"].to_pylist() == [75 * 120 * 120]
+    assert result.executor == "relational"
+    ctx, run = training(store)
+    with pytest.warns(ClusterWarning, match=told) as warned:
+        finish(run)
+    assert len(warned) == 1
+    assert_the_same(ctx, expected)
+
+
+def test_who_names_a_client_is_told_what_runs_here(client, store):
+    told = r"not on the dask cluster at tcp://.*: no array code over chunks for approx_distinct\."
+    with pytest.warns(ClusterWarning, match=told):
+        rows(context(store, client=client), "SELECT approx_distinct(n) AS n FROM t")
+    odd = "INSERT INTO w SELECT :next_step, w.a + approx_distinct(t.n), w.b FROM w CROSS JOIN t WHERE w.step = :k"
+    _, run = training(store, f"{odd} GROUP BY w.a, w.b", steps=2, client=client)
+    with pytest.warns(ClusterWarning, match=told) as warned:
+        finish(run)
+    assert len(warned) == 1
 
 
 # Training

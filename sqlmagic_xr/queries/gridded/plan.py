@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from ...dense.node import Refused
+from ...cluster.aside import tell_aside
+from ...dense.node import Refused, Unforeseen
 from ...engine.interrupt import interruptible
 from ...engine.laid import Laid
 from ...relation.catalog import Table
@@ -113,8 +114,18 @@ class GridQuery:
         Raises:
             Refused: nothing of it is taken here.
         """
-        rows = self._rest(self._each(self._take))
+        try:
+            rows = self._rest(self._each(self._take))
+        except Refused as reason:
+            if self._holding is None and not isinstance(reason, Unforeseen):
+                self._tell(self._query, reason.reason)
+            raise
         return rows if names is None else rows.rename_columns(names)
+
+    def _tell(self, node: Relation, reason: str, *, fault: bool = False) -> None:
+        """Tell that chunks of a cluster come here."""
+        if any(_is_in_chunks(self._context, below, self._least) for below in relations(node)):
+            tell_aside(self._context.client, reason, fault=fault)
 
     def laid(self) -> Laid | None:
         """The rows as arrays; None where they are none, or the engine makes them of what is taken.
@@ -125,7 +136,7 @@ class GridQuery:
         try:
             return self._laid()
         except (UnboundError, NotImplementedError, *_UNFORESEEN) as error:
-            raise Refused(f"{UNFORESEEN}: {type(error).__name__}: {error}") from error
+            raise Unforeseen(f"{UNFORESEEN}: {type(error).__name__}: {error}") from error
 
     def _laid(self) -> Laid | None:
         query = self._query
@@ -190,7 +201,8 @@ class GridQuery:
                 self.refusals.append(error if isinstance(error, Refused) else Refused(str(error)))
             except _UNFORESEEN as error:
                 # What is not foreseen here is the engine's, which has the last word on data that cannot be read, too.
-                self.refusals.append(Refused(f"{UNFORESEEN}: {type(error).__name__}: {error}"))
+                self.refusals.append(Unforeseen(f"{UNFORESEEN}: {type(error).__name__}: {error}"))
+                self._tell(node, self.refusals[-1].reason, fault=True)
         beside = self._holding is not None and any(
             is_large(self._context, node, self._least) and id(node) not in inside for node in relations(self._query)
         )
@@ -273,6 +285,14 @@ def is_large(context: Context, relation: Relation, least: int) -> bool:
     """Whether a relation is the table of a dataset of so many cells."""
     table = grid_of(context, relation)
     return table is not None and cells_of(table) >= least
+
+
+def _is_in_chunks(context: Context, relation: Relation, least: int) -> bool:
+    """Whether a relation is the table of a large dataset that is not in memory."""
+    table = grid_of(context, relation)
+    if table is None or cells_of(table) < least:
+        return False
+    return any(not variable._in_memory for variable in table.dataset.data_vars.variables.values())
 
 
 def fetched(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ...cluster.aside import tell_aside
 from ...cluster.client import client_of
 from ...cluster.holding import Holding
-from ...dense.node import Refused
+from ...dense.node import Refused, Unforeseen
 from ...engine.admission import framed
 from ...engine.budget import default_budget
 from ...errors import ClusterError, SqlError
@@ -126,6 +127,7 @@ class OverChunks(Relational):
         super().__init__(prepared, larder, writes, varying)
         self._fallback, self._holding = fallback, holding
         self._reason: str | None = None
+        self._fault: bool | None = None  # whether the reason is one, until it has been told
         self._schemas: dict[int, pa.Schema] = {}
 
     def run(self, values: Mapping[str, Any]) -> None:
@@ -133,6 +135,9 @@ class OverChunks(Relational):
         rows = self._over_chunks(values) if self._reason is None else None
         if rows is None:
             self._fallback.run(values)
+            if self._fault is not None:  # it is one if nothing is wrong with the statement itself
+                fault, self._fault = self._fault, None
+                tell_aside(self._context.client, str(self._reason), fault=fault)
         else:
             self._write.keep(rows, self._prepared)
 
@@ -154,19 +159,20 @@ class OverChunks(Relational):
             rows = self._asked(id(variant), names)
         except Refused as reason:
             self._reason = reason.reason
+            self._fault = None if isinstance(reason, Unforeseen) else False  # that has been told
         except UnsureError as reason:
-            self._reason = str(reason)
+            self._reason, self._fault = str(reason), False
         except (ClusterError, KeyboardInterrupt):
             raise
         except Exception as error:  # the statement as it stands tells what is wrong, if it is not the shortcut
-            self._reason = str(error).splitlines()[0]
+            self._reason, self._fault = f"{type(error).__name__}: {str(error).split(chr(10))[0]}", True
         else:
             if self._write.replaces:
                 return rows
             width = len(self._write.columns or self._context.store.table(self._write.table).definition.names)
             if rows.num_columns == width:
                 return rows
-            self._reason = "its columns are not those of the table"
+            self._reason, self._fault = "its columns are not those of the table", False
         return None
 
     def _asked(self, variant: int, names: Mapping[str, Any]) -> pa.Table:
