@@ -78,6 +78,7 @@ class Cells:
         real: whether it is never NaN where it is not NULL.
         constant: the number that it is everywhere, or None.
         ready: whether its cells are in memory, so that nothing has to be calculated.
+        factors: two that are, whose product in float64 it is; None for anything else.
     """
 
     type: str
@@ -87,6 +88,7 @@ class Cells:
     real: bool = True
     constant: Any = None
     ready: bool = False
+    factors: tuple[Cells, Cells] | None = None
 
     def of(self, block: Block) -> Array:
         """Its cells in a block."""

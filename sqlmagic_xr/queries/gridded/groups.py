@@ -94,6 +94,19 @@ class Groups:
         found = found if dtype is None else found.astype(dtype, copy=False)
         return found * found.dtype.type(times)
 
+    def scaled(self, values: Array, factor: Array, block: Block) -> Array | None:
+        """The sum of the cells of a block times a factor, which stands outside of the sums along which it is the same.
+
+        Returns:
+            None where it varies along all axes that are summed over.
+        """
+        axes = [a for a, length in enumerate(factor.shape) if self.codings[a] is None and length == 1]
+        if values.shape != block.shape or not axes:
+            return None
+        for span in _spans(axes):
+            values = _folded(_typed(np.add.reduce, values, np.float64), values, span)
+        return self.fold(np.add, values * factor, block)
+
     def product(self, one: Array, other: Array, block: Block) -> Array:
         """The sum of the products of two arrays of a whole block."""
         if self._coded:

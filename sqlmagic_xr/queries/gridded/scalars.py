@@ -105,7 +105,10 @@ class Scalars:
         if kind not in ("int64", *FLOATS):
             raise Refused(f"{kind} may overflow", call.span)
         name = f"integer {call.name}" if kind == "int64" and call.name in "/%" else call.name
-        return strict(MAPS[name], kind, *(cast(value, kind) for value in values), real=False)
+        found = strict(MAPS[name], kind, *(cast(value, kind) for value in values), real=False)
+        if name == "*" and kind == "double" and all(value.ready for value in values):
+            found.factors = (values[0], values[1])
+        return found
 
     def negative(self, call: Call) -> Cells:
         """The unary minus."""

@@ -149,17 +149,24 @@ class Folded(Taken):
     @property
     def is_light(self) -> bool:
         """Whether no array of as many cells as a block is made where nothing is NULL, so that any size will do."""
-        value = self.value
-        return self.mask is None and value.ready and self._shows() and not self.patchy
+        return self.mask is None and self._is_there() and self._shows() and not self.patchy
+
+    def _is_there(self) -> bool:
+        """Whether it can be folded without an array of its cells."""
+        return self.value.ready
 
     def at_once(self, state: State, block: Block) -> bool:
         """Add a block of any size, if that is light; else nothing has been done."""
-        found = self.fold(None, block)
-        if self.value.valid is not None and np.isnan(found).any():
+        found = self._whole(block)
+        if found is None or (self.value.valid is not None and np.isnan(found).any()):
             self.patchy = True
             return False
         self.put(state[0], found, block)
         return True
+
+    def _whole(self, block: Block) -> Array | None:
+        """All cells of a block folded into its groups; None where that takes an array of them."""
+        return self.fold(None, block)
 
     def _shows(self) -> bool:
         """Whether what is folded shows whether a value among it was NULL."""
@@ -185,6 +192,19 @@ class Sum(Folded):
 
     def put(self, state: Array, found: Array, block: Block) -> None:  # noqa: D102 - see Folded
         state[self.groups.at(block)] += found
+
+    def _is_there(self) -> bool:
+        return self.value.ready or (self.value.factors is not None and self.dtype == np.float64)
+
+    def _whole(self, block: Block) -> Array | None:
+        if self.value.factors is None:
+            return self.fold(None, block)
+        one, other = (cells.of(block) for cells in self.value.factors)
+        if one.shape != block.shape:
+            one, other = other, one
+        found = None if np.ndim(other) != len(block.shape) else self.groups.scaled(one, other, block)
+        # What is no number may be one if it is multiplied cell by cell: a sum that overflows, times what is small.
+        return found if found is not None and np.isfinite(found).all() else None
 
     def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
         for mine, his in zip(state, other, strict=True):

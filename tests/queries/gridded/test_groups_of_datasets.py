@@ -164,3 +164,16 @@ def test_large_datasets_are_taken_by_themselves_and_small_ones_are_not():
     (told,) = ctx.script("EXPLAIN SELECT array_agg(v) AS s FROM large")
     assert told.plan.startswith("executor: relational (no array code over chunks for array_agg)")
     assert "executor" not in ctx.script("EXPLAIN SELECT SUM(v) AS s FROM small")[0].plan
+
+
+@pytest.mark.parametrize("extreme", [1.0, 1.7e308, np.inf, np.nan])
+def test_a_factor_stands_outside_of_a_sum_where_that_changes_nothing(extreme):
+    values, dims = np.arange(24.0).reshape(4, 3, 2) - 7, ("t", "y", "x")
+    whole = values.astype(np.int16)
+    values[1, 2] = extreme
+    labels = {"t": range(4), "y": [0.0, -1.5, 1e-3], "x": [1.0, 3.0]}
+    ctx = Context()
+    ctx.from_dataset("d", xr.Dataset({"v": (dims, values), "n": (dims, whole)}, labels))
+    for value in ("v * y", "sqrt(abs(y)) * v", "v * x", "n * y"):
+        for key in ("t", "x", "y", "t > 1"):
+            assert_same(ctx, f"SELECT {key} AS k, SUM({value}) AS s, AVG({value}) AS m FROM d GROUP BY 1")
