@@ -229,9 +229,12 @@ class _Run:
     def _serve_file(self, options: XSqlOptions) -> None:
         """Save, close and open the file of the scratch tables; in this order, so that one line can change files."""
         store = self.context.store
+        asked = [name for name in ("save", "close", "open") if getattr(options, name)]
+        if (
+            asked and self.settings.read_only
+        ):  # a file that is opened is written to, one that is closed takes its tables
+            raise ImmutableError(f"--{asked[0]} is refused: this notebook is read-only", hint=_ALLOW)
         if options.save is not None:
-            if self.settings.read_only:
-                raise ImmutableError("--save is refused: this notebook is read-only", hint=_ALLOW)
             store.save(options.save)
             self.screen.say(f"{options.save}: {names_listed(list(store.entries()))} saved")
         if options.close:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LOOP = ("k", "step", "next_step", "seed", "random")
 """The loop's own: the newest generation (twice), the one to make, the run's seed, a number in [0, 1) for the step."""
 
+_COUNTED = 2**63 - 2
+"""As far as steps are counted ahead: the end of such a range, which lies behind its last number, is a BIGINT, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -104,9 +107,10 @@ class Parameters:
         """The values for several steps, the first of which follows ``generation``; for fewer where one has none."""
         values = self.at(generation)
         others = [name for name in self.moving if name not in CLOCK]
+        count = max(min(count, _COUNTED - generation), 0)
         along: dict[str, Sequence[Any]] = {}
         if others:
-            found = [values]
+            found = [values][:count]
             with suppress(SqlError):  # the step that is to have it says so, if it is ever made
                 for number in range(1, count):
                     found.append(self.at(generation + number))

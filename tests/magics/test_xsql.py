@@ -354,10 +354,11 @@ def test_read_only_refuses_effects_before_anything_runs(notebook, tmp_path, stat
     assert not list(tmp_path.iterdir())
 
 
-def test_read_only_refuses_to_save(notebook, tmp_path):
+@pytest.mark.parametrize("line", ["--save x.duckdb", "--open x.duckdb", "--close"])
+def test_read_only_leaves_files_and_the_tables_in_them_alone(notebook, tmp_path, line):
     notebook("%config XSqlMagic.read_only = True")
-    with pytest.raises(errors.ImmutableError, match="--save is refused: this notebook is read-only"):
-        notebook("%xsql --save x.duckdb")
+    with pytest.raises(errors.ImmutableError, match=f"{line.split()[0]} is refused: this notebook is read-only"):
+        notebook(f"%xsql {line}")
     assert not list(tmp_path.iterdir())
 
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.errors import SqlError
+from sqlmagic_xr.errors import SqlError, TypeMismatchError
 from sqlmagic_xr.train.events import Stepped
 from sqlmagic_xr.train.start import train
 from tests.storage import programs
@@ -255,3 +255,14 @@ def test_explain_tells_how_many_steps_a_call_makes():
     other = line("CREATE TABLE log (n BIGINT)")
     told = other.train(f"{descend()}; INSERT INTO log SELECT 7", steps=2, params={"lr": 0.1}, stream=True).explain()
     assert "a call: one step (not every row that is added to log has :next_step for a key)" in str(told[0])
+
+
+@pytest.mark.parametrize("options", [{}, {"schedule": {"h": "0.5 / (:next_step % 3 + 1)"}}, {"executor": "relational"}])
+@pytest.mark.parametrize(("kind", "last"), [("TINYINT", 127), ("BIGINT", 2**63 - 1)])
+def test_a_run_ends_where_its_step_column_does(kind, last, options):
+    ctx = Context()
+    ctx.script(f"CREATE TABLE p (step {kind}, a DOUBLE); INSERT INTO p VALUES ({last - 5}, 1)")
+    cell = f"INSERT INTO p SELECT :next_step, a * {':h' if 'schedule' in options else '0.5'} FROM p WHERE step = :step"
+    with pytest.raises(TypeMismatchError, match=f"`p.step` is {kind} and cannot hold {last + 1}"):
+        ctx.train(cell, steps=20, **options)
+    assert ctx.scratch("p").to_arrow()["step"].to_pylist() == list(range(last - 5, last + 1))
