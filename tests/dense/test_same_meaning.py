@@ -15,6 +15,7 @@ from sqlmagic_xr.engine.faults.reading import Reading
 from sqlmagic_xr.engine.faults.tables import EngineTables
 from sqlmagic_xr.grids.arrow import Grids, arrow, parameter_types
 from sqlmagic_xr.sql.syntax import parse_one
+from tests.dealt import dealing
 
 SEEDS, STATEMENTS = 24, 125  # 3,000 statements
 
@@ -60,6 +61,7 @@ class World:
         if self.rng.random() < 0.2:  # duplicated keys, which DataFusion joins as they are
             self.tables["c"] = pa.concat_tables([self.tables["c"], self.tables["c"].slice(0, 1)])
         self.context = sqlmagic_xr.Context(SessionConfig().with_target_partitions(1))
+        dealing(self.context, seed % 8 == 7)
         for name, table in self.tables.items():
             SessionContext.register_record_batches(self.context, name, [table.combine_chunks().to_batches()])
         for name, query in VIEWS.items():

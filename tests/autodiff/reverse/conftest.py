@@ -12,6 +12,7 @@ from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
+from tests.dealt import dealing
 
 STEP = 1e-5
 KEYS = [(i, j) for i in range(4) for j in range(3) if (i, j) != (3, 2)]
@@ -123,7 +124,7 @@ def setting():
 
 @pytest.fixture(scope="package")
 def shuffled():
-    """Other numbers, their rows in disorder, written by several statements, and data in several pieces."""
+    """Other numbers, their rows in disorder, written by several statements, data in pieces, dealt out by twos."""
     return made(8, ({0, 7}, {7, 9}), disorder=True)
 
 
@@ -136,7 +137,7 @@ def made(seed, gaps, *, disorder):
         disorder: whether rows are written in another order, by several statements.
     """
     rng = np.random.default_rng(seed)
-    ctx = Context()
+    ctx = dealing(Context(), by_twos=disorder)
     whole = lambda high, gap: pa.array([None if k == gap else int(v) for k, v in enumerate(rng.integers(0, high, 14))])  # noqa: E731
     real = lambda gaps: pa.array([None if k in gaps else v for k, v in enumerate(rng.normal(size=14).round(2))])  # noqa: E731
     data = pa.table({"i": whole(5, 3), "x": real((2, 7)), "y": real(()), "n": whole(3, 5)})
