@@ -221,7 +221,8 @@ def queries(draw):
     dealt=st.booleans(),
 )
 def test_any_curve_equals_the_query_run_afresh(query, growth, rows, dealt):
-    context = Context(namespace=lambda: {"w": D.select(["x", "g"])})
+    data = {"w": D.select(["x", "g"])}
+    context = Context(namespace=lambda: data)
     if dealt:
         context.script(MIXED)
     context.script("CREATE TABLE params (step BIGINT, i BIGINT, a DOUBLE, PRIMARY KEY (step, i))")

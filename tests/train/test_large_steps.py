@@ -88,7 +88,8 @@ def chain(seed):
 
 
 def long():
-    ctx = Context(namespace=lambda: {"d": pa.concat_tables([D] * 6).set_column(0, "i", pa.array(np.arange(6 * ROWS)))})
+    data = {"d": pa.concat_tables([D] * 6).set_column(0, "i", pa.array(np.arange(6 * ROWS)))}
+    ctx = Context(namespace=lambda: data)
     ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO p VALUES (0, 0.3, -0.2)")
     return ctx
 

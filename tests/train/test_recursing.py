@@ -26,7 +26,8 @@ BY_ENGINE = "WITH RECURSIVE r(n, s) AS (SELECT 1, 'a' UNION ALL SELECT n + 1, s 
 
 @pytest.fixture(scope="module")
 def ctx():
-    return Context(namespace=lambda: {"d": pa.table({"x": X, "y": 2 * X + 0.1})})
+    data = {"d": pa.table({"x": X, "y": 2 * X + 0.1})}
+    return Context(namespace=lambda: data)
 
 
 def assert_close(found, expected):

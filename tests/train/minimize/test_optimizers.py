@@ -75,7 +75,8 @@ def by_optax(optimizer):
 
 
 def context(a=0.5, b=-0.5):
-    ctx = Context(namespace=lambda: {"d": line()})
+    data = {"d": line()}  # one table: a step whose data are others is made anew
+    ctx = Context(namespace=lambda: data)
     ctx.script(
         f"CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO params VALUES (0, {a}, {b})"
     )
