@@ -303,6 +303,11 @@ def test_what_array_code_does_not_cover_runs_here_and_explain_says_so(client, st
     assert "not cluster: runs here (no array code over chunks for approx_distinct)" in str(run.explain()[0])
     finish(run)
     assert len(trained(ctx)) == 2
+    loss = "SELECT AVG(power(w.a * t.hum - 1, 2)) FROM t CROSS JOIN w WHERE w.step = :k"
+    ctx, run = training(store, f"MINIMIZE ({loss}) OVER w.a USING lbfgs(memory_size => 2)", steps=1)
+    searched = str(run.explain()[1])
+    assert searched.startswith("INSERT INTO w (")
+    assert "not cluster: runs here (what is joined is no table" in searched
 
 
 @pytest.mark.parametrize("name", {**cells.ON_THE_CLUSTER, **cells.HERE})

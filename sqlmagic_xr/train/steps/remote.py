@@ -164,6 +164,8 @@ class OverChunks(Relational):
             self._reason, self._fault = str(reason), False
         except (ClusterError, KeyboardInterrupt):
             raise
+        except SqlError as error:  # the statement is wrong, or its text is more than is read, as of a step of lbfgs
+            self._reason, self._fault = str(error).split("\n")[0], False
         except Exception as error:  # the statement as it stands tells what is wrong, if it is not the shortcut
             self._reason, self._fault = f"{type(error).__name__}: {str(error).split(chr(10))[0]}", True
         else:
