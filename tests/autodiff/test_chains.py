@@ -6,8 +6,10 @@ from functools import reduce
 import pytest
 
 from sqlmagic_xr import differentiate
+from sqlmagic_xr.autodiff.reverse.finding import selects
 from sqlmagic_xr.autodiff.sharing import share
 from sqlmagic_xr.autodiff.size import size
+from sqlmagic_xr.sql import algebra
 from sqlmagic_xr.sql.expression import Call, Literal, columns, parse, to_sql, unique
 from sqlmagic_xr.sql.printing import to_sql as print_tree
 from sqlmagic_xr.sql.syntax import parse_one, transform
@@ -70,3 +72,12 @@ def test_parts_of_a_chain_get_names_however_long_it_is():
     shared = share([whole], within=[True], name="v{}".format, safe=lambda node: True)
     assert [[name for name, _ in level] for level in shared.levels] == [["v1"]]
     assert shared.size < 1.1 * size(chain)
+
+
+def test_calls_through_queries_are_found_without_comparing_the_links_of_a_chain(context, monkeypatch):
+    same, compared = algebra._same, []
+    monkeypatch.setattr(algebra, "_same", lambda one, other: compared.append(one) or same(one, other))
+    error = "x - (" + " + ".join(f"{i} * y" for i in range(40)) + ")"
+    query = f"SELECT {', '.join(f'avg(grad(power({error} - {i}, 2), y)) AS g{i}' for i in range(20))} FROM d"
+    assert not list(selects(parse_one(query).tree, context.tables))
+    assert len(compared) < 40

@@ -94,13 +94,15 @@ def selects(tree: Tree, catalog: Catalog) -> Iterator[Found]:
 
 
 _ARGUMENTS = {"grad": 2, "vjp": 3}
+_DERIVATIVES = frozenset([*_ARGUMENTS, "jvp"])
 
 
 def _calls(reading: Reading) -> Iterator[Called | Directed]:
     seen: set[Expression] = set()
     for expression in expressions(reading.relation):
         for part in descend(expression):
-            if not isinstance(part, Call) or part in seen:
+            # Comparing each link of a chain with its equals would take the square of its length.
+            if not isinstance(part, Call) or part.name not in _DERIVATIVES or part in seen:
                 continue
             seen.add(part)
             found: Called | Directed | None = None
