@@ -8,6 +8,7 @@ all plans is within a second. A join that yields later goes on in the engine's t
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import threading
@@ -137,11 +138,24 @@ class _Worker:
     def abandon(self) -> None:
         """Raise KeyboardInterrupt in the thread, which DataFusion sees when it next looks, and call it no more."""
         self.abandoned = True
+        _left[:] = [thread for thread in _left if thread.is_alive()] + [self.thread]
         thread_id = ctypes.c_ulong(self.thread.ident or 0)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(thread_id, ctypes.py_object(KeyboardInterrupt))
 
 
 _workers: list[_Worker] = []
+_left: list[threading.Thread] = []
+"""Those that have been told to stop."""
+
+_PATIENCE = 1.0  # seconds
+
+
+@atexit.register
+def _end_threads() -> None:
+    """Give what has been told to stop the time to: a thread that comes back to an interpreter which is gone aborts."""
+    end = time.monotonic() + _PATIENCE
+    for thread in _left:
+        thread.join(max(0.0, end - time.monotonic()))
 
 
 def _worker() -> _Worker:

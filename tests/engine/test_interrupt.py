@@ -128,6 +128,26 @@ def test_a_cross_join_that_never_yields_is_left_and_the_next_query_runs():
     assert float(took) < 3
 
 
+def test_a_process_that_ends_after_an_interrupt_ends_well():
+    code = """
+        import _thread, signal, threading, time
+        from sqlmagic_xr import Context
+        term = "SELECT n + 1, avg(x) OVER (ORDER BY n) FROM r"
+        frame = Context().sql(f"WITH RECURSIVE r(n, x) AS (SELECT 1, 1.0 UNION ALL {term}) SELECT n FROM r")
+        def interrupt():
+            while not frame.progress.rounds:
+                time.sleep(0.01)
+            _thread.interrupt_main(signal.SIGINT)
+        threading.Thread(target=interrupt).start()
+        try:
+            frame.to_arrow_table()
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "interrupted\n", "")
+
+
 def test_a_panic_of_the_engine_is_an_error():
     class PanicException(BaseException):
         """As the engine's is called."""
