@@ -19,11 +19,15 @@ _BARREN = frozenset(("span", "token"))
 def walk(tree: Tree) -> Iterator[dict[str, Any]]:
     """Every dictionary of a tree but the spans, the outer one first, in the order of the text."""
     todo = [tree]
+    pop, push = todo.pop, todo.append
     while todo:
-        node = todo.pop()
+        node = pop()
         if type(node) is dict:
             yield node
-            todo += [v for k, v in reversed(node.items()) if type(v) in _INNER and k != "span"]
+            for key in reversed(node):
+                value = node[key]
+                if (value or type(value) is dict) and type(value) in _INNER and key != "span":
+                    push(value)
         elif type(node) in _INNER:
             todo += reversed(node)
 
