@@ -20,6 +20,7 @@ from .alterations import CountedContext
 from .answers import Answers
 from .catalog import Catalog
 from .faults import NO_TYPES, Mending, suspicious
+from .faults.laterals import nested
 from .frame import Frame
 from .functions import Function, functions
 from .gridtable import GridTable
@@ -58,9 +59,9 @@ class PlanningContext(CountedContext):
         recursive = self._recursions.found(sql, tree)
         if recursive is not None and recursive is not tree:
             sql, tree = to_sql(recursive), recursive
-        keyed = asks_for_keys(tree, self.store.entries(), sql)
+        keyed, laterals = asks_for_keys(tree, self.store.entries(), sql), nested(tree, sql) is not None
         try:
-            with self.store.reading(tree, keyed=keyed):
+            with self.store.reading(tree, keyed=keyed, tables=laterals):
                 return self._planned(sql, tree, recursive=recursive is not None)
         except Exception as error:
             if keyed or not misses_a_key(error):

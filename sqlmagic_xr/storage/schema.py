@@ -305,6 +305,25 @@ def with_key(version: Version) -> Any:
     return found
 
 
+def as_table(version: Version) -> Any:
+    """As :func:`provider_of`, and no view: of a view in a LATERAL within a LATERAL DataFusion loses the columns.
+
+    Only queries may see it: DataFusion's own DELETE would empty it. A table that is read a chunk at a time stays so.
+    """
+    found = version.providers.get("table")
+    if found is None and _is_streamed(version):
+        found = provider_of(version)
+    elif found is None:
+        name, batches = f"table_{uuid4().hex}", [c.batch for c in version.chunks]
+        _workshop.register_record_batches(name, [batches or [_none(version.definition.schema)]])
+        try:
+            found = _workshop.catalog().schema("public").table(name)._inner
+        finally:
+            _workshop.deregister_table(name)
+    version.providers["table"] = found
+    return found
+
+
 def _with_keys(version: Version) -> Any:
     source, table = f"source_{uuid4().hex}", f"keyed_{uuid4().hex}"
     schema = version.definition.schema

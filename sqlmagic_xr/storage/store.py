@@ -21,7 +21,7 @@ from .fetch import fetch_brief
 from .order import ROW, in_order, numbered
 from .pruning import batches, visible
 from .rows import arrange
-from .schema import ScratchSchema, provider, with_key
+from .schema import ScratchSchema, as_table, provider, with_key
 from .scratch import Retention, ScratchTable, Version
 from .transaction import Entries, View, no_table
 
@@ -68,13 +68,14 @@ class ScratchStore(Commits):
         return ScratchTable(self, self.table(name).name)
 
     @contextmanager
-    def reading(self, tree: Tree | None = None, *, keyed: bool = False) -> Iterator[None]:
+    def reading(self, tree: Tree | None = None, *, keyed: bool = False, tables: bool = False) -> Iterator[None]:
         """Within this block every plan that this thread makes sees one state of all tables.
 
         Args:
             tree: the one statement that will be planned, its parameters bound: then a table may show only the rows
                 that this statement can see (see :mod:`.pruning`). None where anything may be planned.
             keyed: DataFusion is told the tables' keys (see :mod:`.dependents`).
+            tables: it is given tables, and no views (see :func:`.schema.as_table`).
 
         Raises:
             ExecutionError: this thread's transaction is aborted.
@@ -84,9 +85,10 @@ class ScratchStore(Commits):
         views = [n for n, e in entries.items() if isinstance(e, View)]
         if views and tree is not None:
             views = [n for n in {name_of(t["name"])[-1] for t in relations(tree)} if n in views]
-        if keyed:  # they are made here, since DataFusion cannot run a statement while it plans one
+        if keyed or tables:  # they are made here, since DataFusion cannot run a statement while it plans one
             read = set(entries) if tree is None or views else {name_of(t["name"])[-1] for t in relations(tree)}
-            parts = {n: with_key(e) for n in read if isinstance(e := entries.get(n), Version) and e.definition.key}
+            seen = {n: e for n in read if isinstance(e := entries.get(n), Version)}
+            parts = {n: as_table(e) if tables else with_key(e) for n, e in seen.items() if tables or e.definition.key}
         else:
             parts = {} if tree is None or views else _parts(tree, entries)
         told, shown = self.schema.with_keys(told=keyed), self.schema.pinned(entries, parts)

@@ -1,9 +1,13 @@
-"""``FROM t, LATERAL (SELECT ... FROM r, LATERAL (...) AS a) AS b``: over scratch tables the engine cannot plan it."""
+"""``FROM t, LATERAL (SELECT ... FROM r, LATERAL (...) AS a) AS b``: over views the engine cannot plan it."""
 
 from __future__ import annotations
 
+import re
+
 from ...errors import SqlError, UnknownNameError, UnsupportedError
 from ...sql.syntax import Tree, span_of, walk
+
+_SIGN = re.compile(r"\bLATERAL\b", re.IGNORECASE)
 
 
 def said_plainly(error: SqlError, tree: Tree) -> SqlError:
@@ -15,19 +19,27 @@ def said_plainly(error: SqlError, tree: Tree) -> SqlError:
     >>> said_plainly(UnknownNameError("there is no column a.x"), tree).what
     'LATERAL within LATERAL cannot be planned here'
     """
-    nested = _nested(tree) if isinstance(error, (UnknownNameError, UnsupportedError)) else None
-    if nested is None:
+    inner = nested(tree) if isinstance(error, (UnknownNameError, UnsupportedError)) else None
+    if inner is None:
         return error
     return UnsupportedError(
         "LATERAL within LATERAL cannot be planned here",
         text=error.text,
         hint=f"Join what the inner one reads first, in a CTE, and compare in WHERE. The engine said: {error.what}.",
-        span=span_of(nested["Derived"]["subquery"]["body"]),
+        span=span_of(inner["Derived"]["subquery"]["body"]),
     )
 
 
-def _nested(tree: Tree) -> Tree | None:
-    outer = [node for node in walk(tree) if _is_lateral(node)] if tree is not None else []
+def nested(tree: Tree | None, text: str = "LATERAL") -> Tree | None:
+    """The LATERAL within a LATERAL of a query, if there is one.
+
+    Args:
+        tree: the query, or None where it is not known.
+        text: its text, which is looked at first.
+    """
+    if tree is None or not _SIGN.search(text):
+        return None
+    outer = [node for node in walk(tree) if _is_lateral(node)]
     inside = (node for one in outer for node in walk(one["Derived"]["subquery"]) if _is_lateral(node))
     return next(inside, None)
 

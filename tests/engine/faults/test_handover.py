@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pyarrow as pa
+import pytest
 from datafusion import SessionContext
 from datafusion.dataframe_formatter import DataFrameHtmlFormatter
 from xarray_sql.ds import XarrayDataFrame
@@ -21,6 +22,17 @@ def test_the_schema_of_a_frame_is_that_before_coercion():
 
 def test_the_stream_of_a_frame_reads_one_type_as_another():
     assert sorted(pa.table(SessionContext().sql(MIXED))["y"].to_pylist()) != [1, 1.5]
+
+
+def test_a_view_in_a_lateral_within_a_lateral_loses_its_columns():
+    session = SessionContext()
+    session.from_pydict({"id": [1, 2]}, "rows")
+    session.sql("CREATE VIEW seen AS SELECT * FROM rows").collect()
+    inner = "LATERAL (SELECT seen.id AS n FROM seen WHERE seen.id = a.id) AS b"
+    with pytest.raises(Exception, match="No field named"):
+        session.sql(
+            f"SELECT c.n FROM rows, LATERAL (SELECT b.n FROM rows AS a, {inner} WHERE a.id = rows.id) AS c"
+        ).collect()
 
 
 def test_a_result_without_rows_has_the_types_before_coercion():
