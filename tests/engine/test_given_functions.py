@@ -100,7 +100,7 @@ def test_it_hides_one_of_ours(ctx):
 def test_it_hides_one_whose_query_is_known_already(ctx):
     query = "SELECT sum(i) AS s FROM n"
     ctx.script("CREATE TABLE n (i BIGINT); INSERT INTO n VALUES (9223372036854775807), (1)")
-    with pytest.raises(Exception, match="a SUM is beyond BIGINT"):
+    with pytest.raises(Exception, match="a SUM of integers is beyond BIGINT"):
         ctx.sql(query).to_arrow_table()
     ctx.register_udaf(udaf(Largest, pa.float64(), pa.float64(), [pa.float64()], "immutable", name="sum"))
     assert ctx.sql(query).to_arrow_table()["s"].to_pylist() == [2.0**63]
@@ -126,7 +126,7 @@ def test_a_sum_of_another_session_leaves_ours_checked(ctx):
     other = Context()
     other.register_udaf(udaf(Largest, pa.float64(), pa.float64(), [pa.float64()], "immutable", name="sum"))
     ctx.script("CREATE TABLE n (i BIGINT); INSERT INTO n VALUES (9223372036854775807), (1)")
-    with pytest.raises(Exception, match="a SUM is beyond BIGINT"):
+    with pytest.raises(Exception, match="a SUM of integers is beyond BIGINT"):
         ctx.sql("SELECT sum(i) AS s FROM n").to_arrow_table()
     query = "SELECT grad(sum(x * q.a), q.a) AS g FROM d CROSS JOIN (SELECT 2.0 AS a) q"
     assert ctx.sql(query).to_arrow_table()["g"].to_pylist() == [6.0]

@@ -20,7 +20,7 @@ from tests.engine.conftest import Db
 
 PACKAGE = Path(sqlmagic_xr.__file__).parent
 FOLDERS = {PACKAGE / "storage", PACKAGE / "statements"}
-ROOMS = {"store", "scratch", "transaction", "chunk", "draft", "keys", "constraints", "rows", "change", "schema",
+ROOMS = {"store", "commits", "scratch", "transaction", "chunk", "draft", "keys", "constraints", "rows", "change", "schema",
          "pruning"}  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+# A terminal is begun by a fork, of which JAX warns where another test has loaded it; the child runs a program at once.
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork")
 REPOSITORY = Path(__file__).parents[2]
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 
