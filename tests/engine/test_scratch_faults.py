@@ -20,8 +20,8 @@ from tests.engine.conftest import Db
 
 PACKAGE = Path(sqlmagic_xr.__file__).parent
 FOLDERS = {PACKAGE / "storage", PACKAGE / "statements"}
-ROOMS = {"store", "commits", "scratch", "transaction", "chunk", "draft", "keys", "constraints", "rows", "change", "schema",
-         "pruning"}  # fmt: skip
+ROOMS = {"store", "commits", "scratch", "transaction", "chunk", "draft", "keys", "constraints", "rows", "change",
+         "schema", "pruning"}  # fmt: skip
 
 
 @cache
