@@ -28,6 +28,9 @@ Whole = Callable[[tuple[Expression, ...], Expression], Expression]
 """What an aggregate over a partition is in each row."""
 
 _ENDS = frozenset({"first_value", "last_value"})
+_EXTREMES = {"min": "least", "max": "greatest"}
+_FRAME = 64
+"""So many rows of a frame are written out one by one."""
 
 
 @dataclass
@@ -112,8 +115,29 @@ class Moving:
             return lambda rows, whole: Call("/", (total(rows, whole), Cast(count(rows, whole), REAL)))
         if name in _ENDS:
             return self._end(over, measure)
+        if name in _EXTREMES:
+            return self._extreme(over, measure)
         raise refused(f"{name} over a window that moves has no derivative through a whole query",
                       "SUM, AVG, COUNT, LAG, LEAD, FIRST_VALUE and LAST_VALUE have.", measure.call)  # fmt: skip
+
+    def _extreme(self, over: Over, measure: bound.Measure) -> Callable[[Leaf, Whole], Expression]:
+        """MIN or MAX over a frame of some rows: of the values that LAG and LEAD find in them."""
+        value = over.call.args[0]
+        offsets = _offsets(over.frame)
+        if offsets is None:
+            raise refused(f"{over.call.name} over a window that moves has a derivative over a frame of {_FRAME} ROWS "
+                          "at most", "Say how many ROWS are PRECEDING and FOLLOWING.", measure.call)  # fmt: skip
+
+        def at(offset: int) -> Callable[[Leaf, Whole], Expression]:
+            if offset == 0:
+                return lambda rows, whole: self._moved(value, rows)
+            shift = Call("lag" if offset < 0 else "lead", (value, Literal(abs(offset))))
+            return self._shown(replace(over, call=shift, frame=None))
+
+        found = [at(offset) for offset in offsets]
+        if len(found) == 1:
+            return found[0]
+        return lambda rows, whole: Call(_EXTREMES[over.call.name], tuple(each(rows, whole) for each in found))
 
     def _shown(self, over: Over) -> Callable[[Leaf, Whole], Expression]:
         shown = next((n for n, e in self.needed.items() if e == over), "")
@@ -212,6 +236,27 @@ def _holds_its_row(near: Tree, far: Tree, outward: str) -> bool:
     """Whether a frame from a bound on one side to another holds the row itself."""
     inward = "Following" if outward == "Preceding" else "Preceding"
     return (near == "CurrentRow" or outward in near) and (far == "CurrentRow" or inward in far)
+
+
+def _offsets(frame: Tree) -> range | None:
+    """How far the rows of a frame are from its own row; None unless it has some rows, and not many."""
+    if frame is None or frame["units"] != "Rows":
+        return None
+    ends = [_distance(frame["start_bound"]), _distance(frame["end_bound"] or "CurrentRow")]
+    if ends[0] is None or ends[1] is None or not 0 <= ends[1] - ends[0] < _FRAME:
+        return None
+    return range(ends[0], ends[1] + 1)
+
+
+def _distance(bound_: Tree) -> int | None:
+    """How many rows behind its own row a frame begins or ends; None where that is not written as a number."""
+    if bound_ == "CurrentRow":
+        return 0
+    ((side, distance),) = bound_.items()
+    steps = None if distance is None else from_tree(distance)
+    if not isinstance(steps, Literal) or not isinstance(steps.value, int) or steps.value < 0:
+        return None
+    return steps.value if side == "Following" else -steps.value
 
 
 def _is_whole_number(arguments: tuple[Expression, ...]) -> bool:

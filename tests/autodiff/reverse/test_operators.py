@@ -15,7 +15,9 @@ RELATIONAL = [
     "greatest", "group by NULL", "left join, near side", "full join", "scalar subquery of no row", "not exists",
     "exists whatever the row", "correlated subquery that counts", "lag", "lead with a default", "running sum",
     "running sum with ties", "running average", "rows frame", "rows frame beside the row", "range frame",
-    "window with a filter", "first value", "first value of a frame", "last value", "two windows", "window of a join",
+    "window with a filter", "maximum of a frame", "minimum of a frame with ties", "maximum of a frame beside the row",
+    "rank by what is no parameter",
+    "first value", "first value of a frame", "last value", "two windows", "window of a join",
     "window of a group", "window of a window", "rank by the parameter as a filter", "limit", "limit by the parameter",
     "limit of a group", "distinct on", "correlated IN", "correlated NOT IN", "standard deviation of a join", "no row",
 ]  # fmt: skip
