@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import DTYPES
 from ..node import Axis, Node, Refused
-from .cells import Rooms, calculated, gathered, line_of, product, write_loop
+from .cells import Rooms, gathered, line_of, product, write_loop
 from .columns import MOST, Matrices, matrices, weighted_lines
 from .operations import EMPTY
 from .text import Text
@@ -85,10 +85,10 @@ class Bundle:
         self._heavy = any(node.data in _HEAVY for node in self.inner)
         self._kernel = _kernel(sums, self.inner, self.leaves)
         self._finish = _finish(sums, self.leaves)
-        self._small = _small(sums, self.inner, self.leaves)
+        self._small = _small(sums, self.inner, self.leaves, Matrices())
         self._matrices = matrices(sums, self.inner, self.leaves, still)
         if self._matrices is not None:
-            self._wide = _wide(sums, self.inner, self.leaves, self._matrices)
+            self._wide = _small(sums, self.inner, self.leaves, self._matrices)
 
     def run(self, *leaves: Any) -> tuple[Any, ...]:
         """The sums.
@@ -133,7 +133,7 @@ def _kernel(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node])
     text = Text()
     names = {leaf: f"v{place}" if leaf.dims else f"l{place}" for place, leaf in enumerate(leaves)}
     cuts = {f"v{place}": f"l{place}" for place, leaf in enumerate(leaves) if leaf.dims}
-    body, rooms = _body(sums, inner, names, text)
+    body, rooms = _body(sums, inner, leaves, names, text, Matrices())
     text.line(f"{' = '.join(_totals(sums))} = 0")
     text.line(f"step = min(stop - start, {_BLOCK})")
     write_loop(text, rooms, "step", cuts, body)
@@ -141,56 +141,15 @@ def _kernel(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node])
     return text.function(["start", "stop", *(f"l{place}" for place in range(len(leaves)))])
 
 
-def _small(sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node]) -> Callable[..., tuple[Any, ...]]:
-    """A function (rows, leaves...) -> the sums over all rows, which fit one block: nothing is cut."""
-    text = Text()
-    names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
-    ends = _endings(sums, dict(names), text, range(len(sums)))
-    body, rooms = _body(sums, inner, names, text)
-    text.line(f"{' = '.join(_totals(sums))} = 0")
-    for line in (*rooms.lines("rows", text), *body, *ends):
-        text.line(line)
-    text.line(f"return ({', '.join(_totals(sums))},)")
-    return text.function(["rows", *(f"l{place}" for place in range(len(leaves)))])
-
-
-def _wide(
+def _small(
     sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node], found: Matrices
 ) -> Callable[..., tuple[Any, ...]]:  # fmt: skip
-    """A function (rows, matrices..., leaves...) -> the sums, of which some are matrix products; else :func:`_small`."""
+    """A function (rows, matrices..., leaves...) -> the sums over all rows, which fit one block: nothing is cut."""
     text = Text()
     names = {leaf: f"l{place}" for place, leaf in enumerate(leaves)}
     together = {place for some in found.projected.values() for place in some.places}
-    alone = [place for place in range(len(sums)) if place not in together]
-    ends = _endings(sums, dict(names), text, alone)
-    inner = found.formed(inner)
-    rooms = Rooms([_arrays(total) for total in sums], inner, found.arguments)
-
-    def matrix(columns: tuple[Node, ...]) -> str:
-        return f"m{found.place(columns, leaves)}"
-
-    def added(new: Node | None) -> list[str]:
-        lines = _added(sums, names, new, text, alone)
-        for some in (
-            found.projected.values() if new is None else [found.projected[new]] if new in found.projected else []
-        ):
-            if some.cells in names:
-                lines.append(f"p = {text.name(np.dot)}({matrix(some.columns)}, {names[some.cells]})")
-                lines += _ending("p", sums[some.places[0]], dict(names), text)
-                lines.append(f"if not {text.name(np.isfinite)}(p).all(): {text.name(_refuse_infinite)}()")
-                lines.append(f"{', '.join(f't{place}' for place in some.places)}, = p")
-        return lines
-
-    body = added(None)
-    for place, node in enumerate(inner):
-        if node in found.weighted:
-            some, name = found.weighted[node], f"n{place}"
-            room = rooms.take(place - 0.5, node)
-            body += weighted_lines(some, matrix(some.columns), name, names, room, text)
-            names[node] = name
-        else:
-            body.append(line_of(place, node, names, rooms, text))
-        body += added(node)
+    ends = _endings(sums, dict(names), text, [place for place in range(len(sums)) if place not in together])
+    body, rooms = _body(sums, inner, leaves, names, text, found)
     text.line(f"{' = '.join(_totals(sums))} = 0")
     for line in (*rooms.lines("rows", text), *body, *ends):
         text.line(line)
@@ -203,12 +162,39 @@ def _totals(sums: Sequence[Node]) -> list[str]:
     return [f"t{place}" for place in range(len(sums))]
 
 
-def _body(sums: Sequence[Node], inner: Sequence[Node], names: dict[Node, str], text: Text) -> tuple[list[str], Rooms]:
+def _body(
+    sums: Sequence[Node], inner: Sequence[Node], leaves: Sequence[Node], names: dict[Node, str], text: Text,
+    found: Matrices,
+) -> tuple[list[str], Rooms]:  # fmt: skip
     """The lines that calculate the cells of a block and add them, and the arrays that they write into."""
-    rooms = Rooms([_arrays(total) for total in sums], inner)
-    body = _added(sums, names, None, text, range(len(sums)))
-    for node, line in calculated(inner, names, rooms, text):
-        body += [line, *_added(sums, names, node, text, range(len(sums)))]
+    numbers = dict(names)
+    together = {place for some in found.projected.values() for place in some.places}
+    alone = [place for place in range(len(sums)) if place not in together]
+    inner = found.formed(inner)
+    rooms = Rooms([_arrays(total) for total in sums], inner, found.arguments)
+
+    def matrix(columns: tuple[Node, ...]) -> str:
+        return f"m{found.place(columns, leaves)}"
+
+    def added(new: Node | None) -> list[str]:
+        lines = _added(sums, names, new, text, alone)
+        for some in found.projected.values():
+            if some.cells is new or (new is None and some.cells in names):
+                lines.append(f"p = {text.name(np.dot)}({matrix(some.columns)}, {names[some.cells]})")
+                lines += _ending("p", sums[some.places[0]], numbers, text)
+                lines.append(f"if not {text.name(np.isfinite)}(p).all(): {text.name(_refuse_infinite)}()")
+                lines.append(f"{', '.join(f't{place}' for place in some.places)}, = p")
+        return lines
+
+    body = added(None)
+    for place, node in enumerate(inner):
+        if node in found.weighted:
+            some, room = found.weighted[node], rooms.take(place - 0.5, node)
+            body += weighted_lines(some, matrix(some.columns), f"n{place}", names, room, text)
+            names[node] = f"n{place}"
+        else:
+            body.append(line_of(place, node, names, rooms, text))
+        body += added(node)
     return body, rooms
 
 

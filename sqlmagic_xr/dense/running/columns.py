@@ -64,8 +64,8 @@ class Matrices:
         projected: by the cells that are added up.
     """
 
-    weighted: Mapping[Node, Weighted]
-    projected: Mapping[Node, Projected]
+    weighted: Mapping[Node, Weighted] = field(default_factory=dict)
+    projected: Mapping[Node, Projected] = field(default_factory=dict)
     _rows: list[tuple[Node, ...]] = field(default_factory=list)
     _places: list[list[int]] = field(default_factory=list)
     _made: list[tuple[list[Any], Any]] = field(default_factory=list)
