@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 SHARE = 0.05  # of the run's time; threads that send, the last picture and surprises have the rest of a tenth
 REST = 0.25  # seconds: a person sees no more than four pictures a second
-MOST = 1.0  # seconds after which a picture is due whatever it costs: nobody can steer by what stands still
+MOST = 0.75  # seconds after which a picture is due whatever it costs: with its way to the page it comes every second
 
 
 class Budget:

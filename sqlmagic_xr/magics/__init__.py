@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-ROOMS = ("xsql", "train")
+ROOMS = ("xsql", "train", "idle")
 """The modules that put something into the shell; each has ``register(ip)`` and ``unregister(ip)``."""
 
 
