@@ -6,12 +6,12 @@ clauses, columns and relations that are still the old ones are put in as they ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..sql.expression import Call, Expression, Literal, Parameter, Writer
 from ..sql.syntax import Tree, make_identifier, name_of, parse_one, replace
-from .columns import Field, Measure, Nested, Output, Piece, SortKey, subqueries
+from .columns import Field, Measure, Nested, Output, Piece, SortKey, fields, subqueries
 from .nodes import (
     Aggregate,
     Join,
@@ -79,11 +79,6 @@ def without_stars(select: Select) -> Tree:
     if all(output.tree is not None for output in select.outputs):
         return select.tree
     return {**select.tree, "projection": [_Writer().output(output) for output in select.outputs]}
-
-
-def written_expression(expression: Expression) -> Tree:
-    """The tree of a bound expression."""
-    return _Writer().tree(expression)
 
 
 class _Writer(Writer):
@@ -339,7 +334,16 @@ def _names_cte(relation: Relation) -> bool:
 def _as_it_was(expression: Expression) -> Tree | None:
     """The tree of an expression that is still the user's."""
     known = expression.__dict__.get("_written")
-    return None if known is None or any(map(_names_cte, subqueries(expression))) else known
+    return None if known is None or any(map(_names_cte, _queries(expression))) else known
+
+
+def _queries(expression: Expression) -> Iterator[Relation]:
+    """The queries in an expression, those within the groups and the windows that it is made of among them."""
+    yield from subqueries(expression)
+    for made in fields(expression):
+        if isinstance(made.relation, (Aggregate, Window)):
+            parts = (e for m in made.relation.measures if m.name == made.name for e in m.expressions)
+            yield from (query for e in parts for query in _queries(e))
 
 
 def _column(field: Field) -> Tree:

@@ -9,9 +9,9 @@ from sqlmagic_xr.relation.catalog import Table
 from sqlmagic_xr.relation.change import exchanged, without_columns
 from sqlmagic_xr.relation.columns import Field, UnboundError
 from sqlmagic_xr.relation.nodes import Aggregate, Join, Opaque, Output, Recursive, Scan, Select, Shared, relations
-from sqlmagic_xr.relation.write import written
+from sqlmagic_xr.relation.write import from_tree_of, written
 from sqlmagic_xr.sql.expression import Literal
-from sqlmagic_xr.sql.syntax import parse_one, to_sql
+from sqlmagic_xr.sql.syntax import identifier, parse_one, tables_named, to_sql
 
 P = Table(("p",), {"step": "int64", "a": "double", "b": "double"}, ("step",), frozenset({"step"}))
 MEAN = parse_one("SELECT g, AVG(x) FROM d GROUP BY g").tree
@@ -203,6 +203,17 @@ def test_a_query_is_written_as_it_was_and_anew(text):
     assert reads.tables_read(again) == reads.tables_read(new)
     assert facts.key(again) == facts.key(relation)
     assert facts.types(again) == facts.types(relation)
+
+
+@pytest.mark.parametrize("query", [
+    "SELECT a * (SELECT SUM(a) FROM c) AS l FROM c",
+    "SELECT SUM(a * (SELECT SUM(a) FROM c)) AS l FROM c",
+    "SELECT SUM(SUM(a * (SELECT MAX(a) FROM c))) OVER (ORDER BY a) AS l FROM c GROUP BY a",
+])  # fmt: skip
+def test_a_from_that_stands_elsewhere_reads_no_cte(query):
+    relation = bound(f"WITH loss AS (WITH c AS (SELECT a FROM p) {query}) SELECT l FROM loss")
+    read = tables_named(from_tree_of(relation.source))
+    assert {identifier(part) for parts in read for part in parts} == {"p"}
 
 
 def bind_with_q(text, other):

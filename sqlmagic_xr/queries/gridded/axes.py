@@ -18,7 +18,7 @@ from ...relation.catalog import Table
 from ...relation.columns import Field, fields
 from ...relation.nodes import Scan
 from ...relation.rebuild import substituted
-from ...relation.write import written_expression
+from ...relation.write import expression_tree
 from ...sql.build import table
 from ...sql.expression import Call, Expression, descend
 from ...sql.syntax import expression_sql
@@ -94,7 +94,7 @@ def evaluated(context: Context, expression: Expression, columns: dict[Field, pa.
     scan = Scan((_NAME,), table=Table((_NAME,), {n: str(cells.type) for n, cells in arrays.items()}), tree=_FACTOR)
     names = {column: Field(scan, name) for column, name in zip(columns, arrays, strict=False)}
     asked = substituted(expression, lambda part: names.get(part) if isinstance(part, Field) else None)
-    text = expression_sql(written_expression(asked))
+    text = expression_sql(expression_tree(asked))
     try:
         return context.store.of_each(text, pa.record_batch(arrays), _NAME)
     except Exception as error:
