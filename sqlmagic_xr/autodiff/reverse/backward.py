@@ -217,7 +217,9 @@ class Pass:
                 continue
             held = work.outputs.get(f"if {number}")
             term = multiply(weight, by)
-            counted = known(work, value, term) if f"known {number}" in work.outputs else ()
+            # What a window owes reaches other rows: a row of which the value is NULL has nothing to pass on, not 0 / 0.
+            passes_on = isinstance(leaf.node, Block) and leaf.node.moves
+            counted = known(work, value, term) if passes_on or f"known {number}" in work.outputs else ()
             found.append((term, [*([held] if held is not None else []), *counted]))
         if not found:
             return work, None

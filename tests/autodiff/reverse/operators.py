@@ -57,6 +57,8 @@ DERIVATIVE = {
     "running sum": "SELECT SUM(s * s) AS l FROM (SELECT SUM(a) OVER (ORDER BY i, j) AS s FROM {w}) q",
     "running sum with ties": "SELECT SUM(s * s) AS l FROM (SELECT SUM(a * b) OVER (ORDER BY i DESC) AS s FROM {w}) q",
     "running average": "SELECT SUM(s * s) AS l FROM (SELECT AVG(a * b) OVER (PARTITION BY j ORDER BY i) AS s FROM {w}) q",
+    "running average of nothing yet": "WITH q AS (SELECT AVG(CASE WHEN i > 0 THEN a * b END) OVER (ORDER BY i, j) AS s FROM {w}) "
+                                      "SELECT SUM(s * (SELECT SUM(s) FROM q)) AS l FROM q",
     "rows frame": "SELECT SUM(s * s * a) AS l FROM (SELECT a, SUM(b) OVER (ORDER BY i, j ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING) AS s FROM {w}) q",
     "rows frame beside the row": "SELECT SUM(s * s * a) AS l FROM (SELECT a, AVG(b) OVER (ORDER BY i, j ROWS BETWEEN 3 PRECEDING AND 1 PRECEDING) AS s FROM {w}) q",
     "range frame": "SELECT SUM(s * s * a) AS l FROM (SELECT a, SUM(b) OVER (PARTITION BY j ORDER BY i RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS s FROM {w}) q",

@@ -14,7 +14,8 @@ SECOND = [
 RELATIONAL = [
     "greatest", "group by NULL", "left join, near side", "full join", "scalar subquery of no row", "not exists",
     "exists whatever the row", "correlated subquery that counts", "lag", "lead with a default", "running sum",
-    "running sum with ties", "running average", "rows frame", "rows frame beside the row", "range frame",
+    "running sum with ties", "running average", "running average of nothing yet",
+    "rows frame", "rows frame beside the row", "range frame",
     "window with a filter", "maximum of a frame", "minimum of a frame with ties", "maximum of a frame beside the row",
     "rank by what is no parameter",
     "first value", "first value of a frame", "last value", "two windows", "window of a join",
