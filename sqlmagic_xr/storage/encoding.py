@@ -19,6 +19,9 @@ UNITS = {
 }
 """The CF units in which times of NumPy's units are whole numbers."""
 
+MISSING = np.iinfo(np.int64).min
+"""The whole number that stands for NaT."""
+
 _FILES = {"zarr": "a Zarr store", "netcdf": "a netCDF file"}
 
 
@@ -34,27 +37,45 @@ def refuse_name(name: str, form: str) -> None:
         )
 
 
-def encodings(dataset: xr.Dataset, form: str) -> dict[str, dict[str, Any]]:
-    """How each variable of a dataset is encoded, whose values are in memory.
+def encoded(dataset: xr.Dataset, form: str) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
+    """A dataset whose values are in memory as it is to be written, and how xarray is to encode each of its variables.
 
     How they were encoded where they come from is forgotten, which is done to the dataset: they are other values now.
+    Times that no units of theirs or of xarray's choice keep become whole numbers here: xarray takes their differences
+    whatever units it is told, and those of more than 292 years in nanoseconds are no numbers of 64 bits.
 
     Raises:
         UnsupportedError: values that the file has no type for.
     """
-    found = {}
+    found, counted = {}, {}
     for name, variable in dataset.variables.items():
-        found[str(name)] = _encoding(str(name), variable, form)
+        kept = _encoding(str(name), variable, form)
+        if kept is None:
+            counted[name], kept = _counted(variable)
+        found[str(name)] = kept
         variable.encoding = {}
-    return found
+    coords = {name: variable for name, variable in counted.items() if name in dataset.coords}
+    data = {name: variable for name, variable in counted.items() if name not in coords}
+    return dataset.drop_indexes([n for n in coords if n in dataset.xindexes]).assign_coords(coords).assign(data), found
 
 
-def _encoding(name: str, variable: xr.Variable, form: str) -> dict[str, Any]:
+def _encoding(name: str, variable: xr.Variable, form: str) -> dict[str, Any] | None:
     if not isinstance(variable.dtype, np.dtype):
         return {}
     if variable.dtype.kind in "OT":
         return _of_objects(name, np.asarray(variable.values).ravel(), form)
     return _of_times(variable) if variable.dtype.kind == "M" else {}
+
+
+def _counted(variable: xr.Variable) -> tuple[xr.Variable, dict[str, Any]]:
+    """Times as whole numbers of their own unit, with the attributes by which they are read as times."""
+    import xarray
+
+    unit, _ = np.datetime_data(variable.dtype)
+    numbers = np.asarray(variable.values).view(np.int64)
+    attributes = {**variable.attrs, "units": UNITS[unit], "calendar": "proleptic_gregorian"}
+    missing = {"_FillValue": MISSING} if (numbers == MISSING).any() else {}
+    return xarray.Variable(variable.dims, numbers, attributes), missing
 
 
 def _of_objects(name: str, values: Any, form: str) -> dict[str, Any]:
@@ -81,12 +102,10 @@ def _of_objects(name: str, values: Any, form: str) -> dict[str, Any]:
     return {"missing_value": fill}
 
 
-def _of_times(variable: xr.Variable) -> dict[str, Any]:
-    """The units that times had where they come from, or that xarray would choose, if these keep them; or their own."""
+def _of_times(variable: xr.Variable) -> dict[str, Any] | None:
+    """The units that times had where they come from, or that xarray would choose; None where neither keep them."""
     known = {key: variable.encoding[key] for key in ("units", "calendar") if key in variable.encoding}
-    unit, _ = np.datetime_data(variable.dtype)
-    own = {"units": UNITS.get(unit, UNITS["s"]), "calendar": "proleptic_gregorian", "dtype": "int64"}
-    return next((tried for tried in (known, {}) if _keeps(variable, tried)), own)
+    return next((tried for tried in (known, {}) if _keeps(variable, tried)), None)
 
 
 def _keeps(variable: xr.Variable, encoding: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import SqlError, StorageError
-from .encoding import UNITS, encodings, refuse_name
+from .encoding import MISSING, UNITS, encoded, refuse_name
 from .zarr_files import quiet
 from .zarr_store import at_rest
 
@@ -70,7 +70,7 @@ def write(dataset: xr.Dataset, path: Path, form: Form, name: str, chunks: Mappin
         refuse_name(str(known), form)
     late = {name: values.variable for name, values in dataset.data_vars.items() if _is_late(values.variable)}
     held = _with_texts(dataset.drop_vars(late).compute())  # a copy: the encodings of the dataset given stay
-    encoding = encodings(held, form)
+    held, encoding = encoded(held, form)
     with _arrays(form, held, path, encoding, name) as arrays:
         for label, variable in late.items():
             shape = _shape(variable, chunks, CHUNK)
@@ -182,7 +182,7 @@ class _NetcdfArrays:
 
 def _fill(variable: xr.Variable) -> Any:
     """What stands in cells of an array before they are written."""
-    return {"f": np.nan, "M": np.iinfo(np.int64).min, "b": False}.get(variable.dtype.kind, 0)
+    return {"f": np.nan, "M": MISSING, "b": False}.get(variable.dtype.kind, 0)
 
 
 def _attributes(dataset: xr.Dataset, variable: xr.Variable) -> dict[str, Any]:

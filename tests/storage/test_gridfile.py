@@ -97,6 +97,19 @@ def test_values_in_memory(tmp_path, form, kind):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_times_further_apart_than_a_difference_can_be_are_coordinates_too(tmp_path, form):
+    times = np.array(["1700-01-01", "2000-01-01T00:00:00.000000001", "2200-01-01"], "M8[ns]")
+    some = np.array([times[0], np.datetime64("NaT", "ns"), times[2]])
+    coords = {"time": ("time", times, {"axis": "T"}), "some": ("time", some), "far": times[0]}
+    dataset = xr.Dataset({"a": ("time", [1.0, 2.0, 3.0])}, coords)
+    write(dataset, tmp_path / "x", form)
+    found = read(tmp_path / "x", form)
+    same(found, dataset)
+    assert found.time.dtype == times.dtype
+    assert found.indexes["time"].equals(dataset.indexes["time"])
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", LATE)
 def test_values_that_are_read_a_block_at_a_time(tmp_path, monkeypatch, form, kind):
     monkeypatch.setattr(gridfile, "BLOCK", 2)
