@@ -79,6 +79,11 @@ class Matrices:
         return self._rows.index(columns)
 
     @property
+    def columns(self) -> set[Node]:
+        """All columns."""
+        return {column for columns in self._rows for column in columns}
+
+    @property
     def count(self) -> int:
         """How many there are."""
         return len(self._rows)
@@ -185,7 +190,7 @@ def _projected(sums: Sequence[Node], columns: set[Node]) -> dict[Node, Projected
 
 
 def weighted_lines(
-    weighted: Weighted, matrix: str, name: str, names: Mapping[Node, str], room: str, text: Text
+    weighted: Weighted, matrix: str, name: str, numbers: str, names: Mapping[Node, str], room: str, text: Text
 ) -> list[str]:  # fmt: skip
     """The lines that calculate numbers times columns.
 
@@ -193,19 +198,31 @@ def weighted_lines(
         weighted: which.
         matrix: what the matrix of the columns is called.
         name: what the result is called.
+        numbers: the numbers as a vector.
         names: what everything else is called.
         room: the array that it is written into.
         text: names objects.
     """
-    numbers = ", ".join(f"-{names[number]}" if less else names[number] for number, less in weighted.weights)
     lines = [
-        f"w = {text.name(np.array)}(({numbers},))",
-        f"{name} = {text.name(np.dot)}(w, {matrix}, {room})",
-        f"if not {name}.all(): {text.name(_signed)}({name}, w, {matrix})",
+        f"w = {numbers}",
+        f"{name} = w.dot({matrix}, {room})",
+        f"if {text.name(np.count_nonzero)}({name}) < len({name}): {text.name(_signed)}({name}, w, {matrix})",
     ]
     for other, less in weighted.others:
         lines.append(f"{text.name(np.subtract if less else np.add)}({name}, {names[other]}, {name})")
     return lines
+
+
+def numbers_of(weighted: Weighted, names: Mapping[Node, str], text: Text) -> str:
+    """The numbers as a vector that is made of each."""
+    numbers = ", ".join(f"-{names[number]}" if less else names[number] for number, less in weighted.weights)
+    return f"{text.name(np.array)}(({numbers},))"
+
+
+def signed(weighted: Weighted, vector: str, text: Text) -> str:
+    """The numbers as a vector, of which there is one in which none is subtracted."""
+    signs = np.array([-1.0 if less else 1.0 for _, less in weighted.weights])
+    return vector if (signs > 0).all() else f"{vector} * {text.name(signs)}"
 
 
 def _signed(cells: Any, weights: Any, matrix: Any) -> None:
@@ -215,4 +232,4 @@ def _signed(cells: Any, weights: Any, matrix: Any) -> None:
     cells[zero] = np.where(((products == 0) & np.signbit(products)).all(axis=0), -0.0, cells[zero])
 
 
-__all__ = ["MOST", "Matrices", "Projected", "Weighted", "matrices", "weighted_lines"]
+__all__ = ["MOST", "Matrices", "Projected", "Weighted", "matrices", "numbers_of", "signed", "weighted_lines"]

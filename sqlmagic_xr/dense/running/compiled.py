@@ -118,6 +118,11 @@ class Lines:
                 return f"{given[0]} {node.data} {given[1]}"
             if node.data == "negative":
                 return f"-{given[0]}"
+            if node.data == "to float64":
+                return f"{text.name(np.float64)}({given[0]})"
+            if node.data == "power":  # but for what NumPy takes for a square root
+                both = ", ".join(given)
+                return f"{text.name(np.power)}({both}) if {given[1]} != 0.5 else {text.name(function)}({both})"
         if node.op == "map" and isinstance(MAPS[node.data], np.ufunc) and not self.is_large(node) and one_spans(node):
             turned = [aligner(argument.dims, node.dims) for argument in node.args]
             given = [n if turn is None else f"{text.name(turn)}({n})" for n, turn in zip(given, turned, strict=True)]

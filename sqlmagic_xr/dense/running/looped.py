@@ -19,7 +19,8 @@ from .carry import Feed
 from .compiled import Lines, last_uses, one_spans
 from .inplace import Overwritable
 from .instructions import Instruction, along
-from .layout import Layout, Ran, needed_of
+from .laned import Laned
+from .layout import Layout, Ran, Stepwise, needed_of
 from .merged import merged
 from .soundness import implied
 
@@ -48,7 +49,9 @@ class NumpyLoop:
         self._layout = layout
         stay = {*layout.roots, *(n for part in parts for n in needed_of(part))}
         once, known, unmoved = merged(brief, known, layout.unmoved, stay)
-        self._function, self._courses = _LoopWriter(once, known, replace(layout, unmoved=unmoved)).written(parts)
+        writer = _LoopWriter(once, known, replace(layout, unmoved=unmoved))
+        self._function, self._courses = writer.written(parts)
+        self._outs, self._places = writer.outs, writer.places
 
     def run(
         self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
@@ -66,14 +69,28 @@ class NumpyLoop:
         self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
         courses: Mapping[Node, Sequence[Any]], count: int,
     ) -> Ran:  # fmt: skip
-        outs: list[list[Any]] = [[] for _ in self._layout.columns]
+        outs: list[list[Any]] = [[] for _ in self._outs]
         last: list[Any] = []
         given = [courses[node][:count] for node in self._courses]
         # The step that meets one of these is made by itself, and says what there is to say.
         faults = NotSoundError, Refused, Changed, TypeError, MemoryError, OverflowError
         with np.errstate(all="ignore"), suppress(*faults):
             self._function(source, parameters, given if given else range(count), first, outs, last)
-        return Ran(min(map(len, outs)), outs, last)
+        made = min(map(len, outs))
+        return Ran(made, self._columns(outs, made), last)
+
+    def _columns(self, outs: Sequence[list[Any]], made: int) -> list[list[Any] | Stepwise]:
+        """The columns of the layout; of a vector each has its lane."""
+        if not self._places or not made:
+            return [[] for _ in self._layout.columns] if not made else list(outs)
+        every = dict(zip(self._outs, outs, strict=True))
+        vectors = {vector for vector, _ in self._places.values()}
+        lanes = {vector: np.ascontiguousarray(np.array(every[vector][:made]).T) for vector in vectors}
+        found: list[list[Any] | Stepwise] = []
+        for node in self._layout.columns:
+            vector, place = self._places.get(node, (node, 0))
+            found.append(Stepwise(lanes[vector][place]) if vector is not node else every[node])
+        return found
 
 
 class _LoopWriter(Lines):
@@ -87,6 +104,9 @@ class _LoopWriter(Lines):
         self._over: Overwritable | None = None
         self._place = 0  # of the instruction that is written
         self._slots = {(s.feed.scan, s.age, s.node): f"s{n}" for n, s in enumerate(layout.slots)}
+        self._laned = Laned((), known, layout.unmoved, (), {}, {})
+        self.outs: list[Node] = list(layout.columns)
+        self.places: dict[Node, tuple[Node, int]] = {}
 
     def written(self, parts: Sequence[Relation]) -> tuple[Callable[..., None], tuple[Node, ...]]:
         """The function, and the nodes whose courses it is given."""
@@ -97,25 +117,58 @@ class _LoopWriter(Lines):
         for node, args, function in steady:
             if node not in self.names:
                 self.write(node, args, function)
+        courses = self._courses(moving)
+        moving = self._in_lanes(moving, stay)
         if self._slots:
             text.line(f"{', '.join(self._slots.values())}, = first")
-        appends = [f"a{place}" for place in range(len(layout.columns))]
+        for vector in self._laned.begins:
+            text.line(f"{self.new(vector)} = {text.name(np.array)}(({', '.join(map(self._slot, vector.args))},))")
+        appends = [f"a{place}" for place in range(len(self.outs))]
         text.line(f"{', '.join(appends)}, = [out.append for out in outs]")
-        courses = self._courses(moving)
         names = [self.names[node] for node in courses]
         text.line(f"for {', '.join(names)}, in zip(*courses):" if names else "for _ in courses:")
         text.depth += 1
         room = text.place()
         self._body(moving, stay)
         self._checks(moving)
-        for place, node in enumerate(layout.columns):
+        for place, node in enumerate(self.outs):
             text.line(f"a{place}({self.name(node)})")
         last = self._last(room)
-        self._hand_on()
+        self._hand_on({argument for _, args, _ in moving for argument in args} | set(stay))
         text.depth -= 1
         text.line(f"last += ({''.join(f'{name}, ' for name in last)})")
         function = text.function(["source", "parameters", "courses", "first", "outs", "last"])
         return function, tuple(courses)
+
+    def _in_lanes(self, moving: Sequence[Instruction], stay: Collection[Node]) -> list[Instruction]:
+        """The instructions, numbers that are calculated alike being one vector."""
+        slots = [s.node for s in self._layout.slots if s.age == s.feed.age == 1]
+        own = [n for n, args, _ in moving if args and args[0] in self._feeds and not self._feeds[args[0]].age]
+        sources, carried = self._numbers(own), self._numbers(slots)
+        self._laned = Laned(moving, self._known, self.kept, stay, sources, carried)
+        self._known, self.kept = self._laned.known, self._laned.kept
+        every = self._laned.places
+        self.places = {node: every[node] for node in self._layout.columns if node in every}
+        self.outs = list(dict.fromkeys(self.places[n][0] if n in self.places else n for n in self._layout.columns))
+        return self._laned.moving
+
+    def _numbers(self, nodes: Sequence[Node]) -> dict[Node, Node]:
+        """For the numbers among what is read the numbers that they are."""
+        found = {node: self._layout.fed(node) for node in nodes if node.op == "cells" and not node.dims}
+        return {
+            node: fed.source for node, fed in found.items()
+            if fed.source is not None and fed.cut is None and fed.whole and not fed.source.dims
+            and fed.source.type == node.type
+        }  # fmt: skip
+
+    def _slot(self, node: Node) -> str:
+        return self._slots[node.args[0], 1, node]
+
+    def fetched(self, node: Node) -> str:
+        """A lane of a vector."""
+        vector, place = self._laned.places[node]
+        self.text.line(f"{self.new(node)} = {self.name(vector)}[{place}]")
+        return self.names[node]
 
     def _is_steady(self, instruction: Instruction) -> bool:
         """Whether it is calculated once for all steps of the loop, since it depends on nothing that varies."""
@@ -223,17 +276,27 @@ class _LoopWriter(Lines):
     def _checks(self, moving: Sequence[Instruction]) -> None:
         """The lines that look whether what a step would commit is all there, and finite."""
         text, refuse = self.text, self.text.name(_refuse)
-        for mask in self._layout.masks:
+        for mask in self._whole(self._layout.masks):
             text.line(f"if not {self.name(mask)}{'.all()' if mask.dims else ''}: {refuse}()")
         sums = implied(moving, self._known)
-        for node in self._layout.sound:
+        for node in self._whole(self._layout.sound):
             if node in sums:
                 continue
             cells = self.name(node)
+            if node in self._laned.members:  # a few numbers times zero are NaN where one of them is not finite
+                nothing = text.name(np.zeros(len(self._laned.members[node])))
+                text.line(f"if {cells}.dot({nothing}) != 0.0: {refuse}()")
+                continue
             if node.dims:
                 text.line(f"total = {text.name(np.add.reduce)}({cells}, None)")
                 cells = "total"
             text.line(f"if {cells} - {cells} != 0.0: {refuse}()")
+
+    def _whole(self, nodes: Sequence[Node]) -> list[Node]:
+        """Some nodes; the vectors instead of those whose lanes are all among them."""
+        whole = {vector for vector, lanes in self._laned.members.items() if set(lanes) <= set(nodes)}
+        places = self._laned.places
+        return list(dict.fromkeys(places[n][0] if n in places and places[n][0] in whole else n for n in nodes))
 
     def _last(self, begin: int) -> list[str]:
         """The names of what is asked for of the last step; of any other step it is room for the next one."""
@@ -250,13 +313,16 @@ class _LoopWriter(Lines):
             self.text.line(f"{' = '.join(gone)} = None", at=begin)
         return found
 
-    def _hand_on(self) -> None:
+    def _hand_on(self, used: Collection[Node]) -> None:
         """The line that makes what the step has written what the next one reads."""
-        values = [
-            self._fed(s.node) if s.age == 1 else self._slots[s.feed.scan, s.age - 1, s.node] for s in self._layout.slots
-        ]
+        vectors = self._laned.begins
+        inside = {number for vector in vectors for number in vector.args if number not in used}
+        slots = [s for s in self._layout.slots if s.node not in inside]
+        names = [self._slots[s.feed.scan, s.age, s.node] for s in slots] + [self.names[vector] for vector in vectors]
+        values = [self._fed(s.node) if s.age == 1 else self._slots[s.feed.scan, s.age - 1, s.node] for s in slots]
+        values += [self.name(following) for following in vectors.values()]
         if values:
-            self.text.line(f"{', '.join(self._slots.values())}, = {', '.join(values)},")
+            self.text.line(f"{', '.join(names)}, = {', '.join(values)},")
 
 
 def _refuse() -> None:

@@ -46,5 +46,5 @@ def _keeps_finite(node: Node, known: Mapping[Node, Any]) -> bool:
         return True
     if node.data not in ("*", "/") or node.args[1].op != "constant":
         return False
-    size = abs(float(np.asarray(known[node.args[1]])))
-    return size <= 1.0 if node.data == "*" else size >= 1.0
+    sizes = np.abs(known[node.args[1]])
+    return bool(np.all(sizes <= 1.0 if node.data == "*" else sizes >= 1.0))

@@ -1,29 +1,25 @@
-"""Numbers that are calculated alike, each from its own: a vector, which is one operation of a program and not many.
+"""Which numbers of a program are lanes of one vector, and how they come together and apart.
 
-An optimizer whose weights are columns says the same of each of them. XLA makes a kernel of each number, and a step of
-thirty weights is two hundred kernels; here the same formula is one, over thirty lanes.
+XLA makes a kernel of each number, and a step of thirty weights is two hundred kernels; here the same formula is one,
+over thirty lanes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from ..node import Node
+from ..running.lanes import Key, Lanes, alike, alone
 from .ranks import first_of
 
 _FEW = 4  # lanes; fewer are no vector
 
-Lanes = Mapping[Node, tuple[Node, ...]]
-"""For each node the nodes that are calculated with it, in their order."""
-
 Places = dict[int, tuple[Any, int, Any]]
 """By the id of a number the vector that it is a lane of, its place there, and the number, whose id stays its own."""
-NO_LANES: Lanes = MappingProxyType({})
 
 
 def lanes(
@@ -38,22 +34,16 @@ def lanes(
         carried: the numbers and arrays that each step begins with.
         leaves: what else is known.
     """
-    forms: dict[Any, int] = {}
-    form: dict[Node, int] = {}
-    alike: dict[int, list[Node]] = {}
-    for node in _ordered(roots, arguments, {*carried, *leaves}):
+
+    def key(node: Node, form: Callable[[Node], int]) -> Key:
         number = not node.dims
         if node in carried and number:
-            key: Any = "carried", node.type
-        elif node not in leaves and number and _is_parallel(node, leaves):
-            key = node.op, node.type, node.data, *(_shared(node, n, form, leaves) for n in range(len(node.args)))
-        else:
-            key = "node", id(node)
-        form[node] = forms.setdefault(key, len(forms))
-        if key[0] in ("map", "sum"):
-            alike.setdefault(form[node], []).append(node)
-    groups = [tuple(some) for some in alike.values() if len(some) >= _FEW]
-    return {node: group for group in groups for node in group}
+            return "carried", node.type
+        if node not in leaves and number and _is_parallel(node, leaves):
+            return node.op, node.type, node.data, *(_shared(node, n, form, leaves) for n in range(len(node.args)))
+        return alone(node)
+
+    return alike(_ordered(roots, arguments, {*carried, *leaves}), key, _FEW)
 
 
 def _is_parallel(node: Node, leaves: Collection[Node]) -> bool:
@@ -66,11 +56,11 @@ def _is_parallel(node: Node, leaves: Collection[Node]) -> bool:
     return len(one.dims) == 1 and one.dims == other.dims and (one in leaves) != (other in leaves)
 
 
-def _shared(node: Node, place: int, form: Mapping[Node, int], leaves: Collection[Node]) -> Any:
+def _shared(node: Node, place: int, form: Callable[[Node], int], leaves: Collection[Node]) -> Any:
     """What an argument is to have in common with those of other lanes; of a sum all but the column is the same."""
     argument = node.args[place]
     if node.op != "sum":
-        return form[argument]
+        return form(argument)
     return ("column", argument.dims) if place < 2 and argument in leaves else id(argument)
 
 

@@ -15,12 +15,13 @@ from jax import lax
 from ..arrays import DTYPES
 from ..node import Node, Refused
 from ..ports import Source
+from ..running.lanes import Lanes
 from ..running.layout import Layout, Ran, Stepwise
 from .ahead import Ahead
 from .columns import Packing
 from .devices import Device
 from .functions import Kit
-from .lanes import Lanes, Places, lanes
+from .lanes import Places, lanes
 from .passed import nbytes, passed, real_of, within
 from .rows import Remainder
 from .state import State, as_array, read

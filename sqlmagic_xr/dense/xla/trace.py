@@ -10,10 +10,11 @@ import numpy as np
 
 from ..node import FIRST, Axis, Node, Refused, union
 from ..running.align import Alignment, aligner
+from ..running.lanes import NO_LANES, Lanes
 from ..running.layout import Fed
 from ..running.operations import masked_product
 from .functions import Kit, functions, refuse_empty
-from .lanes import NO_LANES, Lanes, Places, apart, stacked
+from .lanes import Places, apart, stacked
 from .ranks import first, first_of, ranks, sortable
 from .rows import Masked, base, looked_up, matched, partnered, restricted
 from .state import as_array, read

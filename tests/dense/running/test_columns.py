@@ -57,7 +57,7 @@ def by_engine(sql, found):
 def test_it_is_what_the_sums_are(score):
     found = tables(569)
     made, grids = program(query(score), found)
-    assert [bundle._matrices.count for bundle in bundles_of(made)] == [1 if score != SCORES["differences"] else 2]
+    assert [bundle.matrices.count for bundle in bundles_of(made)] == [1 if score != SCORES["differences"] else 2]
     for _ in range(2):  # node by node, and by the function of the step
         (mine,) = arrow(made.step(grids, {}).run(0)).to_pylist()
         assert mine == pytest.approx(by_engine(query(score), found), rel=1e-11, abs=1e-13)
@@ -89,7 +89,7 @@ def test_zeros_keep_their_sign():
     found["d"] = pa.table({**columns, "y": np.ones(40)})
     sql = f"SELECT SUM(atan2({SCORE}, -1)) AS a, AVG(d.y * ({SCORE})) AS b FROM d CROSS JOIN p"
     made, grids = program(sql, found)
-    assert all(bundle._matrices.weighted for bundle in bundles_of(made))
+    assert all(bundle.matrices.weighted for bundle in bundles_of(made))
     assert arrow(made.step(grids, {}).run(0)).to_pylist() == [by_engine(sql, found)]
     assert by_engine(sql, found)["a"] == pytest.approx(0, abs=1e-9)
 
@@ -98,6 +98,6 @@ def test_a_number_that_is_none_is_refused_as_ever():
     found = tables(30, weights=[np.inf, *[1.0] * (WIDTH - 1)])
     slopes = ", ".join(f"SUM(({SCORE} - d.y) * d.f{i}) AS g{i}" for i in range(WIDTH))
     made, grids = program(f"SELECT {slopes} FROM d CROSS JOIN p", found)
-    assert all(bundle._matrices.projected for bundle in bundles_of(made))
+    assert all(bundle.matrices.projected for bundle in bundles_of(made))
     with pytest.raises(Refused, match="not finite"):
         made.step(grids, {}).run(0)
