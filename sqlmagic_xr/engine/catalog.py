@@ -143,6 +143,14 @@ class Catalog:
         whole = frozenset(n for n in grid.key if pt.is_integer(schema.field(n).type))  # these have no NaN or NaT
         return Table(name, types, tuple(grid.key), whole)
 
+    def is_view(self, name: tuple[str, ...]) -> bool:
+        """Whether the engine itself has a view of that name."""
+        *_, schema, table = ("public", *local_name(name))
+        try:
+            return str(self._context.catalog().schema(schema).table(table).kind) == "view"
+        except (KeyError, RuntimeError):
+            return False
+
     def bound(self, query: Tree) -> Bound:
         """The bound query of a tree (the inside of a ``Query`` node): bound once for a tree and state of the tables.
 

@@ -93,17 +93,18 @@ class PlanningContext(CountedContext):
         """
         return self._mending.mended(tree, sql, parameters=parameters)
 
-    def mended_text(self, tree: Tree | None, sql: str, *, at_once: bool = False) -> str:
+    def mended_text(self, tree: Tree | None, sql: str, *, at_once: bool = False, of_view: bool = False) -> str:
         """As :meth:`mended`, as text; the tree is read off the text where there is none.
 
         Args:
             tree: the statement, or None.
             sql: its text.
             at_once: whether it is planned now, and not again when its tables are others.
+            of_view: whether it is a view's, so that other queries read it.
         """
         if tree is None and suspicious(sql):
             tree = Statement(sql, sql).parsed[0]
-        after = tree if tree is None else self._mending.mended(tree, sql, at_once=at_once)
+        after = tree if tree is None else self._mending.mended(tree, sql, at_once=at_once, of_view=of_view)
         return sql if after is None or after is tree else to_sql(after)
 
     def _planned(self, sql: str, tree: Tree | None, *, recursive: bool) -> Frame:

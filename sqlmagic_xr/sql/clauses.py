@@ -210,6 +210,15 @@ def with_keys_at(node: Tree, places: Sequence[int]) -> Tree:
     return {"Function": {**body, "args": {"List": {**listed, "clauses": clauses}}}}
 
 
+def with_keys_beside(query: Tree, *, first: Sequence[Tree] = (), last: Sequence[Tree] = ()) -> Tree:
+    """A query that is sorted, with further sort keys before its own, and behind them."""
+    order = query["order_by"]
+    own = order["kind"]["Expressions"]
+    plain = {**own[0], "options": {"asc": None, "nulls_first": None}, "with_fill": None}
+    keys = [*({**plain, "expr": key} for key in first), *own, *({**plain, "expr": key} for key in last)]
+    return {**query, "order_by": {**order, "kind": {"Expressions": keys}}}
+
+
 def _order(node: Tree) -> Any:
     if "Function" in node:
         args = node["Function"]["args"]

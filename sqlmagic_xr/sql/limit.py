@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
+from .syntax import parse_one
 from .traversal import Tree, walk
 
 
@@ -20,6 +22,37 @@ def limit_of(clause: Tree | None) -> tuple[int, int | None]:
         raise ValueError("says more than numbers")
     offset = body["offset"]
     return _count(offset["value"]) if offset else 0, _count(body["limit"]) if body["limit"] else None
+
+
+def most(query: Tree) -> float:
+    """How many rows a query gives at most by its LIMIT; infinity where there is none, or it is no number."""
+    counts = [body["limit"] for body in (query["limit_clause"] or {}).values() if body["limit"]]
+    try:
+        return _count(counts[0]) if counts else inf
+    except ValueError:
+        return inf
+
+
+def takes_all(query: Tree) -> bool:
+    """Whether a query leaves out no row behind the first that it takes: it has no LIMIT, as far as that is said."""
+    clause = (query["limit_clause"] or {}).get("LimitOffset")
+    return query["limit_clause"] is None or (clause is not None and not clause["limit"] and not clause["limit_by"])
+
+
+def skips(query: Tree) -> bool:
+    """Whether a query has an OFFSET."""
+    return any(body["offset"] is not None for body in (query["limit_clause"] or {}).values())
+
+
+def without_end(query: Tree) -> Tree:
+    """A query without a LIMIT, with one that is beyond the rows of anything: what is limited is sorted."""
+    template = parse_one(f"SELECT 0 LIMIT {_ENDLESS}").tree["Query"]["limit_clause"]
+    own = (query["limit_clause"] or template)["LimitOffset"]
+    limited = {**own, "limit": template["LimitOffset"]["limit"]}
+    return {**query, "limit_clause": {"LimitOffset": limited}}
+
+
+_ENDLESS = 2**60
 
 
 def _count(tree: Any) -> int:

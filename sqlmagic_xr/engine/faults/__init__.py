@@ -23,6 +23,7 @@ from . import (
     decimals,
     digits,
     distinct,
+    ends,
     extremes,
     hidden,
     integers,
@@ -30,6 +31,7 @@ from . import (
     moments,
     moving,
     negations,
+    orders,
     outer_on,
     overflow,
     powers,
@@ -89,6 +91,8 @@ WORKAROUNDS = (
     Workaround(decimals.SIGNS, decimals.lengthened),
     Workaround(zeros.SIGNS, zeros.signless),
     Workaround(repeated.SIGNS, repeated.told_apart),
+    Workaround(ends.SIGNS, ends.kept),
+    Workaround(orders.SIGNS, orders.shown),
 )
 """In their order: names are told apart first, subqueries are written anew before what stands in them is looked at,
 types are asked for last."""
@@ -100,18 +104,19 @@ _INTEGERS = re.compile(integers.SIGNS, re.IGNORECASE)
 _ANY = re.compile("|".join(w.signs for w in WORKAROUNDS), re.IGNORECASE)
 
 
-def rewritten(tree: Tree, sql: str, tables: Tables) -> Tree:
+def rewritten(tree: Tree, sql: str, tables: Tables, *, of_view: bool = False) -> Tree:
     """A statement's tree without what the engine answers wrongly; ``tree`` itself where there is nothing of it.
 
     Args:
         tree: the statement.
         sql: its text.
         tables: what is known of the tables that it reads.
+        of_view: whether it is a view's, so that other queries read it.
 
     Raises:
         UnsupportedError: something that the engine answers wrongly and that cannot be had otherwise.
     """
-    reading = Reading(tree, tables)
+    reading = Reading(tree, tables, of_view=of_view)
     for pattern, rewrite in _PATTERNS:
         if pattern.search(sql):
             reading = reading.changed(rewrite(reading))
@@ -131,25 +136,27 @@ class Mending:
         self._done: dict[Any, tuple[Mapping[tuple[str, ...], Any], Tree | None]] = {}
 
     def mended(
-        self, tree: Tree, sql: str, *, at_once: bool = False, parameters: Mapping[str, pa.DataType] = NO_TYPES
-    ) -> Tree:
+        self, tree: Tree, sql: str, *, at_once: bool = False, of_view: bool = False,
+        parameters: Mapping[str, pa.DataType] = NO_TYPES,
+    ) -> Tree:  # fmt: skip
         """A statement's tree as the engine shall plan it; ``tree`` itself where nothing is to be mended.
 
         Args:
             tree: the statement.
             sql: its text.
             at_once: whether it is planned now, and not again when its tables are others.
+            of_view: whether it is a view's, so that other queries read it.
             parameters: the types of placeholders, where they are known.
         """
         if not _ANY.search(sql):
             return tree
         # What a SET or a function of the user's has changed may be what a rewrite, or a name, depends on.
-        key = (sql, at_once, tuple(parameters.items()), self._context.alterations)
+        key = (sql, at_once, of_view, tuple(parameters.items()), self._context.alterations)
         known = self._done.get(key)
         if known is not None and all(self._tables.rows_identity(name) is was for name, was in known[0].items()):
             return tree if known[1] is None else known[1]
         with of_session(self._context), self._tables.noting(at_once, parameters) as asked:
-            after = rewritten(tree, sql, self._tables)
+            after = rewritten(tree, sql, self._tables, of_view=of_view)
         after = tree if after is tree else named(after, tree, self._names)
         if len(self._done) >= _REMEMBERED:
             self._done.clear()

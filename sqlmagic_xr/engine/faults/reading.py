@@ -55,19 +55,22 @@ class Reading:
         tables: what is known of the tables that it reads.
         reader: reads expressions; that of the statement that this one has been made of.
         layer: a query that stands in another.
+        of_view: whether it is a view's, so that other queries read it.
     """
 
     def __init__(
-        self, tree: Tree, tables: Tables | None = None, reader: Reader | None = None, layer: Query | None = None
-    ) -> None:
+        self, tree: Tree, tables: Tables | None = None, reader: Reader | None = None, layer: Query | None = None,
+        of_view: bool = False,
+    ) -> None:  # fmt: skip
         self.tree = tree
+        self.of_view = of_view
         self.tables: Tables = Given() if tables is None else tables
         self._reader = reader or Reader()
         self._layer = layer
 
     def changed(self, tree: Tree) -> Reading:
         """The reading of a statement that has been made of this one; of this one itself, this."""
-        return self if tree is self.tree else Reading(tree, self.tables, self._reader)
+        return self if tree is self.tree else Reading(tree, self.tables, self._reader, of_view=self.of_view)
 
     @cached_property
     def places(self) -> list[Place]:

@@ -115,6 +115,13 @@ class EngineTables:
         found = self._find(name)
         return None if found is None else found.relation
 
+    def hides_query(self, name: tuple[str, ...]) -> bool:
+        """Whether that is a view of the engine's, whose query nobody here sees."""
+        found = self._find(name)
+        if found is None or found.grid is not None or found.rows is not None or isinstance(found.standing, View):
+            return False
+        return not isinstance(found.standing, Definition) and self._context.tables.is_view(name)
+
     def columns(self, name: tuple[str, ...]) -> Columns:
         """The type of each column of a table."""
         found = self._find(name)
@@ -226,6 +233,10 @@ class Given:
         """The table of that name, or None."""
         columns = self.tables.get(name[-1])
         return None if columns is None else Relation(name, dict.fromkeys(columns, "other"))
+
+    def hides_query(self, name: tuple[str, ...]) -> bool:
+        """Whether that is a view of the engine's, whose query nobody here sees."""
+        return False
 
     def columns(self, name: tuple[str, ...]) -> Columns:
         """The type of each column of a table."""

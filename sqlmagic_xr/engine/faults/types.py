@@ -24,6 +24,9 @@ class Tables(Catalog, Protocol):
     def parameters(self) -> Mapping[str, pa.DataType]:
         """The types of placeholders, where they are known."""
 
+    def hides_query(self, name: tuple[str, ...]) -> bool:
+        """Whether that is a view of the engine's, whose query nobody here sees."""
+
     def columns(self, name: tuple[str, ...]) -> Mapping[str, pa.DataType]:
         """The type of each column of a table."""
 

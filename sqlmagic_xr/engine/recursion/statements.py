@@ -91,11 +91,11 @@ class Recursions:
         """The text of a view as the engine plans it, and relations besides that cannot be read, if it is recursive."""
         context = self._context
         if not RECURSIVE.search(view.text):
-            return context.mended_text(view.query, view.text), {}
+            return context.mended_text(view.query, view.text, of_view=True), {}
         planner = Planner(context)
         tree = planner.without_recursion(view.query)
         with context.store.schema.pinned(context.store.schema.visible(), planner.shown):
-            return context.mended_text(tree, to_sql(tree)), planner.shown
+            return context.mended_text(tree, to_sql(tree), of_view=True), planner.shown
 
 
 def outside(tree: Tree, planner: Planner) -> set[str]:

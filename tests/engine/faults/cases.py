@@ -84,6 +84,13 @@ FAULTS = [
         },
     ),
     Fault(
+        "lost-offsets",
+        {
+            "SELECT max(y) FROM (SELECT y FROM v ORDER BY k DESC OFFSET 2) AS q": [(3,)],
+            "SELECT i FROM t WHERE n IN (SELECT n FROM t AS s ORDER BY i DESC OFFSET 2)": [(1,), (2,)],
+        },
+    ),
+    Fault(
         "repeated-select",
         {
             "SELECT n + 1 AS n FROM (SELECT n + 1 AS n FROM (SELECT i AS n FROM t)) WHERE n < 4": [(3,), (4,)],
