@@ -107,6 +107,7 @@ class _PanelView:
         (made,) = self._axes.plot(
             *thin(x, line.y, _POINTS), style, color=colour, label=line.name, lw=1.8, ms=3.5, solid_joinstyle="round",
             marker="o" if len(x) <= _FEW else "", alpha=_BENEATH if line.under else 1.0,
+            zorder=1.9 if line.under else 2.0,
         )  # fmt: skip
         return made
 

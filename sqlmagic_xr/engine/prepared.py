@@ -145,7 +145,10 @@ class Prepared:
             effect = dml.execute(statement, tree, context)
             frame = None if effect.returning is None else context.frame_of(effect.returning)
             hidden = None if made is None else context.variables.hidden_by(made)
-            tag = effect.tag if hidden is None else f"{effect.tag}; it hides the {hidden} variable `{made}`"
+            tag = effect.tag
+            if hidden is not None:
+                tag = f"{tag}; it hides the {hidden} variable `{made}`"
+                context.variables.tell_hidden(made)
             return Result(statement, tree, frame, tag, effect.rows)
         sql = statement.text if tree is statement.tree else to_sql(tree)
         if statement.has_effects:

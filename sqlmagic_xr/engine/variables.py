@@ -50,6 +50,8 @@ class Variables:
         self._context = context
         self.namespace = namespace
         self._followed: dict[str, _Followed] = {}
+        self._hidden: dict[str, str] = {}  # table -> the type of the variable that it hides, untold
+        self._told: set[str] = set()
         self.read: dict[str, pa.Table] = {}
 
     def kind_of(self, table: str) -> str | None:
@@ -79,6 +81,19 @@ class Variables:
         """What a table of that name hides: the type of a variable of the same name that could be a table, or None."""
         value = self._mapping().get(table)
         return type(value).__name__ if _reader(value) is not None else None
+
+    def tell_hidden(self, table: str | None = None) -> list[tuple[str, str]]:
+        """The tables of which a statement has named one where a variable of its name could be meant, each once.
+
+        Args:
+            table: one that has been told of otherwise.
+
+        Returns:
+            Each with the type of the variable.
+        """
+        found, self._hidden = [(name, kind) for name, kind in self._hidden.items() if name != table], {}
+        self._told |= {name for name, _ in found} | ({table} if table is not None else set())
+        return found
 
     def parameters(self) -> list[str]:
         """The variables whose values SQL has literals for, by name; for completion."""
@@ -134,6 +149,8 @@ class Variables:
     def _follow(self, table: str, written: str, namespace: Mapping[str, Any]) -> None:
         followed = self._followed.get(table)
         if followed is None and self._is_taken(table):
+            if table in namespace and table not in self._told and (kind := self.hidden_by(table)) is not None:
+                self._hidden[table] = kind
             return
         value = namespace.get(written, namespace.get(table))
         read = _reader(value)

@@ -133,11 +133,16 @@ def _value_of(line: str, start: int, text: str, variables: Mapping[str, Any]) ->
     if name not in variables:
         raise UsageError(
             f"there is no variable {name}", text=line, span=span_at(line, start, start + len(text)),
-            hint=suggest(name, (n for n in variables if not n.startswith("_"))),
+            hint=suggest(name, (n for n, v in variables.items() if not n.startswith("_") and _is_value(v))),
         )  # fmt: skip
     value = variables[name]
     value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
     return f"{found[1] or ''}{value if isinstance(value, str) else repr(value)}"
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a variable may be what an option is given: a number or a text."""
+    return isinstance(value, (int, float, str)) or (hasattr(value, "item") and getattr(value, "ndim", 1) == 0)
 
 
 def options_of(kind: type[Any]) -> list[Option]:

@@ -190,6 +190,9 @@ class _Run:
                 self.screen.say(result.message)
             if result.frame is not None and not options.no_display:
                 self._show_rows(result)
+            heard = not options.quiet and self.settings.feedback > 0
+            for name, kind in self.context.variables.tell_hidden() if heard else ():
+                self.screen.say(f"`{name}` is the table of that name, which hides the {kind} variable")
             if options.time or self.settings.timing:
                 self.screen.say(f"{time.perf_counter() - self.since:.3f} s")
         self.since = time.perf_counter()

@@ -104,6 +104,11 @@ def test_a_stretch_is_dragged_and_a_double_click_shows_all(shown):
     shown.wait_for_timeout(100)
     near = pixels(shown)
     assert near != before
+    canvas.hover(position={"x": 70, "y": 100})
+    shown.wait_for_timeout(100)
+    low, high = (2000 * (at - 64) / (box["width"] - 78) for at in (100, 200))
+    said = shown.locator(".sqlmagic-xr-tip").first.inner_text().splitlines()[0]
+    assert low - 50 < int(said.removeprefix("step ")) < high, "what is told is seen"
     canvas.dblclick(position={"x": 150, "y": 100})
     shown.mouse.move(5, 900)
     shown.wait_for_timeout(100)

@@ -242,3 +242,4 @@ def test_curves_of_other_runs_are_laid_under():
     assert axes.get_xlim()[1] > 30
     assert axes.get_ylim()[1] > 9
     assert axes.lines[1].get_alpha() < 1
+    assert axes.lines[1].get_zorder() < axes.lines[0].get_zorder()

@@ -582,6 +582,19 @@ def test_max_recursion_is_a_setting(notebook):
     notebook(endless.replace("FROM r)", "FROM r WHERE n < 40)"))
 
 
+def test_a_table_that_hides_a_variable_is_told_of_once(notebook):
+    told = "`params` is the table of that name, which hides the DataFrame variable"
+    notebook.names["params"] = 3
+    assert told not in notebook("%xsql SELECT * FROM params").text
+    notebook.names["params"] = pd.DataFrame({"q": [1]})
+    assert told not in notebook("%xsql -q SELECT * FROM ds LIMIT 1").text
+    assert notebook("%%xsql\nSELECT COUNT(*) FROM params;\nSELECT 1").text.count(told) == 1
+    assert told not in notebook("%xsql SELECT * FROM params").text
+    notebook.names["df"] = pd.DataFrame({"q": [1]})
+    assert "it hides the DataFrame variable `df`" in notebook("%xsql CREATE TABLE df AS SELECT 1 AS q").text
+    assert "hides" not in notebook("%xsql SELECT * FROM df").text
+
+
 def test_a_result_is_drawn_or_summarised(notebook):
     drawn = notebook("%%xsql --plot\nSELECT time, AVG(air) AS air FROM ds GROUP BY time")
     assert any("image/png" in bundle for bundle in drawn.data)

@@ -146,7 +146,9 @@ class PanelView {
     pen.beginPath();
     pen.rect(LEFT, TOP - 4, width - LEFT - RIGHT + 4, height - TOP - BOTTOM + 8);
     pen.clip();
-    for (const line of this.visible) this.drawLine(pen, line, y.log);
+    for (const under of [true, false]) {
+      for (const line of this.visible) if (line.under === under) this.drawLine(pen, line, y.log);
+    }
     const best = this.panel.best && !this.hidden.has(this.panel.best.name) ? this.panel.best : null;
     if (best) this.drawRing(pen, best);
     this.drawDrag(pen);
@@ -155,9 +157,20 @@ class PanelView {
     this.drawPointer(pen);
   }
 
-  ticks(width) {
+  // As many as their labels leave room for.
+  ticks(pen, width) {
+    const least = 2;
+    for (let count = Math.min(10, Math.floor((width - LEFT - RIGHT) / 45)); count > least; count--) {
+      const ticks = this.someTicks(count);
+      const room = Math.max(...ticks.map(tick => pen.measureText(tick.label).width)) + 12;
+      const places = ticks.map(tick => this.frame.x(tick.value));
+      if (places.every((x, i) => i === 0 || x - places[i - 1] >= room)) return ticks;
+    }
+    return this.someTicks(least);
+  }
+
+  someTicks(count) {
     const { from, to } = this.frame;
-    const count = Math.max(2, Math.floor((width - LEFT - RIGHT) / 80));
     if (this.panel.kind === 'text') return textTicks(from, to, this.panel.names, count);
     return this.panel.kind === 'time' ? timeTicks(from, to, count) : linearTicks(from, to, count, this.panel.whole);
   }
@@ -176,7 +189,7 @@ class PanelView {
     };
     pen.textAlign = 'center';
     pen.textBaseline = 'top';
-    for (const tick of this.ticks(width)) {
+    for (const tick of this.ticks(pen, width)) {
       const x = Math.round(this.frame.x(tick.value)) + 0.5;
       line(x, top, x, bottom, 0.14);
       pen.fillText(tick.label, Math.min(x, width - pen.measureText(tick.label).width / 2), bottom + 5);
@@ -260,12 +273,14 @@ class PanelView {
 
   // --- the pointer
 
+  // The place of a line's point that is nearest to `x` among those that are seen; -1 where none is.
   nearest(line, x) {
+    const { from, to } = this.frame;
     let found = -1;
     let least = Infinity;
     for (let i = 0; i < line.x.length; i++) {
       const far = Math.abs(line.x[i] - x);
-      if (far < least && Number.isFinite(line.y[i])) [found, least] = [i, far];
+      if (far < least && Number.isFinite(line.y[i]) && line.x[i] >= from && line.x[i] <= to) [found, least] = [i, far];
     }
     return found;
   }
