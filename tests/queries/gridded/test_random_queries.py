@@ -56,7 +56,7 @@ def variable(rng, shape):
         return rng.random(shape) < 0.4
     if kind == "time":
         values = np.datetime64("2001-02-27", "ns") + rng.integers(0, 99, shape).astype("timedelta64[h]")
-        values[rng.random(shape) < 0.2] = np.datetime64("NaT")
+        values[rng.random(shape) < 0.2] = np.datetime64("NaT", "ns")
         return values
     low = 0 if kind[0] == "u" else -5
     return rng.integers(low, 9, shape).astype(kind)
