@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from ..relation.functions import usual, varies
 from ..sql.expression import (
@@ -13,6 +13,7 @@ from ..sql.expression import (
     Column,
     Expression,
     Literal,
+    Made,
     Opaque,
     Parameter,
     descend,
@@ -21,11 +22,19 @@ from ..sql.expression import (
     to_tree,
 )  # fmt: skip
 from ..sql.syntax import Tree
-from .dissolve import plain
+from .dissolve import Plain, plain
 from .intermediate import Below, Intermediate
 from .names import Scope, refused
 from .rules import AGGREGATES, DEFINED, EXTREMES, OVER_WINDOWS, read
 from .simplify import ZERO, add, build, is_zero, multiply
+
+
+@dataclass
+class Known:
+    """What was found out of expressions of a scope: what they are without intermediates, and which NULLs show."""
+
+    plain: Plain = field(default_factory=dict)
+    strict: Made = field(default_factory=Made)
 
 
 class Aggregates:
@@ -34,11 +43,13 @@ class Aggregates:
     Args:
         scope: what the names mean.
         of: the derivative of any expression by the variable; None where it does not depend on it.
+        known: what was found out of expressions of the scope, whatever they are derived by.
     """
 
-    def __init__(self, scope: Scope, of: Callable[[Expression], Expression | None]) -> None:
+    def __init__(self, scope: Scope, of: Callable[[Expression], Expression | None], known: Known) -> None:
         self.scope = scope
         self.of = of
+        self.known = known
 
     def derivative(self, node: Call, name: str) -> Expression | None:
         """That of an aggregate, whose usual name is ``name``."""
@@ -120,7 +131,7 @@ class Aggregates:
 
     def _covers(self, new: Expression, old: Expression) -> bool:
         """Whether ``new`` is surely NULL wherever ``old`` is."""
-        new, old = plain(new), plain(old)
+        new, old = plain(new, self.known.plain), plain(old, self.known.plain)
         if new == old:
             return True
         if isinstance(new, Case) and isinstance(old, Case) and new.operand == old.operand:
@@ -136,6 +147,10 @@ class Aggregates:
 
     def _strict(self, node: Expression) -> frozenset[Column] | None:
         """The columns of which any NULL makes an expression NULL; None where something else may too."""
+        found: frozenset[Column] | None = self.known.strict.of(node, self._needed, _calculated_from)
+        return found
+
+    def _needed(self, node: Expression, parts: list[frozenset[Column] | None]) -> frozenset[Column] | None:
         match node:
             case Literal(value):
                 return None if value is None else frozenset()
@@ -143,15 +158,8 @@ class Aggregates:
                 return frozenset()
             case Column():
                 return frozenset() if self.scope.never_null(node) else frozenset((node,))
-            case Cast():
-                return None if node.kind == "TryCast" else self._strict(node.value)
-            case Intermediate():
-                return self._strict(node.value)
-            case Call() if usual(node.name) in _STRICT and node.window is None:
-                parts = [self._strict(part) for part in node.args]
-                known = [part for part in parts if part is not None]
-                return frozenset().union(*known) if len(known) == len(parts) else None
-        return None
+        known = [part for part in parts if part is not None]
+        return frozenset().union(*known) if parts and len(known) == len(parts) else None
 
     def shift(self, node: Call) -> Expression | None:
         """That of a value of another row: the other row's."""
@@ -169,6 +177,18 @@ class Aggregates:
 _STRICT = frozenset({"+", "-", "*", "/", "%", "power", "abs", "signum", "floor", "ceil", "round", "trunc"}) | frozenset(
     {"sqrt", "cbrt", "exp", "ln", "log", "log2", "log10", "sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2"}
 ) | frozenset({"sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "degrees", "radians"})  # fmt: skip
+
+
+def _calculated_from(node: Expression) -> tuple[Expression, ...]:
+    """The parts of which any NULL makes a node NULL; none where that is not so."""
+    match node:
+        case Cast():
+            return () if node.kind == "TryCast" else node.parts
+        case Intermediate():
+            return node.parts
+        case Call() if usual(node.name) in _STRICT and node.window is None:
+            return node.args
+    return ()
 
 
 def _ordered(expression: Expression, ascending: bool) -> Tree:

@@ -24,7 +24,7 @@ from ..sql.expression import (
     Parameter,
     descend,
 )  # fmt: skip
-from .aggregates import Aggregates
+from .aggregates import Aggregates, Known
 from .choices import MANY, chosen
 from .collect import collected
 from .dissolve import intermediate
@@ -76,12 +76,14 @@ class Kinds:
         integers: whether anything in them is an integer.
         doubles: the same expressions, calculated in doubles.
         divided: the same in which no division of ours is one of integers, apart where anything is an integer.
+        aggregates: what was found out while aggregates were derived.
     """
 
     types: dict[Expression, ColumnType | None] = field(default_factory=dict)
     integers: dict[Expression, bool] = field(default_factory=dict)
     doubles: Made = field(default_factory=Made)
     divided: dict[bool, Made] = field(default_factory=lambda: {False: Made(), True: Made()})
+    aggregates: Known = field(default_factory=Known)
 
 
 class Derivative:
@@ -98,7 +100,7 @@ class Derivative:
         self.partials = partials
         self.scope = scope
         self.rules = rules
-        self.aggregates = Aggregates(scope, self.of)
+        self.aggregates = Aggregates(scope, self.of, kinds.aggregates)
         self.done: dict[Expression, Expression | None] = {}
         self.kinds = kinds
         self.types = kinds.types

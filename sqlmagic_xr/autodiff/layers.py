@@ -81,6 +81,10 @@ class Layers:
             )
         return self._views[key]
 
+    def one(self, call: Call) -> Call:
+        """A call around the one object that there is for each of its distinct parts."""
+        return replace(call, args=tuple(unique(arg, self._one) for arg in call.args))
+
     def call(self, call: Call, scope: Scope) -> Worked:
         """What a call of grad, jvp or vjp in a scope is equal to.
 
@@ -88,7 +92,7 @@ class Layers:
             DerivativeError: a part that has no derivative, or a call that is none.
             UnknownNameError: a column that nothing has, or more than one relation.
         """
-        call = replace(call, args=tuple(unique(arg, self._one) for arg in call.args))
+        call = self.one(call)
         key = (scope, call)
         if key not in self._called:
             try:

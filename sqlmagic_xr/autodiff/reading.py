@@ -9,7 +9,7 @@ from typing import Literal
 from ..errors import SqlError
 from ..relation.functions import is_aggregate
 from ..relation.layers import Catalog, Environment, Item, Query, Scope
-from ..sql.expression import Call, Column, Expression, Opaque, from_tree, replace_parts
+from ..sql.expression import Call, Column, Expression, Opaque, replace_parts
 from ..sql.syntax import Tree, identifier, name_of, span_of, walk
 from .layers import Layers
 from .names import refused
@@ -160,7 +160,8 @@ class Reading:
             if "Derived" in node:  # an item of the scope, visited already
                 return
             if "body" in node and "with" in node:
-                self.query(Query(node, scope.environment, scope))
+                outer = scope if scope.items else scope.outer  # what an INSERT inserts reads no row around it
+                self.query(Query(node, scope.environment, outer))
                 return
             if is_call(node):
                 self._work_out(node, scope, names, row)
@@ -174,13 +175,14 @@ class Reading:
                     self.visit(part, scope, names=names, row=row)
 
     def _work_out(self, node: Tree, scope: Scope, names: Names, row: bool | None) -> None:
-        call = from_tree(node)
+        call = scope.read(node)
         if not isinstance(call, Call):
             raise refused(Opaque(node, origin=node), "this call cannot be read", "Write grad(expression, column).")
         if names is not None:
             call = replace_parts(call, lambda part: _named(part, scope, names))
             assert isinstance(call, Call)
         try:
+            call = self.layers.one(call)
             worked = self.layers.call(call, scope)
         except SqlError as error:
             error.span = error.span or span_of(node)

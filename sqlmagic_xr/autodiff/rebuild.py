@@ -25,6 +25,8 @@ from .sharing import GROWTH, LONG, TOO_LONG, WORTH, Shared, share
 from .size import size
 from .view import Companion, Variable
 
+_BELOW = ("from", "selection")
+
 
 @dataclass(frozen=True)
 class Below:
@@ -56,6 +58,7 @@ class Rebuilding:
         self.ctes: dict[int, list[Tree]] = {}
         self.count = 0
         self.plain: Plain = {}
+        self._paths: dict[Scope, frozenset[tuple[str, ...]]] = {}
 
     def statement(self, tree: Tree) -> Tree:
         """The statement with what was worked out in its place."""
@@ -144,16 +147,22 @@ class Rebuilding:
 
     def _free_names(self, scope: Scope) -> _Names:
         taken = {name for item in scope.items for name in item.names or ()}
-        order = self.reading.owners[id(scope.select)].tree["order_by"]
-        taken |= {part for path in tree_columns([scope.select, order]) for part in path}
+        below = tree_columns([scope.select[key] for key in _BELOW])
+        taken |= {part for path in chain(below, self._above_from(scope)) for part in path}
         taken |= {part for item in scope.items for part in item.path} | set(scope.aliases)
         return _Names(taken)
 
+    def _above_from(self, scope: Scope) -> frozenset[tuple[str, ...]]:
+        """The paths that a SELECT mentions above its FROM and WHERE, and the ORDER BY behind it."""
+        if scope not in self._paths:
+            above = [value for key, value in scope.select.items() if key not in _BELOW]
+            order = self.reading.owners[id(scope.select)].tree["order_by"]
+            self._paths[scope] = frozenset(tree_columns([above, order]))
+        return self._paths[scope]
+
     def _renamed(self, scope: Scope, shared: Shared) -> dict[tuple[str, ...], str]:
         """What the columns of several relations are called in the one relation that a CTE makes of them."""
-        owner = self.reading.owners[id(scope.select)]
-        above = {key: value for key, value in scope.select.items() if key not in ("from", "selection")}
-        paths = set(tree_columns([above, owner.tree["order_by"]]))
+        paths = set(self._above_from(scope))
         for expression in [*shared.expressions, *(e for level in shared.levels for _, e in level)]:
             paths |= columns(expression)
         places: dict[tuple[int, str], str] = {}

@@ -122,7 +122,7 @@ class View:
 
     def is_key(self, expression: Expression) -> bool:
         """Whether an expression is what its SELECT groups by, so that it stands there as it is."""
-        return expression in (self.scope.group_keys or ())
+        return expression in self.scope.keys_grouped_by
 
     def never_null(self, column: Column) -> bool:
         """Whether a column cannot be NULL: part of a table's key that no outer join fills."""

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 from ..sql.expression import Call, Expression, Parameter, descend
 from ..sql.parameters import parameters_of
-from ..sql.syntax import Tree, walk
+from ..sql.syntax import Tree, local_name, name_of, walk
+from .catalog import Catalog
 from .columns import Field, Output, Piece, fields
 from .facts import function_varies, kept, using_pairs
 from .functions import SUMS, names_of_functions
@@ -151,3 +152,19 @@ def may_sum_over_join(query: Tree) -> bool:
         if "from" in (node.get("Select") or ())  # a step of a pipe (|> SELECT ...) has none
     )
     return joined and not SUMS.isdisjoint(names_of_functions(query))
+
+
+def may_compute_columns(tree: Tree, catalog: Catalog) -> bool:
+    """Whether a statement may read a column that a query in it computes, at a glance: a subquery's, a CTE's, a view's.
+
+    >>> from ..sql.syntax import parse_one
+    >>> may_compute_columns(parse_one("SELECT a.x FROM (SELECT y * 2 AS x FROM t) AS a").tree, ...)
+    True
+    """
+    tables = set()
+    for node in walk(tree):
+        if "Derived" in node or node.get("with"):
+            return True
+        if "Table" in node and isinstance(node["Table"], dict):
+            tables.add(local_name(name_of(node["Table"]["name"])))
+    return any((table := catalog.table(name)) is not None and table.definition is not None for name in tables)

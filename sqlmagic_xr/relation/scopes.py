@@ -206,6 +206,11 @@ class Scope:
         return tuple(found)
 
     @cached_property
+    def keys_grouped_by(self) -> frozenset[Expression]:
+        """The same, for whoever asks of many expressions whether they are keys."""
+        return frozenset(self.group_keys or ())
+
+    @cached_property
     def groups(self) -> bool:
         """Whether a SELECT makes one row of many: by GROUP BY or by an aggregate."""
         parts = (*self.select["projection"], self.select["having"])

@@ -134,6 +134,10 @@ def unique(
         done: what was visited, by its id, for whoever calls this with several expressions and keeps them.
     """
 
+    known = one.get(expression)
+    if known is not None:
+        return known
+
     def made(node: Expression, parts: list[Expression]) -> Expression:
         same = all(a is b for a, b in zip(parts, node.parts, strict=True))
         new = node if same else node.rebuilt(parts)

@@ -55,6 +55,7 @@ QUERIES = [
 def test_sharing_changes_no_value(query, context, monkeypatch):
     shared = written(query, context)
     assert " s1 AS (SELECT" in shared
+    assert written(f"INSERT INTO n {query}", context) == f"INSERT INTO n {shared}"
     got = values(query, context)
     for limit in ("WORTH", "LONG"):
         monkeypatch.setattr(f"sqlmagic_xr.autodiff.rebuild.{limit}", 1e9)

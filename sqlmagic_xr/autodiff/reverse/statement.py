@@ -15,6 +15,7 @@ from ...relation import nodes
 from ...relation.catalog import Catalog
 from ...relation.columns import fields
 from ...relation.facts import always_one_row
+from ...relation.reads import may_compute_columns
 from ...relation.rebuild import substituted as rebuilt
 from ...relation.write import expression_tree, from_tree_of, without_stars
 from ...sql.clauses import called as called_as
@@ -42,7 +43,7 @@ def rewrite_whole(tree: Tree, catalog: Catalog, rules: Rules) -> Tree:
         DerivativeError: a query through which no derivative goes, with the reason and the place.
     """
     catalog = Remembered(catalog)
-    left = sum(map(is_call, walk(tree)))
+    left = sum(map(is_call, walk(tree))) if may_compute_columns(tree, catalog) else 0
     while left:
         found = next(selects(tree, catalog), None)
         if found is None:
