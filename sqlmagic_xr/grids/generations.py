@@ -181,6 +181,8 @@ class Generations(Grids):
             return None
         found = None
         for output in written[0].outputs if len(written) == 1 else [o for w in written for o in w.outputs]:
+            if self._is_elsewhere(output, fixed, version):  # however it lies
+                continue
             reading = self._reading(read, output.form, version)
             if reading is None:
                 return None
@@ -195,6 +197,12 @@ class Generations(Grids):
         ):
             return None
         return found[0].grid(found[1], fixed)
+
+    def _is_elsewhere(self, output: Output, fixed: Mapping[str, Any], version: Version) -> bool:
+        """Whether a column that is one value in all that was written is another one in what a scan asks for."""
+        schema, form = version.definition.schema, output.form
+        ones = ((form.names[place], form.types[place], output.cells[place]) for place in form.constants)
+        return any(n in fixed and kind == array_type(schema.field(n).type) and c != fixed[n] for n, kind, c in ones)
 
     def _among(self, read: Read, written: Sequence[_Written]) -> bool:
         """Whether all that was written is in the parts of which a scan asks for one."""

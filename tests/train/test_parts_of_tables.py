@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from sqlmagic_xr import Context
+from sqlmagic_xr.grids.generations import Generations
 from tests.bench.steps import run_steps, step_of
 
 MAKE = """
@@ -102,3 +103,30 @@ def test_rows_that_turn_up_in_no_part_or_leave_a_part_with_holes_are_not_lost(ki
     for k in (3, 4):
         other.script(text, {"k": k, "next_step": k + 1, "step": k})
     assert_alike(ctx, other)
+
+
+@pytest.mark.parametrize("each_step", [True, False])
+def test_parts_of_other_axes_are_read_from_the_arrays_that_wrote_them(each_step, monkeypatch):
+    """A bias has one `inp`, and lies along fewer axes than weights: which part a scan asks for tells them apart."""
+    ctx, _ = made("texts")
+    ctx.script("INSERT INTO w SELECT 0, 'bias', 0, o, 0.5 - o FROM (SELECT * FROM generate_series(0, 2) AS t(o))")
+    cell = """
+INSERT INTO w WITH h AS (SELECT i, out, SUM(x.v * val) AS z FROM x JOIN w ON w.inp = x.c
+                         WHERE step = :k AND layer = 'first' GROUP BY i, out),
+a AS (SELECT h.out AS o, AVG(z + b.val) AS g FROM h JOIN w b ON b.out = h.out
+      WHERE b.step = :k AND b.layer = 'bias' AND b.inp = 0 GROUP BY h.out)
+SELECT :next_step, 'first', inp, out, val - 0.01 * a.g FROM w JOIN a ON a.o = w.out WHERE step = :k AND layer = 'first'
+UNION ALL SELECT :next_step, 'bias', 0, out, val - 0.1 * a.g FROM w JOIN a ON a.o = w.out
+WHERE step = :k AND layer = 'bias' AND w.inp = 0"""
+    found, plain = [], Generations.rows
+    monkeypatch.setattr(Generations, "rows", lambda self, name, fixed: found.append(name) or plain(self, name, fixed))
+    ctx.train(cell, steps=3, each_step=each_step)
+    before = found.count(("w",))
+    ctx.train(cell, steps=9, each_step=each_step)
+    assert 0 < found.count(("w",)) <= 2 * before
+    monkeypatch.undo()
+    alone, _ = made("texts")
+    alone.script("INSERT INTO w SELECT 0, 'bias', 0, o, 0.5 - o FROM (SELECT * FROM generate_series(0, 2) AS t(o))")
+    for k in range(12):
+        alone.script(cell, {"k": k, "next_step": k + 1})
+    assert_alike(ctx, alone)
