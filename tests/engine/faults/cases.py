@@ -91,6 +91,19 @@ FAULTS = [
         },
     ),
     Fault(
+        "guarded-divisions",
+        {
+            "SELECT k FROM v WHERE k <> 0 AND 6 / k > 2": [(1,), (2,)],
+            "SELECT k FROM v WHERE 7 % k = 1 AND (y IS NULL OR 6 / k > 1) AND NOT (0 = k)": [(2,), (3,)],
+            "SELECT k, k > 0 AND 6 / k > 2 FROM v WHERE k < 4": [(0, False), (1, True), (2, True), (3, False)],
+            "SELECT k FROM v WHERE k <= 0 OR 6 / k > 2": [(0,), (1,), (2,)],
+            "SELECT k FROM v WHERE k - 1 BETWEEN 1 AND 9 AND 6 / (k - 1) = 6": [(2,)],
+            "SELECT k FROM v WHERE k NOT IN (0, 1) AND 6 / k > 2": [(2,)],
+            "SELECT sum(k) FILTER (WHERE k >= 1 AND CAST(1 AS DECIMAL(9, 2)) / k > 0.4) FROM v": [(3,)],
+            "SELECT CASE WHEN i IS NULL OR i - 1 = 0 OR 6 / (i - 1) > 5 THEN 1 END FROM t": [(1,), (1,), (None,), (1,)],
+        },
+    ),
+    Fault(
         "repeated-select",
         {
             "SELECT n + 1 AS n FROM (SELECT n + 1 AS n FROM (SELECT i AS n FROM t)) WHERE n < 4": [(3,), (4,)],
