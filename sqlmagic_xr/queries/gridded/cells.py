@@ -191,10 +191,13 @@ def only(cells: Array, known: Array, fill: Any, block: Block, owner: Any) -> Arr
     if np.shape(cells) != block.shape or np.shape(known) != block.shape or size < 2 or cells.dtype.kind not in "fiu":
         return np.where(known, cells, cells.dtype.type(fill))
     bits = np.dtype(f"i{size}")
-    mask = block.room((owner, "mask"), block.shape, bits)
     found = block.room((owner, "only"), block.shape, bits)
-    np.copyto(mask, known.view(np.int8))
-    np.negative(mask, out=mask)
+    if fill != fill:  # all bits set are NaN, whatever else they were
+        np.subtract(known.view(np.int8), np.int8(1), out=found)
+        np.bitwise_or(cells.view(bits), found, out=found)
+        return found.view(cells.dtype)
+    mask = block.room((owner, "mask"), block.shape, bits)
+    np.negative(known.view(np.int8), out=mask)
     if fill == 0:
         np.bitwise_and(cells.view(bits), mask, out=found)
     else:

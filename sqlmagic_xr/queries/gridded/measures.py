@@ -22,7 +22,7 @@ from .groups import Groups, lengths
 from .members import End, Median, Percentile
 from .moments import Moments
 from .scalars import Scalars
-from .tallies import Count, Extreme, Rows, State, Sum, Tally, sum_type
+from .tallies import Count, Extreme, RealExtreme, Rows, State, Sum, Tally, sum_type
 
 Known = Callable[[Tally], State]
 """What a tally has come to."""
@@ -197,10 +197,17 @@ class Measures:
         truths = name.startswith("bool_") and value.type != "bool"
         if truths or (value.type not in DTYPES and not is_instant(value.type)):
             raise Refused(f"{call.name} of {value.type}", call.span)
-        ufunc = np.minimum if name in ("min", "bool_and") else np.maximum
-        tally = self._tally(Extreme(self.groups, value, mask, ufunc=ufunc), value, mask, name)
-        whole = lengths(self.groups, self.grid.shape)
+        low = name in ("min", "bool_and")
         kind = arrow_kind(value.type)
+        if RealExtreme.takes(value):
+            real = self._tally(
+                RealExtreme(self.groups, value, mask, ufunc=np.fmin if low else np.fmax), value, mask, name
+            )
+            return lambda known: Found(known(real)[0], ~np.isnan(known(real)[0]), kind)
+        tally = self._tally(
+            Extreme(self.groups, value, mask, ufunc=np.minimum if low else np.maximum), value, mask, name
+        )
+        whole = lengths(self.groups, self.grid.shape)
 
         def found(known: Known) -> Found:
             values, lost = known(tally)

@@ -6,13 +6,14 @@ block is gone through again with care. DataFusion accumulates in float64, and so
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from ...dense.node import Refused
-from .cells import DTYPES, INTEGERS, UNSIGNED, Array, Block, Cells, is_instant, only
+from .cells import DTYPES, FLOATS, INTEGERS, UNSIGNED, Array, Block, Cells, is_instant, only
 from .groups import Groups
 
 State = list[Array]
@@ -37,9 +38,8 @@ def counted(mask: Array, groups: Groups, block: Block) -> Array:
     if np.shape(mask) != block.shape:
         mask = np.broadcast_to(mask, np.broadcast_shapes(np.shape(mask), (1,) * len(block.shape)))
         return groups.total(mask.astype(np.float64), block)
-    room = block.room((counted, mask.dtype), block.shape, np.float32)
-    np.copyto(room, mask)  # a block has fewer cells than float32 counts
-    return groups.fold(np.add, room, block)
+    few = math.prod(block.shape) < 2**16
+    return groups.fold(np.add, mask.view(np.uint8), block, np.uint16 if few else np.uint32)
 
 
 def many(mask: Cells, groups: Groups, block: Block) -> Array:
@@ -277,6 +277,39 @@ class Extreme(Folded):
         cells = self.value.of(block)
         cells = cells if known is None else only(cells, known, self.least, block, self)
         return self.groups.fold(self.ufunc, as_type(cells, self.dtype, block, self), block)
+
+
+@dataclass(eq=False)
+class RealExtreme(Extreme):
+    """The least or the greatest of reals, of which NaN says that there is none: no row has to be counted for that."""
+
+    @classmethod
+    def takes(cls, value: Cells) -> bool:
+        """Whether a value is of that kind: NaN is no number among those that count."""
+        return value.real and (value.type in FLOATS or value.type == "halffloat")
+
+    @property
+    def least(self) -> Any:
+        """See :class:`Extreme`: NumPy's ``fmin`` and ``fmax`` pass NaN over."""
+        return self.dtype.type(np.nan)
+
+    def fresh(self) -> State:  # noqa: D102 - see Tally
+        return [np.full(self.groups.shape, np.nan, self.dtype)]
+
+    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+        mask = None if self.mask is None else self.mask.of(block)
+        self.put(state[0], self.fold(mask if self._shows() else self.known(block), block), block)
+
+    def at_once(self, state: State, block: Block) -> bool:  # noqa: D102 - see Folded
+        self.put(state[0], self.fold(None, block), block)
+        return True
+
+    def put(self, state: Array, found: Array, block: Block) -> None:  # noqa: D102 - see Folded
+        place = self.groups.at(block)
+        state[place] = self.ufunc(state[place], found)
+
+    def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
+        self.ufunc(state[0], other[0], out=state[0])
 
 
 def sum_type(kind: str) -> Any:
