@@ -21,9 +21,9 @@ _LONGITUDES = ("lon", "longitude", "lng", "x", "rlon", "nav_lon")
 def plot(result: Result, **options: Any) -> Any:
     """Draw a result.
 
-    Columns of latitude and longitude (or y and x) make a map of the first number beside them; a text or truth value
-    first makes bars; else the first column is the horizontal axis, a text column tells the lines apart, and the numbers
-    are lines.
+    Columns of latitude and longitude (or y and x, or all four) make a map of the first number beside them, places of no
+    grid points in its colours; a text or truth value first makes bars; else the first column is the horizontal axis, a
+    text column tells the lines apart, and the numbers are lines.
 
     Args:
         result: with rows.
@@ -39,11 +39,37 @@ def plot(result: Result, **options: Any) -> Any:
     numbers = [field.name for field in table.schema if _is_number(field.type)]
     if not numbers or not table.num_rows:
         raise UsageError("there is no number to draw", hint="Select a column of numbers, and rows.")
-    lat, lon = (_one_of(table, names) for names in (_LATITUDES, _LONGITUDES))
-    values = [name for name in numbers if name not in (lat, lon)]
-    if lat is not None and lon is not None and values and _is_grid(table, lat, lon):
-        return result.to_dataset([lat, lon])[values[0]].plot(x=lon, y=lat, **options)
-    return _drawn(table.to_pandas(), table.schema, numbers, options)
+    lats, lons = ([n for n in numbers if n.lower() in names] for names in (_LATITUDES, _LONGITUDES))
+    values = [name for name in numbers if name not in (*lats, *lons)]
+    if lats and lons and values:
+        grid = next(((lat, lon) for lat in lats for lon in lons if _is_grid(table, lat, lon)), None)
+        if grid is not None:
+            return _map(result, grid, [n for n in lats if n not in grid], [n for n in lons if n not in grid], values[0],
+                        options)  # fmt: skip
+        if _are_places(table, lats[-1], lons[-1]):
+            shown = {"x": lons[-1], "y": lats[-1], "c": values[0], "colormap": "viridis", **options}
+            return table.to_pandas().plot.scatter(**shown)
+    return _drawn(table.to_pandas(), table.schema, numbers, _labelled(result, values, options))
+
+
+def _map(
+    result: Result, grid: tuple[str, str], lats: list[str], lons: list[str], value: str, options: dict[str, Any]
+) -> Any:
+    """A mesh over the rows and columns of a grid, where they are told over their latitudes and longitudes."""
+    cells = result.to_dataset(list(grid))
+    lat, lon = grid
+    if lats and lons:
+        lat, lon = lats[0], lons[0]
+        cells = cells.set_coords([lat, lon])
+    return cells[value].plot(**{"x": lon, "y": lat, **options})
+
+
+def _labelled(result: Result, values: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the name and the unit of what is drawn, where that is one."""
+    units = {} if result.frame is None else result.frame.units
+    if len(values) != 1 or values[0] not in units:
+        return options
+    return {"ylabel": f"{values[0]} [{units[values[0]]}]", **options}
 
 
 def _drawn(frame: pd.DataFrame, schema: pa.Schema, numbers: list[str], options: dict[str, Any]) -> Any:
@@ -63,15 +89,17 @@ def _drawn(frame: pd.DataFrame, schema: pa.Schema, numbers: list[str], options: 
     return frame.sort_values(first.name).plot(x=first.name, y=values, **options)
 
 
-def _one_of(table: pa.Table, names: tuple[str, ...]) -> str | None:
-    return next((name for name in table.column_names if name.lower() in names), None)
-
-
 def _is_grid(table: pa.Table, lat: str, lon: str) -> bool:
     """Whether the rows are cells of a grid, each there once: two places apart at least in each direction."""
     places = table.group_by([lat, lon]).aggregate([]).num_rows
     counts = [len(table[name].unique()) for name in (lat, lon)]
     return places == table.num_rows and min(counts) > 1 and places * 4 >= counts[0] * counts[1]
+
+
+def _are_places(table: pa.Table, lat: str, lon: str) -> bool:
+    """Whether the rows are places on a map, each there once: stations, or cells of a grid of no rows and columns."""
+    named = lat.lower() != "y" and lon.lower() != "x"  # which are two numbers as any
+    return named and 1 < table.num_rows == table.group_by([lat, lon]).aggregate([]).num_rows
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -119,6 +119,12 @@ class Frame(XarrayDataFrame):
         return self._guarded(running)
 
     @property
+    def units(self) -> dict[str, str]:
+        """The units of its columns, as far as they are known."""
+        known = {} if self._means is None else self._means(self.templates)
+        return {name: str(meaning.attrs["units"]) for name, meaning in known.items() if meaning.attrs.get("units")}
+
+    @property
     def templates(self) -> Mapping[str, xr.Dataset]:
         """The datasets that are registered, by their tables' names."""
         found: Mapping[str, xr.Dataset] = self._templates

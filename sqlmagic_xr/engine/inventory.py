@@ -235,7 +235,7 @@ def schema(context: Context, name: str | tuple[str, ...]) -> Schema:
             columns[attribute] = [_attribute(dataset, n, attribute) for n in fields.names]
         unread = context.tables.unread(parts)
         kind = _line(context, ".".join(parts)).kind
-        notes = (f"{kind}, {_dims(dataset)}", *(f"{name} is not read: {why}" for name, why in unread.items()))
+        notes = (f"{kind}, {_dims(dataset)}", *(f"{name}{_UNREAD}{why}" for name, why in unread.items()))
     return Schema(_texts(columns), notes)
 
 
@@ -249,6 +249,9 @@ def parts_of(context: Context, name: str) -> tuple[str, ...]:
     return tuple(part.strip('"') for part in name.split("."))
 
 
+_UNREAD = " is not read: "
+
+
 def _several(context: Context, name: str, tables: Sequence[str]) -> Schema:
     """The columns of a dataset of several tables, with the table of each."""
     found = {table: schema(context, (name, table)) for table in tables}
@@ -256,7 +259,13 @@ def _several(context: Context, name: str, tables: Sequence[str]) -> Schema:
         of.columns.add_column(0, "table_name", pa.array([f"{name}.{table}"] * of.columns.num_rows, pa.string()))
         for table, of in found.items()
     ]
-    notes = [f"{name}.{table}: {note}" for table, of in found.items() for note in of.notes]
+    read = {column for of in found.values() for column in of.columns["column_name"].to_pylist()}
+    notes = [
+        f"{name}.{table}: {note}"
+        for table, of in found.items()
+        for note in of.notes
+        if note.partition(_UNREAD)[0] not in read  # another of the tables has it
+    ]
     return Schema(pa.concat_tables(columns), tuple(notes))
 
 

@@ -229,7 +229,12 @@ def _operator_types(match: re.Match[str], known: Known) -> Finding:
             return kind in ("Like", "ILike")
         return kind == "BinaryOp" and (variant is None or node["op"] == variant)
 
-    return Finding(TypeMismatchError, what, "Convert one side with CAST(... AS type).", suspect)
+    kinds = {left.partition("(")[0], right.strip().partition("(")[0]}
+    hint = "Convert one side with CAST(... AS type)."
+    if any(kind.startswith(("Timestamp", "Date")) for kind in kinds) and any("Int" in kind for kind in kinds):
+        hint = f"Write the time as text, {operator} '2001-01-01', or compare a part of it: date_part('year', ...)."
+        hint = "Add an interval: + INTERVAL '1 day'." if operator in "+-*/%" else hint
+    return Finding(TypeMismatchError, what, hint, suspect)
 
 
 def _bad_cast(match: re.Match[str], known: Known) -> Finding:

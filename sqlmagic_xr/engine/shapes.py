@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SqlError, UnknownNameError
+from ..errors import SqlError, UnknownNameError, suggest
+from ..sql.clauses import aliases, has_star
 from ..sql.syntax import Tree, identifier, local_name, make_identifier, name_of, replace, span_of, tables_named
 
 if TYPE_CHECKING:
@@ -127,9 +128,39 @@ def _one(name: str, alias: str, shapes: Shapes, scope: _Scope, node: Tree) -> st
                 candidates, first = having, column
     if len(candidates) == 1:
         return candidates[0]
+    if alone:
+        _refuse_unknown(plain, shapes, scope)
+    found = _over(shapes, candidates, [*own, *(plain if alone else ())], scope)
+    if len(found) == 1:
+        return found[0]
     hint = f"Name one of them: {', '.join(f'{name}.{table}' for table in shapes)}"
     what = f"the variables of `{name}` have different dimensions, so it is several tables"
     raise _placed(UnknownNameError(what, hint=hint), node)
+
+
+def _over(shapes: Shapes, candidates: Sequence[str], named: Sequence[str], scope: _Scope) -> list[str]:
+    """Of tables that all have the columns, those over just the dimensions along which these vary.
+
+    None where a star asks for more than these columns, or counts the rows of nobody knows which table.
+    """
+    having = shapes[candidates[0]]
+    known = [having.dataset[name].dims for name in named if name in having.columns]
+    dims = {dim for found in known for dim in found}
+    if has_star(scope.select):
+        return []
+    return [table for table in candidates if dims and dims == set(shapes[table].dims)]
+
+
+def _refuse_unknown(plain: Sequence[str], shapes: Shapes, scope: _Scope) -> None:
+    """Refuse a column that none of the tables has, which may be why none is meant.
+
+    Raises:
+        UnknownNameError: for the first.
+    """
+    columns = {column for table in shapes.values() for column in table.columns}
+    other = next((name for name in plain if name not in columns | set(aliases(scope.select))), None)
+    if other is not None:
+        raise UnknownNameError(f"there is no column {other}", hint=suggest(other, columns))
 
 
 def _two(name: str, shapes: Shapes, one: str, other: str) -> SqlError:

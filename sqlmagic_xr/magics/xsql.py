@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dis
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from linecache import getline
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
 
 from ..errors import ImmutableError, SqlError, UsageError
+from .caller import cell_of, is_timed, stands_alone
 from .errors import Interrupted, short_errors
 from .options import describe
 from .request import Request, XSqlOptions, read
@@ -296,31 +295,6 @@ def answer(shell: Any, line: str, cell: str | None, *, show: bool) -> Any:
         return run(shell, read("--tables", None) if alone else request, show=show or alone)
 
 
-def _stands_alone(caller: Any) -> bool:
-    """Whether a line magic's value is used by nobody, so that the magic itself has to show it.
-
-    ``x = %xsql ...`` and ``%xsql ...`` reach the magic alike; the cell's line, as IPython has translated it, tells.
-    """
-    frame = caller
-    while frame is not None and "run_line_magic" in frame.f_code.co_name:
-        frame = frame.f_back
-    if frame is not None and frame.f_code.co_filename in _TIMED:
-        return _is_dropped(frame)
-    line = getline(frame.f_code.co_filename, frame.f_lineno).strip() if frame is not None else ""
-    return line.startswith("get_ipython().run_line_magic(")
-
-
-_TIMED = ("<timed exec>", "<timed eval>")
-"""What %%time calls its code. It shows a value when the clock has stopped, and a query runs when it is shown."""
-
-
-def _is_dropped(frame: Any) -> bool:
-    """Whether the value that a frame is waiting for goes nowhere but to the end of its code."""
-    following = (i for i in dis.get_instructions(frame.f_code) if i.offset > frame.f_lasti)
-    found = next((i.opname for i in following if i.opname not in ("CACHE", "PRECALL", "CALL")), "")
-    return found in ("POP_TOP", "RETURN_VALUE")
-
-
 class Words:
     """The names that completion offers, as they are at the moment."""
 
@@ -351,8 +325,11 @@ def register(ip: Any) -> None:
 
     @no_var_expand
     def xsql(line: str, cell: str | None = None) -> Any:
-        show = cell is not None or _stands_alone(sys._getframe(1))
+        frame = cell_of(sys._getframe(1))
+        show = cell is not None or stands_alone(frame)
         value = answer(ip, line, cell, show=show)
+        if not show and is_timed(frame) and hasattr(value, "preview"):
+            value.preview(settings_of(ip).displaylimit)  # or it would run when it is shown, and the clock has stopped
         return None if show else value  # a value would be shown once more, as Out[...]
 
     xsql.__doc__ = help_text()

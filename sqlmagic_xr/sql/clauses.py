@@ -182,6 +182,18 @@ def is_star(item: Tree) -> bool:
     return "Wildcard" in item
 
 
+def has_star(tree: Tree) -> bool:
+    """Whether a star stands anywhere in a piece of a query: among its columns, or as what is counted."""
+    if isinstance(tree, dict):
+        return any(key in ("Wildcard", "QualifiedWildcard") or has_star(value) for key, value in tree.items())
+    return any(map(has_star, tree)) if isinstance(tree, list) else tree == "Wildcard"
+
+
+def aliases(select: Tree) -> list[str]:
+    """The names that a SELECT gives its columns."""
+    return [identifier(i["ExprWithAlias"]["alias"]) for i in select["projection"] if "ExprWithAlias" in i]
+
+
 def unnamed(item: Tree) -> Tree | None:
     """The expression of an element of a SELECT that is no column and has no name; None for any other element."""
     value = item.get("UnnamedExpr")

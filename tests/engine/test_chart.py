@@ -37,6 +37,29 @@ def test_a_grid_is_a_map(context):
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("lon", "lat")
 
 
+MODEL = xr.Dataset(
+    {"air": (("y", "x"), np.arange(12.0).reshape(3, 4), {"units": "K"})},
+    {"y": [0, 1, 2], "x": [0, 1, 2, 3], "lat": (("y", "x"), 40 + np.add.outer(np.arange(3), 0.1 * np.arange(4))),
+     "lon": (("y", "x"), 5 + np.add.outer(0.1 * np.arange(3), np.arange(4)))},
+)  # fmt: skip
+
+
+def test_a_curvilinear_grid_is_a_map_over_its_latitudes_and_longitudes():
+    context = Context(namespace=lambda: {"ds": MODEL})
+    axes = axes_of(context, "SELECT y, x, lat, lon, AVG(air) AS air FROM ds GROUP BY y, x, lat, lon")
+    (mesh,) = axes.collections
+    np.testing.assert_array_equal(mesh.get_array().data.reshape(3, 4), MODEL.air)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("lon", "lat")
+    axes = axes_of(context, "SELECT lat, lon, MAX(air) AS air FROM ds GROUP BY lat, lon ORDER BY air")
+    (points,) = axes.collections
+    np.testing.assert_array_equal(points.get_offsets(), np.stack([MODEL.lon, MODEL.lat], -1).reshape(12, 2))
+    np.testing.assert_array_equal(points.get_array(), np.arange(12.0))
+
+
+def test_the_unit_of_a_line_stands_at_its_axis(context):
+    assert axes_of(context, "SELECT time, AVG(air) AS mean FROM ds GROUP BY time").get_ylabel() == "mean [K]"
+
+
 def test_numbers_over_a_time_are_lines(context):
     axes = axes_of(context, "SELECT time, MIN(air) AS low, MAX(air) AS high FROM ds GROUP BY time")
     assert [line.get_label() for line in axes.lines] == ["low", "high"]

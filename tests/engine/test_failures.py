@@ -297,6 +297,9 @@ def test_a_table_that_is_not_there_is_explained():
         with pytest.raises(NAMES, match="no scratch table `w`") as raised:
             context.script(change)
         assert raised.value.hint.startswith("Scratch tables live in memory")
+    with pytest.raises(NAMES, match="`w` is no scratch table") as raised:
+        context.train("MINIMIZE (SELECT AVG(a * v) FROM other CROSS JOIN w) OVER w USING sgd(lr => 0.1)", steps=1)
+    assert raised.value.hint.startswith("Scratch tables live in memory")
     context.script("CREATE TABLE t AS SELECT 1 AS a")
     with pytest.raises(NAMES) as raised:
         context.script("SELECT * FROM w")

@@ -622,3 +622,5 @@ def test_time_counts_what_is_shown(notebook):
     kept = notebook("%%time\nx = %xsql SELECT 41 + 1 AS answer")
     assert kept.data == []
     assert list(notebook.names["x"]) == [(42,)]
+    notebook("%%time\ny = %xsql SELECT AVG(air) AS air FROM ds")
+    assert notebook.names["y"]._previews, "it has run when the clock stops"

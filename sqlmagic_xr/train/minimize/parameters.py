@@ -11,6 +11,7 @@ import pyarrow as pa
 from ...errors import TypeMismatchError, UnknownNameError, suggest
 from ...storage.definition import Definition
 from ...storage.scratch import Version
+from ...storage.transaction import LOST
 from .loss import Loss
 from .statement import Minimize, Piece, Target
 from .text import quoted
@@ -65,7 +66,7 @@ def _columns_of(context: Context, minimize: Minimize, target: Target) -> tuple[s
     parts = target.parts[1:] if len(target.parts) > 1 and target.parts[0] == "public" else target.parts
     if len(parts) > 2 or not isinstance(entries.get(parts[0]), Version):
         tables = [name for name, entry in entries.items() if isinstance(entry, Version)]
-        error = UnknownNameError(f"`{parts[0]}` is no scratch table", hint=suggest(parts[0], tables))
+        error = UnknownNameError(f"`{parts[0]}` is no scratch table", hint=suggest(parts[0], tables) or LOST)
         raise minimize.statement.place(error, target.piece.span)
     definition = context.store.table(parts[0]).definition
     if len(parts) == 2:
