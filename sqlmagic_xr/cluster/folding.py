@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from itertools import accumulate, count, pairwise
 from typing import Any
 from uuid import uuid4
@@ -22,6 +23,9 @@ from . import worker
 
 TASKS = 4
 """Tasks for each thread: enough to even out what is slow, and to show how far one is; a dead worker loses less."""
+
+LITTLE = 2**20
+"""Bytes of what a task comes to, of which the last few are put together here: one task and one transfer less."""
 
 _FAN = 8  # how many parts a task of the tree puts together
 _INLINE = 16_384  # bytes of a program that travels with each task
@@ -39,10 +43,12 @@ class Held:
     Attributes:
         batches: the chunks of each task.
         values: for each task its chunks, where they are.
+        places: the worker that was to read each of them.
     """
 
     batches: Sequence[worker.Batch]
     values: Sequence[Any]
+    places: Sequence[str]
 
     def release(self) -> None:
         """Let the workers forget them now, and not when nobody here knows of them any more."""
@@ -63,6 +69,30 @@ def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TAS
     return [worker.Batch(tuple(regions[start:stop])) for start, stop in pairwise(ends)]
 
 
+def placed(parts: int, threads: Mapping[str, int]) -> list[str]:
+    """The worker of each part, as many for each thread: left to itself, dask may have one worker read several.
+
+    Args:
+        parts: how many there are.
+        threads: of each worker.
+    """
+    slots = [address for address, number in threads.items() for _ in range(number)]
+    return [slots[part * len(slots) // parts] for part in range(parts)]
+
+
+def moved(held: Held, threads: Mapping[str, int]) -> dict[int, str]:
+    """Parts whose worker is gone and that another one, which has fewer parts than threads, is to have.
+
+    Args:
+        held: the parts.
+        threads: of each worker that there is now.
+    """
+    has = Counter(held.places)
+    free = [address for address, number in threads.items() for _ in range(number - has[address])]
+    lost = [part for part, address in enumerate(held.places) if address not in threads]
+    return dict(zip(lost, free, strict=False))
+
+
 def cut_as(regions: Sequence[Any], parts: Sequence[worker.Batch]) -> Sequence[worker.Batch]:
     """Chunks in as many parts as others, of the same lengths; these themselves where they are the same.
 
@@ -77,8 +107,9 @@ def cut_as(regions: Sequence[Any], parts: Sequence[worker.Batch]) -> Sequence[wo
 
 
 def folded(
-    client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None], held: Sequence[Held] = ()
-) -> Any:
+    client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None], held: Sequence[Held] = (),
+    here: worker.Program | None = None,
+) -> Any:  # fmt: skip
     """What a program comes to over chunks.
 
     Args:
@@ -88,6 +119,7 @@ def folded(
         on_read: is called for each chunk that has been gone through.
         held: the same chunks of each variable, where they are in memory already: then those of ``parts`` that are
             not its own are sent.
+        here: the program, where what some tasks come to is little, so that the last of it is put together here.
 
     Raises:
         ClusterError: a chunk cannot be read, or the cluster is gone.
@@ -98,12 +130,14 @@ def folded(
             named = [None if part is own else part for part, own in zip(parts, held[0].batches, strict=True)]
             each = zip(named, *(variable.values for variable in held), strict=True)
             first = [run.task("fold", worker.fold_held, code, *there) for there in each]
+            if code is not program:  # else they follow the chunks
+                run.place(first, held[0].places)
         else:
             first = [run.task("fold", worker.fold, code, part) for part in parts]
-        last = run.tree(list(first), code)
-        run.start()
-        run.wait(last, {f: len(part) for f, part in zip(first, parts, strict=True)}, on_read)
-        return run.result
+        last = run.tree(first, code, 1 if here is None else _FAN)
+        run.start(*first, *last)
+        found = run.wait(last, {f: len(part) for f, part in zip(first, parts, strict=True)}, on_read)
+        return found[0] if here is None else worker.merged(here, found)
 
 
 def folded_of(
@@ -126,21 +160,43 @@ def folded_of(
         task = delayed(worker.fold_made, pure=False)
         made = [task(code, worker.Batch((region,)), [there]) for region, there in zip(regions, values, strict=True)]
         first = run.add(client.compute(made))
-        last = run.tree(list(first), code)
-        run.start()
-        run.wait(last, dict.fromkeys(first, 1), on_read)
-        return run.result
+        last = run.tree(first, code)
+        run.start(*last)
+        return run.wait(last, dict.fromkeys(first, 1), on_read)[0]
 
 
-def hold(client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None]) -> Held:
-    """Have the chunks of a program read, and kept in the workers' memory; as :func:`folded`."""
+def hold(
+    client: Any, program: bytes, parts: Sequence[worker.Batch], places: Sequence[str], on_read: Callable[[], None]
+) -> Held:
+    """Have the chunks of a program read, and kept in the workers' memory; as :func:`folded`.
+
+    Args:
+        client, program, parts, on_read: as for :func:`folded`.
+        places: the worker that is to read each part; another one does where it is gone.
+    """
     with _run(client, keep=True) as run:
         code = run.program(program)
         keys = [run.task("read", worker.read, code, part) for part in parts]
+        run.place(keys, places)
         values = run.start(*keys)
-        for each in keys:
-            run.wait(each, {}, on_read, fetch=False)
-        return Held(parts, values)
+        run.wait(keys, {}, on_read, fetch=False)
+        return Held(parts, values, places)
+
+
+def held_again(client: Any, program: bytes, held: Held, places: Mapping[int, str], on_read: Callable[[], None]) -> Held:
+    """Have some parts read by other workers, and kept there; as :func:`hold`.
+
+    Args:
+        client, program, on_read: as for :func:`hold`.
+        held: all parts.
+        places: the new worker of each of those.
+    """
+    new = hold(client, program, [held.batches[part] for part in places], list(places.values()), on_read)
+    values, there = list(held.values), list(held.places)
+    for part, value, address in zip(places, new.values, new.places, strict=True):
+        values[part].release()
+        values[part], there[part] = value, address
+    return replace(held, values=values, places=there)
 
 
 @contextmanager
@@ -175,6 +231,13 @@ def _named(graph: Mapping[Any, Any], name: str) -> Any:
     return LLGExpr(graph, _determ_token=name)
 
 
+def _at(places: Mapping[Any, list[str]], graph: Mapping[Any, Any]) -> Any:
+    """What tells the scheduler which worker is to make a task; it asks that of each task, by its key."""
+    from dask.base import annotate
+
+    return annotate(workers={key: places.get(key, []) for key in graph}.__getitem__, allow_other_workers=True)
+
+
 class _Run:
     """Tasks that hang together, and go to the scheduler at once: to name them one by one costs it twice as much."""
 
@@ -182,10 +245,10 @@ class _Run:
         self._client, self._token, self._numbers = client, uuid4().hex, count()
         self._graph: dict[Any, Any] = {}  # what has not gone there yet
         self._futures: dict[Any, Any] = {}
+        self._places: dict[Any, list[str]] = {}
         self._large = False
         self._gone: float | None = None
         self._asked = time.monotonic()
-        self.result: Any = None
 
     def task(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
         """The key of one more task; its arguments are values, and keys or futures of others."""
@@ -198,21 +261,31 @@ class _Run:
         self._large |= len(program) > _LARGE
         return self.task("program", worker.same, program) if len(program) > _INLINE else program
 
-    def tree(self, parts: list[Any], program: Any) -> Any:
-        """The task at whose end all parts are together."""
-        while len(parts) > 1:
-            groups = [parts[start : start + _FAN] for start in range(0, len(parts), _FAN)]
+    def place(self, tasks: Sequence[Any], places: Sequence[str]) -> None:
+        """Have each task made by a worker, as long as that is there."""
+        self._places |= {task: [address] for task, address in zip(tasks, places, strict=True)}
+
+    def tree(self, parts: Sequence[Any], program: Any, most: int = 1) -> Sequence[Any]:
+        """The tasks, so many at most, at whose end all parts are together."""
+        while len(parts) > most:
+            groups = [list(parts[start : start + _FAN]) for start in range(0, len(parts), _FAN)]
             parts = [self.task("merge", worker.merge, program, group) for group in groups]
-        return parts[0]
+        return parts
 
     def start(self, *keys: Any) -> list[Any]:
-        """Have the tasks made; the futures of these."""
+        """Have the tasks made, and keep what these come to; their futures."""
         graph, self._graph = self._graph, {}
-        if graph:
-            with _unwarned() if self._large else nullcontext():
+        wanted = list(dict.fromkeys(key for key in keys if key not in self._futures))
+        with ExitStack() as within:
+            if self._large:
+                within.enter_context(_unwarned())
+            if self._places:
+                within.enter_context(_at(self._places, graph))
+            if graph:
                 named = _named(graph, f"{self._token}-{next(self._numbers)}")
-                futures = self._client.get(named, list(graph), sync=False, fifo_timeout="100 ms")
-            self._futures |= zip(graph, futures, strict=True)
+                self._futures |= zip(
+                    wanted, self._client.get(named, wanted, sync=False, fifo_timeout="100 ms"), strict=True
+                )
         return [self._futures[key] for key in keys]
 
     def add(self, futures: Sequence[Any]) -> Sequence[Any]:
@@ -220,25 +293,28 @@ class _Run:
         self._futures |= zip(futures, futures, strict=True)
         return futures
 
-    def wait(self, last: Any, sizes: dict[Any, int], on_read: Callable[[], None], *, fetch: bool = True) -> None:
-        """Wait for a task, telling of the chunks of others that have ended."""
+    def wait(
+        self, last: Sequence[Any], sizes: dict[Any, int], on_read: Callable[[], None], *, fetch: bool = True
+    ) -> list[Any]:
+        """What tasks come to, telling meanwhile of the chunks of others that have ended."""
         from distributed import wait
 
-        last, sizes = self._futures[last], {self._futures[key]: size for key, size in sizes.items()}
+        ends, sizes = [self._futures[key] for key in last], {self._futures[key]: size for key, size in sizes.items()}
         while True:
             try:
-                wait(last, timeout=_LOOK)
+                wait(ends, timeout=_LOOK)
             except TimeoutError:
                 self._look()
             ended = [future for future in sizes if future.done()]
             for _ in range(sum(map(sizes.pop, ended))):
                 on_read()
-            if last.done():
+            failed = [future for future in ends if future.done() and future.status != "finished"]
+            if failed or all(future.done() for future in ends):
                 break
         try:
-            self.result = last.result() if fetch else None
-            if not fetch and last.status != "finished":
-                last.result()
+            for future in failed:
+                future.result()
+            return list(self._client.gather(ends)) if fetch else []
         except Exception as error:
             raise self._told(error) from error
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .client import told
-from .folding import Held, hold
+from .client import check, told
+from .folding import Held, held_again, hold, moved, placed
 from .worker import Batch
 
 _SHARE = 0.5  # of the workers' memory; what a step calculates, and what dask itself needs, is in the rest
+_LOOK = 2.0  # seconds between two looks at which workers there are; a look takes as long as a tenth of a brief step
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Holding:
     _held: dict[Any, Held] = field(default_factory=dict, repr=False)
     _parts: dict[Any, Sequence[Batch]] = field(default_factory=dict, repr=False)
     _refused: set[Any] = field(default_factory=set, repr=False)
+    _looked: dict[Any, float] = field(default_factory=dict, repr=False)
     _nbytes: int = 0
 
     def held(
@@ -73,11 +76,24 @@ class Holding:
             self.notes[what] = f"read each step: {_shown(size)} exceed the {_shown(max(left, 0))} that workers keep"
             return None
         for key, each in new.items():
-            self._held[key] = hold(client, each.program(), self._parts_of((client.id, layout), parts), on_read)
+            cut = self._parts_of((client.id, layout), parts)
+            self._held[key] = hold(client, each.program(), cut, placed(len(cut), check(client)), on_read)
+            self._looked[key] = time.monotonic()
             self._nbytes += each.size
         if new:
             self.notes[what] = f"{_shown(size)} in the memory of {told(client)}"
+        for key, each in zip(keys, wanted, strict=True):
+            self._brought_back(client, key, each, on_read)
         return [self._held[key] for key in keys]
+
+    def _brought_back(self, client: Any, key: Any, wanted: Wanted, on_read: Callable[[], None]) -> None:
+        """Have a new worker keep what a dead one had: else who has made it again has it until the run ends."""
+        if time.monotonic() - self._looked[key] < _LOOK:
+            return
+        self._looked[key] = time.monotonic()
+        places = moved(self._held[key], check(client))
+        if places:
+            self._held[key] = held_again(client, wanted.program(), self._held[key], places, on_read)
 
     def _parts_of(self, layout: Any, parts: Callable[[], Sequence[Batch]]) -> Sequence[Batch]:
         if layout not in self._parts:
@@ -88,7 +104,7 @@ class Holding:
         """Let the workers forget all of it; what was said of it stays."""
         for held in self._held.values():
             held.release()
-        for known in (self._held, self._parts, self._refused):
+        for known in (self._held, self._parts, self._refused, self._looked):
             known.clear()
         self._nbytes = 0
 

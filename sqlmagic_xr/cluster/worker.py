@@ -45,8 +45,8 @@ class Program(Protocol):
     def title(self, number: int, region: Any) -> str:
         """That chunk as a person knows it: the variable, the positions, the store."""
 
-    def add(self, state: Any, region: Any, values: Sequence[Any]) -> None:
-        """Go through a chunk of all variables."""
+    def add(self, state: Any, region: Any, values: Sequence[Any], rooms: dict[Any, Any]) -> None:
+        """Go through a chunk of all variables; ``rooms`` are arrays that are written into for each chunk again."""
 
     def merge(self, state: Any, other: Any) -> None:
         """Add what other chunks have come to."""
@@ -127,10 +127,10 @@ def fold_held(program: bytes, batch: Batch | None, *held: Kept) -> Any:
 
 
 def _folded(code: Program, chunks: Iterable[tuple[Any, Sequence[Any]]]) -> Any:
-    state = code.fresh()
+    state, rooms = code.fresh(), dict[Any, Any]()
     for region, values in chunks:
         _go_on()
-        code.add(state, region, values)
+        code.add(state, region, values, rooms)
     return state
 
 
@@ -143,7 +143,11 @@ def fold_made(program: bytes, batch: Batch, values: Sequence[Sequence[Any]]) -> 
 
 def merge(program: bytes, states: Sequence[Any]) -> Any:
     """What several tasks have come to, put together in their order."""
-    code = _loaded(program)
+    return merged(_loaded(program), states)
+
+
+def merged(code: Program, states: Sequence[Any]) -> Any:
+    """As :func:`merge`, of a program that has been read."""
     state = code.fresh()  # what a task has come to stands for others, should one be made again
     for other in states:
         code.merge(state, other)

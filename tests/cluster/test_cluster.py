@@ -342,7 +342,7 @@ def test_a_run_and_its_curves_read_each_chunk_once(client, store, expected, tmp_
     run = ctx.train(f"{STEP.replace('CROSS JOIN t', 'CROSS JOIN d t')}; {loss}", steps=4, stream=True)
     for event in run:
         if type(event).__name__ == "Stepped":
-            assert sum(map(len, client.run(on_the_shelf).values())) == 2 * 10
+            assert [len(there) for there in client.run(on_the_shelf).values()] == [10, 10]
             assert all(client.run(written_to_disk).values())
     assert run.run.curves[0].num_rows == 5
     assert len(note.read_text().split()) == 2 * 10
@@ -361,6 +361,16 @@ def written_to_disk(dask_worker):
     while dask_worker.data.fast:
         dask_worker.data.evict()
     return len(dask_worker.data.disk)
+
+
+def test_parts_are_shared_out_by_threads_and_a_dead_workers_go_to_a_new_one():
+    assert folding.placed(4, {"a": 1, "b": 3}) == ["a", "b", "b", "b"]
+    assert folding.placed(2, {"a": 2, "b": 2}) == ["a", "b"]
+    assert folding.placed(6, {"a": 1, "b": 1}) == ["a"] * 3 + ["b"] * 3
+    held = folding.Held((), (), ["a", "b", "b", "b"])
+    assert folding.moved(held, {"a": 1, "b": 3}) == {}
+    assert folding.moved(held, {"a": 1, "c": 2}) == {1: "c", 2: "c"}
+    assert folding.moved(held, {"b": 3}) == {}
 
 
 def full(share):
@@ -390,8 +400,9 @@ def in_time(holds):
 # What the workers do not survive
 
 
-def test_a_worker_that_is_killed_changes_nothing(client, store, expected):
-    """It is killed in the middle of a query, between two steps of a run whose chunks it held."""
+def test_a_worker_that_is_killed_changes_nothing(client, store, expected, monkeypatch):
+    """It is killed in the middle of a query, between two steps of a run whose chunks it held; a new one gets them."""
+    monkeypatch.setattr("sqlmagic_xr.cluster.holding._LOOK", 0.0)
     ctx, run = training(store)
     events = iter(run)
     while type(next(events)).__name__ != "Stepped":
@@ -400,10 +411,13 @@ def test_a_worker_that_is_killed_changes_nothing(client, store, expected):
     threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
     found = by_arrays(over(slow(0.1, size=20)), "SELECT x % 3 AS k, SUM(v) AS s FROM d GROUP BY 1")
     assert sorted(found.to_pylist(), key=lambda row: row["k"]) == [{"k": k, "s": 1_900_000.0} for k in range(3)]
-    assert finish(events) is events
+    client.wait_for_workers(2, timeout=30)
+    assert victim not in pids(client)
+    shelves = []
+    finish(events, lambda _: shelves.append(sorted(map(len, client.run(on_the_shelf).values()))))
+    assert [10, 10] in shelves
     assert run.run.status == "done"
     assert_the_same(ctx, expected)
-    assert victim not in pids(client)
     assert time.monotonic() - begin < 60
 
 

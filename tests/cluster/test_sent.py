@@ -50,7 +50,7 @@ def test_no_code_and_nothing_of_the_notebook_is_sent_and_what_arrives_does_the_s
 def folded(sweep, regions):
     state = sweep.fresh()
     for region in regions:
-        sweep.add(state, region, [sweep.read(number, region) for number in range(sweep.variables)])
+        sweep.add(state, region, [sweep.read(number, region) for number in range(sweep.variables)], {})
     return state
 
 

@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ...cluster.client import check, client_of, told
-from ...cluster.folding import TASKS, Held, batches, cut_as, folded, folded_of
+from ...cluster.folding import LITTLE, TASKS, Held, batches, cut_as, folded, folded_of
 from ...cluster.graphs import is_made_alone
 from ...cluster.holding import Holding, Wanted
 from ...cluster.sent import pickled
@@ -66,7 +66,8 @@ class Remote:
             return dict(zip(tallies, states, strict=True))
         held = None if holding is None else self._held(sweep, holding, on_read)
         parts = cut_as(self.regions, held[0].batches) if held else self._parts(1 if holding else _tasks(sweep))
-        states = folded(self.client, _pickled(sweep.bare() if held else sweep), parts, on_read, held or ())
+        here = sweep if _size(sweep) <= LITTLE else None
+        states = folded(self.client, _pickled(sweep.bare() if held else sweep), parts, on_read, held or (), here)
         return dict(zip(tallies, states, strict=True))
 
     def _parts(self, tasks: int) -> Sequence[Batch]:
@@ -148,8 +149,12 @@ def _nbytes(variable: Stored, shape: Sequence[int]) -> int:
 
 def _tasks(sweep: Sweep) -> int:
     """How many tasks there are for each thread: fewer where each comes to much."""
-    size = sum(int(array.nbytes) for state in sweep.fresh() for array in state)
-    return max(1, min(TASKS, _STATES // max(size, 1)))
+    return max(1, min(TASKS, _STATES // max(_size(sweep), 1)))
+
+
+def _size(sweep: Sweep) -> int:
+    """The bytes of what a task comes to."""
+    return sum(int(array.nbytes) for state in sweep.fresh() for array in state)
 
 
 def _pickled(sweep: Sweep) -> bytes:

@@ -150,8 +150,10 @@ class Sweep:
             tally.merge(mine, his)
 
     def bare(self) -> Sweep:
-        """The same without the variables themselves, for whoever has their values."""
-        return replace(self, stored=tuple(replace(v, column=_bare(v)) for v in self.stored))
+        """The same without the variables themselves, and where they are read, for whoever has their values."""
+        nothing = np.empty(0, np.int64)
+        stored = tuple(replace(v, column=_bare(v), places=(None,) * len(v.axes)) for v in self.stored)
+        return replace(self, kept=(nothing,) * len(self.kept), stored=stored)
 
     def title(self, number: int, region: Part) -> str:
         """A region of a variable, for a person."""
