@@ -16,6 +16,9 @@ from .simplify import ONE, ZERO, choose, divide
 MANY = frozenset({"greatest", "least", "coalesce"})
 """Functions of any number of arguments."""
 
+_CHAIN = 16
+"""So many terms in a row the engine plans in no time."""
+
 Of = Callable[[Expression], Expression | None]
 Fill = Callable[[Expression, Call], Expression]
 
@@ -44,8 +47,14 @@ def chosen(node: Call, name: str, of: Of, fill: Fill) -> Expression | None:
 
 
 def _sum(terms: Sequence[Expression]) -> Expression:
-    """A chain of many terms, none of which is like another."""
-    return reduce(lambda one, other: Call("+", (one, other)), terms[1:], terms[0])
+    """A sum of many terms, none of which is like another; in pairs, since the engine takes the square of a chain."""
+    while len(terms) > _CHAIN:
+        terms = [_chain(terms[at : at + 2]) for at in range(0, len(terms), 2)]
+    return _chain(terms)
+
+
+def _chain(terms: Sequence[Expression]) -> Expression:
+    return reduce(lambda one, other: Call("+", (one, other)), terms)
 
 
 def _first(node: Call, slopes: list[Expression | None], fill: Fill) -> Expression:

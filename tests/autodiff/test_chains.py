@@ -11,7 +11,7 @@ from sqlmagic_xr.autodiff.sharing import share
 from sqlmagic_xr.autodiff.size import size
 from sqlmagic_xr.relation.reads import may_compute_columns
 from sqlmagic_xr.sql import algebra
-from sqlmagic_xr.sql.expression import Call, Literal, columns, parse, to_sql, unique
+from sqlmagic_xr.sql.expression import Call, Literal, bottom_up, columns, parse, to_sql, unique
 from sqlmagic_xr.sql.printing import to_sql as print_tree
 from sqlmagic_xr.sql.syntax import parse_one, transform
 
@@ -57,6 +57,14 @@ def test_a_product_of_250_factors_has_a_derivative_of_their_length(context):
         sum(1 / (n + 0.5) for n in few) ** 2 - sum(1 / (n + 0.5) ** 2 for n in few)
     )
     assert rows.to_pydict()["h"] == pytest.approx([bent], rel=1e-12)
+
+
+def test_a_choice_among_300_has_a_sum_that_is_not_deep(context):
+    chain = f"greatest({', '.join(f'v * {n}' for n in range(300))})"
+    depth = bottom_up(parse(differentiate(chain, "v")), lambda node, inner: 1 + max(inner, default=0), {})
+    assert depth < 40
+    rows = context.sql(f"SELECT grad({chain}, v) AS g FROM (SELECT 2.0 AS v UNION ALL SELECT -2.0) ORDER BY g")
+    assert rows.to_pydict() == {"g": [0.0, 299.0]}
 
 
 @pytest.mark.parametrize("count", [9, 400, 3000])
