@@ -10,7 +10,8 @@ from datafusion import SessionContext
 
 import sqlmagic_xr
 from sqlmagic_xr.errors import SqlError, UnsupportedError
-from tests.engine.faults.cases import ERROR, FAILING, FAULTS, REFUSED, TABLES
+from tests.engine.faults.cases import ERROR, FAILING, FAULTS, REFUSED
+from tests.engine.faults.fault import TABLES
 
 QUERIES = [pytest.param(f.name, sql, rows, id=f"{f.name}: {sql}") for f in FAULTS for sql, rows in f.queries.items()]
 PAGE = Path(__file__).parents[3] / "docs" / "engine-faults.md"
