@@ -158,6 +158,11 @@ class Scalars:
 
     def _numbers(self, call: Call, kind: Type | None = None) -> tuple[Type, list[Node], Node | None]:
         """The arguments of a call as numbers of one type, and where all are known."""
+        wanted, values = self._same_kind(call, kind)
+        return wanted, [v.cells for v in values], self.graph.both(*(v.valid for v in values))
+
+    def _same_kind(self, call: Call, kind: Type | None = None) -> tuple[Type, list[Value]]:
+        """The arguments of a call as numbers of one type."""
         values = [self.lower(argument) for argument in call.args]
         if any(v.type not in NUMBERS | NARROW or v.type == "uint64" for v in values):
             raise Refused(f"{call.name} of what is no number", call.span)
@@ -165,7 +170,7 @@ class Scalars:
             raise Refused(f"{call.name} of {values[0].type} alone", call.span)
         types: list[Type] = [v.type for v in values]
         wanted = kind if kind is not None else reduce(common, types)
-        return wanted, [self.to(v.cells, wanted) for v in values], self.graph.both(*(v.valid for v in values))
+        return wanted, [Value(self.to(v.cells, wanted), v.valid) for v in values]
 
     def _call(self, call: Call) -> Value:
         if call.distinct or call.filter is not None or call.window is not None or is_given(call.name):
@@ -330,13 +335,24 @@ class Scalars:
         return Value(cells, self.graph.both(left.valid, self._map("not", "boolean", equal)))
 
     def _extreme(self, call: Call) -> Value:
-        """GREATEST and LEAST of numbers that are never NULL."""
-        kind, cells, valid = self._numbers(call)
-        if valid is not None or kind == "float32":
+        """GREATEST and LEAST of numbers, in which NULL takes no part."""
+        kind, values = self._same_kind(call)
+        if kind == "float32":
             raise refuse(call)
         name = "larger" if call.name == "greatest" else "smaller"
         name = name if kind in FLOATS else f"{name} integer"
-        return Value(reduce(lambda a, b: self._map(name, kind, a, b), cells))
+        return reduce(lambda a, b: self._better(name, kind, a, b), values)
+
+    def _better(self, name: str, kind: Type, one: Value, other: Value) -> Value:
+        """The larger or the smaller of two numbers, or that which is known."""
+        cells = self._map(name, kind, one.cells, other.cells)
+        if other.valid is not None:
+            cells = self._map("where", kind, other.valid, cells, one.cells)
+        if one.valid is not None:
+            cells = self._map("where", kind, one.valid, cells, other.cells)
+        if one.valid is None or other.valid is None:
+            return Value(cells)
+        return Value(cells, self._map("or", "boolean", one.valid, other.valid))
 
     def _cast(self, cast: Cast) -> Value:
         value, kind = self.lower(cast.value), cast_type(cast)

@@ -12,7 +12,7 @@ SECOND = [
 ]  # fmt: skip
 """Operators whose derivatives of the second order are looked at: each in another way made of blocks."""
 RELATIONAL = [
-    "greatest", "group by NULL", "left join, near side", "full join", "scalar subquery of no row", "not exists",
+    "group by NULL", "left join, near side", "full join", "scalar subquery of no row", "not exists",
     "exists whatever the row", "correlated subquery that counts", "lag", "lead with a default", "running sum",
     "running sum with ties", "running average", "running average of nothing yet",
     "rows frame", "rows frame beside the row", "range frame",
