@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.sql.syntax import parse_one
 from tests.bench import arrays
 from tests.bench.arrays import small, step_by
-from tests.bench.harness import Answer, Contender, Effort, Found, Report, Target, Verdict, benchmark, race
+from tests.bench.harness import Answer, Contender, Effort, Found, Report, Target, Verdict, benchmark, race, time_of
 from tests.bench.steps import run_steps
 
 UNITS, RATE = 16, 1.0
@@ -55,6 +56,13 @@ UNION ALL
 SELECT :next_step, 2, inp, out, val - :lr * slope FROM weights w JOIN (
     SELECT unit, digit, AVG(tanh(z) * delta) AS slope FROM z1 JOIN error2 e ON e.image = z1.image GROUP BY unit, digit
 ) g ON inp = unit AND out = digit WHERE w.step = :k AND w.layer = 2
+"""
+
+SHRUNK = "INSERT INTO weights SELECT :next_step, layer, inp, out, 0.999 * val FROM weights WHERE step = :k"
+"""Other weights for the next step, so that it has another loss: what a step takes beside the loss and its gradient."""
+LOSS = """
+INSERT INTO losses
+SELECT :next_step, AVG(loss) AS loss FROM answers WHERE step = :k AND image % 5 > 0 AND image % 11 = :k % 11
 """
 
 
@@ -103,6 +111,25 @@ def in_sql(texts: list[str], writes: list[str]) -> Contender:
     return ready
 
 
+def forward(texts: list[str], writes: list[str]) -> Contender:
+    """Steps without a gradient, as array code; what they find are the losses."""
+
+    def ready() -> Callable[[int], Found]:
+        context = _context()
+        context.script("CREATE TABLE losses (step BIGINT PRIMARY KEY, loss DOUBLE)")
+        step = step_by(context, texts, writes, True)
+        run_steps(context, step, 0, 2)
+        context.script("DELETE FROM weights WHERE step > 0; DELETE FROM losses")
+
+        def run(steps: int) -> Found:
+            run_steps(context, step, 0, steps)
+            return lambda: context.sql("SELECT loss FROM losses ORDER BY step").to_arrow_table().column(0).to_numpy()
+
+        return run
+
+    return ready
+
+
 def in_numpy() -> Callable[[int], Answer]:
     """NumPy by hand."""
     ink, hot = _inked(), np.eye(10)[small()[1]]
@@ -133,6 +160,26 @@ def network(effort: Effort) -> Report:
     }
     targets = [Target("grad", "by hand", 1 / 1.2)]
     return race(contenders, steps=100, effort=effort, targets=targets)
+
+
+@benchmark("The backward pass of the network of notebook 05, against its forward pass")
+def backward(effort: Effort) -> Report:
+    """Each step writes its weights once, and one that does no more is taken off the forward pass; turn by turn."""
+    steps = effort.steps(100)
+    contenders = {
+        "weights, loss and gradient": in_sql([ONE], ["weights"]),
+        "weights and loss": forward([LOSS, SHRUNK], ["losses", "weights"]),
+        "weights": forward([SHRUNK], ["weights"]),
+    }
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(effort.repetitions):
+        for name, ready in contenders.items():
+            times[name].append(1000 * time_of(ready(), steps) / steps)
+    whole, loss, alone = (statistics.median(taken) for taken in times.values())
+    ratio = (whole - loss) / (loss - alone)
+    rows = [[name, f"{statistics.median(taken):.3f}"] for name, taken in times.items()]
+    return Report(["what", "ms a step"], rows,
+                  [Verdict(f"backward {ratio:.2f} times forward, at most 2.5", ratio <= 2.5)])  # fmt: skip
 
 
 FORWARD = """
