@@ -52,17 +52,10 @@ class Setting:
         found = self.context.sql(f"{ctes.format(w=table)} SELECT l FROM loss").to_arrow_table().column(0)[0].as_py()
         return np.nan if found is None else found
 
-    def row(self, ctes, names, table):
-        """Several losses where the parameters are those of a table; NaN for NULL."""
-        found = self.context.sql(f"{ctes.format(w=table)} SELECT {', '.join(names)} FROM loss").to_arrow_table()
-        return np.array([np.nan if value is None else value for value in found.to_pylist()[0].values()], float)
-
-    def along_each(self, ctes, names):
-        """The derivatives of several losses along the direction, by forward mode; NaN for NULL."""
+    def tangents(self, ctes, names):
+        """The query that gives how several losses change along the direction."""
         shown = ", ".join(f"jvp(loss.{n}, w.a, t.a, w.b, t.b) AS {n}" for n in names)
-        query = f"{ctes.format(w='w')} SELECT DISTINCT {shown} FROM w JOIN t ON t.i = w.i AND t.j = w.j CROSS JOIN loss"
-        (found,) = self.context.sql(query).to_arrow_table().to_pylist()
-        return np.array([np.nan if value is None else value for value in found.values()], float)
+        return f"{ctes.format(w='w')} SELECT DISTINCT {shown} FROM w JOIN t ON t.i = w.i AND t.j = w.j CROSS JOIN loss"
 
     def gradient(self, ctes, table="w", loss="loss.l"):
         """The gradient by a and by b, in the order of the keys; NaN where a cell is NULL."""
@@ -78,11 +71,7 @@ class Setting:
     def _both(self, ctes, table, loss):
         tree = rewrite(parse_one(gradient_of(ctes, table, loss)).tree, self.context.tables)
         found = cells(self.context.sql(to_sql(tree)).to_arrow_table())
-        try:
-            mine = arrow(Program([Query(tree["Query"])], self.grids, {}).step(self.grids, {}).run(0))
-        except Refused:
-            return found, None
-        return found, cells(mine.sort_by([("i", "ascending"), ("j", "ascending")]))
+        return found, by_arrays(tree, self.grids)
 
     def column(self, query, name):
         """A column of a query whose rows are in the order of the keys."""
@@ -92,11 +81,17 @@ class Setting:
 
     def forward(self, ctes):
         """The derivative of the loss along the direction, by forward mode; NaN for NULL."""
-        query = f"""{ctes.format(w="w")}
-            SELECT DISTINCT jvp(loss.l, w.a, t.a, w.b, t.b) AS d
-            FROM w JOIN t ON t.i = w.i AND t.j = w.j CROSS JOIN loss"""
-        (found,) = self.context.sql(query).to_arrow_table().column("d").to_pylist()
+        (found,) = self.context.sql(self.tangents(ctes, ["l"])).to_arrow_table().column("l").to_pylist()
         return np.nan if found is None else found
+
+
+def by_arrays(tree, grids):
+    """The gradient as array code has it; None where that declines."""
+    try:
+        rows = arrow(Program([Query(tree["Query"])], grids, {}).step(grids, {}).run(0))
+    except Refused:
+        return None
+    return cells(rows.sort_by([("i", "ascending"), ("j", "ascending")]))
 
 
 def cells(rows):

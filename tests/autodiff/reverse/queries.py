@@ -18,10 +18,12 @@ class Maker:
     Args:
         seed: any number.
         newer: how often windows along an order, chosen rows, moments, GROUPING SETS and queries by the row are taken.
+        simple: whether expressions have one function or operator, and relations one operator or two.
+        grids: whether operators are left out that array code leaves to the engine.
     """
 
-    def __init__(self, seed, newer=0.0):
-        self.random, self.newer = random.Random(seed), newer
+    def __init__(self, seed, newer=0.0, simple=False, grids=False):
+        self.random, self.newer, self.simple, self.grids = random.Random(seed), newer, simple, grids
         self.ctes = []
         self.count = 0
 
@@ -35,6 +37,7 @@ class Maker:
     def scalar(self, columns, depth=2):
         """A smooth expression over some columns."""
         first = self.pick(*columns)
+        depth = min(depth, 1) if self.simple else depth
         if depth == 0 or self.random.random() < 0.2:
             return first
         shape = self.random.random()
@@ -85,7 +88,7 @@ class Maker:
     def joined(self, left, right):
         (a, key_a, values_a), (b, key_b, values_b) = left, right
         common = [k for k in key_a if k in key_b]
-        kind = self.pick("JOIN", "JOIN", "CROSS", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
+        kind = self.pick("JOIN", "JOIN", "CROSS", "LEFT JOIN", *(() if self.grids else ("RIGHT JOIN", "FULL JOIN")))
         ons = [f"l.{k} = r.{k}" for k in common] or [f"l.{key_a[0]} <= r.{key_b[-1]}"]
         if self.random.random() < 0.2:
             ons = [f"l.{key_a[0]} <= r.{key_b[0]}"]
@@ -104,8 +107,7 @@ class Maker:
         columns = [*(f"s.{c}" for c in values), "d.x", "d.y"]
         on = self.pick(f"s.{key[0]} = d.i", f"s.{key[0]} < d.i", f"s.{key[0]} = d.i AND d.x > 0.2")
         keys = [f"s.{k}" for k in key]
-        form = self.random.random()
-        if form < 0.5:
+        if self.grids or self.random.random() < 0.5:
             text = (f"SELECT {', '.join(keys)}, {self.aggregate(self.scalar(columns), True)} AS u, "
                     f"{self.aggregate(self.scalar(columns, 1))} AS v FROM {name} AS s JOIN d ON {on} "
                     f"GROUP BY {', '.join(keys)}")  # fmt: skip
@@ -174,7 +176,9 @@ class Maker:
         """Variances and regressions, of groups and over partitions."""
         name, key, values = source
         one, two = self.scalar(values, 1), values[-1]
-        moment = self.pick(f"VAR_POP({one})", f"STDDEV({one} + 0.01 * {key[0]})", f"COVAR_SAMP({one}, {two})",
+        # Of equal values a standard deviation has no derivative: no two rows are equal.
+        apart = " + ".join(f"{0.01 + 0.003 * n} * {k}" for n, k in enumerate(key))
+        moment = self.pick(f"VAR_POP({one})", f"STDDEV({one} + {apart})", f"COVAR_SAMP({one}, {two})",
                            f"REGR_SXY({one}, {two})", f"VAR_SAMP({one}) FILTER (WHERE {key[0]} > 0)")  # fmt: skip
         if self.random.random() < 0.5:
             text = f"SELECT {key[0]}, {moment} AS u, AVG({two}) AS v FROM {name} AS s GROUP BY {key[0]}"
@@ -202,6 +206,8 @@ class Maker:
             return self.base()
         shape = self.random.random()
         inner = self.relation(depth - 1)
+        if self.grids:
+            return self.of_grids(inner)
         if self.random.random() < self.newer:
             return self.pick(self.moving, self.moving, self.chosen, self.asked, self.spread, self.several)(inner)
         if shape < 0.3:
@@ -215,6 +221,11 @@ class Maker:
         if shape < 0.85:
             return self.united(inner, self.relation(depth - 1))
         return self.joined(inner, self.relation(depth - 1))
+
+    def of_grids(self, inner):
+        """A relation that array code may take."""
+        made = self.pick(self.grouped, self.grouped, self.with_data, self.windowed, self.joined, self.spread)
+        return made(inner, inner) if made == self.joined else made(inner)
 
     def loss(self):
         """(the CTEs of a loss of one row, its expression): ``WITH ... loss AS (...)``."""
@@ -236,22 +247,24 @@ class Maker:
 
     def losses(self, count):
         """(``WITH ... loss AS (...)``, the names of its columns): a query of one row and several losses."""
-        name, _, values = self.relation(self.pick(1, 1, 1, 2, 2))
+        name, _, values = self.relation(self.pick(0, 1, 1, 1, 2) if self.simple else self.pick(1, 1, 1, 2, 2))
         names = [f"l{n}" for n in range(count)]
         one = f"(SELECT {self.aggregate(self.scalar(values, 1))} FROM {name} AS t)"
         where = self.pick("", "", "", f" WHERE {values[0]} < 2 + coalesce({one}, 0)")
-        shown = []
-        for loss in names:
-            u, v = self.scalar(values), self.scalar(values, 1)
-            u = self.pick(u, u, u, u, f"{u} * {one}")
-            shown.append(
-                self.pick(
-                    f"{self.aggregate(u, True)}",
-                    f"{self.aggregate(u)}",
-                    f"{self.aggregate(u)} * {self.aggregate(v)}",
-                    f"{self.aggregate(u)} + 0.3 * power({self.aggregate(v, True)}, 2) - COUNT({v})",
-                )
-                + f" AS {loss}"
-            )
-        self.ctes.append(f"loss AS (SELECT {', '.join(shown)} FROM {name} AS s{where})")
+        found = {}
+        while len(found) < count:  # each another one
+            found.setdefault(self.shown(values, one), f"l{len(found)}")
+        shown = ", ".join(f"{expression} AS {loss}" for expression, loss in found.items())
+        self.ctes.append(f"loss AS (SELECT {shown} FROM {name} AS s{where})")
         return "WITH " + ",\n".join(self.ctes), names
+
+    def shown(self, values, one):
+        """One loss over some columns, and perhaps of a query of one row."""
+        u, v = self.scalar(values), self.scalar(values, 1)
+        u = self.pick(u, u, u, u, f"{u} * {one}")
+        if self.simple and self.random.random() < 0.7:
+            return self.aggregate(u, True)
+        return self.pick(
+            self.aggregate(u, True), self.aggregate(u), f"{self.aggregate(u)} * {self.aggregate(v)}",
+            f"{self.aggregate(u)} + 0.3 * power({self.aggregate(v, True)}, 2) - COUNT({v})",
+        )  # fmt: skip
