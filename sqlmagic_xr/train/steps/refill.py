@@ -119,7 +119,7 @@ def why_looked_at(definition: Definition, forms: Sequence[Form], present: bool) 
     if present or len(forms) != 1 or forms[0].nullable or set(forms[0].names) != set(definition.names):
         return "its rows are not the same ones at each step"
     (form,) = forms
-    if form.axes and set(form.coordinates.values()) != set(range(form.axes)):
+    if definition.uniques and set(form.coordinates.values()) != set(range(form.axes)):
         return "nothing tells its rows apart"
     if any(not set(form.coordinates).issubset(unique.columns) for unique in definition.uniques):
         return "its key is not the axes of its rows"
