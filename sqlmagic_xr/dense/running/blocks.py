@@ -101,7 +101,7 @@ class Bundle:
         """
         given = leaves
         if self._flat is not None:
-            leaves = tuple([np.reshape(a, -1) if flat else a for a, flat in zip(leaves, self._flat, strict=True)])
+            leaves = tuple([a.reshape(-1) if flat else a for a, flat in zip(leaves, self._flat, strict=True)])
         rows = len(leaves[self._first])
         if rows == 0:
             raise Refused(EMPTY)

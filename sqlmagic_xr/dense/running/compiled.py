@@ -14,6 +14,7 @@ from .align import aligner
 from .blocks import Member
 from .buffers import SMALL
 from .instructions import Instruction, refuse_holes
+from .matmul import product
 from .result import Result
 from .text import Text
 
@@ -60,6 +61,10 @@ class Lines:
     def is_large(self, node: Node) -> bool:
         """Whether it is an array that is worth being used again."""
         return getattr(self._known.get(node), "size", 0) >= SMALL
+
+    def is_shown(self, node: Node) -> bool:
+        """Whether another line finds out where a sum is not finite."""
+        return False
 
     def name(self, node: Node) -> str:
         """What a node is called."""
@@ -127,7 +132,8 @@ class Lines:
             turned = [aligner(argument.dims, node.dims) for argument in node.args]
             given = [n if turn is None else f"{text.name(turn)}({n})" for n, turn in zip(given, turned, strict=True)]
             return f"{text.name(MAPS[node.data])}({', '.join(given)})"
-        return f"{text.name(function)}({', '.join(given)})"
+        made = None if self.is_large(node) else product(node, given, text, shown=self.is_shown(node))
+        return f"{text.name(function)}({', '.join(given)})" if made is None else made
 
 
 class _Writer(Lines):

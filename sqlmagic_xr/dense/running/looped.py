@@ -22,7 +22,7 @@ from .instructions import Instruction, along
 from .laned import Laned
 from .layout import Layout, Ran, Stepwise, needed_of
 from .merged import merged
-from .soundness import implied
+from .soundness import implied, shown
 
 _TURNED = 1_000_000  # cells of an array that is copied, so that it need not be turned at each step
 
@@ -102,6 +102,8 @@ class _LoopWriter(Lines):
         self._newest = {*layout.newest, *(node.args[0] for node in layout.newest)}
         self._steady: set[Node] = set()
         self._over: Overwritable | None = None
+        self._looked_at: list[Node] = []
+        self._shown: frozenset[Node] = frozenset()
         self._place = 0  # of the instruction that is written
         self._slots = {(s.feed.scan, s.age, s.node): f"s{n}" for n, s in enumerate(layout.slots)}
         self._laned = Laned((), known, layout.unmoved, (), {}, {})
@@ -129,8 +131,11 @@ class _LoopWriter(Lines):
         text.line(f"for {', '.join(names)}, in zip(*courses):" if names else "for _ in courses:")
         text.depth += 1
         room = text.place()
+        sums = implied(moving, self._known)
+        self._looked_at = [node for node in self._whole(self._layout.sound) if node not in sums]
+        self._shown = shown(moving, self._looked_at, self._known, self.kept.__contains__)
         self._body(moving, stay)
-        self._checks(moving)
+        self._checks()
         for place, node in enumerate(self.outs):
             text.line(f"a{place}({self.name(node)})")
         last = self._last(room)
@@ -273,15 +278,16 @@ class _LoopWriter(Lines):
         used = {a for node, args, _ in moving for a in args if node.op != "scan" or node not in self._feeds} | set(stay)
         return [i for i in moving if i[0].op != "parameter" or i[0] in used]
 
-    def _checks(self, moving: Sequence[Instruction]) -> None:
+    def is_shown(self, node: Node) -> bool:
+        """Whether another line finds out where a sum is not finite."""
+        return node in self._shown
+
+    def _checks(self) -> None:
         """The lines that look whether what a step would commit is all there, and finite."""
         text, refuse = self.text, self.text.name(_refuse)
         for mask in self._whole(self._layout.masks):
             text.line(f"if not {self.name(mask)}{'.all()' if mask.dims else ''}: {refuse}()")
-        sums = implied(moving, self._known)
-        for node in self._whole(self._layout.sound):
-            if node in sums:
-                continue
+        for node in self._looked_at:
             cells = self.name(node)
             if node in self._laned.members:  # a few numbers times zero are NaN where one of them is not finite
                 nothing = text.name(np.zeros(len(self._laned.members[node])))

@@ -60,7 +60,7 @@ class _Merging:
         if other is not node:
             self._same[node] = other
             if node in self._stay:
-                self.found.append((node, (other,), _itself))
+                self.found.append((node, (other,), itself))
 
     def _of(self, node: Node, given: tuple[Node, ...]) -> Node:
         """The node of other arguments, whose cells lie as its own do; itself where its axes cannot be theirs."""
@@ -86,7 +86,7 @@ class _Merging:
             if node in self.unmoved:
                 self.unmoved[named] = self.unmoved[node]
             else:
-                self.found.append((named, (node,), _itself))
+                self.found.append((named, (node,), itself))
         return self._turned[node, dims]
 
 
@@ -134,5 +134,6 @@ def _key(node: Node, given: Sequence[Node], unmoved: Mapping[Node, Any]) -> Any:
     return node.op, node.type, node.data, tuple(given), lying
 
 
-def _itself(array: Any) -> Any:
+def itself(array: Any) -> Any:
+    """An array that is another node's too."""
     return array

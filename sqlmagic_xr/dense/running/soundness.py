@@ -1,11 +1,12 @@
 """Which arrays are finite because something that a step calculates of them is: nobody has to look at them again.
 
-A sum that is not finite ends a call. Where it is, so is everything that it is a sum of.
+A sum that is not finite ends a call. Where it is, so is everything that it is a sum of. What a step commits is looked
+at in any case, and with it what a sum, a product or a difference has carried there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from ..node import Node
 from .blocks import Member
 from .instructions import Instruction
+from .merged import itself
 
 
 def implied(moving: Sequence[Instruction], known: Mapping[Node, Any]) -> frozenset[Node]:
@@ -36,6 +38,44 @@ def implied(moving: Sequence[Instruction], known: Mapping[Node, Any]) -> frozens
         if finite and (node.op in ("same", "take") or _keeps_finite(node, known)):
             found.add(node)
     return frozenset(found)
+
+
+def shown(
+    moving: Sequence[Instruction], looked_at: Collection[Node], known: Mapping[Node, Any], still: Callable[[Node], bool]
+) -> frozenset[Node]:  # fmt: skip
+    """The nodes of which a cell that is not finite makes one of those not finite that are looked at.
+
+    Args:
+        moving: the instructions of a step, each of which is carried out.
+        looked_at: the nodes that each step looks at.
+        known: what they have calculated at some step.
+        still: whether the origin of an axis is the same at each step.
+    """
+    found = set(looked_at)
+    for node, args, function in reversed(moving):
+        if node not in found or node.type != "float64" or isinstance(function, Member):
+            continue
+        if function is itself:
+            found.add(args[0])
+        if tuple(args) != node.args:
+            continue
+        whole = all(still(axis.origin) for axis in node.dims) and np.size(known[node]) > 0
+        for argument in _carried_on(node):
+            # Along an axis that might be empty at some step nothing would be left of it.
+            if argument.type == "float64" and (whole or set(node.dims) <= set(argument.dims)):
+                found.add(argument)
+    return frozenset(found)
+
+
+def _carried_on(node: Node) -> tuple[Node, ...]:
+    """The arguments of which a cell that is not finite makes a cell of the node not finite, whatever the others are."""
+    if node.op == "same":
+        return node.args[:1]
+    if node.op == "map" and node.data in ("+", "-", "*", "negative"):
+        return node.args
+    if node.op == "map" and node.data == "/":
+        return node.args[:1]
+    return node.args[: node.data[0]] if node.op == "sum" and not node.data[1] else ()
 
 
 def _keeps_finite(node: Node, known: Mapping[Node, Any]) -> bool:
