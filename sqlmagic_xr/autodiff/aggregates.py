@@ -24,7 +24,7 @@ from ..sql.expression import (
 from ..sql.syntax import Tree
 from .dissolve import Plain, plain
 from .intermediate import Below, Intermediate
-from .names import Scope, refused
+from .names import Meanings, refused
 from .rules import AGGREGATES, DEFINED, EXTREMES, OVER_WINDOWS, read
 from .simplify import ZERO, add, build, is_zero, multiply
 
@@ -46,7 +46,7 @@ class Aggregates:
         known: what was found out of expressions of the scope, whatever they are derived by.
     """
 
-    def __init__(self, scope: Scope, of: Callable[[Expression], Expression | None], known: Known) -> None:
+    def __init__(self, scope: Meanings, of: Callable[[Expression], Expression | None], known: Known) -> None:
         self.scope = scope
         self.of = of
         self.known = known

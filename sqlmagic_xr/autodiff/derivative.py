@@ -1,7 +1,7 @@
 """The derivative of one expression by one variable: forward mode over the expression's distinct parts.
 
 A derivative is ``None`` where the expression does not depend on the variable: a zero is a symbol here and never built.
-What a column's derivative is, and what is constant within a group, only a scope knows; see :class:`Scope`.
+What a column's derivative is, and what is constant within a group, only a scope knows; see :class:`.names.Meanings`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .doubles import REAL, in_doubles
 from .edges import at_zero
 from .filling import fill
 from .intermediate import Intermediate
-from .names import Scope, refused
+from .names import Meanings, refused
 from .products import derived, long_product
 from .rules import (
     AGGREGATES,
@@ -96,7 +96,9 @@ class Derivative:
         kinds: what kinds of value expressions of the scope have, shared between the variables of the scope.
     """
 
-    def __init__(self, scope: Scope, rules: Rules, partials: dict[tuple[str, Call], Expression], kinds: Kinds) -> None:
+    def __init__(
+        self, scope: Meanings, rules: Rules, partials: dict[tuple[str, Call], Expression], kinds: Kinds
+    ) -> None:
         self.partials = partials
         self.scope = scope
         self.rules = rules

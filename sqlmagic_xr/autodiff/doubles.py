@@ -13,7 +13,7 @@ from ..relation.functions import SAME
 from ..relation.layers import ColumnType
 from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Made, Opaque, Parameter
 from .intermediate import Below
-from .names import Scope
+from .names import Meanings
 from .rules import AGGREGATES, DEFINED, EXTREMES, RULES, SHIFTS
 
 REAL = Opaque({"Double": "None"})
@@ -25,7 +25,7 @@ _NUMERIC = frozenset({*RULES, *AGGREGATES, *DEFINED, *EXTREMES, *SHIFTS, *SAME})
 class Types(Protocol):
     """What must be known of the names in an expression, and of what kind of number it is."""
 
-    scope: Scope
+    scope: Meanings
 
     def type_of(self, node: Expression) -> ColumnType | None:
         """What kind of number an expression is; None where that is not known."""

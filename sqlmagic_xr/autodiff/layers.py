@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..errors import DerivativeError, SqlError, UnknownNameError
+from ..relation.frames import partition_of
 from ..relation.layers import ColumnType, Environment, Item, Query, Relation, Scope
 from ..sql.expression import (
     Call,
@@ -298,7 +299,7 @@ class Layers:
             wanted = identifier(tree["NamedWindow"])
             named = {identifier(name): spec for name, spec in scope.select["named_window"]}
             tree = named.get(wanted, {})
-        return tuple(from_tree(key) for key in tree.get("WindowSpec", {}).get("partition_by", []))
+        return tuple(map(from_tree, partition_of(tree)))
 
     def want(self, needs: frozenset[Companion]) -> None:
         """Mark companions as read, and those that they read."""
@@ -338,7 +339,7 @@ def _resolve(column: Column, scope: Scope) -> tuple[Item, str]:
 
 def _require_given(query: Query, name: str) -> None:
     """Raise DerivativeError unless a query's rows are given (VALUES), not computed."""
-    if "Values" not in query.tree["body"]:
+    if not query.given:
         raise DerivativeError(
             f"{name} comes from a UNION, INTERSECT or EXCEPT, through which no derivative can be followed",
             hint="UNION ALL can be; or derive inside its branches.",

@@ -9,7 +9,7 @@ from ..relation.layers import ColumnType
 from ..sql.expression import Call, Column, Expression, Opaque
 
 
-class Scope(Protocol):
+class Meanings(Protocol):
     """What a derivative asks about the names in an expression."""
 
     def derivative(self, column: Column) -> Expression | None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from ..errors import SqlError
-from ..relation.functions import is_aggregate
 from ..relation.layers import Catalog, Environment, Item, Query, Scope
+from ..relation.scopes import BELOW, NAMING, calls_aggregate, is_derived
+from ..sql.clauses import sort_keys
 from ..sql.expression import Call, Column, Expression, Opaque, replace_parts
-from ..sql.syntax import Tree, identifier, name_of, span_of, walk
+from ..sql.pieces import function_name
+from ..sql.selects import is_any_star, own_select
+from ..sql.syntax import Tree, name_of, span_of, walk
+from ..sql.traversal import is_query
 from .layers import Layers
 from .names import refused
 from .rules import CALLS, Rules
@@ -18,10 +23,7 @@ from .rules import CALLS, Rules
 
 def is_call(node: Tree) -> bool:
     """Whether a node of a tree is a call of grad, jvp or vjp."""
-    if not isinstance(node, dict) or "Function" not in node or not isinstance(node["Function"], dict):
-        return False
-    name = node["Function"]["name"][-1].get("Identifier")
-    return name is not None and len(node["Function"]["name"]) == 1 and name["value"].lower() in CALLS
+    return function_name(node) in CALLS and len(node["Function"]["name"]) == 1
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,12 @@ class Reading:
     def query(self, query: Query) -> None:
         """Work out every call in a query."""
         self.queries.append(query)
-        for cte in (query.tree["with"] or {}).get("cte_tables", []):
-            self.query(query.environment.ctes[identifier(cte["alias"]["name"])])
-        self._body(query, query.tree["body"])
-        rest = {key: value for key, value in query.tree.items() if key not in ("with", "body")}
+        for _, cte in query.own_ctes:
+            self.query(cte)
+        self._body(query, query.body)
         scope = query.first or Scope((), query.environment, query.outer)
-        row = not scope.groups if "Select" in query.tree["body"] else None
-        self.visit(rest, scope, names="outputs" if query.first is not None else None, row=row)
+        row = None if own_select(query.tree) is None else not scope.groups
+        self.visit(query.behind, scope, names="outputs" if query.first is not None else None, row=row)
 
     def _body(self, query: Query, body: Tree) -> None:
         ((kind, node),) = body.items()
@@ -120,20 +121,19 @@ class Reading:
         self.scopes[id(scope.select)] = scope
         self._visit_items(scope)
         for key, value in scope.select.items():
-            row = None if key in ("from", "selection") else not scope.groups
-            self.visit(value, scope, names="both" if key in ("group_by", "having", "qualify") else None, row=row)
+            row = None if key in BELOW else not scope.groups
+            self.visit(value, scope, names="both" if key in NAMING else None, row=row)
 
     def may_share(self, scope: Scope) -> bool:
         """Whether a SELECT can read a CTE instead of its FROM: nothing in it reads that FROM from within a subquery."""
         owner = self.owners.get(id(scope.select))
         if owner is None or owner.recursive is not None or scope.outer is not None or not scope.items:
             return False
-        above = {key: value for key, value in scope.select.items() if key not in ("from", "selection")}
-        if any("body" in node and "with" in node for node in walk([above, owner.tree["order_by"]])):
+        if any(map(is_query, walk([scope.above, *sort_keys(owner.tree)]))):
             return False
         if len(scope.items) == 1 and len(scope.items[0].path) < 2:
             return True
-        wild = any("Wildcard" in node or "QualifiedWildcard" in node for node in scope.select["projection"])
+        wild = any(map(is_any_star, scope.elements))
         names = [output.name for output in scope.outputs or () if isinstance(output.expression, Column)]
         twice = len(set(names)) < len(names)  # a.i and b.i are two columns only while they are qualified
         return not wild and not twice and all(item.names is not None for item in scope.items)
@@ -141,7 +141,7 @@ class Reading:
     def _visit_items(self, scope: Scope) -> None:
         for item in scope.items:
             self.items.append(item)
-            if item.query is not None and ("Derived" in item.tree or item.query.view is not None):
+            if item.query is not None and item.computed:
                 self.query(item.query)
 
     def visit(self, node: Tree, scope: Scope, *, names: Names = None, row: bool | None = None) -> None:
@@ -157,18 +157,18 @@ class Reading:
             for part in node:
                 self.visit(part, scope, names=names, row=row)
         elif isinstance(node, dict):
-            if "Derived" in node:  # an item of the scope, visited already
+            if is_derived(node):  # an item of the scope, visited already
                 return
-            if "body" in node and "with" in node:
+            if is_query(node):
                 outer = scope if scope.items else scope.outer  # what an INSERT inserts reads no row around it
                 self.query(Query(node, scope.environment, outer))
                 return
             if is_call(node):
                 self._work_out(node, scope, names, row)
                 row = None
-                if not any(is_call(part) or "body" in part for part in walk(node["Function"])):
+                if not any(is_call(part) or is_query(part) for part in islice(walk(node), 1, None)):
                     return
-            elif row is False and _is_aggregate(node):
+            elif row is False and calls_aggregate(node):
                 row = True
             for key, part in node.items():
                 if key != "span" and isinstance(part, (dict, list, tuple)):
@@ -191,11 +191,6 @@ class Reading:
         self.worked[id(node)] = worked.expression
         if row is not None:
             self.standing.append(Standing(node, scope, call.args[0], row))
-
-
-def _is_aggregate(node: Tree) -> bool:
-    call = node.get("Function")
-    return isinstance(call, dict) and call["over"] is None and is_aggregate(name_of(call["name"])[-1])
 
 
 Names = Literal["outputs", "both"] | None

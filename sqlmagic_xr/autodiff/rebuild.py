@@ -12,9 +12,16 @@ from itertools import chain, count
 from string import ascii_lowercase
 
 from ..errors import DerivativeError, UnknownNameError
-from ..relation.layers import NO_GROUP, Item, Query, Scope, aggregates
+from ..relation.layers import Item, Query, Scope
+from ..relation.scopes import BELOW, aggregates
+from ..sql.build import column, select, star, table
+from ..sql.build import item as selected
+from ..sql.clauses import cte, sort_keys, with_ctes
 from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, columns, descend, tree_columns
-from ..sql.syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
+from ..sql.pieces import binary, filled, in_parentheses, is_operator, path_of
+from ..sql.selects import elements, named_as_before, own_select, star_of, star_without, with_elements
+from ..sql.syntax import Tree, identifier, make_identifier, tables_named
+from ..sql.traversal import is_query
 from .collect import tidied
 from .dissolve import Plain, plain
 from .doubles import REAL
@@ -25,11 +32,9 @@ from .sharing import GROWTH, LONG, TOO_LONG, WORTH, Shared, share
 from .size import size
 from .view import Companion, Variable
 
-_BELOW = ("from", "selection")
-
 
 @dataclass(frozen=True)
-class Below:
+class SharedParts:
     """What is computed below a SELECT, and how the SELECT then calls the columns of its FROM.
 
     Attributes:
@@ -54,7 +59,7 @@ class Rebuilding:
         self.aliases: dict[int, list[str]] = {}
         self.views: dict[int, Item] = {}
         # by the id of a SELECT or of the query it stands in
-        self.below: dict[int, Below] = {}
+        self.below: dict[int, SharedParts] = {}
         self.ctes: dict[int, list[Tree]] = {}
         self.count = 0
         self.plain: Plain = {}
@@ -68,10 +73,9 @@ class Rebuilding:
             for branch, expression in zip(companion.query.branches or (), companion.branches, strict=True):
                 self.extra.setdefault(id(branch.select), []).append((companion.name, expression))
         for query in self.reading.queries:
-            for cte in (query.tree["with"] or {}).get("cte_tables", []):
-                inner = query.environment.ctes[identifier(cte["alias"]["name"])]
-                if cte["alias"]["columns"] and id(inner) in added:
-                    self.aliases[id(cte["alias"])] = added[id(inner)]
+            for alias, inner in query.own_ctes:
+                if alias["columns"] and id(inner) in added:
+                    self.aliases[id(alias)] = added[id(inner)]
         for item in self.reading.items:
             if item.query is not None and id(item.query) in added:
                 self._prepare(item, added[id(item.query)])
@@ -90,7 +94,7 @@ class Rebuilding:
     def _require_same_tables(self, item: Item, query: Query) -> None:
         """Raise DerivativeError where a table of a view would be another one in this statement: a CTE has its name."""
         own = {name for q in self.reading.queries if q.view is None for name in q.environment.ctes}
-        read = {name_of(node["Table"]["name"]) for node in walk(query.tree) if "Table" in node}
+        read = {tuple(map(identifier, name)) for name in tables_named(query.tree)}
         if hidden := sorted(name for name in own if (name,) in read):
             what = f"the view {item.path[-1]} cannot be seen through here: its table {hidden[0]} has the name of a CTE"
             raise DerivativeError(what, hint="Give the CTE another name.")
@@ -121,7 +125,7 @@ class Rebuilding:
         if shared.levels:
             alone = len(scope.items) == 1 and len(scope.items[0].path) < 2  # else a.x or schema.a.x may stand above
             renamed = None if alone else self._renamed(scope, shared)
-            self.below[id(scope.select)] = Below(shared, renamed)
+            self.below[id(scope.select)] = SharedParts(shared, renamed)
 
     def _written_size(self, scope: Scope, standing: list[Standing]) -> int:
         """About how many characters what is derived in a SELECT has."""
@@ -147,7 +151,7 @@ class Rebuilding:
 
     def _free_names(self, scope: Scope) -> _Names:
         taken = {name for item in scope.items for name in item.names or ()}
-        below = tree_columns([scope.select[key] for key in _BELOW])
+        below = tree_columns([scope.select[key] for key in BELOW])
         taken |= {part for path in chain(below, self._above_from(scope)) for part in path}
         taken |= {part for item in scope.items for part in item.path} | set(scope.aliases)
         return _Names(taken)
@@ -155,9 +159,8 @@ class Rebuilding:
     def _above_from(self, scope: Scope) -> frozenset[tuple[str, ...]]:
         """The paths that a SELECT mentions above its FROM and WHERE, and the ORDER BY behind it."""
         if scope not in self._paths:
-            above = [value for key, value in scope.select.items() if key not in _BELOW]
-            order = self.reading.owners[id(scope.select)].tree["order_by"]
-            self._paths[scope] = frozenset(tree_columns([above, order]))
+            behind = sort_keys(self.reading.owners[id(scope.select)].tree)
+            self._paths[scope] = frozenset(tree_columns([scope.above, behind]))
         return self._paths[scope]
 
     def _renamed(self, scope: Scope, shared: Shared) -> dict[tuple[str, ...], str]:
@@ -196,11 +199,11 @@ class Rebuilding:
         new = {key: value if key == "span" else self.build(value) for key, value in node.items()}
         if all(new[key] is node[key] for key in node):
             new = node
-        elif "BinaryOp" in node or "UnaryOp" in node:
+        elif is_operator(node):
             new = _parenthesised(node, new)
         if id(node) in self.reading.scopes:
             new = self._select(node, new, self.reading.scopes[id(node)])
-        if "body" in node and "with" in node:
+        if is_query(node):
             new = self._query(node, new)
         if id(node) in self.aliases:
             more = [{**node["columns"][0], "name": make_identifier(name)} for name in self.aliases[id(node)]]
@@ -236,63 +239,52 @@ class Rebuilding:
             for name, companion in item.query.added.items()
             if isinstance(companion, Companion) and companion.wanted
         ] + [(scope.items[0], name) for name in names]
-        shown = [_hide(output, hidden) for output in new["projection"]] if hidden else new["projection"]
-        extra = [_output(self._written(e), name) for name, e in self.extra.get(id(node), ())]
-        if extra or shown is not new["projection"]:
-            new = {**new, "projection": [*shown, *extra]}
-        if scope.groups and scope.select["group_by"] == NO_GROUP:
+        extra = [selected(self._written(e), name) for name, e in self.extra.get(id(node), ())]
+        if extra or hidden:
+            new = with_elements(new, [*(_hide(output, hidden) for output in elements(new)), *extra])
+        if scope.of_all:
             new = _of_one_row(new)
         return self._above(node, new, scope, below) if below else new
 
-    def _above(self, node: Tree, new: Tree, scope: Scope, below: Below) -> Tree:
+    def _above(self, node: Tree, new: Tree, scope: Scope, below: SharedParts) -> Tree:
         """A SELECT that reads a CTE; its FROM and WHERE go there."""
-        template = _TEMPLATE["body"]["Select"]
         first, *levels = below.shared.levels
-        star = template["projection"][:1]
         if below.renamed is None:
             alias = next(iter(scope.items[0].path), None)
-            kept = star
+            kept = [star()]
         else:
             alias = None
             paths = {name: path for path, name in below.renamed.items()}
-            kept = [_output(self.writer.tree(Column(path)), name) for name, path in paths.items()]
-        outputs = [*kept, *(_output(self._written(e), name) for name, e in first)]
-        lowest = {**template, "projection": outputs, "from": new["from"], "selection": new["selection"]}
-        name = self._cte(node, lowest)
+            kept = [selected(self.writer.tree(Column(path)), name) for name, path in paths.items()]
+        outputs = [*kept, *(selected(self._written(e), name) for name, e in first)]
+        name = self._cte(node, select(outputs, *(new[clause] for clause in BELOW)))
         for level in levels:
-            named = [_output(self._moved(self._written(e), below), label) for label, e in level]
+            named = [selected(self._moved(self._written(e), below), label) for label, e in level]
             called = alias if any(len(path) > 1 for path in tree_columns(named)) else None
-            name = self._cte(node, {**template, "projection": [*star, *named], "from": [_table(name, called)]})
-        new = {**new, "from": [_table(name, alias)], "selection": None}
-        moved = {key: value if key == "from" else self._moved(value, below) for key, value in new.items()}
-        return {
-            **moved,
-            "projection": [_kept_name(a, b) for a, b in zip(new["projection"], moved["projection"], strict=True)],
-        }
+            name = self._cte(node, select([star(), *named], [table(name, called)]))
+        new = {**new, **dict(zip(BELOW, ([table(name, alias)], None), strict=True))}
+        moved = {key: value if key in BELOW else self._moved(value, below) for key, value in new.items()}
+        return with_elements(moved, list(map(named_as_before, elements(new), elements(moved))))
 
-    def _cte(self, select: Tree, body: Tree) -> str:
+    def _cte(self, reader: Tree, query: Tree) -> str:
         """The name of a further CTE of the query that a SELECT stands in."""
         name = ""
         while not name or any(known for known in self.reading.environment.table((name,))):
             self.count += 1
             name = f"s{self.count}"
-        owner = self.reading.owners[id(select)]
-        cte = _WITH["cte_tables"][0]
-        alias = {**cte["alias"], "name": make_identifier(name)}
-        query = {**_TEMPLATE, "body": {"Select": body}}
-        self.ctes.setdefault(id(owner.tree), []).append({**cte, "alias": alias, "query": query})
+        owner = self.reading.owners[id(reader)]
+        self.ctes.setdefault(id(owner.tree), []).append(cte(name, query["Query"]))
         return name
 
     def _query(self, node: Tree, new: Tree) -> Tree:
         ctes = self.ctes.pop(id(node), None)
         if ctes is None:
             return new
-        own = new["with"] or {**_WITH, "cte_tables": []}
-        new = {**new, "with": {**own, "cte_tables": [*own["cte_tables"], *ctes]}}
-        below = self.below.get(id(node["body"].get("Select")))
+        new = with_ctes(new, ctes)
+        below = self.below.get(id(own_select(node)))
         return {**new, "order_by": self._moved(new["order_by"], below)} if below else new
 
-    def _moved(self, tree: Tree, below: Below) -> Tree:
+    def _moved(self, tree: Tree, below: SharedParts) -> Tree:
         """A part of a SELECT with the names that columns have in the CTE below."""
         if below.renamed is None:
             return tree
@@ -300,13 +292,10 @@ class Rebuilding:
             return type(tree)([self._moved(part, below) for part in tree])
         if not isinstance(tree, dict):
             return tree
-        path = next(tree_columns(tree), None) if "Identifier" in tree or "CompoundIdentifier" in tree else None
-        if path is not None:
-            return {"Identifier": make_identifier(below.renamed[path])} if path in below.renamed else tree
-        if "Function" in tree:
-            body = tree["Function"]
-            return {"Function": {k: v if k == "name" else self._moved(v, below) for k, v in body.items()}}
-        return {key: self._moved(value, below) for key, value in tree.items()}
+        path = path_of(tree)
+        if path:
+            return column(below.renamed[path]) if path in below.renamed else tree
+        return {key: value if key == "name" else self._moved(value, below) for key, value in tree.items()}
 
 
 def _underived(expression: Expression) -> Expression:
@@ -335,37 +324,15 @@ def _names() -> Iterator[str]:
 
 
 _NOWHERE = Item({}, ())
-_TEMPLATE = parse_one("SELECT * FROM t AS u").tree["Query"]
-_ONE_ROW = parse_one("SELECT 1 HAVING count(*) >= 0").tree["Query"]["body"]["Select"]["having"]
-_WITH = parse_one("WITH c AS (SELECT 1) SELECT 1").tree["Query"]["with"]
-
-
-def _table(name: str, alias: str | None) -> Tree:
-    """A FROM of one table."""
-    table = _TEMPLATE["body"]["Select"]["from"][0]
-    body = table["relation"]["Table"]
-    called = {**body["alias"], "name": make_identifier(alias)} if alias else None
-    return {**table, "relation": {"Table": {**body, "name": [{"Identifier": make_identifier(name)}], "alias": called}}}
+_ONE_ROW = filled("count(*) >= 0")
 
 
 def _of_one_row(select: Tree) -> Tree:
     """A SELECT without GROUP BY that makes one row of all, also where the derivative of its aggregates is 0."""
-    if any(aggregates(select[part]) for part in ("projection", "having")):
+    having = select["having"]
+    if aggregates([elements(select), having]):
         return select
-    both = {"BinaryOp": {"left": _ONE_ROW, "op": "And", "right": {"Nested": select["having"]}}}
-    return {**select, "having": _ONE_ROW if select["having"] is None else both}
-
-
-def _output(tree: Tree, name: str) -> Tree:
-    return {"ExprWithAlias": {"expr": tree, "alias": make_identifier(name)}}
-
-
-def _kept_name(before: Tree, after: Tree) -> Tree:
-    """An output that is called as before, also where its column got another name."""
-    column = before.get("UnnamedExpr")
-    if column is None or after["UnnamedExpr"] == column or not ({"Identifier", "CompoundIdentifier"} & set(column)):
-        return after
-    return _output(after["UnnamedExpr"], next(tree_columns(column))[-1])
+    return {**select, "having": _ONE_ROW if having is None else binary(_ONE_ROW, "And", in_parentheses(having))}
 
 
 def _parenthesised(old: Tree, new: Tree) -> Tree:
@@ -375,25 +342,16 @@ def _parenthesised(old: Tree, new: Tree) -> Tree:
 
     def operand(key: str) -> Tree:
         tree = operands[key]
-        loose = isinstance(tree, dict) and ("BinaryOp" in tree or "UnaryOp" in tree) and is_call(before[key])
-        return {"Nested": tree} if loose else tree
+        loose = isinstance(tree, dict) and is_operator(tree) and is_call(before[key])
+        return in_parentheses(tree) if loose else tree
 
     return {kind: {key: operand(key) if key in ("left", "right", "expr") else operands[key] for key in operands}}
 
 
-def _hide(node: Tree, hidden: list[tuple[Item, str]]) -> Tree:
+def _hide(element: Tree, hidden: list[tuple[Item, str]]) -> Tree:
     """A wildcard that leaves companions out."""
-    ((kind, body),) = node.items()
-    if kind not in ("Wildcard", "QualifiedWildcard"):
-        return node
-    names = [name for _, name in hidden]
-    if kind == "QualifiedWildcard":
-        qualifier = name_of(body[0][0]["ObjectName"] if isinstance(body[0], (list, tuple)) else body[0]["ObjectName"])
-        names = [name for item, name in hidden if item.path[-len(qualifier) :] == qualifier]
-    options = body if kind == "Wildcard" else body[1]
-    already = [n for key in ("opt_exclude", "opt_except") for n in walk(options[key]) if "quote_style" in n]
-    if not names:
-        return node
-    left_out = {"Multiple": [*already, *(make_identifier(name) for name in dict.fromkeys(names))]}
-    options = {**options, "opt_exclude": left_out, "opt_except": None}
-    return {kind: options if kind == "Wildcard" else (body[0], options)}
+    qualifier = star_of(element)
+    if qualifier is None:
+        return element
+    names = [name for item, name in hidden if not qualifier or item.path[-len(qualifier) :] == qualifier]
+    return star_without(element, names) if names else element

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..relation.frames import is_whole
 from ..relation.layers import ColumnType, Item, Query, Scope, item_key
+from ..sql.build import window
 from ..sql.expression import Call, Column, Expression, Opaque, columns, to_tree
-from ..sql.syntax import Tree
 from .names import refused
 from .simplify import ONE
 
@@ -53,7 +54,7 @@ class Worked:
 
 
 class View:
-    """An expression's names as :class:`.derivative.Scope` asks for them: one scope, one variable."""
+    """An expression's names as :class:`.names.Meanings` asks for them: one scope, one variable."""
 
     def __init__(self, layers: Layers, scope: Scope, variable: Variable) -> None:
         self.layers = layers
@@ -134,12 +135,11 @@ class View:
         if not self.layers.may_share(self.scope):
             return None
         if call.window is not None:
-            return call.window if _is_whole(call.window.tree) else None
-        grouped = self.scope.select["group_by"].get("Expressions")
+            return call.window if is_whole(call.window.tree) else None
         keys = self.scope.group_keys or ()
-        if grouped is None or grouped[1] or any(isinstance(key, Opaque) for key in keys):
+        if not self.scope.plain_keys or any(isinstance(key, Opaque) for key in keys):
             return None  # GROUPING SETS and the like, where a row is in several groups; GROUP BY ALL
-        return Opaque({"WindowSpec": {**_WHOLE, "partition_by": [to_tree(key) for key in keys]}})
+        return Opaque(window(list(map(to_tree, keys)), [], None))
 
     def require_constant(self, call: Call) -> None:
         """Raise DerivativeError unless the variable has one value in all rows that an aggregate reads."""
@@ -155,12 +155,3 @@ class View:
         where = "PARTITION BY" if call.window is not None else "GROUP BY"
         hint = f"Put it into {where}, read it from a relation of one row, or derive inside it: avg(grad(..., {name}))."
         raise refused(call, what, hint)
-
-
-def _is_whole(window: Tree) -> bool:
-    """Whether a window has all rows of its partition for each of them."""
-    spec = window.get("WindowSpec", {"order_by": True})
-    return not spec["order_by"] and spec["window_frame"] is None and spec["window_name"] is None
-
-
-_WHOLE: Tree = {"window_name": None, "partition_by": [], "order_by": [], "window_frame": None}

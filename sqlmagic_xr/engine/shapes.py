@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SqlError, UnknownNameError, suggest
 from ..sql.clauses import aliases, has_star
 from ..sql.syntax import Tree, identifier, local_name, make_identifier, name_of, replace, span_of, tables_named
+from ..sql.traversal import is_query
 
 if TYPE_CHECKING:
     from .context import Context
@@ -79,7 +80,7 @@ def _tables(tree: Tree, several: Collection[str]) -> Iterator[tuple[dict[str, An
             todo += [(item, hidden, scope) for item in node]
         elif not isinstance(node, dict):
             continue
-        elif _is_query(node):
+        elif is_query(node):
             inner = hidden
             for cte in (node["with"] or {}).get("cte_tables", ()):
                 own = {identifier(cte["alias"]["name"])}
@@ -96,10 +97,6 @@ def _tables(tree: Tree, several: Collection[str]) -> Iterator[tuple[dict[str, An
                 yield node, scope
         else:
             todo += [(value, hidden, scope) for key, value in node.items() if key != "span"]
-
-
-def _is_query(node: dict[str, Any]) -> bool:
-    return "body" in node and "with" in node
 
 
 def _is_table(node: dict[str, Any]) -> bool:
@@ -191,7 +188,7 @@ def _columns(tree: Tree, *, nested: bool) -> Iterator[tuple[str, ...]]:
         node = todo.pop()
         if isinstance(node, list):
             todo += reversed(node)
-        elif not isinstance(node, dict) or (not nested and _is_query(node)) or _is_table(node):
+        elif not isinstance(node, dict) or (not nested and is_query(node)) or _is_table(node):
             continue
         elif "Identifier" in node:
             yield (identifier(node["Identifier"]),)

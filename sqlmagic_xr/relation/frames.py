@@ -1,4 +1,4 @@
-"""The frame of a window as two numbers of rows."""
+"""The window behind an OVER: its partition, and its frame as two numbers of rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ Frame = tuple[int | None, int | None]
 """The first and the last row of a frame, counted from its own row; None for that of the partition."""
 
 Units = Literal["Rows", "Range", "Groups"]
+
+
+def partition_of(window: Tree) -> list[Tree]:
+    """What stands behind PARTITION BY in a window."""
+    return list(window.get("WindowSpec", {}).get("partition_by", ()))
+
+
+def is_whole(window: Tree) -> bool:
+    """Whether a window has all rows of its partition for each of them."""
+    spec = window.get("WindowSpec", {"order_by": True})
+    return not spec["order_by"] and spec["window_frame"] is None and spec["window_name"] is None
 
 
 def bounds(frame: Tree) -> tuple[Units, Frame] | None:

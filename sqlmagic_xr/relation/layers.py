@@ -167,6 +167,27 @@ class Query:
                 cte["query"], self.environment, outer, renamed=columns, recursive=recursively
             )
 
+    @property
+    def own_ctes(self) -> Iterator[tuple[Tree, Query]]:
+        """Its own CTEs: what each is called, as a tree, and its query."""
+        for cte in (self.tree["with"] or {}).get("cte_tables", []):
+            yield cte["alias"], self.environment.ctes[identifier(cte["alias"]["name"])]
+
+    @property
+    def body(self) -> Tree:
+        """Its body: a SELECT, a UNION, VALUES."""
+        return self.tree["body"]
+
+    @property
+    def behind(self) -> dict[str, Tree]:
+        """What stands behind its body, by the clause: ORDER BY, LIMIT and the like."""
+        return {clause: tree for clause, tree in self.tree.items() if clause not in ("with", "body")}
+
+    @property
+    def given(self) -> bool:
+        """Whether its rows are written out (VALUES)."""
+        return "Values" in self.tree["body"]
+
     @cached_property
     def branches(self) -> tuple[Scope, ...] | None:
         """The scopes of its SELECTs that are put one under the other; None where it is anything else."""

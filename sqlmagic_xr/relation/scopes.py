@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UnknownNameError, suggest
 from ..sql.expression import Column, Expression, Parameter
 from ..sql.expression import Literal as Constant
+from ..sql.selects import elements, star_of
 from ..sql.syntax import Tree, identifier, name_of, walk
 from .conditions import equal_sides
 from .functions import is_aggregate
 
 if TYPE_CHECKING:
     from .layers import Environment, Query, Relation
+
+
+BELOW = ("from", "selection")
+"""The clauses whose rows the others of a SELECT read."""
+NAMING = ("group_by", "having", "qualify")
+"""The clauses in which a column may be called by its output's name."""
 
 
 @dataclass(eq=False)
@@ -50,6 +57,11 @@ class Item:
         if self.renamed and own is not None and name in self.renamed:
             return own[self.renamed.index(name)]
         return name
+
+    @property
+    def computed(self) -> bool:
+        """Whether its query stands here and nowhere else: a subquery's, a view's; not that of a CTE."""
+        return self.query is not None and (is_derived(self.tree) or self.query.view is not None)
 
     def has(self, name: str) -> bool:
         """Whether it has a column of that name; not where its columns are not known."""
@@ -167,10 +179,8 @@ class Scope:
         ):
             return None
         hidden = {identifier(node) for key in ("opt_exclude", "opt_except") for node in _identifiers(options.get(key))}
-        items = self.items
-        if kind == "QualifiedWildcard":
-            name = body[0][0]["ObjectName"] if isinstance(body[0], (list, tuple)) else body[0]["ObjectName"]
-            items = [item for item in items if _means(item, name_of(name))]
+        qualifier = star_of({kind: body})
+        items = [item for item in self.items if not qualifier or _means(item, qualifier)]
         found: dict[tuple[str, ...], Output] = {}
         for item in items:
             if item.names is None:
@@ -182,6 +192,27 @@ class Scope:
                 path = (column,) if merged or not item.path else (*item.path, column)
                 found.setdefault(path, Output(column, Column(path)))
         return list(found.values())
+
+    @property
+    def elements(self) -> list[Tree]:
+        """The elements of the SELECT's list."""
+        return elements(self.select)
+
+    @property
+    def above(self) -> dict[str, Tree]:
+        """The SELECT's clauses above its FROM and WHERE, by their names."""
+        return {clause: tree for clause, tree in self.select.items() if clause not in BELOW}
+
+    @property
+    def of_all(self) -> bool:
+        """Whether a SELECT makes one row of all without a GROUP BY."""
+        return self.groups and bool(self.select["group_by"] == NO_GROUP)
+
+    @property
+    def plain_keys(self) -> bool:
+        """Whether a SELECT groups by expressions, if at all: not by sets of them, and not by all."""
+        grouped = self.select["group_by"].get("Expressions")
+        return grouped is not None and not grouped[1]
 
     @cached_property
     def aliases(self) -> dict[str, Expression]:
@@ -275,11 +306,18 @@ NO_GROUP: Tree = {"Expressions": ([], [])}
 
 def aggregates(projection: Tree) -> bool:
     """Whether an output holds an aggregate that is no window function (so that without GROUP BY there is one row)."""
-    for node in walk(projection):
-        call = node.get("Function")
-        if isinstance(call, dict) and call["over"] is None and is_aggregate(name_of(call["name"])[-1]):
-            return True
-    return False
+    return any(map(calls_aggregate, walk(projection)))
+
+
+def calls_aggregate(node: Tree) -> bool:
+    """Whether a node calls an aggregate, not over a window."""
+    call = node.get("Function")
+    return isinstance(call, dict) and call["over"] is None and is_aggregate(name_of(call["name"])[-1])
+
+
+def is_derived(node: Tree) -> bool:
+    """Whether a relation in a FROM is a subquery."""
+    return "Derived" in node
 
 
 def _means(item: Item, qualifier: tuple[str, ...]) -> bool:

@@ -10,7 +10,8 @@ from itertools import product
 from ..errors import UnknownNameError
 from ..sql.expression import Call, Expression, Literal, from_tree
 from ..sql.expression import Opaque as Unread
-from ..sql.syntax import Tree, identifier, name_of, span_of, walk
+from ..sql.selects import star_of
+from ..sql.syntax import Tree, identifier, span_of, walk
 from .columns import Field, Measure, Nested, Output, SortKey
 from .names import qualifies
 from .nodes import Aggregate, Leaf, Relation, Select, Sort, Window
@@ -98,9 +99,8 @@ class SelectBinder:
         hidden = {identifier(n) for key in ("opt_exclude", "opt_except") for n in walk(options.get(key))
                   if "quote_style" in n}  # fmt: skip
         mine: Iterable[Leaf] = self.scope.leaves
-        if kind == "QualifiedWildcard":
-            subject = body[0][0] if isinstance(body[0], (list, tuple)) else body[0]
-            qualifier = name_of(subject["ObjectName"])
+        qualifier = star_of({kind: body})
+        if qualifier:
             mine = [leaf for leaf in self.scope.leaves if qualifies(qualifier, leaf.path)]
             if not mine:
                 error = UnknownNameError(f"there is no relation {'.'.join(qualifier)} here")

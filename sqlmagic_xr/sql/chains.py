@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from .clauses import operation, with_operands
 from .syntax import Tree, replace
+from .traversal import is_query
 
 
 def parts_of(chain: Tree, operator: str) -> list[Tree]:
@@ -44,9 +45,4 @@ def negated(condition: Tree) -> Tree | None:
 
 def replace_outside(tree: Tree, change: Callable[[Tree], Tree | None]) -> Tree:
     """As ``replace``, but for subqueries, in which names may mean something else."""
-    return replace(tree, lambda node: node if holds_query(node) else change(node))
-
-
-def holds_query(node: Tree) -> bool:
-    """Whether a node is a query."""
-    return "body" in node and "with" in node
+    return replace(tree, lambda node: node if is_query(node) else change(node))

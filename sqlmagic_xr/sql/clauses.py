@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from .build import derived, item, quoted, select, table, true
 from .syntax import Tree, identifier, make_identifier, parse_one, replace, tables_named, walk
+from .traversal import is_query
 
 JoinWord = Literal["cross", "inner", "left", "right", "full"]
 _GREEDY = frozenset({"IsDistinctFrom", "IsNotDistinctFrom"})
@@ -328,7 +329,7 @@ def outermost(tree: Tree) -> Iterator[Tree]:
     while todo:
         node = todo.pop()
         if isinstance(node, dict):
-            if "body" in node and "with" in node:
+            if is_query(node):
                 yield node
                 continue
             todo += [value for key, value in node.items() if key != "span"]

@@ -73,6 +73,16 @@ def minus_of(node: Tree) -> Tree | None:
     return body["expr"] if isinstance(body, dict) and body["op"] == "Minus" else None
 
 
+def is_operator(node: Tree) -> bool:
+    """Whether a node is an operator over one operand or two."""
+    return "BinaryOp" in node or "UnaryOp" in node
+
+
+def in_parentheses(node: Tree) -> Tree:
+    """An expression in parentheses."""
+    return {"Nested": node}
+
+
 def binary(left: Tree, operator: str, right: Tree) -> Tree:
     """An operator, by the parser's name, over two operands."""
     return {"BinaryOp": {"left": left, "op": operator, "right": right}}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .syntax import Tree, expression_sql, make_identifier
+from .traversal import is_query
 
 Names = Callable[[Tree], Sequence[str]]
 """The names that the engine gives the columns of a query."""
@@ -63,7 +64,7 @@ class _Namer:
             return type(after)([self.inner(a, b) for a, b in zip(after, before, strict=True)])
         if not (isinstance(after, dict) and isinstance(before, dict) and after.keys() == before.keys()):
             return after
-        if "body" in before and "with" in before:
+        if is_query(before):
             return self._query(after, before)
         return self._each(after, before, of)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .build import item
 from .expression import Column, from_tree
-from .pieces import filled
-from .syntax import Tree, identifier, make_identifier, parse_one
+from .pieces import filled, path_of
+from .syntax import Tree, identifier, make_identifier, name_of, parse_one, walk
 
 
 def own_select(query: Tree) -> Any:
@@ -36,6 +36,41 @@ def alias_of(element: Tree) -> str | None:
 def is_any_star(element: Tree) -> bool:
     """Whether an element of a SELECT is a star, or the star of a relation."""
     return isinstance(element, str) or "Wildcard" in element or "QualifiedWildcard" in element
+
+
+def star_of(element: Tree) -> tuple[str, ...] | None:
+    """The relation whose columns a star stands for, () for those of all; None of what is no star."""
+    if "QualifiedWildcard" not in element:
+        return () if "Wildcard" in element else None
+    subject = element["QualifiedWildcard"][0]
+    return name_of((subject[0] if isinstance(subject, (list, tuple)) else subject)["ObjectName"])
+
+
+def star_without(element: Tree, names: Iterable[str]) -> Tree:
+    """A star that leaves out further columns."""
+    ((kind, body),) = element.items()
+    options = body if kind == "Wildcard" else body[1]
+    already = [n for key in ("opt_exclude", "opt_except") for n in walk(options[key]) if "quote_style" in n]
+    left_out = {"Multiple": [*already, *(make_identifier(name) for name in dict.fromkeys(names))]}
+    options = {**options, "opt_exclude": left_out, "opt_except": None}
+    return {kind: options if kind == "Wildcard" else (body[0], options)}
+
+
+def elements(select: Tree) -> list[Tree]:
+    """The elements of a SELECT's list."""
+    return list(select["projection"])
+
+
+def with_elements(select: Tree, new: Sequence[Tree]) -> Tree:
+    """A SELECT of other elements."""
+    return {**select, "projection": list(new)}
+
+
+def named_as_before(before: Tree, after: Tree) -> Tree:
+    """An element that is called as before, also where its column got another name."""
+    column = before.get("UnnamedExpr")
+    path = () if column is None or after["UnnamedExpr"] == column else path_of(column)
+    return item(after["UnnamedExpr"], path[-1]) if path else after
 
 
 def with_value(element: Tree, value: Tree) -> Tree:

@@ -76,6 +76,11 @@ def replace(tree: Tree, change: Change) -> Tree:
     return new.get(id(tree), tree)
 
 
+def is_query(node: Tree) -> bool:
+    """Whether a node is the inside of a query: its WITH, its body and what stands behind."""
+    return "body" in node and "with" in node
+
+
 def replace_branches(body: Tree, change: Callable[[dict[str, Any]], Tree]) -> Tree:
     """A query's body in which ``change`` has replaced each of the queries that UNION and the like put together."""
     return replace(body, lambda node: None if _OPERATION & node.keys() else change(node))

@@ -20,13 +20,13 @@ WORDS = """
 KEYS = frozenset(WORDS.split())
 # Room -> the most raw keys it may have, and why it has any.
 KNOWN = {
-    "engine/faults": (324, "the engine's faults are worked around by rewriting what it is given, tree by tree"),
+    "engine/faults": (320, "the engine's faults are worked around by rewriting what it is given, tree by tree"),
     "engine": (74, "errors, files and listings look at statements of every kind; a query is asked of the bound query"),
-    "engine/shapes.py": (32, "which table of a dataset of several a name means is chosen before anything is bound"),
+    "engine/shapes.py": (30, "which table of a dataset of several a name means is chosen before anything is bound"),
     "engine/recursion": (90, "a recursive query is taken apart in statements of every kind, before they are planned"),
     "storage": (43, "pruning and the descriptions of tables read conditions of DML, which are not bound yet"),
     "train/steps": (25, "a statement is taken apart into its query and its target, whose columns get short names"),
-    "autodiff": (120, "derivatives are still written back into the tree by hand, over relation/layers"),
+    "autodiff": (10, "a statement is gone through branch by branch, and built anew around its derivatives"),
     "dense": (2, "the literal of a point in time is a piece that no expression has a form for"),
     "train/curves": (12, "the generations of a curve are put into FROM as a tree"),
     "train": (23, "a cell is taken apart into statements, and what MINIMIZE means is written as some"),

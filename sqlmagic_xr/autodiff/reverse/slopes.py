@@ -17,7 +17,7 @@ from .over import Over
 
 
 class _Columns:
-    """An expression's names as :class:`..names.Scope` asks for them: the columns of a block's FROM."""
+    """An expression's names as :class:`..names.Meanings` asks for them: the columns of a block's FROM."""
 
     def __init__(self, block: Block, path: Path) -> None:
         self.block, self.path = block, path

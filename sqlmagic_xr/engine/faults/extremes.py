@@ -10,6 +10,7 @@ from ...errors import SqlError
 from ...relation.layers import NO_GROUP, Scope
 from ...sql.pieces import arguments, filled, function_name, path_of, with_arguments, with_function
 from ...sql.syntax import Tree, replace, walk
+from ...sql.traversal import is_query
 from .reading import SELECT, Reading
 from .types import Tables, kind_of
 
@@ -58,7 +59,7 @@ def _is_correlated(select: Tree, scope: Scope) -> bool:
 
 def _rewritten(part: Tree, scope: Scope, tables: Tables) -> Tree:
     def change(node: dict[str, Any]) -> Tree | None:
-        if "body" in node and "with" in node:
+        if is_query(node):
             return node  # a query of its own
         name = function_name(node)
         if name not in ("min", "max") or node["Function"]["over"] is not None or len(arguments(node)) != 1:

@@ -13,6 +13,7 @@ from ...sql.expression import Column, Expression, from_tree
 from ...sql.pieces import filled, function_name, number
 from ...sql.selects import alias_of, is_any_star, own_select, value_of, with_columns, with_value
 from ...sql.syntax import Tree, expression_sql, identifier, make_identifier, name_of, replace, walk
+from ...sql.traversal import is_query
 
 Change = Callable[[Tree, Scope], Tree | None]
 """An expression and its scope -> what stands in its place as a key, or None."""
@@ -193,7 +194,7 @@ class _Lookup:
 
     def change(self, node: dict[str, Any]) -> Tree | None:
         name = function_name(node)
-        if "body" in node and "with" in node:
+        if is_query(node):
             return node  # a query of its own
         if name and node["Function"]["over"] is None and is_aggregate(name):
             return node  # its rows are not grouped yet

@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Iterator
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
-from ...sql.chains import holds_query, negated, parts_of, replace_outside, with_parts
+from ...sql.chains import negated, parts_of, replace_outside, with_parts
 from ...sql.clauses import operation, with_operands
 from ...sql.expression import Expression, from_tree
 from ...sql.pieces import bare, filled, function_name, number, path_of
 from ...sql.syntax import Tree, replace, walk
+from ...sql.traversal import is_query
 from .reading import Reading
 
 SIGNS = r"[/%](?s:.*)\b(?:AND|OR)\b|\b(?:AND|OR)\b(?s:.*)[/%]"
@@ -89,7 +90,7 @@ def _comparisons(condition: Tree) -> Iterator[tuple[Tree, bool]]:
 def _is_plain(value: Tree) -> bool:
     """Whether an expression of columns has one value in a row, however often it is asked for."""
     nodes = list(walk(value))
-    return any(map(path_of, nodes)) and not any(function_name(node) or holds_query(node) for node in nodes)
+    return any(map(path_of, nodes)) and not any(function_name(node) or is_query(node) for node in nodes)
 
 
 def _divided(part: Tree, asked: Collection[Expression]) -> Tree:
