@@ -32,6 +32,8 @@ integer division            refused: it is a staircase, and its 0 would be a tra
 ``x / y`` at y = 0          what floating point makes of 1 / y and x / (y * y)
 ``MIN``, ``MAX``            that of the row that attains it, the mean where several do (in a correlated subquery, a
                             recursive CTE and GROUPING SETS: halfway from the least to the greatest of them)
+... of what was summed      through a whole query, that of all rows within 1e-10 of it, as a part of it: a sum has other
+                            last digits each time that it is evaluated
 ``STDDEV`` of equal values  NaN (0 / 0)
 NULL                        NULL only where the derivative still reads the NULL operand: that of a * x by a is x
 ... inside an aggregate     rows that the aggregate left out for a NULL are left out of its derivative too

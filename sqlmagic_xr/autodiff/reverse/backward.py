@@ -143,7 +143,7 @@ class Pass:
         keys = block.keys or ()
         on = [same(block.outputs[k], leaf.column(k), may_be_null(block, block.outputs[k]))
               for leaf in (best, ties) for k in keys]  # fmt: skip
-        met = attains(call, best.column(column))
+        met = attains(block, call, best.column(column))
         held = met if held is None else Call("and", (held, met))
         count = Call("*", (ties.column("ties"), ONE))
         return replace(work, source=own, where=(*work.where, *on)), divide(weight, count), held

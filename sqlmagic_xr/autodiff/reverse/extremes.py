@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from ...sql.expression import Call, Cast, Expression, Star
+from ...sql.expression import Call, Cast, Expression, Literal, Star
+from ...sql.expression import columns as paths
 from ..doubles import REAL
-from ..simplify import ZERO
-from .blocks import Block, Leaf, label
-from .keys import may_be_null
+from ..simplify import ZERO, multiply
+from .blocks import Block, Given, Leaf, Node, Union, label, names
+from .keys import may_be_null, once
+from .over import RANKS, Over
 from .shares import same
+from .slopes import kind_of_expression
+
+NEAR = 1e-10
+"""How near, as a part of it, a value calculated from a sum is to an extreme that it attains."""
 
 
 def tied(block: Block, column: str, call: Call) -> tuple[Leaf, Leaf]:
@@ -20,7 +26,7 @@ def tied(block: Block, column: str, call: Call) -> tuple[Leaf, Leaf]:
     """
     inner = Leaf(label(block.name), block)
     on = [same(block.outputs[k], inner.column(k), may_be_null(block, block.outputs[k])) for k in block.keys or ()]
-    met = attains(call, inner.column(column))
+    met = attains(block, call, inner.column(column))
     met = met if call.filter is None else Call("and", (call.filter, met))
     where = (*block.where, *on)
     keys = {k: block.outputs[k] for k in block.keys or ()}
@@ -32,9 +38,46 @@ def tied(block: Block, column: str, call: Call) -> tuple[Leaf, Leaf]:
     return Leaf(label(block.name), block), Leaf(label(found.name), found)
 
 
-def attains(call: Call, best: Expression) -> Expression:
+def attains(block: Block, call: Call, best: Expression) -> Expression:
     """Whether a row has the extreme value of its group: beyond it there is none, also where one is a negative zero.
 
-    Written with =, DataFusion takes it for a key of a hash join, and has lost it there.
+    Written with =, DataFusion takes it for a key of a hash join, and has lost it there. A sum is evaluated once for the
+    extreme and once for the rows, unless what several read is evaluated once, and has other last digits then.
+
+    Args:
+        block: what is grouped.
+        call: MIN or MAX.
+        best: its value in the row's group.
     """
-    return Call("<=" if call.name == "min" else ">=", (Call("+", (call.args[0], ZERO)), Call("+", (best, ZERO))))
+    value, least = Call("+", (call.args[0], ZERO)), call.name == "min"
+    if is_summed(block, call.args[0]):
+        edges = tuple(multiply(Literal(factor), best) for factor in (1 - NEAR, 1 + NEAR))
+        best = Call("greatest" if least else "least", edges)
+    return Call("<=" if least else ">=", (value, Call("+", (best, ZERO))))
+
+
+def is_summed(block: Block, expression: Expression) -> bool:
+    """Whether an expression over a block's FROM is calculated from a sum of reals, in whatever relation below."""
+    return any(_column_summed(block.leaf(path[0]).node, path[1]) for path in paths(expression))
+
+
+def _column_summed(node: Node, name: str) -> bool:
+    if isinstance(node, Given):
+        return False
+    if isinstance(node, Union):
+        place = names(node).index(name)
+        return any(_column_summed(part, names(part)[place]) for part in node.parts)
+    known: dict[str, bool] = once(node, "_summed", lambda _: {})
+    if name not in known:
+        known[name] = _output_summed(node, node.outputs[name])
+    return known[name]
+
+
+def _output_summed(block: Block, output: Expression) -> bool:
+    call = output.call if isinstance(output, Over) else output
+    if isinstance(call, Call) and (block.groups or isinstance(output, Over)) and call.name not in _CHOOSING:
+        return call.name != "count" and kind_of_expression(block, output) not in ("integer", "decimal")
+    return is_summed(block, call)
+
+
+_CHOOSING = frozenset({"min", "max", "lag", "lead", *RANKS})

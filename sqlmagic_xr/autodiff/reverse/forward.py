@@ -141,7 +141,7 @@ class Tangents:
             held += known(block, value, along)
             return block, Call("sum", (along,), filter=conjunction(held))
         best, block = _beside(old, block)
-        return block, Call("avg", (along,), filter=conjunction([*held, attains(expression, best.column(name))]))
+        return block, Call("avg", (along,), filter=conjunction([*held, attains(old, expression, best.column(name))]))
 
     def _along(self, block: Block, expression: Expression, tangents: Mapping[Path, Expression]) -> Expression | None:
         """How fast an expression over a block's FROM changes."""

@@ -18,6 +18,7 @@ DERIVATIVE = {
     "count": "SELECT COUNT(a) * SUM(a) AS l FROM {w}",
     "min": "SELECT MIN(a * b) AS l FROM {w}",
     "max with ties": "SELECT MAX(a + 3 * CASE WHEN i = 0 AND j < 2 THEN 1 ELSE 0 END) AS l FROM {w}",
+    "max of sums": "SELECT MAX(s) - MIN(s) AS l FROM (SELECT i, SUM(a * b) AS s FROM {w} GROUP BY i) q",
     "filter": "SELECT SUM(a * a) FILTER (WHERE j = 1) + AVG(b) FILTER (WHERE b > 0) AS l FROM {w}",
     "group by": "SELECT SUM(s * s) AS l FROM (SELECT i, SUM(a) AS s FROM {w} GROUP BY i) q",
     "group by NULL": "SELECT SUM(s * s) AS l FROM (SELECT n, SUM(a * x) AS s FROM {w} w JOIN d ON d.i = w.i GROUP BY n) q",

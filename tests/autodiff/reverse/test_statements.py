@@ -11,6 +11,7 @@ from sqlmagic_xr.errors import DerivativeError
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
 from sqlmagic_xr.train.steps.arrays import ArrayExecutor
 from sqlmagic_xr.train.steps.plan import PlannedStep
+from tests.dealt import dealing
 
 LINE = """
     CREATE VIEW residuals AS
@@ -297,3 +298,20 @@ def test_a_loss_without_a_value_has_the_derivative_zero(line):
     query = """WITH loss AS (SELECT AVG(r * r) AS l FROM residuals WHERE step = 99)
                SELECT l, grad(loss.l, val) AS d FROM line CROSS JOIN loss"""
     assert line.sql(query).to_arrow_table().to_pydict() == {"l": [None, None], "d": [0.0, 0.0]}
+
+
+def test_a_maximum_of_sums_is_attained_however_its_gradient_is_asked_for():
+    """In a view, a subquery or as text what several relations read is evaluated several times, in any order of rows."""
+    context, rng = dealing(Context(namespace=dict), by_twos=True), np.random.default_rng(0)
+    context.from_arrow(pa.table({"i": rng.integers(0, 40, 3000), "x": rng.normal(size=3000)}), "d")
+    context.script("CREATE TABLE w (i BIGINT PRIMARY KEY, a DOUBLE)")
+    context.script(f"INSERT INTO w VALUES {', '.join(f'({k}, {v})' for k, v in enumerate(rng.normal(size=40)))}")
+    gradient = """WITH sums AS (SELECT w.i % 5 AS k, SUM(w.a * d.x) AS s FROM w JOIN d ON d.i = w.i GROUP BY w.i % 5),
+                  loss AS (SELECT MAX(s) AS l FROM sums) SELECT w.i, grad(loss.l, w.a) AS g FROM w CROSS JOIN loss"""
+    expected = [row["g"] for row in context.sql(f"{gradient} ORDER BY i").to_arrow_table().to_pylist()]
+    assert sum(map(bool, expected)) == 8
+    context.script(f"CREATE VIEW v AS {gradient}")
+    for query in ("SELECT i, g FROM v", differentiate(gradient, tables=context), f"SELECT i, g FROM ({gradient}) q"):
+        for _ in range(4):
+            rows = context.sql(f"WITH q AS ({query}) SELECT g FROM q ORDER BY i").to_arrow_table()
+            np.testing.assert_allclose(rows.column(0).to_numpy(), expected, rtol=1e-9)
