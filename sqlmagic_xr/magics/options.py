@@ -178,8 +178,10 @@ def assignment(text: str) -> tuple[str, Any]:
 
 
 def count(text: str) -> int:
-    """A whole number, 0 or more, as people write it: ``1000``, ``1_000`` or ``1,000``."""
+    """A whole number, 0 or more, as people write it: ``1000``, ``1_000``, ``1,000`` or ``1e3``."""
     digits = text.replace(",", "").replace("_", "")
+    if re.fullmatch(r"\d+[eE]\+?\d{1,2}", digits):
+        digits = str(int(float(digits)))
     if not digits.isdecimal():
         raise ValueError("give a whole number, 0 or more")
     return int(digits)

@@ -333,7 +333,7 @@ class Training:
         """Where the trajectory stands, and what its curves say there."""
         if self._best is not None and self._best.generation == self.run.generation:
             return f"is left at its best, step {self.run.generation}, loss {short(self._best.loss)}"
-        newest = "".join(f", {name} {short(v)}" for name, v in self._curves.newest().items())
+        newest = "".join(f", {name}{':' * ('=' in name)} {short(v)}" for name, v in self._curves.newest().items())
         return f"stands at step {self.run.generation}{newest}"
 
     def _start_over(self) -> None:

@@ -112,6 +112,7 @@ def test_an_option_that_is_a_parameter_is_told(line, hint):
 
 
 def test_a_variable_is_the_value_of_an_option():
+    assert parse(Training, "--steps 2e3").options.steps == 2000
     known = {"n": np.int64(40), "rate": 0.25, "name": "ada", "ds": [1], "np": np}
     found = parse(Training, "--steps $n -p lr=$rate -p who=$name SELECT $n", known)
     assert found.options == Training(params=(("lr", 0.25), ("who", "ada")), steps=40)

@@ -134,7 +134,8 @@ def check_fit(context: Context, minimize: Minimize, loss: Loss, tables: Sequence
     """Look whether the loss and the parameters belong together.
 
     Raises:
-        SqlError: a parameter is NULL, is not read by the loss, or has no loss of its key.
+        SqlError: a parameter is NULL, is not read by the loss, or has no loss of its key; or the loss is not one of a
+            generation.
     """
     for table in tables:
         for column in table.columns:
@@ -143,6 +144,11 @@ def check_fit(context: Context, minimize: Minimize, loss: Loss, tables: Sequence
                     f"the loss does not read `{table.name}.{column}`, so nothing pulls on it",
                     "Leave it out behind OVER, or let the loss depend on it.", _piece_of(minimize, table.name, column),
                 )  # fmt: skip
+        if not loss.reads(table.name, table.step):
+            raise minimize.refused(
+                f"the loss reads all generations of `{table.name}` together, and not the newest",
+                f"Say which: WHERE {table.step} = :k.", minimize.loss,
+            )  # fmt: skip
         missing = [key for key in loss.per if key not in table.keys]
         if missing:
             raise minimize.refused(

@@ -122,6 +122,7 @@ WRONG = [
     (CELL.replace("OVER params", "OVER params.step"), SqlError, "part of the key"),
     (CELL.replace("OVER params", "OVER params.q"), UnknownNameError, "no column `q`"),
     (CELL.replace("OVER params", "OVER parms"), UnknownNameError, "no scratch table"),
+    (CELL.replace("WHERE step = :k", ""), UsageError, "reads all generations of `params` together"),
     (CELL.replace("OVER params", "OVER params PER x"), UsageError, "no column `x`"),
     (CELL.replace("OVER params ", ""), ParseError, "needs OVER"),
     (CELL.replace("sgd(lr => :lr)", "sgd(lr => )"), ParseError, "name => value"),
