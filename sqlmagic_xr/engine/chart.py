@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .result import Result
 
 _LATITUDES = ("lat", "latitude", "y", "rlat", "nav_lat")
+_BESIDE = 50  # letters, in all, of names that stand beside one another under bars
 _LONGITUDES = ("lon", "longitude", "lng", "x", "rlon", "nav_lon")
 
 
@@ -76,7 +77,8 @@ def _drawn(frame: pd.DataFrame, schema: pa.Schema, numbers: list[str], options: 
     first, texts = schema[0], [field.name for field in schema if _is_label(field.type)]
     values = [name for name in numbers if name != first.name] or numbers
     if _is_label(first.type):
-        return frame.plot.bar(x=first.name, y=values, **options)
+        beside = frame[first.name].astype(str).str.len().sum() <= _BESIDE
+        return frame.plot.bar(x=first.name, y=values, **{"rot": 0 if beside else 90, **options})
     if first.name in values:  # one column of numbers, over its own order
         return frame[values].plot(**options)
     if texts:

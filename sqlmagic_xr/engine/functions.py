@@ -104,4 +104,8 @@ def _described(session: SessionContext) -> list[tuple[str, str, str]]:
 
 def _signature(name: str, example: str) -> str:
     line = example.strip().split("\n")[0].strip()
-    return line if line.lower().startswith(name) else f"{name}(...)"
+    called, opening, rest = line.partition("(")
+    if called.lower() == name:
+        return line
+    # Another name of the same function: covar is shown as covar_samp.
+    return f"{name}({rest}" if opening and called.lower().startswith(name) else f"{name}(...)"

@@ -17,4 +17,4 @@ def test_the_engines_functions_and_the_derivatives_are_listed():
     assert found["grad"].signature == "grad(expression, column)"
     assert list(found) == sorted(found)
     assert len(found) > 250
-    assert all(f.signature.lower().startswith(name) for name, f in found.items())
+    assert all(f.signature.lower().startswith(f"{name}(") for name, f in found.items())
