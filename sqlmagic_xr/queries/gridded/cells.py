@@ -187,16 +187,15 @@ def only(cells: Array, known: Array, fill: Any, block: Block, owner: Any) -> Arr
         block: what they are cells of.
         owner: whose the array is that is made.
     """
-    size = cells.dtype.itemsize
-    if np.shape(cells) != block.shape or np.shape(known) != block.shape or size < 2 or cells.dtype.kind not in "fiu":
+    if not np.ndim(cells) or not np.ndim(known) or cells.dtype.kind not in "fiu":
         return np.where(known, cells, cells.dtype.type(fill))
-    bits = np.dtype(f"i{size}")
-    found = block.room((owner, "only"), block.shape, bits)
+    bits = np.dtype(f"i{cells.dtype.itemsize}")
+    found = block.room((owner, "only"), np.broadcast_shapes(cells.shape, known.shape), bits)
     if fill != fill:  # all bits set are NaN, whatever else they were
         np.subtract(known.view(np.int8), np.int8(1), out=found)
         np.bitwise_or(cells.view(bits), found, out=found)
         return found.view(cells.dtype)
-    mask = block.room((owner, "mask"), block.shape, bits)
+    mask = block.room((owner, "mask"), known.shape, bits)
     np.negative(known.view(np.int8), out=mask)
     if fill == 0:
         np.bitwise_and(cells.view(bits), mask, out=found)

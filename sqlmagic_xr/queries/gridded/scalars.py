@@ -151,14 +151,15 @@ class Scalars:
     def compare(self, name: str, left: Cells, right: Cells, where: Expression) -> Cells:
         """A comparison; of what may be NaN although it is not NULL, none is known."""
         if left.type != right.type or left.type in NUMBERS:
-            kind = common([left.type, right.type])
-            left, right = (_shorter(left, right, kind), _shorter(right, left, kind))
+            left, right = _alike_enough(name, left, right)
         if left.type != right.type or not (left.type in NUMBERS or left.type == "bool" or is_instant(left.type)):
             raise refuse(where)
         valid = both(left.valid, right.valid)
         marked = name != "<>" and all(side.valid is None or side.marked for side in (left, right))
         marked = marked and left.type in FLOATS
-        return Cells("bool", _comparing(COMPARISONS[name], left, right), valid, marked)
+        found = Cells("bool", lambda block: None, valid, marked)
+        found.make = _comparing(COMPARISONS[name], left, right, found)
+        return found
 
     def logical(self, call: Call) -> Cells:
         """Three-valued AND and OR: a side that settles it does so although the other is NULL."""
@@ -306,17 +307,36 @@ def _literal(literal: Literal) -> Cells:
     raise refuse(literal)
 
 
-def _shorter(value: Cells, other: Cells, kind: str) -> Cells:
-    """A number as the type that both sides are compared in, or in float32 where that holds the other one exactly."""
-    if kind == "double":
-        for fixed in (value, other):
-            narrow = other if fixed is value else value
-            if fixed.constant is not None and narrow.type == "float" and np.float32(fixed.constant) == fixed.constant:
-                kind = "float"
-    return cast(value, kind)
+def _alike_enough(name: str, left: Cells, right: Cells) -> tuple[Cells, Cells]:
+    """Numbers as the type that both are compared in, or as float32 where that compares alike with a constant."""
+    kind = common([left.type, right.type])
+    if kind == "double" and right.constant is not None and left.type == "float":
+        short = _short(name, right.constant)
+        right, kind = (right, kind) if short is None else (constant(short, "float"), "float")
+    elif kind == "double" and left.constant is not None and right.type == "float":
+        short = _short(_TURNED.get(name, name), left.constant)
+        left, kind = (left, kind) if short is None else (constant(short, "float"), "float")
+    return cast(left, kind), cast(right, kind)
 
 
-def _comparing(function: Any, left: Cells, right: Cells) -> Callable[[Block], Any]:
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def _short(name: str, value: float) -> Any:
+    """The float32 with which every float32 compares as with a number; None where there is none."""
+    with np.errstate(over="ignore"):
+        found = np.float32(value)
+    if float(found) == value:
+        return found
+    if name in ("=", "<>") or not np.isfinite(value):
+        return None
+    below = name in (">", "<=")
+    if below == (float(found) < value):
+        return found
+    return np.nextafter(found, np.float32(-np.inf if below else np.inf))
+
+
+def _comparing(function: Any, left: Cells, right: Cells, owner: Cells) -> Callable[[Block], Any]:
     doubtful = [side for side in (left, right) if not side.real]
 
     def make(block: Block) -> Any:
@@ -324,7 +344,10 @@ def _comparing(function: Any, left: Cells, right: Cells) -> Callable[[Block], An
             strange = np.isnan(side.of(block))
             if strange.any() and (side.valid is None or (strange & side.valid.of(block)).any()):
                 raise Refused("a NaN is compared")
-        return function(left.of(block), right.of(block))
+        cells = left.of(block), right.of(block)
+        if all(np.shape(each) != block.shape for each in cells):
+            return function(*cells)
+        return function(*cells, out=block.room(owner, block.shape, np.bool_))
 
     return make
 

@@ -115,6 +115,37 @@ def test_arrays_give_what_the_engine_gives(ctx, sql):
     assert_same(ctx, sql)
 
 
+@pytest.fixture(scope="module")
+def odd():
+    """What is missing, endless, a zero of either sign, or beside a number that no float32 is."""
+    nan, tenth = np.nan, np.float32(0.1)
+    values = np.array([[nan, -0.0, 0.0, np.inf], [nan] * 4, [-np.inf, 2, nan, 0.9], [tenth, np.float32(0.9), -5, 3]])
+    single, whole = values.astype(np.float32), np.arange(16, dtype=np.int8).reshape(4, 4) - 8
+    cells = {"a": single, "b": single.astype(float), "n": whole, "h": single.clip(-9, 9).astype(np.float16)}
+    ctx = Context()
+    labels = {"y": [1.0, 2, 3, 4], "x": np.arange(4)}
+    ctx.from_dataset("odd", xr.Dataset({name: (("y", "x"), v) for name, v in cells.items()}, labels))
+    return ctx
+
+
+@pytest.mark.parametrize("number", ["0.9", "0.1", "0.5", "1e300", "-1e300"])
+def test_a_float32_is_compared_with_a_number_that_it_cannot_be(odd, number):
+    pairs = [f"a {op} {number}" for op in ("<", "<=", ">", ">=", "=", "<>")]
+    pairs += [f"{number} {op} a" for op in ("<", "<=", ">", ">=", "=", "<>")]
+    counts = ", ".join(f"COUNT(*) FILTER (WHERE {pair}) AS c{n}" for n, pair in enumerate(pairs))
+    assert_same(odd, f"SELECT y, {counts} FROM odd GROUP BY y")
+
+
+@pytest.mark.parametrize("keys", ["y", "x", "y > 2", ""])
+@pytest.mark.parametrize("where", ["WHERE a > 0.05", "WHERE x > 1", "WHERE y <> 2 AND b > 0"])
+def test_least_and_greatest_are_of_what_counts(odd, keys, where):
+    conditions = ["", " FILTER (WHERE x < 2)", " FILTER (WHERE b < 0)"]
+    calls = [f"{name}({column}){condition}" for name in ("MIN", "MAX") for column in "an" for condition in conditions]
+    calls += ["MIN(h)", "MAX(b)", "COUNT(a) FILTER (WHERE b < 0)", "SUM(n) FILTER (WHERE x < 2)"]
+    columns = [*([keys] if keys else []), *(f"{call} AS v{n}" for n, call in enumerate(calls))]
+    assert_same(odd, f"SELECT {', '.join(columns)} FROM odd {where} {'GROUP BY ' * bool(keys)}{keys}")
+
+
 def test_the_order_and_the_limit_are_those_of_the_query(ctx):
     sql = "SELECT lat, AVG(hum) AS v FROM t GROUP BY lat ORDER BY lat DESC LIMIT 3 OFFSET 1"
     assert_same(ctx, sql, ordered=True)
