@@ -51,7 +51,7 @@ class NumpyLoop:
         once, known, unmoved = merged(brief, known, layout.unmoved, stay)
         writer = _LoopWriter(once, known, replace(layout, unmoved=unmoved))
         self._function, self._courses = writer.written(parts)
-        self._outs, self._places = writer.outs, writer.places
+        self._outs, self._places, self._behind = writer.outs, writer.places, writer.behind
 
     def run(
         self, source: Source, first: Sequence[Any], parameters: Mapping[str, Any],
@@ -77,20 +77,21 @@ class NumpyLoop:
         with np.errstate(all="ignore"), suppress(*faults):
             self._function(source, parameters, given if given else range(count), first, outs, last)
         made = min(map(len, outs))
-        return Ran(made, self._columns(outs, made), last)
-
-    def _columns(self, outs: Sequence[list[Any]], made: int) -> list[list[Any] | Stepwise]:
-        """The columns of the layout; of a vector each has its lane."""
         if not self._places or not made:
-            return [[] for _ in self._layout.columns] if not made else list(outs)
+            return Ran(made, outs if made else [[] for _ in self._layout.columns], last)
         every = dict(zip(self._outs, outs, strict=True))
-        vectors = {vector for vector, _ in self._places.values()}
-        lanes = {vector: np.ascontiguousarray(np.array(every[vector][:made]).T) for vector in vectors}
-        found: list[list[Any] | Stepwise] = []
-        for node in self._layout.columns:
-            vector, place = self._places.get(node, (node, 0))
-            found.append(Stepwise(lanes[vector][place]) if vector is not node else every[node])
-        return found
+        lanes = {vector: np.array(every[vector][:made]) for vector in {vector for vector, _ in self._places.values()}}
+        sound = [np.isfinite(lanes[vector]).all(axis=1) for vector in self._behind]
+        made = min([made, *(int(np.argmin(steps)) for steps in sound if not steps.all())])
+        lanes = {vector: np.ascontiguousarray(steps[:made].T) for vector, steps in lanes.items()}
+        return Ran(made, [self._column(node, every, lanes) for node in self._layout.columns], last)
+
+    def _column(
+        self, node: Node, every: Mapping[Node, list[Any]], lanes: Mapping[Node, Any]
+    ) -> list[Any] | Stepwise:  # fmt: skip
+        """A column of the layout; of a vector its lane."""
+        vector, place = self._places.get(node, (node, 0))
+        return every[node] if vector is node else Stepwise(lanes[vector][place])
 
 
 class _LoopWriter(Lines):
@@ -109,6 +110,7 @@ class _LoopWriter(Lines):
         self._laned = Laned((), known, layout.unmoved, (), {}, {})
         self.outs: list[Node] = list(layout.columns)
         self.places: dict[Node, tuple[Node, int]] = {}
+        self.behind: list[Node] = []
 
     def written(self, parts: Sequence[Relation]) -> tuple[Callable[..., None], tuple[Node, ...]]:
         """The function, and the nodes whose courses it is given."""
@@ -288,11 +290,10 @@ class _LoopWriter(Lines):
         for mask in self._whole(self._layout.masks):
             text.line(f"if not {self.name(mask)}{'.all()' if mask.dims else ''}: {refuse}()")
         for node in self._looked_at:
-            cells = self.name(node)
-            if node in self._laned.members:  # a few numbers times zero are NaN where one of them is not finite
-                nothing = text.name(np.zeros(len(self._laned.members[node])))
-                text.line(f"if {cells}.dot({nothing}) != 0.0: {refuse}()")
+            if node in self._laned.members and node in self.outs:
+                self.behind.append(node)
                 continue
+            cells = self.name(node)
             if node.dims:
                 text.line(f"total = {text.name(np.add.reduce)}({cells}, None)")
                 cells = "total"
