@@ -121,6 +121,32 @@ def with_arguments(node: Tree, args: list[Tree]) -> Tree:
     return {"Function": {**node["Function"], "args": {"List": listed}}}
 
 
+def over_of(node: Tree) -> Tree | None:
+    """What stands behind OVER in a function's call; None without."""
+    return node["Function"]["over"]
+
+
+def filter_of(node: Tree) -> Tree | None:
+    """The condition of a call's FILTER; None without."""
+    return node["Function"]["filter"]
+
+
+def is_distinct(node: Tree) -> bool:
+    """Whether a call's arguments are taken once each: ``count(DISTINCT x)``."""
+    args = node["Function"]["args"]
+    return "List" in args and bool(args["List"]["duplicate_treatment"] == "Distinct")
+
+
+def with_parts(node: Tree, **parts: Tree) -> Tree:
+    """A function's call with other parts: ``over``, ``filter``, ..."""
+    return {"Function": {**node["Function"], **parts}}
+
+
+def window_of(spec: Tree, **parts: Tree) -> Tree:
+    """A window with other parts: ``order_by``, ``window_frame``, ...; it stands behind OVER."""
+    return {"WindowSpec": {**spec, **parts}}
+
+
 def with_function(node: Tree, name: str) -> Tree:
     """The same call of another function."""
     return {"Function": {**node["Function"], "name": _template(f"{name}()")["Function"]["name"]}}

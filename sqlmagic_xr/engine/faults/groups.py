@@ -8,11 +8,12 @@ from typing import Any
 from ...errors import SqlError
 from ...relation.functions import is_aggregate
 from ...relation.layers import NO_GROUP, Item, Query, Scope
+from ...sql.build import column
 from ...sql.build import item as element_of
 from ...sql.expression import Column, Expression, from_tree
-from ...sql.pieces import filled, function_name, number
+from ...sql.pieces import filled, function_name, number, over_of, path_of
 from ...sql.selects import alias_of, is_any_star, own_select, value_of, with_columns, with_value
-from ...sql.syntax import Tree, expression_sql, identifier, make_identifier, name_of, replace, walk
+from ...sql.syntax import Tree, expression_sql, identifier, name_of, replace, walk
 from ...sql.traversal import is_query
 
 Change = Callable[[Tree, Scope], Tree | None]
@@ -150,7 +151,7 @@ class Groups:
             names = wanted.get(item.path[-1], ()) if item.path else ()
             changed = {n: tree for n in names if (tree := self._change(_of(item, n), scope)) is not None}
             if changed:
-                new[item.path[-1]] = {n: filled(_sum(tree), X=_plain(n)) for n, tree in changed.items()}
+                new[item.path[-1]] = {n: filled(_sum(tree), X=column(n)) for n, tree in changed.items()}
         return {**node, "from": [_with_sources(element, new) for element in node["from"]]} if new else node
 
 
@@ -196,9 +197,9 @@ class _Lookup:
         name = function_name(node)
         if is_query(node):
             return node  # a query of its own
-        if name and node["Function"]["over"] is None and is_aggregate(name):
+        if name and over_of(node) is None and is_aggregate(name):
             return node  # its rows are not grouped yet
-        if self._only_columns and "Identifier" not in node and "CompoundIdentifier" not in node:
+        if self._only_columns and not path_of(node):
             return None
         if not isinstance(node.get("Identifier", node), dict) or len(node) != 1:
             return None
@@ -219,7 +220,7 @@ def _resolved(expression: Expression, scope: Scope) -> Expression:
 def _exchanged(tree: Tree, found: dict[Expression, Tree], given: set[str]) -> Tree:
     expression = from_tree(tree)
     if isinstance(expression, Column) and len(expression.path) > 1:
-        return {"Identifier": make_identifier(expression.name)} if expression.name in given else tree
+        return column(expression.name) if expression.name in given else tree
     return found.get(expression, tree)
 
 
@@ -259,12 +260,11 @@ def _column(expression: Expression) -> Tree:
     if expression.origin is not None:
         return expression.origin
     assert isinstance(expression, Column)
-    parts = [make_identifier(part) for part in expression.path]
-    return {"Identifier": parts[0]} if len(parts) == 1 else {"CompoundIdentifier": parts}
+    return column(*expression.path)
 
 
 def _aggregates(tree: Tree) -> bool:
-    return any(is_aggregate(function_name(node)) for node in walk(tree) if "Function" in node)
+    return any(is_aggregate(function_name(node)) for node in walk(tree))
 
 
 def _sets(body: Tree) -> Iterator[Tree]:
@@ -289,12 +289,7 @@ def _selects(body: Tree) -> Iterator[Tree]:
 
 
 def _of(item: Item, name: str) -> Tree:
-    parts = [make_identifier(part) for part in (*item.path, name)]
-    return {"CompoundIdentifier": parts} if len(parts) > 1 else {"Identifier": parts[0]}
-
-
-def _plain(name: str) -> Tree:
-    return {"Identifier": make_identifier(name)}
+    return column(*item.path, name)
 
 
 def _sum(changed: Tree) -> str:

@@ -9,7 +9,18 @@ import pyarrow.types as pt
 
 from ...relation.functions import SAME
 from ...relation.layers import Scope
-from ...sql.pieces import arguments, filled, function_name, number, with_arguments, with_function
+from ...sql.pieces import (
+    arguments,
+    filled,
+    filter_of,
+    function_name,
+    number,
+    over_of,
+    window_of,
+    with_arguments,
+    with_function,
+    with_parts,
+)
 from ...sql.syntax import Tree
 from ..moving import FUNCTIONS, LISTS, ROWS
 from . import keyed
@@ -49,19 +60,19 @@ OVER (ORDER BY k) AS a FROM d
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
         name = function_name(node)
         name = SAME.get(name, name)
-        if name not in FUNCTIONS or node["Function"]["over"] is None or node["Function"]["args"]["List"]["clauses"]:
+        if name not in FUNCTIONS or over_of(node) is None or node["Function"]["args"]["List"]["clauses"]:
             return None
-        args, spec = arguments(node), specified(node["Function"]["over"], windows_of(scope))
+        args, spec = arguments(node), specified(over_of(node), windows_of(scope))
         frame = None if spec is None else spec["window_frame"]
         if frame is None or frame["start_bound"] == _UNBOUNDED[0] or len(args) != FUNCTIONS[name][0]:
             return None
         if name in ("sum", "avg") and not _loses(kind_of(scope.read(args[0]), scope, tables), name):
             return None
-        condition = node["Function"]["filter"]
+        condition = filter_of(node)
         reals = [_real(arg, condition) for arg in args]
         call = keyed.called(name, spec, reals, lambda key: kind_of(scope.read(key), scope, tables))
         if call is not None:
-            return {"Function": {**call["Function"], "over": _unframed(spec)}}
+            return with_parts(call, over=_unframed(spec))
         return _by_place(name, node, spec, reals) or _by_lists(name, node, spec, reals)
 
     return reading.rewritten({"Function": change})
@@ -84,11 +95,11 @@ def _by_place(name: str, node: Tree, spec: Tree, reals: list[Tree]) -> Tree | No
     if frame["units"] != "Rows" or begin is None or end is None:
         return None
     call = with_function(with_arguments(node, [*reals, filled(begin), filled(end)]), ROWS + name)
-    return {"Function": {**call["Function"], "over": _unframed(spec), "filter": None}}
+    return with_parts(call, over=_unframed(spec), filter=None)
 
 
 def _unframed(spec: Tree) -> Tree:
-    return {"WindowSpec": {**spec, "window_frame": None}}
+    return window_of(spec, window_frame=None)
 
 
 def _place(bound: Tree) -> str | None:
@@ -112,14 +123,8 @@ def _by_lists(name: str, node: Tree, spec: Tree, reals: list[Tree]) -> Tree:
     if frame["end_bound"] == _UNBOUNDED[1] and spec["order_by"]:
         mirrored = {**frame, "start_bound": _UNBOUNDED[0], "end_bound": _mirrored(frame["start_bound"])}
         keys = [reverse(key) for key in spec["order_by"]]
-        return {
-            "Function": {
-                **node["Function"],
-                "over": {"WindowSpec": {**spec, "order_by": keys, "window_frame": mirrored}},
-            }
-        }
+        return with_parts(node, over=window_of(spec, order_by=keys, window_frame=mirrored))
     lists = [with_function(with_arguments(node, [real]), "array_agg") for real in reals]
-    over = {"WindowSpec": spec}
-    calls = [{"Function": {**each["Function"], "over": over, "filter": None}} for each in lists]
+    calls = [with_parts(each, over=window_of(spec), filter=None) for each in lists]
     values = {f"X{i}": call for i, call in enumerate(calls)}
     return filled(f"{LISTS}{name}({', '.join(values)})", **values)

@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import UnsupportedError
 from ...sql.build import true
 from ...sql.clauses import SUBQUERIES, also, conjunction, conjuncts, subquery, with_query
+from ...sql.pieces import path_of
 from ...sql.selects import own_select, with_own_select
 from ...sql.syntax import Tree, identifier, name_of, span_of, walk
 from .reading import Reading, plain
@@ -50,7 +51,7 @@ def _query(query: Tree, labels: Callable[[], frozenset[str]]) -> Tree:
     select = own_select(query)
     if select is None or not any(on(join) is not None for item in select["from"] for join in item["joins"]):
         return query
-    outer = labels() - {label for item in select["from"] for node in _relations(item) for label in _label(node)}
+    outer = labels() - {label for item in select["from"] for node in relations_of(item) for label in _label(node)}
     terms: list[Tree] = []
     items = [_item(item, outer, terms) for item in select["from"]]
     if not terms:
@@ -75,7 +76,7 @@ def _item(item: Tree, outer: frozenset[str], terms: list[Tree]) -> Tree:
         if of_outer:
             terms += of_outer
             kept = [term for term in conjuncts(condition) if not any(term is moved for moved in of_outer)]
-            join = {**join, "join_operator": {kind(join): {"On": conjunction(kept) or true()}}}
+            join = with_on(join, kept)
         joins.append(join)
     return {**item, "joins": joins}
 
@@ -93,14 +94,19 @@ def on(join: Tree) -> Tree | None:
     return constraint.get("On") if isinstance(constraint, dict) else None
 
 
+def with_on(join: Tree, conditions: list[Tree]) -> Tree:
+    """A join with other conditions after ON."""
+    return {**join, "join_operator": {kind(join): {"On": conjunction(conditions) or true()}}}
+
+
+def relations_of(item: Tree) -> list[Tree]:
+    """The relations that an element of FROM joins."""
+    return [item["relation"], *(join["relation"] for join in item["joins"])]
+
+
 def _names(term: Tree, labels: frozenset[str]) -> bool:
     """Whether a condition names a column of one of these relations."""
-    paths = (node["CompoundIdentifier"] for node in walk(term) if "CompoundIdentifier" in node)
-    return any(len(path) > 1 and identifier(path[-2]) in labels for path in paths)
-
-
-def _relations(item: Tree) -> list[Tree]:
-    return [item["relation"], *(join["relation"] for join in item["joins"])]
+    return any(len(path) > 1 and path[-2] in labels for path in map(path_of, walk(term)))
 
 
 def _label(node: dict[str, Any]) -> Iterator[str]:

@@ -26,7 +26,10 @@ from ...sql.pieces import (
     bare,
     filled,
     function_name,
+    in_parentheses,
+    is_distinct,
     minus_of,
+    over_of,
     whole_number,
     with_arguments,
     with_function,
@@ -251,7 +254,7 @@ class _Found:
         if kind.bit_width < 64:  # so that 32 digits can be shifted out
             value = filled(f"CAST(X AS BIGINT{' UNSIGNED' if unsigned else ''})", X=value)
         whole = with_arguments(node, [value])
-        if node["Function"]["args"]["List"]["duplicate_treatment"] == "Distinct":
+        if is_distinct(node):
             exact = with_arguments(node, [filled("CAST(X AS DECIMAL(38,0))", X=value)])
             return filled(f"CAST(X AS BIGINT{' UNSIGNED' if unsigned else ''})", X=exact)
         high = with_arguments(node, [filled("X >> 32", X=value)])
@@ -263,8 +266,7 @@ class _Found:
 
 def _is_plain(call: Tree) -> bool:
     """Whether an aggregate is over all rows of a group: those of a window are in memory, and distinct ones few."""
-    body = call["Function"]
-    return body["over"] is None and body["args"]["List"]["duplicate_treatment"] != "Distinct"
+    return over_of(call) is None and not is_distinct(call)
 
 
 def _around(within: Bounds) -> Bounds:
@@ -314,6 +316,6 @@ def _rebuilt(tree: Tree, leaf: Callable[[Tree], Tree], operator: Callable[[str],
     for body in reversed(links):
         op, right = operator(body["op"]), _rebuilt(body["right"], leaf, operator)
         if op == "Multiply" and _is_operator(made) and made["BinaryOp"]["op"] != "Multiply":
-            made = {"Nested": made}
+            made = in_parentheses(made)
         made = {"BinaryOp": {**body, "left": made, "right": atom(right), "op": op}}
     return made

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...sql.build import both, true
-from ...sql.clauses import also, conjunction, conjuncts, operation
-from ...sql.pieces import binary, path_of
+from ...sql.build import both
+from ...sql.clauses import also, conjuncts, operation
+from ...sql.pieces import binary, in_parentheses, path_of
 from ...sql.syntax import Tree, walk
-from .outer_on import kind, on
+from .outer_on import kind, on, relations_of, with_on
 from .reading import SELECT, Reading, plain
 
 SIGNS = r"\bJOIN\b[\s\S]*\bON\b"
@@ -49,7 +49,7 @@ def _item(item: Tree, moved: list[Tree] | None) -> Tree:
     return {
         **item,
         "relation": _relation(item["relation"]),
-        "joins": [{**join, "relation": _relation(join["relation"])} | _operator(join, moved) for join in item["joins"]],
+        "joins": [{**_joined(join, moved), "relation": _relation(join["relation"])} for join in item["joins"]],
     }
 
 
@@ -61,17 +61,17 @@ def _relation(relation: Tree) -> Tree:
     return {"NestedJoin": {**nested, "table_with_joins": _item(nested["table_with_joins"], None)}}
 
 
-def _operator(join: Tree, moved: list[Tree] | None) -> dict[str, Tree]:
+def _joined(join: Tree, moved: list[Tree] | None) -> Tree:
     terms = list(_terms(join))
     if not any(_forgotten(term) for term in terms):
-        return {}
+        return join
     kept = [term for term in terms if not _forgotten(term)]
     for term in filter(_forgotten, terms):
         if moved is None:
             kept.append(_spelled_out(term))
         else:
             moved.append(term)
-    return {"join_operator": {kind(join): {"On": conjunction(kept) or true()}}}
+    return with_on(join, kept)
 
 
 def _spelled_out(term: Tree) -> Tree:
@@ -79,7 +79,7 @@ def _spelled_out(term: Tree) -> Tree:
     if "IsNotDistinctFrom" in term:
         left, right = term["IsNotDistinctFrom"]
         neither = both({"IsNull": left}, {"IsNull": right})
-        return {"Nested": binary(binary(left, "Eq", right), "Or", {"Nested": neither})}
+        return in_parentheses(binary(binary(left, "Eq", right), "Or", in_parentheses(neither)))
     _, left, right = operation(term) or ("", term, term)
     return both(binary(left, "LtEq", right), binary(left, "GtEq", right))
 
@@ -129,7 +129,7 @@ def _joins(items: list[Tree]) -> Iterator[Tree]:
     """The joins of a FROM, those in parentheses too."""
     for item in items:
         yield from item["joins"]
-        for relation in (item["relation"], *(join["relation"] for join in item["joins"])):
+        for relation in relations_of(item):
             if "NestedJoin" in relation:
                 yield from _joins([relation["NestedJoin"]["table_with_joins"]])
 

@@ -6,7 +6,17 @@ from typing import Any
 
 from ...errors import UnsupportedError
 from ...relation.layers import Scope
-from ...sql.pieces import arguments, filled, function_name, number, with_arguments, with_function
+from ...sql.pieces import (
+    arguments,
+    filled,
+    function_name,
+    number,
+    over_of,
+    window_of,
+    with_arguments,
+    with_function,
+    with_parts,
+)
 from ...sql.syntax import Tree, identifier, span_of
 from .reading import Reading
 
@@ -41,9 +51,10 @@ def slid(reading: Reading) -> Tree:
 
 def _rewritten(node: dict[str, Any], scope: Scope) -> Tree | None:
     name = function_name(node)
-    if not name or node["Function"]["over"] is None:
+    over = over_of(node) if name else None
+    if over is None:
         return None
-    spec = specified(node["Function"]["over"], windows_of(scope))
+    spec = specified(over, windows_of(scope))
     if spec is None:
         return None
     frame = spec["window_frame"]
@@ -142,8 +153,8 @@ def _ignoring_nulls(name: str, node: Tree, spec: Tree) -> Tree | None:
         raise UnsupportedError(f"{name.upper()} needs an ORDER BY in its window", span=span_of(node))
     steps = filled(str(int(abs(offset))))
     back = with_function(with_arguments(node, [args[0], steps, *args[2:]]), "lag")
-    over = {"WindowSpec": {**spec, "order_by": [reverse(key) for key in spec["order_by"]], "window_frame": None}}
-    return {"Function": {**back["Function"], "over": over}}
+    keys = [reverse(key) for key in spec["order_by"]]
+    return with_parts(back, over=window_of(spec, order_by=keys, window_frame=None))
 
 
 def reverse(key: Tree) -> Tree:

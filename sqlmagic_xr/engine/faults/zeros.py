@@ -22,8 +22,10 @@ from ...sql.pieces import (
     binary,
     filled,
     function_name,
+    is_distinct,
     number,
     whole_number,
+    window_of,
     with_arguments,
 )
 from ...sql.selects import alias_of, own_select, value_of, with_own_select
@@ -212,11 +214,11 @@ class _Zeros:
         pairs += [(a["expr"], b["expr"]) for a, b in zip(order, node["order_by"], strict=True)]
         if all(a is b for a, b in pairs):
             return None
-        return {"WindowSpec": {**node, "partition_by": keys, "order_by": order}}
+        return window_of(node, partition_by=keys, order_by=order)
 
     def _function(self, node: dict[str, Any], scope: Scope) -> Tree | None:
         name = function_name(node)
-        if name == "nullif" or (name and _is_distinct(node)):
+        if name == "nullif" or (name and is_distinct(node)):
             args = self._all(arguments(node), scope) if name == "nullif" else self._each(arguments(node), scope)
             return None if args is None else self._ordered(with_arguments(node, args), scope)
         return None
@@ -241,8 +243,3 @@ def _is_negative(zero: Tree) -> bool:
     """Whether a zero as written is -0.0; ``-0`` is an integer, that has no sign."""
     value = number(zero)
     return value is not None and whole_number(zero) is None and copysign(1.0, value) < 0
-
-
-def _is_distinct(node: Tree) -> bool:
-    args = node["Function"]["args"]
-    return "List" in args and bool(args["List"]["duplicate_treatment"] == "Distinct")
