@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..cluster.holding import Holding, held_by
 from ..dense.calls import Calls
@@ -45,6 +45,8 @@ from .trajectory import begin_at, trajectory_of
 from .watching import Watching
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..dense.xla.devices import Device
     from ..engine.context import Context
     from ..engine.prepared import Prepared
@@ -258,7 +260,7 @@ class Training:
         own: list[Curve] = [] if self._task.minimize is None else [
             LossCurve(
                 self._context, self._task.minimize, self._trajectory, start=self._start, clock=self._clock,
-                holding=self._chunks,
+                holding=self._chunks, foretold=self._losses,
             )
         ]  # fmt: skip
         return own + [
@@ -270,6 +272,13 @@ class Training:
             )
             for statement in self._task.curves
         ]  # fmt: skip
+
+    def _losses(self, values: Mapping[str, Any]) -> pa.Table | None:
+        """The losses of the newest generation, which the next step would write down with its last statement."""
+        last = len(self._task.step) - 1
+        alone = self._task.minimize is not None and self._task.step == self._task.minimize.step
+        # What other statements make of a table that the loss reads would be that of the next step.
+        return self._step.foretold(last, values) if alone else None
 
     def _started(self, notice: str) -> Started:
         return Started(

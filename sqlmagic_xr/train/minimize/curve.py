@@ -39,13 +39,14 @@ class LossCurve(Curve):
         start: the generation before the run.
         clock: the run's time in seconds, pauses apart.
         holding: keeps the chunks that the run reads on a cluster.
+        foretold: gives the rows that the next step would write down, for the values of its parameters, or None.
     """
 
     def __init__(
         self, context: Context, expansion: Expansion, trajectory: Trajectory, *, start: int, clock: Callable[[], float],
-        holding: Holding | None = None,
+        holding: Holding | None = None, foretold: Callable[[Mapping[str, Any]], pa.Table | None] = lambda values: None,
     ) -> None:  # fmt: skip
-        self._expansion = expansion
+        self._expansion, self._foretold = expansion, foretold
         self._first_rows: pa.Table | None = expansion.loss.rows
         super().__init__(
             context, expansion.query, trajectory, first=start, start=start, changing=frozenset(), varying=frozenset(),
@@ -104,6 +105,10 @@ class LossCurve(Curve):
     def complete(self, values: Mapping[str, Any], newest: int) -> None:
         """Evaluate the loss of the newest generation."""
         if self._last is None or self._last < newest:
+            rows = self._foretold(values)
+            if rows is not None:  # by the code of the steps: a query would have to be planned
+                self._add(rows.filter(rows["loss"].is_valid()))
+                return
             with held_by(self._context, self._holding):
                 rows = evaluated(self._context, self._whole, values)
             # A batch may have no row for a key, or none at all.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from ...dense.block import Made, Stack
 from ...dense.node import Refused
 from ...dense.ports import Output
@@ -172,6 +174,19 @@ class ArrayExecutor:
 
         made, self.seen = self._together.run(courses, self._program, self.grids, writes, seen, watch)
         return made
+
+    def foretold(self, place: int, values: Mapping[str, Any]) -> pa.Table | None:
+        """The rows that a statement would write at the next step; None where they are none of ours."""
+        program, grids = self._program, self.grids
+        kinds = [type(values.get(name)) for name in self._names or ()]
+        if program is None or grids is None or kinds != self._kinds or any(runner.refused for runner in self._runners):
+            return None
+        self._step = None  # its arrays may be used again
+        grids.begin()
+        try:
+            return arrow(program.step(grids, values).run(place))
+        except Refused:
+            return None
 
     def _is_ready(self) -> bool:
         together, program, grids = self._together, self._program, self.grids

@@ -96,6 +96,9 @@ class Taker(Protocol):
     def look(self) -> None:
         """Calculate what is wanted of the curves, where all statements of a step were offered to it and taken."""
 
+    def foretold(self, place: int, values: Mapping[str, Any]) -> pa.Table | None:
+        """See :class:`.step.Step`; asked where it has all statements of the step."""
+
     def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """See :class:`.step.Step`; asked where all statements of the step were offered to it and taken."""
 
@@ -159,6 +162,10 @@ class PlannedStep:
             runner.run(values)
         if self._taker is not None:
             self._taker.look()
+
+    def foretold(self, place: int, values: Mapping[str, Any]) -> pa.Table | None:
+        """The rows that a statement would write at the next step, where one executor has all statements."""
+        return None if self._taker is None else self._taker.foretold(place, values)
 
     def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """Make several generations at once, where one executor has all statements."""
@@ -319,12 +326,10 @@ class Relational:
             raise UnsureError(f"the parameter {min(missing)} is not the loop's to give")
         if any(map(is_reserved, cte_names(self._query))):
             raise UnsureError("a CTE has a name that is reserved")
-        constants = {name: values[name] for name in names - self._varying}
-        query = _bound(self._query, constants)
+        query = _bound(self._query, constants := {name: values[name] for name in names - self._varying})
         self._check(query, values)
         lookup = Lookup(self._context, values)
-        entries = self._context.store.entries()
-        bound = self._context.tables.bound(query)
+        entries, bound = self._context.store.entries(), self._context.tables.bound(query)
         folded: Folded = fold(bound, entries, lambda read: lookup.find(read, ()), self._writes)
         hoisted = hoist(folded.query, self._larder, self._writes, entries)
         tree = {"Query": self._written(hoisted.query)}
@@ -332,8 +337,7 @@ class Relational:
         template = Template(self._mended(tree, kept, folded.reads))
         used: dict[int, tuple[str, ...]] = {}
         keys = {n for read, _ in folded.reads for _, constant in read.keys for n in parameters_in(constant.expression)}
-        for name in {*template.names, *keys}:
-            number, _, column = name.partition(".")
+        for number, _, column in (name.partition(".") for name in {*template.names, *keys}):
             if column:
                 used[int(number)] = (*used.get(int(number), ()), column)
         names = {name[-1] for name in tables_read(hoisted.query)}

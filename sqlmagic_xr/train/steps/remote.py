@@ -68,6 +68,10 @@ class ClusterExecutor:
     def look(self) -> None:
         """Curves are evaluated from the table."""
 
+    def foretold(self, place: int, values: Mapping[str, Any]) -> pa.Table | None:
+        """Nothing: it is asked of the cluster as a query."""
+        return None
+
     def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """None: each step is asked of the cluster by itself."""
         return 0

@@ -13,6 +13,8 @@ from .rehearsal import prepare_step
 from .together import Courses
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ...engine.context import Context
     from ...engine.prepared import Prepared
 
@@ -37,6 +39,14 @@ class Step(Protocol):
     @property
     def seen(self) -> Seen:
         """What array code has calculated of the curves in the last :meth:`run` or :meth:`run_many`."""
+
+    def foretold(self, place: int, values: Mapping[str, Any]) -> pa.Table | None:
+        """The rows that a statement would write at the next step, which is not made; None where arrays cannot tell.
+
+        Args:
+            place: of the statement; it reads nothing that those before it write.
+            values: the parameters of that step.
+        """
 
     def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """Make several generations at once, each as :meth:`run` would make it, down to the last bit.
@@ -86,6 +96,10 @@ class FollowingStep:
         self._step.run(values)
         self._basis.settle()
 
+    def foretold(self, place: int, values: Mapping[str, Any]) -> pa.Table | None:
+        """The rows that a statement would write at the next step."""
+        return self._step.foretold(place, values) if self._basis.stands() else None
+
     def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """Make several generations at once."""
         return self._step.run_many(courses, watch) if self._basis.stands() else 0
@@ -118,6 +132,10 @@ class VerbatimStep:
         """Bind and run each."""
         for statement in self._statements:
             statement.run(values)
+
+    def foretold(self, place: int, values: Mapping[str, Any]) -> pa.Table | None:
+        """Nothing."""
+        return None
 
     def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """None at once."""

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from sqlmagic_xr.errors import ParseError, SqlError, UnknownNameError, UsageError
+from sqlmagic_xr.train.minimize import curve
+from sqlmagic_xr.train.minimize.evaluation import evaluated
 from tests.train.conftest import by_hand
 
 LOSS = "(SELECT AVG(power(y - (a*x + b), 2)) FROM d CROSS JOIN params WHERE step = :k)"
@@ -27,6 +29,26 @@ def test_the_loss_of_each_generation_is_the_curve(ctx):
     again = ctx.train(f"{CELL}; SELECT step, a FROM params ORDER BY step", steps=3)
     assert [curve.column_names for curve in again.curves] == [["step", "loss"], ["step", "a"]]
     assert again.curve["step"].to_pylist() == list(range(9))
+
+
+def test_the_last_loss_comes_from_the_code_of_the_steps_unless_others_have_a_part_in_them(ctx, monkeypatch):
+    asked = []
+    monkeypatch.setattr(curve, "evaluated", lambda *given: asked.append(given) or evaluated(*given))
+    ctx.script("CREATE TABLE few (x DOUBLE, y DOUBLE); INSERT INTO few SELECT x, y FROM d LIMIT 3")
+    over = CELL.replace("FROM d", "FROM few")
+    cells = {
+        CELL: False,
+        CELL.replace("sgd", "adam"): False,
+        f"CREATE OR REPLACE TABLE few AS SELECT * FROM few; {over}": True,
+    }
+    for cell, by_query in cells.items():
+        asked.clear()
+        run = ctx.train(cell, steps=3)
+        query = over if by_query else CELL
+        fresh = ctx.sql(query[query.index("(") + 1 : query.index(") OVER")], params={"k": run.generation})
+        assert run.curve["step"].to_pylist()[-1] == run.generation
+        assert run.curve["loss"].to_pylist()[-1] == pytest.approx(fresh.to_arrow_table()[0][0].as_py(), rel=1e-13)
+        assert bool(asked) == by_query
 
 
 def test_two_cells_with_state_are_one_run(ctx, rows):
