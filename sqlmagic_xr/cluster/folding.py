@@ -130,8 +130,7 @@ def folded(
             named = [None if part is own else part for part, own in zip(parts, held[0].batches, strict=True)]
             each = zip(named, *(variable.values for variable in held), strict=True)
             first = [run.task("fold", worker.fold_held, code, *there) for there in each]
-            if code is not program:  # else they follow the chunks
-                run.place(first, held[0].places)
+            run.place(first, held[0].places)  # who takes one over would read its chunks
         else:
             first = [run.task("fold", worker.fold, code, part) for part in parts]
         last = run.tree(first, code, 1 if here is None else _FAN)

@@ -77,7 +77,9 @@ class Holding:
             return None
         for key, each in new.items():
             cut = self._parts_of((client.id, layout), parts)
-            self._held[key] = hold(client, each.program(), cut, placed(len(cut), check(client)), on_read)
+            beside = [held.places for (*of, _), held in self._held.items() if of == [client.id, layout]]
+            places = beside[0] if beside else placed(len(cut), check(client))
+            self._held[key] = hold(client, each.program(), cut, places, on_read)
             self._looked[key] = time.monotonic()
             self._nbytes += each.size
         if new:

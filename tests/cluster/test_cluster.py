@@ -411,7 +411,7 @@ def test_a_worker_that_is_killed_changes_nothing(client, store, expected, monkey
     threading.Timer(0.5, os.kill, (victim, signal.SIGKILL)).start()
     found = by_arrays(over(slow(0.1, size=20)), "SELECT x % 3 AS k, SUM(v) AS s FROM d GROUP BY 1")
     assert sorted(found.to_pylist(), key=lambda row: row["k"]) == [{"k": k, "s": 1_900_000.0} for k in range(3)]
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=60)
     assert victim not in pids(client)
     shelves = []
     finish(events, lambda _: shelves.append(sorted(map(len, client.run(on_the_shelf).values()))))
