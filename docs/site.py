@@ -30,6 +30,7 @@ PAGES = {
 }
 """What stands in the repository -> the page that it is."""
 
+_BOOK = re.compile(r"\]\((\w+)\.ipynb\)")
 _LINK = re.compile(r"(\]\(|src=\")(?!https?://|#|mailto:)([^)\"#]+)")
 
 
@@ -45,6 +46,10 @@ def main(target: Path) -> None:
         (target / "files" / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, target / "files" / path)
     shutil.copytree(ROOT / "notebooks", target / "notebooks", ignore=shutil.ignore_patterns("*.py", "*.html", ".*"))
+    for book in (target / "notebooks").glob("*.ipynb"):
+        # A notebook becomes a folder of its name; links to it are followed in Markdown pages only.
+        text = _BOOK.sub(r"](../\1/)", book.read_text(encoding="utf-8"))
+        book.write_text(text, encoding="utf-8")
     (target / "reference" / "functions.md").write_text(functions(), encoding="utf-8")
     (target / "reference" / "magics.md").write_text(magics(), encoding="utf-8")
     (target / "reference" / "python.md").write_text(python(), encoding="utf-8")

@@ -49,6 +49,12 @@ def test_the_pages_of_the_site_lead_to_each_other(site, tmp_path):
     for page in tmp_path.rglob("*.md"):
         for link in LINK.findall(page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+    for book in tmp_path.rglob("*.ipynb"):  # each becomes a folder of its name
+        for link in LINK.findall(book.read_text(encoding="utf-8")):
+            if re.match(r"[\w./]+$", link) and "/" in link:
+                place = (book.with_suffix("") / link).resolve()
+                assert place.exists() or place.with_suffix(".ipynb").exists(), f"{book.name}: {link}"
+        assert not re.search(r"\]\(\w+\.ipynb\)", book.read_text(encoding="utf-8"))
     listed = (tmp_path / "reference" / "functions.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in listed for name in FUNCTIONS)
     assert "--patience" in (tmp_path / "reference" / "magics.md").read_text(encoding="utf-8")

@@ -125,12 +125,20 @@ def _unknown_column(match: re.Match[str], known: Known) -> Finding:
     parts, valid = name_parts(match["name"]), [name_parts(f) for f in listed(match["valid"] or "")]
     shown = ".".join(parts)
     near = name_parts(match["near"] or "")
-    hint = f"Did you mean `{near[-1]}`?" if near else _column_hint(parts, valid)
+    hint = _near(parts[-1], near) if near else _column_hint(parts, valid)
     what = f"there is no column {shown}"
     why = known.unread.get(parts[-1]) or next((w for n, w in known.unread.items() if n.lower() == parts[-1]), None)
     if why is not None:
         what, hint = f"{what}: {why}", None
     return Finding(UnknownNameError, what, hint, lambda k, n: names_of_node(k, n) == parts, word=parts[-1])
+
+
+def _near(name: str, near: tuple[str, ...]) -> str:
+    """The engine compares letters of the table's name, too: for aire it proposes air.time."""
+    hint = suggest(name, near[-1:])
+    if len(near) < 2 or (hint or "").startswith("Did"):
+        return f"Did you mean `{near[-1]}`?"
+    return f"DESCRIBE {near[-2]} lists the columns that there are."
 
 
 def _column_hint(parts: tuple[str, ...], valid: list[tuple[str, ...]]) -> str | None:

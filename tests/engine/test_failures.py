@@ -311,6 +311,15 @@ def test_a_table_that_is_not_there_is_explained():
     )
 
 
+def test_a_column_is_not_taken_for_one_that_shares_letters_with_its_table():
+    frame = pd.DataFrame({"air": [1], "time": [2]})
+    context = Context(namespace=lambda: {"air": frame})
+    for column, hint in (("aire", "DESCRIBE air lists the columns that there are."), ("tme", "Did you mean `time`?")):
+        with pytest.raises(NAMES) as raised:
+            context.script(f"SELECT AVG({column}) FROM air")
+        assert raised.value.hint == hint
+
+
 def test_a_view_whose_table_is_gone_is_named():
     space = {"df": pd.DataFrame({"a": [1]})}
     context = Context(namespace=lambda: space)
