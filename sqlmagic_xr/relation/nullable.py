@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..sql.expression import Call, Case, Cast, Expression, Literal, Star
+from ..sql.expression import Call, Case, Cast, Expression, Literal, Star, bottom_up
 from .columns import Field, Nested
 from .functions import function
 
@@ -26,16 +26,8 @@ def may_be_null(expression: Expression, of_column: NullOf) -> bool:
         of_column: whether a column may be.
     """
     known: dict[int, bool] = {}
-    todo = [(expression, False)]
-    while todo:
-        node, ready = todo.pop()
-        if id(node) in known:
-            continue
-        if not ready:
-            todo += [(node, True), *((part, False) for part in node.parts)]
-        else:
-            known[id(node)] = _one(node, known, of_column)
-    return known[id(expression)]
+    found: bool = bottom_up(expression, lambda node, _: _one(node, known, of_column), known)
+    return found
 
 
 def _one(node: Expression, known: dict[int, bool], of_column: NullOf) -> bool:

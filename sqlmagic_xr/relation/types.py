@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain
 
-from ..sql.expression import Call, Case, Cast, Expression, Literal, Star
+from ..sql.expression import Call, Case, Cast, Expression, Literal, Star, bottom_up
 from .catalog import Type
 from .columns import Field, Nested
 from .functions import INTEGERS, function
@@ -33,16 +33,8 @@ def type_of(expression: Expression, of_column: TypeOf) -> Type | None:
         of_column: gives the type of a column.
     """
     known: dict[int, Type | None] = {}
-    todo = [(expression, False)]
-    while todo:
-        node, ready = todo.pop()
-        if id(node) in known:
-            continue
-        if not ready:
-            todo += [(node, True), *((part, False) for part in node.parts)]
-        else:
-            known[id(node)] = _one(node, known, of_column)
-    return known[id(expression)]
+    found: Type | None = bottom_up(expression, lambda node, _: _one(node, known, of_column), known)
+    return found
 
 
 def _one(node: Expression, known: dict[int, Type | None], of_column: TypeOf) -> Type | None:
