@@ -87,6 +87,7 @@ class DatasetGrid:
         values = values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
         if values.dtype != DTYPES[kind]:
             raise Refused(f"{variable.dtype} is no array of numbers")
+        missing = values.dtype.kind == "f" and np.isnan(np.sum(values))  # as it lies, which is fastest
         dims, sizes = self._table.dims, self._table.dataset.sizes
         values = values.transpose([variable.dims.index(dim) for dim in dims if dim in variable.dims])
         values = values.reshape([sizes[dim] if dim in variable.dims else 1 for dim in dims])
@@ -94,7 +95,7 @@ class DatasetGrid:
             if values.shape[axis] > 1:
                 values = values[(slice(None),) * axis + (order,)]
         known = None
-        if values.dtype.kind == "f" and np.isnan(np.sum(values)):
+        if missing:
             there = ~np.isnan(values)
             if not there.all():
                 known, values = there, np.where(there, values, values.dtype.type(0))

@@ -101,6 +101,8 @@ class Bundle:
         """
         given = leaves
         if self._flat is not None:
+            if leaves[self._first].size > BLOCK:
+                leaves = _as_they_lie(leaves, self._flat)
             leaves = tuple([a.reshape(-1) if flat else a for a, flat in zip(leaves, self._flat, strict=True)])
         rows = len(leaves[self._first])
         if rows == 0:
@@ -131,6 +133,21 @@ class Bundle:
         if not 0 < rows <= BLOCK or rows * found.width > MOST:
             return None
         return Wide(self, found, rows, kept, vector)
+
+
+def _as_they_lie(leaves: tuple[Any, ...], flat: Sequence[bool]) -> tuple[Any, ...]:
+    """Arrays over the same axes, each turned so that it is one piece of memory, where that is one way for all.
+
+    Of a dataset whose latitudes descend, a step would copy all cells to put them in order, which sums do not ask for.
+    """
+    arrays = [leaf for leaf, one in zip(leaves, flat, strict=True) if one]
+    if all(array.flags.c_contiguous for array in arrays):
+        return leaves
+    down = [all(array.strides[axis] < 0 for array in arrays) for axis in range(arrays[0].ndim)]
+    turn = tuple(slice(None, None, -1 if back else 1) for back in down)
+    orders = {tuple(np.argsort([-abs(stride) for stride in array.strides], kind="stable")) for array in arrays}
+    order = orders.pop() if len(orders) == 1 else tuple(range(len(down)))
+    return tuple([leaf[turn].transpose(order) if one else leaf for leaf, one in zip(leaves, flat, strict=True)])
 
 
 class Wide:

@@ -7,7 +7,8 @@ from datafusion import SessionContext
 
 from sqlmagic_xr.dense.node import Axis, Node, Refused, ancestors
 from sqlmagic_xr.dense.program import Program, Query
-from sqlmagic_xr.dense.running.blocks import bundles
+from sqlmagic_xr.dense.running import blocks
+from sqlmagic_xr.dense.running.blocks import BLOCK, bundles
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one
 
@@ -74,3 +75,29 @@ def test_a_sum_that_is_made_of_another_is_not_bundled_with_it():
     found = bundles(nodes, lambda node: False)
     assert [set(bundle.sums) for bundle in found] == [{first[1], second[1]}, {third[1], fourth[1]}]
     assert all(set(bundle.sums).isdisjoint(ancestors(bundle.leaves)) for bundle in found)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "copied"),
+    [
+        (lambda a: a[:, ::-1], lambda a: a[:, ::-1], False),
+        (lambda a: a[::-1, :, ::-1], lambda a: a[::-1, :, ::-1], False),
+        (lambda a: a.transpose(0, 2, 1), lambda a: a.transpose(0, 2, 1), False),
+        (lambda a: a[:, ::-1], lambda a: a, True),
+        (lambda a: a.transpose(0, 2, 1), lambda a: a.reshape(2, -1, 3), True),
+        (lambda a: a[:, [2, 0, 1]], lambda a: a[:, ::-1], True),
+    ],
+)
+def test_cells_are_summed_in_the_order_in_which_they_lie(one, other, copied, monkeypatch):
+    axes = tuple(Axis(Node("axis", (), (), "float64", n), 0) for n in range(3))
+    x, y = (Node("cells", (), axes, "float64", (name, False)) for name in "xy")
+    product = Node("map", (x, y), axes, "float64", "*")
+    total = Node("sum", (product,), (), "float64", (1, 0, ()))
+    (bundle,) = bundles([x, y, product, total], lambda node: False)
+    cells = [turn(np.random.default_rng(n).normal(size=(2, 3, BLOCK))) for n, turn in enumerate((one, other))]
+    given, original = [], blocks._as_they_lie
+    monkeypatch.setattr(blocks, "_as_they_lie", lambda *args: given.append(original(*args)) or given[-1])
+    (found,) = bundle.run(*cells)
+    assert found == pytest.approx((cells[0] * cells[1]).sum(), rel=1e-10)
+    lying = [np.shares_memory(leaf.reshape(-1), leaf) for leaf in given[0]]
+    assert all(lying) is not copied
