@@ -25,7 +25,7 @@ from ..engine.budget import nbytes_shown
 from ..grids.arrow import array_type
 from ..grids.generations import Generations
 from ..relation.functions import SUMS
-from ..relation.reads import may_sum_over_join, sums_over_join, tables_read
+from ..relation.reads import may_join, sums_over_join, tables_read
 from ..sql.syntax import Tree
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def look(context: Context, text: str, tree: Tree) -> list[Name]:
     query = tree["Query"]
     if query["limit_clause"] and not query["order_by"]:
         raise Refused("a LIMIT without an ORDER BY reads no more than it has to")
-    if not may_sum_over_join(query) or not sums_over_join(relation := context.tables.bound(query)):
+    if not may_join(query) or not sums_over_join(relation := context.tables.bound(query)):
         raise Refused("there is no sum over a join in it")
     names = sorted(tables_read(relation))
     held = [context.tables.rows_in_memory(name) for name in names]

@@ -139,19 +139,18 @@ def sums_over_join(relation: Relation) -> bool:
     )
 
 
-def may_sum_over_join(query: Tree) -> bool:
-    """The same at a glance at the tree: whoever gets False need not bind the query.
+def may_join(query: Tree) -> bool:
+    """Whether a query joins relations, at a glance at the tree: whoever gets False need not bind it for its joins.
 
     >>> from ..sql.syntax import parse_one
-    >>> may_sum_over_join(parse_one("SELECT SUM(a.x * b.y) AS s FROM a CROSS JOIN b").tree)
+    >>> may_join(parse_one("SELECT SUM(a.x * b.y) AS s FROM a CROSS JOIN b").tree)
     True
     """
-    joined = any(
+    return any(
         sum(1 + len(table["joins"]) for table in node["Select"]["from"]) > 1
         for node in walk(query)
         if "from" in (node.get("Select") or ())  # a step of a pipe (|> SELECT ...) has none
     )
-    return joined and not SUMS.isdisjoint(names_of_functions(query))
 
 
 def may_compute_columns(tree: Tree, catalog: Catalog) -> bool:

@@ -40,7 +40,7 @@ def look(context: Context, text: str, tree: Tree, least: int = CELLS) -> tuple[R
     if not seen and not _AGGREGATES.search(text):
         return None
     grids = context.grids.items()
-    if not any(cells_of(table) >= least for name, table in grids if seen or name.split(".")[0].lower() in lower):
+    if not any(cells_of(table) >= least for name, table in grids if seen or _named(name.split(".")[0].lower(), lower)):
         return None
     query = context.tables.bound(tree["Query"])
     taken = any(
@@ -50,3 +50,18 @@ def look(context: Context, text: str, tree: Tree, least: int = CELLS) -> tuple[R
         for below in relations(node)
     )
     return (query, sorted(tables_read(query))) if taken else None
+
+
+def _named(name: str, text: str) -> bool:
+    """Whether a text has a name in it that is no part of another word: a short one is in most texts."""
+    place = text.find(name)
+    while place >= 0:
+        end = place + len(name)
+        if not (_is_word(text[place - 1 : place]) or _is_word(text[end : end + 1])):
+            return True
+        place = text.find(name, place + 1)
+    return False
+
+
+def _is_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"
