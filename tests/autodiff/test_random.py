@@ -31,7 +31,7 @@ BINARY = (
 )  # fmt: skip
 BATCH, BATCHES, ROWS = 125, 26, 6
 BY_TWOS = dealing(Context(), True)
-WHOLE = 6
+WHOLE = 3
 """So many batches go through all that a statement goes through."""
 DEPTHS = (1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 2, 3, 3, 5, 2, 3, 4, 2, 6)  # most mistakes show at a small one
 
