@@ -112,10 +112,11 @@ def _address(process: subprocess.Popen[bytes], home: Path) -> str:
         if process.poll() is not None:
             raise RuntimeError(f"jupyter ended: {(home / 'server.log').read_text()[-3000:]}")
         for note in (home / "runtime").glob("jpserver-*.json"):
-            url = json.loads(note.read_text() or "{}").get("url", "").rstrip("/")
+            url = json.loads(note.read_text().strip() or "{}").get("url", "").rstrip("/")
             with suppress(OSError):
-                Server(url, home).get("api/status")
-                return str(url)
+                if url:  # or the note is there and not written yet
+                    Server(url, home).get("api/status")
+                    return str(url)
         return None
 
     return wait_for(answering, "the server answers", seconds=60)
