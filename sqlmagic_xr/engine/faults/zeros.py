@@ -142,6 +142,8 @@ class _Zeros:
             other = left if zero == "right" else right
             towards = op if zero == "right" else _MIRRORED[op]
             negative = towards in _BELOW
+            if number(other) == 0 and (_is_negative(left) or _is_negative(right)):
+                return binary(filled("0.0"), op, filled("0.0"))
             if number(other) is not None or _is_negative(body[zero]) == negative:
                 return None
             if negative and not self._real([other], scope):
