@@ -257,3 +257,8 @@ def test_a_checked_product_is_a_sort_key_of_a_sorted_file(tmp_path):
 def test_columns_of_subqueries_are_called_as_the_engine_calls_them(query):
     ctx = register(sqlmagic_xr.Context())
     assert ctx.sql(query).to_pydict()["x"] == [15]
+
+
+def test_two_zeros_as_they_are_written_are_equal(ctx):
+    found = ctx.sql("SELECT 0.0 > -0.0 AS a, -0.0 < 0.0 AS b, 0.0 <= -0.0 AS c, -0.0 >= 0.0 AS d").to_pylist()
+    assert found == [{"a": False, "b": False, "c": True, "d": True}]
