@@ -15,7 +15,7 @@ from sqlmagic_xr.sql.syntax import parse_one
 from tests.autodiff.alone import Alone
 from tests.autodiff.functions import nested
 from tests.autodiff.oracle import derivative
-from tests.dealt import dealing
+from tests.dealt import MANY, dealing
 
 COLUMNS = ("x", "y", "z")
 UNARY = (
@@ -45,10 +45,10 @@ def expression(rng, depth):
     return rng.choice(BINARY).format(expression(rng, depth - 1), expression(rng, depth - 1))
 
 
-def table(context, name, seed):
+def table(context, name, seed, rows=ROWS):
     rng = np.random.default_rng(seed)
-    columns = {c: rng.uniform(-1.5, 1.5, ROWS) for c in COLUMNS}
-    context.from_arrow(pa.table({**columns, "k": np.arange(ROWS)}), name)
+    columns = {c: rng.uniform(-1.5, 1.5, rows) for c in COLUMNS}
+    context.from_arrow(pa.table({**columns, "k": np.arange(rows)}), name)
     return columns
 
 
@@ -77,6 +77,11 @@ def test_derivatives_of_random_expressions(seed, context):
         engine = Alone({"cloud": context.query("SELECT * FROM cloud")})
         tree = rewrite(parse_one(query).tree, context.tables)
         ours = engine.rows(tree).to_pandas().to_numpy(dtype=float)[:, 1:]
+    assert agreeing(texts, ours, columns) > 0.9 * BATCH
+
+
+def agreeing(texts, ours, columns):
+    """How many expressions have derivatives that are finite; all of those are as the independent autodiff has them."""
     finite = 0
     for i, (text, column) in enumerate(texts):
         theirs = expected(text, column, columns)
@@ -84,7 +89,20 @@ def test_derivatives_of_random_expressions(seed, context):
         if np.isfinite(scale) and scale < 1e6:
             finite += 1
             np.testing.assert_allclose(ours[:, i], theirs, rtol=1e-7, atol=1e-9 * scale, err_msg=f"{column}: {text}")
-    assert finite > 0.9 * BATCH
+    return finite
+
+
+def test_derivatives_over_many_rows(context):
+    """No batch holds all of them, and what is shared with layers or joined again belongs to its own row."""
+    rng = random.Random(40)
+    columns = table(context, "cloud", 40, MANY)
+    texts = [(expression(rng, 2), rng.choice(COLUMNS)) for _ in range(30)]
+    chosen = ", ".join(f"grad({text}, {column}) AS v{i}" for i, (text, column) in enumerate(texts))
+    assert agreeing(texts, run(context, f"SELECT {chosen} FROM cloud ORDER BY k"), columns) > 25
+    text, column = next(t for t in texts if t[1] in t[0] and "sin" in t[0])
+    flat = run(context, f"SELECT grad({text}, {column}) FROM cloud ORDER BY k")
+    for query in layered(text, column, rng):
+        np.testing.assert_allclose(run(context, query), flat, rtol=1e-9, atol=1e-12, err_msg=query)
 
 
 @pytest.mark.parametrize(("seed", "order", "depth"), [(s, 2, 3) for s in range(4)] + [(s, 3, 2) for s in range(4, 8)])

@@ -13,7 +13,7 @@ from sqlmagic_xr.train.curves.incremental import restrict
 from sqlmagic_xr.train.curves.lines import Growing
 from sqlmagic_xr.train.curves.pace import Pace
 from sqlmagic_xr.train.trajectory import Trajectory
-from tests.dealt import MIXED
+from tests.dealt import MANY, MIXED
 
 D = pa.table({"x": [0.5, -1.0, 2.0], "g": ["u", "v", "u"], "step": [0, 1, 7]})
 TRAJECTORY = Trajectory("params", "step")
@@ -149,7 +149,7 @@ def same(left, right):
             a, b = (np.array(t[name].fill_null(np.nan).to_numpy()) for t in (left, right))
             np.testing.assert_allclose(a, b, rtol=1e-12)
         else:
-            assert left[name].to_pylist() == right[name].to_pylist()
+            assert left[name].combine_chunks().equals(right[name].combine_chunks())
 
 
 @pytest.mark.parametrize("query", APART)
@@ -176,6 +176,37 @@ def test_what_falls_apart_equals_the_query_run_afresh(query):
     curve.forget(3)
     context.script("DELETE FROM params WHERE step > 3")
     same(curve.table, context.script(query, values)[0].to_arrow_table())
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM params",
+        "SELECT step, i, a, SUM(a) OVER (PARTITION BY step ORDER BY i) AS m FROM params",
+        "SELECT p.step, p.i, d.x + a AS m FROM params p LEFT JOIN d ON d.x > p.a",
+        "SELECT p.step, i, SUM(a) AS m FROM params p JOIN d ON d.x < p.a GROUP BY p.step, p.i",
+        "SELECT DISTINCT step, a > 1 AS big, a FROM params",
+    ],
+)
+def test_generations_of_many_rows(query):
+    """Each generation is larger than a batch; its rows come in no order."""
+    context = Context(namespace=lambda: {"d": D})
+    context.script("CREATE TABLE params (step BIGINT, i BIGINT, a DOUBLE, PRIMARY KEY (step, i))")
+    rows = "SELECT g.value, n.value, (n.value * 7919 + g.value) % 1013 / 4.0 - 2 FROM generate_series({}, {}) AS g"
+    insert = f"INSERT INTO params {rows} CROSS JOIN generate_series(1, {MANY // 3}) AS n"
+    context.script(insert.format(0, 0))
+    curve = curve_of(context, query)
+    assert curve.watched
+    for newest in range(3):
+        while not curve.refresh({}, newest):
+            pass
+        if newest < 2:
+            context.script(insert.format(newest + 1, newest + 1))
+    whole = context.query("SELECT COUNT(*) AS n FROM params")["n"][0].as_py()
+    assert whole == MANY
+    same(curve.table, context.query(query))
+    points = zip(curve.panel.x[:-1], curve.panel.x[1:], strict=True)
+    assert all(before <= after for before, after in points)
 
 
 @st.composite
