@@ -13,7 +13,7 @@ from sqlmagic_xr.dense.calls import Calls
 from sqlmagic_xr.train.curves.curve import Curve
 from sqlmagic_xr.train.events import Stepped
 from sqlmagic_xr.train.start import train
-from tests.dealt import dealing
+from tests.dealt import MANY, dealing
 from tests.train.test_many_steps import CURVE, PROGRAMS, commits, descend, left, options_of
 
 HELD = pa.table({"i": np.arange(30), "u": np.linspace(-2, 2, 30), "v": np.linspace(-2, 2, 30) * 2 + 0.4})
@@ -73,8 +73,8 @@ class Asked:
 DATA = pa.table({"i": np.arange(50), "x": np.linspace(-1, 1, 50), "y": np.linspace(-1, 1, 50) * 2 + 0.5})
 
 
-def context():
-    ctx = Context(namespace=lambda: {"d": DATA, "h": HELD})
+def context(data=DATA):
+    ctx = Context(namespace=lambda: {"d": data, "h": HELD})
     ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO p VALUES (0, 0.0, 0.0)")
     return ctx
 
@@ -158,6 +158,19 @@ def test_random_ends(rate, where, curves, patience, bound, most, twos):
     with pytest.MonkeyPatch.context() as patch:
         tell, options = near if twos else repr, {**options, "steps": 50, "params": {"lr": rate}}
         same(lambda: dealing(context(), twos), cell, patch, (most,), tell, **options)
+
+
+@pytest.mark.parametrize("curve", [CURVE, BY_KEY, BY_ROW])
+def test_a_curve_over_more_rows_than_a_batch_holds(curve):
+    """It is what its query says afterwards, number by number."""
+    x = np.random.default_rng(5).permutation(np.linspace(-1, 1, MANY))
+    ctx = context(pa.table({"i": np.arange(MANY), "x": x, "y": x * 2 + 0.5}))
+    run = ctx.train(f"{descend()};\n{curve}", steps=3, params={"lr": 0.2})
+    keys = [(name, "ascending") for name in run.curves[0].column_names if name in ("step", "third", "i")]
+    mine, theirs = run.curves[0].sort_by(keys), ctx.query(curve).sort_by(keys)
+    assert mine.num_rows == theirs.num_rows >= 4
+    for name in theirs.column_names:
+        np.testing.assert_allclose(mine[name].to_numpy(), theirs[name].to_numpy(), rtol=1e-11, atol=1e-13)
 
 
 def test_a_slider_and_a_stop_act_at_the_end_of_a_call():

@@ -10,6 +10,7 @@ import pytest
 from sqlmagic_xr import Context
 from sqlmagic_xr.dense.running.looped import NumpyLoop
 from sqlmagic_xr.dense.running.text import Text
+from tests.dealt import MANY
 from tests.train.test_curves_within_steps import many, same
 from tests.train.test_many_steps import commits
 
@@ -87,8 +88,8 @@ def chain(seed):
     return ";\n".join(statements)
 
 
-def long():
-    data = {"d": pa.concat_tables([D] * 6).set_column(0, "i", pa.array(np.arange(6 * ROWS)))}
+def long(times=6):
+    data = {"d": pa.concat_tables([D] * times).set_column(0, "i", pa.array(np.arange(times * ROWS)))}
     ctx = Context(namespace=lambda: data)
     ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO p VALUES (0, 0.3, -0.2)")
     return ctx
@@ -97,6 +98,10 @@ def long():
 @pytest.mark.parametrize("seed", range(3))
 def test_random_chains(seed, monkeypatch):
     same(long, chain(seed), monkeypatch, (4,), steps=7)
+
+
+def test_a_random_chain_over_more_rows_than_a_batch_holds(monkeypatch):
+    same(lambda: long(MANY // ROWS + 1), chain(3), monkeypatch, (3,), steps=5)
 
 
 def test_what_is_asked_of_the_last_step_is_that_of_the_last_sound_one(monkeypatch):

@@ -12,7 +12,7 @@ from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
-from tests.dealt import dealing
+from tests.dealt import MANY, dealing
 
 STEP = 1e-5
 KEYS = [(i, j) for i in range(4) for j in range(3) if (i, j) != (3, 2)]
@@ -123,13 +123,20 @@ def shuffled():
     return made(8, ({0, 7}, {7, 9}), disorder=True)
 
 
-def made(seed, gaps, *, disorder):
+@pytest.fixture(scope="package")
+def numerous():
+    """The data repeated to so many rows, in disorder, that no batch holds all of them."""
+    return made(3, ({4}, {6}), disorder=False, rows=MANY)
+
+
+def made(seed, gaps, *, disorder, rows=None):
     """A setting.
 
     Args:
         seed: of its numbers.
         gaps: the places of the cells that are NULL, of a and of b.
         disorder: whether rows are written in another order, by several statements.
+        rows: to how many the data is repeated; None leaves it as it is.
     """
     rng = np.random.default_rng(seed)
     ctx = dealing(Context(), by_twos=disorder)
@@ -137,6 +144,8 @@ def made(seed, gaps, *, disorder):
     real = lambda gaps: pa.array([None if k in gaps else v for k, v in enumerate(rng.normal(size=14).round(2))])  # noqa: E731
     data = pa.table({"i": whole(5, 3), "x": real((2, 7)), "y": real(()), "n": whole(3, 5)})
     data = pa.concat_tables([data, data.slice(0, 3)])
+    if rows is not None:
+        data = data.take(np.random.default_rng(seed).integers(0, len(data), rows))
     ctx.from_arrow(pa.concat_tables([data.slice(9), data.slice(0, 9)]) if disorder else data, "d")
     start, direction = (tuple(rng.normal(scale=scale, size=len(KEYS)) for _ in "ab") for scale in (0.5, 1.0))
     start[0][2], direction[0][2] = start[0][1], direction[0][1]  # a tie that stays one

@@ -93,11 +93,12 @@ def numbers(rows):
 def places(setting, shuffled):
     """See :class:`Place`: in order, and in disorder."""
 
-    def place(made, partitions):
-        tables = {name: made.context.query(f"SELECT * FROM {name}") for name in ("w", "wp", "wm", "t", "d")}
-        return Place(made, Alone(tables, partitions))
-
     return place(setting, 1), place(shuffled, 2)
+
+
+def place(made, partitions):
+    tables = {name: made.context.query(f"SELECT * FROM {name}") for name in ("w", "wp", "wm", "t", "d")}
+    return Place(made, Alone(tables, partitions))
 
 
 @pytest.fixture
@@ -169,3 +170,12 @@ def test_derivatives_of_random_queries(part, places, without_collecting):
     assert compared.arrays >= 0.35 * SHAPES * LOSSES
     assert min(compared.again, compared.forward) >= LOSSES
     assert compared.refused <= 1
+
+
+def test_derivatives_of_random_queries_over_many_rows(numerous, without_collecting):
+    """Those that read the data, which come in several partitions."""
+    compared, many = Compared(), place(numerous, 2)
+    for seed in [seed for seed in range(40, 120) if " d " in drawn(seed)[0]][:8]:
+        check((many, many), seed, compared)
+    assert compared.queries >= 40
+    assert compared.arrays >= 8
