@@ -128,13 +128,14 @@ def _read_binary(tree: Tree, body: Any, read: Read) -> Expression | None:
 
 def _read_function(tree: Tree, body: Any, read: Read) -> Expression | None:
     arguments = body["args"].get("List") if isinstance(body["args"], dict) else None
-    plain = body["parameters"] == "None" and not body["within_group"] and body["null_treatment"] is None
+    name = ".".join(name_of(body["name"])).lower()
+    plain = body["parameters"] == "None" and body["null_treatment"] is None and _is_call(name, body["within_group"])
     if arguments is None or not plain or body["uses_odbc_syntax"]:
         return None
     if arguments["clauses"] and [set(clause) for clause in arguments["clauses"]] != [{"OrderBy"}]:
         return None
     order = arguments["clauses"][0]["OrderBy"] if arguments["clauses"] else None
-    args: list[Expression] = []
+    args: list[Expression] = [read(key["expr"]) for key in body["within_group"]]
     for argument in arguments["args"]:
         inner = argument.get("Unnamed") if isinstance(argument, dict) else None
         if inner == "Wildcard":
@@ -144,11 +145,19 @@ def _read_function(tree: Tree, body: Any, read: Read) -> Expression | None:
         else:
             return None
     return Call(
-        ".".join(name_of(body["name"])).lower(), tuple(args), arguments["duplicate_treatment"] == "Distinct",
+        name, tuple(args), arguments["duplicate_treatment"] == "Distinct",
         None if body["filter"] is None else read(body["filter"]),
         None if body["over"] is None else Opaque(body["over"], origin=body["over"]),
         None if order is None else Opaque(order, origin=order), origin=tree,
     )  # fmt: skip
+
+
+def _is_call(name: str, within: list[Any]) -> bool:
+    """Whether a call says the same with what stands in WITHIN GROUP as its first argument."""
+    if not within:
+        return True
+    upwards = all(key["options"]["asc"] is not False and key["options"]["nulls_first"] is None for key in within)
+    return name in ("percentile_cont", "quantile_cont", "approx_percentile_cont") and len(within) == 1 and upwards
 
 
 def _read_rounding(kind: str) -> Callable[[Tree, Any, Read], Expression | None]:

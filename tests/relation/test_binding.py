@@ -96,7 +96,7 @@ def test_a_name_that_means_nothing_is_an_error_at_the_word(text, what, hint, at)
     ["SELECT n FROM nowhere", "SELECT * FROM generate_series(1, 3)", "SELECT x FROM d, LATERAL (SELECT d.x AS z) AS l",
      "SELECT sum(x) OVER w FROM d WINDOW w AS (ORDER BY x)", "SELECT x, COUNT(*) FROM d",
      "SELECT * REPLACE (1 AS x) FROM d",
-     "SELECT g, COUNT(*) FROM d GROUP BY ALL", "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x) FROM d"],
+     "SELECT g, COUNT(*) FROM d GROUP BY ALL", "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x DESC) FROM d"],
 )  # fmt: skip
 def test_what_is_not_sure_is_opaque_and_says_why(text):
     relation = bound(text)

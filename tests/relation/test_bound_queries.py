@@ -230,8 +230,13 @@ def anew(relation):
     return exchanged(inlined(relation), exchange)
 
 
-def plain(rows):
-    return sorted(zip(*(map(str, column.to_pylist()) for column in rows.columns), strict=True))
+def plain(rows, digits=17):
+    """The rows in no order; of sums over partitions the last digits are chance."""
+
+    def said(value):
+        return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+    return sorted(zip(*(map(said, column.to_pylist()) for column in rows.columns), strict=True))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -277,7 +282,8 @@ def test_what_is_known_of_a_bound_query_is_so(seed):
         except Exception as error:
             pytest.fail(f"{error}\n{sql}\n{again}")
         if seed % 5 or "LIMIT" not in sql:  # which of equal rows a LIMIT keeps is chance where rows come by twos
-            assert plain(theirs) == plain(rows), f"{sql}\n{again}"
+            digits = 17 if seed % 5 else 12
+            assert plain(theirs, digits) == plain(rows, digits), f"{sql}\n{again}"
         seen["written anew"] += 1
     print(seen.most_common())
     assert seen["bound"] > QUERIES // 2

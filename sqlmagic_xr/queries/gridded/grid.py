@@ -13,7 +13,7 @@ from ...dense.node import Refused
 from ...engine.columns import arrow, values_of
 from ...engine.gridtable import Column, GridTable
 from ...relation.columns import Field, Nested, fields, subqueries
-from ...relation.nodes import Leaf, Relation, Scan
+from ...relation.nodes import Leaf, Relation, Scan, Union, relations
 from ...sql.expression import Call, Expression
 from .axes import Axis, evaluated
 from .cells import DTYPES, Array, Cells, is_instant, of_arrow, spread, stored
@@ -77,7 +77,8 @@ class Grid:
         tables = {leaf: table for leaf in source.leaves if (table := grid_of(context, leaf)) is not None}
         wanted = [leaf for leaf in tables if leaf not in source.optional]
         if not wanted:
-            raise Refused("no dataset is read")
+            united = any(isinstance(node, Union) for leaf in source.leaves for node in relations(leaf))
+            raise Refused("an aggregate over a UNION" if united else "no dataset is read")
         self._leaf = max(wanted, key=lambda leaf: cells_of(tables[leaf]))
         self.main = tables.pop(self._leaf)
         if not self.main.dims:
@@ -99,8 +100,6 @@ class Grid:
     def shape(self) -> tuple[int, ...]:
         """How many positions are read along each axis."""
         return tuple(len(axis.kept) for axis in self.axes)
-
-    # What is joined
 
     def _describe(self, leaf: Leaf, table: GridTable, axes: dict[Any, int], places: dict[int, Array | None]) -> None:
         """Take the columns of a dataset in; ``places`` are where the grid's positions are along its axes."""

@@ -64,7 +64,7 @@ def refuse_unknown(measure: Measure) -> None:
     call = measure.call
     known = (SAME.get(call.name, call.name), call.distinct) in _RULES and not is_given(call.name)
     if not known or measure.over or bool(measure.order) != (call.name in _ENDS):
-        raise Refused(f"no array code over chunks for {call.name}", call.span)
+        raise Refused(f"no array code over chunks for {call.name}{' of DISTINCT' * call.distinct}", call.span)
 
 
 class Measures:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...dense.arrays import COMPARISONS, MAPS, UNARY
 from ...dense.node import Refused
-from ...relation.columns import Field
+from ...relation.columns import Field, Nested
 from ...relation.types import CASTS
 from ...sql.expression import Call, Case, Cast, Expression, Literal
 from .cells import FLOATS, NUMBERS, SIGNED, UNSIGNED, Block, Cells, both, constant, is_instant, null
@@ -287,6 +287,7 @@ class Scalars:
 def refuse(expression: Expression) -> Refused:
     """That an expression has no array code here."""
     name = getattr(expression, "name", type(expression).__name__)
+    name = "a subquery in an expression" if isinstance(expression, Nested) else name
     return Refused(f"no array code over chunks for {name}", expression.span)
 
 

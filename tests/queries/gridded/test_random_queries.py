@@ -35,7 +35,7 @@ def coordinate(rng, dim, size):
     if kind == "text":
         return np.array([f"{dim}{n % 4}" for n in range(size)], object)
     if kind == "cftime":
-        calendar = str(rng.choice(["noleap", "360_day", "julian", "standard"]))
+        calendar = str(rng.choice(["noleap", "360_day", "julian", "standard", "proleptic_gregorian", "all_leap"]))
         return np.array([cftime.datetime(2000, 1 + n, 3, calendar=calendar) for n in range(size)])
     if kind == "missing":
         return np.where(rng.random(size) < 0.3, np.nan, np.arange(size) - 1.0)
@@ -62,6 +62,12 @@ def variable(rng, shape):
     return rng.integers(low, 9, shape).astype(kind)
 
 
+def uneven(rng, size):
+    """The lengths of chunks, each of its own."""
+    cuts = np.flatnonzero(rng.random(size - 1) < 0.4) + 1
+    return tuple(int(n) for n in np.diff([0, *cuts, size]))
+
+
 def dataset(rng):
     """A dataset of one to four dims."""
     dims = list(rng.permutation(["t", "y", "x", "m"])[: rng.integers(1, 5)])
@@ -76,7 +82,7 @@ def dataset(rng):
     names = ["a", "b", "c"][: rng.integers(1, 4)]
     found = xr.Dataset({n: (dims, variable(rng, shape)) for n in names}, coords=coords)
     if rng.random() < 0.15:
-        found = found.chunk({d: int(rng.integers(1, n + 1)) for d, n in zip(dims, shape, strict=True)})
+        found = found.chunk({d: uneven(rng, n) for d, n in zip(dims, shape, strict=True)})
     return found
 
 

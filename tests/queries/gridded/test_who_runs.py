@@ -66,6 +66,7 @@ SELECT AVG(c) FROM (SELECT air - 273 AS c, lat FROM t WHERE lat > 0) q WHERE lat
 SELECT p.k, AVG(power(p.a * hum - air, 2)) AS loss FROM t CROSS JOIN p GROUP BY p.k
 SELECT AVG(air - g.m) FROM t CROSS JOIN (SELECT AVG(air) AS m FROM t) g
 SELECT lat, lon, median(air), percentile_cont(hum, 0.9) FROM t GROUP BY lat, lon
+SELECT lat, lon, percentile_cont(0.3) WITHIN GROUP (ORDER BY air) FROM t GROUP BY lat, lon
 SELECT date_part('month', time) AS m, median(hum) FILTER (WHERE wet) FROM t GROUP BY 1
 SELECT lat, lon, first_value(air ORDER BY time), last_value(hum ORDER BY time) FROM t GROUP BY lat, lon
 SELECT time, lat, lon, AVG(air) OVER (PARTITION BY lat, lon ORDER BY time ROWS 29 PRECEDING) AS v FROM t
@@ -91,6 +92,7 @@ SELECT approx_distinct(air) FROM t WHERE lat > 70
 SELECT AVG(air) OVER (PARTITION BY lat) AS v FROM t WHERE lon = 0 AND hum > 0.5 LIMIT 2
 SELECT rank() OVER (PARTITION BY lat, lon ORDER BY air) AS v FROM t WHERE lat > 80
 SELECT approx_median(air) FROM t WHERE lat > 80
+SELECT percentile_cont(0.3) WITHIN GROUP (ORDER BY air DESC) FROM t WHERE lat > 80
 SELECT lat, lon, AVG(air) FROM t WHERE lat > 70 GROUP BY ROLLUP (lat, lon)
 SELECT AVG(air) FROM t WHERE lat > 1000
 SELECT COUNT(*) FROM t WHERE random() < 2 AND lat > 70
