@@ -3,10 +3,12 @@
 import random
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from sqlmagic_xr import Context
+from tests.dealt import MANY
 
 LONG, WHOLE = "0.1234567890123456789", "9" * 38
 
@@ -120,6 +122,23 @@ def test_a_number_that_meets_a_decimal(drawn, spelling):
     with localcontext(prec=60):
         for row, (_, b) in zip(ctx.script(f"SELECT k, {columns} FROM d ORDER BY k")[0], held, strict=True):
             assert list(row)[1:] == [right(b, Decimal(text)) for text in each]
+
+
+def test_numbers_that_meet_many_decimals(drawn):
+    """Each row of 30,000 has what it has among thirty, also where its digits come in as text."""
+    small, numbers, held = drawn
+    columns = ", ".join(f"{spelling.format(numbers[0])} AS c{i}" for i, spelling in enumerate(MEETINGS))
+    few = small.query(f"SELECT k, b, {columns} FROM d ORDER BY k")
+    ctx = Context()
+    ctx.from_arrow(few.select(["k", "b"]), "few")
+    times = MANY // len(held)
+    ctx.script(
+        "SET datafusion.execution.target_partitions = 4; CREATE TABLE d (n BIGINT, k BIGINT, b DECIMAL(38,19));"
+        f"INSERT INTO d SELECT n.value * {len(held)} + few.k, few.k, CAST(few.b AS VARCHAR)"
+        f" FROM generate_series(0, {times - 1}) AS n CROSS JOIN few"
+    )
+    found = ctx.query(f"SELECT k, b, {columns} FROM d ORDER BY n")
+    assert found.equals(few.take(np.tile(np.arange(len(held)), times)))
 
 
 def test_numbers_in_conditions_and_columns(drawn):

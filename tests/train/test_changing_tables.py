@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import SqlError
 from sqlmagic_xr.train.events import Stepped
+from tests.dealt import MANY
 
 STEPS = 5
 P = ["p", "public.p", "datafusion.public.p", '"p"', "P"]
@@ -100,7 +101,7 @@ FRAMES = {
 class World:
     """A context of its own, and what is done to it between the steps."""
 
-    def __init__(self, arrow):
+    def __init__(self, arrow, rows=0):
         self.variables = {"d": pa.table({"g": [0, 1, 2], "y": [1.0, -0.5, 2.0]}) if arrow else grid()}
         self.ctx = Context(namespace=lambda: self.variables)
         self.ctx.script(
@@ -110,6 +111,8 @@ class World:
             "CREATE VIEW uv AS SELECT g, x + 1 AS x FROM u;"
             "CREATE VIEW newest AS SELECT a FROM p WHERE step = (SELECT MAX(step) FROM p)"
         )
+        if rows:
+            self.ctx.script(f"INSERT INTO u SELECT value % 1000, value * 0.25 FROM generate_series(1, {rows})")
 
     def change(self, what):
         try:
@@ -171,9 +174,9 @@ def programs(draw):
     return "; ".join([*before, draw(first()), *behind]), changes
 
 
-def compare(cell, changes, arrow):
+def compare(cell, changes, arrow, rows=0):
     ways = [{"verbatim": True}, {}, {"executor": "relational"}]
-    worlds = [World(arrow) for _ in ways]
+    worlds = [World(arrow, rows) for _ in ways]
     ends = [world.train(cell, changes, **way) for world, way in zip(worlds, ways, strict=True)]
     assert ends[1] == ends[0] == ends[2], (cell, changes, ends)
     expected, *others = [world.tables() for world in worlds]
@@ -184,6 +187,17 @@ def compare(cell, changes, arrow):
             for a, b in zip(found[name][1], rows, strict=True):
                 assert all(map(same, a, b)), (cell, changes, way, name, a, b)
     return ends[0]
+
+
+def test_a_table_of_many_rows_that_changes():
+    changes = {1: ["UPDATE u SET x = x * 2"], 2: [CHANGES[9]], 3: ["DELETE FROM u WHERE g = 1"]}
+    cell = "; ".join([
+        "UPDATE u SET x = x + 0.25 * g WHERE g % 5 = :step",
+        "INSERT INTO p SELECT :next_step, 0.5 * AVG(u.x) FROM u JOIN d ON u.g % 3 = d.g",
+        "INSERT INTO log SELECT * FROM (SELECT :step AS n, g, x FROM u WHERE g % 50 = 1) q",
+        "UPDATE u SET x = (SELECT MAX(a) FROM p) WHERE g = 2",
+    ])  # fmt: skip
+    assert compare(cell, changes, True, MANY)[0] == "done"
 
 
 @pytest.mark.parametrize("arrow", [True, False], ids=["a table in Arrow", "an xarray table"])

@@ -3,11 +3,12 @@
 import random
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
 import sqlmagic_xr
-from tests.dealt import dealing
+from tests.dealt import MANY, dealing
 
 NAMES = "abcd"
 
@@ -99,6 +100,31 @@ def test_random_chains_of_joins(seed):
         assert rows(found) == rows(expected), sql
         compared += found.num_rows > 0
     assert compared > 5
+
+
+def sorted_rows(table, schema):
+    table = pa.table(table.columns, names=schema.names).cast(schema)
+    return table.sort_by([(name, "ascending") for name in schema.names]).combine_chunks()
+
+
+def test_random_chains_of_joins_over_many_rows():
+    """One of the relations is larger than a batch; a row is told from all others by each of its columns."""
+    draw, i = random.Random(90), np.random.default_rng(9).permutation(MANY)
+    a = pa.table({"i": pa.array(i, mask=i % 97 == 5), "x": i * 0.5, "s": [f"p{n}" if n else "p" for n in i]})
+    ctx, other = sqlmagic_xr.Context(), duckdb.connect()
+    for name, table in {**tables(draw), "a": a}.items():
+        ctx.from_arrow(table, name)
+        other.register(name, table)
+    compared = 0
+    for sql in [sql for sql in (query(draw) for _ in range(60)) if "a.i" in sql and sql.count("CROSS") < 2][:18]:
+        try:
+            expected = other.sql(sql).to_arrow_table()
+        except duckdb.Error:
+            continue
+        found = sorted_rows(ctx.script(sql)[0].to_arrow_table(), expected.schema)
+        assert found.equals(sorted_rows(expected, expected.schema)), sql
+        compared += found.num_rows > 8192
+    assert compared > 3
 
 
 @pytest.mark.parametrize("beside", ["CROSS JOIN c", "JOIN c ON a.i < c.i RIGHT JOIN d ON a.i = d.i"])

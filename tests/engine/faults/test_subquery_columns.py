@@ -3,12 +3,13 @@
 import random
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import UnsupportedError
-from tests.dealt import dealing
+from tests.dealt import MANY, dealing
 
 FROMS = {
     "r": "r",
@@ -82,6 +83,26 @@ def test_random_subqueries_are_answered_as_duckdb_does(both):
         assert found == sorted(oracle.execute(sql).fetchall(), key=repr), sql
         answered += 1
     assert answered > 90
+
+
+def test_random_subqueries_over_many_rows():
+    """Each row has a number of its own."""
+    ctx, oracle = Context(), duckdb.connect()
+    i, k = np.random.default_rng(3).integers(0, 6, (2, MANY))
+    many = pa.table({"n": np.arange(MANY), "i": pa.array(i, mask=i == 0), "k": pa.array(k, mask=k == 0)})
+    for name, table in {**tables(), "t": many}.items():
+        oracle.register(name, table)
+        ctx.from_arrow(table, name)
+    answered = 0
+    for sql in list(queries(24)):
+        numbered = sql.replace("SELECT t.i, t.k", "SELECT t.n, t.i, t.k", 1)
+        try:
+            found = ctx.script(f"{numbered} ORDER BY t.n")[0].to_arrow_table()
+        except UnsupportedError:
+            continue
+        assert found.equals(oracle.sql(f"{numbered} ORDER BY t.n").to_arrow_table().cast(found.schema)), sql
+        answered += 0 < len(found) < MANY
+    assert answered > 10
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ import random
 import sqlite3
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 from datafusion import SessionConfig
 
 import sqlmagic_xr
 from sqlmagic_xr.engine.recursion import rounds
+from tests.dealt import MANY
 
 A_RUN = 63
 E = [
@@ -235,3 +237,30 @@ def test_random_recursions(engines, part, monkeypatch):
             assert plain(other) == expected, (name, sql)
     assert seen["duckdb"] > 5
     assert seen["sqlite"] > 2
+
+
+TERMS_OF_MANY = [
+    "SELECT r.k + 1, e.b, r.v + e.w, e.s FROM r JOIN e ON e.a = r.n WHERE r.k < 2",
+    "SELECT r.k + 1, coalesce(e.a, r.n), -r.v, r.s FROM r LEFT JOIN e ON e.a = r.n AND e.b > r.n WHERE r.k < 2",
+    "SELECT r.k + 1, CAST(sum(r.n) AS BIGINT), max(r.v), min(r.s) FROM r WHERE r.k < 2 GROUP BY r.k, r.n % 1000",
+    "SELECT r.k + 1, CAST(rank() OVER (ORDER BY r.n) AS BIGINT), lag(r.v) OVER (ORDER BY r.n, r.v, r.s), r.s FROM r"
+    " WHERE r.k < 2 AND r.n IN (SELECT n + 1 FROM r)",
+]
+
+
+def test_recursions_over_many_rows():
+    """No round fits into a batch."""
+    rng, anchor = np.random.default_rng(4), "SELECT 0, a, w, s FROM e"
+    a, b = rng.permutation(MANY), rng.permutation(MANY)
+    e = pa.table({"a": a, "b": pa.array(b, mask=b % 50 == 7), "w": a * 0.25, "s": [f"s{n % 700}" for n in b]})
+    context, duck = sqlmagic_xr.Context(), duckdb.connect()
+    context.from_arrow(e, "e")
+    duck.register("e", e)
+    for term, union in zip(TERMS_OF_MANY, ("UNION", "UNION ALL") * 2, strict=True):
+        sql = f"WITH RECURSIVE r(k, n, v, s) AS ({anchor} {union} {term}) SELECT k, n, v, s FROM r"
+        found = context.sql(sql).to_arrow_table()
+        rows = zip(*looped(duck, anchor, term, union), strict=True)
+        expected = pa.table([pa.array(c, f.type) for c, f in zip(rows, found.schema, strict=True)], schema=found.schema)
+        order = [(name, "ascending") for name in found.column_names]
+        assert found.sort_by(order).combine_chunks().equals(expected.sort_by(order).combine_chunks()), sql
+        assert found.num_rows > MANY
