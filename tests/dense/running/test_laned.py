@@ -1,24 +1,13 @@
 """Numbers that are calculated alike are one vector in a loop, and each is to the bit what it is by itself."""
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
-from sqlmagic_xr import Context
 from sqlmagic_xr.dense.calls import Calls
 from sqlmagic_xr.dense.running import looped
 from sqlmagic_xr.train.start import train
+from tests.dense.wide import weights
 
 EVERY = range(12)
-D = pa.table({"y": np.sin(np.arange(40.0)), **{f"f{i}": np.cos(np.arange(40.0) * (i + 1)) for i in EVERY}})
-COLUMNS = [f"{kind}{i}" for kind in "wm" for i in EVERY]
-
-
-def weights():
-    ctx = Context(namespace=lambda: {"d": D})
-    ctx.script(f"CREATE TABLE p (step BIGINT PRIMARY KEY, {', '.join(f'{c} DOUBLE' for c in COLUMNS)})")
-    ctx.script(f"INSERT INTO p VALUES (0, {', '.join(str(0.1 * n) for n in range(len(COLUMNS)))})")
-    return ctx
 
 
 def step(new, moment="0.9 * cur.m{i} + 0.1 * g.g{i}", score="cur.w{i} * d.f{i}"):
@@ -51,7 +40,7 @@ def test_a_loop_gives_what_single_steps_give(cell, monkeypatch):
     found, plain = [], looped.Laned
     monkeypatch.setattr(looped, "Laned", lambda *given: found.append(plain(*given)) or found[-1])
     monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
-    alone, many = weights(), weights()
+    alone, many = weights(len(EVERY)), weights(len(EVERY))
     for ctx in (alone, many):
         ctx.script("CREATE TABLE q AS SELECT * FROM p")
     train(alone, cell, steps=20, each_step=True)
@@ -67,7 +56,7 @@ def test_a_weight_that_is_none_ends_the_call_before_its_step(monkeypatch):
     cell = step(lambda i, m: f"cur.w{i} * 1e38" if i == 6 else f"cur.w{i}", score="0.0 * cur.m{i} * d.f{i}")
     found = []
     for each in (True, False):
-        ctx = weights()
+        ctx = weights(len(EVERY))
         run = train(ctx, cell, steps=20, each_step=each)
         found.append((repr(run), ctx.scratch("p").to_arrow()))
     assert found[0] == found[1]

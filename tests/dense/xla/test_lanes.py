@@ -1,25 +1,14 @@
 """Weights that are columns are lanes of one vector, whichever of the others each of them reads."""
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
-from sqlmagic_xr import Context
 from sqlmagic_xr.dense.calls import Calls
 from sqlmagic_xr.dense.xla import loop
 from sqlmagic_xr.train.start import train
+from tests.dense.wide import weights
 from tests.train.test_devices import assert_near, numbers
 
 EVERY = range(6)
-D = pa.table({"y": np.sin(np.arange(40.0)), **{f"f{i}": np.cos(np.arange(40.0) * (i + 1)) for i in EVERY}})
-COLUMNS = [f"{kind}{i}" for kind in "wm" for i in EVERY]
-
-
-def weights():
-    ctx = Context(namespace=lambda: {"d": D})
-    ctx.script(f"CREATE TABLE p (step BIGINT PRIMARY KEY, {', '.join(f'{c} DOUBLE' for c in COLUMNS)})")
-    ctx.script(f"INSERT INTO p VALUES (0, {', '.join(str(0.1 * n) for n in range(len(COLUMNS)))})")
-    return ctx
 
 
 def step(beside, average="AVG(r * f{i})"):
@@ -41,7 +30,7 @@ def test_the_trajectory_is_numpys(beside, monkeypatch):
     found, plain = [], loop.lanes
     monkeypatch.setattr(loop, "lanes", lambda *given: found.append(plain(*given)) or found[-1])
     monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
-    alone, device = weights(), weights()
+    alone, device = weights(len(EVERY)), weights(len(EVERY))
     train(alone, step(beside), steps=15, each_step=True)
     train(device, step(beside), steps=15, each_step=False, device="cpu")
     assert_near(numbers(device, "p"), numbers(alone, "p"))
@@ -53,7 +42,7 @@ def test_the_trajectory_is_numpys(beside, monkeypatch):
 def test_a_sum_times_a_number_of_its_own(monkeypatch):
     """What stands outside of a sum is another number in each lane."""
     monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
-    alone, device = weights(), weights()
+    alone, device = weights(len(EVERY)), weights(len(EVERY))
     cell = step(lambda i: f"cur.m{i}", "SUM(r * f{i} * w{i}) * 0.02")
     train(alone, cell, steps=15, each_step=True)
     train(device, cell, steps=15, each_step=False, device="cpu")
