@@ -89,3 +89,14 @@ def _is_plain(output: Tree) -> bool:
 
 
 _CALLING = frozenset({"Function", "Subquery", "Exists", "InSubquery"})
+
+
+def is_limited(query: Tree) -> bool:
+    """Whether something behind a query leaves rows out: a LIMIT, an OFFSET or a FETCH."""
+    return query["limit_clause"] is not None or bool(query["fetch"])
+
+
+def offset_of(query: Tree) -> Tree | None:
+    """The expression of a query's OFFSET; None without."""
+    offset = ((query["limit_clause"] or {}).get("LimitOffset") or {}).get("offset")
+    return None if offset is None else offset["value"]

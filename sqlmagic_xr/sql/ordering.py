@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .clauses import is_star, sort_keys
 from .expression import from_tree
 from .pieces import path_of
-from .selects import alias_of, own_select, value_of
+from .selects import alias_of, groups_rows, own_select, value_of
 from .syntax import Tree, name_of, walk
 
 
@@ -34,13 +34,10 @@ def hides_a_key(query: Tree) -> bool:
     )
 
 
-_NO_GROUP: tuple[Tree, ...] = ({"Expressions": ([], [])}, {"Expressions": [[], []]})
-
-
 def is_grouped(query: Tree) -> bool:
     """Whether a query has a GROUP BY."""
     select = own_select(query)
-    return select is not None and select["group_by"] not in _NO_GROUP
+    return select is not None and groups_rows(select)
 
 
 def is_distinct(query: Tree) -> bool:

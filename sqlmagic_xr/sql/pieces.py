@@ -78,6 +78,11 @@ def is_operator(node: Tree) -> bool:
     return "BinaryOp" in node or "UnaryOp" in node
 
 
+def inside_parentheses(node: Tree) -> Tree | None:
+    """What stands in parentheses; None of anything else."""
+    return node.get("Nested")
+
+
 def in_parentheses(node: Tree) -> Tree:
     """An expression in parentheses."""
     return {"Nested": node}

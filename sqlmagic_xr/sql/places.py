@@ -28,6 +28,8 @@ _OPERANDS: dict[str, tuple[str, ...]] = {
 }
 COLUMNS = ("Identifier", "CompoundIdentifier")
 """The parser's names of columns."""
+CALL, OPERATION, SIGN, PARENTHESES, OVER = "Function", "BinaryOp", "UnaryOp", "Nested", "WindowSpec"
+"""The parser's names of calls, of operators over two operands and one, of parentheses, and of what follows OVER."""
 EXPRESSIONS = frozenset(
     ["BinaryOp", "UnaryOp", "Nested", "Function", "Between", "InList", "IsDistinctFrom", "IsNotDistinctFrom", "Case",
      "InSubquery", "Exists", "Subquery", "WindowSpec", "Cast", *COLUMNS]

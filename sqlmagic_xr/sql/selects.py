@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .build import item
@@ -108,3 +108,87 @@ def alias_with_columns(label: str, names: Sequence[str]) -> Tree:
     alias = template["Table"]["alias"]
     columns = [{**alias["columns"][0], "name": make_identifier(name)} for name in names]
     return {**alias, "name": make_identifier(label), "columns": columns}
+
+
+def body_of(query: Tree) -> Tree:
+    """What a query gives its rows by: a SELECT, a UNION, VALUES, ..."""
+    return query["body"]
+
+
+def takes_once(select: Tree) -> bool:
+    """Whether a SELECT is DISTINCT, or DISTINCT ON."""
+    return bool(select["distinct"])
+
+
+def from_of(select: Tree) -> list[Tree]:
+    """The elements of a SELECT's FROM."""
+    return list(select["from"])
+
+
+def where_of(select: Tree) -> Tree | None:
+    """The condition of a SELECT's WHERE; None without."""
+    return select.get("selection")
+
+
+def having_of(select: Tree) -> Tree | None:
+    """The condition of a SELECT's HAVING; None without."""
+    return select["having"]
+
+
+def with_source(select: Tree, elements: Sequence[Tree], where: Tree | None) -> Tree:
+    """A SELECT of another FROM and WHERE."""
+    return {**select, "from": list(elements), "selection": where}
+
+
+def with_from(select: Tree, elements: Sequence[Tree]) -> Tree:
+    """A SELECT of another FROM."""
+    return {**select, "from": list(elements)}
+
+
+def also_where(select: Tree, condition: Tree) -> Tree:
+    """A SELECT of those of its rows for which a condition holds, of its groups where it has GROUP BY."""
+    place = "having" if groups_rows(select) else "selection"
+    whole = condition if select[place] is None else filled("A AND B", A=select[place], B=condition)
+    return {**select, place: whole}
+
+
+def is_select(node: Tree) -> bool:
+    """Whether a node is the inside of a SELECT."""
+    return "projection" in node and "selection" in node
+
+
+# The parser writes tuples, and who puts a tree together lists.
+_NO_GROUP: tuple[Tree, ...] = ({"Expressions": ([], [])}, {"Expressions": [[], []]})
+
+
+def groups_rows(select: Tree) -> bool:
+    """Whether a SELECT has a GROUP BY."""
+    return select["group_by"] not in _NO_GROUP
+
+
+def group_keys(select: Tree) -> list[Tree] | None:
+    """The expressions of a GROUP BY, those inside ROLLUP, CUBE and GROUPING SETS too; None of GROUP BY ALL."""
+    written = select["group_by"].get("Expressions")
+    if written is None:
+        return None
+    found: list[Tree] = []
+    for key in written[0]:
+        kind = next(iter(key)) if isinstance(key, dict) else ""
+        sets = kind in ("Rollup", "Cube", "GroupingSets")
+        found += [inner for part in key[kind] for inner in part] if sets else [key]
+    return found
+
+
+def behind_groups(select: Tree, change: Callable[[Tree], Tree]) -> Tree:
+    """A SELECT whose GROUP BY and HAVING are changed."""
+    return {**select, "group_by": change(select["group_by"]), "having": change(select["having"])}
+
+
+def distinct_keys(select: Tree) -> list[Tree] | None:
+    """The expressions of DISTINCT ON; None of any other SELECT."""
+    return list(select["distinct"]["On"]) if isinstance(select["distinct"], dict) else None
+
+
+def with_distinct_keys(select: Tree, keys: Sequence[Tree]) -> Tree:
+    """A SELECT with DISTINCT ON other expressions."""
+    return {**select, "distinct": {"On": list(keys)}}

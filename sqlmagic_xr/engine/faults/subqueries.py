@@ -7,12 +7,35 @@ from typing import Any
 
 from ...errors import UnsupportedError
 from ...relation.functions import is_aggregate, varies
-from ...relation.layers import NO_GROUP, aggregates
-from ...sql.build import item
-from ...sql.clauses import is_star, operation, parted, with_operands
+from ...relation.layers import aggregates
+from ...sql.chains import negated
+from ...sql.clauses import is_star, operation, parted, with_body, with_operands
 from ...sql.expression import Call, Case, Cast, Column, Literal, Parameter, descend, from_tree
-from ...sql.pieces import bare, filled, number, path_of
-from ...sql.selects import is_any_star, own_select, value_of, with_own_select
+from ...sql.joins import on, said_on
+from ...sql.limit import is_limited, offset_of, takes_all
+from ...sql.memberships import (
+    Existence,
+    Membership,
+    existence_of,
+    exists_over,
+    membership_of,
+    read_instead,
+    value_over,
+    with_conditions,
+)
+from ...sql.pieces import bare, filled, in_parentheses, inside_parentheses, number, path_of
+from ...sql.selects import (
+    also_where,
+    body_of,
+    elements,
+    groups_rows,
+    having_of,
+    is_any_star,
+    is_select,
+    own_select,
+    takes_once,
+    value_of,
+)
 from ...sql.syntax import Tree, replace, span_of, walk
 from .correlation import outer_columns
 from .reading import Reading
@@ -56,33 +79,27 @@ class _Pass:
         return replace(node, self._change)
 
     def _change(self, node: dict[str, Any]) -> Tree | None:
-        if "projection" in node and "selection" in node:
-            rest = {key: self.visit(value) for key, value in node.items() if key not in ("selection", "having")}
-            conditions = {key: self._condition(node[key], "row") for key in ("selection", "having")}
-            new = {key: conditions[key] if key in conditions else rest[key] for key in node}
-            return node if all(new[key] is node[key] for key in node) else new
-        if "Exists" in node:
-            return self._exists(node)
-        if "On" in node:
-            return {"On": self._condition(node["On"], "row")}
-        return self._member(node, "value") if "InSubquery" in node else None
+        if is_select(node):
+            return with_conditions(node, lambda condition: self._condition(condition, "row"), self.visit)
+        existence, condition, membership = existence_of(node), said_on(node), membership_of(node)
+        if existence is not None:
+            return self._exists(existence)
+        if condition is not None:
+            return on(self._condition(condition, "row"))
+        return None if membership is None else self._member(membership, "value")
 
     def _condition(self, node: Tree, place: str) -> Tree:
         """A condition; in a "row" only what is true counts, behind an OR only for one that is not negated."""
-        if node is None:
-            return None
-        if "Nested" in node:
-            return {"Nested": self._condition(node["Nested"], place)}
+        inner = inside_parentheses(node)
+        if inner is not None:
+            return in_parentheses(self._condition(inner, place))
         if _is_junction(node):
             return self._junction(node, place)
-        if "UnaryOp" in node and node["UnaryOp"]["op"] == "Not":
-            inside = bare(node["UnaryOp"]["expr"])
-            if "InSubquery" in inside:
-                body = inside["InSubquery"]
-                return self._member({"InSubquery": {**body, "negated": not body["negated"]}}, place)
-        if "InSubquery" in node:
-            return self._member(node, place)
-        return self.visit(node)
+        behind_not, membership = negated(node), membership_of(node)
+        denied = None if behind_not is None else membership_of(bare(behind_not))
+        if denied is not None:
+            return self._member(denied._replace(negated=not denied.negated), place)
+        return self.visit(node) if membership is None else self._member(membership, place)
 
     def _junction(self, node: Tree, place: str) -> Tree:
         """A chain of AND and OR, which leans to the left and may be thousands long."""
@@ -98,66 +115,56 @@ class _Pass:
             made = with_operands(link, made, self._condition(right, inner))
         return made
 
-    def _exists(self, node: Tree) -> Tree:
-        body = node["Exists"]
-        query = self.visit(body["subquery"])
+    def _exists(self, existence: Existence) -> Tree:
+        existence = existence._replace(query=self.visit(existence.query))
+        query = existence.query
         select = _one_row(query)
         if select is None:
-            return self._beyond(node, query)
-        if select["having"] is not None:
-            text = "(Q IS NOT TRUE)" if body["negated"] else "(Q IS TRUE)"
-            return filled(text, Q=_value(query, select["having"]))
+            return self._beyond(existence)
+        having = having_of(select)
+        if having is not None:
+            text = "(Q IS NOT TRUE)" if existence.negated else "(Q IS TRUE)"
+            return filled(text, Q=value_over(query, having))
         # Always there; the subquery stays, so that what it names is looked at.
-        text = "((Q IS NULL) IS NULL)" if body["negated"] else "((Q IS NULL) IS NOT NULL)"
-        return filled(text, Q=_value(query, _first(select)))
+        text = "((Q IS NULL) IS NULL)" if existence.negated else "((Q IS NULL) IS NOT NULL)"
+        return filled(text, Q=value_over(query, _first(select)))
 
-    def _beyond(self, node: Tree, query: Tree) -> Tree:
+    def _beyond(self, existence: Existence) -> Tree:
         """EXISTS (... OFFSET n): the engine looks for any row."""
-        body = {**node["Exists"], "subquery": query}
-        limit = query["limit_clause"]
-        offset = limit["LimitOffset"]["offset"] if isinstance(limit, dict) and "LimitOffset" in limit else None
-        if offset is None or number(offset["value"]) == 0 or not self._correlated(query):
-            return {"Exists": body}
-        select = own_select(query)
-        plain = select is not None and select["group_by"] == NO_GROUP and not select["distinct"]
-        if not plain or limit["LimitOffset"]["limit"] is not None or number(offset["value"]) is None:
+        query = existence.query
+        offset = offset_of(query)
+        if offset is None or number(offset) == 0 or not self._correlated(query):
+            return existence.tree
+        if not _is_plain(own_select(query)) or not takes_all(query) or number(offset) is None:
             raise UnsupportedError(
                 "EXISTS over OFFSET is calculated wrongly by the engine",
                 hint="Compare a count: (SELECT count(*) FROM ...) > n",
-                span=span_of(query["body"]),
+                span=span_of(body_of(query)),
             )
-        counted = _value({**query, "limit_clause": None, "order_by": None}, filled("count(*)"))
-        return filled("(Q <= N)" if body["negated"] else "(Q > N)", Q=counted, N=offset["value"])
+        counted = value_over(with_body(query, body_of(query), alone=True), filled("count(*)"))
+        return filled("(Q <= N)" if existence.negated else "(Q > N)", Q=counted, N=offset)
 
-    def _member(self, node: Tree, place: str) -> Tree:
-        return self._member_of(node["InSubquery"], place)
-
-    def _member_of(self, body: Tree, place: str) -> Tree:
-        value, query = self.visit(body["expr"]), self.visit(body["subquery"])
-        changed = {"InSubquery": {**body, "expr": value, "subquery": query}}
+    def _member(self, membership: Membership, place: str) -> Tree:
+        value, query, negated = self.visit(membership.value), self.visit(membership.query), membership.negated
         select = _one_row(query)
-        if select is not None and len(select["projection"]) == 1:
-            text = "X <> Q" if body["negated"] else "X = Q"
-            one = filled(f"({text})", X=value, Q=_value(query, _first(select)))
-            if select["having"] is None:
-                return one
-            none = "TRUE" if body["negated"] else "FALSE"
-            return filled(f"CASE WHEN H THEN P ELSE {none} END", H=_value(query, select["having"]), P=one)
-        if place == "row" and not (body["negated"] and self._correlated(query)):
-            return changed
-        if place == "or" and not body["negated"]:
-            return changed
+        if select is not None and len(elements(select)) == 1:
+            return _compared(Membership(value, query, negated), select)
+        if place == "row" and not (negated and self._correlated(query)):
+            return Membership(value, query, negated).tree
+        if place == "or" and not negated:
+            return Membership(value, query, negated).tree
         outside = set(map(id, self._outer(query)))
         asked, rest = parted(query, lambda part: _is_outside(part, outside))
         if asked is None:
-            return self._three(body, value, query)
-        member = self._member_of({**body, "subquery": rest}, "value")
-        return filled(f"CASE WHEN C THEN M ELSE {'TRUE' if body['negated'] else 'FALSE'} END", C=asked, M=member)
+            return self._three(Membership(value, query, negated))
+        member = self._member(membership._replace(query=rest), "value")
+        return filled(f"CASE WHEN C THEN M ELSE {'TRUE' if negated else 'FALSE'} END", C=asked, M=member)
 
-    def _three(self, body: Tree, value: Tree, query: Tree) -> Tree:
+    def _three(self, membership: Membership) -> Tree:
         """``x IN (query)`` as TRUE, FALSE or NULL by what is there: the value, nothing, or a NULL."""
-        found = {"InSubquery": {**body, "expr": value, "subquery": query, "negated": False}}
-        yes, no = ("FALSE", "TRUE") if body["negated"] else ("TRUE", "FALSE")
+        value, query, negated = membership
+        found = Membership(value, query, negated=False).tree
+        yes, no = ("FALSE", "TRUE") if negated else ("TRUE", "FALSE")
         if self._correlated(query):  # the engine counts what a row has only where the two are compared with =
             some, null = _there(query)
             return filled(
@@ -169,6 +176,18 @@ class _Pass:
             f"CASE WHEN F THEN {yes} WHEN N = 0 THEN {no} WHEN X IS NULL OR M > 0 THEN NULL ELSE {no} END",
             F=found, N=rows, X=value, M=nulls,
         )  # fmt: skip
+
+
+def _compared(membership: Membership, select: Tree) -> Tree:
+    """Whether a value is the one that a query has; where its HAVING leaves that out, it has none."""
+    value, query, negated = membership
+    text = "X <> Q" if negated else "X = Q"
+    one = filled(f"({text})", X=value, Q=value_over(query, _first(select)))
+    having = having_of(select)
+    if having is None:
+        return one
+    none = "TRUE" if negated else "FALSE"
+    return filled(f"CASE WHEN H THEN P ELSE {none} END", H=value_over(query, having), P=one)
 
 
 def _is_outside(part: Tree, outside: set[int]) -> bool:
@@ -194,66 +213,44 @@ def _is_outside(part: Tree, outside: set[int]) -> bool:
 def _one_row(query: Tree) -> Tree | None:
     """The SELECT of a query that aggregates all of its rows to one; None for any other."""
     select = own_select(query)
-    if select is None or select["group_by"] != NO_GROUP or query["limit_clause"] is not None or query["fetch"]:
+    if select is None or groups_rows(select) or is_limited(query):
         return None
-    if not aggregates(select["projection"]) and select["having"] is None:
+    if not aggregates(elements(select)) and having_of(select) is None:
         return None
-    return None if is_any_star(select["projection"][0]) else select
+    return None if is_any_star(elements(select)[0]) else select
 
 
 def _first(select: Tree) -> Tree:
-    return value_of(select["projection"][0])
+    return value_of(elements(select)[0])
 
 
-def _value(query: Tree, expression: Tree, where: Tree | None = None) -> Tree:
-    """``(SELECT expression FROM ...)`` with the query's own FROM and WHERE."""
-    select = own_select(query)
-    selection = select["selection"]
-    if where is not None:
-        selection = where if selection is None else filled("A AND B", A=selection, B=where)
-    body = {**select, "projection": [item(expression)], "having": None, "distinct": None}
-    return {"Subquery": {**with_own_select(query, {**body, "selection": selection}), "order_by": None}}
+def _is_plain(select: Tree | None) -> bool:
+    """Whether a SELECT has a row for each that its WHERE lets through."""
+    return select is not None and not groups_rows(select) and not takes_once(select)
 
 
 def _there(query: Tree) -> tuple[Tree, Tree]:
     """Whether a query that reads the row around it has a row, and whether it has a NULL."""
     select = own_select(query)
-    if select is None or is_star(select["projection"][0]) or query["limit_clause"] is not None:
+    if select is None or is_star(elements(select)[0]) or is_limited(query):
         raise UnsupportedError(
             "NOT IN over a UNION, a * or a LIMIT that reads the row around it is answered wrongly by the engine",
             hint="Write NOT EXISTS, with the comparison in WHERE.",
-            span=span_of(query["body"]),
+            span=span_of(body_of(query)),
         )
-    place = "selection" if select["group_by"] == NO_GROUP else "having"
-    is_null = filled("X IS NULL", X=_first(select))
-    condition = is_null if select[place] is None else filled("A AND B", A=select[place], B=is_null)
-    return _exists(query, select), _exists(query, {**select, place: condition})
-
-
-def _exists(query: Tree, select: Tree) -> Tree:
-    one = {**select, "projection": [item(filled("1"))], "distinct": None}
-    return {"Exists": {"subquery": {**with_own_select(query, one), "order_by": None}, "negated": False}}
+    null = also_where(select, filled("X IS NULL", X=_first(select)))
+    return exists_over(query, select), exists_over(query, null)
 
 
 def _counts(query: Tree) -> tuple[Tree, Tree]:
     """How many rows a query has, and how many of its values are NULL."""
     select = own_select(query)
-    plain = select is not None and select["group_by"] == NO_GROUP and query["limit_clause"] is None
-    if plain and not select["distinct"] and not is_star(select["projection"][0]):
-        value = _first(select)
-        return _value(query, filled("count(*)")), _value(query, filled("count(*)"), filled("X IS NULL", X=value))
+    if _is_plain(select) and not is_limited(query) and not is_star(elements(select)[0]):
+        is_null = filled("X IS NULL", X=_first(select))
+        return value_over(query, filled("count(*)")), value_over(query, filled("count(*)"), is_null)
     text = "(SELECT {} FROM (SELECT 0) AS members_(member_))"
     rows, nulls = (filled(text.format(what)) for what in ("count(*)", "count(*) - count(member_)"))
-    return _over(rows, query), _over(nulls, query)
-
-
-def _over(counting: Tree, query: Tree) -> Tree:
-    """A count over a query, put in the place of the derived table of a template."""
-
-    def change(node: dict[str, Any]) -> Tree | None:
-        return {"Derived": {**node["Derived"], "subquery": query}} if "Derived" in node else None
-
-    return replace(counting, change)
+    return read_instead(rows, query), read_instead(nulls, query)
 
 
 def _is_junction(node: Tree) -> bool:
