@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from .build import true
-from .clauses import conjunction
+from .clauses import conjuncts, conjunction
 from .syntax import Tree, identifier, name_of
 
 _INNER = frozenset({"Inner", "Join"})
@@ -73,6 +73,12 @@ def condition_of(join: Tree) -> Tree | None:
     """The condition after ON, if there is one."""
     operator = join["join_operator"]
     return None if isinstance(operator, str) else said_on(next(iter(operator.values())))
+
+
+def conditions_of(join: Tree) -> list[Tree]:
+    """The conditions after ON that AND joins, in their order; none where there is no ON."""
+    condition = condition_of(join)
+    return [] if condition is None else list(conjuncts(condition))
 
 
 def with_conditions(join: Tree, conditions: Sequence[Tree]) -> Tree:

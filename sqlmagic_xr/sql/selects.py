@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .build import item
@@ -192,3 +192,25 @@ def distinct_keys(select: Tree) -> list[Tree] | None:
 def with_distinct_keys(select: Tree, keys: Sequence[Tree]) -> Tree:
     """A SELECT with DISTINCT ON other expressions."""
     return {**select, "distinct": {"On": list(keys)}}
+
+
+def compared_selects(body: Tree) -> Iterator[Tree]:
+    """The SELECTs in a query's body whose rows a set operation takes for one where they are equal."""
+    todo = [body]
+    while todo:
+        node = todo.pop().get("SetOperation")
+        if node is not None:
+            if not (node["op"] == "Union" and "All" in str(node["set_quantifier"])):
+                yield from _branches(node)
+            todo += [node["left"], node["right"]]
+
+
+def _branches(operation: Tree) -> Iterator[Tree]:
+    """The SELECTs that a set operation puts together, of queries in parentheses too."""
+    for side in (operation["left"], operation["right"]):
+        while "Query" in side:
+            side = side["Query"]["body"]
+        if "Select" in side:
+            yield side["Select"]
+        elif "SetOperation" in side:
+            yield from _branches(side["SetOperation"])

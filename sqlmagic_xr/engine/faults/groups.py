@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ...errors import SqlError
 from ...relation.functions import is_aggregate
-from ...relation.layers import NO_GROUP, Item, Query, Scope
+from ...relation.layers import Item, Query, Scope
 from ...sql.build import column
 from ...sql.build import item as element_of
+from ...sql.clauses import aliases, operation, sort_keys, with_sort_keys
 from ...sql.expression import Column, Expression, from_tree
-from ...sql.pieces import filled, function_name, number, over_of, path_of
-from ...sql.selects import alias_of, is_any_star, own_select, value_of, with_columns, with_value
-from ...sql.syntax import Tree, expression_sql, identifier, name_of, replace, walk
+from ...sql.joins import joined_inside, plain_label, with_joined_inside, with_relations
+from ...sql.pieces import bare, filled, function_name, number, over_of, path_of
+from ...sql.selects import (
+    alias_of,
+    behind_groups,
+    compared_selects,
+    distinct_keys,
+    elements,
+    from_of,
+    group_keys,
+    groups_rows,
+    is_any_star,
+    own_select,
+    takes_once,
+    value_of,
+    with_columns,
+    with_distinct_keys,
+    with_elements,
+    with_from,
+    with_value,
+)
+from ...sql.syntax import Tree, expression_sql, replace, walk
 from ...sql.traversal import is_query
 
 Change = Callable[[Tree, Scope], Tree | None]
@@ -30,7 +50,7 @@ class Groups:
 
     def __init__(self, change: Change, bodies: Iterable[Tree]) -> None:
         self._change = change
-        self._sides = {id(side) for body in bodies for node in _sets(body) for side in _selects(node)}
+        self._sides = {id(side) for body in bodies for side in compared_selects(body)}
         self._changed: dict[int, dict[Expression, Tree]] = {}
         self._at_source: dict[int, dict[str, set[str]]] = {}
         self._kept: list[Any] = []  # an id is only good while its object lives
@@ -38,91 +58,82 @@ class Groups:
     def select(self, node: dict[str, Any], scope: Scope) -> Tree | None:
         """A SELECT whose keys are changed."""
         new = self._changed_sources(node, scope)
-        if new["distinct"] is not None or id(scope.select) in self._sides:
+        if takes_once(new) or id(scope.select) in self._sides:
             new = self._distinct(new, scope)
-        if new["group_by"] != NO_GROUP:
+        if groups_rows(new):
             new = self._grouped(new, scope)
         return None if new is node else new
 
     def query(self, node: dict[str, Any], query: Query) -> Tree | None:
         """A query whose ORDER BY names the changed keys, or sorts by several."""
-        select = own_select(node)
-        order = node["order_by"]
-        if not order or select is None or "Expressions" not in order["kind"]:
+        select, keys = own_select(node), sort_keys(node)
+        if not keys or select is None:
             return None
-        keys = order["kind"]["Expressions"]
         found = self._changed.get(id(select))
         if found is not None:
-            given = {name for item in select["projection"] if (name := alias_of(item)) is not None}
-            new = [{**key, "expr": _exchanged(key["expr"], found, given)} for key in keys]
+            given = set(aliases(select))
+            new = [_exchanged(key, found, given) for key in keys]
         elif _sorts_rows(select, keys):
             scope = query.scope(own_select(query.tree))
-            new = [{**key, "expr": self._change(key["expr"], scope) or key["expr"]} for key in keys]
+            new = [self._change(key, scope) or key for key in keys]
         else:
             return None
-        if all(a["expr"] is b["expr"] for a, b in zip(new, keys, strict=True)):
-            return None
-        return {**node, "order_by": {**order, "kind": {"Expressions": new}}}
+        return None if _same(new, keys) else with_sort_keys(node, new)
 
     # --- GROUP BY
 
     def _grouped(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
-        if "Expressions" not in node["group_by"]:  # GROUP BY ALL
+        keys, listed = group_keys(node), elements(node)
+        if keys is None:  # GROUP BY ALL
             return self._each_item(node, scope, lambda expression: not _aggregates(expression))
-        projection = list(node["projection"])
         found: dict[Expression, Tree] = {}
-        for key in _keys(node["group_by"]["Expressions"][0]):
-            place = _place(key, projection, scope)
-            tree = key if place is None else value_of(projection[place])
+        for key in keys:
+            place = _place(key, listed, scope)
+            tree = key if place is None else value_of(listed[place])
             new = None if tree is None else self._change(tree, scope)
             if new is None:
                 continue
             if place is not None:
-                projection[place] = with_value(projection[place], new)
+                listed[place] = with_value(listed[place], new)
             else:
                 found[_resolved(from_tree(key), scope)] = new
-        parts: dict[str, Any] = {"projection": projection}
-        if found:
-            lookup = _Lookup(found, scope)
-            parts["group_by"] = replace(node["group_by"], lookup.change)
-            parts["having"] = replace(node["having"], lookup.change)
-            parts["projection"] = [
-                with_value(item, new) if (new := _replaced(item, lookup)) is not None else item for item in projection
-            ]
-        same = all(a is b for a, b in zip(parts["projection"], node["projection"], strict=True))
-        if same and not found:
-            return node
-        new_node = {**node, **parts}
-        if found:
-            self._changed[id(new_node)] = found
-            self._kept.append(new_node)
-        return new_node
+        return self._with_keys(node, listed, found, scope) if found else _with_list(node, listed)
+
+    def _with_keys(
+        self, node: Tree, listed: list[Tree], found: dict[Expression, Tree], scope: Scope
+    ) -> dict[str, Any]:  # fmt: skip
+        """A SELECT in which keys that are no outputs are changed wherever they stand."""
+        lookup = _Lookup(found, scope)
+        listed = [with_value(item, new) if (new := _replaced(item, lookup)) is not None else item for item in listed]
+        made = with_elements(behind_groups(node, lambda part: replace(part, lookup.change)), listed)
+        self._changed[id(made)] = found
+        self._kept.append(made)
+        return made
 
     # --- DISTINCT and set operations
 
     def _distinct(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
-        if isinstance(node["distinct"], dict):  # DISTINCT ON
-            keys = [self._change(key, scope) or key for key in node["distinct"]["On"]]
-            same = all(a is b for a, b in zip(keys, node["distinct"]["On"], strict=True))
-            return node if same else {**node, "distinct": {"On": keys}}
+        old = distinct_keys(node)
+        if old is not None:
+            keys = [self._change(key, scope) or key for key in old]
+            return node if _same(keys, old) else with_distinct_keys(node, keys)
         outputs = scope.outputs
-        if any(map(is_any_star, node["projection"])) and outputs is not None:
+        if any(map(is_any_star, elements(node))) and outputs is not None:
             spelled = [_column(output.expression) for output in outputs]
             changed = [self._change(tree, scope) for tree in spelled]
             if not any(c is not None for c in changed):
                 return node
             items = [element_of(c or t, str(o.name)) for c, t, o in zip(changed, spelled, outputs, strict=True)]
-            return {**node, "projection": items}
+            return with_elements(node, items)
         return self._each_item(node, scope, lambda expression: True)
 
     def _each_item(self, node: dict[str, Any], scope: Scope, asked: Callable[[Tree], bool]) -> dict[str, Any]:
         items = []
-        for item in node["projection"]:
+        for item in elements(node):
             tree = value_of(item)
             new = self._change(tree, scope) if tree is not None and asked(tree) else None
             items.append(item if new is None else with_value(item, new))
-        same = all(a is b for a, b in zip(items, node["projection"], strict=True))
-        return node if same else {**node, "projection": items}
+        return _with_list(node, items)
 
     # --- JOIN ... USING, and what a correlated subquery compares with the row around it
 
@@ -132,7 +143,7 @@ class Groups:
             item, name = scope.resolve(column.path)
         except SqlError:
             return False
-        if item.renamed or not item.path or _label(item.tree) != item.path[-1]:
+        if item.renamed or not item.path or plain_label(item.tree) != item.path[-1]:
             return False
         self._at_source.setdefault(id(scope), {}).setdefault(item.path[-1], set()).add(name)
         self._kept.append(scope)
@@ -149,41 +160,41 @@ class Groups:
         new = {}
         for item in scope.items:
             names = wanted.get(item.path[-1], ()) if item.path else ()
-            changed = {n: tree for n in names if (tree := self._change(_of(item, n), scope)) is not None}
+            changed = {n: tree for n in sorted(names) if (tree := self._change(_of(item, n), scope)) is not None}
             if changed:
                 new[item.path[-1]] = {n: filled(_sum(tree), X=column(n)) for n, tree in changed.items()}
-        return {**node, "from": [_with_sources(element, new) for element in node["from"]]} if new else node
+        return with_from(node, [_with_sources(element, new) for element in from_of(node)]) if new else node
+
+
+def _same(new: Sequence[Tree], old: Sequence[Tree]) -> bool:
+    """Whether nothing among trees has changed."""
+    return all(a is b for a, b in zip(new, old, strict=True))
+
+
+def _with_list(select: Tree, listed: list[Tree]) -> dict[str, Any]:
+    """A SELECT of other elements; itself where they are its own."""
+    made: dict[str, Any] = select if _same(listed, elements(select)) else with_elements(select, listed)
+    return made
 
 
 def _with_sources(element: Tree, new: dict[str, dict[str, Tree]]) -> Tree:
     """An element of FROM, the relations of these labels with changed columns."""
 
     def changed(relation: Tree) -> Tree:
-        if "NestedJoin" in relation:
-            body = relation["NestedJoin"]
-            return {"NestedJoin": {**body, "table_with_joins": _with_sources(body["table_with_joins"], new)}}
-        label = _label(relation)
+        inside = joined_inside(relation)
+        if inside is not None:
+            return with_joined_inside(relation, _with_sources(inside, new))
+        label = plain_label(relation)
         return with_columns(relation, label, new[label]) if label in new else relation
 
-    joins = [{**join, "relation": changed(join["relation"])} for join in element["joins"]]
-    return {**element, "relation": changed(element["relation"]), "joins": joins}
-
-
-def _label(relation: Tree) -> str:
-    """What a table or a subquery is called in its FROM; "" for anything else."""
-    kind, body = next(iter(relation.items()))
-    if kind not in ("Table", "Derived") or body.get("lateral") or body.get("args"):
-        return ""
-    if body["alias"]:
-        return "" if body["alias"]["columns"] else identifier(body["alias"]["name"])
-    return name_of(body["name"])[-1] if kind == "Table" else ""
+    return with_relations(element, changed)
 
 
 def _sorts_rows(select: Tree, keys: list[Tree]) -> bool:
     """Whether it matters to an ORDER BY which of two zeros comes first, and its keys need not be outputs."""
-    if isinstance(select["distinct"], dict):
+    if distinct_keys(select) is not None:
         return True
-    return len(keys) > 1 and select["distinct"] is None and bool(select["group_by"] == NO_GROUP)
+    return len(keys) > 1 and not takes_once(select) and not groups_rows(select)
 
 
 class _Lookup:
@@ -201,7 +212,7 @@ class _Lookup:
             return node  # its rows are not grouped yet
         if self._only_columns and not path_of(node):
             return None
-        if not isinstance(node.get("Identifier", node), dict) or len(node) != 1:
+        if len(node) != 1:
             return None
         return self._found.get(_resolved(from_tree(node), self._scope))
 
@@ -222,16 +233,6 @@ def _exchanged(tree: Tree, found: dict[Expression, Tree], given: set[str]) -> Tr
     if isinstance(expression, Column) and len(expression.path) > 1:
         return column(expression.name) if expression.name in given else tree
     return found.get(expression, tree)
-
-
-def _keys(keys: Any) -> Iterator[Tree]:
-    """The expressions of a GROUP BY, those inside ROLLUP, CUBE and GROUPING SETS too."""
-    for key in keys:
-        kind = next(iter(key)) if isinstance(key, dict) else ""
-        if kind in ("Rollup", "Cube", "GroupingSets"):
-            yield from (inner for part in key[kind] for inner in part)
-        else:
-            yield key
 
 
 def _place(key: Tree, projection: list[Tree], scope: Scope) -> int | None:
@@ -267,32 +268,11 @@ def _aggregates(tree: Tree) -> bool:
     return any(is_aggregate(function_name(node)) for node in walk(tree))
 
 
-def _sets(body: Tree) -> Iterator[Tree]:
-    """The set operations in a query's body that take rows which are equal for one."""
-    todo = [body]
-    while todo:
-        node = todo.pop().get("SetOperation")
-        if node is not None:
-            if not (node["op"] == "Union" and "All" in str(node["set_quantifier"])):
-                yield node
-            todo += [node["left"], node["right"]]
-
-
-def _selects(body: Tree) -> Iterator[Tree]:
-    for side in (body["left"], body["right"]):
-        while "Query" in side:
-            side = side["Query"]["body"]
-        if "Select" in side:
-            yield side["Select"]
-        elif "SetOperation" in side:
-            yield from _selects(side["SetOperation"])
-
-
 def _of(item: Item, name: str) -> Tree:
     return column(*item.path, name)
 
 
 def _sum(changed: Tree) -> str:
     """The text of a changed column with a blank for the column."""
-    body = changed["Nested"]["BinaryOp"]
-    return f"X + {expression_sql(body['right'])}"
+    _, _, added = operation(bare(changed)) or ("", None, None)
+    return f"X + {expression_sql(added)}"

@@ -6,21 +6,28 @@ WHERE, where an inner join means the same. For an outer join it does not, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Set
 from functools import cache
 from typing import Any
 
 from ...errors import UnsupportedError
-from ...sql.build import true
-from ...sql.clauses import SUBQUERIES, also, conjunction, conjuncts, subquery, with_query
+from ...sql.clauses import SUBQUERIES, also, subquery, with_query
+from ...sql.joins import (
+    conditions_of,
+    is_cross,
+    is_inner,
+    joins_of,
+    label_of,
+    relations_of,
+    with_conditions,
+    with_joins_changed,
+)
 from ...sql.pieces import path_of
-from ...sql.selects import own_select, with_own_select
-from ...sql.syntax import Tree, identifier, name_of, span_of, walk
+from ...sql.selects import from_of, own_select, where_of, with_own_select, with_source
+from ...sql.syntax import Tree, span_of, walk
 from .reading import Reading, plain
 
 SIGNS = r"\(\s*SELECT\b[\s\S]*\bJOIN\b"
-
-_INNER = ("Inner", "Join")
 
 
 def moved_to_where(reading: Reading) -> Tree:
@@ -37,7 +44,7 @@ def moved_to_where(reading: Reading) -> Tree:
 
     @cache
     def labels() -> frozenset[str]:
-        return frozenset(label for node in walk(reading.tree) for label in _label(node))
+        return _labels(walk(reading.tree))
 
     def change(node: dict[str, Any]) -> Tree | None:
         query = subquery(node)
@@ -49,72 +56,43 @@ def moved_to_where(reading: Reading) -> Tree:
 
 def _query(query: Tree, labels: Callable[[], frozenset[str]]) -> Tree:
     select = own_select(query)
-    if select is None or not any(on(join) is not None for item in select["from"] for join in item["joins"]):
+    items = [] if select is None else from_of(select)
+    if not any(conditions_of(join) for item in items for join in joins_of(item)):
         return query
-    outer = labels() - {label for item in select["from"] for node in relations_of(item) for label in _label(node)}
+    outer = labels() - _labels(relation for item in items for relation in relations_of(item))
     terms: list[Tree] = []
-    items = [_item(item, outer, terms) for item in select["from"]]
+    items = [_item(item, outer, terms) for item in items]
     if not terms:
         return query
-    return with_own_select(query, {**select, "from": items, "selection": also(select.get("selection"), terms)})
+    return with_own_select(query, with_source(select, items, also(where_of(select), terms)))
 
 
-def _item(item: Tree, outer: frozenset[str], terms: list[Tree]) -> Tree:
+def _item(item: Tree, outer: Set[str], terms: list[Tree]) -> Tree:
     """An element of FROM without what its joins say of the outer row; that goes into ``terms``."""
-    inner = all(kind(join) in (*_INNER, "CrossJoin") for join in item["joins"])
-    joins = []
-    for join in item["joins"]:
-        condition = on(join)
-        of_outer = [term for term in conjuncts(condition) if _names(term, outer)] if condition is not None else []
-        if of_outer and not inner:
-            error = UnsupportedError(
+    movable = all(is_inner(join) or is_cross(join) for join in joins_of(item))
+
+    def without(join: Tree) -> Tree:
+        said = conditions_of(join)
+        of_outer = [term for term in said if _names(term, outer)]
+        if not of_outer:
+            return join
+        if not movable:
+            raise UnsupportedError(
                 "ON of an outer join names a row from around its subquery, which the engine answers wrongly",
                 hint="Join with that relation in the outer FROM, or compare in WHERE.",
+                span=span_of(of_outer[0]),
             )
-            error.span = span_of(of_outer[0])
-            raise error
-        if of_outer:
-            terms += of_outer
-            kept = [term for term in conjuncts(condition) if not any(term is moved for moved in of_outer)]
-            join = with_on(join, kept)
-        joins.append(join)
-    return {**item, "joins": joins}
+        terms.extend(of_outer)
+        return with_conditions(join, [term for term in said if not any(term is moved for moved in of_outer)])
+
+    return with_joins_changed(item, without)
 
 
-def kind(join: Tree) -> str:
-    """Which join it is, by the parser's word."""
-    operator = join["join_operator"]
-    return operator if isinstance(operator, str) else str(next(iter(operator)))
-
-
-def on(join: Tree) -> Tree | None:
-    """The condition after ON, if there is one."""
-    operator = join["join_operator"]
-    constraint = next(iter(operator.values())) if isinstance(operator, dict) else None
-    return constraint.get("On") if isinstance(constraint, dict) else None
-
-
-def with_on(join: Tree, conditions: list[Tree]) -> Tree:
-    """A join with other conditions after ON."""
-    return {**join, "join_operator": {kind(join): {"On": conjunction(conditions) or true()}}}
-
-
-def relations_of(item: Tree) -> list[Tree]:
-    """The relations that an element of FROM joins."""
-    return [item["relation"], *(join["relation"] for join in item["joins"])]
-
-
-def _names(term: Tree, labels: frozenset[str]) -> bool:
+def _names(term: Tree, labels: Set[str]) -> bool:
     """Whether a condition names a column of one of these relations."""
     return any(len(path) > 1 and path[-2] in labels for path in map(path_of, walk(term)))
 
 
-def _label(node: dict[str, Any]) -> Iterator[str]:
-    """What a relation in a FROM is called, its name where it has no alias."""
-    for kind in ("Table", "Derived", "TableFunction", "UNNEST"):
-        body = node.get(kind)
-        if isinstance(body, dict):
-            if body.get("alias"):
-                yield identifier(body["alias"]["name"])
-            elif isinstance(body.get("name"), list):
-                yield name_of(body["name"])[-1]
+def _labels(nodes: Iterable[Tree]) -> frozenset[str]:
+    """What relations in a FROM are called."""
+    return frozenset(label for node in nodes if (label := label_of(node)) is not None)

@@ -7,20 +7,30 @@ it remembers: such a condition goes there, where that means the same, or else it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from ...sql.build import both
-from ...sql.clauses import also, conjuncts, operation
+from ...sql.clauses import also, operation
+from ...sql.joins import (
+    conditions_of,
+    every_join,
+    is_cross,
+    is_inner,
+    is_left,
+    joined_inside,
+    joins_of,
+    with_conditions,
+    with_joined_inside,
+    with_joins_changed,
+    with_relations,
+)
 from ...sql.pieces import binary, in_parentheses, path_of
+from ...sql.selects import from_of, where_of, with_source
 from ...sql.syntax import Tree, walk
-from .outer_on import kind, on, relations_of, with_on
 from .reading import SELECT, Reading, plain
 
 SIGNS = r"\bJOIN\b[\s\S]*\bON\b"
-
-_INNER = ("Inner", "Join")
-_COMMUTE = (*_INNER, "CrossJoin", "Left", "LeftOuter")  # a condition on what stands before may be asked afterwards
 
 
 def remembered(reading: Reading) -> Tree:
@@ -35,34 +45,33 @@ def remembered(reading: Reading) -> Tree:
 
 
 def _select(node: dict[str, Any]) -> Tree | None:
-    items = node["from"]
-    if not _has_product(items) or not any(_forgotten(term) for join in _joins(items) for term in _terms(join)):
+    items = from_of(node)
+    if not _has_product(items) or not any(_forgotten(term) for join in every_join(items) for term in _terms(join)):
         return None
     moved: list[Tree] = []
-    movable = all(kind(join) in _COMMUTE for item in items for join in item["joins"])
+    movable = all(_commutes(join) for item in items for join in joins_of(item))
     items = [_item(item, moved if movable else None) for item in items]
-    return {**node, "from": items, "selection": also(node.get("selection"), moved)}
+    return with_source(node, items, also(where_of(node), moved))
+
+
+def _commutes(join: Tree) -> bool:
+    """Whether a condition on what stands before a join may be asked afterwards."""
+    return is_inner(join) or is_cross(join) or is_left(join)
 
 
 def _item(item: Tree, moved: list[Tree] | None) -> Tree:
     """An element of FROM whose joins say nothing that is forgotten; what they said goes into ``moved``, if given."""
-    return {
-        **item,
-        "relation": _relation(item["relation"]),
-        "joins": [{**_joined(join, moved), "relation": _relation(join["relation"])} for join in item["joins"]],
-    }
+    return with_relations(with_joins_changed(item, partial(_joined, moved=moved)), _relation)
 
 
 def _relation(relation: Tree) -> Tree:
     """A relation in FROM: joins in parentheses may stand at either side of an outer join, so nothing leaves them."""
-    nested = relation.get("NestedJoin")
-    if nested is None:
-        return relation
-    return {"NestedJoin": {**nested, "table_with_joins": _item(nested["table_with_joins"], None)}}
+    inside = joined_inside(relation)
+    return relation if inside is None else with_joined_inside(relation, _item(inside, None))
 
 
 def _joined(join: Tree, moved: list[Tree] | None) -> Tree:
-    terms = list(_terms(join))
+    terms = _terms(join)
     if not any(_forgotten(term) for term in terms):
         return join
     kept = [term for term in terms if not _forgotten(term)]
@@ -71,7 +80,7 @@ def _joined(join: Tree, moved: list[Tree] | None) -> Tree:
             kept.append(_spelled_out(term))
         else:
             moved.append(term)
-    return with_on(join, kept)
+    return with_conditions(join, kept)
 
 
 def _spelled_out(term: Tree) -> Tree:
@@ -86,13 +95,13 @@ def _spelled_out(term: Tree) -> Tree:
 
 def _has_product(items: list[Tree]) -> bool:
     """Whether two relations of a FROM may meet without a key."""
-    return len(items) > 1 or any(not _has_key(join) for join in _joins(items))
+    return len(items) > 1 or any(not _has_key(join) for join in every_join(items))
 
 
 def _has_key(join: Tree) -> bool:
-    if kind(join) == "CrossJoin":
+    if is_cross(join):
         return False
-    if kind(join) not in _INNER or on(join) is None:  # an outer join is never a product's part, USING has keys
+    if not is_inner(join) or not conditions_of(join):  # an outer join is never a product's part, USING has keys
         return True
     return any(_is_key(term) for term in _terms(join))
 
@@ -125,16 +134,6 @@ def _owner(column: Tree) -> Any:
     return path_of(column)[:-1] or id(column)
 
 
-def _joins(items: list[Tree]) -> Iterator[Tree]:
-    """The joins of a FROM, those in parentheses too."""
-    for item in items:
-        yield from item["joins"]
-        for relation in relations_of(item):
-            if "NestedJoin" in relation:
-                yield from _joins([relation["NestedJoin"]["table_with_joins"]])
-
-
-def _terms(join: Tree) -> Iterator[Tree]:
+def _terms(join: Tree) -> list[Tree]:
     """What an inner join asks for, one condition after the other."""
-    condition = on(join) if kind(join) in _INNER else None
-    return iter(()) if condition is None else conjuncts(condition)
+    return conditions_of(join) if is_inner(join) else []
