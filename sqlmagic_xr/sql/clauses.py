@@ -211,16 +211,15 @@ def sort_keys(node: Tree) -> list[Tree]:
     return [key["expr"] for key in _order(node)]
 
 
+def is_sorted(query: Tree) -> bool:
+    """Whether a query has an ORDER BY."""
+    return bool(query["order_by"])
+
+
 def with_keys_at(node: Tree, places: Sequence[int]) -> Tree:
     """The query or the call with some of its sort keys."""
     order = _order(node)
-    kept = [order[place] for place in places]
-    if "Function" not in node:
-        return {**node, "order_by": {**node["order_by"], "kind": {"Expressions": kept}}}
-    body, listed = node["Function"], node["Function"]["args"]["List"]
-    new = [{"OrderBy": kept}] if kept else []
-    clauses = [part for clause in listed["clauses"] for part in (new if "OrderBy" in clause else [clause])]
-    return {"Function": {**body, "args": {"List": {**listed, "clauses": clauses}}}}
+    return _with_order(node, [order[place] for place in places])
 
 
 def with_keys_beside(query: Tree, *, first: Sequence[Tree] = (), last: Sequence[Tree] = ()) -> Tree:
@@ -229,7 +228,17 @@ def with_keys_beside(query: Tree, *, first: Sequence[Tree] = (), last: Sequence[
     own = order["kind"]["Expressions"]
     plain = {**own[0], "options": {"asc": None, "nulls_first": None}, "with_fill": None}
     keys = [*({**plain, "expr": key} for key in first), *own, *({**plain, "expr": key} for key in last)]
-    return {**query, "order_by": {**order, "kind": {"Expressions": keys}}}
+    return _with_order(query, keys)
+
+
+def _with_order(node: Tree, keys: Sequence[Tree]) -> Tree:
+    """The query or the call, which is sorted, with other keys of ORDER BY."""
+    if "Function" not in node:
+        return {**node, "order_by": {**node["order_by"], "kind": {"Expressions": list(keys)}}}
+    body, listed = node["Function"], node["Function"]["args"]["List"]
+    new = [{"OrderBy": list(keys)}] if keys else []
+    clauses = [part for clause in listed["clauses"] for part in (new if "OrderBy" in clause else [clause])]
+    return {"Function": {**body, "args": {"List": {**listed, "clauses": clauses}}}}
 
 
 def _order(node: Tree) -> Any:
@@ -252,11 +261,9 @@ def with_distinct_on(query: Tree, keys: Sequence[Tree]) -> Tree:
     return {**query, "body": {"Select": {**query["body"]["Select"], "distinct": {"On": list(keys)}}}}
 
 
-def with_sort_keys(query: Tree, keys: Sequence[Tree]) -> Tree:
-    """The query sorted by as many other expressions, each in the direction that it has."""
-    order = query["order_by"]
-    new = [{**old, "expr": key} for old, key in zip(order["kind"]["Expressions"], keys, strict=True)]
-    return {**query, "order_by": {**order, "kind": {"Expressions": new}}}
+def with_sort_keys(node: Tree, keys: Sequence[Tree]) -> Tree:
+    """The query or the call sorted by as many other expressions, each in the direction that it has."""
+    return _with_order(node, [{**old, "expr": key} for old, key in zip(_order(node), keys, strict=True)])
 
 
 def distinct_items(query: Tree) -> list[tuple[Tree, str | None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from .build import true
-from .clauses import conjuncts, conjunction
+from .clauses import conjunction, conjuncts
 from .syntax import Tree, identifier, name_of
 
 _INNER = frozenset({"Inner", "Join"})
@@ -109,6 +109,17 @@ def label_of(relation: Tree) -> str | None:
 
 
 _NAMED = ("Table", "Derived", "TableFunction", "UNNEST")
+
+
+def is_lateral(relation: Tree) -> bool:
+    """Whether a relation in FROM is a subquery that reads the relations before it."""
+    body = relation.get("Derived")
+    return isinstance(body, dict) and bool(body["lateral"])
+
+
+def queried(relation: Tree) -> Tree:
+    """The query of a subquery in FROM."""
+    return relation["Derived"]["subquery"]
 
 
 def plain_label(relation: Tree) -> str:

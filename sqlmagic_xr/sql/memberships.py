@@ -10,6 +10,9 @@ from .pieces import filled
 from .selects import own_select, where_of, with_own_select
 from .syntax import Tree, replace
 
+MEMBERSHIP = "InSubquery"
+"""The parser's name of IN over a query."""
+
 
 class Existence(NamedTuple):
     """``EXISTS (query)``, or ``NOT EXISTS (query)``."""

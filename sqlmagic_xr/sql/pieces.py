@@ -73,6 +73,11 @@ def minus_of(node: Tree) -> Tree | None:
     return body["expr"] if isinstance(body, dict) and body["op"] == "Minus" else None
 
 
+def with_minus_of(node: Tree, value: Tree) -> Tree:
+    """A minus before another value."""
+    return {"UnaryOp": {**node["UnaryOp"], "expr": value}}
+
+
 def is_operator(node: Tree) -> bool:
     """Whether a node is an operator over one operand or two."""
     return "BinaryOp" in node or "UnaryOp" in node
@@ -145,6 +150,28 @@ def is_distinct(node: Tree) -> bool:
 def with_parts(node: Tree, **parts: Tree) -> Tree:
     """A function's call with other parts: ``over``, ``filter``, ..."""
     return {"Function": {**node["Function"], **parts}}
+
+
+def ignores_nulls(node: Tree) -> bool:
+    """Whether IGNORE NULLS stands behind a function's call."""
+    return bool(node["Function"]["null_treatment"] == "IgnoreNulls")
+
+
+def has_clauses(node: Tree) -> bool:
+    """Whether something stands behind a call's arguments in their parentheses: an ORDER BY, a LIMIT, ..."""
+    return bool(node["Function"]["args"]["List"]["clauses"])
+
+
+def order_of(spec: Tree) -> list[Tree]:
+    """The keys of a window's ORDER BY, each with its direction."""
+    return list(spec["order_by"])
+
+
+def text_of(node: Tree) -> str | None:
+    """The text of a literal in single quotes; None of anything else."""
+    literal: Any = node.get("Value") if isinstance(node, dict) else None
+    value = literal["value"] if isinstance(literal, dict) else None
+    return value.get("SingleQuotedString") if isinstance(value, dict) else None
 
 
 def window_of(spec: Tree, **parts: Tree) -> Tree:

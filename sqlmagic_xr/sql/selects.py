@@ -184,6 +184,12 @@ def behind_groups(select: Tree, change: Callable[[Tree], Tree]) -> Tree:
     return {**select, "group_by": change(select["group_by"]), "having": change(select["having"])}
 
 
+def with_results(select: Tree, change: Callable[[Tree], Tree]) -> Tree:
+    """A SELECT whose list and HAVING are changed: what is computed of its groups; itself where nothing changes."""
+    new = {key: change(select[key]) for key in ("projection", "having")}
+    return {**select, **new} if any(new[key] is not select[key] for key in new) else select
+
+
 def distinct_keys(select: Tree) -> list[Tree] | None:
     """The expressions of DISTINCT ON; None of any other SELECT."""
     return list(select["distinct"]["On"]) if isinstance(select["distinct"], dict) else None

@@ -10,6 +10,7 @@ import pyarrow.types as pt
 from ...relation.layers import Scope
 from ...sql.expression import Call, Cast, Column, Expression, Opaque
 from ...sql.pieces import arguments, filled, function_name, with_arguments
+from ...sql.places import CALL
 from ...sql.syntax import Tree
 from .reading import Reading
 from .types import Tables, as_decimal, kind_of, of_column
@@ -47,7 +48,7 @@ def lengthened(reading: Reading) -> Tree:
             return wide  # what the engine calls it has no room for its digits
         return filled(f"CAST(X AS DECIMAL({kind.precision + _MORE},{kind.scale + _MORE}))", X=wide)
 
-    return reading.rewritten({"Function": change})
+    return reading.rewritten({CALL: change})
 
 
 def _of_column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.Decimal128Type | None:

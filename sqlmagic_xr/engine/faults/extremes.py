@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from ...errors import SqlError
-from ...relation.layers import NO_GROUP, Scope
-from ...sql.pieces import arguments, filled, function_name, path_of, with_arguments, with_function
+from ...relation.layers import Scope
+from ...sql.pieces import arguments, filled, function_name, over_of, path_of, with_arguments, with_function
+from ...sql.selects import groups_rows, with_results
 from ...sql.syntax import Tree, replace, walk
 from ...sql.traversal import is_query
 from .reading import SELECT, Reading
@@ -35,10 +36,10 @@ min(g) AS b FROM d GROUP BY g
     tables = reading.tables
 
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
-        if node["group_by"] == NO_GROUP and not _is_correlated(node, scope):
+        if not groups_rows(node) and not _is_correlated(node, scope):
             return None
-        parts = {key: _rewritten(node[key], scope, tables) for key in ("projection", "having")}
-        return {**node, **parts} if any(parts[key] is not node[key] for key in parts) else None
+        made = with_results(node, lambda part: _rewritten(part, scope, tables))
+        return None if made is node else made
 
     return reading.rewritten({SELECT: change})
 
@@ -62,7 +63,7 @@ def _rewritten(part: Tree, scope: Scope, tables: Tables) -> Tree:
         if is_query(node):
             return node  # a query of its own
         name = function_name(node)
-        if name not in ("min", "max") or node["Function"]["over"] is not None or len(arguments(node)) != 1:
+        if name not in ("min", "max") or over_of(node) is not None or len(arguments(node)) != 1:
             return None
         (value,) = arguments(node)
         kind = kind_of(scope.read(value), scope, tables)

@@ -82,7 +82,7 @@ class Groups:
 
     # --- GROUP BY
 
-    def _grouped(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    def _grouped(self, node: Tree, scope: Scope) -> Tree:
         keys, listed = group_keys(node), elements(node)
         if keys is None:  # GROUP BY ALL
             return self._each_item(node, scope, lambda expression: not _aggregates(expression))
@@ -99,9 +99,7 @@ class Groups:
                 found[_resolved(from_tree(key), scope)] = new
         return self._with_keys(node, listed, found, scope) if found else _with_list(node, listed)
 
-    def _with_keys(
-        self, node: Tree, listed: list[Tree], found: dict[Expression, Tree], scope: Scope
-    ) -> dict[str, Any]:  # fmt: skip
+    def _with_keys(self, node: Tree, listed: list[Tree], found: dict[Expression, Tree], scope: Scope) -> Tree:
         """A SELECT in which keys that are no outputs are changed wherever they stand."""
         lookup = _Lookup(found, scope)
         listed = [with_value(item, new) if (new := _replaced(item, lookup)) is not None else item for item in listed]
@@ -112,7 +110,7 @@ class Groups:
 
     # --- DISTINCT and set operations
 
-    def _distinct(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    def _distinct(self, node: Tree, scope: Scope) -> Tree:
         old = distinct_keys(node)
         if old is not None:
             keys = [self._change(key, scope) or key for key in old]
@@ -127,7 +125,7 @@ class Groups:
             return with_elements(node, items)
         return self._each_item(node, scope, lambda expression: True)
 
-    def _each_item(self, node: dict[str, Any], scope: Scope, asked: Callable[[Tree], bool]) -> dict[str, Any]:
+    def _each_item(self, node: Tree, scope: Scope, asked: Callable[[Tree], bool]) -> Tree:
         items = []
         for item in elements(node):
             tree = value_of(item)
@@ -149,7 +147,7 @@ class Groups:
         self._kept.append(scope)
         return True
 
-    def _changed_sources(self, node: dict[str, Any], scope: Scope) -> dict[str, Any]:
+    def _changed_sources(self, node: Tree, scope: Scope) -> Tree:
         wanted = dict(self._at_source.get(id(scope), {}))
         natural, using = scope.merging
         for item in scope.items if natural or using else ():
@@ -171,10 +169,9 @@ def _same(new: Sequence[Tree], old: Sequence[Tree]) -> bool:
     return all(a is b for a, b in zip(new, old, strict=True))
 
 
-def _with_list(select: Tree, listed: list[Tree]) -> dict[str, Any]:
+def _with_list(select: Tree, listed: list[Tree]) -> Tree:
     """A SELECT of other elements; itself where they are its own."""
-    made: dict[str, Any] = select if _same(listed, elements(select)) else with_elements(select, listed)
-    return made
+    return select if _same(listed, elements(select)) else with_elements(select, listed)
 
 
 def _with_sources(element: Tree, new: dict[str, dict[str, Tree]]) -> Tree:

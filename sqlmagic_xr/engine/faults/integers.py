@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ...relation.layers import Scope
-from ...sql.pieces import bare, filled, number
+from ...sql.clauses import operation, with_operands
+from ...sql.pieces import bare, filled, minus_of, number, with_minus_of
+from ...sql.places import OPERATION, SIGN
 from ...sql.syntax import Tree
 from .reading import Reading
 from .types import Tables, gives_reals, kind_of, widest
@@ -33,14 +35,14 @@ def widened(reading: Reading) -> Tree:
     chains = _Chains(reading.tables)
 
     def minus(node: dict[str, Any], scope: Scope) -> Tree | None:
-        body = node["UnaryOp"]
-        if body["op"] != "Minus" or number(node) is not None:
+        value = minus_of(node)
+        if value is None or number(node) is not None:
             return None
-        if not _wraps(kind_of(scope.read(body["expr"]), scope, reading.tables)):
+        if not _wraps(kind_of(scope.read(value), scope, reading.tables)):
             return None
-        return {"UnaryOp": {**body, "expr": _wide(body["expr"])}}
+        return with_minus_of(node, _wide(value))
 
-    return reading.rewritten({"BinaryOp": chains.binary, "UnaryOp": minus})
+    return reading.rewritten({OPERATION: chains.binary, SIGN: minus})
 
 
 class _Chains:
@@ -55,16 +57,15 @@ class _Chains:
         self._kinds: dict[int, tuple[Tree, pa.DataType | None]] = {}
 
     def binary(self, node: dict[str, Any], scope: Scope) -> Tree | None:
-        body = node["BinaryOp"]
-        if body["op"] not in _ARITHMETIC:
+        operator, *sides = operation(node) or ("",)
+        if operator not in _ARITHMETIC:
             return None
-        sides = [body["left"], body["right"]]
         kinds = [self._kind(side, scope) for side in sides]
         new, kind = None, widest(kinds)
-        if body["op"] in _WRAPPING and _wraps(kind) and all(number(side) is None for side in sides):
+        if operator in _WRAPPING and _wraps(kind) and all(number(side) is None for side in sides):
             left, right = sides
             wide = _wide(right) if kinds[1] is not None and pt.is_uint64(kinds[1]) else right
-            new, kind = {"BinaryOp": {**body, "left": _wide(left), "right": wide}}, pa.int64()
+            new, kind = with_operands(node, _wide(left), wide), pa.int64()
         made = node if new is None else new
         self._kinds[id(made)] = (made, kind)
         return new

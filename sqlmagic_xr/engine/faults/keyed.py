@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pt
 
-from ...sql.pieces import bare, filled, number
+from ...sql.pieces import filled, number, order_of, whole_number
 from ...sql.syntax import Tree
 from ..framing import Frame
 from ..moving import KEYS
@@ -48,7 +48,7 @@ def called(name: str, spec: Tree, reals: list[Tree], kind_of: Callable[[Tree], p
         reals: what it is taken of.
         kind_of: the type of a key.
     """
-    frame, keys = spec["window_frame"], spec["order_by"]
+    frame, keys = spec["window_frame"], order_of(spec)
     kind = kind_of(keys[0]["expr"]) if len(keys) == 1 and frame["units"] != "Rows" else None
     if kind is None or not (kind in _REALS or _is_whole(kind)):
         return None
@@ -99,8 +99,6 @@ def _shifted(text: str, order: _Order, by: Tree | None = None) -> Tree:
 
 
 def _whole(tree: Tree) -> int | None:
-    """A number without a point, as it is written."""
-    tree = bare(tree)
-    value = tree["Value"]["value"] if isinstance(tree, dict) and "Value" in tree else None
-    text = str(value["Number"][0]) if isinstance(value, dict) and "Number" in value else ""
-    return int(text) if text.isdecimal() and int(text) < 2**63 else None
+    """A number without a point, as far as BIGINT reaches."""
+    value = whole_number(tree)
+    return value if value is not None and 0 <= value < 2**63 else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from ...errors import SqlError, UnknownNameError, UnsupportedError
+from ...sql.joins import is_lateral, queried
+from ...sql.selects import body_of
 from ...sql.syntax import Tree, span_of, walk
 
 _SIGN = re.compile(r"\bLATERAL\b", re.IGNORECASE)
@@ -26,7 +28,7 @@ def said_plainly(error: SqlError, tree: Tree) -> SqlError:
         "LATERAL within LATERAL cannot be planned here",
         text=error.text,
         hint=f"Join what the inner one reads first, in a CTE, and compare in WHERE. The engine said: {error.what}.",
-        span=span_of(inner["Derived"]["subquery"]["body"]),
+        span=span_of(body_of(queried(inner))),
     )
 
 
@@ -39,11 +41,6 @@ def nested(tree: Tree | None, text: str = "LATERAL") -> Tree | None:
     """
     if tree is None or not _SIGN.search(text):
         return None
-    outer = [node for node in walk(tree) if _is_lateral(node)]
-    inside = (node for one in outer for node in walk(one["Derived"]["subquery"]) if _is_lateral(node))
+    outer = [node for node in walk(tree) if is_lateral(node)]
+    inside = (node for one in outer for node in walk(queried(one)) if is_lateral(node))
     return next(inside, None)
-
-
-def _is_lateral(node: Tree) -> bool:
-    body = node.get("Derived")
-    return isinstance(body, dict) and bool(body["lateral"])

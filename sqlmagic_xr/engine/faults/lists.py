@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...sql.pieces import arguments, atom, bare, binary, filled, function_name, number
+from ...sql.pieces import arguments, atom, bare, binary, filled, function_name, number, path_of
 from ...sql.syntax import Tree, transform, walk
 from .reading import Reading, plain
 
@@ -39,9 +39,7 @@ def _rewritten(node: dict[str, Any]) -> Tree | None:
 
 def _may_fold_to_null(member: Tree) -> bool:
     """Whether a member is a constant that may be NULL; a column's NULL is seen when it is read."""
-    return not _is_value(member) and not any(
-        "CompoundIdentifier" in node or "Identifier" in node for node in walk(_operands(member))
-    )
+    return not _is_value(member) and not any(map(path_of, walk(_operands(member))))
 
 
 def _operands(member: Tree) -> Any:

@@ -17,10 +17,11 @@ from datafusion import SessionContext
 from ...relation.functions import is_given
 from ...relation.layers import Scope
 from ...sql.pieces import arguments, filled, function_name, with_arguments, with_function
+from ...sql.places import CALL
 from ...sql.syntax import Tree
 from .magnitudes import magnitude_of
 from .overflow import register_failing
-from .reading import CALL, Reading
+from .reading import Reading
 from .types import Tables, kind_of
 
 _SPREADS = {

@@ -14,13 +14,16 @@ from ...sql.pieces import (
     filled,
     filter_of,
     function_name,
+    has_clauses,
     number,
+    order_of,
     over_of,
     window_of,
     with_arguments,
     with_function,
     with_parts,
 )
+from ...sql.places import CALL
 from ...sql.syntax import Tree
 from ..moving import FUNCTIONS, LISTS, ROWS
 from . import keyed
@@ -60,7 +63,7 @@ OVER (ORDER BY k) AS a FROM d
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
         name = function_name(node)
         name = SAME.get(name, name)
-        if name not in FUNCTIONS or over_of(node) is None or node["Function"]["args"]["List"]["clauses"]:
+        if name not in FUNCTIONS or over_of(node) is None or has_clauses(node):
             return None
         args, spec = arguments(node), specified(over_of(node), windows_of(scope))
         frame = None if spec is None else spec["window_frame"]
@@ -75,7 +78,7 @@ OVER (ORDER BY k) AS a FROM d
             return with_parts(call, over=_unframed(spec))
         return _by_place(name, node, spec, reals) or _by_lists(name, node, spec, reals)
 
-    return reading.rewritten({"Function": change})
+    return reading.rewritten({CALL: change})
 
 
 def _loses(kind: pa.DataType | None, name: str) -> bool:
@@ -120,9 +123,9 @@ def _mirrored(bound: Tree) -> Tree:
 
 def _by_lists(name: str, node: Tree, spec: Tree, reals: list[Tree]) -> Tree:
     frame = spec["window_frame"]
-    if frame["end_bound"] == _UNBOUNDED[1] and spec["order_by"]:
+    if frame["end_bound"] == _UNBOUNDED[1] and order_of(spec):
         mirrored = {**frame, "start_bound": _UNBOUNDED[0], "end_bound": _mirrored(frame["start_bound"])}
-        keys = [reverse(key) for key in spec["order_by"]]
+        keys = [reverse(key) for key in order_of(spec)]
         return with_parts(node, over=window_of(spec, order_by=keys, window_frame=mirrored))
     lists = [with_function(with_arguments(node, [real]), "array_agg") for real in reals]
     calls = [with_parts(each, over=window_of(spec), filter=None) for each in lists]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...sql.pieces import filled, minus_of, number
+from ...sql.places import SIGN
 from ...sql.syntax import Tree
 from .reading import Reading, plain
 
@@ -18,7 +19,7 @@ def subtracted(reading: Reading) -> Tree:
     >>> to_sql(subtracted(Reading(parse_one("SELECT -(n & 1) AS a, -1 AS b FROM t").tree)))
     'SELECT (0 - (n & 1)) AS a, -1 AS b FROM t'
     """
-    return reading.rewritten(plain(_rewritten, "UnaryOp"), named=False)
+    return reading.rewritten(plain(_rewritten, SIGN), named=False)
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:

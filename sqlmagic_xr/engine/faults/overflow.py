@@ -24,16 +24,20 @@ from ...sql.pieces import (
     arguments,
     atom,
     bare,
+    binary,
     filled,
     function_name,
     in_parentheses,
+    inside_parentheses,
     is_distinct,
     minus_of,
     over_of,
     whole_number,
     with_arguments,
     with_function,
+    with_minus_of,
 )
+from ...sql.places import CALL, OPERATION, PARENTHESES, SIGN
 from ...sql.syntax import Tree, replace, walk
 from .bounds import GREATEST, LEAST, UNCOUNTED, Bounds, bounds_of, combined, rows_of
 from .reading import Reading
@@ -96,7 +100,7 @@ CASE WHEN (n > 9223372036854775806) THEN CAST((CAST(n AS DECIMAL(38,0)) + CAST(1
 ELSE (n + 1) END AS b FROM d
     """
     found = _Found(reading.tables)
-    reading.rewritten(dict.fromkeys(("BinaryOp", "UnaryOp", "Nested", "Function"), found.look))
+    reading.rewritten(dict.fromkeys((OPERATION, SIGN, PARENTHESES, CALL), found.look))
     if not found.changes:
         return reading.tree
     found.sorted = any(id(node) in found.changes for order in orders(reading.tree) for node in walk(order))
@@ -117,16 +121,16 @@ class _Found:
 
     def look(self, node: dict[str, Any], scope: Scope) -> None:
         """Note what is to be done with a node, all in it having been looked at."""
-        found = operation(node)
+        found, inner = operation(node), inside_parentheses(node)
         if found is not None and found[0] in _OPERATORS:
-            self._operator(node, scope)
+            self._operator(node, found, scope)
         elif found is not None and found[0] == _SHIFT:
             self._shift(node, found[1], found[2], scope)
         elif minus_of(node) is not None and whole_number(node) is None:
             self._minus(node, scope)
-        elif "Nested" in node:
-            if id(node["Nested"]) in self._bounds:
-                self._bounds[id(node)] = self._bounds[id(node["Nested"])]
+        elif inner is not None:
+            if id(inner) in self._bounds:
+                self._bounds[id(node)] = self._bounds[id(inner)]
         elif function_name(node) == "sum" and not is_given("sum"):
             self._sum(node, scope)
 
@@ -135,15 +139,15 @@ class _Found:
         change = self.changes.get(id(node))
         return None if change is None else change(node)
 
-    def _operator(self, node: dict[str, Any], scope: Scope) -> None:
-        body = node["BinaryOp"]
-        one, other = (self._of(body[side], scope) for side in ("left", "right"))
-        if one is None or other is None or not all(self._is_bigint(body[side], scope) for side in ("left", "right")):
+    def _operator(self, node: dict[str, Any], found: tuple[str, Tree, Tree], scope: Scope) -> None:
+        operator, *sides = found
+        one, other = (self._of(side, scope) for side in sides)
+        if one is None or other is None or not all(self._is_bigint(side, scope) for side in sides):
             self._bounds[id(node)] = None
             return
-        within = combined(_OPERATORS[body["op"]], one, other)
-        inner = [bare(body[side]) for side in ("left", "right")]
-        risky = [self.changes.pop(id(side)) for side in inner if id(side) in self.changes and _is_operator(side)]
+        within = combined(_OPERATORS[operator], one, other)
+        inner = [bare(side) for side in sides]
+        risky = [self.changes.pop(id(side)) for side in inner if id(side) in self.changes and _arithmetic(side)]
         if risky or within[0] < LEAST or within[1] > GREATEST:
             self.changes[id(node)] = self._arithmetic
             within = _around(within)
@@ -176,7 +180,7 @@ class _Found:
     def _negated(self, node: Tree) -> Tree:
         value = replace(minus_of(node), self.instead)
         exact = filled("CAST(-CAST(X AS DECIMAL(38,0)) AS BIGINT)", X=value)
-        whole = {"UnaryOp": {**node["UnaryOp"], "expr": value}}
+        whole = with_minus_of(node, value)
         return self._either(filled(f"X < -{GREATEST}", X=value), exact, whole)
 
     def _either(self, near: Tree, exact: Tree, whole: Tree) -> Tree:
@@ -207,11 +211,11 @@ class _Found:
         return found if found is not None and found[1] <= GREATEST else None
 
     def _arithmetic(self, node: Tree) -> Tree:
-        body = node["BinaryOp"]
-        left, right = (replace(body[side], self.instead) for side in ("left", "right"))
+        operator, *sides = operation(node) or ("", None, None)
+        left, right = (replace(side, self.instead) for side in sides)
         whole = with_operands(node, left, right)
         exact = _rebuilt(whole, lambda leaf: filled("CAST(X AS DECIMAL(38,0))", X=leaf), lambda op: op)
-        limit = _limit(body["op"], left, right)
+        limit = _limit(operator, left, right)
         if _terms(whole) > _MANY:
             return filled("CAST(X AS BIGINT)", X=exact)
         if limit is not None:
@@ -274,15 +278,16 @@ def _around(within: Bounds) -> Bounds:
     return max(within[0], LEAST), min(within[1], GREATEST)
 
 
-def _is_operator(tree: Tree) -> bool:
+def _arithmetic(tree: Tree) -> tuple[str, Tree, Tree] | None:
+    """The operator and the operands of a sum, a difference or a product; None of anything else."""
     found = operation(tree) if isinstance(tree, dict) else None
-    return found is not None and found[0] in _OPERATORS
+    return found if found is not None and found[0] in _OPERATORS else None
 
 
 def _limit(operator: str, left: Tree, right: Tree) -> str | None:
     """Of one number and no chain, when the result is beyond BIGINT: a comparison of integers, which costs little."""
     value = whole_number(right)
-    if value is None or _is_operator(bare(left)):
+    if value is None or _arithmetic(bare(left)):
         return None
     step = value if operator != "Minus" else -value
     if operator == "Multiply":
@@ -293,8 +298,8 @@ def _limit(operator: str, left: Tree, right: Tree) -> str | None:
 def _terms(tree: Tree) -> int:
     """How many terms and factors a chain has."""
     count, tree = 1, bare(tree)
-    while _is_operator(tree):
-        count, tree = count + _terms(tree["BinaryOp"]["right"]), bare(tree["BinaryOp"]["left"])
+    while (found := _arithmetic(tree)) is not None:
+        count, tree = count + _terms(found[2]), bare(found[1])
     return count
 
 
@@ -306,16 +311,13 @@ def _size(leaf: Tree) -> Tree:
 def _rebuilt(tree: Tree, leaf: Callable[[Tree], Tree], operator: Callable[[str], str]) -> Tree:
     """Arithmetic with other leaves and operators; a chain of them leans to the left, and may be thousands long."""
     links = []
-    while True:
-        inner = bare(tree)
-        if not _is_operator(inner):
-            break
-        links.append(inner["BinaryOp"])
-        tree = inner["BinaryOp"]["left"]
+    while (found := _arithmetic(bare(tree))) is not None:
+        links.append(found)
+        tree = found[1]
     made = leaf(tree)
-    for body in reversed(links):
-        op, right = operator(body["op"]), _rebuilt(body["right"], leaf, operator)
-        if op == "Multiply" and _is_operator(made) and made["BinaryOp"]["op"] != "Multiply":
+    for old, _, right in reversed(links):
+        op, inner = operator(old), _arithmetic(made)
+        if op == "Multiply" and inner is not None and inner[0] != "Multiply":
             made = in_parentheses(made)
-        made = {"BinaryOp": {**body, "left": made, "right": atom(right), "op": op}}
+        made = binary(made, op, atom(_rebuilt(right, leaf, operator)))
     return made

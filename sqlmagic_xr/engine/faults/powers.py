@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...sql.expression import from_tree
-from ...sql.pieces import arguments, filled, function_name, number, with_arguments
+from ...sql.memberships import scalar_query
+from ...sql.pieces import arguments, filled, function_name, number, path_of, with_arguments
+from ...sql.places import CALL
 from ...sql.syntax import Tree, walk
 from .reading import Reading, plain
 
@@ -19,7 +21,7 @@ def guarded(reading: Reading) -> Tree:
     >>> to_sql(guarded(Reading(parse_one("SELECT power(x, 0) AS a, power(x, 2) AS b, log(x, x) AS c FROM t").tree)))
     'SELECT CASE WHEN x IS NOT NULL THEN power(x, 0) END AS a, power(x, 2) AS b, log(x, x + 0.0) AS c FROM t'
     """
-    return reading.rewritten(plain(_rewritten, "Function"), named=False)
+    return reading.rewritten(plain(_rewritten, CALL), named=False)
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:
@@ -38,5 +40,4 @@ def _rewritten(node: dict[str, Any]) -> Tree | None:
 
 def _is_constant(tree: Tree) -> bool:
     """Whether an expression reads nothing, so that the engine may find it to be zero."""
-    kinds = ("Identifier", "CompoundIdentifier", "Subquery", "Function")
-    return not any(kind in node for node in walk(tree) for kind in kinds)
+    return not any(path_of(node) or function_name(node) or scalar_query(node) for node in walk(tree))

@@ -16,7 +16,6 @@ from .tables import Given
 from .types import Tables
 
 SELECT, QUERY, CTE = "select", "query", "cte"
-CALL = "Function"
 
 
 class Place(NamedTuple):

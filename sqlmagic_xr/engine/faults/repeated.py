@@ -13,6 +13,7 @@ from ...sql.build import item
 from ...sql.clauses import called_subquery, is_star, unnamed
 from ...sql.expression import Column
 from ...sql.pieces import filled
+from ...sql.selects import elements, from_of, with_elements, with_from
 from ...sql.syntax import Tree
 from .reading import SELECT, Reading
 
@@ -34,19 +35,19 @@ def told_apart(reading: Reading) -> Tree:
 
 
 def _select(node: dict[str, Any], scope: Scope) -> Tree | None:
-    if len(node["from"]) != 1 or len(scope.items) != 1 or scope.items[0].path or not _may_repeat(scope):
+    if len(from_of(node)) != 1 or len(scope.items) != 1 or scope.items[0].path or not _may_repeat(scope):
         return None
-    called = called_subquery(node["from"][0], _ALIAS)
+    called = called_subquery(from_of(node)[0], _ALIAS)
     # An expression without a name is called as it is written; in parentheses it counts as changed, and keeps its name.
-    items = [each if (value := unnamed(each)) is None else item(filled("(X)", X=value)) for each in node["projection"]]
-    return None if called is None else {**node, "from": [called], "projection": items}
+    items = [each if (value := unnamed(each)) is None else item(filled("(X)", X=value)) for each in elements(node)]
+    return None if called is None else with_elements(with_from(node, [called]), items)
 
 
 def _may_repeat(scope: Scope) -> bool:
     """Whether a SELECT may have the list of the subquery that it reads, and do something with what it reads."""
     outputs, below = scope.outputs, scope.items[0].names
     if outputs is None or below is None:
-        return not all(map(is_star, scope.select["projection"]))
+        return not all(map(is_star, elements(scope.select)))
     if all(isinstance(o.expression, Column) and o.expression.path[-1:] == (o.name,) for o in outputs):
         return False
     return len(outputs) == len(below) and all(o.name in (None, name) for o, name in zip(outputs, below, strict=True))

@@ -10,8 +10,9 @@ from ...relation.layers import Query, Scope
 from ...sql.clauses import distinct_on, sort_keys, with_distinct_on, with_keys_at
 from ...sql.expression import from_tree
 from ...sql.pieces import path_of
+from ...sql.places import CALL
 from ...sql.syntax import Tree
-from .reading import CALL, QUERY, Reading
+from .reading import QUERY, Reading
 
 SIGNS = r"\bDISTINCT\s+ON\b|\b(?:first_value|last_value|nth_value|array_agg|string_agg)\s*\((?s:.*?)\bORDER\s+BY\b"
 

@@ -12,10 +12,21 @@ from typing import Any
 from ...errors import SqlError, UnsupportedError
 from ...relation.layers import Item, Query, Scope
 from ...sql.build import column, item
-from ...sql.clauses import SUBQUERIES, subquery, with_query
+from ...sql.clauses import SUBQUERIES, is_sorted, sort_keys, subquery, with_query
+from ...sql.memberships import existence_of
 from ...sql.pieces import filled, path_of
 from ...sql.places import COLUMNS
-from ...sql.selects import alias_with_columns, is_any_star, own_select, value_of, with_own_select
+from ...sql.selects import (
+    alias_with_columns,
+    body_of,
+    elements,
+    from_of,
+    is_any_star,
+    own_select,
+    value_of,
+    with_elements,
+    with_own_select,
+)
 from ...sql.syntax import Tree, span_of, transform, walk
 from .correlation import is_correlated
 from .reading import Reading
@@ -37,7 +48,7 @@ def told_apart(reading: Reading) -> Tree:
 
     def change(node: dict[str, Any], scope: Scope) -> Tree | None:
         query = subquery(node)
-        after = _renamed(_without_columns(query) if "Exists" in node else query, scope, reading.tables)
+        after = _renamed(_without_columns(query) if existence_of(node) else query, scope, reading.tables)
         return None if after is query else with_query(node, after)
 
     return reading.rewritten(dict.fromkeys(SUBQUERIES, change))
@@ -46,9 +57,9 @@ def told_apart(reading: Reading) -> Tree:
 def _without_columns(query: Tree) -> Tree:
     """The query of an EXISTS that selects 1 where it selected columns: what it selects does not matter."""
     select = own_select(query)
-    if select is None or query["order_by"] or not all(map(_is_column, select["projection"])):
+    if select is None or is_sorted(query) or not all(map(_is_column, elements(select))):
         return query
-    return with_own_select(query, {**select, "projection": [item(filled("1"), "exists_")]})
+    return with_own_select(query, with_elements(select, [item(filled("1"), "exists_")]))
 
 
 def _is_column(element: Tree) -> bool:
@@ -59,7 +70,7 @@ def _is_column(element: Tree) -> bool:
 def _renamed(query: Tree, around: Scope, tables: Tables) -> Tree:
     """A subquery in which no column is called as another one."""
     select = own_select(query)
-    if select is None or not select["from"]:
+    if select is None or not from_of(select):
         return query
     layer = Query(query, around.environment, around)
     scope = layer.scope(select)
@@ -84,9 +95,9 @@ def _with_names(
         raise UnsupportedError(
             "two relations of one name in a subquery that reads the row around it are answered wrongly by the engine",
             hint="Give them names: FROM a.t AS x, b.t AS y.",
-            span=span_of(query["body"]),
+            span=span_of(body_of(query)),
         )
-    ordered = {id(node) for node in walk(query["order_by"]) if _is_alias(node, scope)} if query["order_by"] else set()
+    ordered = {id(node) for key in sort_keys(query) for node in walk(key) if _is_alias(node, scope)}
 
     def refer(node: dict[str, Any], inner: Scope) -> Tree | None:
         found = _resolved(node, inner) if id(node) not in ordered else None
@@ -158,5 +169,5 @@ def _refuse_either(query: Tree, layer: Query, scope: Scope, tables: Tables) -> N
             f"`{name}` of either side of an outer join, in a subquery that reads the row around it, is answered "
             "wrongly by the engine",
             hint=f"Join with ON instead of USING ({name}).",
-            span=span_of(query["body"]),
+            span=span_of(body_of(query)),
         )

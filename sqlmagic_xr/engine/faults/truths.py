@@ -6,8 +6,9 @@ from typing import Any
 
 from ...relation.functions import is_aggregate
 from ...sql.pieces import filled, function_name
+from ...sql.places import CALL
 from ...sql.syntax import Tree, transform
-from .reading import CALL, Reading, plain
+from .reading import Reading, plain
 
 SIGNS = r"\bIS\s+(?:NOT\s+)?(?:TRUE|FALSE|UNKNOWN)\b"
 

@@ -11,7 +11,9 @@ import pyarrow.types as pt
 from ...errors import SqlError
 from ...relation.layers import Catalog, Query, Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter
+from ...sql.memberships import scalar_query
 from ...sql.pieces import function_name
+from ...sql.selects import body_of
 from ...sql.syntax import Tree
 
 _T = TypeVar("_T")
@@ -158,7 +160,7 @@ def branches(query: Query | None, name: str) -> list[tuple[Expression, Scope]] |
         return None
     place = query.names.index(name)
     found: list[tuple[Expression, Scope]] = []
-    todo = [(query, query.tree["body"])]
+    todo = [(query, body_of(query.tree))]
     while todo:
         query, body = todo.pop()
         ((kind, node),) = body.items()
@@ -169,7 +171,7 @@ def branches(query: Query | None, name: str) -> list[tuple[Expression, Scope]] |
             found.append((scope.outputs[place].expression, scope))
         elif kind == "Query":
             inner = query.nested(node)
-            todo.append((inner, inner.tree["body"]))
+            todo.append((inner, body_of(inner.tree)))
         elif kind == "SetOperation" and not node["set_quantifier"].endswith("ByName"):
             # Only the first branch of a recursive query: the others name itself.
             sides = (node["left"],) if query.recursive is not None else (node["right"], node["left"])
@@ -248,9 +250,10 @@ def _opaque(tree: Tree, scope: Scope, tables: Tables) -> pa.DataType | None:
         return pa.int32()
     if isinstance(tree, dict) and "Array" in tree:
         return _list_of([kind_of(scope.read(each), scope, tables) for each in tree["Array"]["elem"]])
-    if not isinstance(tree, dict) or "Subquery" not in tree:
+    inner = scalar_query(tree)
+    if inner is None:
         return None
-    query = Query(tree["Subquery"], scope.environment, scope)
+    query = Query(inner, scope.environment, scope)
     found = branches(query, query.names[0]) if query.names else None
     return None if found is None else together([kind_of(e, s, tables) for e, s in found])
 

@@ -7,8 +7,9 @@ from typing import Any
 from ...relation.functions import is_aggregate, is_given
 from ...sql.clauses import sort_keys, with_keys_at
 from ...sql.pieces import function_name
+from ...sql.places import CALL
 from ...sql.syntax import Tree
-from .reading import CALL, Reading, plain
+from .reading import Reading, plain
 
 _IN_ORDER = frozenset({"first_value", "last_value", "nth_value", "array_agg", "string_agg"})
 _NAMES = "count|min|max|avg|mean|sum|median|(?:var|std|bit_|bool_|covar|regr_|approx_)\\w*|corr"

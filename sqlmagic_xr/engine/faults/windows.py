@@ -10,13 +10,17 @@ from ...sql.pieces import (
     arguments,
     filled,
     function_name,
+    ignores_nulls,
     number,
+    order_of,
     over_of,
+    text_of,
     window_of,
     with_arguments,
     with_function,
     with_parts,
 )
+from ...sql.places import CALL, OVER
 from ...sql.syntax import Tree, identifier, span_of
 from .reading import Reading
 
@@ -46,7 +50,7 @@ def slid(reading: Reading) -> Tree:
     >>> show("SELECT regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING) AS a FROM d")
     'SELECT coalesce(regr_count(y, x) OVER (ORDER BY t ROWS 3 PRECEDING), CAST(0 AS BIGINT UNSIGNED)) AS a FROM d'
     """
-    return reading.rewritten({"Function": _rewritten}, named=False)
+    return reading.rewritten({CALL: _rewritten}, named=False)
 
 
 def _rewritten(node: dict[str, Any], scope: Scope) -> Tree | None:
@@ -60,7 +64,7 @@ def _rewritten(node: dict[str, Any], scope: Scope) -> Tree | None:
     frame = spec["window_frame"]
     if frame is not None:
         _refuse(name, frame, node)
-    if name in ("lead", "lag") and node["Function"]["null_treatment"] == "IgnoreNulls":
+    if name in ("lead", "lag") and ignores_nulls(node):
         return _ignoring_nulls(name, node, spec)
     if name in _STALE and frame is not None and not _begins_with_all(frame):
         return _where_counted(node)
@@ -78,7 +82,7 @@ def specified(over: Tree, windows: dict[str, Tree]) -> Tree | None:
     if "NamedWindow" in over:
         found = windows.get(identifier(over["NamedWindow"]))
         return None if found is None or found == over else specified(found, windows)
-    spec = over["WindowSpec"]
+    spec = over[OVER]
     if spec["window_name"] is None:
         return spec
     base = specified({"NamedWindow": spec["window_name"]}, windows)
@@ -127,15 +131,9 @@ def _is_negative(bound: Tree) -> bool:
     if not isinstance(bound, dict):
         return False
     if "Interval" in bound:
-        value = bound["Interval"]["value"].get("Value", {}).get("value")
-        text = value.get("SingleQuotedString") if isinstance(value, dict) else None
-        if text is not None:
-            return str(text).strip().startswith("-")
         return _is_negative(bound["Interval"]["value"])
-    value = bound.get("Value", {}).get("value") if "Value" in bound else None
-    if isinstance(value, dict) and "SingleQuotedString" in value:
-        return str(value["SingleQuotedString"]).strip().startswith("-")
-    return (number(bound) or 0) < 0
+    text = text_of(bound)
+    return (number(bound) or 0) < 0 if text is None else text.strip().startswith("-")
 
 
 def _ignoring_nulls(name: str, node: Tree, spec: Tree) -> Tree | None:
@@ -149,11 +147,11 @@ def _ignoring_nulls(name: str, node: Tree, spec: Tree) -> Tree | None:
         return args[0]
     if (offset if name == "lead" else -offset) < 2:
         return None
-    if not spec["order_by"]:
+    if not order_of(spec):
         raise UnsupportedError(f"{name.upper()} needs an ORDER BY in its window", span=span_of(node))
     steps = filled(str(int(abs(offset))))
     back = with_function(with_arguments(node, [args[0], steps, *args[2:]]), "lag")
-    keys = [reverse(key) for key in spec["order_by"]]
+    keys = [reverse(key) for key in order_of(spec)]
     return with_parts(back, over=window_of(spec, order_by=keys, window_frame=None))
 
 

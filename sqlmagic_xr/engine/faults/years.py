@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...sql.pieces import arguments, bare, filled, function_name, number
+from ...sql.clauses import operation, with_operands
+from ...sql.pieces import arguments, bare, filled, function_name, number, text_of
+from ...sql.places import OPERATION
 from ...sql.syntax import Tree
 from .reading import Reading, plain
 
@@ -28,13 +30,13 @@ def kept_as_numbers(reading: Reading) -> Tree:
     >>> show("SELECT t FROM d WHERE date_part('year', t) < 2000")
     "SELECT t FROM d WHERE date_part('year', t) < 2000"
     """
-    return reading.rewritten(plain(_rewritten, "BinaryOp", "Between", "InList", *_DISTINCT), named=False)
+    return reading.rewritten(plain(_rewritten, OPERATION, "Between", "InList", *_DISTINCT), named=False)
 
 
 def _rewritten(node: dict[str, Any]) -> Tree | None:
-    if "BinaryOp" in node and node["BinaryOp"]["op"] in _COMPARISONS:
-        body = node["BinaryOp"]
-        return _changed(node, "BinaryOp", body, ("left", "right"))
+    found = operation(node)
+    if found is not None:
+        return _compared(node, *found) if found[0] in _COMPARISONS else None
     if "Between" in node:
         return _changed(node, "Between", node["Between"], ("expr", "low", "high"))
     if "InList" in node and _is_year(node["InList"]["expr"]) and _far(node["InList"]["list"]):
@@ -43,6 +45,12 @@ def _rewritten(node: dict[str, Any]) -> Tree | None:
         if kind in node and _far(node[kind]):
             return {kind: [_number(side) if _is_year(side) else side for side in node[kind]]}
     return None
+
+
+def _compared(node: Tree, operator: str, *sides: Tree) -> Tree | None:
+    if not any(map(_is_year, sides)) or not _far(sides):
+        return None
+    return with_operands(node, *(_number(side) if _is_year(side) else side for side in sides))
 
 
 def _changed(node: Tree, kind: str, body: Tree, sides: tuple[str, ...]) -> Tree | None:
@@ -64,8 +72,8 @@ def _is_year(tree: Tree) -> bool:
     if function_name(tree) not in ("date_part", "datepart"):
         return False
     part = arguments(tree)[:1]
-    value = part[0].get("Value", {}).get("value") if part else None
-    return not isinstance(value, dict) or str(value.get("SingleQuotedString", "year")).lower() in ("year", "years")
+    text = text_of(part[0]) if part else None
+    return text is None or text.lower() in ("year", "years")
 
 
 def _number(year: Tree) -> Tree:

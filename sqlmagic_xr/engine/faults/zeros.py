@@ -15,7 +15,9 @@ import pyarrow.types as pt
 from ...errors import SqlError
 from ...relation.layers import Scope
 from ...sql.build import item
+from ...sql.clauses import sort_keys, with_sort_keys
 from ...sql.expression import Column
+from ...sql.memberships import MEMBERSHIP, Membership, membership_of
 from ...sql.pieces import (
     arguments,
     bare,
@@ -24,11 +26,13 @@ from ...sql.pieces import (
     function_name,
     is_distinct,
     number,
+    order_of,
     whole_number,
     window_of,
     with_arguments,
 )
-from ...sql.selects import alias_of, own_select, value_of, with_own_select
+from ...sql.places import CALL, OPERATION, OVER
+from ...sql.selects import alias_of, body_of, elements, own_select, value_of, with_elements, with_own_select
 from ...sql.syntax import Tree
 from .groups import Groups
 from .reading import QUERY, SELECT, Reading
@@ -43,8 +47,7 @@ SIGNS = (
 _MIRRORED = {"Lt": "Gt", "LtEq": "GtEq", "Gt": "Lt", "GtEq": "LtEq"}
 _BELOW = ("Lt", "GtEq")  # what -0.0 is the right side of
 _EQUAL = ("Eq", "NotEq", "Spaceship")
-_ASKED = ("BinaryOp", "Between", "InList", "IsDistinctFrom", "IsNotDistinctFrom", "Case", "InSubquery", "WindowSpec",
-          "Function")  # fmt: skip
+_ASKED = (OPERATION, "Between", "InList", "IsDistinctFrom", "IsNotDistinctFrom", "Case", MEMBERSHIP, OVER, CALL)
 _ZEROS = {pa.float64(): "0.0", pa.float32(): "CAST(0 AS REAL)", pa.float16(): "arrow_cast(0, 'Float16')"}
 
 
@@ -63,7 +66,7 @@ def signless(reading: Reading) -> Tree:
     SELECT (x + 0.0) AS x, count(*) AS n FROM d GROUP BY (x + 0.0), i
     """
     zeros = _Zeros(reading.tables)
-    groups = zeros.groups = Groups(zeros.plus, [place.node["body"] for place in reading.of_kind(QUERY)])
+    groups = zeros.groups = Groups(zeros.plus, [body_of(place.node) for place in reading.of_kind(QUERY)])
     return reading.rewritten({**dict.fromkeys(_ASKED, zeros.expression), SELECT: groups.select, QUERY: groups.query})
 
 
@@ -86,7 +89,7 @@ class _Zeros:
     def expression(self, node: dict[str, Any], scope: Scope) -> Tree | None:
         """A node that compares, in place of which something else stands; None for any other."""
         kind = next(iter(node), "")
-        if kind == "BinaryOp" and node[kind]["op"] in (*_MIRRORED, *_EQUAL):
+        if kind == OPERATION and node[kind]["op"] in (*_MIRRORED, *_EQUAL):
             return self._comparison(node[kind], scope)
         if kind == "Between":
             return self._between(node[kind], scope)
@@ -97,9 +100,10 @@ class _Zeros:
             return None if sides is None else {kind: sides}
         if kind == "Case" and node[kind]["operand"] is not None:
             return self._case(node[kind], scope)
-        if kind == "InSubquery":
-            return self._in_subquery(node[kind], scope)
-        if kind == "WindowSpec":
+        membership = membership_of(node)
+        if membership is not None:
+            return self._in_subquery(membership, scope)
+        if kind == OVER:
             return self._window(node[kind], scope)
         return self._function(node, scope)
 
@@ -197,23 +201,22 @@ class _Zeros:
         operand = self.plus(body["operand"], scope) or body["operand"]
         return {"Case": {**body, "operand": operand, "conditions": branches}}
 
-    def _in_subquery(self, body: Tree, scope: Scope) -> Tree | None:
-        query = body["subquery"]
-        if not self._real([body["expr"]], scope):
+    def _in_subquery(self, membership: Membership, scope: Scope) -> Tree | None:
+        value, query, _ = membership
+        if not self._real([value], scope):
             return None
-        value = self.plus(body["expr"], scope) or body["expr"]
         select = own_select(query)
-        one = select["projection"][0] if select is not None and len(select["projection"]) == 1 else None
-        member = None if one is None or alias_of(one) is not None else value_of(one)
+        listed = [] if select is None else elements(select)
+        member = None if len(listed) != 1 or alias_of(listed[0]) is not None else value_of(listed[0])
         if member is not None:
-            query = with_own_select(query, {**select, "projection": [item(filled("X + 0.0", X=member))]})
-        return {"InSubquery": {**body, "expr": value, "subquery": query}}
+            query = with_own_select(query, with_elements(select, [item(filled("X + 0.0", X=member))]))
+        return membership._replace(value=self.plus(value, scope) or value, query=query).tree
 
     def _window(self, node: dict[str, Any], scope: Scope) -> Tree | None:
         keys = [self.plus(key, scope) or key for key in node["partition_by"]]
-        order = [{**key, "expr": self.plus(key["expr"], scope) or key["expr"]} for key in node["order_by"]]
+        order = [{**key, "expr": self.plus(key["expr"], scope) or key["expr"]} for key in order_of(node)]
         pairs = [*zip(keys, node["partition_by"], strict=True)]
-        pairs += [(a["expr"], b["expr"]) for a, b in zip(order, node["order_by"], strict=True)]
+        pairs += [(a["expr"], b["expr"]) for a, b in zip(order, order_of(node), strict=True)]
         if all(a is b for a, b in pairs):
             return None
         return window_of(node, partition_by=keys, order_by=order)
@@ -227,14 +230,7 @@ class _Zeros:
 
     def _ordered(self, node: Tree, scope: Scope) -> Tree:
         """A call whose ORDER BY names its arguments as they are now: with DISTINCT the engine takes no other."""
-        listed = node["Function"]["args"]["List"]
-        clauses = [
-            {"OrderBy": [{**key, "expr": self.plus(key["expr"], scope) or key["expr"]} for key in clause["OrderBy"]]}
-            if isinstance(clause, dict) and "OrderBy" in clause
-            else clause
-            for clause in listed["clauses"]
-        ]
-        return {"Function": {**node["Function"], "args": {"List": {**listed, "clauses": clauses}}}}
+        return with_sort_keys(node, [self.plus(key, scope) or key for key in sort_keys(node)])
 
     def _each(self, trees: list[Tree], scope: Scope) -> list[Tree] | None:
         new = [self.plus(tree, scope) or tree for tree in trees]
