@@ -31,6 +31,11 @@ class Alike:
         """What an axis of a table has in common with those that are the same; None where none is known."""
         return self._first.get(_named(axis)) if self._first else None
 
+    @property
+    def known(self) -> Mapping[Hashable, Hashable]:
+        """All that is known, to be compared."""
+        return dict(self._first)
+
     def learn(self, nodes: Iterable[Node], known: Mapping[Node, Any]) -> bool:
         """Take down which axes that are joined are the same; returns whether something is new.
 

@@ -135,6 +135,10 @@ class Graph:
             node = self._made[key] = Node(op, args, dims, type, data)
         return node
 
+    def has(self, type: Type) -> bool:
+        """Whether there is a node of a type."""
+        return any(node.type == type for node in self._made.values())
+
     def elementwise(self, name: str, args: tuple[Node, ...], type: Type) -> Node:
         """A function of cells; the axes are all those of the arguments."""
         known = folded(name, args) if type == "boolean" else None

@@ -7,18 +7,15 @@ here knows where the rows come from or where they go.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..sql.syntax import Tree
 from .alike import axes_of
-from .block import Asked, Block, refuse_uneven
+from .block import Asked, Block
 from .facts import Facts
+from .lowered import Query, lowered
 from .lowering.bound import Bindings
-from .lowering.lower import Lowering
-from .lowering.relation import Relation
 from .node import Node, Refused, Type
 from .ports import Changed, Output, Source
 from .reading import State
@@ -29,27 +26,7 @@ from .running.instructions import Still, scan
 from .running.summary import Summary, summary
 from .tables import Name, Tables
 
-
-@dataclass(frozen=True)
-class Query:
-    """A statement of a program.
-
-    Attributes:
-        tree: the inside of a ``Query`` node; None for a statement that others run.
-        writes: the tables that it may change; () for one that is only looked at, behind those that write.
-        replaces: whether the one table consists of nothing but its rows afterwards (CREATE TABLE AS, or an INSERT into
-            one that a statement before has emptied).
-        empties: whether it does nothing but empty the one table; then there is no query.
-        columns: the names under which its columns are written; () for those of SELECT.
-        newest: a parameter, a table and a column of it: the parameter is what the statements before have written there.
-    """
-
-    tree: Tree | None
-    writes: tuple[tuple[str, ...], ...] = ()
-    replaces: bool = False
-    columns: tuple[str, ...] = ()
-    empties: bool = False
-    newest: tuple[str, tuple[str, ...], str] | None = None
+__all__ = ["Program", "Query", "Step"]
 
 
 class Program:
@@ -82,55 +59,20 @@ class Program:
 
     def _lower(self) -> None:
         self.edition += 1
-        facts = self._facts
-        lowering = Lowering(facts, self._parameters, self._changing, facts.alike.kind, bindings=self._bindings)
-        scope: dict[str, Relation] = {}
-        self._parts: list[list[Relation]] = []
-        self.refusals: list[Refused | None] = []
-        for query in self._queries:
-            parts: list[Relation] = []
-            try:
-                parts = self._lowered(query, lowering, scope)
-                if query.newest is not None:  # it is looked at in every step of a call
-                    refuse_uneven(parts)
-                self.refusals.append(None)
-            except Refused as reason:
-                self.refusals.append(reason)
-            self._parts.append(parts)
-            for table in query.writes:
-                appends = query.tree is not None and not query.replaces and parts
-                lowering.writes.setdefault(table, []).append([_scalars(part) for part in parts] if appends else None)
-                scope.pop(table[-1], None)
-                if query.replaces and len(parts) == 1 and self._has_types_of(query, parts[0]):
-                    scope[table[-1]] = parts[0]
+        found = lowered(self._queries, self._facts, self._parameters, self._changing, self._bindings)
+        self.refusals: Sequence[Refused | None] = found.refusals
         self._code: list[Code | None] = []
         idle = [refusal is not None or q.empties for refusal, q in zip(self.refusals, self._queries, strict=True)]
-        lowered = [place for place, nothing in enumerate(idle) if not nothing]
-        self._before = [frozenset(place for place in lowered if place < index) for index in range(len(self._queries))]
+        used = [place for place, nothing in enumerate(idle) if not nothing]
+        self._before = [frozenset(place for place in used if place < index) for index in range(len(self._queries))]
         self._kept: dict[Node, Any] = {}
         self._watched: list[tuple[Node, Any]] = []
         buffers, done = Buffers(), dict[Node, None]()
         still = Still(self._changing)
-        for parts, nothing in zip(self._parts, idle, strict=True):
+        for parts, nothing in zip(found.parts, idle, strict=True):
             code = None if nothing else Code(parts, frozenset(done), buffers, still, self._facts.labels)
             self._code.append(code)
             done.update(dict.fromkeys(node for node, _, _ in code.whole) if code else ())
-
-    def _lowered(self, query: Query, lowering: Lowering, scope: Mapping[str, Relation]) -> list[Relation]:
-        """The grids of a query's rows."""
-        if query.empties:
-            return []
-        if query.tree is None:
-            raise Refused("it is not a query")
-        lowering.parameters = {**self._parameters, **_newest(query, lowering)}
-        return _named(lowering.parts(query.tree, scope), query.columns)
-
-    def _has_types_of(self, query: Query, part: Relation) -> bool:
-        """Whether rows that fill a table are read from it as they are."""
-        if not query.columns:  # the table is made for them
-            return True
-        table = self._facts.table(query.writes[0])
-        return table is not None and {c.name: c.value.type for c in part.columns} == dict(table.columns)
 
     def kept(self, source: Source) -> Mapping[Node, Any]:
         """What an earlier step has calculated from nothing but tables that are still as they were."""
@@ -325,38 +267,3 @@ class Step:
                 if whole and not code.ready and len(self._ran) == program.lowered:
                     program.keep(self._known, self._source)
                 return found
-
-
-def _newest(query: Query, lowering: Lowering) -> dict[str, Node]:
-    """What the parameter of :attr:`Query.newest` stands for."""
-    if query.newest is None:
-        return {}
-    name, table, column = query.newest
-    written = {part.get(column) for parts in lowering.writes.get(table, ()) for part in parts or ({},)}
-    node = written.pop() if len(written) == 1 else None
-    if node is None:
-        raise Refused(f"the statements do not write one {column} into {'.'.join(table)}")
-    return {name: node}
-
-
-def _scalars(part: Relation) -> dict[str, Node]:
-    """The columns that are one number for all rows."""
-    found = {column.name: column.value for column in part.columns}
-    return {name: value.cells for name, value in found.items() if not value.dims and value.valid is None}
-
-
-def _named(parts: Sequence[Relation], names: tuple[str, ...]) -> list[Relation]:
-    """The parts of a result under one set of names: those given, or those of the first part."""
-    names = names or tuple(column.name for column in parts[0].columns)
-    types = [column.value.type for column in parts[0].columns]
-    if "" in names or len(set(names)) < len(names):
-        raise Refused("a column of the result has no name, or that of another: write AS name")
-    named = []
-    for part in parts:
-        if len(part.columns) != len(names):
-            raise Refused(f"{len(part.columns)} columns for {len(names)}")
-        if [column.value.type for column in part.columns] != types or "null" in types:
-            raise Refused("the type of a column is open: it is NULL alone, or differs between the parts of a UNION ALL")
-        columns = (replace(c, name=name) for c, name in zip(part.columns, names, strict=True))
-        named.append(replace(part, columns=tuple(columns)))
-    return named

@@ -50,6 +50,10 @@ class Table:
     grows: bool = False
     single: frozenset[str] = frozenset()
 
+    def __eq__(self, other: object) -> bool:
+        """Whether a query means the same over it: a star gives the columns in their order."""
+        return type(other) is Table and list(self.columns) == list(other.columns) and vars(self) == vars(other)
+
     def among(self, fixed: frozenset[str]) -> Parts | None:
         """Of which parts the rows are one in which these columns have one value each; None where of none."""
         return next((p for others, p in self.parts.items() if p.column in fixed and others == fixed - {p.column}), None)

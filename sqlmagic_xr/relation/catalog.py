@@ -31,6 +31,10 @@ class Table:
     required: frozenset[str] = field(default_factory=frozenset)
     definition: Tree | None = None
 
+    def __eq__(self, other: object) -> bool:
+        """Whether a query means the same over it: a star gives the columns in their order."""
+        return type(other) is Table and list(self.columns) == list(other.columns) and vars(self) == vars(other)
+
 
 @runtime_checkable
 class Catalog(Protocol):

@@ -220,6 +220,11 @@ def is_given(name: str) -> bool:
     return name in _GIVEN and bool(_here(name))
 
 
+def given_here() -> frozenset[str]:
+    """The names of the functions that the session has been given."""
+    return frozenset(name for name in list(_GIVEN) if _here(name))
+
+
 def _here(name: str) -> list[_Given]:
     """The functions of a name that are known to the session at work."""
     session = _AT_WORK.get()

@@ -7,6 +7,8 @@ cost a microsecond each; the same instructions as lines of one function, with lo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 
@@ -50,6 +52,12 @@ class Text:
         """
         source = "\n".join([f"def run({', '.join(parameters)}):", *self._lines, ""])
         scope = dict(self._objects)
-        exec(compile(source, "<array code>", "exec"), scope)
+        exec(_code(source), scope)
         made: Callable[..., Any] = scope["run"]
         return made
+
+
+@lru_cache(maxsize=512)
+def _code(source: str) -> CodeType:
+    """The code of a text; a cell that is run again has the texts that it had."""
+    return compile(source, "<array code>", "exec")
