@@ -35,7 +35,7 @@ _EXPANDED = 8_388_608  # a coordinate of a chunk of more rows is written out a b
 
 
 @dataclass(frozen=True)
-class Column:
+class GridColumn:
     """A column of a table.
 
     Attributes:
@@ -65,7 +65,7 @@ class GridTable:
 
     dataset: xr.Dataset
     dims: tuple[Any, ...]
-    columns: Mapping[str, Column]
+    columns: Mapping[str, GridColumn]
     key: tuple[str, ...]
     unread: Mapping[str, str]
     together: dict[Any, int] = field(default_factory=dict, repr=False, compare=False)
@@ -167,7 +167,7 @@ def _places(own: tuple[Any, ...], dims: tuple[Any, ...], shape: tuple[int, ...])
     return places
 
 
-def _bounds(column: Column) -> tuple[int, int] | None:
+def _bounds(column: GridColumn) -> tuple[int, int] | None:
     if column.cells is not None and pa.types.is_integer(column.kind) and len(column.cells):
         limits = pc.min_max(column.cells).as_py()
         return None if limits["min"] is None else (limits["min"], limits["max"])
@@ -233,9 +233,9 @@ def _table(whole: xr.Dataset, dataset: xr.Dataset, dims: tuple[Any, ...]) -> Gri
 
 def _columns(
     variables: Mapping[Any, xr.Variable], *, coordinate: bool, taken: Collection[str] = ()
-) -> tuple[dict[str, Column], dict[str, str]]:
+) -> tuple[dict[str, GridColumn], dict[str, str]]:
     """The columns that variables are, and why the others are none."""
-    columns: dict[str, Column] = {}
+    columns: dict[str, GridColumn] = {}
     unread: dict[str, str] = {}
     for name, variable in variables.items():
         try:
@@ -269,17 +269,17 @@ def _coordinates(dataset: xr.Dataset, dim: Any) -> dict[Any, xr.Variable]:
     return {dim: xr.Variable((dim,), np.arange(dataset.sizes[dim])) if known is None else known}
 
 
-def _column(variable: xr.Variable, *, coordinate: bool) -> Column:
+def _column(variable: xr.Variable, *, coordinate: bool) -> GridColumn:
     kind, calendar = arrow_type(variable)
     if not coordinate:
-        return Column(variable, kind, calendar)
+        return GridColumn(variable, kind, calendar)
     cells = arrow(values_of(variable), kind, calendar)
     if pa.types.is_float32(kind) or pa.types.is_float64(kind):
         cells = pc.add(cells, pa.scalar(0.0, kind))  # which the engine tells from -0.0, and this makes one of both
-    return Column(variable, kind, calendar, cells)
+    return GridColumn(variable, kind, calendar, cells)
 
 
-def bounds(column: Column) -> Any:
+def bounds(column: GridColumn) -> Any:
     """The values of a coordinate as they are compared where chunks are left out; None where they cannot be."""
     cells = column.cells
     return None if cells is None or cells.null_count else cells.to_numpy(zero_copy_only=False)

@@ -14,7 +14,7 @@ from ..dense.labels import Labels
 from ..dense.node import Refused
 from ..dense.tables import Read, Table
 from ..engine.columns import values_of
-from ..engine.gridtable import Column, GridTable
+from ..engine.gridtable import GridColumn, GridTable
 from .arrow import array_type, columns_of
 
 _VALUES = "biuf"  # NumPy's kinds of what lies in a dataset as arrays hold it
@@ -78,7 +78,7 @@ class DatasetGrid:
         self._axes.append(coordinates)
         self._orders.append(slice(None, None, -1) if (order == np.arange(len(order))[::-1]).all() else order)
 
-    def _read(self, column: Column) -> Cells:
+    def _read(self, column: GridColumn) -> Cells:
         """The cells of a variable over all axes, which are NULL where they are NaN."""
         variable, kind = column.variable, array_type(column.kind)
         if kind is None or kind not in DTYPES or variable.dtype.kind not in _VALUES:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ...dense.node import Refused
 from ...engine.columns import arrow, values_of
-from ...engine.gridtable import Column, GridTable
+from ...engine.gridtable import GridColumn, GridTable
 from ...relation.columns import Field, Nested, fields, subqueries
 from ...relation.nodes import Leaf, Relation, Scan, Union, relations
 from ...sql.expression import Call, Expression
@@ -47,7 +47,7 @@ class Stored:
         store: where its dataset was opened; "" where that is not known.
     """
 
-    column: Column
+    column: GridColumn
     axes: tuple[int, ...]
     places: tuple[Array | None, ...]
     name: str
@@ -88,7 +88,7 @@ class Grid:
         self._number = {dim: number for number, dim in enumerate(self.main.dims, len(self.axes))}
         self.axes += [Axis.whole(dim, self.main.dataset.sizes[dim]) for dim in self.main.dims]
         self._cells: dict[Field, Cells] = {}
-        self._variables: dict[Field, tuple[Column, tuple[int, ...], dict[int, Array | None]]] = {}
+        self._variables: dict[Field, tuple[GridColumn, tuple[int, ...], dict[int, Array | None]]] = {}
         self._spread: dict[Field, tuple[pa.Array, tuple[int, ...], Array]] = {}
         self._masks: list[tuple[tuple[int, ...], Array]] = []
         self.stored: list[Stored] = []
@@ -337,7 +337,7 @@ class Grid:
             return spread(values.reshape(at.shape), mask, str(cells.type), axes, len(self.axes))
         raise Refused(f"the column {column.name} is none of the grid", column.span)
 
-    def _variable(self, name: Field, column: Column, axes: tuple[int, ...], places: dict[int, Array | None]) -> Cells:
+    def _variable(self, name: Field, column: GridColumn, axes: tuple[int, ...], places: dict[int, Array | None]) -> Cells:
         kind = str(column.kind)
         dtype = column.variable.dtype
         plain = isinstance(dtype, np.dtype) and dtype.kind in "biufmM"  # objects may be None, and pandas' types NA

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ...dense.node import Refused
 from ...engine.columns import arrow, values_of
-from ...engine.gridtable import Column
+from ...engine.gridtable import GridColumn
 from ...relation.columns import Field
 from .axes import positive
 from .cells import Array
@@ -34,7 +34,7 @@ class Alike:
         return self._groups.get(column, {column}) - {column}
 
 
-def labels_of(column: Column) -> pa.Array:
+def labels_of(column: GridColumn) -> pa.Array:
     """The values of a column that varies along one dimension."""
     return arrow(values_of(column.variable), column.kind, column.calendar) if column.cells is None else column.cells
 

@@ -14,7 +14,7 @@ from xarray import Variable
 from ...cluster import blocks
 from ...cluster.graphs import is_made_alone
 from ...engine.columns import values_of
-from ...engine.gridtable import Column
+from ...engine.gridtable import GridColumn
 from ...engine.uncut import uncut
 from .cells import Array, Block, Part, is_instant
 from .grid import Grid, Stored
@@ -194,7 +194,7 @@ def parts(
     yield from product(*pieces)
 
 
-def _bare(variable: Stored) -> Column:
+def _bare(variable: Stored) -> GridColumn:
     column, source = variable.column, variable.column.variable
     nothing = np.empty((0,) * source.ndim, source.dtype)
     return replace(column, variable=Variable(source.dims, nothing, encoding={"source": store_of(variable)}))
