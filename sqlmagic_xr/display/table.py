@@ -39,7 +39,7 @@ _LEFT = ' style="text-align:left"'  # inline: untrusted notebooks drop the style
 
 
 @dataclass(frozen=True)
-class Column:
+class DrawnColumn:
     """A column as it is drawn; None among the cells is NULL."""
 
     name: str
@@ -101,7 +101,7 @@ class Table:
         note = f"; {self.note}" if self.note else ""
         return f"{_of(rows, self.total, 'row')} x {_of(shown, columns, 'column')}{note}"
 
-    def _columns(self, most: int) -> list[Column | None]:
+    def _columns(self, most: int) -> list[DrawnColumn | None]:
         """At most ``most`` columns, first and last ones, with None where others were left out."""
         count = self.rows.num_columns
         if count <= most:
@@ -110,23 +110,23 @@ class Table:
         back = range(count - (most - front), count)
         return [*(self._column(i) for i in range(front)), None, *(self._column(i) for i in back)]
 
-    def _fitting(self, line_width: int) -> list[Column | None]:
+    def _fitting(self, line_width: int) -> list[DrawnColumn | None]:
         """The most columns that fit into a line, at least one."""
         shown = self._columns(max(1, line_width // 4))  # none is narrower than four characters
         while len(shown) > 2 and sum(3 + (1 if c is None else _drawn_width(c)) for c in shown) > line_width + 1:
             shown = self._columns(_present(shown) - 1)
         return shown
 
-    def _column(self, index: int) -> Column:
+    def _column(self, index: int) -> DrawnColumn:
         if index not in self._drawn:
             field = self.rows.schema.field(index)
             name = shorten(self.headers[index] if self.headers else as_written(field.name))
             cells = column_cells(self.rows.column(index))
-            self._drawn[index] = Column(name, type_name(field.type), cells, is_number(field.type), self.null)
+            self._drawn[index] = DrawnColumn(name, type_name(field.type), cells, is_number(field.type), self.null)
         return self._drawn[index]
 
     @cached_property
-    def _drawn(self) -> dict[int, Column]:
+    def _drawn(self) -> dict[int, DrawnColumn]:
         return {}
 
     def __repr__(self) -> str:
@@ -149,28 +149,28 @@ def _line_width() -> int:
     return shutil.get_terminal_size((TEXT_WIDTH, 24)).columns if sys.stdout.isatty() else TEXT_WIDTH
 
 
-def _html_head(column: Column) -> str:
+def _html_head(column: DrawnColumn) -> str:
     return f"<th{'' if column.right else _LEFT}>{escape(column.name)}<small>{escape(column.type)}</small></th>"
 
 
-def _html_row(columns: list[Column | None], row: int) -> str:
+def _html_row(columns: list[DrawnColumn | None], row: int) -> str:
     return f"<tr>{''.join('<td>…</td>' if c is None else _html_cell(c, c.cells[row]) for c in columns)}</tr>"
 
 
-def _html_cell(column: Column, cell: str | None) -> str:
+def _html_cell(column: DrawnColumn, cell: str | None) -> str:
     side = "" if column.right else _LEFT
     return f"<td{side}><i>{escape(column.null)}</i></td>" if cell is None else f"<td{side}>{escape(cell)}</td>"
 
 
-def _present(columns: list[Column | None]) -> int:
+def _present(columns: list[DrawnColumn | None]) -> int:
     return sum(c is not None for c in columns)
 
 
-def _gap(rows: int) -> Column:
-    return Column("…", "", ["…"] * rows, right=False)
+def _gap(rows: int) -> DrawnColumn:
+    return DrawnColumn("…", "", ["…"] * rows, right=False)
 
 
-def _drawn_width(column: Column) -> int:
+def _drawn_width(column: DrawnColumn) -> int:
     return max(map(width, (column.name, column.type, *(column.null if c is None else c for c in column.cells))))
 
 
@@ -185,7 +185,7 @@ class _DrawnColumn:
     width: int
 
     @staticmethod
-    def of(column: Column) -> _DrawnColumn:
+    def of(column: DrawnColumn) -> _DrawnColumn:
         cells = [column.null if c is None else c for c in column.cells]
         return _DrawnColumn(column.name, column.type, cells, column.right, _drawn_width(column))
 
