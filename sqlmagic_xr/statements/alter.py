@@ -15,7 +15,7 @@ from ..sql import build as query
 from ..sql.syntax import Statement, Tree, expression_sql, identifier, transform, walk
 from ..storage.chunk import Chunk
 from ..storage.constraints import check
-from ..storage.definition import Column, Definition
+from ..storage.definition import ColumnDefinition, Definition
 from ..storage.rows import defaults
 from ..storage.scratch import Version
 from ..storage.transaction import View, Work
@@ -150,7 +150,7 @@ def _alter_column(name: str, value: Tree, work: Work, engine: Engine) -> str:
     return name
 
 
-def _altered(column: Column, operation: Tree, table: str, definition: Definition) -> Column:
+def _altered(column: ColumnDefinition, operation: Tree, table: str, definition: Definition) -> ColumnDefinition:
     kind = operation if isinstance(operation, str) else next(iter(operation))
     if kind == "SetNotNull":
         return replace(column, nullable=False)

@@ -30,7 +30,7 @@ from ..sql.syntax import (
 )
 from ..storage.chunk import Chunk
 from ..storage.constraints import check
-from ..storage.definition import Check, Column, Definition, Unique, sql_name, stored
+from ..storage.definition import Check, ColumnDefinition, Definition, Unique, sql_name, stored
 from ..storage.fetch import coerced
 from ..storage.rows import arrange, fit
 from ..storage.schema import provider
@@ -97,7 +97,7 @@ def _definition(name: str, body: Tree, rows: pa.Table | None, engine: Engine) ->
     found = Constraints(name)
     columns = [declared_column(c, name, found, engine) for c in body["columns"]]
     if not columns and rows is not None:
-        columns = [Column(f.name, stored(f.type), sql_name(stored(f.type))) for f in rows.schema]
+        columns = [ColumnDefinition(f.name, stored(f.type), sql_name(stored(f.type))) for f in rows.schema]
     if not columns:
         raise UsageError(f"`{name}` has no columns", hint="CREATE TABLE name (column TYPE, ...) or ... AS SELECT.")
     for constraint in body["constraints"]:
@@ -110,7 +110,7 @@ def _definition(name: str, body: Tree, rows: pa.Table | None, engine: Engine) ->
     return found.complete(columns, engine)
 
 
-def declared_column(node: Tree, table: str, found: Constraints, engine: Engine) -> Column:
+def declared_column(node: Tree, table: str, found: Constraints, engine: Engine) -> ColumnDefinition:
     """A column as it is declared; its constraints go into ``found``."""
     name = identifier(node["name"])
     text = _type_text(node["data_type"])
@@ -131,12 +131,12 @@ def declared_column(node: Tree, table: str, found: Constraints, engine: Engine) 
             found.check(value["expr"], label, column=name)
         elif word not in ("Null", "Comment"):
             raise UnsupportedError(f"`{table}.{name}`: a column cannot have the option {word}")
-    column = Column(name, stored(kind), text, nullable, default, _length(node["data_type"]))
+    column = ColumnDefinition(name, stored(kind), text, nullable, default, _length(node["data_type"]))
     check_default(column, table, engine)
     return column
 
 
-def check_default(column: Column, table: str, engine: Engine) -> None:
+def check_default(column: ColumnDefinition, table: str, engine: Engine) -> None:
     """Evaluate a column's DEFAULT once, so that one that cannot be is refused where it is declared.
 
     Raises:
@@ -234,7 +234,7 @@ class Constraints:
         else:
             raise UnsupportedError(f"`{self.table}`: a table cannot have the constraint {kind}")
 
-    def complete(self, columns: list[Column], engine: Engine) -> Definition:
+    def complete(self, columns: list[ColumnDefinition], engine: Engine) -> Definition:
         """The definition; the columns of a PRIMARY KEY become NOT NULL.
 
         Raises:
@@ -253,7 +253,7 @@ class Constraints:
                     raise UnknownNameError(f"`{self.table}` has no column `{column}`", hint=suggest(column, names))
         key = next((u.columns for u in self.uniques if u.kind == "PRIMARY KEY"), ())
         columns = [
-            Column(c.name, c.type, c.sql_type, c.nullable and c.name not in key, c.default, c.length) for c in columns
+            ColumnDefinition(c.name, c.type, c.sql_type, c.nullable and c.name not in key, c.default, c.length) for c in columns
         ]
         definition = Definition(tuple(columns), tuple(self.uniques), tuple(self.checks))
         for constraint in self.checks:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ..errors import ParseError, UsageError, suggest
 from ..sql.syntax import Statement, parse_one
-from ..storage.definition import Column, Definition, Unique, sql_name
+from ..storage.definition import ColumnDefinition, Definition, Unique, sql_name
 from ..storage.grid import GridStore
 from ..storage.grown import Grown, arrow_type, storable
 from ..storage.scratch import Version
@@ -97,7 +97,7 @@ def _found(name: str, store: GridStore) -> Definition:
     for column in (*store.dims, *map(str, dataset.data_vars)):
         kind = arrow_type(dataset[column].dtype, column)
         columns.append(
-            Column(column, kind, sql_name(kind), nullable=pa.types.is_floating(kind) and column not in store.dims)
+            ColumnDefinition(column, kind, sql_name(kind), nullable=pa.types.is_floating(kind) and column not in store.dims)
         )
     return Definition(tuple(columns), (Unique(f"{name}_pkey", "PRIMARY KEY", store.dims),))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnDefinition:
     """A column of a scratch table.
 
     Attributes:
@@ -83,7 +83,7 @@ class Definition:
         UsageError: a column has a name of ours.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnDefinition, ...]
     uniques: tuple[Unique, ...] = ()
     checks: tuple[Check, ...] = ()
     grown: Grown | None = None

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ..errors import StorageError
 from ..sql.syntax import Tree, expression_sql, parse_one
-from .definition import Check, Column, Definition, Unique
+from .definition import Check, ColumnDefinition, Definition, Unique
 from .transaction import View
 
 
@@ -52,9 +52,9 @@ def definition_of(text: str, table: str) -> Definition:
     return Definition(tuple(columns), tuple(uniques), tuple(checks))
 
 
-def _column(found: dict[str, Any], field: pa.Field) -> Column:
+def _column(found: dict[str, Any], field: pa.Field) -> ColumnDefinition:
     default = None if found["default"] is None else _expression(found["default"])
-    return Column(found["name"], field.type, found["sql_type"], found["nullable"], default, found["length"])
+    return ColumnDefinition(found["name"], field.type, found["sql_type"], found["nullable"], default, found["length"])
 
 
 def _expression(text: str) -> Tree:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ..errors import ConstraintError, TypeMismatchError, UsageError
 from ..sql.syntax import expression_sql
 from .casting import MisfitError, cast
-from .definition import Column
+from .definition import ColumnDefinition
 from .keys import Rows
 from .scratch import Version, single_batch
 from .values import show
@@ -81,7 +81,7 @@ def _columns(rows: Any, version: Version) -> dict[str, pa.Array]:
 # Types
 
 
-def fit(values: pa.Array, column: Column, table: str) -> pa.Array:
+def fit(values: pa.Array, column: ColumnDefinition, table: str) -> pa.Array:
     """Values as the column stores them (see :func:`.casting.cast`).
 
     Raises:
@@ -101,14 +101,14 @@ def fit(values: pa.Array, column: Column, table: str) -> pa.Array:
     return values
 
 
-def _misfit(value: Any, column: Column, table: str) -> TypeMismatchError:
+def _misfit(value: Any, column: ColumnDefinition, table: str) -> TypeMismatchError:
     return TypeMismatchError(f"`{table}.{column.name}` is {column.sql_type} and cannot hold {show(value)}")
 
 
 # Defaults
 
 
-def defaults(column: Column, count: int, table: str, store: ScratchStore) -> pa.Array:
+def defaults(column: ColumnDefinition, count: int, table: str, store: ScratchStore) -> pa.Array:
     """So many values of a column that no one gives: its DEFAULT, worked out for each row."""
     if column.default is None:
         return pa.nulls(count, column.type)
