@@ -84,7 +84,7 @@ def _is_box(present: Array) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class MaskedColumn:
     """A column of rows: values and, where some are NULL, which are not."""
 
     data: Array
@@ -108,7 +108,7 @@ class Layout:
 
 
 def grid(
-    columns: Mapping[str, Column], keys: Sequence[str], wanted: Sequence[str], like: Layout | None = None
+    columns: Mapping[str, MaskedColumn], keys: Sequence[str], wanted: Sequence[str], like: Layout | None = None
 ) -> tuple[Grid, Layout | None]:
     """The grid of rows.
 
@@ -133,13 +133,13 @@ def grid(
     return Grid(layout.axes, tuple(keys), cells, layout.present), layout
 
 
-def rows(columns: Mapping[str, Column], wanted: Sequence[str]) -> Grid:
+def rows(columns: Mapping[str, MaskedColumn], wanted: Sequence[str]) -> Grid:
     """The grid of one axis, no column, that rows without a key are."""
     (count,) = {len(c.data) for c in columns.values()}
     return Grid((np.arange(count),), ("",), {n: Cells((0,), columns[n].data, columns[n].valid) for n in wanted})
 
 
-def key_of(columns: Mapping[str, Column], candidates: Sequence[str]) -> tuple[str, ...]:
+def key_of(columns: Mapping[str, MaskedColumn], candidates: Sequence[str]) -> tuple[str, ...]:
     """The first of the candidates that together name every row, as many as are needed and no more; () where none do.
 
     >>> import numpy as np
@@ -165,7 +165,7 @@ def key_of(columns: Mapping[str, Column], candidates: Sequence[str]) -> tuple[st
     return ()
 
 
-def naming(columns: Mapping[str, Column], candidates: Sequence[str]) -> tuple[str, ...]:
+def naming(columns: Mapping[str, MaskedColumn], candidates: Sequence[str]) -> tuple[str, ...]:
     """As :func:`key_of`, where cells of the grid may be missing.
 
     >>> import numpy as np
@@ -191,7 +191,7 @@ def _scalar(valid: Array | None) -> Array | None:
     return None if valid is None or bool(valid[0]) else valid[0]
 
 
-def _key(column: Column, name: str) -> Array:
+def _key(column: MaskedColumn, name: str) -> Array:
     if column.valid is not None:
         raise Refused(f"the key column {name} holds NULL")
     data = column.data
@@ -250,7 +250,7 @@ def _rows_in_order(keys: tuple[Array, ...]) -> tuple[Array, ...] | None:
     return tuple(axes) if inner == count else None
 
 
-def _place(column: Column, layout: Layout) -> Cells:
+def _place(column: MaskedColumn, layout: Layout) -> Cells:
     shape = tuple(len(axis) for axis in layout.axes)
     dims = tuple(range(len(shape)))
     if layout.order is None:

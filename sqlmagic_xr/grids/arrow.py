@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..dense.grid import Cells, Column, Grid, Layout, grid, key_of, rows
+from ..dense.grid import Cells, MaskedColumn, Grid, Layout, grid, key_of, rows
 from ..dense.labels import Labels
 from ..dense.node import INSTANTS, WHOLE, Refused, Type
 from ..dense.ports import Changed, Output
@@ -186,12 +186,12 @@ def described(found: pa.Table, key: tuple[str, ...], labels: Labels, *, grows: b
 _KEYS = WHOLE | INSTANTS | {"label"}
 
 
-def columns_of(table: pa.Table, names: Sequence[str], labels: Labels) -> dict[str, Column]:
+def columns_of(table: pa.Table, names: Sequence[str], labels: Labels) -> dict[str, MaskedColumn]:
     """Columns of a table as arrays; texts as their codes."""
     return {name: _column(table[name], labels) for name in names}
 
 
-def _column(column: pa.ChunkedArray, labels: Labels) -> Column:
+def _column(column: pa.ChunkedArray, labels: Labels) -> MaskedColumn:
     kind = array_type(column.type)
     if kind == "label":
         return _coded(column, labels)
@@ -201,17 +201,17 @@ def _column(column: pa.ChunkedArray, labels: Labels) -> Column:
     if column.null_count:
         valid = column.is_valid().to_numpy()
         column = pc.fill_null(column, False if kind == "boolean" else pa.scalar(0, column.type))
-    return Column(column.to_numpy(), valid)
+    return MaskedColumn(column.to_numpy(), valid)
 
 
-def _coded(column: pa.ChunkedArray, labels: Labels) -> Column:
+def _coded(column: pa.ChunkedArray, labels: Labels) -> MaskedColumn:
     """Texts as codes, each distinct one being looked up once."""
     valid = column.is_valid().to_numpy() if column.null_count else None
     encoded = pa.chunked_array(_readable(column).chunks, pa.large_string()).combine_chunks().dictionary_encode()
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     # The dictionary's last entry stands for NULL, whose place is read as -1.
     codes = labels.codes([*encoded.dictionary.to_pylist(), ""])
-    return Column(codes[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)], valid)
+    return MaskedColumn(codes[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)], valid)
 
 
 def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
