@@ -143,7 +143,7 @@ def key_of(columns: Mapping[str, MaskedColumn], candidates: Sequence[str]) -> tu
     """The first of the candidates that together name every row, as many as are needed and no more; () where none do.
 
     >>> import numpy as np
-    >>> a, b = Column(np.array([0, 0, 1, 1])), Column(np.array([3, 4, 3, 4]))
+    >>> a, b = MaskedColumn(np.array([0, 0, 1, 1])), MaskedColumn(np.array([3, 4, 3, 4]))
     >>> key_of({"a": a, "b": b}, ["a", "b"])
     ('a', 'b')
     """
@@ -169,7 +169,7 @@ def naming(columns: Mapping[str, MaskedColumn], candidates: Sequence[str]) -> tu
     """As :func:`key_of`, where cells of the grid may be missing.
 
     >>> import numpy as np
-    >>> a, b = Column(np.array([0, 0, 1])), Column(np.array([3, 4, 3]))
+    >>> a, b = MaskedColumn(np.array([0, 0, 1])), MaskedColumn(np.array([3, 4, 3]))
     >>> key_of({"a": a, "b": b}, ["a", "b"]), naming({"a": a, "b": b}, ["a", "b"])
     ((), ('a', 'b'))
     """

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..dense.grid import Cells, MaskedColumn, Grid, Layout, grid, key_of, rows
+from ..dense.grid import Cells, Grid, Layout, MaskedColumn, grid, key_of, rows
 from ..dense.labels import Labels
 from ..dense.node import INSTANTS, WHOLE, Refused, Type
 from ..dense.ports import Changed, Output

@@ -253,7 +253,8 @@ class Constraints:
                     raise UnknownNameError(f"`{self.table}` has no column `{column}`", hint=suggest(column, names))
         key = next((u.columns for u in self.uniques if u.kind == "PRIMARY KEY"), ())
         columns = [
-            ColumnDefinition(c.name, c.type, c.sql_type, c.nullable and c.name not in key, c.default, c.length) for c in columns
+            ColumnDefinition(c.name, c.type, c.sql_type, c.nullable and c.name not in key, c.default, c.length)
+            for c in columns
         ]
         definition = Definition(tuple(columns), tuple(self.uniques), tuple(self.checks))
         for constraint in self.checks:

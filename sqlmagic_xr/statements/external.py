@@ -97,7 +97,9 @@ def _found(name: str, store: GridStore) -> Definition:
     for column in (*store.dims, *map(str, dataset.data_vars)):
         kind = arrow_type(dataset[column].dtype, column)
         columns.append(
-            ColumnDefinition(column, kind, sql_name(kind), nullable=pa.types.is_floating(kind) and column not in store.dims)
+            ColumnDefinition(
+                column, kind, sql_name(kind), nullable=pa.types.is_floating(kind) and column not in store.dims
+            )
         )
     return Definition(tuple(columns), (Unique(f"{name}_pkey", "PRIMARY KEY", store.dims),))
 

@@ -337,7 +337,9 @@ class Grid:
             return spread(values.reshape(at.shape), mask, str(cells.type), axes, len(self.axes))
         raise Refused(f"the column {column.name} is none of the grid", column.span)
 
-    def _variable(self, name: Field, column: GridColumn, axes: tuple[int, ...], places: dict[int, Array | None]) -> Cells:
+    def _variable(
+        self, name: Field, column: GridColumn, axes: tuple[int, ...], places: dict[int, Array | None]
+    ) -> Cells:
         kind = str(column.kind)
         dtype = column.variable.dtype
         plain = isinstance(dtype, np.dtype) and dtype.kind in "biufmM"  # objects may be None, and pandas' types NA
