@@ -13,7 +13,7 @@ from ...storage.definition import Definition
 from ...storage.scratch import Version
 from ...storage.transaction import LOST
 from .loss import Loss
-from .statement import Minimize, Piece, Target
+from .statement import Excerpt, Minimize, Target
 from .text import quoted
 
 if TYPE_CHECKING:
@@ -180,6 +180,6 @@ def _tuples(rows: pa.Table, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     return zip(*(rows[key].to_pylist() for key in keys), strict=True)
 
 
-def _piece_of(minimize: Minimize, table: str, column: str) -> Piece:
+def _piece_of(minimize: Minimize, table: str, column: str) -> Excerpt:
     named = [t for t in minimize.over if t.parts[-1] == column]
     return (named or [t for t in minimize.over if table in t.parts] or list(minimize.over))[0].piece

@@ -13,7 +13,7 @@ from ...storage.scratch import Version
 from .loss import Loss
 from .optimizers import Optimizer
 from .parameters import Parameters
-from .statement import Minimize, Piece
+from .statement import Excerpt, Minimize
 from .text import cte, quoted, wrapped
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Problem:
             raise self.minimize.refused(f"`{name}` is taken by something else",
                                         "Give the table another name: state => name, losses => name.")  # fmt: skip
 
-    def qualified(self, table: Parameters, piece: Piece) -> str:
+    def qualified(self, table: Parameters, piece: Excerpt) -> str:
         """An expression on the parameter's rows, with the table's name before each of its columns."""
         found = parse(f"(\n{piece.text}\n)")
         if not columns(found):

@@ -30,7 +30,7 @@ _OPERATORS = frozenset("=<>+-*/%,.|&^~!:")
 
 
 @dataclass(frozen=True)
-class Piece:
+class Excerpt:
     """A stretch of the user's text: ``script[start:start + len(text)]``."""
 
     text: str
@@ -48,7 +48,7 @@ class Target:
     """What stands behind OVER: a table and one of its columns, or a table alone."""
 
     parts: tuple[str, ...]
-    piece: Piece
+    piece: Excerpt
 
 
 @dataclass(frozen=True)
@@ -71,22 +71,22 @@ class Minimize:
 
     statement: Statement
     maximize: bool
-    ctes: Piece | None
-    loss: Piece
+    ctes: Excerpt | None
+    loss: Excerpt
     named: bool
     over: tuple[Target, ...]
     per: tuple[Target, ...]
-    optimizer: Piece | None
-    options: dict[str, Piece]
-    where: Piece | None
-    batch: Piece | None
+    optimizer: Excerpt | None
+    options: dict[str, Excerpt]
+    where: Excerpt | None
+    batch: Excerpt | None
 
     @property
     def verb(self) -> str:
         """The word that it begins with."""
         return "MAXIMIZE" if self.maximize else "MINIMIZE"
 
-    def refused(self, what: str, hint: str, where: Piece | None = None) -> SqlError:
+    def refused(self, what: str, hint: str, where: Excerpt | None = None) -> SqlError:
         """An error about the statement, or about a piece of it."""
         return self.statement.place(UsageError(what, hint=hint), where.span if where is not None else self.word)
 
@@ -197,10 +197,10 @@ class _Reader:
             return None
         return None if after is not None and _continues(after) else word
 
-    def _ctes(self, verb: int) -> Piece | None:
+    def _ctes(self, verb: int) -> Excerpt | None:
         return self._piece(self.words[1:verb]) if verb else None
 
-    def _loss(self, words: Sequence[Token], verb: Token) -> tuple[Piece, bool]:
+    def _loss(self, words: Sequence[Token], verb: Token) -> tuple[Excerpt, bool]:
         if words[0].text == "(" and _closing(words) == len(words) - 1:
             if len(words) == 2:
                 raise self._wrong("there is nothing to minimize", words[0], f"As in: {USAGE}")
@@ -229,13 +229,13 @@ class _Reader:
             )
         return Target(tuple(folded(t) for t in names), self._piece(words))
 
-    def _optimizer(self, words: Sequence[Token]) -> tuple[Piece, dict[str, Piece]]:
+    def _optimizer(self, words: Sequence[Token]) -> tuple[Excerpt, dict[str, Excerpt]]:
         if words[0].kind is not TokenKind.WORD:
             raise self._wrong("the name of an optimizer is expected here", words[0], "As in: USING adam(lr => 0.01)")
         rest = words[1:]
         if rest and (rest[0].text != "(" or _closing(rest) != len(rest) - 1):
             raise self._wrong("options stand in parentheses", rest[0], "As in: USING adam(lr => 0.01, b1 => 0.9)")
-        options: dict[str, Piece] = {}
+        options: dict[str, Excerpt] = {}
         for part in split(rest[1:-1]) if len(rest) > 2 else ():
             if len(part) < 4 or part[0].kind is not TokenKind.WORD or part[1].text + part[2].text != "=>":
                 raise self._wrong("write an option as name => value", part[0] if part else rest[0],
@@ -248,14 +248,14 @@ class _Reader:
             options[name] = value
         return self._piece(words[:1]), options
 
-    def _expression(self, words: Sequence[Token] | None) -> Piece | None:
+    def _expression(self, words: Sequence[Token] | None) -> Excerpt | None:
         if words is None:
             return None
         piece = self._piece(words)
         self._parsed(piece)
         return piece
 
-    def _parsed(self, piece: Piece) -> Tree:
+    def _parsed(self, piece: Excerpt) -> Tree:
         """Let the parser read a piece where it stands; its errors point into the user's text."""
         before = re.sub(r"[^\n]", " ", self.script[: piece.start])
         text = f"SELECT (\n{before}{piece.text}\n)"
@@ -272,9 +272,9 @@ class _Reader:
             )  # fmt: skip
             raise self.statement.place(error, error.span) from None
 
-    def _piece(self, words: Sequence[Token]) -> Piece:
+    def _piece(self, words: Sequence[Token]) -> Excerpt:
         start, end = words[0].start, words[-1].end
-        return Piece(self.statement.text[start:end], self.statement.start + start, self.script)
+        return Excerpt(self.statement.text[start:end], self.statement.start + start, self.script)
 
     def _wrong(self, what: str, token: Token, hint: str) -> SqlError:
         start = self.statement.start
