@@ -15,7 +15,7 @@ from ...grids.arrow import ARROW, arrow
 
 
 @dataclass
-class Piece:
+class HandedRows:
     """The rows of some generations.
 
     Attributes:
@@ -37,18 +37,18 @@ class Handed:
     """Pieces that wait until the curve is refreshed."""
 
     def __init__(self) -> None:
-        self._pieces: deque[Piece] = deque()
+        self._pieces: deque[HandedRows] = deque()
 
     def add(self, after: int, upto: int, rows: pa.Table | Sequence[Output]) -> None:
         """Add the rows of some generations, or what a query has given for one."""
         last = self._pieces[-1] if self._pieces else None
         if isinstance(rows, pa.Table):
-            self._pieces.append(Piece(after, upto, rows))
+            self._pieces.append(HandedRows(after, upto, rows))
         elif last is not None and last.upto == after and isinstance(last.rows, list):
             last.rows.append(rows)
             last.upto = upto
         else:
-            self._pieces.append(Piece(after, upto, [rows]))
+            self._pieces.append(HandedRows(after, upto, [rows]))
 
     def clear(self) -> None:
         """Forget all."""
@@ -67,7 +67,7 @@ class Handed:
         """The generation behind which the first piece begins; None where there is none."""
         return self._pieces[0].after if self._pieces else None
 
-    def take(self, upto: int) -> Piece | None:
+    def take(self, upto: int) -> HandedRows | None:
         """The piece that follows a generation; what lies before it is forgotten."""
         while self._pieces and self._pieces[0].after < upto:
             self._pieces.popleft()
