@@ -18,7 +18,7 @@ from .node import FLOATS, Node, Refused
 from .ports import Form, Output, Source
 from .reading import State
 from .running.batches import Batches
-from .running.carry import Clock, Feed, Look, Piece, Stamps, check_axes, feed_of, picked, same_axis, unmoved
+from .running.carry import AddedRows, Clock, Feed, Look, Stamps, check_axes, feed_of, picked, same_axis, unmoved
 from .running.code import Code
 from .running.instructions import Instruction
 from .running.layout import Layout, Ran, Runner, Slot, Stepwise, needed_of
@@ -117,7 +117,7 @@ class Block:
         self._every = (*codes, *looks.values())
         self._changing = {table for table, _ in writes}
         self._stamps = Stamps(asked.clock, asked.varying, self._is_newest)
-        self._pieces: dict[tuple[int, int], Piece] = {}
+        self._pieces: dict[tuple[int, int], AddedRows] = {}
         self._pieces = self._appended()
         self.clocks = self._clock_columns()
         self._looks = {
@@ -149,14 +149,14 @@ class Block:
 
     # --- what is written
 
-    def _appended(self) -> dict[tuple[int, int], Piece]:
+    def _appended(self) -> dict[tuple[int, int], AddedRows]:
         """What the statements add at each step: by the place of the statement, and of the query of its UNION ALL."""
         counts: dict[Name, int] = {}
         found = {}
         for place, (code, (table, replaces)) in enumerate(zip(self._codes, self._writes, strict=True)):
             for number, (part, form) in enumerate(code.parts):
                 if not replaces:
-                    found[place, number] = Piece(part, form, self._stamped(part, form), table, counts.get(table, 0))
+                    found[place, number] = AddedRows(part, form, self._stamped(part, form), table, counts.get(table, 0))
                     refuse_uneven([part])
             counts[table] = counts.get(table, 0) + 1
         if not found:

@@ -16,7 +16,7 @@ from .lowering.relation import Relation
 from .node import Node, Refused, Type
 from .ports import Form, Source
 from .reading import reading_of
-from .running.carry import Feed, Piece, Stamp, Stamps, check_axes, picked, unmoved
+from .running.carry import AddedRows, Feed, Stamp, Stamps, check_axes, picked, unmoved
 from .running.code import Code
 from .running.layout import Layout, Slot
 from .running.looped import NumpyLoop
@@ -43,7 +43,7 @@ class Recurrence:
     ) -> None:  # fmt: skip
         *guards, term = codes
         self._stamps = Stamps({}, frozenset(), lambda read: False)
-        self._pieces = [Piece(part, form, self._stamped(part, form), table, 0) for part, form in term.parts]
+        self._pieces = [AddedRows(part, form, self._stamped(part, form), table, 0) for part, form in term.parts]
         self._known = known
         brief = [step for code in codes for step in code.brief or ()]
         scans = [node for node, _, _ in brief if node.op == "scan" and node.data.table == table]
@@ -110,7 +110,7 @@ class Recurrence:
         }
         return [self._stack(piece, along, ran.made) for piece in self._pieces]
 
-    def _stack(self, piece: Piece, along: Mapping[Node, Any], made: int) -> Stack:
+    def _stack(self, piece: AddedRows, along: Mapping[Node, Any], made: int) -> Stack:
         part, form = piece.part, piece.form
         cells = tuple(
             cells_of(column.value.cells, along, self._unmoved, owned=owned)
@@ -128,7 +128,7 @@ class Recurrence:
         return found
 
 
-def _agrees(piece: Piece, wanted: Mapping[str, Stamp]) -> bool:
+def _agrees(piece: AddedRows, wanted: Mapping[str, Stamp]) -> bool:
     """Whether the rows of a piece are those that a scan asks for, or may have some of them."""
     for name, stamp in wanted.items():
         if name not in piece.form.coordinates:

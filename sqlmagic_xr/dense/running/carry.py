@@ -69,7 +69,7 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece(Look):
+class AddedRows(Look):
     """Rows that a statement adds to a table at each step.
 
     Attributes:
@@ -94,7 +94,7 @@ class Feed:
     """
 
     scan: Node
-    piece: Piece
+    piece: AddedRows
     age: int
     reading: Reading
     fixed: tuple[Stamp, ...]
@@ -141,7 +141,7 @@ class Stamps:
 
 
 def feed_of(
-    scan: Node, pieces: Sequence[Piece], stamps: Stamps, reading: Callable[[Read, Form], Reading | None]
+    scan: Node, pieces: Sequence[AddedRows], stamps: Stamps, reading: Callable[[Read, Form], Reading | None]
 ) -> Feed:
     """Where the rows of a scan of a table that the step changes come from.
 
@@ -178,13 +178,13 @@ def feed_of(
     return Feed(scan, found[0], age, how, tuple(s for s in fixed if s is not None))
 
 
-def _is_among(piece: Piece, parts: Parts) -> bool:
+def _is_among(piece: AddedRows, parts: Parts) -> bool:
     """Whether rows that were written are in one of some parts."""
     stamp = piece.stamps.get(parts.column)
     return stamp is not None and stamp.kind == "constant" and stamp.value in parts.values
 
 
-def _agree(piece: Piece, known: Mapping[str, Stamp | None], age: int, table: str) -> bool:
+def _agree(piece: AddedRows, known: Mapping[str, Stamp | None], age: int, table: str) -> bool:
     """Whether rows that were written so many steps ago are those that a scan asks for."""
     for name, wanted in known.items():
         if name in piece.form.coordinates:
