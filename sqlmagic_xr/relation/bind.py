@@ -35,7 +35,7 @@ Ctes = Mapping[str, Cte]
 
 
 @dataclass(frozen=True)
-class Reading:
+class BoundSelect:
     """A SELECT that was bound.
 
     Attributes:
@@ -89,7 +89,7 @@ class Binder:
         self._catalog, self._rows = catalog, rows
         self._views: dict[Name, Relation] = {}
         self._reading: list[Name] = []
-        self.selects: list[Reading] = []
+        self.selects: list[BoundSelect] = []
         """The SELECTs that were bound, the inner ones first; those of views are not among them."""
 
     def query(self, tree: Tree, ctes: Ctes, outer: Scope | None) -> Relation:
@@ -232,7 +232,7 @@ class Binder:
         scope = self._scope(leaves(source), ctes, outer, merged)
         found = SelectBinder(select, source, scope).bound(keys)
         if not self._reading:
-            self.selects.append(Reading(select, found, ctes, outer is not None))
+            self.selects.append(BoundSelect(select, found, ctes, outer is not None))
         return found
 
     def _scope(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ...errors import SqlError
 from ...relation import nodes
-from ...relation.bind import Binder, Reading
+from ...relation.bind import Binder, BoundSelect
 from ...relation.catalog import Catalog, Table
 from ...relation.columns import Field, fields
 from ...relation.facts import filled_by, key
@@ -40,7 +40,7 @@ class Remembered:
 class Found:
     """A SELECT with derivatives of whole queries, and the calls."""
 
-    reading: Reading
+    reading: BoundSelect
     calls: tuple[Called | Directed, ...]
 
 
@@ -97,7 +97,7 @@ _ARGUMENTS = {"grad": 2, "vjp": 3}
 _DERIVATIVES = frozenset([*_ARGUMENTS, "jvp"])
 
 
-def _calls(reading: Reading) -> Iterator[Called | Directed]:
+def _calls(reading: BoundSelect) -> Iterator[Called | Directed]:
     seen: set[Expression] = set()
     for expression in expressions(reading.relation):
         for part in descend(expression):
@@ -114,7 +114,7 @@ def _calls(reading: Reading) -> Iterator[Called | Directed]:
                 yield found
 
 
-def _directed(call: Call, reading: Reading) -> Directed | None:
+def _directed(call: Call, reading: BoundSelect) -> Directed | None:
     """A call of jvp, if it is taken through whole queries."""
     pairs = list(zip(call.args[1::2], call.args[2::2], strict=True))
     found = [(_whole(call, column, reading), column, tangent) for column, tangent in pairs]
@@ -147,7 +147,7 @@ def expressions(relation: nodes.Relation) -> Iterator[Expression]:
             todo += node.inputs
 
 
-def _whole(call: Call, variable: Expression, reading: Reading) -> Called | None:
+def _whole(call: Call, variable: Expression, reading: BoundSelect) -> Called | None:
     """The call, if it is taken through whole queries by a column."""
     expression = call.args[0]
     if not isinstance(variable, Field) or not isinstance(variable.relation, nodes.Leaf):
