@@ -43,7 +43,7 @@ class Standing:
     row: bool
 
 
-class Reading:
+class WorkedStatement:
     """A statement read: every call worked out, every layer known.
 
     Args:

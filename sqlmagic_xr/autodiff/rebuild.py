@@ -26,7 +26,7 @@ from .collect import tidied
 from .dissolve import Plain, plain
 from .doubles import REAL
 from .intermediate import reads_below
-from .reading import Reading, Standing, is_call
+from .reading import Standing, WorkedStatement, is_call
 from .rules import CALLS
 from .sharing import GROWTH, LONG, TOO_LONG, WORTH, Shared, share
 from .size import size
@@ -49,7 +49,7 @@ class SharedParts:
 class Rebuilding:
     """The building of one statement."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: WorkedStatement) -> None:
         self.reading = reading
         self.writer = Writer()
         self.worked = dict(reading.worked)

@@ -21,7 +21,7 @@ from ..sql.syntax import to_sql as statement_sql
 from .collect import tidied
 from .dissolve import plain
 from .layers import Layers, NoTables
-from .reading import Reading, is_call
+from .reading import WorkedStatement, is_call
 from .rebuild import Rebuilding
 from .reverse.query import gradient_of
 from .reverse.statement import rewrite_whole
@@ -48,7 +48,7 @@ def rewrite(tree: Tree, catalog: Catalog, *, rules: Rules = RULES) -> Tree:
         tree = rewrite_whole(tree, catalog, rules)
         if not any(is_call(node) for node in walk(tree)):
             return tree
-    reading = Reading(catalog, rules)
+    reading = WorkedStatement(catalog, rules)
     reading.statement(tree)
     return Rebuilding(reading).statement(tree)
 
