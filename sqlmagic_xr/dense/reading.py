@@ -17,7 +17,7 @@ from .tables import Read
 class State(Protocol):
     """What is asked of tables when several steps are made at once."""
 
-    def reading(self, read: Read, form: Form) -> Reading | None:
+    def reading(self, read: Read, form: Form) -> ScanReading | None:
         """How a scan reads rows of a form; None where their axes or types are not those of the table."""
 
     def newest(self, table: tuple[str, ...], column: str) -> int | None:
@@ -29,7 +29,7 @@ class State(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ScanReading:
     """How a scan reads what was written.
 
     Attributes:
@@ -76,7 +76,7 @@ class Reading:
         return Grid(tuple([output.axes[place] for place in self.order]), self.key, values, present)
 
 
-def reading_of(form: Form, read: Read, types: Mapping[str, Type | None]) -> Reading | None:
+def reading_of(form: Form, read: Read, types: Mapping[str, Type | None]) -> ScanReading | None:
     """How a scan reads rows of that form; None where their axes or types are not those of the table.
 
     Args:
@@ -99,7 +99,7 @@ def reading_of(form: Form, read: Read, types: Mapping[str, Type | None]) -> Read
         return None
     new = {old: place for place, old in enumerate(order)}
     columns = tuple((n, places[n], tuple(new[d] for d in form.dims[places[n]] if d in new)) for n in read.columns)
-    return Reading(fixed, picked, order, columns, read.key)
+    return ScanReading(fixed, picked, order, columns, read.key)
 
 
 def _cut(array: Any, dims: Sequence[int], chosen: Mapping[int, int]) -> Any:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from ..dense.grid import Grid
 from ..dense.node import Refused
 from ..dense.ports import Form, Output
-from ..dense.reading import Reading, reading_of
+from ..dense.reading import ScanReading, reading_of
 from ..dense.tables import Extreme, Read, Table
 from ..relation.reads import columns_read
 from ..sql.build import quoted
@@ -73,7 +73,7 @@ class Generations(Grids):
         self._fleeting: set[Name] = set()
         self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
         self._written: dict[Name, list[_Written]] = {}
-        self._readings: dict[tuple[Read, Form], Reading | None] = {}
+        self._readings: dict[tuple[Read, Form], ScanReading | None] = {}
 
     @cached_property
     def _columns(self) -> Mapping[Name, frozenset[str]] | None:
@@ -156,7 +156,7 @@ class Generations(Grids):
         """
         self._written[(name,)] = [_Written(self._turn, after, after, tuple(outputs), newer)]
 
-    def reading(self, read: Read, form: Form) -> Reading | None:
+    def reading(self, read: Read, form: Form) -> ScanReading | None:
         """See :class:`..dense.reading.State`."""
         version = self._version(read.table)
         return None if version is None else self._reading(read, form, version)
@@ -214,7 +214,7 @@ class Generations(Grids):
     def _none_before(self, before: Version, fixed: Mapping[str, Any]) -> bool:
         return not rows_where(before, self.plain(before.definition.schema, fixed))
 
-    def _reading(self, read: Read, form: Form, version: Version) -> Reading | None:
+    def _reading(self, read: Read, form: Form, version: Version) -> ScanReading | None:
         key = (read, form)
         if key not in self._readings:
             types = {field.name: array_type(field.type) for field in version.definition.schema}

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ..dense.grid import Cells, Grid, naming
 from ..dense.node import FLOATS, INSTANTS, WHOLE, Refused, Type
 from ..dense.ports import Form, Output
-from ..dense.reading import Reading, reading_of
+from ..dense.reading import ScanReading, reading_of
 from ..dense.tables import Read, Table
 from ..sql.syntax import Tree
 from .arrow import array_type, arrow, columns_of
@@ -46,7 +46,7 @@ class WorkingGrids(Generations):
         self._first = rows
         self._newest: pa.Table | Sequence[Output] = rows
         self._arrow: pa.Table | None = rows
-        self._rows_read: dict[tuple[Read, Form], Reading | None] = {}
+        self._rows_read: dict[tuple[Read, Form], ScanReading | None] = {}
         self._described: Table | None = None
         super().__init__(context, (), [query], budget)
 

@@ -17,7 +17,7 @@ from ..grid import Grid
 from ..lowering.relation import Relation
 from ..node import Node, Refused
 from ..ports import Form
-from ..reading import Reading
+from ..reading import ScanReading
 from ..tables import Name, Parts, Read
 from .instructions import Instruction
 
@@ -96,7 +96,7 @@ class Feed:
     scan: Node
     piece: AddedRows
     age: int
-    reading: Reading
+    reading: ScanReading
     fixed: tuple[Stamp, ...]
 
 
@@ -141,7 +141,7 @@ class Stamps:
 
 
 def feed_of(
-    scan: Node, pieces: Sequence[AddedRows], stamps: Stamps, reading: Callable[[Read, Form], Reading | None]
+    scan: Node, pieces: Sequence[AddedRows], stamps: Stamps, reading: Callable[[Read, Form], ScanReading | None]
 ) -> Feed:
     """Where the rows of a scan of a table that the step changes come from.
 
