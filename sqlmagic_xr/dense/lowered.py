@@ -6,11 +6,12 @@ cell that is run again, in this context or in another, has the graph that it had
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..relation.functions import given_here
+from ..relation.recalled import Question, Recalled
 from ..sql.syntax import Tree
 from .block import refuse_uneven
 from .facts import Facts
@@ -20,8 +21,6 @@ from .lowering.lower import Lowering
 from .lowering.relation import Relation
 from .node import Node, Refused, Type
 from .tables import Name, Table
-
-_REMEMBERED = 32  # programs; a run of a training cell makes some three
 
 
 @dataclass(frozen=True)
@@ -71,18 +70,16 @@ def lowered(
         changing: the tables that a step may change.
         bindings: the queries that other programs of the session have bound; what this one binds is added.
     """
-    global _known
-    same = list(parameters.items()), frozenset(changing), facts.alike.known, given_here()
-    for place, known in enumerate(_known):
-        if known.same == same and _are_equal(known.queries, queries) and known.stands(facts):
-            _known = [known, *_known[:place], *_known[place + 1 :]]
-            return known.found
     asked = _Asked(facts)
+    same = list(parameters.items()), frozenset(changing), facts.alike.known, given_here()
+    known = _KNOWN.find(tuple(queries), same, asked.again)
+    if known is not None:
+        return known
     lowering = Lowering(asked, parameters, changing, facts.alike.kind, bindings=bindings)
     found = _lowered(queries, lowering, parameters, asked)
     # The codes of texts are those of one dictionary; a reason not to lower points into one statement's text.
     if not any(found.refusals) and not lowering.graph.has("label"):
-        _known = [_Known(tuple(queries), same, asked.tables, asked.views, found), *_known[: _REMEMBERED - 1]]
+        _KNOWN.keep(tuple(queries), same, asked.answers, found)
     return found
 
 
@@ -91,8 +88,7 @@ class _Asked:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self.tables: dict[Name, Table | None] = {}
-        self.views: dict[Name, Tree | None] = {}
+        self.answers: dict[Question, Any] = {}
 
     @property
     def labels(self) -> Labels:
@@ -101,49 +97,23 @@ class _Asked:
 
     def table(self, name: Name) -> Table | None:
         """See :class:`.tables.Tables`."""
-        self.tables[name] = found = self._facts.table(name)
+        self.answers["table", name] = found = self._facts.table(name)
         return found
 
     def view(self, name: Name) -> Tree | None:
         """See :class:`.tables.Tables`."""
-        self.views[name] = found = self._facts.view(name)
+        self.answers["view", name] = found = self._facts.view(name)
         return found
 
-
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """Queries that have been lowered.
-
-    Attributes:
-        queries: they.
-        same: what else has to be equal.
-        tables, views: what was asked, and the answers.
-        found: what they were lowered to.
-    """
-
-    queries: tuple[Query, ...]
-    same: Hashable | Any
-    tables: Mapping[Name, Table | None]
-    views: Mapping[Name, Tree | None]
-    found: Lowered
-
-    def stands(self, facts: Facts) -> bool:
-        """Whether the tables look as they did."""
+    def again(self, what: str, name: Name) -> Any:
+        """The answer to a question that was asked before; of a table that cannot be told of, none that equals it."""
         try:
-            views = all(facts.view(name) == was for name, was in self.views.items())
-            return views and all(facts.table(name) == was for name, was in self.tables.items())
-        except (Refused, RecursionError):
-            return False
+            return self._facts.table(name) if what == "table" else self._facts.view(name)
+        except Refused as reason:
+            return reason
 
 
-_known: list[_Known] = []  # the last one first
-
-
-def _are_equal(some: Sequence[Query], others: Sequence[Query]) -> bool:
-    try:
-        return len(some) == len(others) and all(map(Query.__eq__, some, others))
-    except RecursionError:  # they are nested too deeply to be compared
-        return False
+_KNOWN = Recalled[Lowered](most=32)  # a run of a training cell makes some three
 
 
 def _lowered(

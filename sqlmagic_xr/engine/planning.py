@@ -10,6 +10,7 @@ import pyarrow as pa
 from datafusion import SessionContext
 
 from ..sql.ctes import shared
+from ..sql.remembered import once_a_tree
 from ..sql.syntax import Statement, Tree, identifier, local_name, tables_named, to_sql
 from ..storage.dependents import asks_for_keys, misses_a_key
 from ..storage.fetch import fetch, fetch_brief
@@ -30,6 +31,8 @@ from .once import once
 from .recursion.frame import RecursiveFrame
 from .recursion.repeated import Repeated
 from .recursion.statements import Recursions
+
+_named = once_a_tree(tables_named)
 
 
 class PlanningContext(CountedContext):
@@ -176,7 +179,7 @@ class PlanningContext(CountedContext):
         """The names of the relations that a statement names, and of those that the views among them read."""
         found: list[list[dict[str, Any]]] = []
         seen: set[tuple[str, ...]] = set()
-        pending = tables_named(tree)
+        pending = [*_named(tree)]
         while pending:
             parts = pending.pop()
             name = local_name(tuple(identifier(p) for p in parts))
@@ -186,5 +189,5 @@ class PlanningContext(CountedContext):
             found.append(parts)
             entry = self.store.entries().get(name[0]) if len(name) == 1 else None
             if isinstance(entry, View):
-                pending += tables_named(entry.query)
+                pending += _named(entry.query)
         return found

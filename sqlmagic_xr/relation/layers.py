@@ -59,6 +59,10 @@ class Relation:
     kind: RelationKind = "table"
     definition: Tree | None = None
 
+    def __eq__(self, other: object) -> bool:
+        """Whether a query means the same over it: a star gives the columns in their order."""
+        return type(other) is Relation and list(self.columns) == list(other.columns) and vars(self) == vars(other)
+
 
 class Catalog(Protocol):
     """What a reader of SQL asks about tables; ``engine/catalog.py`` answers."""

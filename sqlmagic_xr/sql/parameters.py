@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ParameterError, Span, suggest
 from .exact import of_float
+from .remembered import once_a_tree
 from .syntax import NOWHERE, Tree, replace, span_of, walk
 
 KINDS = (
@@ -56,6 +57,12 @@ def parameters_of(tree: Tree) -> dict[str, Span | None]:
         if name is not None:
             found.setdefault(name, span_of(node))
     return found
+
+
+@once_a_tree
+def parameter_names(tree: Tree) -> frozenset[str]:
+    """The names of a statement's parameters."""
+    return frozenset(parameters_of(tree))
 
 
 def has_parameters(text: str) -> bool:

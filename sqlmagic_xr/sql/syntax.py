@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ..errors import ParseError, Span, SqlError
@@ -68,7 +68,8 @@ class Statement:
         if _EXTERNAL.match(self.text):
             return None, None
         try:
-            return parse(self.text, *_origin(self.script, self.start)), None
+            read = parse if len(self.text) > _LONG else _parsed
+            return read(self.text, *_origin(self.script, self.start)), None
         except TooDeepError as error:
             found = error.found
             place = span_at(self.script, self.start + found.at, self.start + found.at + 1)
@@ -122,6 +123,15 @@ class Statement:
         error.locate(self.script, span)
         error.statement = error.statement or (self.index, self.count)
         return error
+
+
+_LONG = 10_000  # characters; a longer text is data, and seldom run twice
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str, line: int, column: int) -> Tree:
+    """The tree of a text; a cell that is run again, and what is written for it, has the tree that it had."""
+    return parse(text, line, column)
 
 
 def _only_reads(tree: Tree) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import SqlError, TypeMismatchError, UsageError
-from ..sql.parameters import parameters_of
+from ..sql.parameters import parameter_names
 from .events import Range
 from .expression import Expression
 from .settings import Settings
@@ -74,7 +74,7 @@ class Parameters:
             UsageError: nothing reads a parameter that is tuned or scheduled.
         """
         prepared = [*statements, *(e.prepared for e in self._schedule.values())]
-        names = {name for p in prepared if p.tree is not None for name in parameters_of(p.tree)}
+        names = {name for p in prepared if p.tree is not None for name in parameter_names(p.tree)}
         for name in (*self.tunable, *self._schedule):
             if name not in names:
                 how = "tuned" if name in self.tunable else "scheduled"

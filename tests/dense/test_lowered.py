@@ -6,6 +6,7 @@ import pytest
 from sqlmagic_xr.dense import lowered
 from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.grids.arrow import Grids, arrow
+from sqlmagic_xr.relation.recalled import Recalled
 from sqlmagic_xr.sql.syntax import parse_one
 
 SQL = "SELECT t.k, SUM(t.v * u.w) AS s FROM t JOIN u ON u.k = t.k GROUP BY t.k"
@@ -31,7 +32,7 @@ def lowerings(monkeypatch):
             super().__post_init__()
             made.append(self)
 
-    monkeypatch.setattr(lowered, "_known", [])
+    monkeypatch.setattr(lowered, "_KNOWN", Recalled(most=4))
     monkeypatch.setattr(lowered, "Lowering", Counted)
     return made
 
@@ -74,6 +75,6 @@ def test_texts_are_looked_up_in_the_dictionary_of_their_own_tables(lowerings):
 
 
 def test_no_more_than_some_are_kept(lowerings):
-    for number in range(lowered._REMEMBERED + 3):
+    for number in range(6):
         rows(grids({"k": [1], "v": [1.0]}), f"SELECT k, v + {number} AS s FROM t")
-    assert len(lowered._known) == lowered._REMEMBERED
+    assert len(lowered._KNOWN) == 4

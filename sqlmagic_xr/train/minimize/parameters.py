@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ...errors import TypeMismatchError, UnknownNameError, suggest
+from ...grids.lookup import rows_where
 from ...storage.definition import Definition
 from ...storage.scratch import Version
 from ...storage.transaction import LOST
@@ -124,10 +125,14 @@ def _count(
     context: Context, name: str, step: str, newest: int, columns: Sequence[str]
 ) -> tuple[dict[str, int], int]:  # fmt: skip
     """How many NULLs the columns of a generation have, and how many rows there are."""
-    items = [f"COUNT(*) - COUNT({quoted(column)})" for column in columns]
-    query = f"SELECT COUNT(*), {', '.join(items)} FROM {quoted(name)} WHERE {quoted(step)} = {newest}"
-    rows, *nulls = (column[0].as_py() for column in context.sql(query).to_arrow_table().columns)
-    return dict(zip(columns, nulls, strict=True)), rows
+    found = _generation(context, name, step, newest)
+    return {column: found[column].null_count for column in columns}, found.num_rows
+
+
+def _generation(context: Context, name: str, step: str, newest: int) -> pa.Table:
+    """The rows of one generation of a table."""
+    version = context.store.table(name)
+    return pa.Table.from_batches(rows_where(version, [(step, newest)]), version.definition.schema)
 
 
 def check_fit(context: Context, minimize: Minimize, loss: Loss, tables: Sequence[Parameters]) -> None:
@@ -162,18 +167,28 @@ def _check_keys(context: Context, minimize: Minimize, loss: Loss, table: Paramet
     if not loss.per:
         return
     keys = list(loss.per)
-    listed = ", ".join(map(quoted, keys))
-    found = context.sql(
-        f"SELECT {listed} FROM {table.sql} WHERE {quoted(table.step)} = {table.newest} GROUP BY {listed}"
-    ).to_arrow_table()  # fmt: skip
-    have = set(_tuples(loss.rows, keys))
-    without = [key for key in _tuples(found, keys) if key not in have]
+    found = _generation(context, table.name, table.step, table.newest).select(keys)
+    if _have_all(loss.rows.select(keys), found):
+        return
+    have, wanted = set(_tuples(loss.rows, keys)), dict.fromkeys(_tuples(found, keys))
+    without = [key for key in wanted if key not in have]
     if without:
         shown = ", ".join(f"{key} = {value}" for key, value in zip(keys, without[0], strict=True))
         raise minimize.refused(
-            f"{len(without)} of {found.num_rows} keys of `{table.name}` have no loss ({shown}, for example)",
+            f"{len(without)} of {len(wanted)} keys of `{table.name}` have no loss ({shown}, for example)",
             "Give them data, or delete their rows of the newest generation.", minimize.per[0].piece,
         )  # fmt: skip
+
+
+def _have_all(rows: pa.Table, keys: pa.Table) -> bool:
+    """Whether there is a row for each key, as far as a join tells: NULL is no key to it, and -0.0 is not 0.0."""
+    if any(pa.types.is_floating(field.type) for field in keys.schema):
+        return False
+    try:
+        missing = keys.join(rows.cast(keys.schema), keys.column_names, join_type="left anti")
+    except (ValueError, pa.ArrowNotImplementedError):  # types that are not compared
+        return False
+    return bool(missing.num_rows == 0)
 
 
 def _tuples(rows: pa.Table, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:

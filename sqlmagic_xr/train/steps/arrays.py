@@ -17,7 +17,7 @@ from ...grids.arrow import arrow, parameter_types
 from ...grids.bindings import bindings_of
 from ...grids.generations import Generations
 from ...relation.functions import of_session
-from ...sql.parameters import parameters_of
+from ...sql.parameters import parameter_names
 from ...statements.update import emptied
 from ..curves.incremental import MADE
 from ..explain import Explained, Note, title_of
@@ -222,7 +222,7 @@ class ArrayExecutor:
     def _begin(self, values: Mapping[str, Any]) -> Step:
         if self._names is None:
             trees = [s.query for s in self._statements if isinstance(s, Write)]
-            self._names = sorted({n for tree in (*trees, *self._looks.trees) for n in parameters_of(tree)} - {MADE})
+            self._names = sorted({n for tree in (*trees, *self._looks.trees) for n in parameter_names(tree)} - {MADE})
         kinds = [type(values.get(name)) for name in self._names]
         if self._looks.renewed():
             self._program = self.grids = None

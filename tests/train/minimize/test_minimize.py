@@ -172,6 +172,28 @@ def test_parameters_that_are_null_or_missing_are_said(ctx):
         ctx.train(CELL, steps=1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "keys", "without"),
+    [("BIGINT", "1, 2, 3", "run = 3"), ("INT", "1, 2, 3", "run = 3"), ("VARCHAR", "'a', 'b', 'c'", "run = c"),
+     ("DOUBLE", "0.0, -1.0, 2.5", "run = 2.5")],
+)  # fmt: skip
+def test_parameters_without_a_loss_are_told_whatever_their_key_is(ctx, kind, keys, without):
+    one, other, last = keys.split(", ")
+    ctx.script(f"""
+        CREATE TABLE cells (step BIGINT, run {kind}, a DOUBLE, PRIMARY KEY (step, run));
+        CREATE TABLE seen (run {"BIGINT" if kind == "INT" else kind});
+        INSERT INTO seen VALUES ({one}), ({other});
+        INSERT INTO cells VALUES (0, {one}, 1), (0, {other}, 1), (0, {last}, 1);
+    """)
+    cell = """MINIMIZE (SELECT c.run, SUM(c.a * c.a) AS loss FROM cells c JOIN seen ON seen.run = c.run
+                        WHERE c.step = :k GROUP BY c.run) OVER cells.a PER run USING sgd(lr => 0.1)"""
+    with pytest.raises(UsageError, match=f"1 of 3 keys of `cells` have no loss \\({without}, for example"):
+        ctx.train(cell, steps=1)
+    ctx.script(f"DELETE FROM cells WHERE run = {last}")
+    ctx.train(cell, steps=1)
+    assert ctx.sql("SELECT a FROM cells WHERE step = 1").to_pydict() == {"a": [0.8, 0.8]}
+
+
 def test_a_step_that_fails_takes_back_what_was_made_for_it(ctx):
     with pytest.raises(SqlError):
         ctx.train(f"{CELL}; INSERT INTO params SELECT :next_step, CAST('x' || a AS DOUBLE), b FROM params", steps=3)
