@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from .client import check, told
-from .folding import Held, held_again, hold, moved, placed
+from .folding import hold
+from .parts import Held, Place, moved, pieces, placed, shared_out
 from .worker import Batch
 
 _SHARE = 0.5  # of the workers' memory; what a step calculates, and what dask itself needs, is in the rest
@@ -34,6 +35,25 @@ class Wanted:
 
 
 @dataclass
+class _Layout:
+    """Chunks that are cut alike, whichever variable's.
+
+    Attributes:
+        parts: those of each worker.
+        places: who has each part.
+        programs: which read each variable.
+        values: of each variable, for each part and place what stands for the chunks there.
+        looked: when it was looked at last who has died.
+    """
+
+    parts: Sequence[Batch]
+    places: list[Place]
+    programs: dict[Any, Callable[[], bytes]] = field(default_factory=dict)
+    values: dict[Any, list[list[Any]]] = field(default_factory=dict)
+    looked: float = field(default_factory=time.monotonic)
+
+
+@dataclass
 class Holding:
     """Chunks in the workers' memory, within a part of it; they are let go with it.
 
@@ -42,73 +62,110 @@ class Holding:
     """
 
     notes: dict[str, str] = field(default_factory=dict)
-    _held: dict[Any, Held] = field(default_factory=dict, repr=False)
-    _parts: dict[Any, Sequence[Batch]] = field(default_factory=dict, repr=False)
+    _layouts: dict[Any, _Layout] = field(default_factory=dict, repr=False)
     _refused: set[Any] = field(default_factory=set, repr=False)
-    _looked: dict[Any, float] = field(default_factory=dict, repr=False)
     _nbytes: int = 0
 
     def held(
-        self, client: Any, layout: Any, wanted: Sequence[Wanted], parts: Callable[[], Sequence[Batch]],
-        on_read: Callable[[], None],
-    ) -> list[Held] | None:  # fmt: skip
+        self, client: Any, name: Any, wanted: Sequence[Wanted], regions: Sequence[Any], on_read: Callable[[], None]
+    ) -> Held | None:
         """Chunks in the workers' memory, of each variable, read now or before; None where they do not all fit.
 
         Args:
             client: whose cluster it is.
-            layout: names the chunks, whichever variable's.
+            name: of the layout of the chunks, whichever variable's.
             wanted: the variables; each is held once, whoever asks for it.
-            parts: gives the chunks of each task; those that the first variable was held with stay, and the scheduler
-                is not asked again which workers there are.
+            regions: the chunks. How they are shared out when the first variable is held stays so, and the scheduler is
+                not asked again which workers there are.
             on_read: is called while that goes on.
 
         Raises:
             ClusterError: a chunk cannot be read, or the cluster is gone.
         """
-        keys = [(client.id, layout, each.key) for each in wanted]
-        if tuple(keys) in self._refused:
-            return None
-        new = {key: each for key, each in zip(keys, wanted, strict=True) if key not in self._held}
-        size, left = sum(each.size for each in new.values()), _SHARE * _memory(client) - self._nbytes
-        what = ", ".join(sorted({each.name for each in new.values()}))
-        if size > left:
-            self._refused.add(tuple(keys))
-            self.notes[what] = f"read each step: {_shown(size)} exceed the {_shown(max(left, 0))} that workers keep"
-            return None
-        for key, each in new.items():
-            cut = self._parts_of((client.id, layout), parts)
-            beside = [held.places for (*of, _), held in self._held.items() if of == [client.id, layout]]
-            places = beside[0] if beside else placed(len(cut), check(client))
-            self._held[key] = hold(client, each.program(), cut, places, on_read)
-            self._looked[key] = time.monotonic()
-            self._nbytes += each.size
+        layout = self._layouts.get((client.id, name))
+        new = {each.key: each for each in wanted if layout is None or each.key not in layout.values}
         if new:
-            self.notes[what] = f"{_shown(size)} in the memory of {told(client)}"
-        for key, each in zip(keys, wanted, strict=True):
-            self._brought_back(client, key, each, on_read)
-        return [self._held[key] for key in keys]
+            asked = (client.id, name, *(each.key for each in wanted))
+            if asked in self._refused or not self._fits(client, list(new.values())):
+                self._refused.add(asked)
+                return None
+            layout = self._layouts[client.id, name] = layout or _laid_out(client, regions)
+            for key, each in new.items():
+                layout.values[key] = _read(client, each.program(), layout, range(len(layout.parts)), on_read)
+                layout.programs[key] = each.program
+                self._nbytes += each.size
+            size = _shown(sum(each.size for each in new.values()))
+            self.notes[_named(new.values())] = f"{size} in the memory of {told(client)}"
+        assert layout is not None
+        self._bring_back(client, layout, on_read)
+        return Held(layout.parts, layout.places, [layout.values[each.key] for each in wanted])
 
-    def _brought_back(self, client: Any, key: Any, wanted: Wanted, on_read: Callable[[], None]) -> None:
-        """Have a new worker keep what a dead one had: else who has made it again has it until the run ends."""
-        if time.monotonic() - self._looked[key] < _LOOK:
+    def _fits(self, client: Any, wanted: Sequence[Wanted]) -> bool:
+        size, left = sum(each.size for each in wanted), _SHARE * _memory(client) - self._nbytes
+        if size > left:
+            kept = _shown(max(left, 0))
+            self.notes[_named(wanted)] = f"read each step: {_shown(size)} exceed the {kept} that workers keep"
+        return size <= left
+
+    def _bring_back(self, client: Any, layout: _Layout, on_read: Callable[[], None]) -> None:
+        """Have others keep what a dead worker had: else who has made it again has it until the run ends."""
+        if time.monotonic() - layout.looked < _LOOK:
             return
-        self._looked[key] = time.monotonic()
-        places = moved(self._held[key], check(client))
-        if places:
-            self._held[key] = held_again(client, wanted.program(), self._held[key], places, on_read)
-
-    def _parts_of(self, layout: Any, parts: Callable[[], Sequence[Batch]]) -> Sequence[Batch]:
-        if layout not in self._parts:
-            self._parts[layout] = parts()
-        return self._parts[layout]
+        layout.looked = time.monotonic()
+        places = moved(layout.parts, layout.places, check(client))
+        if not places:
+            return
+        before = list(layout.places)
+        for part, place in places.items():
+            layout.places[part] = place
+        try:
+            new = {key: _read(client, layout.programs[key](), layout, places, on_read) for key in layout.values}
+        except BaseException:
+            layout.places[:] = before
+            raise
+        for key, values in new.items():
+            for part, value in zip(places, values, strict=True):
+                _release(layout.values[key][part])
+                layout.values[key][part] = value
 
     def release(self) -> None:
         """Let the workers forget all of it; what was said of it stays."""
-        for held in self._held.values():
-            held.release()
-        for known in (self._held, self._parts, self._refused, self._looked):
+        for layout in self._layouts.values():
+            for variable in layout.values.values():
+                for part in variable:
+                    _release(part)
+        for known in (self._layouts, self._refused):
             known.clear()
         self._nbytes = 0
+
+
+def _laid_out(client: Any, regions: Sequence[Any]) -> _Layout:
+    parts = shared_out(regions, check(client))
+    return _Layout(parts, placed(len(parts), check(client)))
+
+
+def _read(
+    client: Any, program: bytes, layout: _Layout, parts: Iterable[int], on_read: Callable[[], None]
+) -> list[list[Any]]:
+    """Have some parts of a variable read by those whose places they are; what stands for them, for each place."""
+    numbers = list(parts)
+    cut = [(piece, address) for n in numbers for piece, address in _at(layout.parts[n], layout.places[n])]
+    found = iter(hold(client, program, [piece for piece, _ in cut], [address for _, address in cut], on_read))
+    return [[next(found) for _ in layout.places[n]] for n in numbers]
+
+
+def _at(part: Batch, place: Place) -> list[tuple[Batch, str]]:
+    return list(zip(pieces(part, place), place, strict=True))
+
+
+def _release(values: Sequence[Any]) -> None:
+    """Let the workers forget it now, and not when nobody here knows of it any more."""
+    for future in values:
+        future.release()
+
+
+def _named(wanted: Iterable[Wanted]) -> str:
+    return ", ".join(sorted({each.name for each in wanted}))
 
 
 @contextmanager

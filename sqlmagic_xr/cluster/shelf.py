@@ -8,27 +8,21 @@ stands for them. They go when dask forgets it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from distributed import WorkerPlugin, get_worker
+
+from .lanes import Batch, in_lanes
 
 Chunks = Sequence[Sequence[Any]]
 
 _FULL = 0.75
 """Of a worker's memory; beyond 0.8 dask gives it no more tasks."""
-
-
-class Batch(Protocol):
-    """Chunks of one task."""
-
-    @property
-    def regions(self) -> Sequence[Any]:
-        """Them."""
 
 
 @dataclass(frozen=True)
@@ -51,39 +45,51 @@ class Kept:
         """What the scheduler is to think it takes: so it sends tasks to where the chunks are."""
         return object.__sizeof__(self) + self.nbytes
 
-    def chunks(self) -> Iterable[Sequence[Any]]:
-        """The variables of each chunk."""
-        shelf = _here()
+    def chunks(self, share: slice, shelf: Shelf | None) -> Iterable[Sequence[Any]]:
+        """The variables of some chunks.
+
+        Args:
+            share: which of them.
+            shelf: of the worker that this is; None where it is none.
+        """
         found = None if shelf is None else shelf.chunks.get(self.key)
-        return map(self.read, self.batch.regions) if found is None else found
+        return map(self.read, self.batch.regions[share]) if found is None else found[share]
 
 
-def keep(batch: Batch, read: Callable[[Any], Sequence[Any]]) -> Kept:
+def keep(batch: Batch, read: Callable[[Any], Sequence[Any]], go_on: Callable[[], None]) -> Kept:
     """Read chunks and keep them on the shelf of this worker, as far as there is room for all of them.
 
     Args:
         batch: which.
         read: reads one of them.
+        go_on: raises where nobody wants them any more.
     """
-    shelf = _here()
+    shelf = shelf_here()
     if shelf is None:
         return Kept(batch, None, 0, read)
-    key, found = get_worker().get_current_task(), []
-    for values in _until_full(map(read, batch.regions)):
-        found.append(values)
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def lane(share: slice) -> Chunks:
+        """The variables of chunks, up to where there is no room for more."""
+        found: list[Sequence[Any]] = []
+        for region in batch.regions[share]:
+            go_on()
+            found.append(read(region))
+            if _is_full(worker):
+                return found[:-1]
+        return found
+
+    found = [values for each in in_lanes(lane, batch) for values in each]
     if len(found) < len(batch.regions):
         return Kept(batch, key, 0, read)
     shelf.chunks[key] = found
     return Kept(batch, key, sum(int(cells.nbytes) for values in found for cells in values), read)
 
 
-def _until_full(chunks: Iterator[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-    worker = get_worker()
+def _is_full(worker: Any) -> bool:
     limit = worker.memory_manager.memory_limit or sys.maxsize
-    for values in chunks:
-        if worker.monitor.get_process_memory() > _FULL * limit:
-            return
-        yield values
+    return bool(worker.monitor.get_process_memory() > _FULL * limit)
 
 
 class Shelf(WorkerPlugin):
@@ -104,12 +110,16 @@ _shelves: WeakKeyDictionary[Any, Shelf] = WeakKeyDictionary()
 _lock = Lock()
 
 
-def _here() -> Shelf | None:
+def shelf_here() -> Shelf | None:
     """The shelf of the worker whose task this is; None where this is no worker."""
     try:
-        worker = get_worker()
+        return shelf_of(get_worker())
     except ValueError:
         return None
+
+
+def shelf_of(worker: Any) -> Shelf:
+    """The shelf of a worker."""
     with _lock:
         found = _shelves.get(worker)
         if found is None:

@@ -6,9 +6,10 @@ variables as their store's address or their dask graph.
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from .lanes import in_lanes
+
 if TYPE_CHECKING:
-    from .shelf import Kept
+    from .shelf import Kept, Shelf
 
 PACKAGES = ("numpy", "xarray", "pyarrow", "dask", "distributed", "cloudpickle")
 """What a program needs where it runs, beside this package."""
@@ -29,6 +32,9 @@ class Program(Protocol):
     @property
     def variables(self) -> int:
         """How many are read of each chunk."""
+
+    def anew(self) -> Program:
+        """The same for one thread: what it learns of its chunks on the way is nobody else's."""
 
     def fresh(self) -> Any:
         """What stands before the first chunk."""
@@ -54,9 +60,15 @@ class Program(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Chunks of one task, in their order; dask does not look into it, which of a list of thousands takes time."""
+    """Chunks of one task, in their order; dask does not look into it, which of a list of thousands takes time.
+
+    Attributes:
+        regions: the chunks.
+        lanes: among how many threads they are shared out, neighbours together.
+    """
 
     regions: tuple[Any, ...]
+    lanes: int = 1
 
     def __len__(self) -> int:
         return len(self.regions)
@@ -94,11 +106,10 @@ def read(program: bytes, batch: Batch) -> Kept:
     """Some chunks and their variables, kept where they are."""
     from .shelf import keep
 
-    return keep(batch, partial(_read_by, program))
+    return keep(batch, partial(_read_by, program), _going())
 
 
 def _read_by(program: bytes, region: Any) -> list[Any]:
-    _go_on()
     return _read(_loaded(program), region)
 
 
@@ -109,7 +120,7 @@ def fold(program: bytes, batch: Batch) -> Any:
         UnreadError: a chunk cannot be read.
     """
     code = _loaded(program)
-    return _folded(code, ((region, _read(code, region)) for region in batch.regions))
+    return _folded(code, batch, lambda share: (_read(code, region) for region in batch.regions[share]), _going())
 
 
 def fold_held(program: bytes, batch: Batch | None, *held: Kept) -> Any:
@@ -120,25 +131,92 @@ def fold_held(program: bytes, batch: Batch | None, *held: Kept) -> Any:
         batch: the chunks; None for those that were read.
         held: the variables.
     """
-    code, regions = _loaded(program), (batch or held[0].batch).regions
-    each = zip(*(variable.chunks() for variable in held), strict=True)
-    values = ([code.placed(cells) for variable in chunks for cells in variable] for chunks in each)
-    return _folded(code, zip(regions, values, strict=True))
+    from .shelf import shelf_here
+
+    return _folded_held(program, batch, held, shelf_here(), _going())
 
 
-def _folded(code: Program, chunks: Iterable[tuple[Any, Sequence[Any]]]) -> Any:
-    state, rooms = code.fresh(), dict[Any, Any]()
-    for region, values in chunks:
-        _go_on()
-        code.add(state, region, values, rooms)
-    return state
+def _folded_held(
+    program: bytes, batch: Batch | None, held: Sequence[Kept], shelf: Shelf | None, go_on: Callable[[], None]
+) -> Any:
+    code = _loaded(program)
+
+    def chunks(share: slice) -> Iterable[list[Any]]:
+        each = zip(*(variable.chunks(share, shelf) for variable in held), strict=True)
+        return ([code.placed(cells) for variable in chunk for cells in variable] for chunk in each)
+
+    return _folded(code, batch or held[0].batch, chunks, go_on)
+
+
+def _folded(
+    code: Program, batch: Any, chunks: Callable[[slice], Iterable[Sequence[Any]]], go_on: Callable[[], None]
+) -> Any:
+    def lane(share: slice) -> Any:
+        mine = code.anew()
+        state, rooms = mine.fresh(), dict[Any, Any]()
+        for region, values in zip(batch.regions[share], chunks(share), strict=True):
+            go_on()
+            mine.add(state, region, values, rooms)
+        return state
+
+    states = in_lanes(lane, batch)
+    return states[0] if len(states) == 1 else merged(code, states)
 
 
 def fold_made(program: bytes, batch: Batch, values: Sequence[Sequence[Any]]) -> Any:
     """As :func:`fold`, of variables that are as dask has made them."""
     code = _loaded(program)
     laid = [[code.laid(number, np.asarray(cells)) for number, cells in enumerate(each)] for each in values]
-    return _folded(code, zip(batch.regions, laid, strict=True))
+    return _folded(code, batch, laid.__getitem__, _going())
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a worker that was called has come to."""
+
+    state: Any
+
+
+async def fold_here(token: str, order: bytes, dask_worker: Any) -> Done | None:
+    """As :func:`fold_held`, of what this worker holds; it is called, and no task of the scheduler's.
+
+    Args:
+        token: names the call, for :func:`stop`.
+        order: the program; and by the address of each worker its chunks, None for those that were read, and for each
+            variable the key of the task that has read them.
+        dask_worker: this one.
+
+    Returns:
+        None where this worker does not hold its chunks, or fails, which a task will tell of.
+    """
+    from .shelf import shelf_of
+
+    program, work = pickle.loads(order)
+    batch, keys = work.get(dask_worker.contact_address) or work.get(dask_worker.address) or (None, ())
+    held = [dask_worker.data[key] for key in keys if key in dask_worker.data]
+    if not held or len(held) < len(keys):
+        return None
+    _called.add(token)
+
+    def go_on() -> None:
+        if token not in _called:
+            raise CancelledTaskError
+
+    ready = partial(_folded_held, program, batch, held, shelf_of(dask_worker), go_on)
+    try:
+        return Done(await asyncio.get_running_loop().run_in_executor(dask_worker.executors["default"], ready))
+    except Exception:
+        return None
+    finally:
+        _called.discard(token)
+
+
+async def stop(token: str) -> None:
+    """End a call before its next chunk."""
+    _called.discard(token)
+
+
+_called: set[str] = set()
 
 
 def merge(program: bytes, states: Sequence[Any]) -> Any:
@@ -179,14 +257,18 @@ def _read(code: Program, region: Any) -> list[Any]:
     return values
 
 
-def _go_on() -> None:
-    """End a task that has been cancelled, which dask itself lets run to its end."""
+def _going() -> Callable[[], None]:
+    """What ends this task where it has been cancelled, which dask itself lets run to its end."""
     from distributed import get_worker
 
     try:
         worker = get_worker()
         task = worker.state.tasks.get(worker.get_current_task())
-    except (ValueError, AttributeError):  # no worker, as in a test
-        return
-    if task is not None and task.state == "cancelled":
-        raise CancelledTaskError
+    except (ValueError, AttributeError, KeyError):  # no worker, as in a test
+        task = None
+
+    def go_on() -> None:
+        if task is not None and task.state == "cancelled":
+            raise CancelledTaskError
+
+    return go_on

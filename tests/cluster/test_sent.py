@@ -11,7 +11,7 @@ from sqlmagic_xr.cluster.sent import pickled
 from sqlmagic_xr.queries.gridded import groupwise
 from sqlmagic_xr.queries.gridded.regions import regions_of
 from sqlmagic_xr.queries.gridded.sweep import Sweep
-from tests.cluster.test_cluster import context, made
+from tests.cluster.data import context, made
 from tests.queries.gridded.test_who_runs import BY_ARRAYS
 
 pytest.importorskip("cloudpickle")

@@ -8,11 +8,11 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ...cluster.client import check, client_of, told
-from ...cluster.folding import LITTLE, TASKS, Held, batches, cut_as, folded, folded_of
+from ...cluster.folding import LITTLE, folded, folded_held, folded_of
 from ...cluster.graphs import is_made_alone
 from ...cluster.holding import Holding, Wanted
+from ...cluster.parts import TASKS, Held, batches, cut_as
 from ...cluster.sent import pickled
-from ...cluster.worker import Batch
 from ...dense.node import Refused
 from ...engine.budget import nbytes_shown
 from .grid import Grid, Stored
@@ -65,26 +65,27 @@ class Remote:
             states = folded_of(self.client, _pickled(sweep.bare()), self.regions, values, on_read)
             return dict(zip(tallies, states, strict=True))
         held = None if holding is None else self._held(sweep, holding, on_read)
-        parts = cut_as(self.regions, held[0].batches) if held else self._parts(1 if holding else _tasks(sweep))
         here = sweep if _size(sweep) <= LITTLE else None
-        states = folded(self.client, _pickled(sweep.bare() if held else sweep), parts, on_read, held or (), here)
+        if held is not None:
+            parts = cut_as(self.regions, held.batches)
+            states = folded_held(self.client, _pickled(sweep.bare()), parts, held, on_read, here)
+        else:
+            parts = batches(self.regions, check(self.client), 1 if holding else _tasks(sweep))
+            states = folded(self.client, _pickled(sweep), parts, on_read, here)
         return dict(zip(tallies, states, strict=True))
-
-    def _parts(self, tasks: int) -> Sequence[Batch]:
-        return batches(self.regions, check(self.client), tasks)
 
     @property
     def _is_alone(self) -> bool:
         return all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
 
-    def _held(self, sweep: Sweep, holding: Holding, on_read: Callable[[], None]) -> Sequence[Held] | None:
+    def _held(self, sweep: Sweep, holding: Holding, on_read: Callable[[], None]) -> Held | None:
         """The variables in the workers' memory; None where they do not fit."""
         apart = len(self.grid.axes) - len(self.grid.main.dims)  # which no chunk has
         kept = tuple(axis.tobytes() for axis in sweep.kept[apart:])
         entire = frozenset(axis - apart for axis in self.entire if axis >= apart)
         layout = (_Same(self.grid.main), kept, entire, _ends(self.regions, apart))
         wanted = [self._wanted(variable, sweep, apart) for variable in sweep.stored]
-        return holding.held(self.client, layout, wanted, lambda: self._parts(1), on_read)
+        return holding.held(self.client, layout, wanted, self.regions, on_read)
 
     def _wanted(self, variable: Stored, sweep: Sweep, apart: int) -> Wanted:
         """What is read of a variable."""

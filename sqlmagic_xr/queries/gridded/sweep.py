@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -60,6 +61,10 @@ class Sweep:
     def variables(self) -> int:
         """How many variables are read."""
         return len(self.stored)
+
+    def anew(self) -> Sweep:
+        """The same for one thread: whether NULLs are expected decides in which order cells are summed."""
+        return replace(self, tallies=tuple(map(copy, self.tallies)))
 
     def fresh(self) -> list[State]:
         """What stands before the first region."""

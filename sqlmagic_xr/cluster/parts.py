@@ -1,0 +1,110 @@
+"""Chunks shared out among the workers of a cluster, and who has which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, cycle, pairwise
+from typing import Any
+
+from .lanes import shares
+from .worker import Batch
+
+TASKS = 4
+"""Tasks for each thread: enough to even out what is slow, and to show how far one is; a dead worker loses less."""
+
+Place = tuple[str, ...]
+"""The worker that has a part; or of each thread's share of it, where several have it between them."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Chunks that are in the workers' memory.
+
+    Attributes:
+        batches: those of each part.
+        places: who has each part.
+        values: of each variable and part, for each of its places, what stands for the chunks there.
+    """
+
+    batches: Sequence[Batch]
+    places: Sequence[Place]
+    values: Sequence[Sequence[Sequence[Any]]]
+
+
+def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TASKS) -> list[Batch]:
+    """Chunks in as many parts as there are tasks, neighbours together.
+
+    Args:
+        regions: the chunks.
+        threads: of each worker.
+        tasks: how many of them for each thread.
+    """
+    parts = min(len(regions), tasks * sum(threads.values()))
+    ends = [len(regions) * place // parts for place in range(parts + 1)]
+    return [Batch(tuple(regions[start:stop])) for start, stop in pairwise(ends)]
+
+
+def shared_out(regions: Sequence[Any], threads: Mapping[str, int]) -> list[Batch]:
+    """Chunks in a part for each worker, as many for each of its threads, neighbours together.
+
+    Args:
+        regions: the chunks.
+        threads: of each worker.
+    """
+    numbers = sorted(threads.values(), reverse=True)  # of a layout, whatever the addresses are
+    whole = sum(numbers)
+    ends = pairwise(len(regions) * end // whole for end in accumulate(numbers, initial=0))
+    found = [(tuple(regions[start:stop]), number) for (start, stop), number in zip(ends, numbers, strict=True)]
+    return [Batch(part, min(number, len(part))) for part, number in found if part]
+
+
+def placed(parts: int, threads: Mapping[str, int]) -> list[Place]:
+    """The worker of each part: left to itself, dask may have one worker read several.
+
+    Args:
+        parts: how many there are.
+        threads: of each worker.
+    """
+    order = sorted(threads, key=lambda address: (-threads[address], address))
+    return [(order[part % len(order)],) for part in range(parts)]
+
+
+def moved(parts: Sequence[Batch], places: Sequence[Place], threads: Mapping[str, int]) -> dict[int, Place]:
+    """Where parts go whose worker is gone: to one that has none, else by threads' shares to all that are left.
+
+    A part of one thread stays with whoever has made it again.
+
+    Args:
+        parts: all of them.
+        places: who has each.
+        threads: of each worker that there is now.
+    """
+    has = {address for place in places for address in place}
+    free, left = [address for address in threads if address not in has], cycle(threads)
+    found: dict[int, Place] = {}
+    for number, (part, place) in enumerate(zip(parts, places, strict=True)):
+        lost = any(address not in threads for address in place)
+        if free and (lost or len(place) > 1):
+            found[number] = (free.pop(0),)
+        elif lost and part.lanes > 1:
+            found[number] = tuple(next(left) for _ in range(part.lanes))
+    return found
+
+
+def pieces(part: Batch, place: Place) -> list[Batch]:
+    """A part as its places have it."""
+    return [part] if len(place) == 1 else [Batch(part.regions[share]) for share in shares(part)]
+
+
+def cut_as(regions: Sequence[Any], parts: Sequence[Batch]) -> Sequence[Batch]:
+    """Chunks in as many parts as others, of the same lengths; these themselves where they are the same.
+
+    Args:
+        regions: the chunks.
+        parts: the same ones, it may be with other positions along axes that are not theirs.
+    """
+    if parts[0].regions[0] == regions[0]:
+        return parts
+    ends = pairwise(accumulate(map(len, parts), initial=0))
+    return [Batch(tuple(regions[a:b]), part.lanes) for (a, b), part in zip(ends, parts, strict=True)]
