@@ -14,7 +14,7 @@ from ...relation.facts import filled_by, key
 from ...sql.clauses import outermost
 from ...sql.expression import Call, Expression, descend
 from ...sql.syntax import Tree, expression_sql
-from .given import Cells
+from .given import CellTable
 from .refusing import refused
 
 
@@ -226,12 +226,12 @@ def reads(relation: nodes.Relation, leaf: nodes.Leaf) -> bool:
     return any(map(cells.of, nodes.relations(relation.query))) if cells is not None else False
 
 
-def cells_of(leaf: nodes.Leaf, name: str) -> Cells | None:
+def cells_of(leaf: nodes.Leaf, name: str) -> CellTable | None:
     """The cells that a column of a relation is."""
     if isinstance(leaf, nodes.Scan):
-        return Cells(leaf.table.name, None, frozenset({leaf.column(name)} if name else ()))
+        return CellTable(leaf.table.name, None, frozenset({leaf.column(name)} if name else ()))
     if isinstance(leaf, nodes.Shared):
-        return Cells(None, leaf.query, frozenset({name} if name else ()))
+        return CellTable(None, leaf.query, frozenset({name} if name else ()))
     return None
 
 

@@ -18,7 +18,7 @@ from .refusing import refused, require_steady
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellTable:
     """By what derivatives are taken: the columns of a table, or of a query that has a name.
 
     Attributes:
@@ -50,7 +50,7 @@ class Givens:
         catalog: what tables there are.
     """
 
-    def __init__(self, cells: Cells, ctes: Mapping[str, Cte], catalog: Catalog) -> None:
+    def __init__(self, cells: CellTable, ctes: Mapping[str, Cte], catalog: Catalog) -> None:
         self.cells, self.ctes, self.catalog = cells, ctes, catalog
         self._reading: dict[nodes.Relation, bool] = {}  # asked for each column of a query
 

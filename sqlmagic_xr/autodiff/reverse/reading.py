@@ -18,7 +18,7 @@ from ...sql.build import cte_names
 from ...sql.expression import Call, Expression
 from .blocks import Block, From, Joined, Leaf, Node, Path, Union, label, labels, leaves, names, substituted
 from .correlated import value_by_row
-from .given import Cells, Givens, called_so
+from .given import CellTable, Givens, called_so
 from .keys import kind_of
 from .refusing import refused, require_steady
 from .selecting import first_of_each, limited, selected
@@ -46,7 +46,7 @@ class Reader(Givens):
         catalog: what tables there are.
     """
 
-    def __init__(self, cells: Cells, ctes: Mapping[str, Cte], catalog: Catalog) -> None:
+    def __init__(self, cells: CellTable, ctes: Mapping[str, Cte], catalog: Catalog) -> None:
         super().__init__(cells, ctes, catalog)
         self._queries: dict[int, tuple[nodes.Relation, Node]] = {}
         self.beside: list[Beside] = []
