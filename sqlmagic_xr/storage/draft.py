@@ -18,7 +18,7 @@ HEAVY = 2**20
 """Bytes from which on a draft counts among those that older versions hold."""
 
 
-class Cells(Protocol):
+class UnwrittenColumn(Protocol):
     """The values of a column that are not written out row by row."""
 
     @property
@@ -38,7 +38,7 @@ class Draft(NamedTuple):
 
     Attributes:
         rows: how many.
-        columns: for each column of the table a NumPy scalar, which is the value of all rows, or :class:`Cells`; of the
+        columns: for each column of the table a NumPy scalar, which is the value of all rows, or :class:`UnwrittenColumn`; of the
             types that ``schema`` says.
         schema: the table's.
         nbytes: of the rows, once they are written out; about, where they hold text.
