@@ -22,7 +22,7 @@ _SPARSE = 4  # a grid with more than so many cells for each row is none
 
 
 @dataclass(slots=True, eq=False)
-class Cells:
+class GridCells:
     """The cells of one column.
 
     Attributes:
@@ -49,7 +49,7 @@ class Grid:
 
     axes: tuple[Array, ...]
     names: tuple[str, ...]
-    columns: Mapping[str, Cells]
+    columns: Mapping[str, GridCells]
     present: Array | None = None
 
     @property
@@ -125,7 +125,7 @@ def grid(
         (rows,) = {len(c.data) for c in columns.values()} or {1}
         if rows != 1:
             raise Refused(f"a relation that had one row has {rows}")
-        cells = {n: Cells((), columns[n].data[0], _scalar(columns[n].valid)) for n in wanted}
+        cells = {n: GridCells((), columns[n].data[0], _scalar(columns[n].valid)) for n in wanted}
         return Grid((), (), cells), None
     found = tuple(_key(columns[name], name) for name in keys)
     layout = like if like is not None and _same(like.keys, found) else _layout(found)
@@ -136,7 +136,7 @@ def grid(
 def rows(columns: Mapping[str, MaskedColumn], wanted: Sequence[str]) -> Grid:
     """The grid of one axis, no column, that rows without a key are."""
     (count,) = {len(c.data) for c in columns.values()}
-    return Grid((np.arange(count),), ("",), {n: Cells((0,), columns[n].data, columns[n].valid) for n in wanted})
+    return Grid((np.arange(count),), ("",), {n: GridCells((0,), columns[n].data, columns[n].valid) for n in wanted})
 
 
 def key_of(columns: Mapping[str, MaskedColumn], candidates: Sequence[str]) -> tuple[str, ...]:
@@ -250,16 +250,16 @@ def _rows_in_order(keys: tuple[Array, ...]) -> tuple[Array, ...] | None:
     return tuple(axes) if inner == count else None
 
 
-def _place(column: MaskedColumn, layout: Layout) -> Cells:
+def _place(column: MaskedColumn, layout: Layout) -> GridCells:
     shape = tuple(len(axis) for axis in layout.axes)
     dims = tuple(range(len(shape)))
     if layout.order is None:
         valid = None if column.valid is None else column.valid.reshape(shape)
-        return Cells(dims, column.data.reshape(shape), valid)
+        return GridCells(dims, column.data.reshape(shape), valid)
     data = np.zeros(int(np.prod(shape)), column.data.dtype)
     data[layout.order] = column.data
     if column.valid is None:
-        return Cells(dims, data.reshape(shape))
+        return GridCells(dims, data.reshape(shape))
     valid = np.ones(data.size, np.bool_)
     valid[layout.order] = column.valid
-    return Cells(dims, data.reshape(shape), valid.reshape(shape))
+    return GridCells(dims, data.reshape(shape), valid.reshape(shape))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .grid import Cells, Grid
+from .grid import Grid, GridCells
 from .node import Type
 from .ports import Form, Output
 from .tables import Read
@@ -54,7 +54,7 @@ class ScanReading:
         """What was written, as the scan reads it; None where no coordinate has the value of a fixed column."""
         if not self.picked and output.present is None:
             cells, valid = output.cells, output.valid
-            values = {name: Cells(new, cells[place], valid[place]) for name, place, new in self.columns}
+            values = {name: GridCells(new, cells[place], valid[place]) for name, place, new in self.columns}
             return Grid(tuple([output.axes[place] for place in self.order]), self.key, values)
         chosen: dict[int, int] = {}
         for name, axis in self.picked:
@@ -64,7 +64,7 @@ class ScanReading:
             chosen[axis] = int(places[0])
         dims = output.form.dims
         values = {
-            name: Cells(
+            name: GridCells(
                 new, _cut(output.cells[place], dims[place], chosen), _cut(output.valid[place], dims[place], chosen)
             )
             for name, place, new in self.columns

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..dense.grid import Cells, Grid, Layout, MaskedColumn, grid, key_of, rows
+from ..dense.grid import Grid, GridCells, Layout, MaskedColumn, grid, key_of, rows
 from ..dense.labels import Labels
 from ..dense.node import INSTANTS, WHOLE, Refused, Type
 from ..dense.ports import Changed, Output
@@ -147,7 +147,7 @@ class Grids:
         number = self.extreme(read.table, what)
         if number is None:
             raise Refused(f"{'.'.join(read.table)} has no row")
-        return Grid((), (), {what.column: Cells((), np.asarray(np.int64(number)))})
+        return Grid((), (), {what.column: GridCells((), np.asarray(np.int64(number)))})
 
     def _made(self, read: Read, found: pa.Table) -> Grid:
         columns = columns_of(found, (*(read.key or ()), *read.columns), self.labels)

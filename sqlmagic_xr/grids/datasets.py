@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..dense.arrays import DTYPES
-from ..dense.grid import Array, Cells, Grid
+from ..dense.grid import Array, Grid, GridCells
 from ..dense.labels import Labels
 from ..dense.node import Refused
 from ..dense.tables import Read, Table
@@ -42,7 +42,7 @@ class DatasetGrid:
             raise Refused("its labels are no axes")
         for name, dim in zip(table.key, table.dims, strict=True):
             self._add_axis(name, dim, labels)
-        self._cells: dict[str, Cells] = {}
+        self._cells: dict[str, GridCells] = {}
         for name in wanted:
             if name not in table.key:
                 self._cells[name] = self._read(table.columns[name])
@@ -78,7 +78,7 @@ class DatasetGrid:
         self._axes.append(coordinates)
         self._orders.append(slice(None, None, -1) if (order == np.arange(len(order))[::-1]).all() else order)
 
-    def _read(self, column: GridColumn) -> Cells:
+    def _read(self, column: GridColumn) -> GridCells:
         """The cells of a variable over all axes, which are NULL where they are NaN."""
         variable, kind = column.variable, array_type(column.kind)
         if kind is None or kind not in DTYPES or variable.dtype.kind not in _VALUES:
@@ -100,7 +100,9 @@ class DatasetGrid:
             if not there.all():
                 known, values = there, np.where(there, values, values.dtype.type(0))
         shape = tuple(len(axis) for axis in self._axes)
-        return Cells(tuple(range(len(shape))), _whole(values, shape), None if known is None else _whole(known, shape))
+        return GridCells(
+            tuple(range(len(shape))), _whole(values, shape), None if known is None else _whole(known, shape)
+        )
 
 
 def _whole(values: Array, shape: tuple[int, ...]) -> Array:

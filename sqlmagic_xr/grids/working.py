@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..dense.grid import Cells, Grid, naming
+from ..dense.grid import Grid, GridCells, naming
 from ..dense.node import FLOATS, INSTANTS, WHOLE, Refused, Type
 from ..dense.ports import Form, Output
 from ..dense.reading import ScanReading, reading_of
@@ -115,7 +115,7 @@ class WorkingGrids(Generations):
         """A grid in which a column of one value is that value."""
         if not grid.axes:
             return grid
-        cells = {n: Cells((), c.data.flat[0]) if n in self.single else c for n, c in grid.columns.items()}
+        cells = {n: GridCells((), c.data.flat[0]) if n in self.single else c for n, c in grid.columns.items()}
         return replace(grid, columns=cells)
 
     def begin(self) -> None:
@@ -146,7 +146,7 @@ def _is_single(column: pa.ChunkedArray) -> bool:
     return bool(pc.all(pc.equal(column, column[0])).as_py())
 
 
-def _known(cells: Cells) -> Cells:
+def _known(cells: GridCells) -> GridCells:
     """Cells without saying of each that it is known, where all are."""
     return cells if cells.valid is None or not np.all(cells.valid) else replace(cells, valid=None)
 
