@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class StoredRows:
     """Where a Zarr store has the rows of a chunk: so many of its steps, from one on. See :class:`.chunk.Home`."""
 
     kept: Any
@@ -68,7 +68,7 @@ class Grown:
             stop = min(first + along, steps)
             width = sum(max(1, f.type.bit_width // 8) if f.type != pa.string() else 16 for f in self._schema)
             chunk = Chunk((), (stop - first) * cells, nbytes=(stop - first) * cells * width)
-            chunk.home = Block(self, first, stop)
+            chunk.home = StoredRows(self, first, stop)
             found.append(chunk)
         return tuple(found) if cells else ()
 
