@@ -89,7 +89,7 @@ class Asked:
     varying: frozenset[str]
 
 
-class Block:
+class StepBlock:
     """Makes many steps.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .alike import axes_of
-from .block import Asked, Block
+from .block import Asked, StepBlock
 from .facts import Facts
 from .lowered import Query, lowered
 from .lowering.bound import Bindings
@@ -143,7 +143,7 @@ class Program:
             return parameters
         return {**parameters, **{name: self._facts.labels.code(parameters[name]) for name in self._texts}}
 
-    def block(self, step: Step, state: State, asked: Asked) -> Block:
+    def block(self, step: Step, state: State, asked: Asked) -> StepBlock:
         """What makes many steps like one that has just been made.
 
         Args:
@@ -158,7 +158,7 @@ class Program:
         codes = self._codes(writing=True)
         looks = {place: code for place, (query, _, code) in enumerate(every) if code is not None and not query.writes}
         writes = [(query.writes[0], query.replaces) for query in self._queries if query.writes and not query.empties]
-        return Block(codes, writes, step.known, self._kept, state, asked, looks)
+        return StepBlock(codes, writes, step.known, self._kept, state, asked, looks)
 
     def recurrence(self, step: Step, table: Name, types: Mapping[str, Type | None]) -> Recurrence:
         """What goes through many rounds like one that has just been gone through.

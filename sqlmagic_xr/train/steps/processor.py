@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...dense.block import Block
+from ...dense.block import StepBlock
 from ...dense.node import Refused
 from ...dense.ports import Source
 from ...dense.running.layout import Runner
@@ -30,7 +30,7 @@ class Processor:
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._block: Block | None = None
+        self._block: StepBlock | None = None
         self._runner: Any = None
         self.reason = ""
 
@@ -45,7 +45,7 @@ class Processor:
         kept = nbytes_shown(self._runner.nbytes)
         return f"{where}, at most {self._runner.most:,} steps a call, {kept} kept there"
 
-    def runner(self, block: Block, source: Source, values: Mapping[str, Any], k: int) -> Runner | None:
+    def runner(self, block: StepBlock, source: Source, values: Mapping[str, Any], k: int) -> Runner | None:
         """What makes the steps of a block; None for NumPy.
 
         The first call for a block waits until its program is compiled, in a thread of its own, so that an interrupt is
@@ -59,7 +59,7 @@ class Processor:
     def _give_up(self, reason: str) -> None:
         self._runner, self.reason = None, reason
 
-    def _compile(self, block: Block, examples: list[Any]) -> None:
+    def _compile(self, block: StepBlock, examples: list[Any]) -> None:
         from ...dense.xla.loop import XlaLoop
 
         found: list[Any] = []

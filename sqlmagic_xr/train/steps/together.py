@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ...dense.block import Asked, Block, Made, Stack
+from ...dense.block import Asked, Made, Stack, StepBlock
 from ...dense.node import Refused
 from ...dense.ports import Changed
 from ...dense.program import Program, Step
@@ -80,7 +80,7 @@ class Together:
         self._processor = processor
         self._context, self._asked = context, Asked(CLOCK, varying - CLOCK.keys())
         self._trajectory = trajectory
-        self._block: Block | None = None
+        self._block: StepBlock | None = None
         self._edition: tuple[Program, int] | None = None
         self._drafting: dict[str, Drafting] = {}
         self.reason = ""
@@ -168,7 +168,7 @@ class Together:
         """By what many steps are calculated, for a person."""
         return "NumPy" if self._processor is None else self._processor.said
 
-    def _refused(self, block: Block) -> str:
+    def _refused(self, block: StepBlock) -> str:
         table, column = self._trajectory
         if column in block.clocks.get((table,), ()):
             return ""
