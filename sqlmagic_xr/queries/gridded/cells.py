@@ -39,7 +39,7 @@ def is_instant(kind: str) -> bool:
 
 
 @dataclass(eq=False)
-class Block:
+class CellBlock:
     """A part of the grid that is evaluated at once, by one thread.
 
     Attributes:
@@ -82,7 +82,7 @@ class Cells:
     """
 
     type: str
-    make: Callable[[Block], Array]
+    make: Callable[[CellBlock], Array]
     valid: Cells | None = None
     marked: bool = False
     real: bool = True
@@ -90,7 +90,7 @@ class Cells:
     ready: bool = False
     factors: tuple[Cells, Cells] | None = None
 
-    def of(self, block: Block) -> Array:
+    def of(self, block: CellBlock) -> Array:
         """Its cells in a block."""
         found = block.known.get(self)
         if found is None:
@@ -101,7 +101,7 @@ class Cells:
 def stored(number: int, kind: str) -> Cells:
     """A variable of which a region is in memory; NaN and NaT are NULL."""
 
-    def make(block: Block) -> Array:
+    def make(block: CellBlock) -> Array:
         values = block.stored[number]
         return values[tuple(p if n > 1 else slice(None) for p, n in zip(block.inside, values.shape, strict=True))]
 
@@ -143,7 +143,7 @@ def spread(values: Array, known: Array | None, kind: str, axes: Sequence[int], c
     laid = values.reshape(shape)
     mask = None if known is None or known.all() else known.reshape(shape)
 
-    def at(block: Block) -> tuple[slice, ...]:
+    def at(block: CellBlock) -> tuple[slice, ...]:
         return tuple(p if a in axes else slice(None) for a, p in enumerate(block.part))
 
     found = Cells(kind, lambda block: laid[at(block)], ready=True)
@@ -178,7 +178,7 @@ def of_arrow(values: pa.Array) -> tuple[Array, Array | None]:
     return np.asarray(values), known
 
 
-def only(cells: Array, known: Array, fill: Any, block: Block, owner: Any) -> Array:
+def only(cells: Array, known: Array, fill: Any, block: CellBlock, owner: Any) -> Array:
     """The cells where they count, and ``fill`` elsewhere; by their bits: to choose between two costs ten times that.
 
     Args:

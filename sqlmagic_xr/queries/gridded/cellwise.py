@@ -15,7 +15,7 @@ from ...engine.laid import Laid
 from ...relation.columns import Field, Output
 from ...relation.nodes import Select, Window
 from ...relation.reads import volatile
-from .cells import DTYPES, Array, Block, Cells, is_instant
+from .cells import DTYPES, Array, CellBlock, Cells, is_instant
 from .grid import Fetch, Grid
 from .groupwise import note, told
 from .measures import arrow_kind
@@ -41,7 +41,7 @@ class Written:
         """Nothing of a thread's own."""
         return []
 
-    def add(self, state: State, block: Block) -> None:
+    def add(self, state: State, block: CellBlock) -> None:
         """Write a block."""
         self.values[block.part] = self.cells.of(block)
         if self.known is not None and self.cells.valid is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...dense.node import Refused
-from .cells import DTYPES, FLOATS, NUMBERS, SIGNED, UNSIGNED, Block, Cells, both, constant
+from .cells import DTYPES, FLOATS, NUMBERS, SIGNED, UNSIGNED, CellBlock, Cells, both, constant
 
 
 def common(kinds: Sequence[str]) -> str:
@@ -48,7 +48,7 @@ def cast(value: Cells, kind: str) -> Cells:
     marked = value.marked and kind in FLOATS
     found = Cells(kind, lambda block: block.known[found], value.valid, marked, value.real)
 
-    def make(block: Block) -> Any:
+    def make(block: CellBlock) -> Any:
         cells = value.of(block)
         if np.shape(cells) != block.shape:
             return np.asarray(cells).astype(dtype)
@@ -66,7 +66,7 @@ def elementwise(function: Callable[..., Any], kind: str, *args: Cells, marked: b
     reuse = isinstance(function, np.ufunc)
     dtype = DTYPES.get(kind)
 
-    def make(block: Block) -> Any:
+    def make(block: CellBlock) -> Any:
         cells = [argument.of(block) for argument in args]
         if reuse and any(np.shape(c) == block.shape for c in cells):
             return function(*cells, out=block.room(found, block.shape, dtype))
@@ -102,5 +102,5 @@ def choose(test: Cells, one: Cells, other: Cells) -> Cells:
     return Cells(one.type, lambda block: np.where(test.of(block), one.of(block), other.of(block)), valid, marked, real)
 
 
-def _known(value: Cells, block: Block) -> Any:
+def _known(value: Cells, block: CellBlock) -> Any:
     return np.bool_(True) if value.valid is None else value.valid.of(block)

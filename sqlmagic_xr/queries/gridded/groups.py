@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .axes import INSIDE, Coding
-from .cells import Array, Block
+from .cells import Array, CellBlock
 
 Index = tuple[Any, ...]
 _ALL = slice(0, 1)
@@ -61,7 +61,7 @@ class Groups:
         self._spans = _spans([a for a, coding in enumerate(codings) if coding is None])
         self._runs: dict[Any, _Runs] = {}
 
-    def fold(self, ufunc: Any, values: Array, block: Block, dtype: Any = None) -> Array:
+    def fold(self, ufunc: Any, values: Array, block: CellBlock, dtype: Any = None) -> Array:
         """The cells of a block folded into the groups that it touches.
 
         Args:
@@ -84,7 +84,7 @@ class Groups:
         coding = self.codings[axis]
         return (axis,) if coding is None or not coding.axes else coding.axes
 
-    def total(self, values: Array, block: Block, dtype: Any = None) -> Array:
+    def total(self, values: Array, block: CellBlock, dtype: Any = None) -> Array:
         """The sum of the cells of a block; what does not vary along an axis counts as often as that is long."""
         lengths = [n for a, n in enumerate(block.shape) if self.codings[a] is None and values.shape[a] == 1]
         found = self.fold(np.add, values, block, dtype)
@@ -94,7 +94,7 @@ class Groups:
         found = found if dtype is None else found.astype(dtype, copy=False)
         return found * found.dtype.type(times)
 
-    def scaled(self, values: Array, factor: Array, block: Block) -> Array | None:
+    def scaled(self, values: Array, factor: Array, block: CellBlock) -> Array | None:
         """The sum of the cells of a block times a factor, which stands outside of the sums along which it is the same.
 
         Returns:
@@ -107,7 +107,7 @@ class Groups:
             values = _folded(_typed(np.add.reduce, values, np.float64), values, span)
         return self.fold(np.add, values * factor, block)
 
-    def product(self, one: Array, other: Array, block: Block) -> Array:
+    def product(self, one: Array, other: Array, block: CellBlock) -> Array:
         """The sum of the products of two arrays of a whole block."""
         if self._coded:
             return self.fold(np.add, np.multiply(one, other, out=block.room("product", block.shape, np.float64)), block)
@@ -116,7 +116,7 @@ class Groups:
         found = np.einsum(one, axes, other, axes, kept)
         return np.asarray(found).reshape([n if a in kept else 1 for a, n in enumerate(block.shape)])
 
-    def counts(self, block: Block) -> Array:
+    def counts(self, block: CellBlock) -> Array:
         """How many cells of a block fall into each group that it touches."""
         found = np.ones((1,) * len(block.shape))
         for axis, length in enumerate(block.shape):
@@ -128,7 +128,7 @@ class Groups:
                 found = found * self._run(axis, block).counts.reshape(shape)
         return found
 
-    def back(self, values: Array, block: Block) -> Array:
+    def back(self, values: Array, block: CellBlock) -> Array:
         """Values of the groups that a block touches, for its cells."""
         for axis in self._coded:
             if values.shape[axis] > 1:
@@ -137,7 +137,7 @@ class Groups:
                 values = _parted(each, axes, tuple(block.shape[a] for a in axes))
         return values
 
-    def at(self, block: Block) -> Index:
+    def at(self, block: CellBlock) -> Index:
         """Where the groups that a block touches stand."""
         if not self._coded:
             return tuple(_ALL if c is None else p for c, p in zip(self.codings, block.part, strict=True))
@@ -152,7 +152,7 @@ class Groups:
         arrays = [np.arange(p.start, p.stop) if isinstance(p, slice) else p for p in parts]
         return np.ix_(*arrays)
 
-    def _grouped(self, ufunc: Any, values: Array, axis: int, block: Block, dtype: Any) -> Array:
+    def _grouped(self, ufunc: Any, values: Array, axis: int, block: CellBlock, dtype: Any) -> Array:
         runs = self._run(axis, block)
         reduce = _typed(ufunc.reduce, values, dtype)
         if len(runs.starts) == 1:
@@ -165,7 +165,7 @@ class Groups:
             return np.concatenate([reduce(values[cut], axis=axis, keepdims=True) for cut in cuts], axis)
         return np.asarray(_typed(ufunc.reduceat, values, dtype)(values, runs.starts, axis=axis))
 
-    def _run(self, axis: int, block: Block) -> _Runs:
+    def _run(self, axis: int, block: CellBlock) -> _Runs:
         part = tuple(block.part[a] for a in self._axes(axis))
         key = (axis, *((p.start, p.stop) for p in part))
         found = self._runs.get(key)
@@ -205,7 +205,7 @@ def _runs(codes: Array) -> _Runs:
     return _Runs(order, starts, found, each, np.diff(starts, append=len(codes)))
 
 
-def _stretched(values: Array, axes: Sequence[int], block: Block) -> Array:
+def _stretched(values: Array, axes: Sequence[int], block: CellBlock) -> Array:
     """Values written out along some axes."""
     shape = list(values.shape)
     for axis in axes:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...dense.node import Refused
 from .axes import INSIDE
-from .cells import DTYPES, Array, Block, Cells, is_instant
+from .cells import DTYPES, Array, CellBlock, Cells, is_instant
 from .groups import Groups, Index
 from .tallies import State, full
 
@@ -53,20 +53,20 @@ class Members:
         np.copyto(state[0], other[0], where=other[1])
         np.logical_or(state[1], other[1], out=state[1])
 
-    def add(self, state: State, block: Block) -> None:
+    def add(self, state: State, block: CellBlock) -> None:
         """Take the groups of a block, all of whose members are there."""
         cells, known = full(self.value.of(block), block), self._known(block)
         for index, places in self._groups(block):
             values, there = self.taken(cells[places], None if known is None else known[places], places)
             state[0][index], state[1][index] = values, there
 
-    def _known(self, block: Block) -> Array | None:
+    def _known(self, block: CellBlock) -> Array | None:
         masks = [m.of(block) for m in (self.mask, self.value.valid) if m is not None]
         if not masks:
             return None
         return np.broadcast_to(masks[0] if len(masks) == 1 else np.logical_and(*masks), block.shape)
 
-    def _groups(self, block: Block) -> Iterator[tuple[Index, Any]]:
+    def _groups(self, block: CellBlock) -> Iterator[tuple[Index, Any]]:
         """Where the groups of a block stand among all, and which of its positions along each axis they have."""
         if all(coding is None or coding.plain for coding in self.groups.codings):
             yield self.groups.at(block), ...
@@ -162,7 +162,7 @@ class End(Members):
     axis: int = 0
     rank: Array = None
 
-    def add(self, state: State, block: Block) -> None:
+    def add(self, state: State, block: CellBlock) -> None:
         """See :class:`Members`: a NULL that stands first is the value, so a row counts by the condition alone."""
         cells = full(self.value.of(block), block)
         known = None if self.value.valid is None else np.broadcast_to(self.value.valid.of(block), block.shape)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cells import Array, Block, Cells, only
+from .cells import Array, CellBlock, Cells, only
 from .tallies import State, Taken, as_type, counted, full
 
 
@@ -31,7 +31,7 @@ class Moments(Taken):
         """Count, mean, sum of squares; of two values also mean, sum of squares and of products."""
         return [np.zeros(self.groups.shape) for _ in range(3 if self.other is None else 6)]
 
-    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+    def add(self, state: State, block: CellBlock) -> None:  # noqa: D102 - see Tally
         values = [v for v in (self.value, self.other) if v is not None]
         place = self.groups.at(block)
         now = [quantity[place] for quantity in state]
@@ -43,7 +43,7 @@ class Moments(Taken):
     def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
         _together(state, other)
 
-    def _onward(self, values: list[Cells], now: State, block: Block) -> bool:
+    def _onward(self, values: list[Cells], now: State, block: CellBlock) -> bool:
         """Add a block by what its cells differ from the means so far; else nothing has been done.
 
         That takes two passes for each value less than the means of the block do. What is lost of a digit is no more
@@ -73,7 +73,7 @@ class Moments(Taken):
         """Whether a sum of the cells shows whether one of them does not count."""
         return self.mask is None and all(value.valid is None or value.marked for value in values)
 
-    def _parts(self, values: list[Cells], block: Block) -> State:
+    def _parts(self, values: list[Cells], block: CellBlock) -> State:
         """What a block comes to by itself."""
         cells = [full(as_type(v.of(block), np.float64, block, (self, n)), block) for n, v in enumerate(values)]
         known = None
@@ -95,13 +95,15 @@ class Moments(Taken):
             parts += [means[1], squares[1], self._product(rests[0], rests[1], block)]
         return parts
 
-    def _known(self, values: list[Cells], block: Block) -> Array | None:
+    def _known(self, values: list[Cells], block: CellBlock) -> Array | None:
         masks = [m for m in (self.known(block, v) for v in values) if m is not None]
         if not masks:
             return None
         return full(masks[0] if len(masks) == 1 else np.logical_and(*masks), block)
 
-    def _careful(self, cells: list[Array], known: Array | None, block: Block) -> tuple[list[Array], Array, list[Array]]:
+    def _careful(
+        self, cells: list[Array], known: Array | None, block: CellBlock
+    ) -> tuple[list[Array], Array, list[Array]]:
         whole = self.groups.counts(block)
         count = whole if known is None else counted(known, self.groups, block).astype(np.float64)
         self.often = known is not None and bool((count != whole).any())
@@ -110,15 +112,15 @@ class Moments(Taken):
         totals = [self.groups.fold(np.add, c, block) for c in cells]
         return cells, count, [total / np.maximum(count, 1) for total in totals]
 
-    def _rest(self, cells: Array, mean: Array, known: Array | None, block: Block, number: int) -> Array:
+    def _rest(self, cells: Array, mean: Array, known: Array | None, block: CellBlock, number: int) -> Array:
         room = block.room((self, "rest", number), block.shape, np.float64)
         rest = np.subtract(cells, self.groups.back(mean, block), out=room)
         return rest if known is None else only(rest, known, 0, block, (self, "rest", number))
 
-    def _product(self, one: Array, other: Array, block: Block) -> Array:
+    def _product(self, one: Array, other: Array, block: CellBlock) -> Array:
         return self.groups.product(one, other, block)
 
-    def _constant(self, cells: Array, known: Array | None, block: Block) -> tuple[Array, Array]:
+    def _constant(self, cells: Array, known: Array | None, block: CellBlock) -> tuple[Array, Array]:
         """The least and the greatest cell of each group."""
         low, high = (cells, cells) if known is None else (np.where(known, cells, e) for e in (np.inf, -np.inf))
         return self.groups.fold(np.minimum, low, block), self.groups.fold(np.maximum, high, block)

@@ -16,7 +16,7 @@ from ...dense.node import Refused
 from ...relation.columns import Field, Nested
 from ...relation.types import CASTS
 from ...sql.expression import Call, Case, Cast, Expression, Literal
-from .cells import FLOATS, NUMBERS, SIGNED, UNSIGNED, Block, Cells, both, constant, is_instant, null
+from .cells import FLOATS, NUMBERS, SIGNED, UNSIGNED, CellBlock, Cells, both, constant, is_instant, null
 from .elementwise import cast, choose, common, elementwise, strict
 
 
@@ -169,12 +169,12 @@ class Scalars:
             return elementwise(function, "bool", left, right)
         settles = call.name == "or"
 
-        def known(block: Block) -> Any:
+        def known(block: CellBlock) -> Any:
             parts = [(side.of(block), True if side.valid is None else side.valid.of(block)) for side in (left, right)]
             (a, known_a), (b, known_b) = parts
             return (known_a & known_b) | (known_a & (a == settles)) | (known_b & (b == settles))
 
-        def cells(block: Block) -> Any:
+        def cells(block: CellBlock) -> Any:
             parts = [s.of(block) if s.valid is None else np.where(s.valid.of(block), s.of(block), not settles)
                      for s in (left, right)]  # fmt: skip
             return function(*parts)
@@ -291,7 +291,7 @@ def refuse(expression: Expression) -> Refused:
     return Refused(f"no array code over chunks for {name}", expression.span)
 
 
-def _true(value: Cells, block: Block) -> Any:
+def _true(value: Cells, block: CellBlock) -> Any:
     return value.of(block) if value.valid is None else np.logical_and(value.of(block), value.valid.of(block))
 
 
@@ -337,10 +337,10 @@ def _short(name: str, value: float) -> Any:
     return np.nextafter(found, np.float32(-np.inf if below else np.inf))
 
 
-def _comparing(function: Any, left: Cells, right: Cells, owner: Cells) -> Callable[[Block], Any]:
+def _comparing(function: Any, left: Cells, right: Cells, owner: Cells) -> Callable[[CellBlock], Any]:
     doubtful = [side for side in (left, right) if not side.real]
 
-    def make(block: Block) -> Any:
+    def make(block: CellBlock) -> Any:
         for side in doubtful:
             strange = np.isnan(side.of(block))
             if strange.any() and (side.valid is None or (strange & side.valid.of(block)).any()):

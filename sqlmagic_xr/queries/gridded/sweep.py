@@ -17,7 +17,7 @@ from ...cluster.graphs import is_made_alone
 from ...engine.columns import values_of
 from ...engine.gridtable import GridColumn
 from ...engine.uncut import uncut
-from .cells import Array, Block, Part, is_instant
+from .cells import Array, CellBlock, Part, is_instant
 from .grid import Grid, Stored
 from .moments import Moments
 from .tallies import Folded, State, Tally
@@ -129,12 +129,12 @@ class Sweep:
         folded = moments[0].groups.folded if moments else frozenset()
         rooms = {} if rooms is None else rooms
 
-        def blocks(whole: Part, size: int) -> Iterator[Block]:
+        def blocks(whole: Part, size: int) -> Iterator[CellBlock]:
             for part in parts(whole, size, folded, self.entire):
                 if stopped():
                     return
                 inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
-                yield Block(part, inside, tuple(p.stop - p.start for p in part), values, rooms)
+                yield CellBlock(part, inside, tuple(p.stop - p.start for p in part), values, rooms)
 
         with np.errstate(all="ignore"):
             light = [tally for tally in self.tallies if isinstance(tally, Folded) and tally.is_light]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...dense.node import Refused
-from .cells import DTYPES, FLOATS, INTEGERS, UNSIGNED, Array, Block, Cells, is_instant, only
+from .cells import DTYPES, FLOATS, INTEGERS, UNSIGNED, Array, CellBlock, Cells, is_instant, only
 from .groups import Groups
 
 State = list[Array]
@@ -26,14 +26,14 @@ class Tally(Protocol):
     def fresh(self) -> State:
         """What stands before the first block."""
 
-    def add(self, state: State, block: Block) -> None:
+    def add(self, state: State, block: CellBlock) -> None:
         """Add a block."""
 
     def merge(self, state: State, other: State) -> None:
         """Add what another thread has come to."""
 
 
-def counted(mask: Array, groups: Groups, block: Block) -> Array:
+def counted(mask: Array, groups: Groups, block: CellBlock) -> Array:
     """How often a condition holds in each group that a block touches."""
     if np.shape(mask) != block.shape:
         mask = np.broadcast_to(mask, np.broadcast_shapes(np.shape(mask), (1,) * len(block.shape)))
@@ -42,7 +42,7 @@ def counted(mask: Array, groups: Groups, block: Block) -> Array:
     return groups.fold(np.add, mask.view(np.uint8), block, np.uint16 if few else np.uint32)
 
 
-def many(mask: Cells, groups: Groups, block: Block) -> Array:
+def many(mask: Cells, groups: Groups, block: CellBlock) -> Array:
     """How often a condition holds in each group that a block touches, counted once for the block."""
     key = (groups, mask)
     found = block.known.get(key)
@@ -61,7 +61,7 @@ class Rows:
     def fresh(self) -> State:  # noqa: D102 - see Tally
         return [np.zeros(self.groups.shape, np.int64)]
 
-    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+    def add(self, state: State, block: CellBlock) -> None:  # noqa: D102 - see Tally
         state[0][self.groups.at(block)] += many(self.mask, self.groups, block)
 
     def merge(self, state: State, other: State) -> None:  # noqa: D102 - see Tally
@@ -84,7 +84,7 @@ class Taken:
     mask: Cells | None
     often: bool = False
 
-    def known(self, block: Block, value: Cells | None = None) -> Array | None:
+    def known(self, block: CellBlock, value: Cells | None = None) -> Array | None:
         """Where a value counts; None for everywhere."""
         value = self.value if value is None else value
         valid = None if value.valid is None else value.valid.of(block)
@@ -92,7 +92,7 @@ class Taken:
             return valid if self.mask is None else self.mask.of(block)
         return np.logical_and(self.mask.of(block), valid)
 
-    def lost(self, state: Array, known: Array | None, block: Block) -> None:
+    def lost(self, state: Array, known: Array | None, block: CellBlock) -> None:
         """Count the rows of a block that do not count."""
         if known is None:
             return
@@ -115,7 +115,7 @@ class Count(Taken):
     def fresh(self) -> State:  # noqa: D102 - see Tally
         return [np.zeros(self.groups.shape, np.int64)]
 
-    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+    def add(self, state: State, block: CellBlock) -> None:  # noqa: D102 - see Tally
         known = self.known(block)
         if known is not None:
             self.lost(state[0], known, block)
@@ -134,7 +134,7 @@ class Folded(Taken):
 
     patchy: bool = False
 
-    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+    def add(self, state: State, block: CellBlock) -> None:  # noqa: D102 - see Tally
         if not self.often and self._shows():
             mask = None if self.mask is None else self.mask.of(block)
             found = self.fold(mask, block)
@@ -155,7 +155,7 @@ class Folded(Taken):
         """Whether it can be folded without an array of its cells."""
         return self.value.ready
 
-    def at_once(self, state: State, block: Block) -> bool:
+    def at_once(self, state: State, block: CellBlock) -> bool:
         """Add a block of any size, if that is light; else nothing has been done."""
         found = self._whole(block)
         if found is None or (self.value.valid is not None and np.isnan(found).any()):
@@ -164,7 +164,7 @@ class Folded(Taken):
         self.put(state[0], found, block)
         return True
 
-    def _whole(self, block: Block) -> Array | None:
+    def _whole(self, block: CellBlock) -> Array | None:
         """All cells of a block folded into its groups; None where that takes an array of them."""
         return self.fold(None, block)
 
@@ -172,11 +172,11 @@ class Folded(Taken):
         """Whether what is folded shows whether a value among it was NULL."""
         return self.value.valid is None or self.value.marked
 
-    def fold(self, known: Array | None, block: Block) -> Array:
+    def fold(self, known: Array | None, block: CellBlock) -> Array:
         """The value of a block folded into its groups, where it counts."""
         raise NotImplementedError
 
-    def put(self, state: Array, found: Array, block: Block) -> None:
+    def put(self, state: Array, found: Array, block: CellBlock) -> None:
         """Add what the groups of a block were folded to."""
         raise NotImplementedError
 
@@ -190,13 +190,13 @@ class Sum(Folded):
     def fresh(self) -> State:  # noqa: D102 - see Tally
         return [np.zeros(self.groups.shape, self.dtype), np.zeros(self.groups.shape, np.int64)]
 
-    def put(self, state: Array, found: Array, block: Block) -> None:  # noqa: D102 - see Folded
+    def put(self, state: Array, found: Array, block: CellBlock) -> None:  # noqa: D102 - see Folded
         state[self.groups.at(block)] += found
 
     def _is_there(self) -> bool:
         return self.value.ready or (self.value.factors is not None and self.dtype == np.float64)
 
-    def _whole(self, block: Block) -> Array | None:
+    def _whole(self, block: CellBlock) -> Array | None:
         if self.value.factors is None:
             return self.fold(None, block)
         one, other = (cells.of(block) for cells in self.value.factors)
@@ -210,7 +210,7 @@ class Sum(Folded):
         for mine, his in zip(state, other, strict=True):
             mine += his
 
-    def fold(self, known: Array | None, block: Block) -> Array:  # noqa: D102 - see Folded
+    def fold(self, known: Array | None, block: CellBlock) -> Array:  # noqa: D102 - see Folded
         cells = self.value.of(block)
         cells = cells if known is None else only(cells, known, 0, block, self)
         if np.ndim(cells) != len(block.shape):
@@ -218,7 +218,7 @@ class Sum(Folded):
         return self.groups.total(cells, block, self.dtype)
 
 
-def as_type(cells: Array, dtype: Any, block: Block, owner: Any) -> Array:
+def as_type(cells: Array, dtype: Any, block: CellBlock, owner: Any) -> Array:
     """Cells as another type, of as many axes as a block."""
     if np.ndim(cells) != len(block.shape):
         cells = np.broadcast_to(cells, (1,) * len(block.shape))
@@ -231,7 +231,7 @@ def as_type(cells: Array, dtype: Any, block: Block, owner: Any) -> Array:
     return room
 
 
-def full(cells: Array, block: Block) -> Array:
+def full(cells: Array, block: CellBlock) -> Array:
     """Cells written out for the whole of a block."""
     return cells if cells.shape == block.shape else np.ascontiguousarray(np.broadcast_to(cells, block.shape))
 
@@ -260,7 +260,7 @@ class Extreme(Folded):
     def fresh(self) -> State:  # noqa: D102 - see Tally
         return [np.full(self.groups.shape, self.least, self.dtype), np.zeros(self.groups.shape, np.int64)]
 
-    def put(self, state: Array, found: Array, block: Block) -> None:  # noqa: D102 - see Folded
+    def put(self, state: Array, found: Array, block: CellBlock) -> None:  # noqa: D102 - see Folded
         if found.dtype.kind == "f" and np.isnan(found).any():
             raise Refused("the least or greatest of NaN is asked for")
         place = self.groups.at(block)
@@ -273,7 +273,7 @@ class Extreme(Folded):
     def _shows(self) -> bool:
         return self.value.valid is None or (self.value.marked and self.dtype.kind == "f")
 
-    def fold(self, known: Array | None, block: Block) -> Array:  # noqa: D102 - see Folded
+    def fold(self, known: Array | None, block: CellBlock) -> Array:  # noqa: D102 - see Folded
         cells = self.value.of(block)
         cells = cells if known is None else only(cells, known, self.least, block, self)
         return self.groups.fold(self.ufunc, as_type(cells, self.dtype, block, self), block)
@@ -296,15 +296,15 @@ class RealExtreme(Extreme):
     def fresh(self) -> State:  # noqa: D102 - see Tally
         return [np.full(self.groups.shape, np.nan, self.dtype)]
 
-    def add(self, state: State, block: Block) -> None:  # noqa: D102 - see Tally
+    def add(self, state: State, block: CellBlock) -> None:  # noqa: D102 - see Tally
         mask = None if self.mask is None else self.mask.of(block)
         self.put(state[0], self.fold(mask if self._shows() else self.known(block), block), block)
 
-    def at_once(self, state: State, block: Block) -> bool:  # noqa: D102 - see Folded
+    def at_once(self, state: State, block: CellBlock) -> bool:  # noqa: D102 - see Folded
         self.put(state[0], self.fold(None, block), block)
         return True
 
-    def put(self, state: Array, found: Array, block: Block) -> None:  # noqa: D102 - see Folded
+    def put(self, state: Array, found: Array, block: CellBlock) -> None:  # noqa: D102 - see Folded
         place = self.groups.at(block)
         state[place] = self.ufunc(state[place], found)
 

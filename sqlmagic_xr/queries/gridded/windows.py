@@ -14,7 +14,7 @@ from ...relation.frames import Frame
 from ...relation.functions import SAME, is_given
 from ...sql.expression import Call, Expression, Literal, Star
 from .axes import INSIDE
-from .cells import DTYPES, Array, Block, Cells, is_instant
+from .cells import DTYPES, Array, CellBlock, Cells, is_instant
 from .codings import codings_of, ordered
 from .frames import folded, frame_of, limits, moved
 from .grid import Grid
@@ -37,7 +37,7 @@ class Order:
     axis: int
     runs: tuple[Array, ...] | None
 
-    def along(self, block: Block, arrays: Sequence[Array | None], rule: Callable[..., Rows]) -> Rows:
+    def along(self, block: CellBlock, arrays: Sequence[Array | None], rule: Callable[..., Rows]) -> Rows:
         """What a rule makes of arrays over a block, partition by partition."""
         ahead = [None if a is None else np.moveaxis(_full(a, block), self.axis, 0) for a in arrays]
         if self.runs is None:
@@ -58,7 +58,7 @@ class Order:
         return np.moveaxis(values, 0, self.axis), None if known is None else np.moveaxis(known, 0, self.axis)
 
 
-def _full(values: Array, block: Block) -> Array:
+def _full(values: Array, block: CellBlock) -> Array:
     return values if np.shape(values) == block.shape else np.broadcast_to(values, block.shape)
 
 
@@ -250,7 +250,7 @@ def _whole(expression: Expression) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _of(cells: Cells | None) -> Callable[[Block], Array | None]:
+def _of(cells: Cells | None) -> Callable[[CellBlock], Array | None]:
     return lambda block: None if cells is None else cells.of(block)
 
 
@@ -258,19 +258,19 @@ _KINDS = {DTYPES[kind]: kind for kind in ("double", "int64", "uint64")}
 
 
 def _made(
-    kind: str, order: Order, reads: Sequence[Callable[[Block], Any]], rule: Callable[..., Rows], *,
+    kind: str, order: Order, reads: Sequence[Callable[[CellBlock], Any]], rule: Callable[..., Rows], *,
     always: bool, real: bool = False,
 ) -> Cells:  # fmt: skip
     """A window function as cells; ``always`` says that it is NULL nowhere."""
     key = object()
 
-    def both(block: Block) -> Rows:
+    def both(block: CellBlock) -> Rows:
         found = block.known.get(key)
         if found is None:
             found = block.known[key] = order.along(block, [read(block) for read in reads], rule)
         return found
 
-    def known(block: Block) -> Array:
+    def known(block: CellBlock) -> Array:
         there = both(block)[1]
         return np.True_ if there is None else there
 
