@@ -17,7 +17,7 @@ from .columns import Field, UnboundError
 from .names import Name, full_name, table_name
 from .nodes import Join, JoinKind, Leaf, Limit, Opaque, Recursive, Relation, Scan, Shared, Sort, Union, Values, leaves
 from .ordering import order_keys, place_named, sort_key
-from .scope import Merged, Scope, Unsure, alias_of
+from .scope import BindingScope, Merged, Unsure, alias_of
 from .select import SelectBinder
 from .write import as_written
 
@@ -92,7 +92,7 @@ class Binder:
         self.selects: list[BoundSelect] = []
         """The SELECTs that were bound, the inner ones first; those of views are not among them."""
 
-    def query(self, tree: Tree, ctes: Ctes, outer: Scope | None) -> Relation:
+    def query(self, tree: Tree, ctes: Ctes, outer: BindingScope | None) -> Relation:
         """A query; what its names mean is given by the CTEs around it, and by the scope around a subquery."""
         try:
             return as_written(self._query(tree, ctes, outer), tree)
@@ -113,7 +113,7 @@ class Binder:
                     todo += [table.definition] if table is not None and table.definition is not None else []
         return frozenset(found)
 
-    def _query(self, tree: Tree, ctes: Ctes, outer: Scope | None) -> Relation:
+    def _query(self, tree: Tree, ctes: Ctes, outer: BindingScope | None) -> Relation:
         for clause in _QUERY_CLAUSES:
             if tree[clause]:
                 raise Unsure(f"{clause.split('_')[0].upper()} is not bound")
@@ -125,7 +125,7 @@ class Binder:
             found = self._limit(found, limit, ctes, outer, tree)
         return found
 
-    def _limit(self, source: Relation, clause: Tree, ctes: Ctes, outer: Scope | None, tree: Tree) -> Relation:
+    def _limit(self, source: Relation, clause: Tree, ctes: Ctes, outer: BindingScope | None, tree: Tree) -> Relation:
         body = clause.get("LimitOffset")
         if body is None or body["limit_by"]:
             raise Unsure("this LIMIT is not bound")
@@ -134,7 +134,7 @@ class Binder:
         skip = None if body["offset"] is None else scope.expression(body["offset"]["value"])
         return Limit(source, count, skip, tree=tree)
 
-    def _with(self, clause: Tree | None, ctes: Ctes, outer: Scope | None) -> Ctes:
+    def _with(self, clause: Tree | None, ctes: Ctes, outer: BindingScope | None) -> Ctes:
         if clause is None:
             return ctes
         known = dict(ctes)
@@ -153,7 +153,9 @@ class Binder:
                 known[name] = Cte(self.query(cte["query"], known, outer), renamed)
         return known
 
-    def _recursive(self, cte: Tree, name: str, renamed: tuple[str, ...], ctes: Ctes, outer: Scope | None) -> Relation:
+    def _recursive(
+        self, cte: Tree, name: str, renamed: tuple[str, ...], ctes: Ctes, outer: BindingScope | None
+    ) -> Relation:
         query = cte["query"]
         body = query["body"].get("SetOperation")
         try:
@@ -168,7 +170,7 @@ class Binder:
 
     # Bodies
 
-    def _body(self, body: Tree, ctes: Ctes, outer: Scope | None, keys: Sequence[Tree]) -> Relation:
+    def _body(self, body: Tree, ctes: Ctes, outer: BindingScope | None, keys: Sequence[Tree]) -> Relation:
         ((kind, inner),) = body.items()
         if kind == "Select":
             return self._select(inner, ctes, outer, keys)
@@ -186,7 +188,7 @@ class Binder:
             raise Unsure(f"{kind.upper()} is not bound")
         return self._sorted(found, keys, ctes, outer) if keys else found
 
-    def _sorted(self, found: Relation, keys: Sequence[Tree], ctes: Ctes, outer: Scope | None) -> Relation:
+    def _sorted(self, found: Relation, keys: Sequence[Tree], ctes: Ctes, outer: BindingScope | None) -> Relation:
         """ORDER BY of what is no SELECT: its keys are names or places of columns."""
         names = found.names
         if names is None:
@@ -203,7 +205,7 @@ class Binder:
             made.append(sort_key(key, found_key))
         return Sort(found, tuple(made), tree=keys)
 
-    def _union(self, body: Tree, ctes: Ctes, outer: Scope | None) -> Relation:
+    def _union(self, body: Tree, ctes: Ctes, outer: BindingScope | None) -> Relation:
         """A chain of set operations; it leans to the left, and may be long."""
         chain = []
         while "SetOperation" in body:
@@ -227,7 +229,7 @@ class Binder:
             found = Union((*parts, right), operator, every, tree={"SetOperation": operation})
         return found
 
-    def _select(self, select: Tree, ctes: Ctes, outer: Scope | None, keys: Sequence[Tree]) -> Relation:
+    def _select(self, select: Tree, ctes: Ctes, outer: BindingScope | None, keys: Sequence[Tree]) -> Relation:
         source, merged = self._from(select["from"], ctes, outer)
         scope = self._scope(leaves(source), ctes, outer, merged)
         found = SelectBinder(select, source, scope).bound(keys)
@@ -236,14 +238,14 @@ class Binder:
         return found
 
     def _scope(
-        self, found: Sequence[Leaf], ctes: Ctes, outer: Scope | None, merged: Mapping[str, Merged] | None = None
-    ) -> Scope:
+        self, found: Sequence[Leaf], ctes: Ctes, outer: BindingScope | None, merged: Mapping[str, Merged] | None = None
+    ) -> BindingScope:
         inside = lambda tree, around: self.query(tree, ctes, around)  # noqa: E731 - an argument
-        return Scope(tuple(found), inside, merged or {}, outer, rows=self._rows)
+        return BindingScope(tuple(found), inside, merged or {}, outer, rows=self._rows)
 
     # FROM
 
-    def _from(self, tables: Sequence[Tree], ctes: Ctes, outer: Scope | None) -> tuple[Relation, Merging]:
+    def _from(self, tables: Sequence[Tree], ctes: Ctes, outer: BindingScope | None) -> tuple[Relation, Merging]:
         if not tables:
             return Values(), {}
         found: Relation | None = None
@@ -255,7 +257,7 @@ class Binder:
         assert found is not None
         return found, merged
 
-    def _joined(self, table: Tree, ctes: Ctes, outer: Scope | None) -> tuple[Relation, Merging]:
+    def _joined(self, table: Tree, ctes: Ctes, outer: BindingScope | None) -> tuple[Relation, Merging]:
         found, merged = self._factor(table["relation"], ctes, outer)
         for join in table["joins"]:
             right, own = self._factor(join["relation"], ctes, outer)
@@ -265,7 +267,7 @@ class Binder:
 
     def _join(
         self, left: Relation, right: Relation, join: Tree, merged: Merging, ctes: Ctes,
-        outer: Scope | None,
+        outer: BindingScope | None,
     ) -> Relation:  # fmt: skip
         operator = join["join_operator"]
         word: str
@@ -291,7 +293,7 @@ class Binder:
             on = scope.filtering.expression(constraint["On"])
         return Join(left, right, kind, on, names, tree=join)
 
-    def _factor(self, tree: Tree, ctes: Ctes, outer: Scope | None) -> tuple[Relation, Merging]:
+    def _factor(self, tree: Tree, ctes: Ctes, outer: BindingScope | None) -> tuple[Relation, Merging]:
         ((kind, body),) = tree.items()
         if kind == "NestedJoin" and body["alias"] is None:
             return self._joined(body["table_with_joins"], ctes, outer)

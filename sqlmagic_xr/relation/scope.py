@@ -38,7 +38,7 @@ class Merged:
 
 
 @dataclass(eq=False)
-class Scope:
+class BindingScope:
     """The relations whose columns may be named.
 
     Attributes:
@@ -52,9 +52,9 @@ class Scope:
     """
 
     leaves: tuple[Leaf, ...]
-    query: Callable[[Tree, Scope], Relation]
+    query: Callable[[Tree, BindingScope], Relation]
     merged: Mapping[str, Merged] = field(default_factory=dict)
-    outer: Scope | None = None
+    outer: BindingScope | None = None
     filters: bool = False
     rows: bool = False
 
@@ -101,9 +101,9 @@ class Scope:
         raise _placed(UnknownNameError(what, hint=suggest(name, known) or "There are no columns here."), tree)
 
     @property
-    def filtering(self) -> Scope:
+    def filtering(self) -> BindingScope:
         """The same names as they are read in WHERE and ON."""
-        return Scope(self.leaves, self.query, self.merged, self.outer, True, self.rows) if self.merged else self
+        return BindingScope(self.leaves, self.query, self.merged, self.outer, True, self.rows) if self.merged else self
 
     def has(self, name: str) -> bool:
         """Whether a relation of this scope itself has a column of that name."""

@@ -17,7 +17,7 @@ from .names import qualifies
 from .nodes import Aggregate, Leaf, Relation, Select, Sort, Window
 from .ordering import sort_key
 from .rebuild import substituted
-from .scope import Scope, Unsure, is_aggregate, is_window, shown_by_star, written
+from .scope import BindingScope, Unsure, is_aggregate, is_window, shown_by_star, written
 
 Grouping = tuple[tuple[int, ...], ...]
 
@@ -36,7 +36,7 @@ class SelectBinder:
         scope: what names mean in it.
     """
 
-    def __init__(self, select: Tree, source: Relation, scope: Scope) -> None:
+    def __init__(self, select: Tree, source: Relation, scope: BindingScope) -> None:
         for clause in _UNKNOWN:
             if select.get(clause):
                 raise Unsure(f"{clause.replace('_', ' ').upper()} is not bound")
