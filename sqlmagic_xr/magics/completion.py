@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..sql.lexer import TokenKind, tokens
-from ..sql.unfinished import Columns, Draft, read
+from ..sql.unfinished import Columns, CursorContext, read
 from .options import Option, options_of, parse
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _sql_start(text: str, cell: _Cell) -> int:
     return capture.end() if capture else start
 
 
-def _candidates(draft: Draft, vocabulary: Vocabulary) -> Iterator[Completion]:
+def _candidates(draft: CursorContext, vocabulary: Vocabulary) -> Iterator[Completion]:
     if draft.place == "quiet":
         return
     if draft.place == "parameter":
@@ -225,7 +225,7 @@ def _candidates(draft: Draft, vocabulary: Vocabulary) -> Iterator[Completion]:
         yield from _expression(draft, vocabulary)
 
 
-def _members(draft: Draft, vocabulary: Vocabulary) -> Iterator[Completion]:
+def _members(draft: CursorContext, vocabulary: Vocabulary) -> Iterator[Completion]:
     """The columns of an alias or table, or the tables of a schema."""
     columns = draft.relations.get(draft.owner[-1]) if len(draft.owner) == 1 else None
     columns = vocabulary.columns(draft.owner) if columns is None else columns
@@ -235,7 +235,7 @@ def _members(draft: Draft, vocabulary: Vocabulary) -> Iterator[Completion]:
     yield from (Completion(_quoted(t[len(prefix) :]), "table") for t in tables)
 
 
-def _expression(draft: Draft, vocabulary: Vocabulary) -> Iterator[Completion]:
+def _expression(draft: CursorContext, vocabulary: Vocabulary) -> Iterator[Completion]:
     for columns in draft.relations.values():
         yield from _columns(columns)
     if not draft.relations:

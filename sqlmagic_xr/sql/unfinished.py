@@ -33,7 +33,7 @@ _NAMES = (TokenKind.WORD, TokenKind.QUOTED)
 
 
 @dataclass(frozen=True)
-class Draft:
+class CursorContext:
     """What can be said of a cursor's place.
 
     Attributes:
@@ -61,7 +61,7 @@ class _Group:
     end: int | None = None  # None: it is still open
 
 
-def read(text: str, cursor: int, lookup: Lookup) -> Draft:
+def read(text: str, cursor: int, lookup: Lookup) -> CursorContext:
     """Read the statement around ``cursor`` (an offset into ``text``).
 
     >>> draft = read("SELECT cur. FROM (SELECT a, 2 * b AS twice FROM t) cur", 11, lambda name: None)
@@ -72,7 +72,7 @@ def read(text: str, cursor: int, lookup: Lookup) -> Draft:
     before = [t for t in statement if t.start < at]
     last = before[-1] if before else None
     if last is not None and last.kind in (TokenKind.COMMENT, TokenKind.STRING) and _inside(last, at):
-        return Draft("quiet", "")
+        return CursorContext("quiet", "")
     fragment = last.text[: at - last.start] if last is not None and last.end >= at and _is_word(last) else ""
     words = [t for t in before if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)]
     if fragment:
@@ -80,7 +80,7 @@ def read(text: str, cursor: int, lookup: Lookup) -> Draft:
     place, owner = _place(words, fragment, touching=_touches(words, at - len(fragment)))
     root = _nest([t for t in statement if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)])
     scope = _Scope(lookup)
-    return Draft(place, fragment, owner, scope.in_sight(root, at), list(scope.defined))
+    return CursorContext(place, fragment, owner, scope.in_sight(root, at), list(scope.defined))
 
 
 def _statement(text: str, cursor: int) -> tuple[list[Token], int]:
