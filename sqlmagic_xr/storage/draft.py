@@ -38,8 +38,8 @@ class Draft(NamedTuple):
 
     Attributes:
         rows: how many.
-        columns: for each column of the table a NumPy scalar, which is the value of all rows, or :class:`UnwrittenColumn`; of the
-            types that ``schema`` says.
+        columns: for each column of the table a NumPy scalar, which is the value of all rows, or an
+            :class:`UnwrittenColumn`; of the types that ``schema`` says.
         schema: the table's.
         nbytes: of the rows, once they are written out; about, where they hold text.
     """
