@@ -57,6 +57,8 @@ def _remainder_of_integers(left: Any, right: Any) -> Any:
 
 
 def _refuse_division(left: Any, right: Any) -> None:
+    if isinstance(right, np.integer) and int(right) not in (0, -1):  # as it is nearly always
+        return
     if (right == 0).any():
         raise Refused("an integer is divided by zero")
     if ((right == -1) & (left == np.iinfo(left.dtype).min)).any():

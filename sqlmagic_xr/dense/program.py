@@ -23,6 +23,7 @@ from .recurrence import Recurrence
 from .running.buffers import Buffers
 from .running.code import Code
 from .running.instructions import Still, scan
+from .running.standing import Moved, left
 from .running.summary import Summary, summary
 from .tables import Name, Tables
 
@@ -55,6 +56,7 @@ class Program:
         self.edition = 0
         self._bindings: Bindings = {} if bindings is None else bindings
         self._lasting = self._unlearned = lasting
+        self._stands = True
         self._lower()
 
     def _lower(self) -> None:
@@ -81,9 +83,7 @@ class Program:
             self._changing |= changed
             self.edition += 1
             self._kept, self._watched = {}, []
-            for code in self._code:
-                if code is not None:
-                    code.forget()
+            self._forget()
         return self._kept
 
     def keep(self, known: Mapping[Node, Any], source: Source) -> None:
@@ -99,10 +99,23 @@ class Program:
         ]
         for code in codes:
             code.abridge(self._kept)
-        later: set[Node] = set()
-        for code in reversed(codes):
-            code.compile(known, self._kept, later, code.uses - later)
-            later |= code.uses
+        briefs, known, same, standing = left(
+            [code.brief or () for code in codes], known, self._kept, [root for code in codes for root in code.roots],
+            stands=self._stands,
+        )  # fmt: skip
+        wanted: set[Node] = set()
+        for code, brief in zip(reversed(codes), reversed(briefs), strict=True):
+            wanted = code.compile(brief, known, same, wanted, standing)
+
+    def moved(self) -> None:
+        """Take no axis to stay as it is any more: the functions of the steps are written again."""
+        self._stands = False
+        self._forget()
+
+    def _forget(self) -> None:
+        for code in self._code:
+            if code is not None:
+                code.forget()
 
     def step(self, source: Source, parameters: Mapping[str, Any], *, whole: bool = False) -> Step:
         """Begin a step.
@@ -259,6 +272,9 @@ class Step:
                 self._kept, self._known, self._ran, self._brief = {}, {}, set(), set()
                 program.relearn(change)
                 program.learn(self._source, self._parameters)
+            except Moved:
+                self._known, self._ran, self._brief = {}, set(), set()
+                program.moved()
             except (TypeError, MemoryError, OverflowError) as error:
                 raise Refused(f"arrays cannot: {error}") from error
             else:

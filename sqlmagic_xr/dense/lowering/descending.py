@@ -24,6 +24,39 @@ def _descent(start: Node, end: Node, seen: set[Node]) -> Path | None:
     return None
 
 
+def holds(condition: Node) -> bool:
+    """Whether a condition on an axis' coordinates is one by which they were chosen, so that it is true of all.
+
+    What a view of one batch is joined with once more says the batch again.
+    """
+    (axis,) = condition.dims
+    pending, seen = [axis.origin], set[Node]()
+    while pending:
+        origin = pending.pop()
+        if origin in seen:
+            continue
+        seen.add(origin)
+        if origin.op == "restrict" and _says(origin.args[1], condition):
+            return True
+        pending += origin.args[: len(_SIDES.get(origin.op, ()))]
+    return False
+
+
+def _says(one: Node, other: Node) -> bool:
+    """Whether two conditions say the same of the coordinates of their axes."""
+    pairs = [(one, other)]
+    while pairs:
+        one, other = pairs.pop()
+        if one.op == other.op == "coordinate" and one.type == other.type:
+            continue
+        if one is other and not one.dims:
+            continue
+        if one.op != "map" or (one.op, one.type, one.data) != (other.op, other.type, other.data):
+            return False
+        pairs += zip(one.args, other.args, strict=True)
+    return True
+
+
 _SIDES = {"restrict": (FIRST,), "lookup": (FIRST,), "match": (FIRST, SECOND)}
 
 

@@ -20,7 +20,7 @@ from ..node import (
     Type,
     Value,
 )
-from .descending import descended, descent
+from .descending import descended, descent, holds
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,8 @@ def restrict(graph: Graph, relation: Relation, condition: Node) -> Relation:
         return relation
     if len(condition.dims) != 1:
         return replace(relation, present=graph.both(relation.present, condition))
+    if holds(condition):
+        return relation
     (axis,) = condition.dims
     origin = graph.make("restrict", (axis.origin, condition))
     return _taken(graph, relation, Axis(origin, axis.copy), (axis, FIRST))

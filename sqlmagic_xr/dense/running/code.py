@@ -17,6 +17,7 @@ from .compiled import Quick, quick
 from .fusion import fused
 from .instructions import Instruction, Still, function_of, parameter, scan
 from .result import Result
+from .standing import Standing
 
 
 class Code:
@@ -60,25 +61,26 @@ class Code:
         """The grids of its result, and the forms of their rows."""
         return self.result.parts
 
-    @property
-    def uses(self) -> set[Node]:
-        """What the brief instructions and the result need."""
-        return {argument for _, args, _ in self.brief or () for argument in args} | set(self.roots)
-
     def abridge(self, kept: Mapping[Node, Any]) -> None:
         """Leave out what is kept or done before."""
         self.brief = [step for step in self.whole if step[0] not in kept and step[0] not in self._done]
 
-    def compile(self, known: Mapping[Node, Any], kept: Mapping[Node, Any], wanted: set[Node], last: set[Node]) -> None:
-        """Make one function of the brief instructions.
+    def compile(
+        self, brief: Sequence[Instruction], known: Mapping[Node, Any], kept: Mapping[Node, Any], wanted: set[Node],
+        standing: Standing,
+    ) -> set[Node]:  # fmt: skip
+        """Make one function of what is left to do; returns what it and the statements behind it need.
 
         Args:
+            brief: what is left.
             known: what this step has calculated, whose sizes are those to come.
             kept: what is the same at each step.
-            wanted: what the statements behind this one need of it.
-            last: what no statement behind this one needs any more.
+            wanted: what the statements behind this one need.
+            standing: the axes that are taken to stay as they are.
         """
-        self._quick = quick(self.brief or (), self.result, known, kept, wanted, last)
+        uses = {argument for _, args, _ in brief for argument in args} | set(self.roots)
+        self._quick = quick(brief, self.result, known, kept, wanted, uses - wanted, standing)
+        return wanted | uses
 
     def forget(self) -> None:
         """Go back to the whole: what was the same at each step has changed."""

@@ -14,8 +14,9 @@ from .align import aligner
 from .blocks import Member
 from .buffers import SMALL
 from .instructions import Instruction, refuse_holes
-from .matmul import product
+from .matmul import product, total
 from .result import Result
+from .standing import Standing
 from .text import Text
 
 Quick = Callable[[dict[Node, Any], Source, Mapping[str, Any]], list[Output]]
@@ -26,7 +27,7 @@ _OPERATORS = frozenset({"+", "-", "*", "/"})
 
 def quick(
     brief: Sequence[Instruction], result: Result, known: Mapping[Node, Any], kept: Mapping[Node, Any],
-    wanted: Collection[Node], last: Collection[Node],
+    wanted: Collection[Node], last: Collection[Node], standing: Standing,
 ) -> Quick:  # fmt: skip
     """The function of some instructions.
 
@@ -37,8 +38,9 @@ def quick(
         kept: what is the same at each step.
         wanted: what the statements behind this one need.
         last: what earlier statements have calculated, and none behind this one needs.
+        standing: the axes that are taken to stay as they are; it is looked at where a scan has read them.
     """
-    return _Writer(brief, result, known, kept, wanted, last).function()
+    return _Writer(brief, result, known, kept, wanted, last, standing).function()
 
 
 class Lines:
@@ -100,7 +102,12 @@ class Lines:
         if node.op == "scan" and not node.data.holes:
             grid, refusing = self.names[node], text.name(refuse_holes)
             text.line(f"if {grid}.present is not None: {refusing}({text.name(node)}, {grid})")
+        if node.op == "scan":
+            self.scanned(node)
         return (node,)
+
+    def scanned(self, node: Node) -> None:
+        """Write what is done behind the line of a scan."""
 
     def _cells(self, node: Node, grid: str, *, function: Callable[..., Any]) -> str:
         """A column of a grid; the usual case of one that varies along all axes and has no NULL asks for no function."""
@@ -128,21 +135,24 @@ class Lines:
             if node.data == "power":  # but for what NumPy takes for a square root
                 both = ", ".join(given)
                 return f"{text.name(np.power)}({both}) if {given[1]} != 0.5 else {text.name(function)}({both})"
-        if node.op == "map" and isinstance(MAPS[node.data], np.ufunc) and not self.is_large(node) and one_spans(node):
+        plain = node.op == "map" and (isinstance(MAPS[node.data], np.ufunc) or node.data == "where")
+        if plain and not self.is_large(node) and one_spans(node):
             turned = [aligner(argument.dims, node.dims) for argument in node.args]
             given = [n if turn is None else f"{text.name(turn)}({n})" for n, turn in zip(given, turned, strict=True)]
             return f"{text.name(MAPS[node.data])}({', '.join(given)})"
         made = None if self.is_large(node) else product(node, given, text, shown=self.is_shown(node))
+        if made is None and not any(map(self.is_large, (node, *node.args))):
+            made = total(node, given, text, shown=self.is_shown(node))
         return f"{text.name(function)}({', '.join(given)})" if made is None else made
 
 
 class _Writer(Lines):
     def __init__(
         self, brief: Sequence[Instruction], result: Result, known: Mapping[Node, Any], kept: Mapping[Node, Any],
-        wanted: Collection[Node], last: Collection[Node],
+        wanted: Collection[Node], last: Collection[Node], standing: Standing,
     ) -> None:  # fmt: skip
         super().__init__(known, kept)
-        self._brief, self._result = brief, result
+        self._brief, self._result, self._standing = brief, result, standing
         self._wanted, self._last = frozenset(wanted), frozenset(last)
 
     def function(self) -> Quick:
@@ -159,6 +169,12 @@ class _Writer(Lines):
                 text.line(f"del {', '.join(gone)}")
         text.line(f"return {self._result.expression(text, self.name)}")
         return text.function(["known", "source", "parameters"])
+
+    def scanned(self, node: Node) -> None:
+        """Look at the axes that are taken to stay as they are."""
+        for place, axis in self._standing.get(node, {}).items():
+            name, coordinates = self.text.name(axis), f"{self.names[node]}.axes[{place}]"
+            self.text.line(f"if {coordinates} is not {name}.coordinates: {name}({coordinates})")
 
     def fetched(self, node: Node) -> str:
         """What an earlier statement has calculated."""

@@ -1,4 +1,4 @@
-"""A product of two matrices as lines of a function: of small ones it costs less than to find out that they are some."""
+"""Sums as lines of a function, products of matrices or of one with ones: small ones cost less than their dispatch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..node import Node, Refused
-from .operations import EMPTY
+from .align import aligner
+from .operations import EMPTY, added
 from .text import Text
 
 
@@ -61,12 +62,32 @@ def product(node: Node, given: Sequence[str], text: Text, *, shown: bool) -> str
     left, right = (f"{name}.T" if turn else name for name, turn in zip(given, how[:2], strict=True))
     text.line(f"if not {given[0]}.shape[{how.inner}]: {text.name(_refuse_empty)}()")
     text.line(f"product = {text.name(np.matmul)}({left}, {right})")
+    return _looked_at(text, shown) + (".T" if how.result else "")
+
+
+def total(node: Node, given: Sequence[str], text: Text, *, shown: bool) -> str | None:
+    """A sum of the cells of one array along some of its axes; see :func:`product`."""
+    if node.op != "sum" or node.data != (1, 0, ()) or len(node.args) != 1 or node.type != "float64" or not node.dims:
+        return None
+    (cells,), (name,) = node.args, given
+    gone = tuple(place for place, axis in enumerate(cells.dims) if axis not in node.dims)
+    if cells.type != "float64" or not gone:
+        return None
+    text.line(f"if not {name}.size and 0 in [{name}.shape[place] for place in {gone}]: {text.name(_refuse_empty)}()")
+    text.line(f"product = {text.name(added)}({name}, {gone})")
+    turn = aligner([axis for axis in cells.dims if axis in node.dims], node.dims)
+    value = _looked_at(text, shown)
+    return value if turn is None else f"{text.name(turn)}({value})"
+
+
+def _looked_at(text: Text, shown: bool) -> str:
+    """The value of a sum, behind the lines that look whether it is finite."""
     if not shown:
         text.line(f"total = {text.name(np.add.reduce)}(product, None)")
         finite = f"{text.name(np.isfinite)}(product).all()"
         text.line(f"if total - total != 0.0 and not {finite}: {text.name(_refuse_infinite)}()")
     # DataFusion's sum begins with 0.0, so it is never -0.0.
-    return f"{text.name(np.add)}(product, 0.0, product){'.T' if how.result else ''}"
+    return f"{text.name(np.add)}(product, 0.0, product)"
 
 
 def _refuse_empty() -> None:

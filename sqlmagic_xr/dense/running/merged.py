@@ -31,10 +31,27 @@ def merged(
         unmoved: of that what is the same at each step.
         stay: the nodes that have to be there under their own names.
     """
-    merging = _Merging(known, unmoved, stay)
-    for instruction in brief:
-        merging.add(*instruction)
-    return merging.found, merging.known, merging.unmoved
+    (found,), known, unmoved = merged_apart([brief], known, unmoved, stay)
+    return found, known, unmoved
+
+
+def merged_apart(
+    briefs: Sequence[Sequence[Instruction]], known: Mapping[Node, Any], unmoved: Mapping[Node, Any],
+    stay: Collection[Node],
+) -> tuple[list[list[Instruction]], Mapping[Node, Any], Mapping[Node, Any]]:  # fmt: skip
+    """The same for statements whose instructions stay apart; what an earlier one calculates is there for those behind.
+
+    Args:
+        briefs: the instructions of each, in their order.
+        known, unmoved, stay: see :func:`merged`.
+    """
+    merging, found = _Merging(known, unmoved, stay), []
+    for brief in briefs:
+        merging.found = []
+        for instruction in brief:
+            merging.add(*instruction)
+        found.append(merging.found)
+    return found, merging.known, merging.unmoved
 
 
 class _Merging:
@@ -44,6 +61,18 @@ class _Merging:
         self._same: dict[Node, Node] = {}
         self._made: dict[Any, Node] = {}
         self._turned: dict[tuple[Node, tuple[Axis, ...]], Node] = {}
+        for node in unmoved:
+            self._name_apart(node)
+
+    def _name_apart(self, node: Node) -> None:
+        """Take what is the same at each step for what it is made of, or for another that is made alike."""
+        if node.op not in _PURE or not all(argument in self.unmoved for argument in node.args):
+            return
+        given = tuple(self._same.get(argument, argument) for argument in node.args)
+        other = _unchanged(node, given, self.known, self.unmoved)
+        other = other or self._made.setdefault(_key(node, given, self.unmoved), node)
+        if other is not node and other in self.unmoved:
+            self._same[node] = other
 
     def add(self, node: Node, args: tuple[Node, ...], function: Callable[..., Any]) -> None:
         """Take an instruction, unless what it calculates is there already."""

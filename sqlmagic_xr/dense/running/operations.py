@@ -56,6 +56,11 @@ def _bounded(function: Any) -> Function:
 
 def refuse_large(arrays: Sequence[Any]) -> None:
     """Refuse arrays whose product would not fit: the engine goes through it row by row."""
+    most = 1
+    for array in arrays:
+        most *= array.size
+    if most <= _LARGEST:  # NumPy takes ten times as long to find out the very shape
+        return
     size = 1
     for length in np.broadcast_shapes(*(array.shape for array in arrays)):
         size *= length
@@ -126,7 +131,7 @@ def summed(node: Node, buffers: Buffers) -> Function:
         if factors == 2 and not masks and not node.dims and cells.ndim == 1:
             return np.dot(cells, whole[1])
         cells = masked_product(whole, factors)
-        total = (_added_whole if integers else _added)(cells, gone) if gone else cells
+        total = (_added_whole if integers else added)(cells, gone) if gone else cells
         return total if turn is None else turn(total)
 
     def total(*args: Any) -> Any:
@@ -146,7 +151,7 @@ def summed(node: Node, buffers: Buffers) -> Function:
 _EXACT = 4096  # cells that are added one after the other; more of them are added in pairs, which loses less
 
 
-def _added(cells: Any, gone: tuple[int, ...]) -> Any:
+def added(cells: Any, gone: tuple[int, ...]) -> Any:
     """The sum along some axes; a short one along the first or the last axis is BLAS's product with ones."""
     if cells.dtype == np.float64 and len(gone) == 1 and cells.ndim > 1 and cells.shape[gone[0]] <= _EXACT:
         shape = cells.shape
