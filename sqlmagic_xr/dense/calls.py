@@ -15,10 +15,13 @@ class Calls:
     Args:
         alone: every step is a call of its own.
         growth: how many times as many steps the next call makes.
+
+    Attributes:
+        alone: the same.
     """
 
     def __init__(self, *, alone: bool, growth: int = 2) -> None:
-        self._alone, self._growth = alone, growth
+        self.alone, self._growth = alone, growth
         self._length = 1
         self._rest = self._pause = 0
         self._steps = 1  # of the last call
@@ -26,7 +29,7 @@ class Calls:
 
     def length(self, *limits: int) -> int:
         """How many steps the next call shall make, and no more than any of the limits."""
-        return 1 if self._alone or self._rest > 0 else max(1, min(self._length, *limits))
+        return 1 if self.alone or self._rest > 0 else max(1, min(self._length, *limits))
 
     def made(self, steps: int, seconds: float) -> None:
         """A call has made so many steps in so many seconds."""

@@ -39,8 +39,11 @@ class Commits:
 
     def entries(self) -> Entries:
         """Every table and view by name, as this thread sees them now."""
-        transaction = self._mine()
-        return transaction.work.entries if transaction is not None else self._moment.entries
+        moment = self._moment
+        transaction = moment.transaction
+        if transaction is None or transaction.owner is not threading.current_thread():
+            return moment.entries
+        return transaction.work.entries
 
     def writing(self, statement: str) -> AbstractContextManager[Work]:
         """One statement: all of its changes are kept at the end of the block, or none.

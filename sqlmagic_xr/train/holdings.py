@@ -46,9 +46,9 @@ class Holdings:
 
     def look(self) -> Tables:
         """The tables as they are now; what others have changed since the run's last commit is noted."""
-        now = tables_of(self.store, self.names)
+        now, left = tables_of(self.store, self.names), self._left
         for name in self.names:
-            if not _same(now.get(name), self._left.get(name)):
+            if not _same(now.get(name), left.get(name)):
                 self.disturbed |= {name}
                 self._left = now
         return now
@@ -115,7 +115,8 @@ class Holdings:
 
 def tables_of(store: ScratchStore, names: Iterable[str]) -> dict[str, Version]:
     """The newest versions of those of the tables that exist."""
-    return tables_among(store.entries(), names)
+    entries = store.entries()
+    return {name: entry for name in names if isinstance(entry := entries.get(name), Version)}
 
 
 def tables_among(entries: Mapping[str, object], names: Iterable[str]) -> dict[str, Version]:

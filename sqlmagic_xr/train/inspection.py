@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +48,7 @@ class Inspection:
         self._task, self._trajectory = task, trajectory
         self._sizes = task.sizes
         self._floating: dict[str, tuple[Definition, tuple[int, ...]]] = {}
+        self._placed: tuple[Definition | None, int] = None, 0
 
     def look(self, before: Mapping[str, Version], after: Mapping[str, Version], generation: int) -> int:
         """The generation that a step has made.
@@ -60,15 +61,23 @@ class Inspection:
             DivergedError: the step adds a NaN or an infinity.
             UsageError: it has dropped the trajectory, inserted nothing, nothing newer, or something older.
         """
+        table, new = self._task.table, None
         for name, version in after.items():
-            found = self.fault(before.get(name), version)
+            old = before.get(name)
+            if old is version:
+                continue
+            added = None if old is None else _appended(old, version)
+            found = self._fault(old, version, added)
             if found is not None:
                 raise DivergedError(*found)
-        table = self._task.table
+            if name == table:
+                new = added
         if table not in after:
             raise UsageError(f"the step has dropped `{table}`")
-        self.count(before, after, 1)
-        return self.next_generation(before[table], after[table], generation)
+        if self._sizes:
+            self.count(before, after, 1)
+        made = self._appended_in_order(before[table], after[table], new, generation)
+        return self._found(before[table], after[table], generation) if made is None else made
 
     def count(self, before: Mapping[str, Version], after: Mapping[str, Version], steps: int) -> None:
         """Look whether the generations that a MINIMIZE has made have a row for each row of the ones before.
@@ -92,10 +101,14 @@ class Inspection:
 
         Only what is new is looked at, so an append costs what it appends.
         """
+        return self._fault(before, after, None if before is None else _appended(before, after))
+
+    def _fault(self, before: Version | None, after: Version, added: Chunks | None) -> tuple[str, float] | None:
+        if added and all(_are_finite(chunk, self._floating_columns(after)) for chunk in added):
+            return None
         same_shape = before is not None and (
             before.definition is after.definition or before.definition == after.definition
         )
-        added = None if before is None else _appended(before, after)
         gone, new = _exchanged(() if before is None else before.chunks, after.chunks) if added is None else ((), added)
         for place in self._floating_columns(after):
             bad = [v for chunk in new for v in _not_finite(chunk, place)]
@@ -105,8 +118,14 @@ class Inspection:
 
     def next_generation(self, before: Version, after: Version, generation: int) -> int:
         """The generation that a step has made, from the trajectory alone; see :meth:`look`."""
-        made = self._appended_in_order(before, after, generation)
+        made = self._appended_in_order(before, after, _appended(before, after), generation)
         return self._found(before, after, generation) if made is None else made
+
+    def _place(self, version: Version) -> int:
+        """The place of the trajectory's step column."""
+        if version.definition is not self._placed[0]:
+            self._placed = version.definition, self._trajectory.place(version)
+        return self._placed[1]
 
     def _floating_columns(self, version: Version) -> tuple[int, ...]:
         known = self._floating.get(version.name)
@@ -115,10 +134,15 @@ class Inspection:
             known = self._floating[version.name] = (version.definition, places)
         return known[1]
 
-    def _appended_in_order(self, before: Version, after: Version, generation: int) -> int | None:
+    def _appended_in_order(
+        self, before: Version, after: Version, new: Chunks | None, generation: int
+    ) -> int | None:  # fmt: skip
         """The greatest step of rows that were added and are all newer; None where it is not so."""
-        place, new = self._trajectory.place(after), _appended(before, after)
-        if not new or not self._task.appends or self._trajectory.newest(before) != generation:
+        if not new or not self._task.appends or before.definition is not after.definition:
+            return None
+        place = self._place(after)
+        span = before.spans.get(place)
+        if (self._trajectory.newest(before) if span is None else span.high) != generation:
             return None
         newest = generation
         for chunk in new:
@@ -198,6 +222,20 @@ def _last_rows(before: Version, after: Version, place: int) -> Iterator[pa.Array
 
 def _may_be_infinite(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind))
+
+
+def _are_finite(chunk: Chunk, places: Iterable[int]) -> bool:
+    """Whether rows that arrays have calculated hold numbers only, as nearly always; of others it is not told."""
+    for draft in chunk.drafts:
+        columns = draft.columns
+        for place in places:
+            cells = columns[place]
+            if isinstance(cells, np.generic):
+                if not math.isfinite(cells):
+                    return False
+            elif _not_finite_of(cells.distinct):
+                return False
+    return bool(chunk.drafts)
 
 
 def _not_finite(chunk: Chunk, place: int) -> list[float]:

@@ -202,19 +202,20 @@ class Training:
             raise self._error
 
     def _steps(self) -> Iterator[Event]:
+        control, making, holdings = self.control, self._making, self._holdings
         while not self._over():
-            if self.control.paused:
+            if control.paused:
                 yield from self._wait()
                 continue
-            for name, value in self.control.wishes().items():
+            for name, value in control.wishes().items():
                 self._tune(name, value)
-                yield Tuned(self.run.generation, name, value)
-            with self.control.stepping():
-                if not self._making.advance():
+                yield Tuned(holdings.generation, name, value)
+            with control.stepping():
+                if not making.advance():
                     break
-            yield Stepped(self.run.generation, self.run.steps, self._seconds)
+            yield Stepped(holdings.generation, holdings.steps, self._clock() - self._began)
             if self._watching.due:
-                with self.control.stepping():
+                with control.stepping():
                     self._watching.refresh()
                 yield self._refreshed()
         for _ in self._watching.catch_up():
@@ -291,9 +292,11 @@ class Training:
     # --- a step
 
     def _over(self) -> bool:
-        making, steps = self._making, self.run.steps
-        if making.verdict is None and self.control.ending is not None:
-            making.verdict = (self.control.ending, f"{self.control.ending} after {counted(steps)}")
+        making, steps, ending = self._making, self._holdings.steps, self.control.ending
+        if ending is None and making.verdict is None and steps < self._settings.steps:
+            return False
+        if making.verdict is None and ending is not None:
+            making.verdict = (ending, f"{ending} after {counted(steps)}")
         if making.verdict is None and steps >= self._settings.steps:
             making.verdict = ("done", f"done: {counted(steps)}")
         return making.verdict is not None

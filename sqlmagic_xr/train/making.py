@@ -50,7 +50,7 @@ class Making:
         rates: what the optimizer of a MINIMIZE says of its rates.
         best: notes the tables after each generation, where the best one is kept.
         verdict: how the run ends, as soon as that is known.
-        shown: the parameters that a person set, as they were last used.
+        used: every parameter, as it was last used.
     """
 
     context: Context
@@ -68,16 +68,22 @@ class Making:
     rates: Rates | None
     best: Best | None = None
     verdict: Verdict | None = None
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    used: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The parameters that a person set, as they were last used."""
+        return self.parameters.shown(self.used)
 
     def values(self) -> dict[str, Any]:
         """Every parameter for the step that follows the newest generation."""
-        values = self.parameters.at(self.run.generation)
-        self.shown = self.parameters.shown(values)
+        self.used = values = self.parameters.at(self.run.holdings.generation)
         return values
 
     def advance(self) -> bool:
         """Make some generations, or none: what is not sound is rolled back. Returns whether any was made."""
+        if self.calls.alone and self.settings.device == "auto":
+            return self._one()
         begin, every, steps = time.perf_counter(), self.settings.every, self.run.steps
         until_curves = self.settings.steps if every is None else every - steps % every
         count = self.calls.length(self.settings.steps - steps, until_curves, self.keeping.left(steps))
@@ -120,7 +126,7 @@ class Making:
                 self.best.made(generation + made, after, self.run.steps)
             self.curves.hand(generation, generation + made, self.step.seen)
             last = {name: course[made - 1] for name, course in courses.along.items()}
-            self.shown = self.parameters.shown({**courses.values, **last})
+            self.used = {**courses.values, **last}
             self.keeping.stepped(self.run.steps)
             if self.curves.watched:
                 given = self.parameters.given
@@ -144,30 +150,31 @@ class Making:
 
     def _one(self) -> bool:
         """Make one generation, or none: what is not sound is rolled back. Returns whether it was made."""
-        generation, steps = self.run.generation, self.run.steps
+        holdings, store = self.run.holdings, self.context.store
+        generation, steps = holdings.generation, holdings.steps
         before = self.course.look()
         values = self.values()
         if self.rates is not None:
             self.rates.check(values)
         try:
-            with self.context.store.transaction():
+            with store.transaction():
                 self.step.run(values)
                 self.control.check()
-                after = tables_of(self.context.store, self.run.holdings.names)
+                after = tables_of(store, holdings.names)
                 made = self.inspection.look(before, after, generation)
-                self.run.holdings.expect(after, made, steps + 1)
-            self.run.holdings.arrive()
+                holdings.expect(after, made, steps + 1)
+            holdings.arrive()
         except DivergedError as error:
             self.diverged(generation + 1, error.column, error.value, self.shown)
             return False
         except KeyboardInterrupt:
             self._interrupted(steps)
             raise
-        if made == generation + 1:
+        if made == generation + 1 and self.curves:
             self.curves.hand(generation, made, self.step.seen)
-        self.keeping.stepped(self.run.steps)
+        self.keeping.stepped(holdings.steps)
         if self.best is not None:
-            self.best.made(made, after, self.run.steps)
+            self.best.made(made, after, holdings.steps)
         if self.curves.watched:
             self.course.undo.add(Made(made, generation, before, self.shown))
         return True

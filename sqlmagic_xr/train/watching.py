@@ -36,6 +36,7 @@ class Watching:
     ) -> None:  # fmt: skip
         self._making, self._curves, self._judge, self._course = making, curves, judge, course
         self._run, self._settings = making.run, settings
+        self._checks_each_step = settings.checks_each_step
         self._pace = Pace(times=0, clock=clock)
 
     def open(self, trajectory: Trajectory, start: int) -> None:
@@ -68,10 +69,10 @@ class Watching:
             return False
         if self._settings.every is not None:
             return self._run.steps % self._settings.every == 0
-        if self._settings.checks_each_step or self._pace.due or self._curves.due:
+        if self._checks_each_step or self._pace.due:
             return True
         # Steps may be quicker than the curves: a run does not leave them so far behind that its end is a wait.
-        return self._curves.late(self._run.generation)
+        return bool(self._curves) and (self._curves.due or self._curves.late(self._run.generation))
 
     def refresh(self) -> None:
         """Bring the curves nearer to the newest generation, and look whether they end the run."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...sql.syntax import identifier, local_name
 from ...storage.definition import Definition
+from ...storage.scratch import Version
 
 if TYPE_CHECKING:
     from ...engine.context import Context
@@ -41,6 +42,8 @@ class Basis:
         names = {*read, *((name,) for name in writes)}
         self._variables = [name[0] for name in names if context.variables.kind_of(name[0]) is not None]
         self._known = {name: self._standing(name) for name in names if name[0] not in self._made}
+        for name in self._variables:
+            self._known.pop((name,), None)  # of which the variables tell
         self._settled = not self._made
 
     def stands(self) -> bool:
@@ -48,7 +51,11 @@ class Basis:
         context = self._context
         if context.alterations != self._alterations or context.rules is not self._rules:
             return False
+        entries = context.store.entries()
         for name, known in self._known.items():
+            entry = entries.get(name[0]) if len(name) == 1 else None
+            if isinstance(entry, Version) and entry.definition is known:  # which it is, nearly always
+                continue
             found = self._standing(name)
             if found is not known:
                 if not isinstance(found, Definition) or found != known:

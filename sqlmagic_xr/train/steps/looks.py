@@ -71,7 +71,10 @@ class Looks:
         """Whether what the curves read has changed, so that the program has to be made again."""
         if self._curves is None:
             return False
-        now = tuple(self._curves.queries())
+        now = self._curves.queries()
+        if now is self._queries:
+            return False
+        now = tuple(now)
         if len(now) == len(self._queries) and all(map(_same, now, self._queries)):
             return False
         self._queries, self._refused = now, set()
