@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import xarray as xr
-from datafusion import udf
 
 UNITS = "microseconds since 1970-01-01T00:00:00"
 """The unit of times that are numbers."""
@@ -88,29 +87,6 @@ def with_times(found: xr.Dataset, read: Collection[xr.Dataset]) -> xr.Dataset:
             restored = _times(found.indexes[dim], calendars.pop())
             found = found.assign_coords({dim: (dim, restored, found[dim].attrs)})
     return found
-
-
-def cftime_function(calendars: Collection[str]) -> Any:
-    """``cftime('2000-01-01')``: the number of a date, for the tables that have numbers for their times.
-
-    Args:
-        calendars: theirs; where they are several, which one is meant, nobody knows.
-    """
-
-    def number(texts: pa.Array) -> pa.Array:
-        if len(calendars) > 1:
-            names = " and ".join(sorted(calendars))
-            raise ValueError(f"cftime() cannot tell which calendar is meant, of {names}: use a Context for each")
-        return _read(texts, next(iter(calendars)))
-
-    return udf(number, [pa.utf8()], pa.int64(), "immutable", "cftime")
-
-
-def _read(texts: pa.Array, calendar: str) -> pa.Array:
-    import cftime
-
-    dates = [t if t is None else cftime.datetime.strptime(t, "%Y-%m-%d", calendar=calendar) for t in texts.to_pylist()]
-    return times(np.array([*dates, None], object)[:-1], pa.int64())
 
 
 def numbered(calendar: str | None) -> bool:

@@ -22,7 +22,8 @@ from ..sql.syntax import Tree, local_name
 from ..storage.definition import Definition
 from ..storage.scratch import Version
 from ..storage.transaction import Entry, View
-from .messages import Known, explain
+from .findings import Known
+from .messages import explain
 
 if TYPE_CHECKING:
     from .context import Context
@@ -89,7 +90,12 @@ class Catalog:
                 pending += entry.reads
         store = self._context.store
         is_new = store.durable.keeper is None and not any(isinstance(e, Version) for e in store.entries().values())
-        return Known(self.names(), functions, unread, self._context.variables.names(), readers, is_new)
+        found = (self.relation(local_name(name)) for name in read)
+        columns = [str(column) for relation in found if relation is not None for column in relation.columns]
+        files = tuple(self._context.files)
+        names = [name for name in self.names() if not name.startswith(files)]  # which are written as they were
+        return Known(names, functions, unread, self._context.variables.names(), readers, columns,
+                     sorted(self._context.calendars), is_new)  # fmt: skip
 
     def broken(self) -> dict[str, str]:
         """The views that cannot be read any more -> why."""

@@ -34,7 +34,7 @@ from .copying import PreparedCopy
 from .datasets import register
 from .derived import Derived
 from .faults import Mending, moments, overflow
-from .files import Source, reopened
+from .files import Source, placed, reopened
 from .frame import Frame
 from .gridtable import GridTable
 from .interrupt import reserve_threads
@@ -286,7 +286,7 @@ class Context(PlanningContext):
                 return Prepared(self, statement, self._derived.of(plain, statement.text, reads))
             return Prepared(self, statement, self._mending.widened(plain, statement.text))
         except SqlError as error:
-            raise statement.place(error) from error.__cause__
+            raise placed(error, statement) from error.__cause__
         except RecursionError:
             raise too_deep(statement) from None
 

@@ -9,7 +9,8 @@ import xarray as xr
 from datafusion.catalog import Schema
 from xarray_sql.df import resolve_table_names
 
-from .calendars import cftime_function, numbered
+from .calendars import numbered
+from .counted_times import cftime_functions
 from .gridtable import GridTable, grid_tables
 from .streaming import chunked
 
@@ -67,5 +68,6 @@ def _register_cftime(context: Context, made: Mapping[str, GridTable]) -> None:
     before = len(context.calendars)
     context.calendars |= {c for table in made.values() for c in table.calendars if numbered(c)}
     if len(context.calendars) > before:
-        context.register_udf(cftime_function(frozenset(context.calendars)))
-        context.__dict__.pop("functions", None)  # which has one more now
+        for function in cftime_functions(frozenset(context.calendars)):
+            context.register_udf(function)
+        context.__dict__.pop("functions", None)  # which has some more now

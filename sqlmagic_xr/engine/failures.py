@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ..errors import Span, SqlError
+from ..sql.complaint import statement_hint
 from ..sql.lexer import span_at
 from ..sql.syntax import NOWHERE, Statement, Tree, identifier, replace, span_of, tables_named, walk
-from .messages import RELATIONS, Finding, Known, core, explain
+from .findings import Finding, Known
+from .messages import RELATIONS, core, explain
 from .suspects import Suspect
 
 Plan = Callable[[Tree], object]
@@ -67,7 +69,7 @@ def translate(
     if unread is not None and "ParserError" in str(error):
         return unread
     finding = explain(str(error), _known(tree, catalog, functions))
-    failure = finding.kind(finding.what, hint=finding.hint)
+    failure = finding.kind(finding.what, hint=finding.hint or statement_hint(statement.text))
     span = _locate(tree, finding, str(error), plan) or _word(statement, finding.word)
     failure.__cause__ = error
     return statement.place(failure, span or statement.first_word)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from ..errors import SqlError, StorageError, UnsupportedError, UsageError, suggest
-from ..sql.syntax import Tree, identifier, make_identifier, name_of, span_of, transform, walk
+from ..sql.lexer import TokenKind, span_at
+from ..sql.syntax import Statement, Tree, identifier, make_identifier, name_of, span_of, transform, walk
 from .datasets import register
 
 if TYPE_CHECKING:
@@ -115,13 +116,25 @@ def reopened(names: Iterable[list[dict[str, Any]]], context: Context) -> None:
     """Bring the tables of files that a statement and the views in it name up to date with the files."""
     for parts in names:
         path = str(parts[0]["value"])
-        if len(parts) > 1 or not parts[0].get("quote_style"):
+        if not parts[0].get("quote_style"):
             continue
         known, form = context.files.get(path), _ENDINGS.get(_ending(path))
+        if len(parts) > 1 and form not in ("zarr", "netcdf"):  # of these, one of several tables may be named
+            continue
         if known is not None:
             _register(context, known[0])
         elif form is not None and not context.store.schema.table_exist(path):
             _register(context, Source((path,), form))
+
+
+def placed(error: SqlError, statement: Statement) -> SqlError:
+    """An error about a file, which points at the file's name: in a tree that stands nowhere."""
+    names = (t for t in statement.tokens if t.kind is TokenKind.STRING and len(t.text) > 2)
+    token = next((t for t in names if t.text[1:-1] in error.what), None) if error.span is None else None
+    if token is None:
+        return statement.place(error)
+    place = span_at(statement.script, statement.start + token.start, statement.start + token.end)
+    return statement.place(error, place)
 
 
 def _of(node: dict[str, Any], context: Context) -> Source | None:
@@ -137,11 +150,11 @@ def _of(node: dict[str, Any], context: Context) -> Source | None:
     form = _ENDINGS.get(_ending(path))
     quoted = parts[0]["Identifier"]["quote_style"] == "'"
     if form is None and quoted and context.tables.relation((path,)) is None:
-        near = _near(path)
-        raise UnsupportedError(
-            f"'{path}' is no file that can be read",
-            hint=near or f"Endings that are known: {', '.join(sorted(_ENDINGS))}",
-        )
+        near = _near(path) or ""
+        hint = near if near.startswith("Did") else f"Endings that are known: {', '.join(sorted(_ENDINGS))}"
+        if os.path.isdir(path):
+            hint = f"It is a folder. What is in it is named by a pattern: '{path.rstrip('/')}/*.parquet'"
+        raise UnsupportedError(f"'{path}' is no file that can be read", hint=hint)
     known = context.files.get(path)
     if form is None or (known is None and context.store.schema.table_exist(path)):
         return None
@@ -232,10 +245,16 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _near(path: str) -> str | None:
-    """The hint for a file that is not there: one of a similar name beside it."""
+    """The hint for a file that is not there: one of a similar name beside it, or those of its kind."""
     folder = os.path.dirname(path) or "."
-    near = suggest(os.path.basename(path), os.listdir(folder) if os.path.isdir(folder) else [])
-    return near if near and near.startswith("Did") else None
+    if not os.path.isdir(folder):
+        return None if any(c in folder for c in "*?[") else f"There is no folder {folder} in {os.getcwd()}."
+    names = os.listdir(folder)
+    near = suggest(os.path.basename(path), names)
+    if near and near.startswith("Did"):
+        return near
+    alike = [name for name in names if _ending(name) == _ending(path)]
+    return suggest("", alike) or f"No {_ending(path) or 'such'} file is in {os.path.abspath(folder)}."
 
 
 def _stamp(path: str) -> tuple[int, int]:

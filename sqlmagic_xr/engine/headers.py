@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..sql.naming import texts
+from ..sql.naming import reads_files, texts
 from ..sql.syntax import Tree
 
 _LITERAL = re.compile(r"\b(U?Int\d+|Float\d+|Boolean|(?:Large)?Utf8(?:View)?|Date\d+)\((\"[^\"]*\"|[-+.\w]+)\)")
@@ -31,14 +31,23 @@ def headers(names: Sequence[str], tree: Tree | None) -> list[str]:
     >>> headers(["a", "Int64(100) % Int64(3)", "sum(t.a) ORDER BY [t.b ASC NULLS LAST] RANGE ..."], parse_one(sql).tree)
     ['a', '100 % 3', 'sum(a) OVER (ORDER BY b)']
     """
-    if not any(_ENGINES_OWN.search(name) for name in names):
+    of_files = reads_files(tree)
+
+    def is_engines(name: str) -> bool:
+        return bool(_ENGINES_OWN.search(name) or (of_files and _WITH_LABEL.search(name)))
+
+    if not any(map(is_engines, names)):
         return list(names)
     written = texts(tree, len(names))
     found = [
-        name if not _ENGINES_OWN.search(name) else as_written(name) if text is None else text
+        name if not is_engines(name) else as_written(name) if text is None else text
         for name, text in zip(names, written, strict=True)
     ]
     return [new if found.count(new) == 1 else name for new, name in zip(found, names, strict=True)]
+
+
+_WITH_LABEL = re.compile(r"[( ]\w+\.|\w\.\w+[) ]")
+"""An expression of a column that is called after its file, as nobody has written."""
 
 
 def as_written(name: str) -> str:

@@ -12,12 +12,13 @@ import pyarrow as pa
 from xarray_sql.df import default_table_name, group_vars_by_dims
 
 from ..errors import UnknownNameError
-from ..sql.syntax import local_name, name_of, span_of
+from ..sql.syntax import described, local_name, name_of, span_of, to_sql
 from ..statements.effect import counted
 from ..storage.scratch import Version
 from ..storage.transaction import View
 from ..storage.types import type_name
-from .messages import Known, explain, table_hint
+from .findings import Known
+from .messages import explain, table_hint
 from .plans import chunks_to_read
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class TableLine:
 
     Attributes:
         name: as SQL writes it.
-        kind: "xarray", "scratch", "view", "table", or the type of a notebook variable.
+        kind: "xarray", "scratch", "view", "file", "table", or the type of a notebook variable.
         rows: None for a view, whose rows nobody has counted.
         columns: how many.
         dims: of an xarray table: ``time: 2920, lat: 25``.
@@ -104,6 +105,7 @@ def _line(context: Context, name: str) -> TableLine:
         why = "" if relation is not None else f" that cannot be read: {context.tables.why_broken(name)}"
         return TableLine(name, f"view{why}", None, columns)
     kind = relation.kind if relation is not None else "table"
+    kind = "file" if parts[0] in context.files else kind
     return TableLine(name, kind if variable is None else f"{variable} variable", _count(context, parts), columns)
 
 
@@ -222,13 +224,7 @@ def schema(context: Context, name: str | tuple[str, ...]) -> Schema:
         return _scratch(context, entry)
     fields = context.table(".".join(f'"{part}"' for part in parts)).schema()
     dataset = context.tables.dataset(parts)
-    key = context.relation(parts).key
-    columns = {
-        "column_name": fields.names,
-        "data_type": [type_name(f.type) for f in fields],
-        "nullable": [f.nullable for f in fields],
-        "key": ["dim" if n in key else None for n in fields.names],
-    }
+    columns = _columns_in(fields, context.relation(parts).key)
     notes: tuple[str, ...] = ()
     if dataset is not None:
         for attribute in ("units", "long_name"):
@@ -290,6 +286,9 @@ def shown(context: Context, tree: Any) -> pa.Table | None:
     kind, node = next(iter(tree.items())) if isinstance(tree, dict) else ("", {})
     if kind == "ShowTables" and not any(node.get("show_options", {}).values()):
         return tables(context).select(["name", "kind"])
+    query = described(tree)
+    if query is not None:
+        return _texts(_columns_in(context.plan(to_sql(query), query).schema()))
     parts = node.get("table_name") if kind == "ExplainTable" else None
     if kind == "ShowColumns":
         options = node["show_options"]
@@ -301,6 +300,15 @@ def shown(context: Context, tree: Any) -> pa.Table | None:
     except UnknownNameError as error:
         error.span = span_of(parts)
         raise
+
+
+def _columns_in(fields: pa.Schema, key: Sequence[str] = ()) -> dict[str, list[Any]]:
+    return {
+        "column_name": fields.names,
+        "data_type": [type_name(f.type) for f in fields],
+        "nullable": [f.nullable for f in fields],
+        "key": ["dim" if n in key else None for n in fields.names],
+    }
 
 
 def _scratch(context: Context, version: Version) -> Schema:

@@ -82,3 +82,6 @@ SAID: Mapping[str, str] = {
     "json_value": "s ->> 'key'",
 }
 """Over times t and u, numbers x and y, and a text s."""
+
+BESIDE: Mapping[str, str] = {"len": "a list: array_length(a)"}
+"""What is to be said beside that, where a function is meant of two kinds of values."""

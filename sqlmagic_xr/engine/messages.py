@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from ast import literal_eval
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import (
@@ -21,52 +20,17 @@ from ..errors import (
     UnsupportedError,
     suggest,
 )
+from ..sql.build import quoted
 from ..sql.syntax import name_of
 from ..storage.transaction import LOST
-from .meant import SAID
+from .findings import Finding, Known
+from .meant import BESIDE, SAID
+from .mistyped import bad_cast, operator_types, wrong_arguments
 from .printed import first_line, listed, name_parts, sql_types
-from .suspects import Suspect, calls, names_of_node, relation_of_node, string_of_node
+from .suspects import Suspect, calls, names_of_node, relation_of_node
 
 RELATIONS = ("Table", "ExplainTable")
 """The variants that name a relation."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a message means.
-
-    Attributes:
-        kind: the error's class.
-        what, hint: its two lines.
-        suspect: which nodes of the statement it can be about; None where any expression can be.
-        word: a word of the statement's text to point at where no node is found, or "".
-    """
-
-    kind: type[SqlError]
-    what: str
-    hint: str | None = None
-    suspect: Suspect | None = None
-    word: str = ""
-
-
-@dataclass(frozen=True)
-class Known:
-    """The names there are, for suggestions.
-
-    Attributes:
-        tables, functions: their names.
-        unread: what the tables of a statement have in xarray and not as a column -> why.
-        variables: the notebook's variables that are, or may be, tables.
-        readers: what the views of a statement read -> the view that does.
-        is_new: whether no scratch table has been made yet, as after a restart of the kernel.
-    """
-
-    tables: Sequence[str] = ()
-    functions: Sequence[str] = ()
-    unread: Mapping[str, str] = field(default_factory=dict)
-    variables: Sequence[str] = ()
-    readers: Mapping[str, str] = field(default_factory=dict)
-    is_new: bool = False
 
 
 def explain(message: str, known: Known) -> Finding:
@@ -125,7 +89,7 @@ def _unknown_column(match: re.Match[str], known: Known) -> Finding:
     parts, valid = name_parts(match["name"]), [name_parts(f) for f in listed(match["valid"] or "")]
     shown = ".".join(parts)
     near = name_parts(match["near"] or "")
-    hint = _near(parts[-1], near) if near else _column_hint(parts, valid)
+    hint = _near(parts[-1], near, known) if near else _column_hint(parts, valid)
     what = f"there is no column {shown}"
     why = known.unread.get(parts[-1]) or next((w for n, w in known.unread.items() if n.lower() == parts[-1]), None)
     if why is not None:
@@ -133,12 +97,17 @@ def _unknown_column(match: re.Match[str], known: Known) -> Finding:
     return Finding(UnknownNameError, what, hint, lambda k, n: names_of_node(k, n) == parts, word=parts[-1])
 
 
-def _near(name: str, near: tuple[str, ...]) -> str:
+def _near(name: str, near: tuple[str, ...], known: Known) -> str:
     """The engine compares letters of the table's name, too: for aire it proposes air.time."""
     hint = suggest(name, near[-1:])
-    if len(near) < 2 or (hint or "").startswith("Did"):
-        return f"Did you mean `{near[-1]}`?"
-    return f"DESCRIBE {near[-2]} lists the columns that there are."
+    if len(near) < 2 or (hint or "").startswith("Did") or name in _words(near[-1]):
+        return f"Did you mean {_marked(near[-1])}?"
+    return _column_hint((name,), [(column,) for column in known.columns]) or "DESCRIBE of its table lists the columns."
+
+
+def _marked(name: str) -> str:
+    """A name as it is to be written, in marks of its own where it needs no quotes."""
+    return f"`{name}`" if quoted(name) == name else quoted(name)
 
 
 def _column_hint(parts: tuple[str, ...], valid: list[tuple[str, ...]]) -> str | None:
@@ -151,8 +120,14 @@ def _column_hint(parts: tuple[str, ...], valid: list[tuple[str, ...]]) -> str | 
         near = suggest(parts[-2], relations)
         return f"{parts[-2]} is not in FROM. {near}" if near else f"{parts[-2]} is not in FROM."
     if len(parts) > 1:
-        return suggest(name, [v[-1] for v in valid if len(v) > 1 and v[-2] == parts[-2]])
-    return suggest(name, [v[-1] for v in valid])
+        valid = [v for v in valid if len(v) > 1 and v[-2] == parts[-2]]
+    odd = [v[-1] for v in valid if name in _words(v[-1])]
+    return f"Did you mean {_marked(odd[0])}?" if odd else suggest(name, [quoted(v[-1]) for v in valid])
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name that is written in quotes, as SQL folds them."""
+    return re.findall(r"\w+", name.lower()) if quoted(name) != name else []
 
 
 def _ambiguous(match: re.Match[str], known: Known) -> Finding:
@@ -212,46 +187,12 @@ def _unknown_function(match: re.Match[str], known: Known) -> Finding:
         )
     near = suggest(name, known.functions)
     hint = near if near and near.startswith("Did") else "See the functions there are with SHOW FUNCTIONS."
-    hint = f"Write {SAID[name.lower()]}." if name.lower() in SAID else hint
+    said = SAID.get(name.lower())
+    if said is not None and said.startswith("date_part") and known.calendars:
+        said += f"; of a time of the {' or '.join(known.calendars)} calendar {said.replace('date_part', 'cftime_part')}"
+    beside = BESIDE.get(name.lower())
+    hint = f"Write {said}.{f' Of {beside}.' if beside else ''}" if said is not None else hint
     return Finding(UnknownNameError, f"there is no function {name}", hint, calls(name))
-
-
-def _wrong_arguments(match: re.Match[str], known: Known) -> Finding:
-    name, types = match["name"], sql_types(match["types"])
-    candidates = dict.fromkeys(map(sql_types, re.findall(r"^\s+(\w+\(.*\))$", match.string, re.MULTILINE)))
-    hint = f"It takes {' or '.join(list(candidates)[:3])}." if candidates else None
-    if re.search(r"expects \d+ arguments but received", match.string):
-        counts = sorted(set(re.findall(r"expects (\d+) arguments", match.string)), key=int)
-        hint = f"It takes {' or '.join(counts)} argument{'s' if counts != ['1'] else ''}."
-    what = f"{name} does not take ({types})" if types else f"{name} needs arguments"
-    return Finding(TypeMismatchError, what, hint, calls(name))
-
-
-def _operator_types(match: re.Match[str], known: Known) -> Finding:
-    left, operator, right = match["left"], match["op"], match["right"]
-    variant = _OPERATORS.get(operator)
-    what = f"{operator} does not go with {sql_types(left)} and {sql_types(right)}"
-
-    def suspect(kind: str, node: Any) -> bool:
-        if operator.endswith("LIKE"):
-            return kind in ("Like", "ILike")
-        return kind == "BinaryOp" and (variant is None or node["op"] == variant)
-
-    kinds = {left.partition("(")[0], right.strip().partition("(")[0]}
-    hint = "Convert one side with CAST(... AS type)."
-    if any(kind.startswith(("Timestamp", "Date")) for kind in kinds) and any("Int" in kind for kind in kinds):
-        hint = f"Write the time as text, {operator} '2001-01-01', or compare a part of it: date_part('year', ...)."
-        hint = "Add an interval: + INTERVAL '1 day'." if operator in "+-*/%" else hint
-    return Finding(TypeMismatchError, what, hint, suspect)
-
-
-def _bad_cast(match: re.Match[str], known: Known) -> Finding:
-    value = match["value"]
-    return Finding(
-        ExecutionError, f"{value} is not a value of type {sql_types(match['type'])}",
-        "TRY_CAST(... AS type) gives NULL instead of an error.",
-        lambda k, n: k == "Cast" or (k == "Value" and string_of_node(n) == value[1:-1]),
-    )  # fmt: skip
 
 
 def _not_grouped(match: re.Match[str], known: Known) -> Finding:
@@ -354,14 +295,22 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] 
         (r"^No table named '(?P<name>[^']+)'", _unknown_table),
         (r"^Invalid function '(?P<name>[^']+)'", _unknown_function),
         (r"No function matches the given name and argument types '(?P<name>\w+)\((?P<types>.*?)\)'\. You",
-         _wrong_arguments),
+         wrong_arguments),
+        (r"^Function '(?P<name>\w+)' failed to match any signature, errors: .*?but received (?P<types>\w+)",
+         wrong_arguments),
+        (r"^Failed to coerce arguments to satisfy a call to '(?P<name>\w+)' function: coercion from (?P<types>.+?) to "
+         r"the signature", wrong_arguments),
+        (r"^Operator DIV is not yet",
+         _says(UnsupportedError, "// is no operator of DataFusion's SQL",
+               "7 / 2 is 3 where both are whole numbers; else write floor(x / y).")),
+        (r"^TOP$", _says(UnsupportedError, "TOP is not read", "Write LIMIT 5 at the end.")),
         (r"^Cannot coerce arithmetic expression (?P<left>.+?) (?P<op>\S+) (?P<right>.+) to valid types",
-         _operator_types),
+         operator_types),
         (r"^Cannot infer common argument type for .*?operation (?P<left>\S+) "
          r"(?P<op>IS DISTINCT FROM|\S+) (?P<right>.+)$",
-         _operator_types),
-        (r"^There isn't a common type to coerce (?P<left>.+?) and (?P<right>.+?) in (?P<op>\w*LIKE)", _operator_types),
-        (r"Cannot cast (?:string|value) (?P<value>'.*?') to value of (?P<type>\S+) type", _bad_cast),
+         operator_types),
+        (r"^There isn't a common type to coerce (?P<left>.+?) and (?P<right>.+?) in (?P<op>\w*LIKE)", operator_types),
+        (r"Cannot cast (?:string|value) (?P<value>'.*?') to value of (?P<type>\S+) type", bad_cast),
         (r'column "(?P<name>[^"]*(?:""[^"]*)*)" must appear in the GROUP BY clause', _not_grouped),
         (r"^HAVING clause references: (?P<name>\S+)", _not_grouped),
         (r"^Aggregate functions are not allowed in the WHERE", _aggregate_in_where),
@@ -402,10 +351,6 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] 
     ]
 ]  # fmt: skip
 
-_OPERATORS = {
-    "+": "Plus", "-": "Minus", "*": "Multiply", "/": "Divide", "%": "Modulo", "AND": "And", "OR": "Or", "=": "Eq",
-    "!=": "NotEq", "<>": "NotEq", "<": "Lt", "<=": "LtEq", ">": "Gt", ">=": "GtEq", "||": "StringConcat",
-}  # fmt: skip
 _WINDOW_FUNCTIONS = {
     "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value",
     "last_value", "nth_value",

@@ -98,7 +98,7 @@ class Prepared:
         context = self.context
         plan = None if self.statement.has_effects or self.tree is None else self._plan_variant
         found = translate(error, self.statement, context.tables, functions=list(context.functions), plan=plan)
-        return said_plainly(found, self.statement.tree)
+        return said_plainly(found, self.statement.parsed[0])
 
     def _plan_variant(self, tree: Tree) -> None:
         """Plan another tree in the place of the statement's own; it raises what the engine raises."""

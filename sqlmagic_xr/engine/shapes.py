@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SqlError, UnknownNameError, suggest
+from ..sql.build import quoted
 from ..sql.clauses import aliases, has_star
 from ..sql.syntax import Tree, identifier, local_name, make_identifier, name_of, replace, span_of, tables_named
 from ..sql.traversal import is_query
@@ -130,7 +131,7 @@ def _one(name: str, alias: str, shapes: Shapes, scope: _Scope, node: Tree) -> st
     found = _over(shapes, candidates, [*own, *(plain if alone else ())], scope)
     if len(found) == 1:
         return found[0]
-    hint = f"Name one of them: {', '.join(f'{name}.{table}' for table in shapes)}"
+    hint = f"Name one of them: {', '.join(f'{quoted(name)}.{table}' for table in shapes)}"
     what = f"the variables of `{name}` have different dimensions, so it is several tables"
     raise _placed(UnknownNameError(what, hint=hint), node)
 
@@ -164,10 +165,11 @@ def _two(name: str, shapes: Shapes, one: str, other: str) -> SqlError:
     """The error of a query that names variables of two tables."""
     first, second = (next(t for t, table in shapes.items() if v in table.columns) for v in (one, other))
     common = ", ".join(key for key in shapes[first].key if key in shapes[second].key)
-    how = f"JOIN {name}.{second} USING ({common})" if common else f"CROSS JOIN {name}.{second}"
+    written = quoted(name)
+    how = f"JOIN {written}.{second} USING ({common})" if common else f"CROSS JOIN {written}.{second}"
     return UnknownNameError(
         f"{one} and {other} have different dimensions, so they are in two tables of `{name}`",
-        hint=f"Join them: FROM {name}.{first} {how}",
+        hint=f"Join them: FROM {written}.{first} {how}",
     )
 
 

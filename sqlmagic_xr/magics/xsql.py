@@ -203,8 +203,9 @@ class _Run:
 
     def _show_rows(self, result: Result) -> None:
         from ..display.table import Table
+        from ..sql.syntax import described
 
-        if result.statement.kind == "Explain":
+        if result.statement.kind == "Explain" and described(result.statement.tree) is None:
             self.screen.say(result.plan or "\n".join(map(str, result.to_arrow_table().columns[-1].to_pylist())))
             return
         if self.request.options.plot:

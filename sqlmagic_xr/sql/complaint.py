@@ -76,18 +76,50 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
         # Of a CASE that is nested too deeply, the parser says that CASE is a name.
         hint = "Give what is inside a name: WITH q AS (SELECT ...)."
         return ParseError("this is nested too deeply to be read", text=script, span=span, hint=hint)
-    meant = _meant(script, start, text, span)
-    if meant is not None:
-        token, keyword = meant
-        span = span_at(script, start + token.start, start + token.end)
-        return ParseError(f"`{token.text}` stands where a keyword is expected", text=script, span=span,
-                          hint=f"Did you mean {keyword}?")  # fmt: skip
     line = script.split("\n")[span.line - 1]
     if complaint.found == "*" and line[: span.column - 1].endswith("*"):
         stars = Span(span.line, span.column - 1, span.line, span.column + 1)
         hint = "x to the power of 2 is power(x, 2)."
         return ParseError("** is no operator of DataFusion's SQL", text=script, span=stars, hint=hint)
-    return ParseError(what[:1].lower() + what[1:], text=script, span=span, hint=_instead(complaint, text.upper()))
+    said = statement_hint(text) or _braces(script, span)
+    meant = None if said else _meant(script, start, text, span)
+    if meant is not None:
+        token, keyword = meant
+        span = span_at(script, start + token.start, start + token.end)
+        return ParseError(f"`{token.text}` stands where a keyword is expected", text=script, span=span,
+                          hint=f"Did you mean {keyword}?")  # fmt: skip
+    instead = said or _instead(complaint, text.upper())
+    return ParseError(what[:1].lower() + what[1:], text=script, span=span, hint=instead)
+
+
+_STATEMENTS = tuple(
+    (re.compile(pattern, re.IGNORECASE), hint)
+    for pattern, hint in (
+        (r"ATTACH\b|USE\b|DETACH\b", "%xsql --open FILE.duckdb keeps the scratch tables in a file."),
+        (r"(?:INSTALL|LOAD)\b", "Nothing is to be installed: FROM 'f.parquet', 'f.csv', 'x.nc', 'x.zarr' are read."),
+        (r"PRAGMA\s+(?:TABLE_INFO|SHOW)\b", "DESCRIBE t lists the columns of a table."),
+        (r"PRAGMA\b", "SET name = value changes a setting, SHOW ALL lists them."),
+        (r"SHOW\s+DATABASES\b", "SHOW TABLES lists the tables."),
+        (r"INSERT\s+INTO\s+\S+\s+BY\s+NAME\b", "Name the columns: INSERT INTO t (b, a) SELECT ..."),
+        (r"INSERT\s+OR\s+REPLACE\b", "Write INSERT ... ON CONFLICT (key) DO UPDATE SET a = excluded.a."),
+        (r"INSERT\s+OR\s+IGNORE\b", "Write INSERT ... ON CONFLICT DO NOTHING."),
+        (r"EXPORT\b", "COPY t TO 'f.parquet' writes a table."),
+        (r"IMPORT\b", "CREATE TABLE t AS FROM 'f.parquet' reads one."),
+    )
+)
+"""How a statement begins that other databases have -> what does it here."""
+
+
+def statement_hint(text: str) -> str | None:
+    """What does here what a statement of another database does; None where nothing is known."""
+    return next((hint for pattern, hint in _STATEMENTS if pattern.match(text)), None)
+
+
+def _braces(script: str, span: Span) -> str | None:
+    """The hint for ``{{name}}``, at or just before the place."""
+    line = script.split("\n")[span.line - 1]
+    found = re.search(r"\{\{\s*(\w+)\s*\}\}", line[max(span.column - 3, 0) :])
+    return None if found is None else f"A variable of the notebook is written ${found[1]} or :{found[1]}."
 
 
 def _instead(complaint: Complaint, text: str) -> str | None:

@@ -113,7 +113,7 @@ def copy_of(statement: Statement) -> Copy | None:
         options = _options(statement, rest) if form else {}
         return Copy(statement, query, of_table, target, place, tail, form, options)
     if not form:
-        tail = statement.text[tokens[to].start : tokens[to + 1].end] + short.written(statement)
+        tail = statement.text[tokens[to].start : tokens[to + 1].end] + short.written(statement, target)
     return Copy(statement, query, of_table, target, place, tail, form, short.ours(statement) if form else {}, True)
 
 
@@ -200,12 +200,21 @@ _ENGINE = {
 }  # fmt: skip
 """Options as people write them -> as the engine's writers call them."""
 
+_LEVELS = {"zstd": "zstd(3)", "gzip": "gzip(6)", "brotli": "brotli(4)"}
+"""How hard Parquet is compressed where nothing is said of it, which the engine asks for."""
+
 
 @dataclass(frozen=True)
 class _Short:
-    """``(FORMAT csv, HEADER, DELIMITER ';')``: the words that name options, each with its value or None."""
+    """``(FORMAT csv, HEADER, DELIMITER ';')``: the words that name options, each with its value or None.
+
+    Attributes:
+        pairs: these.
+        parted: the columns of ``PARTITION_BY (a, b)``, as written.
+    """
 
     pairs: tuple[tuple[Token, Token | None], ...]
+    parted: tuple[str, ...] = ()
 
     @property
     def stored(self) -> tuple[Token, ...]:
@@ -213,8 +222,10 @@ class _Short:
         found = next((value for name, value in self.pairs if name.text.lower() == "format" and value), None)
         return () if found is None else (found._replace(text="STORED"), found._replace(text="AS"), found)
 
-    def written(self, statement: Statement) -> str:
-        """STORED AS ... OPTIONS (...) as the engine reads it."""
+    def written(self, statement: Statement, target: str) -> str:
+        """STORED AS ... PARTITIONED BY ... OPTIONS (...) as the engine reads it."""
+        stored = _unquoted(self.stored[2]).upper() if self.stored else ""
+        is_parquet = (stored or target.rpartition(".")[2].upper()) in ("PARQUET", "PQ")
         named = []
         for name, value in self.pairs:
             option = name.text.lower()
@@ -224,13 +235,19 @@ class _Short:
                 error = UsageError(f"there is no option `{option}`", hint=suggest(option, _ENGINE))
                 raise statement.place(error, _span(statement, name))
             text = "true" if value is None else _unquoted(value)
+            if option == "compression" and is_parquet:
+                text = _LEVELS.get(text.lower(), text)
             named.append(f"'format.{_ENGINE[option]}' '{text.replace(chr(39), chr(39) * 2)}'")
-        stored = f" STORED AS {_unquoted(self.stored[2]).upper()}" if self.stored else ""
-        return stored + (f" OPTIONS ({', '.join(named)})" if named else "")
+        parted = f" PARTITIONED BY ({', '.join(self.parted)})" if self.parted else ""
+        options = f" OPTIONS ({', '.join(named)})" if named else ""
+        return (f" STORED AS {stored}" if stored else "") + parted + options
 
     def ours(self, statement: Statement) -> dict[str, Option]:
         """The options of what we write."""
         found = {}
+        if self.parted:
+            error: SqlError = UnsupportedError("a Zarr store or a netCDF file is not PARTITIONED BY columns")
+            raise statement.place(error, statement.first_word)
         for name, value in self.pairs:
             if name.text.lower() == "format":
                 continue
@@ -249,17 +266,40 @@ def _short(statement: Statement, rest: tuple[Token, ...]) -> _Short | None:
     if not rest or rest[0].text != "(" or rest[-1].text != ")":
         return None
     pairs: list[tuple[Token, Token | None]] = []
-    item: list[Token] = []
-    for token in (*rest[1:-1], rest[-1]):
-        if token.text not in (",", ")"):
-            item.append(token)
-            continue
-        if len(item) not in (1, 2) or item[0].kind is not TokenKind.WORD:
+    parted: tuple[str, ...] = ()
+    for item in _items(rest[1:-1]):
+        named = item[0].kind is TokenKind.WORD if item else False
+        if named and item[0].text.upper() in ("PARTITION_BY", "PARTITIONED_BY") and len(item) > 1:
+            parted = tuple(_plain(statement, t) for t in item[1:] if t.text not in ("(", ")", ","))
+        elif named and len(item) < 3:
+            pairs.append((item[0], item[1] if len(item) > 1 else None))
+        else:
             error = ParseError("options are names with a value each", hint="As in: (HEADER, DELIMITER ';')")
-            raise statement.place(error, _span(statement, item[0] if item else token))
-        pairs.append((item[0], item[1] if len(item) > 1 else None))
-        item = []
-    return _Short(tuple(pairs))
+            raise statement.place(error, _span(statement, item[0] if item else rest[-1]))
+    return _Short(tuple(pairs), parted)
+
+
+def _plain(statement: Statement, token: Token) -> str:
+    """The name of a column as the engine reads it behind PARTITIONED BY, where quotes would be part of it."""
+    name = token.text[1:-1] if token.kind is TokenKind.QUOTED else token.text.lower()
+    if not name.isidentifier():
+        hint = f"Give it a plain name: COPY (SELECT {token.text} AS part, ...) TO ..."
+        error = UnsupportedError("PARTITION_BY takes plain names only", hint=hint)
+        raise statement.place(error, _span(statement, token))
+    return name
+
+
+def _items(inner: tuple[Token, ...]) -> list[list[Token]]:
+    """What commas divide, those in parentheses left out."""
+    found: list[list[Token]] = [[]]
+    depth = 0
+    for token in inner:
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if token.text == "," and depth == 0:
+            found.append([])
+        else:
+            found[-1].append(token)
+    return found
 
 
 def _unquoted(token: Token) -> str:

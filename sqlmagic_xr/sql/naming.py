@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .syntax import Tree, expression_sql, make_identifier, replace_branches
+from .syntax import Tree, expression_sql, make_identifier, replace_branches, walk
 
 
 def told_apart(body: Tree, columns: int | None = None) -> Tree:
@@ -68,3 +68,16 @@ def _items(tree: Tree | None) -> Any:
         inner = body.get("SetOperation")
         body = inner["left"] if inner else (body.get("Query") or {}).get("body")
     return body["Select"]["projection"] if isinstance(body, dict) else ()
+
+
+def reads_files(tree: Tree | None) -> bool:
+    """Whether a statement names a file, or what a function reads, and gives it no name of its own."""
+    return tree is not None and any(map(_is_file, walk(tree)))
+
+
+def _is_file(node: Tree) -> bool:
+    table = node.get("Table")
+    if not isinstance(table, dict) or table.get("alias") or "name" not in table:
+        return False
+    quoted = (table["name"][-1].get("Identifier") or {}).get("quote_style") == "'"
+    return quoted or bool(table.get("args"))

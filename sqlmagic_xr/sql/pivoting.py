@@ -67,7 +67,7 @@ def pivoted(pivot: Tree, asked: Asked, ctes: Tree | None) -> Tree:
         used = _columns_of([[e for e, _ in on], [measure["expr"] for measure in measures]])
         every = asked.names(build.select([build.star()], [source], ctes=ctes))
         keys = [build.column(name) for name in every if name not in used]
-    items = [build.item(key) for key in keys]
+    items = [build.item(key, _own_name(key)) for key in keys]
     found = [_values(expression, of, source, asked, ctes) for expression, of in on]
     made = len(measures) * prod(len(values) for values in found)
     if made > MOST and any("List" not in of for _, of in on):
@@ -82,6 +82,11 @@ def pivoted(pivot: Tree, asked: Asked, ctes: Tree | None) -> Tree:
 
 _COUNT = parse_one("SELECT COUNT(*)").tree["Query"]["body"]["Select"]["projection"][0]["UnnamedExpr"]
 _VARCHAR = parse_one("SELECT CAST(a AS VARCHAR)").tree["Query"]["body"]["Select"]["projection"][0]["UnnamedExpr"]
+
+
+def _own_name(key: Tree) -> str | None:
+    """What the column of a key is called that is computed: as it was written."""
+    return None if "Identifier" in key or "CompoundIdentifier" in key else expression_sql(key)
 
 
 def _refuse_more(pivot: Tree) -> None:

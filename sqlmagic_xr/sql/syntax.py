@@ -161,6 +161,13 @@ def analyzes(explain: Tree) -> bool:
     return bool(explain["Explain"]["analyze"]) or any(identifier(o["name"]) == "analyze" for o in options)
 
 
+def described(tree: Any) -> Tree | None:
+    """The query of a DESCRIBE, which asks for its columns and not for its plan; None for any other statement."""
+    node = (tree.get("Explain") if isinstance(tree, dict) else None) or {}
+    asks = node.get("describe_alias", "Explain") != "Explain" and "Query" in node["statement"]
+    return node["statement"] if asks else None
+
+
 def split(script: str) -> list[Statement]:
     """The statements of a script; one of only white space, comments and semicolons has none.
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ..errors import SqlError, UnsupportedError
 from ..sql.build import cte_names
+from ..sql.complaint import statement_hint
 from ..sql.syntax import Statement, Tree, identifier, name_of, to_sql
 from ..storage.reserved import refuse_reserved
 from ..storage.transaction import Entries
@@ -148,6 +149,7 @@ def execute(statement: Statement, tree: Tree, engine: Engine) -> Effect:
             raise UnsupportedError(f"{statement.text.split()[0].upper()} is not offered")
         return run(statement, inner, engine, ctes)
     except SqlError as error:
+        error.hint = error.hint or (statement_hint(statement.text) if isinstance(error, UnsupportedError) else None)
         raise statement.place(error, error.span) from error.__cause__
 
 

@@ -188,3 +188,45 @@ def test_a_date_that_our_calendar_has_not_is_named_and_not_moved():
     context.from_dataset("d", xr.Dataset({"t": ("x", time), "v": ("x", [1, 2])}))
     with pytest.raises(SqlError, match=r"there is no column t: .*1500-02-29"):
         context.script("SELECT t FROM d")
+
+
+@pytest.mark.parametrize("calendar", ["360_day", "all_leap", "julian"])
+def test_parts_of_times_that_are_numbers_are_those_of_xarray(calendar):
+    time = xr.date_range("1899-12-30T18:00", periods=400, freq="17D", calendar=calendar, use_cftime=True)
+    mine = xr.Dataset({"v": ("time", np.arange(400.0), {"units": "K"})}, {"time": time})
+    context = Context()
+    context.from_dataset("d", mine)
+    parts = ("year", "month", "day", "hour", "minute")
+    asked = ", ".join(f"cftime_part('{part}', time) AS {part}" for part in parts)
+    found = context.sql(f"SELECT {asked}, cftime_text(time) AS shown FROM d ORDER BY time").to_pandas()
+    for part in parts:
+        np.testing.assert_array_equal(found[part], getattr(mine.time.dt, part))
+    assert found.shown.tolist() == [t.strftime("%Y-%m-%d %H:%M:%S") for t in time]
+    yearly = context.sql("SELECT cftime_trunc('year', time) AS time, AVG(v) AS v FROM d GROUP BY 1").to_dataset()
+    np.testing.assert_allclose(yearly.v, mine.v.groupby("time.year").mean())
+    assert yearly.time.values[0] == cftime.datetime(1899, 1, 1, calendar=calendar)
+    assert yearly.v.attrs == {"units": "K"}
+    assert count(context, "time >= cftime('1900')", "d") == (mine.time.dt.year >= 1900).sum()
+    assert count(context, "time >= cftime('1899-12-30 18:00:01')", "d") == 399
+    null = context.sql("SELECT cftime_part('day', NULL) AS d, cftime_text(CAST(NULL AS BIGINT)) AS t").to_arrow_table()
+    assert null.to_pylist() == [{"d": None, "t": None}]
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("SELECT * FROM old WHERE time > '1960-01-01'", "write cftime('1960-01-01')"),
+        ("SELECT date_part('month', time) FROM old", "write cftime_part('month', t)"),
+        ("SELECT date_trunc('year', time) FROM old", "write cftime_trunc('year', t)"),
+        ("SELECT year(time) FROM old", "of a time of the 360_day calendar cftime_part('year', t)"),
+    ],
+)
+def test_who_takes_a_number_for_a_timestamp_is_told_what_to_write(query, hint):
+    context = Context()
+    context.from_dataset("old", dataset("days since 1850-01-01"))
+    with pytest.raises(SqlError) as raised:
+        context.script(query)[0].to_pandas()
+    assert hint in raised.value.hint
+    for wrong, what in [("part('mnth', time)", "not mnth"), ("trunc('week', time)", "year, month, day, hour")]:
+        with pytest.raises(SqlError, match=what):
+            context.script(f"SELECT cftime_{wrong} FROM old")[0].to_pandas()

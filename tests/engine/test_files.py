@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
@@ -103,7 +104,7 @@ def test_it_is_listed_and_described(folder):
         ("SELECT * FROM 'nothing*.csv'", StorageError, "there is no file", None),
         ("SELECT * FROM read_csv('odd.csv', dlim = ';')", UsageError, "no option `dlim`", "Did you mean `delim`?"),
         ("SELECT * FROM read_parquet()", UsageError, "a reader needs a file", "As in: read_csv('data.csv')"),
-        ("SELECT * FROM 'several.nc'", UnknownNameError, "it is several tables", "several.nc.x_y, several.nc.x"),
+        ("SELECT * FROM 'several.nc'", UnknownNameError, "it is several tables", '"several.nc".x_y, "several.nc".x'),
         ("SELECT * FROM 'broken.parquet'", StorageError, "broken.parquet cannot be read", None),
     ],
 )  # fmt: skip
@@ -160,3 +161,50 @@ def test_a_wrong_option_of_copy_is_pointed_at(folder):
         context.script("COPY df TO 'out.csv' (HEADER true false)")
     context.script("COPY grid TO 'out.nc' (overwrite true)")
     assert rows(context, "SELECT SUM(v) FROM 'out.nc'") == [(15.0,)]
+
+
+def test_an_error_about_a_file_points_at_its_name_and_says_what_is_there(folder):
+    (folder / "sub").mkdir()
+    for query, word, hint in [
+        ("SELECT *\nFROM 'quite_other.csv'", "'quite_other.csv'", "There are: "),
+        ("SELECT * FROM 'quite_other.json'", "'quite_other.json'", "No .json file is in "),
+        ("SELECT * FROM 'nowhere/f.csv'", "'nowhere/f.csv'", "There is no folder nowhere in "),
+        ("SELECT * FROM 'sub'", "'sub'", "It is a folder. What is in it is named by a pattern: 'sub/*.parquet'"),
+        ("SELECT * FROM 'several.nc'", "'several.nc'", 'Name one of them: "several.nc".x_y'),
+    ]:
+        with pytest.raises(SqlError) as raised:
+            Context().script(query)
+        assert hint in raised.value.hint
+        line = query.split("\n")[raised.value.span.line - 1]
+        assert line[raised.value.span.column - 1 : raised.value.span.end_column - 1] == word
+    assert rows(Context(), 'SELECT COUNT(*) FROM "several.nc".x_y'), "in a new kernel, too"
+
+
+def test_the_columns_of_a_file_are_called_as_they_were_written(folder):
+    context = Context()
+    names = "SELECT SUM(a) FROM 'part1.csv'", "SELECT MAX(a) + 1, b AS c FROM read_csv('part*.csv') GROUP BY b"
+    assert [context.script(query)[0].headers for query in names] == [["SUM(a)"], ["MAX(a) + 1", "c"]]
+    assert context.script("SHOW TABLES")[0].to_arrow_table()["kind"].to_pylist() == ["file", "file"]
+    with pytest.raises(UnknownNameError) as raised:
+        context.script("SELECT * FROM nothing")
+    assert "part" not in raised.value.hint
+
+
+@pytest.mark.parametrize("options", ["FORMAT PARQUET, COMPRESSION ZSTD", "COMPRESSION 'gzip'", "COMPRESSION snappy"])
+def test_parquet_is_compressed_as_it_is_asked_for(folder, options):
+    Context(namespace=lambda: {"df": FRAME}).script(f"COPY df TO 'out.parquet' ({options})")
+    column = pq.ParquetFile("out.parquet").metadata.row_group(0).column(0)
+    assert column.compression.lower() in options.lower()
+    assert rows(Context(), "SELECT SUM(a) FROM 'out.parquet'") == [(5.5,)]
+
+
+def test_a_folder_of_parts_is_written_by_the_values_of_columns(folder):
+    context = Context(namespace=lambda: {"df": FRAME.rename(columns={"b": "Kind"}), "x y": FRAME})
+    context.script("COPY df TO 'parts' (FORMAT PARQUET, PARTITION_BY (\"Kind\"), COMPRESSION zstd)")
+    assert sorted(path.name for path in (folder / "parts").iterdir()) == ["Kind=x", "Kind=y"]
+    assert rows(context, "SELECT \"Kind\", SUM(a) FROM 'parts/*/*.parquet' GROUP BY 1 ORDER BY 1") == [
+        ("x", 1.0), ("y", 4.5)
+    ]  # fmt: skip
+    for target, column, what in [("p", '"x y"', "plain names only"), ("p.zarr", "a", "not PARTITIONED BY")]:
+        with pytest.raises(UnsupportedError, match=what):
+            context.script(f"COPY df TO '{target}' (PARTITION_BY ({column}))")

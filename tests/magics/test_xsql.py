@@ -474,6 +474,8 @@ def test_show_and_describe_hide_the_engines_internals(notebook):
     assert table_of(notebook("%xsql SHOW TABLES")) == [["params", "scratch"], ["ds", "Dataset variable"]]
     assert table_of(notebook("%xsql SHOW COLUMNS FROM params"))[1] == ["a", "DOUBLE", "true", "NULL"]
     assert table_of(notebook("%xsql DESCRIBE ds"))[0][:2] == ["time", "BIGINT"]
+    assert table_of(notebook("%xsql DESCRIBE SELECT time, 1.5 AS x FROM ds"))[1] == ["x", "DOUBLE", "false", "NULL"]
+    assert table_of(notebook("%xsql SUMMARIZE SELECT 7 AS seven"))[0][:3] == ["seven", "BIGINT", "1"]
     with pytest.raises(errors.UnknownNameError) as caught:
         notebook("%%xsql\nDESCRIBE parms")
     assert str(caught.value).splitlines()[1:3] == ["line 2: DESCRIBE parms", "                 ^^^^^"]

@@ -12,7 +12,7 @@ from ...sql.syntax import Tree, span_of, walk
 _SIGN = re.compile(r"\bLATERAL\b", re.IGNORECASE)
 
 
-def said_plainly(error: SqlError, tree: Tree) -> SqlError:
+def said_plainly(error: SqlError, tree: Tree | None) -> SqlError:
     """What to say of a query that failed: of LATERAL within LATERAL the engine says that a column is not there.
 
     >>> from ...sql.syntax import parse_one
