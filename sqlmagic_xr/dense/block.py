@@ -7,7 +7,7 @@ code does not answer, or would commit a number that is none, the call ends befor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,63 +17,15 @@ from .lowering.relation import Relation
 from .node import FLOATS, Node, Refused
 from .ports import Form, Output, Source
 from .reading import State
+from .running import carry
 from .running.batches import Batches
-from .running.carry import AddedRows, Clock, Feed, Look, Stamps, check_axes, feed_of, picked, same_axis, unmoved
+from .running.carry import AddedRows, Clock, Feed, Look, Stamps, check_axes, picked, same_axis, unmoved
 from .running.code import Code
 from .running.instructions import Instruction
 from .running.layout import Layout, Ran, Runner, Slot, Stepwise, needed_of
 from .running.looped import NumpyLoop
+from .stack import Made, Stack
 from .tables import Name, Read
-
-
-@dataclass(frozen=True, eq=False)
-class Stack:
-    """The rows that a statement gives at several steps, one step after the other.
-
-    Attributes:
-        form: the rows of each step.
-        axes: the coordinates of each axis, the same at each step.
-        steps: how many.
-        cells: for each column the steps' arrays, as a list or :class:`.running.layout.Stepwise`; or the one of all.
-    """
-
-    form: Form
-    axes: tuple[Any, ...]
-    steps: int
-    cells: tuple[Any, ...]
-
-    def output(self, step: int) -> Output:
-        """The rows of one step."""
-        cells = tuple([c[step] if isinstance(c, (list, Stepwise)) else c for c in self.cells])
-        return Output(self.form, self.axes, cells, (None,) * len(cells))
-
-    def whole(self) -> Output:
-        """The rows of all steps, along one axis more: the steps."""
-        form, cells, dims = self.form, list[Any](), list[tuple[int, ...]]()
-        for given, along in zip(self.cells, form.dims, strict=True):
-            moving = isinstance(given, (list, Stepwise))
-            cells.append(np.asarray(given.array if isinstance(given, Stepwise) else given))
-            dims.append((*((0,) if moving else ()), *(dim + 1 for dim in along)))
-        steps = replace(form, axes=form.axes + 1, dims=tuple(dims), coordinates={}, constants=())
-        return Output(steps, (np.arange(self.steps), *self.axes), tuple(cells), (None,) * len(cells))
-
-
-@dataclass(frozen=True, eq=False)
-class Made:
-    """What a call has made.
-
-    Attributes:
-        steps: how many; the step behind them has to be made by itself where they are fewer than were asked for.
-        stacks: the rows that were added, by the place of the statement, one for each query of a UNION ALL.
-        last: by the place of the statement the rows of tables that are made anew at each step, as the last step has
-            left them.
-        looks: the rows of the queries that write nothing, by their places.
-    """
-
-    steps: int
-    stacks: Mapping[int, Sequence[Stack]]
-    last: Mapping[int, Sequence[Output]]
-    looks: Mapping[int, Sequence[Stack]]
 
 
 @dataclass(frozen=True)
@@ -89,12 +41,27 @@ class Asked:
     varying: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a statement does to its table.
+
+    Attributes:
+        table: which.
+        replaces: whether it makes it anew.
+        before: how many statements of the step have written it before.
+    """
+
+    table: Name
+    replaces: bool
+    before: int
+
+
 class StepBlock:
     """Makes many steps.
 
     Args:
         codes: the statements, all lowered, whose brief instructions are known.
-        writes: for each the table that it writes, and whether it makes it anew.
+        writes: for each what it does to its table.
         known: what a step has calculated, everything of it.
         kept: what is the same at each step.
         state: the tables.
@@ -110,16 +77,17 @@ class StepBlock:
     """
 
     def __init__(
-        self, codes: Sequence[Code], writes: Sequence[tuple[Name, bool]], known: Mapping[Node, Any],
+        self, codes: Sequence[Code], writes: Sequence[Written], known: Mapping[Node, Any],
         kept: Mapping[Node, Any], state: State, asked: Asked, looks: Mapping[int, Code],
     ) -> None:  # fmt: skip
         self._codes, self._writes, self._asked, self._state = codes, writes, asked, state
         self._every = (*codes, *looks.values())
-        self._changing = {table for table, _ in writes}
+        self._changing = {each.table for each in writes}
         self._stamps = Stamps(asked.clock, asked.varying, self._is_newest)
         self._pieces: dict[tuple[int, int], AddedRows] = {}
         self._pieces = self._appended()
         self.clocks = self._clock_columns()
+        self._anew = self._made_anew()
         self._looks = {
             (place, number): Look(part, form, self._stamped(part, form))
             for place, code in looks.items() for number, (part, form) in enumerate(code.parts)
@@ -151,17 +119,25 @@ class StepBlock:
 
     def _appended(self) -> dict[tuple[int, int], AddedRows]:
         """What the statements add at each step: by the place of the statement, and of the query of its UNION ALL."""
-        counts: dict[Name, int] = {}
-        found = {}
-        for place, (code, (table, replaces)) in enumerate(zip(self._codes, self._writes, strict=True)):
-            for number, (part, form) in enumerate(code.parts):
-                if not replaces:
-                    found[place, number] = AddedRows(part, form, self._stamped(part, form), table, counts.get(table, 0))
-                    refuse_uneven([part])
-            counts[table] = counts.get(table, 0) + 1
+        found: dict[tuple[int, int], AddedRows] = {}
+        for place, (code, each) in enumerate(zip(self._codes, self._writes, strict=True)):
+            if not each.replaces:
+                found |= {(place, number): piece for number, piece in enumerate(self._pieces_of(code, each))}
+                refuse_uneven([part for part, _ in code.parts])
         if not found:
             raise Refused("the step adds no rows")
         return found
+
+    def _made_anew(self) -> dict[Name, list[tuple[int, list[AddedRows]]]]:
+        """For each table that is made anew what it consists of from which statement on: how many have written it."""
+        found: dict[Name, list[tuple[int, list[AddedRows]]]] = {}
+        for code, each in zip(self._codes, self._writes, strict=True):
+            if each.replaces:
+                found.setdefault(each.table, []).append((each.before + 1, self._pieces_of(code, each)))
+        return found
+
+    def _pieces_of(self, code: Code, each: Written) -> list[AddedRows]:
+        return [AddedRows(part, form, self._stamped(part, form), each.table, each.before) for part, form in code.parts]
 
     def _stamped(self, part: Relation, form: Form) -> dict[str, Any]:
         stamps = {form.names[p]: self._stamps.of(part.columns[p].value.cells) for p in form.constants}
@@ -175,7 +151,7 @@ class StepBlock:
             found[piece.table] = found.get(piece.table, clocks) & clocks
             if not found[piece.table]:
                 raise Refused(f"not every row that is added to {'.'.join(piece.table)} has :next_step for a key")
-        if any(replaces and table in found for table, replaces in self._writes):
+        if any(each.replaces and each.table in found for each in self._writes):
             raise Refused("a table is made anew and added to")
         return found
 
@@ -197,10 +173,15 @@ class StepBlock:
 
     def _feed(self, scan: Node) -> Feed:
         read: Read = scan.data
-        pieces = [piece for piece in self._pieces.values() if piece.table == read.table]
-        if not pieces or any(table == read.table and replaces for table, replaces in self._writes):
-            raise Refused(f"{'.'.join(read.table)} is made anew, and read from where it is kept")
-        return feed_of(scan, pieces, self._stamps, self._state.reading)
+        if read.table not in self._anew:
+            pieces = [piece for piece in self._pieces.values() if piece.table == read.table]
+            return carry.feed_of(scan, pieces, self._stamps, self._state.reading)
+        within = [pieces for behind, pieces in self._anew[read.table] if behind <= read.version]
+        if read.version and not within:
+            raise Refused(f"{'.'.join(read.table)} is read where it has been emptied")
+        pieces = within[-1] if within else self._anew[read.table][-1][1]
+        refuse_uneven([piece.part for piece in pieces])
+        return carry.feed_of_whole(scan, pieces, self._stamps, self._state.reading, age=int(not within))
 
     def _is_newest(self, read: Read) -> bool:
         """Whether a scan for the greatest number of a column gives the newest generation."""
@@ -239,10 +220,12 @@ class StepBlock:
         )
         if not columns:
             raise Refused("what a step writes does not depend on the step")
-        anew = [part for code, (_, r) in zip(self._codes, self._writes, strict=True) if r for part, _ in code.parts]
+        anew = [part for code, each in zip(self._codes, self._writes, strict=True) if each.replaces
+                for part, _ in code.parts]  # fmt: skip
+        read = {feed.piece: None for feed in self._feeds.values()}  # of what is made anew it may be some of it
         last = dict.fromkeys(node for part in anew for node in needed_of(part) if node not in still)
         every = dict.fromkeys(c.value.cells for part in (*anew, *(p.part for p in pieces)) for c in part.columns)
-        masks = (mask for g in given for mask in (g.part.present, *(c.value.valid for c in g.part.columns)))
+        masks = (mask for g in (*given, *read) for mask in (g.part.present, *(c.value.valid for c in g.part.columns)))
         reads = [(node, function, self._feeds[args[0]]) for node, args, function in brief
                  if node.op in ("cells", "known") and args[0] in self._feeds]  # fmt: skip
         return Layout(
@@ -351,7 +334,7 @@ class StepBlock:
 
     def _last(self, values: Sequence[Any]) -> dict[int, list[Output]]:
         known = {**self._unmoved, **dict(zip(self.layout.last, values, strict=True))}
-        anew = [place for place, (_, replaces) in enumerate(self._writes) if replaces]
+        anew = [place for place, each in enumerate(self._writes) if each.replaces]
         return {place: self._codes[place].result.of(known) for place in anew}
 
 

@@ -6,15 +6,15 @@ here knows where the rows come from or where they go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .alike import axes_of
-from .block import Asked, StepBlock
+from .block import Asked, StepBlock, Written
 from .facts import Facts
-from .lowered import Query, lowered
+from .lowered import Lowered, Query, lowered
 from .lowering.bound import Bindings
 from .node import Node, Refused, Type
 from .ports import Changed, Output, Source
@@ -63,6 +63,7 @@ class Program:
         self.edition += 1
         found = lowered(self._queries, self._facts, self._parameters, self._changing, self._bindings)
         self.refusals: Sequence[Refused | None] = found.refusals
+        self._unsure = _written_over(self._queries, found)
         self._code: list[Code | None] = []
         idle = [refusal is not None or q.empties for refusal, q in zip(self.refusals, self._queries, strict=True)]
         used = [place for place, nothing in enumerate(idle) if not nothing]
@@ -170,7 +171,11 @@ class Program:
         every = list(zip(self._queries, self.refusals, self._code, strict=True))
         codes = self._codes(writing=True)
         looks = {place: code for place, (query, _, code) in enumerate(every) if code is not None and not query.writes}
-        writes = [(query.writes[0], query.replaces) for query in self._queries if query.writes and not query.empties]
+        tables = [query.writes[0] if query.writes else None for query in self._queries]
+        writes = [
+            Written(query.writes[0], query.replaces, tables[:place].count(query.writes[0]))
+            for place, query in enumerate(self._queries) if query.writes and not query.empties
+        ]  # fmt: skip
         return StepBlock(codes, writes, step.known, self._kept, state, asked, looks)
 
     def recurrence(self, step: Step, table: Name, types: Mapping[str, Type | None]) -> Recurrence:
@@ -212,6 +217,20 @@ class Program:
     def before(self, index: int) -> frozenset[int]:
         """The lowered statements in front of one, whose results it uses."""
         return self._before[index]
+
+    def stale(self, index: int, known: Collection[Node]) -> str:
+        """A table that a statement would have to read as it was before one in front of it; "" for none.
+
+        Args:
+            index: the statement.
+            known: what has been calculated.
+        """
+        code = self._code[index]
+        nodes = (n for n, _, _ in (code.whole if code is not None else ()) if n not in known)
+        for read in (node.data for node in nodes if node.op == "scan"):
+            if any(place < index and before >= read.version for place, before in self._unsure.get(read.table, ())):
+                return ".".join(read.table)
+        return ""
 
     @property
     def lowered(self) -> int:
@@ -266,6 +285,8 @@ class Step:
             whole = self._whole or not code.ready or not self._ran.issuperset(program.before(index))
             if whole:
                 self._known = {**self._kept, **self._known}
+                if stale := program.stale(index, self._known):
+                    raise Refused(f"{stale} is another one since it was read")
             try:
                 found = code.run(self._known, self._source, self._parameters, whole=whole)
             except Changed as change:
@@ -283,3 +304,15 @@ class Step:
                 if whole and not code.ready and len(self._ran) == program.lowered:
                     program.keep(self._known, self._source)
                 return found
+
+
+def _written_over(queries: Sequence[Query], found: Lowered) -> dict[Name, list[tuple[int, int]]]:
+    """For each table the statements that do more than add rows: their places, and how many wrote it before."""
+    unsure: dict[Name, list[tuple[int, int]]] = {}
+    counts: dict[Name, int] = {}
+    for place, (query, parts) in enumerate(zip(queries, found.parts, strict=True)):
+        for table in query.writes:
+            if query.tree is None or query.replaces or not parts:
+                unsure.setdefault(table, []).append((place, counts.get(table, 0)))
+            counts[table] = counts.get(table, 0) + 1
+    return unsure

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .block import Stack, cells_of, refuse_uneven
+from .block import cells_of, refuse_uneven
 from .lowering.relation import Relation
 from .node import Node, Refused, Type
 from .ports import Form, Source
@@ -20,6 +20,7 @@ from .running.carry import AddedRows, Feed, Stamp, Stamps, check_axes, picked, u
 from .running.code import Code
 from .running.layout import Layout, Slot
 from .running.looped import NumpyLoop
+from .stack import Stack
 from .tables import Name, Read
 
 

@@ -41,6 +41,7 @@ class _Written:
         outputs: the rows, their columns named as in the table.
         newer: the columns that are one value for all of the rows, greater than any that the table had: none of its
             earlier rows has that value.
+        whole: whether the table consists of nothing else.
     """
 
     turn: int
@@ -48,6 +49,7 @@ class _Written:
     after: Version
     outputs: tuple[Output, ...]
     newer: frozenset[str]
+    whole: bool = False
 
 
 _NARROW = 6  # columns of reals: so few are taken before it is worked out which of them are used
@@ -156,6 +158,20 @@ class Generations(Grids):
         """
         self._written[(name,)] = [_Written(self._turn, after, after, tuple(outputs), newer)]
 
+    def remember_whole(self, name: str, after: Version, outputs: Sequence[Output]) -> None:
+        """The same for rows of which the table consists; of some that are NULL, or no rows, nothing is remembered.
+
+        Args:
+            name: the table.
+            after: the table with them.
+            outputs: the rows.
+        """
+        self._written.pop((name,), None)
+        full = [output for output in outputs if output.present is None and all(map(_all, output.valid))]
+        if len(full) == len(outputs):
+            plain = tuple(Output(o.form, o.axes, o.cells, (None,) * len(o.cells)) for o in full)
+            self._written[(name,)] = [_Written(self._turn, after, after, plain, frozenset(), whole=True)]
+
     def reading(self, read: Read, form: Form) -> ScanReading | None:
         """See :class:`..dense.reading.State`."""
         version = self._version(read.table)
@@ -174,7 +190,7 @@ class Generations(Grids):
     def _last(self, read: Read, fixed: Mapping[str, Any]) -> Grid | None:
         """The grid of rows that were written just now, if they are all that a scan asks for."""
         written = self._written.get(read.table)
-        if not written or not fixed:
+        if not written or not (fixed or written[0].whole):
             return None
         version = self._version(read.table)
         if version is None or written[-1].after.chunks is not version.chunks:
@@ -193,7 +209,9 @@ class Generations(Grids):
         if (
             found is None
             or not self._among(read, written)
-            or not (written[0].newer.intersection(fixed) or self._none_before(written[0].before, fixed))
+            or not (
+                written[0].whole or written[0].newer.intersection(fixed) or self._none_before(written[0].before, fixed)
+            )
         ):
             return None
         return found[0].grid(found[1], fixed)
@@ -316,6 +334,11 @@ def _newer(before: Version, outputs: Sequence[Output]) -> frozenset[str]:
         if span is not None and isinstance(span.high, int) and all(_exceeds(o, name, span.high) for o in outputs):
             found.add(name)
     return frozenset(found)
+
+
+def _all(valid: Any) -> bool:
+    """Whether nothing is NULL."""
+    return valid is None or bool(np.all(valid))
 
 
 def _is_among(output: Output, column: str, values: Collection[int]) -> bool:

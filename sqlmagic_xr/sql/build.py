@@ -187,11 +187,19 @@ def star() -> Tree:
     return _item("SELECT *")
 
 
-def guarded(condition: Tree, value: Tree) -> Tree:
-    """``CASE WHEN condition THEN value END``."""
+def guarded(condition: Tree, value: Tree, otherwise: Tree | None = None) -> Tree:
+    """``CASE WHEN condition THEN value [ELSE otherwise] END``."""
     template = _item("SELECT CASE WHEN TRUE THEN 0 END")
-    case = template["UnnamedExpr"]["Case"]
+    case = {**template["UnnamedExpr"]["Case"], "else_result": otherwise}
     return {"Case": {**case, "conditions": [{**case["conditions"][0], "condition": condition, "result": value}]}}
+
+
+def left_joined(left: Tree, right: Tree, on: Tree) -> Tree:
+    """Two elements of FROM as one: ``left LEFT JOIN right ON on``."""
+    (join,) = _query("SELECT 0 FROM a LEFT JOIN b ON TRUE")["body"]["Select"]["from"][0]["joins"]
+    (how,) = join["join_operator"]
+    joined = {**join, "relation": right["relation"], "join_operator": {how: {"On": on}}}
+    return {**left, "joins": [*left["joins"], joined]}
 
 
 def call(name: str, arguments: Sequence[Tree]) -> Tree:

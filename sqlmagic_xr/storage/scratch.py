@@ -27,7 +27,7 @@ class Commit(NamedTuple):
     Attributes:
         version: the version that the commit made; 0 is the table as it was created.
         statement: the text that did it; several, joined by ``;``, where they were one transaction.
-        added, removed: rows. An updated row counts in both.
+        added, removed: rows. An updated row counts in both; a training step counts all rows of a table that it updates.
         when: seconds since the epoch.
     """
 

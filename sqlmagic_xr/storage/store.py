@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from datafusion import SessionContext
 
@@ -163,6 +164,23 @@ class ScratchStore(Commits):
             before = work.table(name)
             work.create(name, before.definition, replacing=before)
             work.append(name, chunk)
+
+    def update_drafts(self, name: str, rows: Sequence[Draft], statement: str, *, columns: frozenset[str]) -> None:
+        """Let a table consist of the same rows with other values in some columns, which are not written out yet.
+
+        Within a transaction of the caller's, which no error of this ends.
+
+        Args:
+            name: the table.
+            rows: drafts of the table's own schema, whose arrays are nobody else's: as many rows as the table has.
+            statement: what the history shall say.
+            columns: those that have other values; none of them is part of a key.
+        """
+        chunk, before = Chunk(tuple(rows)), self.table(name)
+        # Outside of what is written: the transaction goes on by the statement as it stands where this fails.
+        check(chunk, before, self, removed=np.arange(before.rows), columns=columns)
+        with self.writing(statement) as work:
+            work.put(name, before.replaced(before.definition, (chunk,)), chunk.rows, before.rows)
 
     # The file
 

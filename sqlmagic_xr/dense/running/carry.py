@@ -178,6 +178,41 @@ def feed_of(
     return Feed(scan, found[0], age, how, tuple(s for s in fixed if s is not None))
 
 
+def feed_of_whole(
+    scan: Node,
+    pieces: Sequence[AddedRows],
+    stamps: Stamps,
+    reading: Callable[[Read, Form], ScanReading | None],
+    age: int,
+) -> Feed:
+    """The same for a table that consists of nothing but what one statement has written.
+
+    Args:
+        scan, stamps, reading: see :func:`feed_of`.
+        pieces: what that statement has written.
+        age: how many steps ago; 0 for what the step itself has written.
+
+    Raises:
+        Refused: it cannot be told beforehand.
+    """
+    read: Read = scan.data
+    name = ".".join(read.table)
+    fixed = [stamps.of(argument) for argument in scan.args]
+    if read.holes or read.key is None or read.extreme is not None:
+        raise Refused(f"the rows of {name} are not read as they are written")
+    if None in fixed:
+        raise Refused(f"which rows of {name} a step reads is calculated")
+    found = [p for p in pieces if _agree(p, dict(zip(read.fixed, fixed, strict=True)), age, name)]
+    if len(found) != 1:
+        raise Refused(f"a scan of {name} reads what {len(found)} queries of the step have written")
+    if read.among is not None and not all(_is_among(piece, read.among) for piece in pieces):
+        raise Refused(f"it is not known beforehand which {read.among.column} the rows of {name} have")
+    how = reading(read, found[0].form)
+    if how is None:
+        raise Refused(f"the rows of {name} are not read as they are written")
+    return Feed(scan, found[0], age, how, tuple(s for s in fixed if s is not None))
+
+
 def _is_among(piece: AddedRows, parts: Parts) -> bool:
     """Whether rows that were written are in one of some parts."""
     stamp = piece.stamps.get(parts.column)

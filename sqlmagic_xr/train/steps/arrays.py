@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ...dense.block import Made, Stack
 from ...dense.node import Refused
 from ...dense.ports import Output
 from ...dense.program import Program, Query, Step
+from ...dense.stack import Made, Stack
 from ...engine.budget import default_budget, nbytes_shown
 from ...errors import SqlError, UnsupportedError
 from ...grids.arrow import arrow, parameter_types
@@ -23,9 +23,10 @@ from ..curves.incremental import MADE
 from ..explain import Explained, Note, title_of
 from .drafts import Drafting, distinct_columns
 from .looks import NOTHING, Curves, Looks, Seen, Watch
-from .refill import Emptied, Emptying, Refill, refilled, why_looked_at
+from .refill import Emptied, Emptying, Refill, refilled
 from .remake import Remake
-from .together import Courses, Together
+from .together import Anew, Courses, Together
+from .updating import Update, Updating, update_of
 from .write import Write, write_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class ArrayExecutor:
         self.context, self.insist, self._together = context, insist, together
         self._runners: list[ArrayRunner | Emptying] = []
         self._refills: dict[int, int] = {}
+        self._added: frozenset[str] = frozenset()
         self._values: Mapping[str, Any] = {}  # of the parameters at the last step
         self._whole = False  # whether the next step is to be made node by node
         self._budget = default_budget() if budget is None else budget
@@ -77,7 +79,7 @@ class ArrayExecutor:
         self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
     ) -> Runner | str:
         """A runner for the next statement of the step, or the first reason why there is none."""
-        found: Write | Emptied | str = write_of(statement)
+        found: Write | Emptied | str = self._written(statement)
         if self._elsewhere is not None and isinstance(found, Write) and self._elsewhere(found):
             found = ""
         self._writes, place = tuple(writes), len(self._statements)
@@ -89,8 +91,7 @@ class ArrayExecutor:
             self._runners.append(Emptying(statement, found.table))
             return self._runners[-1]
         if not isinstance(found, str):
-            again = Refill(found, statement) if place in self._refills else Remake(found, statement)
-            self._runners.append(ArrayRunner(self, statement, found, place, fallback, again))
+            self._runners.append(ArrayRunner(self, statement, found, place, fallback, self._anew(found, statement)))
             return self._runners[-1]
         if self.insist:
             raise self.refusal(statement, Refused(found))
@@ -98,7 +99,24 @@ class ArrayExecutor:
 
     def expect(self, statements: Sequence[Prepared]) -> None:
         """See :class:`.plan.Taker`."""
-        self._refills = refilled(self.context, statements, [write_of(statement) for statement in statements])
+        writes = [write_of(statement) for statement in statements]
+        self._refills = refilled(self.context, statements, writes)
+        added = {n: w.table for n, w in enumerate(writes) if isinstance(w, Write) and not w.replaces}
+        self._added = frozenset(table for place, table in added.items() if place not in self._refills)
+
+    def _written(self, statement: Prepared) -> Write | str:
+        """What a statement writes, or why it is none of ours."""
+        update = update_of(statement)
+        if isinstance(update, Update) and update.table in self._added:
+            return f"the step adds rows to {update.table} as well"
+        return write_of(statement) if update is None else update
+
+    def _anew(self, write: Write, statement: Prepared) -> Anew:
+        """What keeps the rows of a table that consists of nothing else afterwards."""
+        if isinstance(write, Update):
+            return Updating(write, statement)
+        refills = len(self._statements) - 1 in self._refills
+        return Refill(write, statement) if refills else Remake(write, statement)
 
     def notes(self, index: int) -> list[Note]:
         """What a statement keeps, reads and does as array code."""
@@ -192,20 +210,15 @@ class ArrayExecutor:
         together, program, grids = self._together, self._program, self.grids
         if together is None or program is None or grids is None or len(self._runners) < len(self._statements):
             return False
-        for place in self._refills:
-            self._refuse_looked_at(program, place)
+        for place, runner in enumerate(self._runners):
+            code = program.code(place)
+            if isinstance(runner, ArrayRunner) and code is not None:
+                parts = code.parts
+                why = runner.write[2].why_looked_at([f for _, f in parts], any(p.present is not None for p, _ in parts))
+                if why:
+                    together.reason = why
+                    raise Refused(why)
         return together.ready(program, self._step, grids)
-
-    def _refuse_looked_at(self, program: Program, place: int) -> None:
-        """Refuse many steps where the rows that fill a table again are to be checked at each of them."""
-        statement, code = self._statements[place], program.code(place)
-        if not isinstance(statement, Write) or code is None:
-            return
-        definition = self.context.store.table(statement.table).definition
-        why = why_looked_at(definition, [f for _, f in code.parts], any(p.present is not None for p, _ in code.parts))
-        if why and self._together is not None:
-            self._together.reason = f"{statement.table} is filled again, and {why}"
-            raise Refused(self._together.reason)
 
     def outputs(self, index: int, values: Mapping[str, Any]) -> list[Output]:
         """The rows of a statement at this step.
@@ -262,8 +275,8 @@ class ArrayExecutor:
         return Query(statement.query, ((statement.table,),), statement.replaces or place in self._refills, columns)
 
     def _filled(self, statement: Write) -> tuple[str, ...]:
-        """The columns of the table that an INSERT without a list fills."""
-        if statement.replaces:
+        """The columns of the table that an INSERT without a list, or an UPDATE, fills."""
+        if statement.replaces and not isinstance(statement, Update):
             return ()
         return tuple(self.context.store.table(statement.table).definition.names)
 
@@ -273,13 +286,13 @@ class ArrayRunner:
 
     def __init__(
         self, executor: ArrayExecutor, prepared: Prepared, statement: Write, index: int, fallback: Runner,
-        remake: Remake | Refill,
+        anew: Anew,
     ) -> None:  # fmt: skip
         self._executor, self._prepared, self._statement = executor, prepared, statement
         self._index, self._fallback = index, fallback
         self._reason: Refused | None = None
         self._drafting: Drafting | None = None
-        self._remake = remake
+        self._anew = anew
 
     @property
     def refused(self) -> bool:
@@ -287,14 +300,14 @@ class ArrayRunner:
         return self._reason is not None
 
     @property
-    def write(self) -> tuple[Write, Prepared, Remake | Refill]:
+    def write(self) -> tuple[Write, Prepared, Anew]:
         """What the statement writes, the statement, and what makes its table anew."""
-        return self._statement, self._prepared, self._remake
+        return self._statement, self._prepared, self._anew
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Make the statement's changes, inside the step's transaction."""
         try:
-            outputs = self._executor.outputs(self._index, values)
+            self._keep(self._executor.outputs(self._index, values))
         except Refused as reason:
             self._reason = reason
             if self._executor.insist:
@@ -302,14 +315,15 @@ class ArrayRunner:
             self._fallback.run(values)
             return
         self._reason = None
-        self._keep(outputs)
 
     def _keep(self, outputs: list[Output]) -> None:
         statement, prepared = self._statement, self._prepared
-        if statement.replaces:
-            self._remake.keep(outputs)
-            return
         store = self._executor.context.store
+        if statement.replaces:
+            self._anew.keep(outputs)
+            if self._executor.grids is not None:
+                self._executor.grids.remember_whole(statement.table, store.table(statement.table), outputs)
+            return
         before = store.table(statement.table)
         if self._drafting is None or self._drafting.definition is not before.definition:
             self._drafting = Drafting(before.definition)

@@ -86,7 +86,9 @@ def _column(output: Output, place: int) -> Any:
     """A column of a draft: a scalar where it is the same in all rows."""
     form, cells = output.form, output.cells[place]
     if not form.dims[place]:
-        return _text(output, place) if form.types[place] == "label" else cells
+        if form.types[place] == "label":
+            return _text(output, place)
+        return cells if isinstance(cells, np.generic) else np.asarray(cells)[()]  # what CASE gives is an array
     if not form.owned[place]:  # an array of the user's may be what is read, and can still change
         cells = tuple(c.copy() if n == place else c for n, c in enumerate(output.cells))
         output = Output(form, output.axes, cells, output.valid, output.present)

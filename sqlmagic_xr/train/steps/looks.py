@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...dense.block import Stack
 from ...dense.ports import Output
 from ...dense.program import Query
+from ...dense.stack import Stack
 from ..curves.incremental import MADE
 from ..explain import Note
 

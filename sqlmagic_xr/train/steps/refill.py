@@ -105,15 +105,13 @@ class Refill:
         else:
             self._write.keep_drafts(drafts, distinct_columns(outputs), self._prepared)
 
+    def why_looked_at(self, forms: Sequence[Form], present: bool) -> str:
+        """See :class:`.together.Anew`."""
+        why = _why_looked_at(self._prepared.context.store.table(self._write.table).definition, forms, present)
+        return f"{self._write.table} is filled again, and {why}" if why else ""
 
-def why_looked_at(definition: Definition, forms: Sequence[Form], present: bool) -> str:
-    """Why rows that fill a table again have to be checked at each step; "" where they need not be.
 
-    Args:
-        definition: the table's.
-        forms: of the rows.
-        present: whether some cells may be no rows.
-    """
+def _why_looked_at(definition: Definition, forms: Sequence[Form], present: bool) -> str:
     if definition.checks or any(column.length is not None for column in definition.columns):
         return "it has constraints that are looked at for each row"
     if present or len(forms) != 1 or forms[0].nullable or set(forms[0].names) != set(definition.names):

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from ...dense.arrays import DTYPES
-from ...dense.block import Stack
 from ...dense.ports import spread
 from ...dense.running.layout import Stepwise
+from ...dense.stack import Stack
 from ...grids.arrow import ARROW
 from ...storage.definition import Definition
 from ...storage.draft import Draft

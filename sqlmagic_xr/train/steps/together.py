@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ...dense.block import Asked, Made, Stack, StepBlock
+from ...dense.block import Asked, StepBlock
 from ...dense.node import Refused
-from ...dense.ports import Changed
+from ...dense.ports import Changed, Form, Output
 from ...dense.program import Program, Step
+from ...dense.stack import Made, Stack
 from ...errors import SqlError
 from .drafts import Drafting, distinct_columns
 from .looks import NOTHING, Seen, Watch
 from .processor import Processor
-from .refill import Refill
-from .remake import Remake
 from .stacked import stacked
 from .write import Write
 
@@ -25,7 +24,28 @@ if TYPE_CHECKING:
     from ...engine.prepared import Prepared
     from ...grids.generations import Generations
 
-Writes = tuple[Write, "Prepared", Remake | Refill]
+
+class Anew(Protocol):
+    """Keeps the rows of a statement of which its table consists afterwards."""
+
+    def keep(self, outputs: Sequence[Output]) -> None:
+        """Let the table consist of these rows.
+
+        Raises:
+            Refused: the statement as it stands is to do it.
+            SqlError: what the statement itself has to say.
+        """
+
+    def why_looked_at(self, forms: Sequence[Form], present: bool) -> str:
+        """Why the rows have to be looked at at each step; "" where they need not be.
+
+        Args:
+            forms: of the rows.
+            present: whether some cells may be no rows.
+        """
+
+
+Writes = tuple[Write, "Prepared", Anew]
 """What a statement writes, the statement, and what makes its table anew."""
 
 CLOCK = {"k": 0, "step": 0, "next_step": 1}
@@ -179,7 +199,9 @@ class Together:
         writes: Sequence[Writes],
     ) -> None:  # fmt: skip
         for place, outputs in made.last.items():
-            writes[place][2].keep(outputs)
+            write, _, anew = writes[place]
+            anew.keep(outputs)
+            grids.remember_whole(write.table, self._context.store.table(write.table), outputs)
         for table, some in stacks.items():
             texts = [writes[place][1].statement.text for place in made.stacks if writes[place][0].table == table]
             self._append(table, some, texts, grids)
