@@ -12,7 +12,9 @@ from datafusion import SessionContext
 
 from ..relation.functions import Kind, give
 from .functions import row_of
+from .projecting import to_read
 
+_TABLES = ("register_view", "register_table")
 _FUNCTIONS: Mapping[str, Kind] = {
     "register_udf": "scalar", "register_udaf": "aggregate", "register_udwf": "window",
 }  # fmt: skip
@@ -34,6 +36,8 @@ def _counting(name: str) -> Any:
     @wraps(inherited)
     def register(self: CountedContext, *args: Any, **options: Any) -> Any:
         self.alterations += 1
+        if name in _TABLES:
+            args, options = tuple(map(to_read, args)), {key: to_read(each) for key, each in options.items()}
         found = inherited(self, *args, **options)
         if name in _FUNCTIONS:
             given, session = (*args, *options.values())[0].name, ref(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import wraps
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +22,8 @@ from .guarding import Guard, Stream
 from .laid import Laid
 from .markup import html, shown_rows
 from .meaning import Meaning
-from .projecting import PROJECT as _PROJECT
-from .projecting import projecting
+from .ordered import in_order, limiting, skipping
+from .projecting import derivation, derives
 from .provenance import origin
 from .restoring import agree, arranged, beside, describe, sort_of, with_coordinates
 from .streaming import kept_chunks
@@ -67,6 +67,7 @@ class Frame(XarrayDataFrame):
         object.__setattr__(self, "_means", means)
         object.__setattr__(self, "_answer", answer)
         object.__setattr__(self, "_explain", explain)
+        object.__setattr__(self, "_goes_on", False)
 
     def answered(self, answer: Answer) -> Frame:
         """The same, whose rows come by another way when they are asked for; what is derived of it is the engine's."""
@@ -84,16 +85,21 @@ class Frame(XarrayDataFrame):
         """What gives the rows now: DataFusion's frame of the query, or of rows that are there."""
         rows = None if self._answer is None else self._answer()
         if rows is None:
-            return self._inner
+            return self._whole
         return _holder.read_batches(rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
+
+    @cached_property
+    def _whole(self) -> DataFrame:
+        """DataFusion's frame of the query, as it is run."""
+        return in_order(self._inner) if self._goes_on else self._inner
 
     def __getattr__(self, name: str) -> Any:
         """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""
         found = getattr(self._inner, name)
         if name in _RUN and callable(found):
             return self._asking(name)
-        if callable(found) and name in _PROJECT:
-            found = projecting(self._inner, name)
+        if callable(found) and derives(name):
+            found = derivation(self._inner, name)
         return self._deriving(found, self._means if name in _KEEP_COLUMNS else None) if callable(found) else found
 
     def transform(self, function: Callable[..., Frame], *args: Any) -> Frame:
@@ -101,7 +107,7 @@ class Frame(XarrayDataFrame):
         return function(self, *args)
 
     def __getitem__(self, key: str | list[str]) -> Frame:
-        return self._derived(self._inner[key])
+        return self._derived(skipping(self._inner)[key], goes_on=True)
 
     def _asking(self, name: str) -> Callable[..., Any]:
         """A method that runs the query, over the rows that the answer gives."""
@@ -136,15 +142,17 @@ class Frame(XarrayDataFrame):
         read = {name for name in plans.tables_read(plans.logical(asked)) if name in self.templates}
         return kept_chunks(self.templates[read.pop()]) if len(read) == 1 else {}
 
-    def _derived(self, inner: Any, means: Means | None = None) -> Frame:
-        return Frame(inner, self._templates, fail=self._fail, sparing=self._sparing, means=means, explain=self._explain)
+    def _derived(self, inner: Any, means: Means | None = None, *, goes_on: bool = False) -> Frame:
+        new = Frame(inner, self._templates, fail=self._fail, sparing=self._sparing, means=means, explain=self._explain)
+        object.__setattr__(new, "_goes_on", goes_on)
+        return new
 
     def execute_stream(self) -> Any:
         """The rows as they come; see DataFusion."""
         with self._failing():
             if not self._sparing:
                 return Stream(self._running.execute_stream(), self._failing())
-            streams = self._inner.execute_stream_partitioned()
+            streams = self._whole.execute_stream_partitioned()
         return self._guarded(batch for stream in streams for batch in stream)
 
     def execute_stream_partitioned(self) -> list[Stream]:
@@ -157,7 +165,7 @@ class Frame(XarrayDataFrame):
         def derive(*args: Any, **options: Any) -> Any:
             with Guard(self._fail, None):  # what is wrong with an argument is not the statement's
                 found = method(*args, **options)
-            return self._derived(found, means) if isinstance(found, DataFrame) else found
+            return self._derived(found, means, goes_on=True) if isinstance(found, DataFrame) else found
 
         return derive
 
@@ -196,7 +204,7 @@ class Frame(XarrayDataFrame):
             num: how many.
         """
         with self._failing():
-            rows = fetch(self._running.limit(num))
+            rows = fetch(limiting(self._running, "limit")(num))
         text = DataFrame.default_str_repr(rows.to_batches(), rows.schema, has_more=False, table_uuid="")
         print(escape_controls(text, keep="\n"))
 
@@ -208,7 +216,7 @@ class Frame(XarrayDataFrame):
         """All rows as an Arrow table."""
         with self._failing():
             rows = None if self._answer is None else self._answer()
-            return fetch_brief(self._inner) if rows is None else rows
+            return fetch_brief(self._whole) if rows is None else rows
 
     def to_pandas(self) -> pd.DataFrame:
         """All rows as a pandas data frame."""

@@ -25,12 +25,18 @@ def limit_of(clause: Tree | None) -> tuple[int, int | None]:
 
 
 def most(query: Tree) -> float:
-    """How many rows a query gives at most by its LIMIT; infinity where there is none, or it is no number."""
-    counts = [body["limit"] for body in (query["limit_clause"] or {}).values() if body["limit"]]
+    """How many rows a query reads at most by its LIMIT and OFFSET; infinity without a LIMIT, or of one of no number."""
+    clauses = list((query["limit_clause"] or {}).values())
+    counts = [body["limit"] for body in clauses if body["limit"]]
+    skipped = [body["offset"] for body in clauses if body["offset"]]
     try:
-        return _count(counts[0]) if counts else inf
+        return _count(counts[0]) + sum(map(_skipped, skipped)) if counts else inf
     except ValueError:
         return inf
+
+
+def _skipped(offset: Tree) -> int:
+    return _count(offset.get("value", offset))
 
 
 def takes_all(query: Tree) -> bool:

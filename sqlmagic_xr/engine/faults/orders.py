@@ -69,7 +69,7 @@ def unchanging(query: Tree, scope: Scope, tables: Tables) -> Tree | None:
     ]
     found: Tree | None = None
     for part in parts:
-        if not _is_nested(part, scope, tables):
+        if not is_nested(part, scope, tables):
             one = filled("nullif(X, X) IS NOT NULL", X=part)
             found = one if found is None else filled("F OR (N)", F=found, N=one)
     return None if found is None else atom(found)
@@ -100,7 +100,7 @@ def _of_star(relation: tuple[str, ...] | None, scope: Scope) -> Iterator[Tree]:
             yield from (column(item.path[-1], name) for name in item.names)
 
 
-def _is_nested(part: Tree, scope: Scope, tables: Tables) -> bool:
+def is_nested(part: Tree, scope: Scope, tables: Tables) -> bool:
     """Whether it is a list, a struct or a map, as far as that is known: maps cannot be compared."""
     kind = kind_of(scope.read(part), scope, tables)
     return kind is not None and pt.is_nested(kind)

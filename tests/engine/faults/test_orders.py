@@ -5,6 +5,7 @@ import pytest
 from datafusion import SessionConfig, SessionContext
 
 import sqlmagic_xr
+from sqlmagic_xr.errors import UnsupportedError
 
 FRAMED = "(SELECT k, b, sum(b) OVER (PARTITION BY k ORDER BY k) AS w FROM d) AS q"
 
@@ -73,6 +74,14 @@ MANY = [
     "SELECT max(b) FROM d GROUP BY k ORDER BY max(b) LIMIT 9223372036854775807",
     "SELECT DISTINCT k AS x FROM d ORDER BY x LIMIT 2147483647",
     "SELECT count(*) FROM (SELECT k FROM d GROUP BY k ORDER BY k OFFSET 2) AS q",
+    "SELECT * FROM (SELECT k FROM d GROUP BY k) AS q ORDER BY k LIMIT 2147483647",
+    "WITH q AS (SELECT DISTINCT k FROM d) SELECT * FROM q ORDER BY 1 LIMIT 2147483647",
+    "SELECT k FROM d UNION SELECT k FROM d ORDER BY k LIMIT 2147483647",
+    "SELECT k AS x FROM d UNION SELECT k FROM d ORDER BY 1 LIMIT 2147483647",
+    "SELECT k + 0 FROM (SELECT DISTINCT k FROM d) AS q ORDER BY 1 LIMIT 1000 * 2147483",
+    "SELECT k FROM grouping ORDER BY k LIMIT CAST('2147483647' AS BIGINT)",
+    "SELECT k FROM grouping AS q ORDER BY -(-k) LIMIT 2147483640",
+    "SELECT g.k FROM grouping AS g JOIN d ON d.k = g.k GROUP BY g.k ORDER BY g.k LIMIT 2147483640",
 ]
 
 
@@ -86,7 +95,8 @@ def set_up(ctx, n):
     SessionContext.register_record_batches(ctx, "d", [rows(n).to_batches()])
     SessionContext.register_view(ctx, "engines", SessionContext.sql(ctx, "SELECT (SELECT 1) AS one"))
     for view in ("one AS SELECT (SELECT 1) AS one", "above AS SELECT one FROM one",
-                 "skipping AS SELECT b FROM d ORDER BY k OFFSET 2"):  # fmt: skip
+                 "skipping AS SELECT b FROM d ORDER BY k OFFSET 2",
+                 "grouping AS SELECT k FROM d GROUP BY k"):  # fmt: skip
         ctx.sql(f"CREATE VIEW {view}")
     return ctx
 
@@ -139,3 +149,12 @@ def test_a_limit_of_many_groups_takes_no_room(both, query):
     n = both[1].sql("SELECT count(*) AS n FROM d").to_pydict()["n"][0]
     assert found == [n - 2] if "OFFSET" in query else sorted(found)[-1] in (n - 1, n * 100 - 100)
     assert len(found) in (1, n)
+
+
+def test_rows_behind_more_groups_than_there_is_room_for(both):
+    assert first(both[1], "SELECT k FROM d GROUP BY k ORDER BY k LIMIT 3 OFFSET 2147483647") == []
+
+
+def test_a_number_that_stands_for_what_has_no_name_is_refused(both):
+    with pytest.raises(UnsupportedError, match="ORDER BY 1 with a LIMIT of more than 1,000,000 rows"):
+        both[1].sql("SELECT k + 1 FROM d UNION SELECT k FROM d ORDER BY 1 LIMIT 2147483647")
