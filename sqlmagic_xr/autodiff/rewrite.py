@@ -6,15 +6,13 @@ The tree is read once, every call in the scope it stands in, and then built anew
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from ..errors import DerivativeError, SqlError
 from ..relation.catalog import Catalog as Tables
-from ..relation.catalog import Table
 from ..relation.functions import given_here
-from ..relation.layers import Catalog, Environment, Item, Relation, Scope
-from ..relation.names import Name
-from ..relation.recalled import Question, Recalled
+from ..relation.layers import Catalog, Environment, Item, Scope
+from ..relation.recalled import Asked, Recalled
 from ..sql.expression import (
     Column,
     parse,
@@ -48,49 +46,22 @@ def rewrite(tree: Tree, catalog: Catalog, *, rules: Rules = RULES) -> Tree:
     """
     if not any(is_call(node) for node in walk(tree)):
         return tree
-    same, asked = (rules, given_here()), _Asked(catalog)
-    known = _KNOWN.find(tree, same, asked.again)
+    whole, same, asked = isinstance(catalog, Tables), (rules, given_here()), Asked(catalog)
+    known = _KNOWN.find((tree, whole), same, asked.again)
     if known is None:
-        known = _rewritten(tree, asked if isinstance(catalog, Tables) else catalog, rules)
-        if isinstance(catalog, Tables):
-            _KNOWN.keep(tree, same, asked.answers, known)
+        known = _rewritten(tree, cast(Catalog, asked), rules, whole=whole)
+        _KNOWN.keep((tree, whole), same, asked.answers, known)
     return known
 
 
-def _rewritten(tree: Tree, catalog: Catalog, rules: Rules) -> Tree:
-    if isinstance(catalog, Tables):
-        tree = rewrite_whole(tree, catalog, rules)
+def _rewritten(tree: Tree, catalog: Catalog, rules: Rules, *, whole: bool) -> Tree:
+    if whole:
+        tree = rewrite_whole(tree, cast(Tables, catalog), rules)
         if not any(is_call(node) for node in walk(tree)):
             return tree
     reading = WorkedStatement(catalog, rules)
     reading.statement(tree)
     return Rebuilding(reading).statement(tree)
-
-
-class _Asked:
-    """Tables, and what has been asked of them."""
-
-    def __init__(self, catalog: Any) -> None:
-        self._catalog = catalog
-        self.answers: dict[Question, Any] = {}
-
-    def table(self, name: Name) -> Table | None:
-        """See :class:`..relation.catalog.Catalog`."""
-        self.answers["table", name] = found = self._catalog.table(name)
-        return found  # type: ignore[no-any-return]
-
-    def names(self) -> list[str]:
-        """See :class:`..relation.catalog.Catalog`; asked where something is wrong."""
-        return self._catalog.names()  # type: ignore[no-any-return]
-
-    def relation(self, name: Name) -> Relation | None:
-        """See :class:`..relation.layers.Catalog`."""
-        self.answers["relation", name] = found = self._catalog.relation(name)
-        return found  # type: ignore[no-any-return]
-
-    def again(self, what: str, name: Name) -> Any:
-        """The answer to a question that was asked before."""
-        return self._catalog.table(name) if what == "table" else self._catalog.relation(name)
 
 
 _KNOWN = Recalled[Tree](most=64)  # statements; a notebook's cells have fewer that hold derivatives

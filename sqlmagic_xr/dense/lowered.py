@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 from ..relation.functions import given_here
-from ..relation.recalled import Question, Recalled
+from ..relation.recalled import Asked, Question, Recalled
 from ..sql.syntax import Tree
 from .block import refuse_uneven
 from .facts import Facts
-from .labels import Labels
 from .lowering.bound import Bindings
 from .lowering.lower import Lowering
 from .lowering.relation import Relation
 from .node import Node, Refused, Type
-from .tables import Name, Table
+from .tables import Name, Tables
 
 
 @dataclass(frozen=True)
@@ -70,54 +70,33 @@ def lowered(
         changing: the tables that a step may change.
         bindings: the queries that other programs of the session have bound; what this one binds is added.
     """
-    asked = _Asked(facts)
+    asked = Asked(facts)
     same = list(parameters.items()), frozenset(changing), facts.alike.known, given_here()
-    known = _KNOWN.find(tuple(queries), same, asked.again)
+    known = _KNOWN.find(tuple(queries), same, partial(_again, asked))
     if known is not None:
         return known
-    lowering = Lowering(asked, parameters, changing, facts.alike.kind, bindings=bindings)
-    found = _lowered(queries, lowering, parameters, asked)
+    tables = cast(Tables, asked)
+    lowering = Lowering(tables, parameters, changing, facts.alike.kind, bindings=bindings)
+    found = _lowered(queries, lowering, parameters, tables)
     # The codes of texts are those of one dictionary; a reason not to lower points into one statement's text.
     if not any(found.refusals) and not lowering.graph.has("label"):
         _KNOWN.keep(tuple(queries), same, asked.answers, found)
     return found
 
 
-class _Asked:
-    """Tables, and what has been asked of them (a :class:`.tables.Tables`)."""
-
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-        self.answers: dict[Question, Any] = {}
-
-    @property
-    def labels(self) -> Labels:
-        """See :class:`.tables.Tables`."""
-        return self._facts.labels
-
-    def table(self, name: Name) -> Table | None:
-        """See :class:`.tables.Tables`."""
-        self.answers["table", name] = found = self._facts.table(name)
-        return found
-
-    def view(self, name: Name) -> Tree | None:
-        """See :class:`.tables.Tables`."""
-        self.answers["view", name] = found = self._facts.view(name)
-        return found
-
-    def again(self, what: str, name: Name) -> Any:
-        """The answer to a question that was asked before; of a table that cannot be told of, none that equals it."""
-        try:
-            return self._facts.table(name) if what == "table" else self._facts.view(name)
-        except Refused as reason:
-            return reason
+def _again(asked: Asked, question: Question) -> Any:
+    """The answer to a question; of a table that cannot be told of, none that equals it."""
+    try:
+        return asked.again(question)
+    except Refused as reason:
+        return reason
 
 
 _KNOWN = Recalled[Lowered](most=32)  # a run of a training cell makes some three
 
 
 def _lowered(
-    queries: Sequence[Query], lowering: Lowering, parameters: Mapping[str, Type], tables: _Asked
+    queries: Sequence[Query], lowering: Lowering, parameters: Mapping[str, Type], tables: Tables
 ) -> Lowered:  # fmt: skip
     scope: dict[str, Relation] = {}
     found: list[Sequence[Relation]] = []
@@ -153,7 +132,7 @@ def _parts(
     return _named(lowering.parts(query.tree, scope), query.columns)
 
 
-def _has_types_of(query: Query, part: Relation, tables: _Asked) -> bool:
+def _has_types_of(query: Query, part: Relation, tables: Tables) -> bool:
     """Whether rows that fill a table are read from it as they are."""
     if not query.columns:  # the table is made for them
         return True

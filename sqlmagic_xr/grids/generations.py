@@ -27,6 +27,7 @@ from .lookup import extreme, has_nulls, rows_where
 
 if TYPE_CHECKING:
     from ..engine.context import Context
+    from ..engine.gridtable import GridTable
 
 Name = tuple[str, ...]
 
@@ -275,14 +276,21 @@ class Generations(Grids):
         own = len(local_name(name)) == 1 and local_name(name)[0] in self._context.store.entries()
         if table is None or own or not tables.is_followed(name):
             return None
-        used = table.columns if self._columns is None else self._columns.get(local_name(name), frozenset())
-        wanted = [column for column in table.columns if column in used or column in table.key]
+        wanted = self._wanted(name, table)
         if table.rows * len(wanted) * 8 * 3 > self._budget:  # as cells, and as what is calculated of them
             return None
         try:
             return DatasetGrid(table, wanted, self.labels)
         except Refused:
             return None
+
+    def _wanted(self, name: Name, table: GridTable) -> list[str]:
+        """The columns of a dataset that the step may need; of one variable in memory it is not worked out whether."""
+        alone = len(table.columns) - len(table.key) <= 1 and self._context.tables.rows_in_memory(name) is not None
+        if alone or self._columns is None:
+            return list(table.columns)
+        used = self._columns.get(local_name(name), frozenset())
+        return [column for column in table.columns if column in used or column in table.key]
 
     def _read(self, name: Name) -> pa.Table | None:
         """The columns of a data table that the step may need; None where it has none that arrays hold."""

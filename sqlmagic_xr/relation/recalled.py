@@ -6,12 +6,42 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from .names import Name
-
 Found = TypeVar("Found")
 
-Question = tuple[str, Name]
-"""What was asked of the tables, and of which one."""
+Question = tuple[str, tuple[Any, ...]]
+"""What was asked of the tables, and with which arguments."""
+
+
+class Asked:
+    """Whoever knows tables, and what has been asked of it: each method that is called, with what it has answered.
+
+    Args:
+        tables: who is asked.
+
+    Attributes:
+        answers: the questions and answers.
+    """
+
+    def __init__(self, tables: Any) -> None:
+        self._tables = tables
+        self.answers: dict[Question, Any] = {}
+
+    def __getattr__(self, what: str) -> Any:
+        """A method that takes down what it answers, or another attribute as it is."""
+        found = getattr(self._tables, what)
+        if not callable(found):
+            return found
+
+        def ask(*args: Any) -> Any:
+            self.answers[what, args] = answer = found(*args)
+            return answer
+
+        return ask
+
+    def again(self, question: Question) -> Any:
+        """The answer to a question that was asked before."""
+        what, args = question
+        return getattr(self._tables, what)(*args)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +51,11 @@ class _Known(Generic[Found]):
     answers: Mapping[Question, Any]
     found: Found
 
-    def stands(self, subject: Any, same: Any, ask: Callable[[str, Name], Any]) -> bool:
+    def stands(self, subject: Any, same: Any, ask: Callable[[Question], Any]) -> bool:
         try:
             if self.same != same or self.subject != subject:
                 return False
-            return all(ask(*question) == answer for question, answer in self.answers.items())
+            return all(ask(question) == answer for question, answer in self.answers.items())
         except RecursionError:  # trees that are nested too deeply to be compared
             return False
 
@@ -41,7 +71,7 @@ class Recalled(Generic[Found]):
         >>> widths = Recalled[int](most=8)
         >>> widths.keep(parse_one("SELECT * FROM t").tree, (), {("columns", ("t",)): ["a", "b"]}, 2)
         >>> tree = parse_one("SELECT * FROM t").tree
-        >>> widths.find(tree, (), lambda what, name: ["a", "b"]), widths.find(tree, (), lambda what, name: ["b", "a"])
+        >>> widths.find(tree, (), lambda question: ["a", "b"]), widths.find(tree, (), lambda question: ["b", "a"])
         (2, None)
     """
 
@@ -52,7 +82,7 @@ class Recalled(Generic[Found]):
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, subject: Any, same: Any, ask: Callable[[str, Name], Any]) -> Found | None:
+    def find(self, subject: Any, same: Any, ask: Callable[[Question], Any]) -> Found | None:
         """What has been made of something equal, or None.
 
         Args:

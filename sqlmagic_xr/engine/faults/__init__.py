@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 from datafusion import SessionContext
 
-from ...relation.functions import of_session
+from ...relation.functions import given_here, of_session
+from ...relation.recalled import Asked, Recalled
 from ...sql.renaming import named
 from ...sql.syntax import Tree, to_sql
 from . import (
@@ -49,10 +50,10 @@ from . import (
 )
 from .reading import Reading
 from .tables import EngineTables
+from .types import Tables
 
 if TYPE_CHECKING:
     from ..context import Context
-    from .types import Tables
 
 
 @dataclass(frozen=True)
@@ -170,11 +171,23 @@ class Mending:
         if not _INTEGERS.search(sql):
             return tree
         with of_session(self._context):
-            after = integers.widened(Reading(tree, self._tables))
+            after = _widened(tree, self._tables)
         return tree if after is tree else named(after, tree, self._names)
 
     def _names(self, query: Tree) -> list[str]:
         return list(SessionContext.sql(self._context, to_sql(query)).schema().names)
+
+
+_WIDENED = Recalled[Tree | None](most=64)  # None of a statement that stays as it is
+
+
+def _widened(tree: Tree, tables: EngineTables) -> Tree:
+    asked, same = Asked(tables), (tables.parameters, given_here())
+    known = _WIDENED.find(tree, same, asked.again)
+    if known is None:
+        known = integers.widened(Reading(tree, cast(Tables, asked)))
+        _WIDENED.keep(tree, same, asked.answers, known)
+    return known
 
 
 def suspicious(sql: str) -> bool:
