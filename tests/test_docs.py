@@ -9,8 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 from sqlmagic_xr import Context
+from sqlmagic_xr.magics import shared
 from sqlmagic_xr.relation.functions import FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -83,21 +86,30 @@ def test_examples_in_docstrings_are_code_on_the_site(monkeypatch):
     assert rest == "\n\nArgs:\n    a: what"
 
 
-def test_the_first_cells_of_the_readme_run_as_pasted():
-    blocks = re.findall(r"```(?:sql|python)\n(%%xsql.*?|import .*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
-    python, train, minimize = blocks[:3]
-    space: dict[str, object] = {}
-    exec(python, space)
-    context = Context(namespace=lambda: space)
-    head, _, cell = train.partition("\n")
-    assert head == "%%xsql"
-    context.script(cell)
-    head, _, cell = minimize.partition("\n")
-    assert head == "%%xsql_train --steps 200 --param lr=0.1"
-    run = context.train(cell, steps=200, params={"lr": 0.1})
-    assert run.status == "done"
-    loss = run.curve["loss"].to_pylist()
-    assert loss[-1] < 0.01 * loss[0]
+def test_every_block_of_the_readme_runs_as_pasted_from_top_to_bottom(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(
+        r"^```(?:sql|python)\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert len(blocks) >= 12
+    shared.get_context.cache_clear()
+    shell = InteractiveShell.instance()
+    try:
+        for block in blocks:
+            with capture_output():
+                result = shell.run_cell(block)
+            assert result.success, block
+        context = shared.get_context()
+        for table in ("params", "weights"):
+            assert context.sql(f"SELECT MAX(step) AS n FROM {table}").to_pandas().n[0] >= 200
+        fitted = context.sql("SELECT n, val FROM weights ORDER BY step DESC, n LIMIT 3").to_pandas()
+        assert fitted.val.tolist() == pytest.approx([1.0, 2.0, 0.0], abs=0.02)
+        assert {path.name for path in tmp_path.iterdir()} >= {"north.zarr", "trajectory.zarr", "trajectory.duckdb"}
+    finally:
+        shell.run_line_magic("xsql", "--close")
+        shell.run_line_magic("unload_ext", "sqlmagic_xr")
+        InteractiveShell.clear_instance()
+        shared.get_context.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["docs/how-to.md", "docs/statements.md"])
