@@ -14,8 +14,8 @@ from ..sql.expression import (
     Expression,
     Literal,
     Made,
-    Opaque,
     Parameter,
+    Verbatim,
     descend,
     replace_parts,
     to_sql,
@@ -30,7 +30,7 @@ from .simplify import ZERO, add, build, is_zero, multiply
 
 
 @dataclass
-class Known:
+class AggregateFacts:
     """What was found out of expressions of a scope: what they are without intermediates, and which NULLs show."""
 
     plain: Plain = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Aggregates:
         known: what was found out of expressions of the scope, whatever they are derived by.
     """
 
-    def __init__(self, scope: Meanings, of: Callable[[Expression], Expression | None], known: Known) -> None:
+    def __init__(self, scope: Meanings, of: Callable[[Expression], Expression | None], known: AggregateFacts) -> None:
         self.scope = scope
         self.of = of
         self.known = known
@@ -84,7 +84,7 @@ class Aggregates:
             raise refused(node, f"{node.name} over a window that slides has no derivative that we know", hint)
 
         def first(least: bool) -> Expression:
-            order = Opaque([_ordered(value, ascending), _ordered(plain(tangent), least)])
+            order = Verbatim([_ordered(value, ascending), _ordered(plain(tangent), least)])
             return self._masked(Call("first_value", (tangent,), filter=node.filter, order=order), node)
 
         # Halfway from the least to the greatest: the mean of one row and of two, and the best that can be said here.

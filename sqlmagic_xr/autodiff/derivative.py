@@ -20,11 +20,11 @@ from ..sql.expression import (
     Expression,
     Literal,
     Made,
-    Opaque,
     Parameter,
+    Verbatim,
     descend,
 )  # fmt: skip
-from .aggregates import Aggregates, Known
+from .aggregates import AggregateFacts, Aggregates
 from .choices import MANY, chosen
 from .collect import collected
 from .dissolve import intermediate
@@ -83,7 +83,7 @@ class Kinds:
     integers: dict[Expression, bool] = field(default_factory=dict)
     doubles: Made = field(default_factory=Made)
     divided: dict[bool, Made] = field(default_factory=lambda: {False: Made(), True: Made()})
-    aggregates: Known = field(default_factory=Known)
+    aggregates: AggregateFacts = field(default_factory=AggregateFacts)
 
 
 class Derivative:
@@ -272,7 +272,7 @@ class Derivative:
                 if usual(node.name) in _TYPE_OF_ARGUMENTS:
                     return self._common(node.args)
                 return "real" if usual(node.name) in _REAL or node.name in self.rules else None
-            case Opaque():
+            case Verbatim():
                 return None
         return "real"
 

@@ -11,12 +11,12 @@ from typing import Protocol
 
 from ..relation.functions import SAME
 from ..relation.layers import ColumnType
-from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Made, Opaque, Parameter
+from ..sql.expression import Call, Case, Cast, Column, Expression, Literal, Made, Parameter, Verbatim
 from .intermediate import Below
 from .names import Meanings
 from .rules import AGGREGATES, DEFINED, EXTREMES, RULES, SHIFTS
 
-REAL = Opaque({"Double": "None"})
+REAL = Verbatim({"Double": "None"})
 
 _FIRST_ALONE = frozenset({"round", "trunc", *SHIFTS})  # what follows is a number of digits, of rows
 _NUMERIC = frozenset({*RULES, *AGGREGATES, *DEFINED, *EXTREMES, *SHIFTS, *SAME}) - {"count", "regr_count"}
@@ -77,7 +77,7 @@ class _Doubles:
         if isinstance(node, Cast) and parts and isinstance(parts[0], Cast) and parts[0].type == node.type == REAL:
             return parts[0]
         if all(a is b for a, b in zip(new, node.parts, strict=True)):
-            kinds = ("integer", "decimal", None) if isinstance(node, (Call, Opaque)) else ("integer", "decimal")
+            kinds = ("integer", "decimal", None) if isinstance(node, (Call, Verbatim)) else ("integer", "decimal")
             exact = not isinstance(node, (Literal, Parameter)) and self.types.type_of(node) in kinds
             return Cast(node, REAL) if exact else node
         return node.rebuilt(new)

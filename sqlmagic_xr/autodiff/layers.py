@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..errors import DerivativeError, SqlError, UnknownNameError
 from ..relation.frames import partition_of
-from ..relation.layers import ColumnType, Environment, Item, Query, Relation, Scope
+from ..relation.layers import ColumnType, Environment, Item, KnownTable, Query, Scope
 from ..sql.expression import (
     Call,
     Column,
@@ -41,7 +41,7 @@ USAGE = {
 class NoTables:
     """A catalog without tables."""
 
-    def relation(self, name: tuple[str, ...]) -> Relation | None:
+    def relation(self, name: tuple[str, ...]) -> KnownTable | None:
         """None: there is no table of any name."""
         return None
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..errors import DerivativeError
 from ..relation.layers import ColumnType
-from ..sql.expression import Call, Column, Expression, Opaque
+from ..sql.expression import Call, Column, Expression, Verbatim
 
 
 class Meanings(Protocol):
@@ -30,7 +30,7 @@ class Meanings(Protocol):
     def never_null(self, column: Column) -> bool:
         """Whether a column cannot be NULL."""
 
-    def rows_of(self, call: Call) -> Opaque | None:
+    def rows_of(self, call: Call) -> Verbatim | None:
         """The window with the very rows that an aggregate reads; None where no window below its SELECT has them."""
 
     def require_constant(self, call: Call) -> None:

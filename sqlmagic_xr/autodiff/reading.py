@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Literal
 
 from ..errors import SqlError
-from ..relation.layers import Catalog, Environment, Item, Query, Scope
+from ..relation.layers import Environment, Item, LayerCatalog, Query, Scope
 from ..relation.scopes import BELOW, NAMING, calls_aggregate, is_derived
 from ..sql.clauses import sort_keys
-from ..sql.expression import Call, Column, Expression, Opaque, replace_parts
+from ..sql.expression import Call, Column, Expression, Verbatim, replace_parts
 from ..sql.pieces import function_name
 from ..sql.selects import is_any_star, own_select
 from ..sql.syntax import Tree, name_of, span_of, walk
@@ -51,7 +51,7 @@ class WorkedStatement:
         rules: function -> partial derivatives.
     """
 
-    def __init__(self, catalog: Catalog, rules: Rules) -> None:
+    def __init__(self, catalog: LayerCatalog, rules: Rules) -> None:
         self.layers = Layers(rules, self.may_share)
         self.environment = Environment(catalog)
         self.worked: dict[int, Expression] = {}
@@ -177,7 +177,7 @@ class WorkedStatement:
     def _work_out(self, node: Tree, scope: Scope, names: Names, row: bool | None) -> None:
         call = scope.read(node)
         if not isinstance(call, Call):
-            raise refused(Opaque(node, origin=node), "this call cannot be read", "Write grad(expression, column).")
+            raise refused(Verbatim(node, origin=node), "this call cannot be read", "Write grad(expression, column).")
         if names is not None:
             call = replace_parts(call, lambda part: _named(part, scope, names))
             assert isinstance(call, Call)

@@ -17,7 +17,7 @@ from ..relation.scopes import BELOW, aggregates
 from ..sql.build import column, select, star, table
 from ..sql.build import item as selected
 from ..sql.clauses import cte, sort_keys, with_ctes
-from ..sql.expression import Call, Cast, Column, Expression, Opaque, Writer, columns, descend, tree_columns
+from ..sql.expression import Call, Cast, Column, Expression, Verbatim, Writer, columns, descend, tree_columns
 from ..sql.pieces import binary, filled, in_parentheses, is_operator, path_of
 from ..sql.selects import elements, named_as_before, own_select, star_of, star_without, with_elements
 from ..sql.syntax import Tree, identifier, make_identifier, tables_named
@@ -217,7 +217,7 @@ class Rebuilding:
             what = "a derivative of min or max cannot stand inside another expression here"
             raise DerivativeError(what, hint="Take the derivative in a subquery, and use its column.")
         tree = self.writer.tree(expression)
-        kept = any(isinstance(node, Opaque) or getattr(node, "window", None) for node in descend(expression))
+        kept = any(isinstance(node, Verbatim) or getattr(node, "window", None) for node in descend(expression))
         return self.build(tree) if kept else tree
 
     def _inlined(self, item: Item) -> Tree:

@@ -11,7 +11,7 @@ from typing import Protocol, cast, runtime_checkable
 from ..errors import DerivativeError, SqlError
 from ..relation.catalog import Catalog as Tables
 from ..relation.functions import given_here
-from ..relation.layers import Catalog, Environment, Item, Scope
+from ..relation.layers import Environment, Item, LayerCatalog, Scope
 from ..relation.recalled import Asked, Recalled
 from ..sql.expression import (
     Column,
@@ -32,7 +32,7 @@ from .simplify import ZERO
 from .view import Variable
 
 
-def rewrite(tree: Tree, catalog: Catalog, *, rules: Rules = RULES) -> Tree:
+def rewrite(tree: Tree, catalog: LayerCatalog, *, rules: Rules = RULES) -> Tree:
     """A statement's tree with every derivative worked out; ``tree`` itself where there is none.
 
     Args:
@@ -49,12 +49,12 @@ def rewrite(tree: Tree, catalog: Catalog, *, rules: Rules = RULES) -> Tree:
     whole, same, asked = isinstance(catalog, Tables), (rules, given_here()), Asked(catalog)
     known = _KNOWN.find((tree, whole), same, asked.again)
     if known is None:
-        known = _rewritten(tree, cast(Catalog, asked), rules, whole=whole)
+        known = _rewritten(tree, cast(LayerCatalog, asked), rules, whole=whole)
         _KNOWN.keep((tree, whole), same, asked.answers, known)
     return known
 
 
-def _rewritten(tree: Tree, catalog: Catalog, rules: Rules, *, whole: bool) -> Tree:
+def _rewritten(tree: Tree, catalog: LayerCatalog, rules: Rules, *, whole: bool) -> Tree:
     if whole:
         tree = rewrite_whole(tree, cast(Tables, catalog), rules)
         if not any(is_call(node) for node in walk(tree)):
@@ -68,7 +68,7 @@ _KNOWN = Recalled[Tree](most=64)  # statements; a notebook's cells have fewer th
 
 
 def differentiate(
-    expression: str, column: str | None = None, *, tables: Catalog | HasTables | None = None, rules: Rules = RULES
+    expression: str, column: str | None = None, *, tables: LayerCatalog | HasTables | None = None, rules: Rules = RULES
 ) -> str:
     """The derivative of a SQL expression by one of its columns, or of a whole query by a column of a table, as SQL.
 
@@ -124,7 +124,7 @@ class HasTables(Protocol):
     """Whoever knows what tables there are, such as a context."""
 
     @property
-    def tables(self) -> Catalog:
+    def tables(self) -> LayerCatalog:
         """What tables there are."""
 
 

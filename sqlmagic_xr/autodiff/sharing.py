@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..relation.functions import is_aggregate, varies
-from ..sql.expression import Call, Case, Cast, Column, Expression, Opaque, Star, bottom_up, descend, unique
+from ..sql.expression import Call, Case, Cast, Column, Expression, Star, Verbatim, bottom_up, descend, unique
 from .collect import tidied
 from .dissolve import Plain, intermediate, joined, plain
 from .intermediate import Below, Intermediate
@@ -116,7 +116,7 @@ def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expres
         own = isinstance(node, Call) and (
             node.window is not None or is_aggregate(node.name) or varies(node.name) == "call"
         )
-        return own or isinstance(node, (Opaque, Star)) or any(inside)
+        return own or isinstance(node, (Verbatim, Star)) or any(inside)
 
     def is_safe(node: Expression) -> bool:
         sure: bool = bottom_up(node, lambda node, inside: all(inside) and safe(node), known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..sql.expression import OPERATORS, Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, Star, settle
+from ..sql.expression import OPERATORS, Call, Case, Cast, Column, Expression, Literal, Parameter, Star, Verbatim, settle
 
 
 def size(expression: Expression) -> int:
@@ -25,7 +25,7 @@ def _own_size(node: Expression) -> int:
             return 9 + 11 * len(node.branches)
         case Cast():
             return 16
-        case Opaque():
+        case Verbatim():
             return 10
         case Parameter():
             return len(node.name)

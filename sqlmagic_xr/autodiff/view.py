@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..relation.frames import is_whole
 from ..relation.layers import ColumnType, Item, Query, Scope, item_key
 from ..sql.build import window
-from ..sql.expression import Call, Column, Expression, Opaque, columns, to_tree
+from ..sql.expression import Call, Column, Expression, Verbatim, columns, to_tree
 from .names import refused
 from .simplify import ONE
 
@@ -130,16 +130,16 @@ class View:
         item, name = self.scope.resolve(column.path)
         return item.relation is not None and not item.nullable and name in item.relation.key
 
-    def rows_of(self, call: Call) -> Opaque | None:
+    def rows_of(self, call: Call) -> Verbatim | None:
         """The window with the very rows that an aggregate reads; None where no window below its SELECT has them."""
         if not self.layers.may_share(self.scope):
             return None
         if call.window is not None:
             return call.window if is_whole(call.window.tree) else None
         keys = self.scope.group_keys or ()
-        if not self.scope.plain_keys or any(isinstance(key, Opaque) for key in keys):
+        if not self.scope.plain_keys or any(isinstance(key, Verbatim) for key in keys):
             return None  # GROUPING SETS and the like, where a row is in several groups; GROUP BY ALL
-        return Opaque(window(list(map(to_tree, keys)), [], None))
+        return Verbatim(window(list(map(to_tree, keys)), [], None))
 
     def require_constant(self, call: Call) -> None:
         """Raise DerivativeError unless the variable has one value in all rows that an aggregate reads."""

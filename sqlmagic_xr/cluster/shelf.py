@@ -1,8 +1,8 @@
 """Chunks in a worker's memory that dask does not know the inside of, so that it never writes them to disk.
 
 What dask holds itself goes to disk when a worker's memory is two thirds full. A step needs all of it, so all of it
-would come back and go out again each time. Who reads chunks puts them here, and dask holds a :class:`Kept`, which
-stands for them. They go when dask forgets it.
+would come back and go out again each time. Who reads chunks puts them here, and dask holds a :class:`ShelvedChunks`,
+which stands for them. They go when dask forgets it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FULL = 0.75
 
 
 @dataclass(frozen=True)
-class Kept:
+class ShelvedChunks:
     """Chunks that are on the shelf of the worker that has read them; elsewhere they are read again.
 
     Attributes:
@@ -56,7 +56,7 @@ class Kept:
         return map(self.read, self.batch.regions[share]) if found is None else found[share]
 
 
-def keep(batch: Batch, read: Callable[[Any], Sequence[Any]], go_on: Callable[[], None]) -> Kept:
+def keep(batch: Batch, read: Callable[[Any], Sequence[Any]], go_on: Callable[[], None]) -> ShelvedChunks:
     """Read chunks and keep them on the shelf of this worker, as far as there is room for all of them.
 
     Args:
@@ -66,7 +66,7 @@ def keep(batch: Batch, read: Callable[[Any], Sequence[Any]], go_on: Callable[[],
     """
     shelf = shelf_here()
     if shelf is None:
-        return Kept(batch, None, 0, read)
+        return ShelvedChunks(batch, None, 0, read)
     worker = get_worker()
     key = worker.get_current_task()
 
@@ -82,9 +82,9 @@ def keep(batch: Batch, read: Callable[[Any], Sequence[Any]], go_on: Callable[[],
 
     found = [values for each in in_lanes(lane, batch) for values in each]
     if len(found) < len(batch.regions):
-        return Kept(batch, key, 0, read)
+        return ShelvedChunks(batch, key, 0, read)
     shelf.chunks[key] = found
-    return Kept(batch, key, sum(int(cells.nbytes) for values in found for cells in values), read)
+    return ShelvedChunks(batch, key, sum(int(cells.nbytes) for values in found for cells in values), read)
 
 
 def _is_full(worker: Any) -> bool:

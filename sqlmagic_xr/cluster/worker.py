@@ -20,7 +20,7 @@ import numpy as np
 from .lanes import in_lanes
 
 if TYPE_CHECKING:
-    from .shelf import Kept, Shelf
+    from .shelf import Shelf, ShelvedChunks
 
 PACKAGES = ("numpy", "xarray", "pyarrow", "dask", "distributed", "cloudpickle")
 """What a program needs where it runs, beside this package."""
@@ -102,7 +102,7 @@ def same(value: Any) -> Any:
     return value
 
 
-def read(program: bytes, batch: Batch) -> Kept:
+def read(program: bytes, batch: Batch) -> ShelvedChunks:
     """Some chunks and their variables, kept where they are."""
     from .shelf import keep
 
@@ -123,7 +123,7 @@ def fold(program: bytes, batch: Batch) -> Any:
     return _folded(code, batch, lambda share: (_read(code, region) for region in batch.regions[share]), _going())
 
 
-def fold_held(program: bytes, batch: Batch | None, *held: Kept) -> Any:
+def fold_held(program: bytes, batch: Batch | None, *held: ShelvedChunks) -> Any:
     """As :func:`fold`, of what :func:`read` keeps of one variable and of others.
 
     Args:
@@ -137,7 +137,7 @@ def fold_held(program: bytes, batch: Batch | None, *held: Kept) -> Any:
 
 
 def _folded_held(
-    program: bytes, batch: Batch | None, held: Sequence[Kept], shelf: Shelf | None, go_on: Callable[[], None]
+    program: bytes, batch: Batch | None, held: Sequence[ShelvedChunks], shelf: Shelf | None, go_on: Callable[[], None]
 ) -> Any:
     code = _loaded(program)
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from .arrays import DTYPES
-from .lowering.relation import Relation
+from .lowering.relation import LoweredRelation
 from .node import FLOATS, Node, Refused
-from .ports import Form, Output, Source
-from .reading import State
+from .ports import Form, GridOutput, Source
+from .reading import WrittenState
 from .running import carry
 from .running.batches import Batches
 from .running.carry import AddedRows, Clock, Feed, Look, Stamps, check_axes, picked, same_axis, unmoved
@@ -24,7 +24,7 @@ from .running.code import Code
 from .running.instructions import Instruction
 from .running.layout import Layout, Ran, Runner, Slot, Stepwise, needed_of
 from .running.looped import NumpyLoop
-from .stack import Made, Stack
+from .stack import MadeSteps, Stack
 from .tables import Name, Read
 
 
@@ -78,7 +78,7 @@ class StepBlock:
 
     def __init__(
         self, codes: Sequence[Code], writes: Sequence[Written], known: Mapping[Node, Any],
-        kept: Mapping[Node, Any], state: State, asked: Asked, looks: Mapping[int, Code],
+        kept: Mapping[Node, Any], state: WrittenState, asked: Asked, looks: Mapping[int, Code],
     ) -> None:  # fmt: skip
         self._codes, self._writes, self._asked, self._state = codes, writes, asked, state
         self._every = (*codes, *looks.values())
@@ -139,7 +139,7 @@ class StepBlock:
     def _pieces_of(self, code: Code, each: Written) -> list[AddedRows]:
         return [AddedRows(part, form, self._stamped(part, form), each.table, each.before) for part, form in code.parts]
 
-    def _stamped(self, part: Relation, form: Form) -> dict[str, Any]:
+    def _stamped(self, part: LoweredRelation, form: Form) -> dict[str, Any]:
         stamps = {form.names[p]: self._stamps.of(part.columns[p].value.cells) for p in form.constants}
         return {name: stamp for name, stamp in stamps.items() if stamp is not None}
 
@@ -242,7 +242,7 @@ class StepBlock:
     def run(
         self, source: Source, parameters: Mapping[str, Any], courses: Mapping[str, Sequence[Any]], k: int,
         runner: Runner | None = None,
-    ) -> Made:  # fmt: skip
+    ) -> MadeSteps:  # fmt: skip
         """Make steps.
 
         Args:
@@ -267,7 +267,7 @@ class StepBlock:
         count = min(len(course) for course in courses.values())
         ran = (runner or self._numpy).run(source, first, parameters, given, count)
         stacks = self._stacks(ran, k, self._pieces)
-        return Made(ran.made, stacks, self._last(ran.last) if ran.made else {}, self._stacks(ran, k, self._looks))
+        return MadeSteps(ran.made, stacks, self._last(ran.last) if ran.made else {}, self._stacks(ran, k, self._looks))
 
     def _reads_newest(self, table: Name) -> bool:
         return any(node.op == "scan" and node.data.table == table and node.data.extreme is not None
@@ -332,7 +332,7 @@ class StepBlock:
             found.setdefault(place, []).append(Stack(piece.form, axes, made, tuple(cells)))
         return found
 
-    def _last(self, values: Sequence[Any]) -> dict[int, list[Output]]:
+    def _last(self, values: Sequence[Any]) -> dict[int, list[GridOutput]]:
         known = {**self._unmoved, **dict(zip(self.layout.last, values, strict=True))}
         anew = [place for place, each in enumerate(self._writes) if each.replaces]
         return {place: self._codes[place].result.of(known) for place in anew}
@@ -354,7 +354,7 @@ def cells_of(node: Node, along: Mapping[Node, Any], unmoved: Mapping[Node, Any],
     return along[node] if same else [array.copy() for array in along[node]]
 
 
-def refuse_uneven(parts: Sequence[Relation]) -> None:
+def refuse_uneven(parts: Sequence[LoweredRelation]) -> None:
     """Refuse columns whose cells and NULLs lie along different axes."""
     for column in (column for part in parts for column in part.columns):
         value = column.value

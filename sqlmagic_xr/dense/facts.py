@@ -9,7 +9,7 @@ from .alike import Alike
 from .grid import Grid, dividing
 from .labels import Labels
 from .ports import Changed, Unlike
-from .tables import Name, Parts, Read, Table, Tables
+from .tables import Name, Parts, Read, Tables, TableShape
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Facts:
     parts: dict[tuple[Name, frozenset[str]], Parts | None] = field(default_factory=dict)
     alike: Alike = field(default_factory=Alike)
 
-    def table(self, name: Name) -> Table | None:
+    def table(self, name: Name) -> TableShape | None:
         """See :class:`.tables.Tables`."""
         found = self.tables.table(name)
         if found is None:
@@ -67,7 +67,7 @@ class Facts:
             if read.among is None and found is not None and found.grows:
                 self.parts.setdefault((change.table, fixed), self._parts(read, change.grid, found))
 
-    def _parts(self, read: Read, grid: Grid, table: Table) -> Parts | None:
+    def _parts(self, read: Read, grid: Grid, table: TableShape) -> Parts | None:
         """What the rows fall into; None where that is no few grids."""
         for column, axis in dividing(grid):
             if table.columns[column] in _NAMING:

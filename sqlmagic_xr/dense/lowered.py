@@ -18,7 +18,7 @@ from .block import refuse_uneven
 from .facts import Facts
 from .lowering.bound import Bindings
 from .lowering.lower import Lowering
-from .lowering.relation import Relation
+from .lowering.relation import LoweredRelation
 from .node import Node, Refused, Type
 from .tables import Name, Tables
 
@@ -53,7 +53,7 @@ class Lowered(NamedTuple):
         refusals: for each query why it is not lowered, or None.
     """
 
-    parts: Sequence[Sequence[Relation]]
+    parts: Sequence[Sequence[LoweredRelation]]
     refusals: Sequence[Refused | None]
 
 
@@ -98,11 +98,11 @@ _KNOWN = Recalled[Lowered](most=32)  # a run of a training cell makes some three
 def _lowered(
     queries: Sequence[Query], lowering: Lowering, parameters: Mapping[str, Type], tables: Tables
 ) -> Lowered:  # fmt: skip
-    scope: dict[str, Relation] = {}
-    found: list[Sequence[Relation]] = []
+    scope: dict[str, LoweredRelation] = {}
+    found: list[Sequence[LoweredRelation]] = []
     refusals: list[Refused | None] = []
     for query in queries:
-        parts: list[Relation] = []
+        parts: list[LoweredRelation] = []
         try:
             parts = _parts(query, lowering, parameters, scope)
             if query.newest is not None:  # it is looked at in every step of a call
@@ -121,8 +121,8 @@ def _lowered(
 
 
 def _parts(
-    query: Query, lowering: Lowering, parameters: Mapping[str, Type], scope: Mapping[str, Relation]
-) -> list[Relation]:  # fmt: skip
+    query: Query, lowering: Lowering, parameters: Mapping[str, Type], scope: Mapping[str, LoweredRelation]
+) -> list[LoweredRelation]:  # fmt: skip
     """The grids of a query's rows."""
     if query.empties:
         return []
@@ -132,7 +132,7 @@ def _parts(
     return _named(lowering.parts(query.tree, scope), query.columns)
 
 
-def _has_types_of(query: Query, part: Relation, tables: Tables) -> bool:
+def _has_types_of(query: Query, part: LoweredRelation, tables: Tables) -> bool:
     """Whether rows that fill a table are read from it as they are."""
     if not query.columns:  # the table is made for them
         return True
@@ -152,13 +152,13 @@ def _newest(query: Query, lowering: Lowering) -> dict[str, Node]:
     return {name: node}
 
 
-def _scalars(part: Relation) -> dict[str, Node]:
+def _scalars(part: LoweredRelation) -> dict[str, Node]:
     """The columns that are one number for all rows."""
     found = {column.name: column.value for column in part.columns}
     return {name: value.cells for name, value in found.items() if not value.dims and value.valid is None}
 
 
-def _named(parts: Sequence[Relation], names: tuple[str, ...]) -> list[Relation]:
+def _named(parts: Sequence[LoweredRelation], names: tuple[str, ...]) -> list[LoweredRelation]:
     """The parts of a result under one set of names: those given, or those of the first part."""
     names = names or tuple(column.name for column in parts[0].columns)
     types = [column.value.type for column in parts[0].columns]

@@ -91,7 +91,7 @@ class Form:
 
 
 @dataclass(eq=False, slots=True)
-class Output:
+class GridOutput:
     """The rows of a query, as the cells of one grid.
 
     Attributes:

@@ -17,8 +17,8 @@ from .facts import Facts
 from .lowered import Lowered, Query, lowered
 from .lowering.bound import Bindings
 from .node import Node, Refused, Type
-from .ports import Changed, Output, Source
-from .reading import State
+from .ports import Changed, GridOutput, Source
+from .reading import WrittenState
 from .recurrence import Recurrence
 from .running.buffers import Buffers
 from .running.code import Code
@@ -157,7 +157,7 @@ class Program:
             return parameters
         return {**parameters, **{name: self._facts.labels.code(parameters[name]) for name in self._texts}}
 
-    def block(self, step: Step, state: State, asked: Asked) -> StepBlock:
+    def block(self, step: Step, state: WrittenState, asked: Asked) -> StepBlock:
         """What makes many steps like one that has just been made.
 
         Args:
@@ -271,7 +271,7 @@ class Step:
         """What has been calculated; everything where it was node by node."""
         return self._known
 
-    def run(self, index: int) -> list[Output]:
+    def run(self, index: int) -> list[GridOutput]:
         """The rows of a statement, as grids whose rows together are its rows.
 
         Raises:

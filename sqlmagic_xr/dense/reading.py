@@ -10,11 +10,11 @@ import numpy as np
 
 from .grid import Grid, GridCells
 from .node import Type
-from .ports import Form, Output
+from .ports import Form, GridOutput
 from .tables import Read
 
 
-class State(Protocol):
+class WrittenState(Protocol):
     """What is asked of tables when several steps are made at once."""
 
     def reading(self, read: Read, form: Form) -> ScanReading | None:
@@ -46,11 +46,11 @@ class ScanReading:
     columns: tuple[tuple[str, int, tuple[int, ...]], ...]
     key: tuple[str, ...]
 
-    def fits(self, output: Output, fixed: Mapping[str, Any]) -> bool:
+    def fits(self, output: GridOutput, fixed: Mapping[str, Any]) -> bool:
         """Whether the scan asks for what was written, as far as columns of one value tell."""
         return all(output.cells[place] == fixed[name] for name, place in self.fixed)
 
-    def grid(self, output: Output, fixed: Mapping[str, Any]) -> Grid | None:
+    def grid(self, output: GridOutput, fixed: Mapping[str, Any]) -> Grid | None:
         """What was written, as the scan reads it; None where no coordinate has the value of a fixed column."""
         if not self.picked and output.present is None:
             cells, valid = output.cells, output.valid

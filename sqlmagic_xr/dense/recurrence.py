@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .block import cells_of, refuse_uneven
-from .lowering.relation import Relation
+from .lowering.relation import LoweredRelation
 from .node import Node, Refused, Type
 from .ports import Form, Source
 from .reading import reading_of
@@ -76,7 +76,7 @@ class Recurrence:
         except KeyError:
             raise Refused("not all of a round is known yet") from None
 
-    def _stamped(self, part: Relation, form: Form) -> dict[str, Stamp]:
+    def _stamped(self, part: LoweredRelation, form: Form) -> dict[str, Stamp]:
         stamps = {form.names[p]: self._stamps.of(part.columns[p].value.cells) for p in form.constants}
         return {name: stamp for name, stamp in stamps.items() if stamp is not None}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .ports import Form, Output
+from .ports import Form, GridOutput
 from .running.layout import Stepwise
 
 
@@ -28,12 +28,12 @@ class Stack:
     steps: int
     cells: tuple[Any, ...]
 
-    def output(self, step: int) -> Output:
+    def output(self, step: int) -> GridOutput:
         """The rows of one step."""
         cells = tuple([c[step] if isinstance(c, (list, Stepwise)) else c for c in self.cells])
-        return Output(self.form, self.axes, cells, (None,) * len(cells))
+        return GridOutput(self.form, self.axes, cells, (None,) * len(cells))
 
-    def whole(self) -> Output:
+    def whole(self) -> GridOutput:
         """The rows of all steps, along one axis more: the steps."""
         form, cells, dims = self.form, list[Any](), list[tuple[int, ...]]()
         for given, along in zip(self.cells, form.dims, strict=True):
@@ -41,11 +41,11 @@ class Stack:
             cells.append(np.asarray(given.array if isinstance(given, Stepwise) else given))
             dims.append((*((0,) if moving else ()), *(dim + 1 for dim in along)))
         steps = replace(form, axes=form.axes + 1, dims=tuple(dims), coordinates={}, constants=())
-        return Output(steps, (np.arange(self.steps), *self.axes), tuple(cells), (None,) * len(cells))
+        return GridOutput(steps, (np.arange(self.steps), *self.axes), tuple(cells), (None,) * len(cells))
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class MadeSteps:
     """What a call has made.
 
     Attributes:
@@ -58,5 +58,5 @@ class Made:
 
     steps: int
     stacks: Mapping[int, Sequence[Stack]]
-    last: Mapping[int, Sequence[Output]]
+    last: Mapping[int, Sequence[GridOutput]]
     looks: Mapping[int, Sequence[Stack]]

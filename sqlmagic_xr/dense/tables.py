@@ -28,7 +28,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableShape:
     """A table as the lowering needs to know it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Table:
 
     def __eq__(self, other: object) -> bool:
         """Whether a query means the same over it: a star gives the columns in their order."""
-        return type(other) is Table and list(self.columns) == list(other.columns) and vars(self) == vars(other)
+        return type(other) is TableShape and list(self.columns) == list(other.columns) and vars(self) == vars(other)
 
     def among(self, fixed: frozenset[str]) -> Parts | None:
         """Of which parts the rows are one in which these columns have one value each; None where of none."""
@@ -66,7 +66,7 @@ class Tables(Protocol):
     def labels(self) -> Labels:
         """The codes of their texts."""
 
-    def table(self, name: Name) -> Table | None:
+    def table(self, name: Name) -> TableShape | None:
         """The table of that name, or None where it has none that arrays can hold."""
 
     def view(self, name: Name) -> Tree | None:
@@ -74,7 +74,7 @@ class Tables(Protocol):
 
 
 @dataclass(frozen=True)
-class Extreme:
+class ColumnExtreme:
     """The greatest or the least of a column of whole numbers: the newest generation, say.
 
     Attributes:
@@ -109,7 +109,7 @@ class Read:
     key: tuple[str, ...] | None
     columns: tuple[str, ...]
     holes: bool = False
-    extreme: Extreme | None = None
+    extreme: ColumnExtreme | None = None
     among: Parts | None = None
 
     def __hash__(self) -> int:

@@ -50,7 +50,7 @@ class DrawnColumn:
 
 
 @dataclass(frozen=True)
-class Table:
+class DrawnTable:
     """Some rows of a result, to be drawn.
 
     Attributes:
@@ -61,7 +61,7 @@ class Table:
         note: what else is to be said of the result, behind its size, or "".
         headers: what the columns are called; by default the names that they have.
 
-    >>> print(Table(pa.table({"lat": [15.0, 17.5], "name": ["a", None]}), total=1000).text())
+    >>> print(DrawnTable(pa.table({"lat": [15.0, 17.5], "name": ["a", None]}), total=1000).text())
      lat    │ name
      DOUBLE │ VARCHAR
     ────────┼─────────

@@ -14,7 +14,7 @@ from ..errors import SqlError
 from ..relation.bind import bind
 from ..relation.catalog import Table
 from ..relation.functions import of_session
-from ..relation.layers import ColumnType, Relation
+from ..relation.layers import ColumnType, KnownTable
 from ..relation.names import Name
 from ..relation.nodes import Opaque
 from ..relation.nodes import Relation as Bound
@@ -22,7 +22,7 @@ from ..sql.syntax import Tree, local_name
 from ..storage.definition import Definition
 from ..storage.scratch import Version
 from ..storage.transaction import Entry, View
-from .findings import Known
+from .findings import KnownNames
 from .messages import explain
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def column_type(kind: pa.DataType) -> ColumnType:
     return next((name for test, name in _TYPES if test(kind)), "other")
 
 
-class Catalog:
-    """The tables of a context, as a reader of SQL asks for them (:class:`sqlmagic_xr.relation.layers.Catalog`)."""
+class EngineCatalog:
+    """The tables of a context, as a reader of SQL asks for them (:class:`..relation.layers.LayerCatalog`)."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -71,7 +71,7 @@ class Catalog:
         )
         return sorted({*self._context.store.schema.names, *inner})
 
-    def known(self, functions: Sequence[str], read: Sequence[tuple[str, ...]]) -> Known:
+    def known(self, functions: Sequence[str], read: Sequence[tuple[str, ...]]) -> KnownNames:
         """The names there are, for the errors of a statement.
 
         Args:
@@ -94,7 +94,7 @@ class Catalog:
         columns = [str(column) for relation in found if relation is not None for column in relation.columns]
         files = tuple(self._context.files)
         names = [name for name in self.names() if not name.startswith(files)]  # which are written as they were
-        return Known(names, functions, unread, self._context.variables.names(), readers, columns,
+        return KnownNames(names, functions, unread, self._context.variables.names(), readers, columns,
                      sorted(self._context.calendars), is_new)  # fmt: skip
 
     def broken(self) -> dict[str, str]:
@@ -111,28 +111,28 @@ class Catalog:
             try:
                 self._context.table(f'"{name}"')
             except (KeyError, RuntimeError) as error:
-                return explain(_raised(str(error)), Known(self.names())).what
+                return explain(_raised(str(error)), KnownNames(self.names())).what
         return ""
 
-    def relation(self, name: tuple[str, ...]) -> Relation | None:
+    def relation(self, name: tuple[str, ...]) -> KnownTable | None:
         """The table or view of that name (``("params",)`` or ``("era5", "surface")``), or None."""
         entry = self._entry(name)
         if isinstance(entry, Version):
             key = entry.definition.key
-            return Relation(name, _columns(entry.definition.schema), key, "scratch")
+            return KnownTable(name, _columns(entry.definition.schema), key, "scratch")
         schema = self.schema(name)
         if schema is None:
             return None
         if isinstance(entry, View):
-            return Relation(name, _columns(schema), (), "view", entry.query)
+            return KnownTable(name, _columns(schema), (), "view", entry.query)
         grid = self.grid(name)
         variable = self._context.variables.kind_of(local_name(name)[0]) is not None
         key = grid.key if grid is not None else ()
         kind = "variable" if variable else "xarray" if grid is not None else "table"
-        return Relation(name, _columns(schema), key, kind)  # type: ignore[arg-type]
+        return KnownTable(name, _columns(schema), key, kind)  # type: ignore[arg-type]
 
     def table(self, name: tuple[str, ...]) -> Table | None:
-        """The table or view of that name, as binding asks for it (:class:`sqlmagic_xr.relation.catalog.Catalog`)."""
+        """The table or view of that name, as binding asks for it (:class:`..relation.catalog.Catalog`)."""
         name, entry = local_name(name), self._entry(name)
         schema = entry.definition.schema if isinstance(entry, Version) else self.schema(name)
         if schema is None:
@@ -247,7 +247,7 @@ class _Binding:
         alterations: how often the session had been altered then.
     """
 
-    def __init__(self, tree: Tree, catalog: Catalog, alterations: int) -> None:
+    def __init__(self, tree: Tree, catalog: EngineCatalog, alterations: int) -> None:
         self.tree, self._catalog, self._alterations = tree, catalog, alterations
         self._shapes: dict[Name, Any] = {}
         try:
@@ -265,7 +265,7 @@ class _Binding:
         self._shapes[name] = self._catalog.shape(name)
         return self._catalog.table(name)
 
-    def stands(self, catalog: Catalog, alterations: int) -> bool:
+    def stands(self, catalog: EngineCatalog, alterations: int) -> bool:
         """Whether the query still means the same."""
         if alterations != self._alterations:
             return False

@@ -29,12 +29,12 @@ from ..storage.store import ScratchStore
 from ..storage.transaction import View
 from . import moving
 from .admission import refuse_unread
-from .catalog import Catalog
+from .catalog import EngineCatalog
 from .copying import PreparedCopy
 from .datasets import register
 from .derived import Derived
 from .faults import Mending, moments, overflow
-from .files import Source, placed, reopened
+from .files import FileSource, placed, reopened
 from .frame import Frame
 from .gridtable import GridTable
 from .interrupt import reserve_threads
@@ -109,11 +109,11 @@ class Context(PlanningContext):
         self.calendars: set[str] = set()
         self.grids: dict[str, GridTable] = {}
         self.several: dict[str, tuple[str, ...]] = {}
-        self.files: dict[str, tuple[Source, tuple[Any, ...]]] = {}
+        self.files: dict[str, tuple[FileSource, tuple[Any, ...]]] = {}
         self.chunks_read = 0
         self.max_recursion = 1_000_000
         self.store = ScratchStore(self)
-        self.tables = Catalog(self)
+        self.tables = EngineCatalog(self)
         self.named: dict[str, Named] = {}
         register_json(self)
         register_mode(self)

@@ -16,7 +16,7 @@ from ..errors import Span, SqlError
 from ..sql.complaint import statement_hint
 from ..sql.lexer import span_at
 from ..sql.syntax import NOWHERE, Statement, Tree, identifier, replace, span_of, tables_named, walk
-from .findings import Finding, Known
+from .findings import Finding, KnownNames
 from .messages import RELATIONS, core, explain
 from .suspects import Suspect
 
@@ -37,7 +37,7 @@ _NAME_KEYS = {"name", "table_name", "ObjectName", "names", "table", "object_name
 class Names(Protocol):
     """What suggestions need of a catalog."""
 
-    def known(self, functions: Sequence[str], read: Sequence[tuple[str, ...]]) -> Known:
+    def known(self, functions: Sequence[str], read: Sequence[tuple[str, ...]]) -> KnownNames:
         """The names there are, for a statement that names these relations."""
 
 
@@ -75,9 +75,9 @@ def translate(
     return statement.place(failure, span or statement.first_word)
 
 
-def _known(tree: Tree, catalog: Names | None, functions: Sequence[str]) -> Known:
+def _known(tree: Tree, catalog: Names | None, functions: Sequence[str]) -> KnownNames:
     if catalog is None:
-        return Known((), functions)
+        return KnownNames((), functions)
     return catalog.known(functions, [tuple(map(identifier, name)) for name in tables_named(tree)])
 
 

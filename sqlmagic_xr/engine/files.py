@@ -53,7 +53,7 @@ _SIGNS = re.compile(
 
 
 @dataclass(frozen=True)
-class Source:
+class FileSource:
     """A file, or several, as a statement names them.
 
     Attributes:
@@ -124,7 +124,7 @@ def reopened(names: Iterable[list[dict[str, Any]]], context: Context) -> None:
         if known is not None:
             _register(context, known[0])
         elif form is not None and not context.store.schema.table_exist(path):
-            _register(context, Source((path,), form))
+            _register(context, FileSource((path,), form))
 
 
 def placed(error: SqlError, statement: Statement) -> SqlError:
@@ -137,7 +137,7 @@ def placed(error: SqlError, statement: Statement) -> SqlError:
     return statement.place(error, place)
 
 
-def _of(node: dict[str, Any], context: Context) -> Source | None:
+def _of(node: dict[str, Any], context: Context) -> FileSource | None:
     """The file that a node of a tree names."""
     table = node.get("Table")
     if isinstance(table, dict) and table.get("args") and isinstance(table.get("name"), list):
@@ -158,7 +158,7 @@ def _of(node: dict[str, Any], context: Context) -> Source | None:
     known = context.files.get(path)
     if form is None or (known is None and context.store.schema.table_exist(path)):
         return None
-    return known[0] if known is not None else Source((path,), form)
+    return known[0] if known is not None else FileSource((path,), form)
 
 
 def _ending(path: str) -> str:
@@ -169,7 +169,7 @@ def _ending(path: str) -> str:
     return os.path.splitext(name)[1]
 
 
-def _called(form: str, table: Tree) -> Source:
+def _called(form: str, table: Tree) -> FileSource:
     """``read_csv('a.csv', delim = ';')``."""
     paths: list[str] = []
     options: dict[str, Any] = {}
@@ -184,7 +184,7 @@ def _called(form: str, table: Tree) -> Source:
                       or "It has no options."), argument)  # fmt: skip
     if not paths:
         raise _at(UsageError("a reader needs a file", hint="As in: read_csv('data.csv')"), table)
-    return Source(tuple(paths), form, tuple(sorted(options.items())))
+    return FileSource(tuple(paths), form, tuple(sorted(options.items())))
 
 
 def _argument(argument: Tree) -> tuple[str | None, Any]:
@@ -215,7 +215,7 @@ def _at(error: SqlError, tree: Tree) -> SqlError:
     return error
 
 
-def _register(context: Context, source: Source) -> None:
+def _register(context: Context, source: FileSource) -> None:
     """Make the table of a file, unless it is there and the file is as it was."""
     paths = [path for pattern in source.paths for path in _matching(pattern)]
     stamp = tuple((path, *_stamp(path)) for path in paths)
@@ -265,7 +265,7 @@ def _stamp(path: str) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-def _parquet(context: Context, source: Source, paths: Sequence[str]) -> None:
+def _parquet(context: Context, source: FileSource, paths: Sequence[str]) -> None:
     import pyarrow.dataset
 
     form = "feather" if source.form == "arrow" else source.form
@@ -275,7 +275,7 @@ def _parquet(context: Context, source: Source, paths: Sequence[str]) -> None:
     context.register_dataset(f'"{source.name}"', pyarrow.dataset.dataset(one, format=form, partitioning="hive"))
 
 
-def _csv(context: Context, source: Source, paths: Sequence[str]) -> None:
+def _csv(context: Context, source: FileSource, paths: Sequence[str]) -> None:
     from datafusion.options import CsvReadOptions
 
     options = {**_compressed(paths[0]), **dict(source.options)}
@@ -288,7 +288,7 @@ def _csv(context: Context, source: Source, paths: Sequence[str]) -> None:
     context.register_csv(source.name, list(paths), options=chosen)
 
 
-def _json(context: Context, source: Source, paths: Sequence[str]) -> None:
+def _json(context: Context, source: FileSource, paths: Sequence[str]) -> None:
     if len(paths) > 1:
         raise UnsupportedError("JSON files are read one at a time", hint="UNION ALL puts their rows together.")
     options = {**_compressed(paths[0]), **dict(source.options)}
@@ -305,7 +305,7 @@ def _compressed(path: str) -> dict[str, str]:
     return {} if kind is None else {"file_compression_type": kind}
 
 
-def _dataset(context: Context, source: Source, paths: Sequence[str]) -> None:
+def _dataset(context: Context, source: FileSource, paths: Sequence[str]) -> None:
     options = dict(source.options)
     if source.form == "zarr":
         options["engine"] = "zarr"
@@ -326,6 +326,6 @@ def _forget(context: Context, name: str) -> None:
         del context.several[name]
 
 
-_READERS: Mapping[str, Callable[[Context, Source, Sequence[str]], None]] = {
+_READERS: Mapping[str, Callable[[Context, FileSource, Sequence[str]], None]] = {
     "parquet": _parquet, "arrow": _parquet, "csv": _csv, "json": _json, "zarr": _dataset, "netcdf": _dataset,
 }  # fmt: skip

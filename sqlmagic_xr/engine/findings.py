@@ -28,7 +28,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownNames:
     """The names there are, for suggestions.
 
     Attributes:

@@ -17,7 +17,7 @@ from ..statements.effect import counted
 from ..storage.scratch import Version
 from ..storage.transaction import View
 from ..storage.types import type_name
-from .findings import Known
+from .findings import KnownNames
 from .messages import explain, table_hint
 from .plans import chunks_to_read
 
@@ -78,7 +78,7 @@ def _guarded(name: str, lines: Callable[[], Iterable[TableLine]]) -> list[TableL
     try:
         return list(lines())
     except Exception as error:
-        return [TableLine(name, f"cannot be read: {explain(str(error), Known()).what}", None, None)]
+        return [TableLine(name, f"cannot be read: {explain(str(error), KnownNames()).what}", None, None)]
 
 
 def _alone(context: Context, name: str) -> Iterator[TableLine]:

@@ -23,7 +23,7 @@ from ..errors import (
 from ..sql.build import quoted
 from ..sql.syntax import name_of
 from ..storage.transaction import LOST
-from .findings import Finding, Known
+from .findings import Finding, KnownNames
 from .meant import BESIDE, SAID
 from .mistyped import bad_cast, operator_types, wrong_arguments
 from .printed import first_line, listed, name_parts, sql_types
@@ -33,7 +33,7 @@ RELATIONS = ("Table", "ExplainTable")
 """The variants that name a relation."""
 
 
-def explain(message: str, known: Known) -> Finding:
+def explain(message: str, known: KnownNames) -> Finding:
     """What an engine's message means."""
     if _UNPLANNED.search(message):
         hint = "Compare with = in its WHERE, or join with what it reads and aggregate."
@@ -85,7 +85,7 @@ _SWITCHED_OFF = "SET datafusion.catalog.information_schema = true switches it on
 # --- Rules: one for each thing that a message can say. ---
 
 
-def _unknown_column(match: re.Match[str], known: Known) -> Finding:
+def _unknown_column(match: re.Match[str], known: KnownNames) -> Finding:
     parts, valid = name_parts(match["name"]), [name_parts(f) for f in listed(match["valid"] or "")]
     shown = ".".join(parts)
     near = name_parts(match["near"] or "")
@@ -97,7 +97,7 @@ def _unknown_column(match: re.Match[str], known: Known) -> Finding:
     return Finding(UnknownNameError, what, hint, lambda k, n: names_of_node(k, n) == parts, word=parts[-1])
 
 
-def _near(name: str, near: tuple[str, ...], known: Known) -> str:
+def _near(name: str, near: tuple[str, ...], known: KnownNames) -> str:
     """The engine compares letters of the table's name, too: for aire it proposes air.time."""
     hint = suggest(name, near[-1:])
     if len(near) < 2 or (hint or "").startswith("Did") or name in _words(near[-1]):
@@ -130,7 +130,7 @@ def _words(name: str) -> list[str]:
     return re.findall(r"\w+", name.lower()) if quoted(name) != name else []
 
 
-def _ambiguous(match: re.Match[str], known: Known) -> Finding:
+def _ambiguous(match: re.Match[str], known: KnownNames) -> Finding:
     name = name_parts(match["name"])
     hint = f"Write which one: its table's name or alias and a dot before it (t.{name[-1]})."
     return Finding(
@@ -138,14 +138,14 @@ def _ambiguous(match: re.Match[str], known: Known) -> Finding:
     )
 
 
-def _unnamed(match: re.Match[str], known: Known) -> Finding:
+def _unnamed(match: re.Match[str], known: KnownNames) -> Finding:
     name = name_parts(match["name"])
     hint = "Give one of them another name (... AS name), or the query in FROM that it comes from: (SELECT ...) AS q."
     return Finding(UnknownNameError, f"two columns are named {name[-1]}", hint,
                    lambda k, n: names_of_node(k, n)[-1:] == name[-1:])  # fmt: skip
 
 
-def _twice(match: re.Match[str], known: Known) -> Finding:
+def _twice(match: re.Match[str], known: KnownNames) -> Finding:
     """The engine tells the expression, and the name where it has one."""
     expression, _, name = match["what"].rpartition(" AS ")
     hint = "Give one of them another name: ... AS name."
@@ -155,7 +155,7 @@ def _twice(match: re.Match[str], known: Known) -> Finding:
                    lambda k, n: names_of_node(k, n)[-1:] == name_parts(name)[-1:])  # fmt: skip
 
 
-def _unknown_table(match: re.Match[str], known: Known) -> Finding:
+def _unknown_table(match: re.Match[str], known: KnownNames) -> Finding:
     parts = name_parts(match["name"])
     if "information_schema" in parts[:-1]:
         hint = "SET datafusion.catalog.information_schema = true switches it on."
@@ -171,7 +171,7 @@ def _unknown_table(match: re.Match[str], known: Known) -> Finding:
     )  # fmt: skip
 
 
-def table_hint(name: str, known: Known) -> str:
+def table_hint(name: str, known: KnownNames) -> str:
     """The hint for a table that is not there."""
     near = suggest(name, [*known.tables, *known.variables])
     if near is None:
@@ -179,7 +179,7 @@ def table_hint(name: str, known: Known) -> str:
     return near if not known.is_new or near.startswith("Did") else f"{near.removesuffix('.')}. {LOST}"
 
 
-def _unknown_function(match: re.Match[str], known: Known) -> Finding:
+def _unknown_function(match: re.Match[str], known: KnownNames) -> Finding:
     name = match["name"]
     if name in _WINDOW_FUNCTIONS:
         return Finding(
@@ -195,7 +195,7 @@ def _unknown_function(match: re.Match[str], known: Known) -> Finding:
     return Finding(UnknownNameError, f"there is no function {name}", hint, calls(name))
 
 
-def _not_grouped(match: re.Match[str], known: Known) -> Finding:
+def _not_grouped(match: re.Match[str], known: KnownNames) -> Finding:
     parts = name_parts(match["name"])
     return Finding(
         TypeMismatchError, f"{parts[-1]} is neither in GROUP BY nor inside an aggregate",
@@ -204,55 +204,55 @@ def _not_grouped(match: re.Match[str], known: Known) -> Finding:
     )  # fmt: skip
 
 
-def _aggregate_in_where(match: re.Match[str], known: Known) -> Finding:
+def _aggregate_in_where(match: re.Match[str], known: KnownNames) -> Finding:
     hint = "Conditions on aggregates belong into HAVING, behind GROUP BY."
     return Finding(TypeMismatchError, "WHERE cannot hold an aggregate", hint, lambda k, n: k == "Function")
 
 
-def _nested_aggregate(match: re.Match[str], known: Known) -> Finding:
+def _nested_aggregate(match: re.Match[str], known: KnownNames) -> Finding:
     hint = "Compute the inner one in a subquery or a WITH."
     return Finding(UnsupportedError, "an aggregate cannot stand here", hint, lambda k, n: k == "Function")
 
 
-def _predicate(match: re.Match[str], known: Known) -> Finding:
+def _predicate(match: re.Match[str], known: KnownNames) -> Finding:
     return Finding(
         TypeMismatchError, f"a condition must be true or false, and this is {sql_types(match['type'])}",
         "Compare it with something.",
     )  # fmt: skip
 
 
-def _divide(match: re.Match[str], known: Known) -> Finding:
+def _divide(match: re.Match[str], known: KnownNames) -> Finding:
     return Finding(
         ExecutionError, "division by zero", "NULLIF(divisor, 0) gives NULL instead.",
         lambda k, n: k == "BinaryOp" and n["op"] in ("Divide", "Modulo"),
     )  # fmt: skip
 
 
-def _placeholder(match: re.Match[str], known: Known) -> Finding:
+def _placeholder(match: re.Match[str], known: KnownNames) -> Finding:
     name = match["name"]
     hint = f"Give it with -p {name[1:]}=VALUE, or assign the variable {name[1:]}."
     return Finding(ParameterError, f"{name} has no value", hint, word=name)
 
 
-def _memory(match: re.Match[str], known: Known) -> Finding:
+def _memory(match: re.Match[str], known: KnownNames) -> Finding:
     return Finding(ExecutionError, "the query needs more memory than there is", "Select fewer columns, or aggregate.")
 
 
-def _python(match: re.Match[str], known: Known) -> Finding:
+def _python(match: re.Match[str], known: KnownNames) -> Finding:
     return Finding(ExecutionError, f"reading the data failed: {first_line(match['what'])}")
 
 
 def _says(kind: type[SqlError], what: str, hint: str | None = None, suspect: Suspect | None = None) -> Any:
     """A rule whose lines are fixed, but for groups of the match: ``{name}``."""
 
-    def read(match: re.Match[str], known: Known) -> Finding:
+    def read(match: re.Match[str], known: KnownNames) -> Finding:
         groups = {key: sql_types(value or "") for key, value in match.groupdict().items()}
         return Finding(kind, what.format(**groups), hint and hint.format(**groups), suspect, groups.get("word", ""))
 
     return read
 
 
-def _raised_in_python(match: re.Match[str], known: Known) -> Finding:
+def _raised_in_python(match: re.Match[str], known: KnownNames) -> Finding:
     return Finding(ExecutionError, f"a function written in Python says: {literal_eval(match['text'])}")
 
 
@@ -260,7 +260,7 @@ def _calls(*names: str) -> Callable[[str, Any], bool]:
     return lambda kind, node: kind == "Function" and name_of(node["name"])[-1] in names
 
 
-_RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], Known], Finding]]] = [
+_RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], KnownNames], Finding]]] = [
     (re.compile(pattern, re.DOTALL), read)
     for pattern, read in [
         (r"sqlmagic: a SUM is beyond BIGINT",

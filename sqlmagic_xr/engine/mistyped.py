@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 from ..errors import ExecutionError, TypeMismatchError
-from .findings import Finding, Known
+from .findings import Finding, KnownNames
 from .printed import sql_types
 from .suspects import calls, string_of_node
 
 
-def wrong_arguments(match: re.Match[str], known: Known) -> Finding:
+def wrong_arguments(match: re.Match[str], known: KnownNames) -> Finding:
     """A function that does not take what it is given."""
     name, types = match["name"], sql_types(match["types"])
     candidates = dict.fromkeys(map(sql_types, re.findall(r"^\s+(\w+\(.*\))$", match.string, re.MULTILINE)))
@@ -30,7 +30,7 @@ def wrong_arguments(match: re.Match[str], known: Known) -> Finding:
     return Finding(TypeMismatchError, what, hint, calls(name))
 
 
-def operator_types(match: re.Match[str], known: Known) -> Finding:
+def operator_types(match: re.Match[str], known: KnownNames) -> Finding:
     """An operator whose sides do not go together."""
     left, operator, right = match["left"], match["op"], match["right"]
     variant = _OPERATORS.get(operator)
@@ -49,7 +49,7 @@ def operator_types(match: re.Match[str], known: Known) -> Finding:
     return Finding(TypeMismatchError, what, hint, suspect)
 
 
-def bad_cast(match: re.Match[str], known: Known) -> Finding:
+def bad_cast(match: re.Match[str], known: KnownNames) -> Finding:
     """A text that is no value of a type."""
     value, kind = match["value"], sql_types(match["type"])
     hint = "TRY_CAST(... AS type) gives NULL instead of an error."

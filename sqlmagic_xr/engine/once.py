@@ -9,7 +9,7 @@ import contextlib
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from ..sql.ctes import Shared
+from ..sql.ctes import EvaluatedOnce
 from ..sql.syntax import Tree, analyzes, identifier, tables_named, to_sql
 from ..storage.fetch import coerced, fetch_brief
 from ..storage.schema import provider
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .context import Context
 
 
-def once(context: Context, tree: Tree, shared: Shared, **options: Any) -> Frame:
+def once(context: Context, tree: Tree, shared: EvaluatedOnce, **options: Any) -> Frame:
     """The lazy frame of a query, within a block in which the tables are pinned.
 
     Args:

@@ -19,7 +19,7 @@ from ..storage.transaction import View
 from .admission import framed
 from .alterations import CountedContext
 from .answers import Answers
-from .catalog import Catalog
+from .catalog import EngineCatalog
 from .faults import NO_TYPES, Mending, suspicious
 from .faults.laterals import nested
 from .frame import Frame
@@ -47,7 +47,7 @@ class PlanningContext(CountedContext):
 
     answers: ClassVar[Answers | None] = None
     store: ScratchStore
-    tables: Catalog
+    tables: EngineCatalog
     grids: dict[str, GridTable]
     _mending: Mending
     _recursions: Recursions
@@ -167,7 +167,7 @@ class PlanningContext(CountedContext):
         return functions(self)
 
     def relation(self, name: tuple[str, ...]) -> Any:
-        """What is known of a table; see :class:`.catalog.Catalog`."""
+        """What is known of a table; see :class:`.catalog.EngineCatalog`."""
         return self.tables.relation(name)
 
     @property

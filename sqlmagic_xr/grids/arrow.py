@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from ..dense.grid import Grid, GridCells, Layout, MaskedColumn, grid, key_of, rows
 from ..dense.labels import Labels
 from ..dense.node import INSTANTS, WHOLE, Refused, Type
-from ..dense.ports import Changed, Output
-from ..dense.tables import Extreme, Parts, Read, Table
+from ..dense.ports import Changed, GridOutput
+from ..dense.tables import ColumnExtreme, Parts, Read, TableShape
 from ..sql.syntax import Tree
 
 ARROW: Mapping[Type, pa.DataType] = {
@@ -70,9 +70,9 @@ class Grids:
         self.labels = Labels()
         self._grids: dict[Read, tuple[Any, Mapping[str, Any], Grid]] = {}
         self._layouts: dict[Read, Layout | None] = {}
-        self._tables: dict[tuple[str, ...], tuple[Any, Table | None]] = {}
+        self._tables: dict[tuple[str, ...], tuple[Any, TableShape | None]] = {}
 
-    def table(self, name: tuple[str, ...]) -> Table | None:
+    def table(self, name: tuple[str, ...]) -> TableShape | None:
         """What a program is to know of a table."""
         found = self._fetch(name)
         known = self._tables.get(name)
@@ -85,7 +85,7 @@ class Grids:
         """The inside of a view's query; None for what is no view."""
         return None
 
-    def extreme(self, name: tuple[str, ...], what: Extreme) -> int | None:
+    def extreme(self, name: tuple[str, ...], what: ColumnExtreme) -> int | None:
         """The greatest or least number of a column of a table; None where there is none."""
         found = self._fetch(name)
         if found is None:
@@ -143,7 +143,7 @@ class Grids:
         if not set(found[parts.column].unique().to_pylist()) <= set(parts.values):
             raise Changed(read.table, None, read)
 
-    def _extreme(self, read: Read, what: Extreme) -> Grid:
+    def _extreme(self, read: Read, what: ColumnExtreme) -> Grid:
         number = self.extreme(read.table, what)
         if number is None:
             raise Refused(f"{'.'.join(read.table)} has no row")
@@ -162,7 +162,7 @@ class Grids:
         return made
 
 
-def described(found: pa.Table, key: tuple[str, ...], labels: Labels, *, grows: bool = False) -> Table | None:
+def described(found: pa.Table, key: tuple[str, ...], labels: Labels, *, grows: bool = False) -> TableShape | None:
     """What a program is to know of a table.
 
     Args:
@@ -176,11 +176,11 @@ def described(found: pa.Table, key: tuple[str, ...], labels: Labels, *, grows: b
     if any(types.get(column) is None for column in key):
         return None
     if not key and found.num_rows == 1 and not grows:
-        return Table(types, (), nulls)
+        return TableShape(types, (), nulls)
     if not key:
         candidates = [n for n, kind in types.items() if kind in _KEYS and n not in nulls]
-        return Table(types, key_of(columns_of(found, candidates, labels), candidates) or None, nulls, grows=grows)
-    return Table(types, key, nulls, grows=grows)
+        return TableShape(types, key_of(columns_of(found, candidates, labels), candidates) or None, nulls, grows=grows)
+    return TableShape(types, key, nulls, grows=grows)
 
 
 _KEYS = WHOLE | INSTANTS | {"label"}
@@ -219,12 +219,12 @@ def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.large_string()) if array_type(column.type) == "label" else column
 
 
-def arrow(outputs: Sequence[Output]) -> pa.Table:
+def arrow(outputs: Sequence[GridOutput]) -> pa.Table:
     """The rows of a query."""
     return pa.concat_tables([_arrow(output) for output in outputs])
 
 
-def _arrow(output: Output) -> pa.Table:
+def _arrow(output: GridOutput) -> pa.Table:
     fields, arrays = [], []
     found = output.rows()
     for name, kind in zip(output.form.names, output.form.types, strict=True):

@@ -12,7 +12,7 @@ from ..dense.arrays import DTYPES
 from ..dense.grid import Array, Grid, GridCells
 from ..dense.labels import Labels
 from ..dense.node import Refused
-from ..dense.tables import Read, Table
+from ..dense.tables import Read, TableShape
 from ..engine.columns import values_of
 from ..engine.gridtable import GridColumn, GridTable
 from .arrow import array_type, columns_of
@@ -48,12 +48,12 @@ class DatasetGrid:
                 self._cells[name] = self._read(table.columns[name])
 
     @property
-    def described(self) -> Table:
+    def described(self) -> TableShape:
         """What a program is to know of it."""
         read = {*self._table.key, *self._cells}
         types = {name: array_type(column.kind) for name, column in self._table.columns.items() if name in read}
         nulls = frozenset(name for name, cells in self._cells.items() if cells.valid is not None)
-        return Table(types, self._table.key, nulls)
+        return TableShape(types, self._table.key, nulls)
 
     def grid(self, read: Read) -> Grid | None:
         """What a scan reads; None where it asks for other axes."""

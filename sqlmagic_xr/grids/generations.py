@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from ..dense.grid import Grid
 from ..dense.node import Refused
-from ..dense.ports import Form, Output
+from ..dense.ports import Form, GridOutput
 from ..dense.reading import ScanReading, reading_of
-from ..dense.tables import Extreme, Read, Table
+from ..dense.tables import ColumnExtreme, Read, TableShape
 from ..relation.reads import columns_read
 from ..sql.build import quoted
 from ..sql.syntax import Tree, local_name
@@ -48,7 +48,7 @@ class _Written:
     turn: int
     before: Version
     after: Version
-    outputs: tuple[Output, ...]
+    outputs: tuple[GridOutput, ...]
     newer: frozenset[str]
     whole: bool = False
 
@@ -83,7 +83,7 @@ class Generations(Grids):
         """The columns that the queries mention of each table; None where they may mention any."""
         return columns_read(map(self._context.tables.bound, self._queries))
 
-    def table(self, name: Name) -> Table | None:
+    def table(self, name: Name) -> TableShape | None:
         """See :class:`..dense.lowering.lower.Tables`."""
         version = self._version(name)
         if version is None and (direct := self._direct(name)) is not None:
@@ -100,7 +100,7 @@ class Generations(Grids):
         query: Tree | None = entry.query["Query"] if isinstance(entry, View) else None
         return query
 
-    def extreme(self, name: Name, what: Extreme) -> int | None:
+    def extreme(self, name: Name, what: ColumnExtreme) -> int | None:
         """See :class:`.arrow.Grids`."""
         version = self._version(name)
         if version is None:
@@ -141,14 +141,14 @@ class Generations(Grids):
         for name in self._fleeting:
             self._data.pop(name, None)
 
-    def remember(self, name: str, before: Version, after: Version, outputs: Sequence[Output]) -> None:
+    def remember(self, name: str, before: Version, after: Version, outputs: Sequence[GridOutput]) -> None:
         """Note what has been appended to a table, so that it need not be read back."""
         earlier = self._written.get((name,), [])
         chain = [w for w in earlier if w.turn == self._turn] if earlier and earlier[-1].after is before else []
         found = _Written(self._turn, before, after, tuple(outputs), _newer(before, outputs))
         self._written[(name,)] = [*chain, found]
 
-    def remember_last(self, name: str, after: Version, outputs: Sequence[Output], newer: frozenset[str]) -> None:
+    def remember_last(self, name: str, after: Version, outputs: Sequence[GridOutput], newer: frozenset[str]) -> None:
         """The same for the last of several steps, whose rows were appended together.
 
         Args:
@@ -159,7 +159,7 @@ class Generations(Grids):
         """
         self._written[(name,)] = [_Written(self._turn, after, after, tuple(outputs), newer)]
 
-    def remember_whole(self, name: str, after: Version, outputs: Sequence[Output]) -> None:
+    def remember_whole(self, name: str, after: Version, outputs: Sequence[GridOutput]) -> None:
         """The same for rows of which the table consists; of some that are NULL, or no rows, nothing is remembered.
 
         Args:
@@ -170,7 +170,7 @@ class Generations(Grids):
         self._written.pop((name,), None)
         full = [output for output in outputs if output.present is None and all(map(_all, output.valid))]
         if len(full) == len(outputs):
-            plain = tuple(Output(o.form, o.axes, o.cells, (None,) * len(o.cells)) for o in full)
+            plain = tuple(GridOutput(o.form, o.axes, o.cells, (None,) * len(o.cells)) for o in full)
             self._written[(name,)] = [_Written(self._turn, after, after, plain, frozenset(), whole=True)]
 
     def reading(self, read: Read, form: Form) -> ScanReading | None:
@@ -217,7 +217,7 @@ class Generations(Grids):
             return None
         return found[0].grid(found[1], fixed)
 
-    def _is_elsewhere(self, output: Output, fixed: Mapping[str, Any], version: Version) -> bool:
+    def _is_elsewhere(self, output: GridOutput, fixed: Mapping[str, Any], version: Version) -> bool:
         """Whether a column that is one value in all that was written is another one in what a scan asks for."""
         schema, form = version.definition.schema, output.form
         ones = ((form.names[place], form.types[place], output.cells[place]) for place in form.constants)
@@ -332,7 +332,7 @@ class Generations(Grids):
         return rows.select(wanted) if rows.num_rows * len(wanted) * 8 * 3 <= self._budget else None
 
 
-def _newer(before: Version, outputs: Sequence[Output]) -> frozenset[str]:
+def _newer(before: Version, outputs: Sequence[GridOutput]) -> frozenset[str]:
     """See :class:`_Written`."""
     names = before.definition.names
     found = set()
@@ -349,12 +349,12 @@ def _all(valid: Any) -> bool:
     return valid is None or bool(np.all(valid))
 
 
-def _is_among(output: Output, column: str, values: Collection[int]) -> bool:
+def _is_among(output: GridOutput, column: str, values: Collection[int]) -> bool:
     """Whether a column of what was written is one of some numbers, or codes of texts, as far as it is one value."""
     place = output.form.names.index(column)
     return place in output.form.constants and output.cells[place].item() in values
 
 
-def _exceeds(output: Output, name: str, value: int) -> bool:
+def _exceeds(output: GridOutput, name: str, value: int) -> bool:
     place = output.form.names.index(name)
     return place in output.form.constants and bool(output.cells[place] > value)

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from ..dense.grid import Grid, GridCells, naming
 from ..dense.node import FLOATS, INSTANTS, WHOLE, Refused, Type
-from ..dense.ports import Form, Output
+from ..dense.ports import Form, GridOutput
 from ..dense.reading import ScanReading, reading_of
-from ..dense.tables import Read, Table
+from ..dense.tables import Read, TableShape
 from ..sql.syntax import Tree
 from .arrow import array_type, arrow, columns_of
 from .generations import Generations, Name
@@ -44,13 +44,13 @@ class WorkingGrids(Generations):
         self.types: Mapping[str, Type | None] = {field.name: array_type(field.type) for field in rows.schema}
         self.single = frozenset(n for n, kind in self.types.items() if kind not in FLOATS and _is_single(rows[n]))
         self._first = rows
-        self._newest: pa.Table | Sequence[Output] = rows
+        self._newest: pa.Table | Sequence[GridOutput] = rows
         self._arrow: pa.Table | None = rows
         self._rows_read: dict[tuple[Read, Form], ScanReading | None] = {}
-        self._described: Table | None = None
+        self._described: TableShape | None = None
         super().__init__(context, (), [query], budget)
 
-    def take(self, outputs: Sequence[Output]) -> None:
+    def take(self, outputs: Sequence[GridOutput]) -> None:
         """Let the working table be what a round has given."""
         self._newest, self._arrow = outputs, None
 
@@ -66,7 +66,7 @@ class WorkingGrids(Generations):
         self._newest = self._arrow = rows
         return True
 
-    def table(self, name: Name) -> Table | None:
+    def table(self, name: Name) -> TableShape | None:
         """See :class:`.generations.Generations`."""
         if name != self.working:
             return super().table(name)
@@ -74,14 +74,14 @@ class WorkingGrids(Generations):
             self._described = self._described_by(self._rows_of(name))
         return self._described
 
-    def _described_by(self, rows: pa.Table) -> Table:
+    def _described_by(self, rows: pa.Table) -> TableShape:
         nulls = frozenset(name for name in rows.column_names if rows[name].null_count)
         if rows.num_rows == 1:
-            return Table(self.types, (), nulls)
+            return TableShape(self.types, (), nulls)
         key = self._names_of_rows(rows)
         if not key:
             raise Refused("no columns are known to name the rows of the working table")
-        return Table(self.types, key, nulls, single=self.single)
+        return TableShape(self.types, key, nulls, single=self.single)
 
     def _names_of_rows(self, rows: pa.Table) -> tuple[str, ...]:
         """The columns that name a row: whole numbers, times and texts, by which tables are joined without a search."""
@@ -96,7 +96,7 @@ class WorkingGrids(Generations):
             return self._calculated(self._newest, read, fixed)
         return self._singled(super().grid(read, fixed))
 
-    def _calculated(self, outputs: Sequence[Output], read: Read, fixed: Mapping[str, Any]) -> Grid:
+    def _calculated(self, outputs: Sequence[GridOutput], read: Read, fixed: Mapping[str, Any]) -> Grid:
         """The grid of what the last round has calculated, which has the axes of the rounds before."""
         found = []
         for output in outputs:
@@ -151,12 +151,12 @@ def _known(cells: GridCells) -> GridCells:
     return cells if cells.valid is None or not np.all(cells.valid) else replace(cells, valid=None)
 
 
-def is_row(output: Output) -> bool:
+def is_row(output: GridOutput) -> bool:
     """Whether an output is one row, as far as it is one at all."""
     return not output.axes
 
 
-def copied(outputs: Sequence[Output]) -> list[Output]:
+def copied(outputs: Sequence[GridOutput]) -> list[GridOutput]:
     """Outputs whose arrays are nobody else's."""
     found = []
     for output in outputs:
@@ -165,7 +165,7 @@ def copied(outputs: Sequence[Output]) -> list[Output]:
     return found
 
 
-def stacked(outputs: Sequence[Output]) -> pa.Table:
+def stacked(outputs: Sequence[GridOutput]) -> pa.Table:
     """The rows of many outputs of one row each, of one form, in their order."""
     form, count = outputs[0].form, len(outputs)
     one = replace(form, axes=1, dims=((0,),) * len(form.names), coordinates={}, constants=())
@@ -175,4 +175,4 @@ def stacked(outputs: Sequence[Output]) -> pa.Table:
         known = [output.valid[place] for output in outputs]
         whole = all(v is None for v in known)
         valid.append(None if whole else np.array([v is None or bool(v) for v in known]))
-    return arrow([Output(one, (np.arange(count),), tuple(cells), tuple(valid))])
+    return arrow([GridOutput(one, (np.arange(count),), tuple(cells), tuple(valid))])

@@ -74,10 +74,10 @@ def tables_shown(context: Context, style: str) -> Any:
     """The list of tables, sizes as people say them."""
     import pyarrow as pa
 
-    from ..display.table import Table
+    from ..display.table import DrawnTable
     from ..engine.inventory import tables
 
     found = tables(context)
     sizes = [None if size is None else human_bytes(size) for size in found["bytes"].to_pylist()]
     found = found.set_column(found.schema.get_field_index("bytes"), "size", pa.array(sizes, pa.string()))
-    return Table(found, found.num_rows, style=style, null="")
+    return DrawnTable(found, found.num_rows, style=style, null="")

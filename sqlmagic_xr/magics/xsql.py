@@ -202,7 +202,7 @@ class _Run:
         self.screen.say(lay_out(result.sql))
 
     def _show_rows(self, result: Result) -> None:
-        from ..display.table import Table
+        from ..display.table import DrawnTable
         from ..sql.syntax import described
 
         if result.statement.kind == "Explain" and described(result.statement.tree) is None:
@@ -215,12 +215,12 @@ class _Run:
             return
         if self.request.options.profile and result.statement.kind == "Query":
             result = self.context.prepare(profiled(result.statement)).run(dict(self.request.options.params))
-            self.screen.show(Table(result.to_arrow_table(), len(result), style=self.settings.style))
+            self.screen.show(DrawnTable(result.to_arrow_table(), len(result), style=self.settings.style))
             return
         limit = self.request.options.limit
         preview = result.preview(self.settings.displaylimit if limit is None else limit)
         note = self._size_note(result, preview.total)
-        self.screen.show(Table(preview.rows, preview.total, self.settings.style, note, headers=result.headers))
+        self.screen.show(DrawnTable(preview.rows, preview.total, self.settings.style, note, headers=result.headers))
 
     def _size_note(self, result: Result, total: int) -> str:
         from ..engine.plans import row_bytes
@@ -262,12 +262,12 @@ class _Run:
         if options.tables:
             self.screen.show(tables_shown(self.context, self.settings.style))
         if options.schema is not None:
-            from ..display.table import Table
+            from ..display.table import DrawnTable
             from ..engine.inventory import schema
 
             found = schema(self.context, options.schema)
             note = "; ".join(found.notes)
-            table = Table(found.columns, found.columns.num_rows, style=self.settings.style, note=note, null="")
+            table = DrawnTable(found.columns, found.columns.num_rows, style=self.settings.style, note=note, null="")
             self.screen.show(table)
 
     def _keep(self) -> Any:
@@ -350,13 +350,13 @@ _RESULT = ("sqlmagic_xr.engine.result", "Result")  # by name, so that loading th
 def _drawn(shell: Any, result: Result) -> Any:
     """A result that a cell ends with, as its table; one without rows as the line of what it did."""
     from ..display.screen import Line
-    from ..display.table import Table
+    from ..display.table import DrawnTable
 
     if result.frame is None or result.plan:
         return Line(result.plan or result.message)
     settings = settings_of(shell)
     preview = result.preview(settings.displaylimit)
-    return Table(preview.rows, preview.total, settings.style, headers=result.headers)
+    return DrawnTable(preview.rows, preview.total, settings.style, headers=result.headers)
 
 
 def unregister(ip: Any) -> None:

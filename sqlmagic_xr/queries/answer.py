@@ -27,7 +27,7 @@ from .pays import look, weigh
 if TYPE_CHECKING:
     from ..cluster.holding import Holding
     from ..engine.answers import Answer
-    from ..engine.catalog import Catalog
+    from ..engine.catalog import EngineCatalog
     from ..engine.context import Context
     from ..engine.frame import Frame
     from ..engine.laid import Laid
@@ -270,7 +270,7 @@ class ArrayQuery:
         return self._context.query_over(to_sql({"Query": sorted_}), {name: provider(rows.to_batches(), rows.schema)})
 
 
-def _ordered(query: Tree, tables: Catalog) -> tuple[Tree, _Order]:
+def _ordered(query: Tree, tables: EngineCatalog) -> tuple[Tree, _Order]:
     """A query without its outermost ORDER BY and LIMIT, and these.
 
     Args:

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..dense.lowering.lower import Lowering
-from ..dense.lowering.relation import Relation
+from ..dense.lowering.relation import LoweredRelation
 from ..dense.node import Axis, Node, Refused, ancestors, union
-from ..dense.tables import Name, Table
+from ..dense.tables import Name, TableShape
 from ..engine.budget import nbytes_shown
 from ..grids.arrow import array_type
 from ..grids.generations import Generations
@@ -100,7 +100,7 @@ class _Sizes:
 
     def __init__(self, context: Context, grids: Generations) -> None:
         self._context, self._grids, self.labels = context, grids, grids.labels
-        self._tables: dict[Name, Table | None] = {}
+        self._tables: dict[Name, TableShape | None] = {}
         self._limits: dict[tuple[Name, str], int] = {}
         self._lengths: dict[Node, int] = {}
 
@@ -108,30 +108,30 @@ class _Sizes:
         """See :class:`..dense.tables.Tables`."""
         return self._grids.view(name)
 
-    def table(self, name: Name) -> Table | None:
+    def table(self, name: Name) -> TableShape | None:
         """See :class:`..dense.tables.Tables`."""
         if name not in self._tables:
             self._tables[name] = self._table(name)
         return self._tables[name]
 
-    def _table(self, name: Name) -> Table | None:
+    def _table(self, name: Name) -> TableShape | None:
         schema = self._context.tables.schema(name)
         if schema is None:
             return None
         types = {field.name: array_type(field.type) for field in schema}
         if self.rows(name) == 1:
-            return Table(types, ())
+            return TableShape(types, ())
         relation = self._context.relation(name)
         if relation is not None and relation.key:
-            return Table(types, tuple(relation.key))
+            return TableShape(types, tuple(relation.key))
         key: list[str] = []
         for column, kind in types.items():
             if kind is None or kind == "boolean" or kind.startswith("float"):
                 break
             key.append(column)
             if prod(self._limit(name, k) for k in key) >= self.rows(name):
-                return Table(types, tuple(key))
-        return Table(types, None)
+                return TableShape(types, tuple(key))
+        return TableShape(types, None)
 
     def rows(self, name: Name) -> int:
         """How many rows a table has."""
@@ -180,7 +180,7 @@ def _limit(column: pa.ChunkedArray) -> int:
     return int(pc.count_distinct(column).as_py() or 0) if len(column) <= 100_000 else len(column)
 
 
-def _roots(parts: Sequence[Relation]) -> list[Node]:
+def _roots(parts: Sequence[LoweredRelation]) -> list[Node]:
     roots: list[Node] = []
     for part in parts:
         roots += [*part.scans, *(axis.origin for axis in part.axes)]

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from ..dense.calls import Calls
 from ..dense.node import Node, Refused
-from ..dense.ports import Changed, Form, Output
+from ..dense.ports import Changed, Form, GridOutput
 from ..dense.program import Program, Query, Step
 from ..dense.recurrence import Recurrence
 from ..engine.answers import Gone
@@ -69,10 +69,10 @@ class ArrayRounds:
     grids: WorkingGrids
     rows: pa.Table
     ended: bool = False
-    _newest: Sequence[Output] = ()
+    _newest: Sequence[GridOutput] = ()
     _forms: set[Form] = field(default_factory=set)
     _found: list[pa.Table] = field(default_factory=list)
-    _waiting: list[Output] = field(default_factory=list)
+    _waiting: list[GridOutput] = field(default_factory=list)
     _left: bool = False
     _recurrence: Recurrence | None = None
     _edition: int = -1
@@ -174,14 +174,14 @@ class ArrayRounds:
         self._found.append(arrow(copied(given)).cast(self.rows.schema))
         return Gone(1, self._found[-1].num_rows, self._found[-1].nbytes)
 
-    def _check(self, given: Sequence[Output]) -> None:
+    def _check(self, given: Sequence[GridOutput]) -> None:
         form = given[0].form
         if form not in self._forms:
             if [ARROW[kind] for kind in form.types] != self.rows.schema.types:
                 raise Refused("the types of its columns are open")
             self._forms.add(form)
 
-    def _take(self, given: Sequence[Output]) -> None:
+    def _take(self, given: Sequence[GridOutput]) -> None:
         """Let these rows be those of the working table."""
         self._newest = given
         self.grids.take(given)
@@ -200,7 +200,7 @@ def _is_lavish(known: Mapping[Node, Any]) -> bool:
     return bool(largest > max(_MANY, _LAVISH * cells))
 
 
-def _is_true(outputs: Sequence[Output]) -> bool:
+def _is_true(outputs: Sequence[GridOutput]) -> bool:
     """Whether a guard is true: it says the same of all rows."""
     (output,) = outputs
     return bool(output.cells[0]) and (output.valid[0] is None or bool(output.valid[0]))

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..sql.expression import Call, Expression
-from ..sql.expression import Opaque as Unread
+from ..sql.expression import Call, Expression, Verbatim
 from ..sql.syntax import Tree
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Piece(Expression):
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        return (Unread(self.piece)._key, self.holes)
+        return (Verbatim(self.piece)._key, self.holes)
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,17 @@ from typing import Any, Literal, Protocol
 from ..sql.expression import Expression, Reader
 from ..sql.expression import Literal as Constant
 from ..sql.syntax import NOWHERE, Tree, expression_sql, identifier, name_of, transform, walk
-from .scopes import NO_GROUP, Item, Output, Scope, aggregates, item_key
+from .scopes import NO_GROUP, BranchOutput, Item, Scope, aggregates, item_key
 
 __all__ = [
     "NO_GROUP",
-    "Catalog",
+    "BranchOutput",
     "ColumnType",
     "Environment",
     "Item",
-    "Output",
+    "KnownTable",
+    "LayerCatalog",
     "Query",
-    "Relation",
     "RelationKind",
     "Scope",
     "aggregates",
@@ -42,7 +42,7 @@ RelationKind = Literal["xarray", "scratch", "variable", "view", "table"]
 
 
 @dataclass(frozen=True)
-class Relation:
+class KnownTable:
     """A table or view as a statement's reader knows it.
 
     Attributes:
@@ -61,13 +61,13 @@ class Relation:
 
     def __eq__(self, other: object) -> bool:
         """Whether a query means the same over it: a star gives the columns in their order."""
-        return type(other) is Relation and list(self.columns) == list(other.columns) and vars(self) == vars(other)
+        return type(other) is KnownTable and list(self.columns) == list(other.columns) and vars(self) == vars(other)
 
 
-class Catalog(Protocol):
+class LayerCatalog(Protocol):
     """What a reader of SQL asks about tables; ``engine/catalog.py`` answers."""
 
-    def relation(self, name: tuple[str, ...]) -> Relation | None:
+    def relation(self, name: tuple[str, ...]) -> KnownTable | None:
         """The table or view of that name (``("params",)`` or ``("era5", "surface")``), or None."""
 
 
@@ -82,7 +82,7 @@ class Environment:
         reader: reads the expressions of the statement, each once.
     """
 
-    catalog: Catalog
+    catalog: LayerCatalog
     ctes: dict[str, Query] = field(default_factory=dict)
     within: frozenset[int] = frozenset()
     reader: Reader = field(default_factory=Reader)
@@ -105,7 +105,7 @@ class Environment:
         else:
             yield Item(node, path, None, None, renamed, nullable)
 
-    def table(self, name: tuple[str, ...]) -> tuple[Relation | None, Query | None]:
+    def table(self, name: tuple[str, ...]) -> tuple[KnownTable | None, Query | None]:
         """What a table's name reads: a table, or the query of a CTE or view."""
         if len(name) == 1 and name[0] in self.ctes:
             return None, self.ctes[name[0]]
@@ -148,7 +148,7 @@ class Query:
 
     def __init__(
         self, tree: Tree, environment: Environment, outer: Scope | None = None, *,
-        renamed: tuple[str, ...] = (), view: Relation | None = None, recursive: str | None = None,
+        renamed: tuple[str, ...] = (), view: KnownTable | None = None, recursive: str | None = None,
     ) -> None:  # fmt: skip
         self.tree = tree
         self.outer = outer

@@ -20,13 +20,13 @@ from .node import Leaf, Names, Opaque, Relation, Scan, Shared, SharedKind, Value
 
 __all__ = [
     "Aggregate",
+    "Filtering",
     "Join",
     "JoinKind",
     "Leaf",
     "Limit",
     "Names",
     "Opaque",
-    "Reader",
     "Recursive",
     "Relation",
     "Scan",
@@ -83,7 +83,7 @@ class Join(Relation):
 
 
 @dataclass(frozen=True, eq=False)
-class Reader(Relation):
+class Filtering(Relation):
     """A relation over the rows of another for which a condition holds; None for all of them."""
 
     source: Relation
@@ -99,7 +99,7 @@ class Reader(Relation):
 
 
 @dataclass(frozen=True, eq=False)
-class Aggregate(Reader):
+class Aggregate(Filtering):
     """GROUP BY: one row for each group.
 
     Attributes:
@@ -131,7 +131,7 @@ class Aggregate(Reader):
 
 
 @dataclass(frozen=True, eq=False)
-class Window(Reader):
+class Window(Filtering):
     """Window functions as further columns beside those of its source."""
 
     measures: tuple[Measure, ...] = ()
@@ -153,7 +153,7 @@ class Window(Reader):
 
 
 @dataclass(frozen=True, eq=False)
-class Select(Reader):
+class Select(Filtering):
     """The columns that a SELECT puts out.
 
     Attributes:

@@ -9,7 +9,7 @@ from ..sql.expression import Call, Cast, Expression, Literal, Parameter, Star
 from .change import exchanged, without_columns
 from .columns import Field, Measure, fields
 from .conditions import conjuncts, restricted
-from .nodes import Aggregate, Join, Leaf, Reader, Relation, Select, Sort, Values, Window, relations
+from .nodes import Aggregate, Filtering, Join, Leaf, Relation, Select, Sort, Values, Window, relations
 from .rebuild import substituted
 from .scope import Unsure
 
@@ -18,7 +18,7 @@ SOME_ROW = "some row"
 
 
 def without(
-    root: Relation, reader: Reader, leaf: Leaf, values: Mapping[str, Expression], *,
+    root: Relation, reader: Filtering, leaf: Leaf, values: Mapping[str, Expression], *,
     used: Collection[Expression] = (), more: Iterable[Expression] = (),
 ) -> Relation:  # fmt: skip
     """A query without one of its relations, which has one row of these values.
@@ -69,7 +69,7 @@ def _among(condition: Expression, conditions: Collection[Expression]) -> bool:
 
 def _above(root: Relation, reader: Relation) -> Iterator[Relation]:
     """A reader and what stands over it in its SELECT, the inner ones first."""
-    readers = {node.source: node for node in relations(root) if isinstance(node, (Reader, Sort))}
+    readers = {node.source: node for node in relations(root) if isinstance(node, (Filtering, Sort))}
     yield reader
     while not isinstance(reader, Sort) and reader in readers:
         found = readers[reader]
@@ -106,7 +106,7 @@ def _reaches(expression: Expression, leaf: Leaf) -> bool:
 
 
 def _below(relation: Relation) -> Iterator[Relation]:
-    while isinstance(relation, Reader):
+    while isinstance(relation, Filtering):
         relation = relation.source
     yield from relation.visible
 
@@ -187,7 +187,7 @@ def _without_keys(root: Relation, old: Aggregate, lost: Mapping[str, Expression]
     root = exchanged(root, lambda node: new if node is old else None, {old[n]: value for n, value in lost.items()})
     if keys:
         return root
-    above = next(node for node in relations(root) if isinstance(node, Reader) and node.source is new)
+    above = next(node for node in relations(root) if isinstance(node, Filtering) and node.source is new)
     some = Call(">", (new[SOME_ROW], Literal(0)))
     having = replace(above, condition=restricted(above.condition, (), [some]))
     return _put_in(root, above, having)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import UnknownNameError, suggest
-from ..sql.expression import Call, Column, Expression, from_tree
-from ..sql.expression import Opaque as Unread
+from ..sql.expression import Call, Column, Expression, Verbatim, from_tree
 from ..sql.syntax import Tree, identifier, name_of, span_of
 from .columns import Field, Nested, Piece
 from .functions import function
@@ -132,7 +131,7 @@ class BindingScope:
                     if alias is not None and (first == "outputs" or not self.has(path[0])):
                         return alias
                     return self.column(path, node.origin)
-                case Unread():
+                case Verbatim():
                     return self._unread(node.tree)
             return None
 

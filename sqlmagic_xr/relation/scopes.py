@@ -16,7 +16,7 @@ from .conditions import equal_sides
 from .functions import is_aggregate
 
 if TYPE_CHECKING:
-    from .layers import Environment, Query, Relation
+    from .layers import Environment, KnownTable, Query
 
 
 BELOW = ("from", "selection")
@@ -40,7 +40,7 @@ class Item:
 
     tree: Tree
     path: tuple[str, ...]
-    relation: Relation | None = None
+    relation: KnownTable | None = None
     query: Query | None = None
     renamed: tuple[str, ...] = ()
     nullable: bool = False
@@ -69,7 +69,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Output:
+class BranchOutput:
     """A column of a query's branch: its name (None where the engine makes one up) and what it is."""
 
     name: str | None
@@ -155,16 +155,16 @@ class Scope:
         return "Natural" in [c for c in constraints if isinstance(c, str)], frozenset(using)
 
     @cached_property
-    def outputs(self) -> tuple[Output, ...] | None:
+    def outputs(self) -> tuple[BranchOutput, ...] | None:
         """The columns that a SELECT puts out, wildcards spelled out; None where they are not known."""
-        found: list[Output] = []
+        found: list[BranchOutput] = []
         for node in self.select["projection"]:
             ((kind, body),) = node.items()
             if kind == "UnnamedExpr":
                 expression = self.read(body)
-                found.append(Output(expression.name if isinstance(expression, Column) else None, expression))
+                found.append(BranchOutput(expression.name if isinstance(expression, Column) else None, expression))
             elif kind == "ExprWithAlias":
-                found.append(Output(identifier(body["alias"]), self.read(body["expr"])))
+                found.append(BranchOutput(identifier(body["alias"]), self.read(body["expr"])))
             else:
                 spelled = self._wildcard(kind, body)
                 if spelled is None:
@@ -172,7 +172,7 @@ class Scope:
                 found += spelled
         return tuple(found)
 
-    def _wildcard(self, kind: str, body: Tree) -> list[Output] | None:
+    def _wildcard(self, kind: str, body: Tree) -> list[BranchOutput] | None:
         options = body if kind == "Wildcard" else body[1]
         if kind not in ("Wildcard", "QualifiedWildcard") or any(
             options.get(key) is not None for key in ("opt_ilike", "opt_replace", "opt_rename")
@@ -181,7 +181,7 @@ class Scope:
         hidden = {identifier(node) for key in ("opt_exclude", "opt_except") for node in _identifiers(options.get(key))}
         qualifier = star_of({kind: body})
         items = [item for item in self.items if not qualifier or _means(item, qualifier)]
-        found: dict[tuple[str, ...], Output] = {}
+        found: dict[tuple[str, ...], BranchOutput] = {}
         for item in items:
             if item.names is None:
                 return None
@@ -190,7 +190,7 @@ class Scope:
                     continue
                 merged = kind == "Wildcard" and len(self.items) > 1 and self._merged(column)
                 path = (column,) if merged or not item.path else (*item.path, column)
-                found.setdefault(path, Output(column, Column(path)))
+                found.setdefault(path, BranchOutput(column, Column(path)))
         return list(found.values())
 
     @property

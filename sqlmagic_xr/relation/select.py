@@ -8,8 +8,7 @@ from dataclasses import replace
 from itertools import product
 
 from ..errors import UnknownNameError
-from ..sql.expression import Call, Expression, Literal, from_tree
-from ..sql.expression import Opaque as Unread
+from ..sql.expression import Call, Expression, Literal, Verbatim, from_tree
 from ..sql.selects import star_of
 from ..sql.syntax import Tree, identifier, span_of, walk
 from .columns import Field, Measure, Nested, Output, SortKey
@@ -292,7 +291,7 @@ def _own(expression: Expression) -> Iterator[Expression]:
             todo += node.parts
 
 
-def _window_trees(window: Unread | None) -> Iterator[list[Expression]]:
+def _window_trees(window: Verbatim | None) -> Iterator[list[Expression]]:
     """Nothing yet: aggregates inside PARTITION BY and ORDER BY of a window are refused where they are bound."""
     spec = window.tree.get("WindowSpec") if window is not None else None
     if spec is not None:

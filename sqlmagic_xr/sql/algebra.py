@@ -3,7 +3,7 @@
 Operators and functions are one thing here, a :class:`Call`: ``x + 1`` is ``Call("+", (x, 1))`` and ``exp(x)`` is
 ``Call("exp", (x,))``. Parentheses, letter case and spans are no part of a value: equal texts are equal
 values. What calculations have no use for (LIKE, subqueries, intervals, ...) stays a tree inside an
-:class:`Opaque` and goes back to SQL as it came.
+:class:`Verbatim` and goes back to SQL as it came.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Star(Expression):
 
 
 @dataclass(frozen=True, eq=False)
-class Opaque(Expression):
+class Verbatim(Expression):
     """A piece of SQL kept as the parser's tree.
 
     Attributes:
@@ -151,8 +151,8 @@ class Call(Expression):
     args: tuple[Expression, ...]
     distinct: bool = field(default=False, repr=False)
     filter: Expression | None = field(default=None, repr=False)
-    window: Opaque | None = field(default=None, repr=False)
-    order: Opaque | None = field(default=None, repr=False)
+    window: Verbatim | None = field(default=None, repr=False)
+    order: Verbatim | None = field(default=None, repr=False)
 
     @property
     def parts(self) -> tuple[Expression, ...]:  # noqa: D102
@@ -202,7 +202,7 @@ class Cast(Expression):
     """
 
     value: Expression
-    type: Opaque
+    type: Verbatim
     kind: str = "Cast"
 
     @property

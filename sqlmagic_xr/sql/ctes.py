@@ -16,7 +16,7 @@ from .syntax import Tree, identifier, tables_named
 
 
 @dataclass(frozen=True)
-class Shared:
+class EvaluatedOnce:
     """A query in pieces.
 
     Attributes:
@@ -28,7 +28,7 @@ class Shared:
     rest: Tree
 
 
-def shared(tree: Tree) -> Shared | None:
+def shared(tree: Tree) -> EvaluatedOnce | None:
     """The pieces of a statement, or None where the engine does as well with all of it at once.
 
     Args:
@@ -38,7 +38,7 @@ def shared(tree: Tree) -> Shared | None:
         inner = shared(tree["Explain"]["statement"])
         if inner is None:
             return None
-        return Shared(inner.steps, {"Explain": {**tree["Explain"], "statement": inner.rest}})
+        return EvaluatedOnce(inner.steps, {"Explain": {**tree["Explain"], "statement": inner.rest}})
     query = tree.get("Query")
     if not isinstance(query, dict) or query["with"] is None:
         return None
@@ -59,7 +59,7 @@ def shared(tree: Tree) -> Shared | None:
         return None
     whole = _Whole([cte for cte, _, _ in hoisted], inside, reads, relations)
     steps = tuple((relations[name], whole.query(inside[name], reads[name])) for name in inside if name in relations)
-    return Shared(steps, {"Query": whole.query(rest, last)})
+    return EvaluatedOnce(steps, {"Query": whole.query(rest, last)})
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .algebra import Call, Column, Expression, Opaque, settle
+from .algebra import Call, Column, Expression, Verbatim, settle
 from .syntax import Tree, identifier, walk
 
 
@@ -38,7 +38,7 @@ def _columns(expression: Expression) -> frozenset[tuple[str, ...]]:
     cached: frozenset[tuple[str, ...]]
     if isinstance(expression, Column):
         cached = frozenset((expression.path,))
-    elif isinstance(expression, Opaque):
+    elif isinstance(expression, Verbatim):
         cached = frozenset(tree_columns(expression.tree))
     else:
         inside = [columns(part) for part in expression.parts]

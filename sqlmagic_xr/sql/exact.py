@@ -17,7 +17,7 @@ _GIVEN = re.compile(r"(\d*)\.?(\d*)(?:e0)?")
 _MANY = re.compile(MANY)
 
 
-class Written(NamedTuple):
+class WrittenNumber(NamedTuple):
     """A number as it is written, without a sign.
 
     Attributes:
@@ -52,14 +52,14 @@ def of_float(text: str) -> str:
     return f"{text}e0" if is_long(text) and "e" not in text else text
 
 
-def written(node: Tree) -> Written | None:
+def written(node: Tree) -> WrittenNumber | None:
     """The number that a literal is written as; None of anything else, and of one with an exponent, which is a float."""
     text = _text(node)
     found = None if text is None else _PLAIN.fullmatch(text)
-    return None if found is None else Written(found[1], found[2])
+    return None if found is None else WrittenNumber(found[1], found[2])
 
 
-def decimal(node: Tree, number: Written) -> Tree:
+def decimal(node: Tree, number: WrittenNumber) -> Tree:
     """A literal as the decimal that is written; one that has no room, as it is."""
     if number.type is None:
         return node

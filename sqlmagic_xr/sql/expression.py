@@ -6,7 +6,7 @@ trees, :mod:`.writing` trees of them.
 
 from __future__ import annotations
 
-from .algebra import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, Star, settle
+from .algebra import Call, Case, Cast, Column, Expression, Literal, Parameter, Star, Verbatim, settle
 from .descent import Made, bottom_up, columns, descend, replace_parts, tree_columns, unique
 from .operators import OPERATORS
 from .reading import Reader, from_tree, parse
@@ -21,10 +21,10 @@ __all__ = [
     "Expression",
     "Literal",
     "Made",
-    "Opaque",
     "Parameter",
     "Reader",
     "Star",
+    "Verbatim",
     "Writer",
     "bottom_up",
     "columns",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ParseError
-from .algebra import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, Star
+from .algebra import Call, Case, Cast, Column, Expression, Literal, Parameter, Star, Verbatim
 from .operators import BINARY, DISTINCT, POSTFIX, ROUNDING
 from .syntax import Tree, identifier, name_of, parse_one
 
@@ -42,7 +42,7 @@ def from_tree(tree: Tree, inside: Read | None = None) -> Expression:
         found = reader(tree, body, read) if reader else _read_postfix(tree, kind, body, read)
         if found is not None:
             return found
-    return Opaque(tree, origin=tree)
+    return Verbatim(tree, origin=tree)
 
 
 class Reader:
@@ -147,8 +147,8 @@ def _read_function(tree: Tree, body: Any, read: Read) -> Expression | None:
     return Call(
         name, tuple(args), arguments["duplicate_treatment"] == "Distinct",
         None if body["filter"] is None else read(body["filter"]),
-        None if body["over"] is None else Opaque(body["over"], origin=body["over"]),
-        None if order is None else Opaque(order, origin=order), origin=tree,
+        None if body["over"] is None else Verbatim(body["over"], origin=body["over"]),
+        None if order is None else Verbatim(order, origin=order), origin=tree,
     )  # fmt: skip
 
 
@@ -179,7 +179,7 @@ def _read_case(tree: Tree, body: Any, read: Read) -> Expression:
 def _read_cast(tree: Tree, body: Any, read: Read) -> Expression | None:
     if body["format"] is not None or body["array"]:
         return None
-    return Cast(read(body["expr"]), Opaque(body["data_type"]), body["kind"], origin=tree)
+    return Cast(read(body["expr"]), Verbatim(body["data_type"]), body["kind"], origin=tree)
 
 
 def _read_between(tree: Tree, body: Any, read: Read) -> Expression:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .algebra import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter, Star
+from .algebra import Call, Case, Cast, Column, Expression, Literal, Parameter, Star, Verbatim
 from .operators import ATOM, DISTINCT_TREE, IS, NESTED_LEFT, NOT, OPERATOR, OPERATORS, POSTFIX_TREE, UNARY
 from .syntax import NOWHERE, Tree, expression_sql, make_identifier
 
@@ -53,7 +53,7 @@ class Writer:
 
     def _make(self, node: Expression) -> Tree:
         match node:
-            case Opaque():
+            case Verbatim():
                 return node.tree
             case Literal():
                 return _literal(node.value)
@@ -124,7 +124,7 @@ def _strength(node: Expression) -> int:
         return UNARY
     if isinstance(node, Cast):
         return 50 if node.kind == "DoubleColon" else ATOM
-    if isinstance(node, Opaque):
+    if isinstance(node, Verbatim):
         return 0 if next(iter(node.tree), "") not in _OPAQUE_ATOMS else ATOM
     if not isinstance(node, Call) or node.name not in OPERATORS:
         return ATOM

@@ -33,7 +33,7 @@ NOTHING: Rows = np.empty(0, np.int64)
 
 
 @dataclass
-class Change:
+class TableChange:
     """What a statement does to the rows of one table.
 
     Attributes:

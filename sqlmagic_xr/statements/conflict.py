@@ -18,7 +18,7 @@ from ..storage.keys import Rows, repeated
 from ..storage.order import ROW, in_order, numbered
 from ..storage.scratch import Version
 from ..storage.values import show
-from .change import Assignments, Change, ask
+from .change import Assignments, TableChange, ask
 from .effect import Engine
 
 EXCLUDED = "excluded"
@@ -57,7 +57,9 @@ class OnConflict:
         body = action["DoUpdate"]
         return cls(uniques, Assignments.read(body["assignments"], version, label, engine), body["selection"])
 
-    def resolve(self, batch: pa.RecordBatch, version: Version, label: str, engine: Engine, ctes: Tree | None) -> Change:
+    def resolve(
+        self, batch: pa.RecordBatch, version: Version, label: str, engine: Engine, ctes: Tree | None
+    ) -> TableChange:
         """What inserting ``batch`` does: rows without conflict are added, the others update or are left out.
 
         Raises:
@@ -72,9 +74,9 @@ class OnConflict:
         fresh[again] = False
         added = batch.filter(pa.array(fresh))
         if self.assignments is None or not len(theirs):
-            return Change(added=added)
+            return TableChange(added=added)
         updated, values = self._update(batch, version, theirs, ours, label, engine, ctes)
-        return Change(updated, values, added=added, columns=frozenset(self.assignments.columns))
+        return TableChange(updated, values, added=added, columns=frozenset(self.assignments.columns))
 
     def _met(self, batch: pa.RecordBatch, version: Version) -> tuple[Rows, Rows]:
         """The pairs (row to insert, position in the table) that conflict, each row to insert once."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ..errors import ImmutableError, SqlError, UnsupportedError, UsageError
-from ..relation.layers import Relation
+from ..relation.layers import KnownTable
 from ..sql.syntax import Tree, local_name, name_of, span_of
 from ..storage.reserved import refuse_reserved
 from ..storage.scratch import Version
@@ -45,7 +45,7 @@ class Engine(Protocol):
     def query(self, tree: Tree) -> pa.Table:
         """Run a query (a statement's tree) and give all its rows."""
 
-    def relation(self, name: tuple[str, ...]) -> Relation | None:
+    def relation(self, name: tuple[str, ...]) -> KnownTable | None:
         """The table or view of that name, or None."""
 
 

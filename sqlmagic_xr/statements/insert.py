@@ -18,7 +18,7 @@ from ..sql.syntax import Statement, Tree, identifier, replace_branches, span_of,
 from ..storage.rows import arrange
 from ..storage.scratch import Version, single_batch
 from ..storage.transaction import Entries
-from .change import Change, column_of, refuse
+from .change import TableChange, column_of, refuse
 from .conflict import OnConflict
 from .effect import Effect, Engine, counted, target
 from .expressions import SUBQUERIES
@@ -33,11 +33,11 @@ def insert(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
         on_conflict = OnConflict.read(body["on"], version, label, engine) if body["on"] else None
         batch = _rows(body, version, engine, ctes)
         if body["overwrite"]:
-            change = Change(removed=np.arange(version.rows, dtype=np.int64), added=batch)
+            change = TableChange(removed=np.arange(version.rows, dtype=np.int64), added=batch)
         elif on_conflict is not None:
             change = on_conflict.resolve(batch, version, label, engine, ctes)
         else:
-            change = Change(added=batch)
+            change = TableChange(added=batch)
         change.apply(version, work, engine)
         new = [b for b in (change.added, change.values) if b is not None]
         affected = pa.concat_batches(new) if len(new) > 1 else new[0]

@@ -19,7 +19,7 @@ from ..storage.rows import arrange
 from ..storage.scratch import Version
 from ..storage.transaction import Entries
 from ..storage.values import show
-from .change import TARGET, Assignments, Change, ask, column_of, label_of, positions, refuse, target_of
+from .change import TARGET, Assignments, TableChange, ask, column_of, label_of, positions, refuse, target_of
 from .effect import Effect, Engine, counted, target
 
 SOURCE = "__source__"
@@ -192,7 +192,7 @@ class _Gathered:
             batch = pa.RecordBatch.from_arrays(values, names=list(clause.columns))
             self.added.append(arrange(batch, self.version, self.engine.store))
 
-    def whole(self) -> Change:
+    def whole(self) -> TableChange:
         """The change.
 
         Raises:
@@ -212,4 +212,4 @@ class _Gathered:
         order = np.argsort(updated)
         values = pa.concat_batches(self.values).take(pa.array(order)) if self.values else None
         added = pa.concat_batches(self.added) if self.added else None
-        return Change(updated[order], values, removed, added, frozenset(self.columns))
+        return TableChange(updated[order], values, removed, added, frozenset(self.columns))

@@ -18,7 +18,7 @@ from ..storage.values import show
 from .change import (
     TARGET,
     Assignments,
-    Change,
+    TableChange,
     ask,
     label_of,
     positions,
@@ -39,7 +39,7 @@ def update(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
         rows = found.column(0).to_numpy()
         values = found.columns[1 : 1 + len(assignments.expressions)]
         new = assignments.onto(version.take(rows), values, version, engine)
-        Change(rows, new, columns=frozenset(assignments.columns)).apply(version, work, engine)
+        TableChange(rows, new, columns=frozenset(assignments.columns)).apply(version, work, engine)
         others = _others(found, 1 + len(assignments.expressions), _from(body), engine, ctes)
         answer = returning(body["returning"], [(label, new), *others], engine, ctes)
         return Effect(f"{version.name}: {counted(len(rows), 'updated')}", len(rows), answer)
@@ -79,7 +79,7 @@ def delete(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None =
             found = _first_of_each(ask(engine, question, {TARGET: positions(version, question)}))
             rows, others = found.column(0).to_numpy(), _others(found, 1, body["using"] or [], engine, ctes)
         old = version.take(rows) if body["returning"] else None
-        Change(removed=rows).apply(version, work, engine)
+        TableChange(removed=rows).apply(version, work, engine)
         answer = returning(body["returning"], [(label, old), *others], engine, ctes) if old is not None else None
         return Effect(f"{version.name}: {counted(len(rows), 'deleted')}", len(rows), answer)
 

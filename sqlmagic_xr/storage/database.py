@@ -59,7 +59,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Rows:
+class NewRows:
     """The rows that a table of the file gets.
 
     Attributes:
@@ -89,7 +89,7 @@ class Changes:
         runs: trajectory -> what is noted of its run; None where that has not changed.
     """
 
-    rows: Sequence[Rows] = ()
+    rows: Sequence[NewRows] = ()
     dropped: Sequence[str] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     records: Sequence[Record] = ()
@@ -251,7 +251,7 @@ class Database:
                     self._note(table, note, run)
         run(f"UPDATE {NOTES}.format SET serial = {serial}")
 
-    def _put(self, rows: Rows, run: Any) -> None:
+    def _put(self, rows: NewRows, run: Any) -> None:
         name = _quoted(rows.kept_as)
         if rows.shared:
             run(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name} WHERE rowid < {rows.shared} ORDER BY rowid")
@@ -355,7 +355,7 @@ def file_names(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _parts(rows: Rows) -> Iterator[pa.Table]:
+def _parts(rows: NewRows) -> Iterator[pa.Table]:
     """The rows to write, a million at a time, so that they need not be in memory all together."""
     batches: list[pa.RecordBatch] = []
     for batch in rows.batches:

@@ -21,7 +21,7 @@ from ..errors import SqlError, StorageError
 from .chunk import SETTLED, Chunk
 from .database import Database, Record
 from .described import definition_of, view_of
-from .kept import Kept, Place, Plan, ends, planned
+from .kept import KeptTable, Place, Plan, ends, planned
 from .scratch import Commit, Lineage, Version
 from .transaction import Entries, View
 
@@ -67,7 +67,7 @@ class Keeper:
         self._newest = newest
         self.path = database.path
         self.failure: SqlError | None = None
-        self._tables: dict[str, Kept] = {}
+        self._tables: dict[str, KeptTable] = {}
         self._views: dict[str, View] = {}
         self._runs: dict[str, str] = database.runs()
         self._noted = self._runs
@@ -105,7 +105,7 @@ class Keeper:
         width = sum(_width(f.type) for f in definition.schema)
         chunks = tuple(Chunk((), size, nbytes=size * width) for size in sizes)
         version = Version(record.name, record.version, definition, chunks, rows, Lineage(), commit)
-        kept = self._tables[record.name] = Kept(record.kept_as, version, record.definition)
+        kept = self._tables[record.name] = KeptTable(record.kept_as, version, record.definition)
         self._house(kept, version, every=True)
         return version
 
@@ -283,7 +283,7 @@ class Keeper:
         self._views, self._noted = plan.views, plan.runs
         self._make_room()
 
-    def _house(self, kept: Kept, version: Version, *, every: bool = False) -> None:
+    def _house(self, kept: KeptTable, version: Version, *, every: bool = False) -> None:
         """Let chunks know where the file has their rows; the last one, which grows, only if it is to."""
         chunks = version.chunks
         start = 0

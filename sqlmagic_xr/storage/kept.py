@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from .chunk import Chunk
-from .database import Changes, Database, Record, Rows
+from .database import Changes, Database, NewRows, Record
 from .described import described, view_described
 from .scratch import Version
 from .transaction import Entries, View
 
 
-class Kept:
+class KeptTable:
     """A table of the file.
 
     Attributes:
@@ -39,7 +39,7 @@ class Place:
 
     __slots__ = ("_database", "_rows", "_start", "kept")
 
-    def __init__(self, database: Database, kept: Kept, start: int, rows: int) -> None:
+    def __init__(self, database: Database, kept: KeptTable, start: int, rows: int) -> None:
         self._database, self.kept, self._start, self._rows = database, kept, start, rows
 
     def read(self, columns: Sequence[int] | None = None) -> pa.RecordBatch:
@@ -61,7 +61,7 @@ class Plan:
     """
 
     changes: Changes
-    tables: dict[str, tuple[Kept, Version]]
+    tables: dict[str, tuple[KeptTable, Version]]
     names: dict[str, str]
     anew: dict[str, int]
     views: dict[str, View]
@@ -69,7 +69,7 @@ class Plan:
 
 
 def planned(
-    have: Mapping[str, Kept],
+    have: Mapping[str, KeptTable],
     views: Mapping[str, View],
     noted: Mapping[str, str],
     entries: Entries,
@@ -85,7 +85,7 @@ def planned(
     sources = _sources(have, versions)
     dropped = [kept.kept_as for name, kept in have.items() if name not in sources.values()]
     names = _names(have, versions, sources)
-    tables: dict[str, tuple[Kept, Version]] = {}
+    tables: dict[str, tuple[KeptTable, Version]] = {}
     rows, records, anew, renamed = [], [], {}, {}
     for name, version in versions.items():
         kept = have.get(sources.get(name, ""))
@@ -100,14 +100,14 @@ def planned(
         shared = None if kept is None else _shared(kept, version)
         start = kept.version.rows if kept is not None and shared is None else shared or 0
         if kept is None or shared is not None:
-            rows.append(Rows(names[name], version.definition.schema, shared or 0, _behind(version, start)))
+            rows.append(NewRows(names[name], version.definition.schema, shared or 0, _behind(version, start)))
             if kept is not None:
                 anew[sources[name]] = shared or 0
-            new = Kept(names[name], version, note)
+            new = KeptTable(names[name], version, note)
         else:
             new = kept
             if version.rows > start:
-                rows.append(Rows(names[name], version.definition.schema, None, _behind(version, start)))
+                rows.append(NewRows(names[name], version.definition.schema, None, _behind(version, start)))
         if kept is not None and kept.kept_as != names[name]:
             renamed[kept.kept_as] = names[name]
         tables[name] = new, version
@@ -122,7 +122,7 @@ def planned(
     return Plan(changes, tables, names, anew, wanted, runs)
 
 
-def _sources(have: Mapping[str, Kept], versions: Mapping[str, Version]) -> dict[str, str]:
+def _sources(have: Mapping[str, KeptTable], versions: Mapping[str, Version]) -> dict[str, str]:
     """For each table that the file has, what it was called when it was written last: another name, if renamed."""
     found = {}
     for name, version in versions.items():
@@ -133,7 +133,9 @@ def _sources(have: Mapping[str, Kept], versions: Mapping[str, Version]) -> dict[
     return found
 
 
-def _names(have: Mapping[str, Kept], versions: Mapping[str, Version], sources: Mapping[str, str]) -> dict[str, str]:
+def _names(
+    have: Mapping[str, KeptTable], versions: Mapping[str, Version], sources: Mapping[str, str]
+) -> dict[str, str]:
     """What each table is called in the file, which takes two names that differ in case alone for one."""
     found = {name: have[name].kept_as for name in versions if sources.get(name) == name}
     taken = {have[source].kept_as.lower() for source in sources.values()}
@@ -148,7 +150,7 @@ def _names(have: Mapping[str, Kept], versions: Mapping[str, Version], sources: M
     return found
 
 
-def _shared(kept: Kept, version: Version) -> int | None:
+def _shared(kept: KeptTable, version: Version) -> int | None:
     """How many of the file's rows are the first rows of a version and stay; None where all of them do."""
     old = kept.version
     if [(f.name, f.type) for f in old.definition.schema] != [(f.name, f.type) for f in version.definition.schema]:

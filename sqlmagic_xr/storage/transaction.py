@@ -50,7 +50,7 @@ def no_table(name: str, entries: Entries) -> UnknownNameError:
     return UnknownNameError(f"there is no scratch table `{name}`", hint=suggest(name, tables) or LOST)
 
 
-class Change(NamedTuple):
+class Uncommitted(NamedTuple):
     """What was done to one table since the last commit."""
 
     statements: tuple[str, ...] = ()
@@ -67,9 +67,9 @@ class Work:
 
     __slots__ = ("changes", "entries", "renamed", "statement")
 
-    def __init__(self, entries: Entries, changes: Mapping[str, Change] | None = None, statement: str = "") -> None:
+    def __init__(self, entries: Entries, changes: Mapping[str, Uncommitted] | None = None, statement: str = "") -> None:
         self.entries: dict[str, Entry] = dict(entries)
-        self.changes: dict[str, Change] = dict(changes or {})
+        self.changes: dict[str, Uncommitted] = dict(changes or {})
         self.statement = statement
         self.renamed = False
 
@@ -93,11 +93,11 @@ class Work:
 
     def put(self, name: str, version: Version, added: int, removed: int) -> None:
         """Let ``name`` be this version, of which so many rows are new and so many of the old are gone."""
-        before = self.changes.get(name, Change())
+        before = self.changes.get(name, Uncommitted())
         statements = before.statements
         if not statements or statements[-1] != self.statement:
             statements = (*statements, self.statement)
-        self.changes[name] = Change(statements, before.added + added, before.removed + removed)
+        self.changes[name] = Uncommitted(statements, before.added + added, before.removed + removed)
         self.entries[name] = version
 
     def fill(self, name: str, version: Version) -> Version:
@@ -114,7 +114,7 @@ class Work:
         """Give a table another name; its past goes with it."""
         self.renamed = True
         version = replace(self.table(old), name=new)
-        change = self.changes.pop(old, Change())
+        change = self.changes.pop(old, Uncommitted())
         del self.entries[old]
         self.changes[new] = change
         self.put(new, version, 0, 0)

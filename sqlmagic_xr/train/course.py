@@ -12,7 +12,7 @@ from .events import Newest
 from .holdings import Holdings, Tables, tables_among, tables_of
 from .task import Task
 from .trajectory import Trajectory, begin_at
-from .undo import Made, Undo
+from .undo import CommittedStep, Undo
 
 if TYPE_CHECKING:
     from ..storage.store import ScratchStore
@@ -136,7 +136,7 @@ class Course:
             self._changed()
         return tables, disturbed
 
-    def take_back(self, generation: int) -> Made | None:
+    def take_back(self, generation: int) -> CommittedStep | None:
         """Take back the step that made a generation, and those behind it; None where others have written on them."""
         undone = self.undo.take_back(generation)
         if undone is None:

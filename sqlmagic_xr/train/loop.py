@@ -29,7 +29,7 @@ from .making import Making
 from .minimize.curve import LossCurve
 from .minimize.expand import Expansion, expand, written_out
 from .minimize.fit import Fit, fit
-from .parameters import Change, Parameters
+from .parameters import ParameterChange, Parameters
 from .run import Run
 from .settings import Settings
 from .steps import looks as looks_at
@@ -190,7 +190,7 @@ class Training:
             self._set_up()
             self._making.values()
             shown = self._making.shown
-            self.run.parameters = tuple(Change(self._start, name, value) for name, value in shown.items())
+            self.run.parameters = tuple(ParameterChange(self._start, name, value) for name, value in shown.items())
             self._watching.open(self._trajectory, self._start)
             yield self._started(notice)
             yield from self._steps()
@@ -303,7 +303,7 @@ class Training:
 
     def _tune(self, name: str, value: float) -> None:
         self._parameters.set(name, value)
-        self.run.parameters += (Change(self.run.generation, name, value),)
+        self.run.parameters += (ParameterChange(self.run.generation, name, value),)
 
     # --- the end
 

@@ -24,7 +24,7 @@ from .run import Run
 from .settings import Settings
 from .steps.looks import Seen
 from .steps.step import Step
-from .undo import Made
+from .undo import CommittedStep
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -130,7 +130,7 @@ class Making:
             self.keeping.stepped(self.run.steps)
             if self.curves.watched:
                 given = self.parameters.given
-                self.course.undo.add(Made(generation + made, generation, before, self.shown, made, given))
+                self.course.undo.add(CommittedStep(generation + made, generation, before, self.shown, made, given))
         return made
 
     @property
@@ -176,7 +176,7 @@ class Making:
         if self.best is not None:
             self.best.made(made, after, holdings.steps)
         if self.curves.watched:
-            self.course.undo.add(Made(made, generation, before, self.shown))
+            self.course.undo.add(CommittedStep(made, generation, before, self.shown))
         return True
 
     def _interrupted(self, steps: int) -> None:
@@ -185,7 +185,7 @@ class Making:
         if self.run.steps == steps:
             self.verdict = ("interrupted", f"interrupted after {counted(steps)}, within a step that is abandoned")
 
-    def redo(self, first: Made, generation: int) -> None:
+    def redo(self, first: CommittedStep, generation: int) -> None:
         """Make the sound ones of several steps that were taken back together again, up to ``generation``."""
         foretold = self.settings.checks_each_step and self._is_foretold
         with self.parameters.as_given(first.given):

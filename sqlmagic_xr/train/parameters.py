@@ -29,7 +29,7 @@ _COUNTED = 2**63 - 2
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ParameterChange:
     """From the step after ``generation`` on, the parameter ``name`` is ``value``."""
 
     generation: int

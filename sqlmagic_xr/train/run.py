@@ -10,7 +10,7 @@ from ..errors import UsageError
 from ..storage.scratch import Version
 from .events import Panel, Status
 from .holdings import Holdings
-from .parameters import Change
+from .parameters import ParameterChange
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,7 @@ class Run:
         self.status: Status = "running"
         self.message = ""
         self.seconds = 0.0
-        self.parameters: tuple[Change, ...] = ()
+        self.parameters: tuple[ParameterChange, ...] = ()
         self.schedule: Mapping[str, str] = {}
         self.seed = 0
         self.curves: tuple[pa.Table, ...] = ()

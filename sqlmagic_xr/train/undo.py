@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CommittedStep:
     """A step that was committed.
 
     Attributes:
@@ -40,13 +40,13 @@ class Undo:
     """The steps that no curve has shown to be sound yet, the oldest first; versions share what is unchanged."""
 
     def __init__(self) -> None:
-        self._made: deque[Made] = deque(maxlen=_MOST)
+        self._made: deque[CommittedStep] = deque(maxlen=_MOST)
         self._barred = False
 
     def __len__(self) -> int:
         return len(self._made)
 
-    def add(self, made: Made) -> None:
+    def add(self, made: CommittedStep) -> None:
         """Note a step that was committed."""
         self._made.append(made)
 
@@ -60,7 +60,7 @@ class Undo:
         self._barred = self._barred or bool(self._made)
         self._made.clear()
 
-    def take_back(self, generation: int) -> tuple[Made, int] | None:
+    def take_back(self, generation: int) -> tuple[CommittedStep, int] | None:
         """The commit that made ``generation``, or the oldest still known, and how many steps there are from it on.
 
         All of them are forgotten. None where it was made before others changed the tables.

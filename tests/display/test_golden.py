@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sqlmagic_xr.display.table import Table
+from sqlmagic_xr.display.table import DrawnTable
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -36,13 +36,13 @@ def values() -> pa.Table:
 
 
 TABLES = {
-    "values": Table(values(), 3),
-    "part": Table(values().select(["id", "name"]).slice(0, 2), 10_000_000),
-    "empty": Table(values().select(["id", "name"]).slice(0, 0), 0),
-    "wide": Table(pa.table({f"column_{i}": [i] for i in range(300)}), 1),
-    "ascii": Table(values().select(["id", "name"]), 3, style="ascii"),
-    "markdown": Table(values().select(["id", "name"]), 3, style="markdown"),
-    "noted": Table(values().select(["id", "name"]), 3, note="scratch table, version 3", null=""),
+    "values": DrawnTable(values(), 3),
+    "part": DrawnTable(values().select(["id", "name"]).slice(0, 2), 10_000_000),
+    "empty": DrawnTable(values().select(["id", "name"]).slice(0, 0), 0),
+    "wide": DrawnTable(pa.table({f"column_{i}": [i] for i in range(300)}), 1),
+    "ascii": DrawnTable(values().select(["id", "name"]), 3, style="ascii"),
+    "markdown": DrawnTable(values().select(["id", "name"]), 3, style="markdown"),
+    "noted": DrawnTable(values().select(["id", "name"]), 3, note="scratch table, version 3", null=""),
 }
 
 

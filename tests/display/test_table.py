@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pyarrow as pa
 import pytest
 
-from sqlmagic_xr.display.table import MAX_COLUMNS, Table
+from sqlmagic_xr.display.table import MAX_COLUMNS, DrawnTable
 
 
 class Cells(HTMLParser):
@@ -39,7 +39,7 @@ class Cells(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def text_cells(table: Table) -> list[list[str]]:
+def text_cells(table: DrawnTable) -> list[list[str]]:
     lines = table.text(1000).splitlines()[3:-1]
     return [[cell.strip() for cell in line.split("│")] for line in lines]
 
@@ -68,7 +68,7 @@ VALUES = [
 
 @pytest.mark.parametrize(("values", "shown"), VALUES, ids=[f"{v.type}-{i}" for i, (v, _) in enumerate(VALUES)])
 def test_values_read_the_same_in_text_and_html(values, shown):
-    table = Table(pa.table({"v": values}), len(values))
+    table = DrawnTable(pa.table({"v": values}), len(values))
     assert [row[0] for row in text_cells(table)] == shown
     assert [row[0] for row in Cells(table.html()).rows[1:]] == shown
 
@@ -77,19 +77,19 @@ def test_values_read_the_same_in_text_and_html(values, shown):
     "evil", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</td></table><script>", '"><b>', "&lt;"]
 )
 def test_values_and_names_are_escaped(evil):
-    cells = Cells(Table(pa.table({evil: [evil]}), 1, note=evil).html())
+    cells = Cells(DrawnTable(pa.table({evil: [evil]}), 1, note=evil).html())
     assert set(cells.tags) <= {"div", "style", "p", "table", "thead", "tbody", "tr", "th", "td", "small", "i"}
     assert cells.rows == [[f"{evil} VARCHAR"], [evil]]
 
 
 def test_null_looks_unlike_a_string_that_says_null():
-    html = Table(pa.table({"s": ["NULL", None]}), 2).html()
+    html = DrawnTable(pa.table({"s": ["NULL", None]}), 2).html()
     assert "&#x27;NULL&#x27;</td>" in html
     assert "<i>NULL</i></td>" in html
 
 
 def test_numbers_stand_right_and_text_left():
-    table = Table(pa.table({"number": [1, 100], "text": ["a", "bcd"]}), 2)
+    table = DrawnTable(pa.table({"number": [1, 100], "text": ["a", "bcd"]}), 2)
     assert text_cells(table) == [["1", "a"], ["100", "bcd"]]
     assert "\n      1 │ a\n    100 │ bcd\n" in table.text()
     assert table.html().count("text-align:left") == 3  # the head and two cells of the text column alone
@@ -106,19 +106,19 @@ def test_numbers_stand_right_and_text_left():
     ],
 )
 def test_the_size_of_the_whole_is_said(shown, total, size):
-    table = Table(pa.table({"a": range(shown), "b": range(shown)}), total)
+    table = DrawnTable(pa.table({"a": range(shown), "b": range(shown)}), total)
     assert table.text().splitlines()[-1] == size
     assert f"<p>{size}</p>" in table.html()
 
 
 def test_an_empty_result_shows_its_header():
-    table = Table(pa.table({"lat": pa.array([], pa.float64())}), 0)
+    table = DrawnTable(pa.table({"lat": pa.array([], pa.float64())}), 0)
     assert table.text() == " lat\n DOUBLE\n────────\n0 rows x 1 column"
     assert Cells(table.html()).rows == [["lat DOUBLE"]]
 
 
 def test_300_columns_show_the_first_and_the_last():
-    table = Table(pa.table({f"c{i}": [i] for i in range(300)}), 1)
+    table = DrawnTable(pa.table({f"c{i}": [i] for i in range(300)}), 1)
     lines = table.text(80).splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert lines[0].replace(" │", "").split() == ["c0", "c1", "c2", "c3", "…", "c296", "c297", "c298", "c299"]
@@ -130,7 +130,7 @@ def test_300_columns_show_the_first_and_the_last():
 
 
 def test_a_megabyte_in_a_cell_stays_short():
-    table = Table(pa.table({"s": ["x" * 1_000_000, "\n" * 1_000_000], "l": [list(range(100_000)), []]}), 2)
+    table = DrawnTable(pa.table({"s": ["x" * 1_000_000, "\n" * 1_000_000], "l": [list(range(100_000)), []]}), 2)
     assert "(1,000,000 characters)" in table.text(1000)
     assert ", … 99,973 more]" in table.text(1000)
     assert len(table.html()) < 5_000
@@ -138,24 +138,24 @@ def test_a_megabyte_in_a_cell_stays_short():
 
 
 def test_a_single_wide_column_is_never_dropped():
-    table = Table(pa.table({"s": ["x" * 90]}), 1)
+    table = DrawnTable(pa.table({"s": ["x" * 90]}), 1)
     assert "x" * 90 in table.text(40)
 
 
 def test_wide_characters_stay_in_line():
-    lines = Table(pa.table({"s": ["日本", "ab"], "n": [1, 2]}), 2).text().splitlines()
+    lines = DrawnTable(pa.table({"s": ["日本", "ab"], "n": [1, 2]}), 2).text().splitlines()
     assert lines[3:5] == [" 日本    │      1", " ab      │      2"]
 
 
 def test_duplicate_column_names_are_drawn():
     rows = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
-    assert text_cells(Table(rows, 1)) == [["1", "2"]]
+    assert text_cells(DrawnTable(rows, 1)) == [["1", "2"]]
 
 
 def test_styles_of_text():
     rows = pa.table({"a|b": [1], "s": ["x|y"]})
-    assert Table(rows, 1, style="ascii").text().splitlines()[2] == "--------+---------"
-    assert Table(rows, 1, style="markdown").text().splitlines() == [
+    assert DrawnTable(rows, 1, style="ascii").text().splitlines()[2] == "--------+---------"
+    assert DrawnTable(rows, 1, style="markdown").text().splitlines() == [
         "| a\\|b | s |",
         "| ---: | --- |",
         "| 1 | x\\|y |",
@@ -176,7 +176,7 @@ def test_times_that_python_does_not_hold_are_shown_also_inside_of_others():
         "r": pa.StructArray.from_arrays([seconds], ["a"]),
         "c": seconds.dictionary_encode(),
     }
-    table = Table(pa.table(columns), 3)
+    table = DrawnTable(pa.table(columns), 3)
     first, second, third = Cells(table.html()).rows[1:]
     shown = "292277026596-12-04 15:30:07"
     assert first == [shown, shown + "Z", "5881580-07-11", f"{2**63 - 1} milliseconds", f"['{shown}']",

@@ -11,7 +11,7 @@ import pytest
 
 from sqlmagic_xr import Context, errors
 from sqlmagic_xr.engine.failures import translate
-from sqlmagic_xr.engine.findings import Known
+from sqlmagic_xr.engine.findings import KnownNames
 from sqlmagic_xr.engine.inventory import tables
 from sqlmagic_xr.engine.meant import SAID
 from sqlmagic_xr.engine.messages import core
@@ -20,7 +20,7 @@ from sqlmagic_xr.sql.syntax import Tree, parse_one, split, to_sql
 
 class Tables:
     def known(self, functions, read):
-        return Known(["params", "d"], functions)
+        return KnownNames(["params", "d"], functions)
 
 
 @pytest.fixture(scope="module")

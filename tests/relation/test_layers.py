@@ -3,7 +3,7 @@
 import pytest
 
 from sqlmagic_xr.errors import UnknownNameError
-from sqlmagic_xr.relation.layers import Environment, Query, Relation
+from sqlmagic_xr.relation.layers import Environment, KnownTable, Query
 from sqlmagic_xr.sql.expression import Column, to_sql
 from sqlmagic_xr.sql.syntax import parse_one
 
@@ -13,10 +13,10 @@ VIEW = parse_one("SELECT k, x * 2 AS twice FROM t").tree["Query"]
 class Tables:
     def relation(self, name):
         return {
-            ("t",): Relation(("t",), {"k": "integer", "x": "real", "Big": "real"}, ("k",)),
-            ("s", "u"): Relation(("s", "u"), {"k": "integer", "y": "real"}),
-            ("u",): Relation(("u",), {"k": "integer", "y": "real"}),
-            ("v",): Relation(("v",), {"k": "integer", "twice": "real"}, (), "view", VIEW),
+            ("t",): KnownTable(("t",), {"k": "integer", "x": "real", "Big": "real"}, ("k",)),
+            ("s", "u"): KnownTable(("s", "u"), {"k": "integer", "y": "real"}),
+            ("u",): KnownTable(("u",), {"k": "integer", "y": "real"}),
+            ("v",): KnownTable(("v",), {"k": "integer", "twice": "real"}, (), "view", VIEW),
         }.get(name)
 
 

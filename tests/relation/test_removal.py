@@ -5,7 +5,7 @@ import pytest
 from sqlmagic_xr.relation.bind import bind
 from sqlmagic_xr.relation.catalog import Table
 from sqlmagic_xr.relation.inline import inlined
-from sqlmagic_xr.relation.nodes import Join, Leaf, Reader, Scan, relations
+from sqlmagic_xr.relation.nodes import Filtering, Join, Leaf, Scan, relations
 from sqlmagic_xr.relation.reads import parameters, volatile
 from sqlmagic_xr.relation.removal import without, without_constant_keys
 from sqlmagic_xr.relation.scope import Unsure
@@ -40,7 +40,7 @@ def taken_out(text):
     """The text without p, whose row is (1, 2.5)."""
     root = inlined(bound(text))
     for node in relations(root):
-        if isinstance(node, Reader) and isinstance(node.source, (Join, Leaf)):
+        if isinstance(node, Filtering) and isinstance(node.source, (Join, Leaf)):
             for leaf in node.source.visible:
                 if isinstance(leaf, Scan) and leaf.table.name == ("p",):
                     return to_sql(

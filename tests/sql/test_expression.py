@@ -3,7 +3,7 @@
 import pytest
 
 from sqlmagic_xr.errors import ParseError
-from sqlmagic_xr.sql.expression import Call, Column, Literal, Opaque, columns, descend, parse, replace_parts, to_sql
+from sqlmagic_xr.sql.expression import Call, Column, Literal, Verbatim, columns, descend, parse, replace_parts, to_sql
 
 TEXTS = [
     "a-(b-c)",
@@ -71,7 +71,7 @@ def test_spans_point_into_the_text_that_was_read():
 
 def test_what_calculations_have_no_use_for_stays_as_it_came():
     like = parse("name LIKE 'a%'")
-    assert isinstance(like, Opaque)
+    assert isinstance(like, Verbatim)
     assert columns(like) == {("name",)}
     assert to_sql(Call("and", (like, Column(("t", "order"))))) == "(name LIKE 'a%') AND t.\"order\""
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr.errors import UnsupportedError
-from sqlmagic_xr.storage.database import Changes, Database, Rows
+from sqlmagic_xr.storage.database import Changes, Database, NewRows
 from sqlmagic_xr.storage.kinds import kept, to_file
 from tests.dealt import MANY
 
@@ -55,7 +55,7 @@ def through(database, values):
     """What comes back of a column that is written and read."""
     schema = pa.schema([("v", values.type)])
     batch = pa.RecordBatch.from_arrays([values], schema=schema)
-    database.write(Changes([Rows("t", schema, 0, [batch.slice(0, 2), batch.slice(2)])]), 1)
+    database.write(Changes([NewRows("t", schema, 0, [batch.slice(0, 2), batch.slice(2)])]), 1)
     return database.read("t", schema, 0, len(values)).column(0)
 
 

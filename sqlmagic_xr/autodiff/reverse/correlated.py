@@ -18,14 +18,14 @@ from .keys import may_be_null
 from .refusing import refused, require_free
 
 if TYPE_CHECKING:
-    from .reading import Reader
+    from .reading import BlockReader
 
 Joined = tuple[Leaf, tuple[Expression, ...]]
 
 _HOW = "Join it: LEFT JOIN (SELECT ... GROUP BY ...) AS q ON ..."
 
 
-def value_by_row(reader: Reader, part: bound.Nested) -> tuple[list[Joined], Expression]:
+def value_by_row(reader: BlockReader, part: bound.Nested) -> tuple[list[Joined], Expression]:
     """The value of a query that depends on the row, as a column of a relation that is joined with the rows.
 
     Args:
@@ -44,7 +44,7 @@ def value_by_row(reader: Reader, part: bound.Nested) -> tuple[list[Joined], Expr
     return [joined], value
 
 
-def _among(reader: Reader, part: bound.Nested) -> tuple[list[Joined], Expression]:
+def _among(reader: BlockReader, part: bound.Nested) -> tuple[list[Joined], Expression]:
     """IN or NOT IN: whether one of the rows has the value; of NULL it is NULL, where there are rows at all."""
     if nullable(part.query)[0]:
         raise refused("IN over a query that depends on the row has no derivative where its values may be NULL",
@@ -59,7 +59,7 @@ def _among(reader: Reader, part: bound.Nested) -> tuple[list[Joined], Expression
     return [rows, alike], value
 
 
-def _by_row(reader: Reader, part: bound.Nested, operand: Expression | None = None) -> tuple[Joined, Expression]:
+def _by_row(reader: BlockReader, part: bound.Nested, operand: Expression | None = None) -> tuple[Joined, Expression]:
     """The same of one relation; with an operand, whether there is a row whose one column equals it."""
     select, group, source = _parts(part)
     conditions = list(conjuncts(select.condition if group is None else group.condition))

@@ -141,7 +141,7 @@ def expressions(relation: nodes.Relation) -> Iterator[Expression]:
     while todo:
         node = todo.pop()
         yield from node.expressions
-        if isinstance(node, (nodes.Sort, nodes.Reader)):
+        if isinstance(node, (nodes.Sort, nodes.Filtering)):
             todo.append(node.source)
         elif isinstance(node, nodes.Join):
             todo += node.inputs
@@ -182,7 +182,7 @@ def _origins(leaf: nodes.Leaf, name: str) -> Iterator[tuple[nodes.Leaf, dict[str
     while isinstance(leaf, nodes.Shared):
         inner = next(n for n, outer in shown.items() if outer == name)
         query = leaf.query.source if isinstance(leaf.query, nodes.Sort) else leaf.query
-        if not isinstance(query, nodes.Select) or query.distinct or isinstance(query.source, nodes.Reader):
+        if not isinstance(query, nodes.Select) or query.distinct or isinstance(query.source, nodes.Filtering):
             return
         cell = query.outputs[leaf.inner(inner)].expression
         if not isinstance(cell, Field) or not isinstance(cell.relation, nodes.Leaf) or cell.relation in filled_by(
@@ -213,7 +213,7 @@ def _require_one_meaning(call: Call, leaf: nodes.Leaf, in_sight: Sequence[nodes.
 
 def source_of(relation: nodes.Relation) -> nodes.Relation:
     """What the FROM of a SELECT reads."""
-    while isinstance(relation, (nodes.Sort, nodes.Limit, nodes.Reader)):
+    while isinstance(relation, (nodes.Sort, nodes.Limit, nodes.Filtering)):
         relation = relation.source
     return relation
 

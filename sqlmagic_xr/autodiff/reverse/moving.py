@@ -22,7 +22,7 @@ from .refusing import refused, require_free
 from .rows import is_total
 
 if TYPE_CHECKING:
-    from .reading import Reader
+    from .reading import BlockReader
 
 Whole = Callable[[tuple[Expression, ...], Expression], Expression]
 """What an aggregate over a partition is in each row."""
@@ -45,7 +45,7 @@ class Moving:
         needed: the columns that the rows get.
     """
 
-    reader: Reader
+    reader: BlockReader
     base: Leaf
     own: bool
     select: nodes.Select

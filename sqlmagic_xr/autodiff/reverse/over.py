@@ -9,7 +9,7 @@ from ...relation.columns import SortKey
 from ...relation.functions import SAME
 from ...relation.write import expression_tree
 from ...sql.build import window
-from ...sql.expression import Call, Expression, Opaque, replace_parts
+from ...sql.expression import Call, Expression, Verbatim, replace_parts
 from ...sql.syntax import Tree
 
 LINEAR = frozenset({"sum", "lag", "lead"})
@@ -49,7 +49,7 @@ class Over(Expression):
 
     @property
     def _key(self) -> tuple[object, ...]:
-        return (self.call, self.partition, self.order, self.ways, Opaque(self.frame)._key)
+        return (self.call, self.partition, self.order, self.ways, Verbatim(self.frame)._key)
 
     @property
     def is_linear(self) -> bool:
@@ -98,7 +98,7 @@ def with_trees(expression: Expression) -> Expression:
 def _call(over: Over) -> Call:
     keys = [SortKey(e, *way) for e, way in zip(over.order, over.ways, strict=True)]
     partition = [expression_tree(each) for each in over.partition]
-    return replace(over.call, window=Opaque(window(partition, [_key_tree(key) for key in keys], over.frame)))
+    return replace(over.call, window=Verbatim(window(partition, [_key_tree(key) for key in keys], over.frame)))
 
 
 def _key_tree(key: SortKey) -> Tree:

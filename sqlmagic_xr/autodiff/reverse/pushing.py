@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ...relation.columns import Nested
-from ...sql.expression import Call, Column, Expression, Opaque, Parameter, descend
+from ...sql.expression import Call, Column, Expression, Parameter, Verbatim, descend
 from ...sql.expression import columns as paths
 from .blocks import Block, Given, Leaf, Node, Path, Union, exchanged, filled, labels, names, reads_cells, substituted
 from .keys import equalities, kind_of
@@ -93,7 +93,7 @@ def _about(block: Block, leaf: Leaf) -> dict[Expression, Expression]:
 
 def is_plain(condition: Expression) -> bool:
     """Whether a condition is made of columns and functions alone, without a query inside."""
-    return not any(isinstance(part, (Nested, Opaque)) for part in descend(condition)) and not any(
+    return not any(isinstance(part, (Nested, Verbatim)) for part in descend(condition)) and not any(
         isinstance(part, Call) and part.window is not None for part in descend(condition)
     )
 

@@ -37,7 +37,7 @@ class Beside:
     on: tuple[Expression, ...] | None = None
 
 
-class Reader(Givens):
+class BlockReader(Givens):
     """Makes blocks of bound queries; what is read twice becomes one block.
 
     Args:

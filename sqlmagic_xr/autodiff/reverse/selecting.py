@@ -10,7 +10,7 @@ from ...relation import columns as bound
 from ...relation import nodes
 from ...relation.conditions import conjunction, conjuncts
 from ...relation.functions import SAME
-from ...sql.expression import Call, Cast, Column, Expression, Literal, Opaque
+from ...sql.expression import Call, Cast, Column, Expression, Literal, Verbatim
 from .blocks import Block, Leaf, Node, Union, labels, names, substituted
 from .blocks import label as new_label
 from .grouping import MOMENTS, Group
@@ -20,10 +20,10 @@ from .rows import as_leaf, free, is_total, keyed
 from .windows import windowed
 
 if TYPE_CHECKING:
-    from .reading import Reader
+    from .reading import BlockReader
 
 
-def selected(reader: Reader, select: nodes.Select, name: str) -> Node:
+def selected(reader: BlockReader, select: nodes.Select, name: str) -> Node:
     """The block that a SELECT is.
 
     Args:
@@ -53,7 +53,7 @@ def selected(reader: Reader, select: nodes.Select, name: str) -> Node:
     return _shown(reader, select, block, computed=group is not None)
 
 
-def _shown(reader: Reader, select: nodes.Select, block: Block, *, computed: bool) -> Node:
+def _shown(reader: BlockReader, select: nodes.Select, block: Block, *, computed: bool) -> Node:
     outputs = {output.name or f"column_{n}": reader.expression(output.expression)
                for n, output in enumerate(select.outputs)}  # fmt: skip
     if len(outputs) < len(select.outputs):
@@ -70,7 +70,7 @@ def _shown(reader: Reader, select: nodes.Select, block: Block, *, computed: bool
 # ------------------------------------------------------------------------------------------------------------- groups
 
 
-def _grouped(reader: Reader, group: nodes.Aggregate, block: Block, select: nodes.Select) -> Block:
+def _grouped(reader: BlockReader, group: nodes.Aggregate, block: Block, select: nodes.Select) -> Block:
     """The block above a group, which reads its keys and aggregates."""
     keys = {_word(str(k.name)): reader.expression(k.expression) for k in group.keys}
     calls = {m.name: reader.expression(_of_rows(m)) for m in group.measures}
@@ -95,8 +95,8 @@ def _grouped(reader: Reader, group: nodes.Aggregate, block: Block, select: nodes
 
 
 def _sets(
-    reader: Reader, group: nodes.Aggregate, block: Block, keys: dict[str, Expression], calls: dict[str, Expression],
-    base: dict[str, str],
+    reader: BlockReader, group: nodes.Aggregate, block: Block, keys: dict[str, Expression],
+    calls: dict[str, Expression], base: dict[str, str],
 ) -> Block:  # fmt: skip
     """GROUPING SETS: one GROUP BY for each, one under the other, with NULL for the keys that it has not."""
     if not group.grouping:
@@ -170,7 +170,7 @@ def _word(name: str) -> str:
 # -------------------------------------------------------------------------------------------------- rows by an order
 
 
-def first_of_each(reader: Reader, select: nodes.Select, keys: Sequence[bound.SortKey], block: Node) -> Block:
+def first_of_each(reader: BlockReader, select: nodes.Select, keys: Sequence[bound.SortKey], block: Node) -> Block:
     """DISTINCT ON: of each group of rows the first by an order.
 
     Args:
@@ -187,7 +187,7 @@ def first_of_each(reader: Reader, select: nodes.Select, keys: Sequence[bound.Sor
     return _chosen(block, on, [k for k in order if k.expression not in on], None, Literal(1), select)
 
 
-def limited(reader: Reader, limit: nodes.Limit, block: Node) -> Block:
+def limited(reader: BlockReader, limit: nodes.Limit, block: Node) -> Block:
     """LIMIT and OFFSET behind an ORDER BY.
 
     Args:
@@ -222,7 +222,7 @@ class Reselected:
         raise refused("a group is ordered by what it does not show", "Put that among its columns.", sort)
 
 
-def _shown_as(reader: Reader, select: nodes.Relation, block: Block, expression: Expression) -> Expression:
+def _shown_as(reader: BlockReader, select: nodes.Relation, block: Block, expression: Expression) -> Expression:
     """A key of ORDER BY, or of DISTINCT ON, over what a block's FROM reads."""
 
     def change(part: Expression) -> Expression | None:
@@ -267,4 +267,4 @@ def _chosen(
     return Block(block.name, (top,), tuple(held), {n: top.column(n) for n in shown})
 
 
-_BIGINT = Opaque({"BigInt": None})
+_BIGINT = Verbatim({"BigInt": None})

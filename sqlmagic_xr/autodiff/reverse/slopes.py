@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...relation.layers import ColumnType
-from ...sql.expression import Call, Column, Expression, Opaque
+from ...sql.expression import Call, Column, Expression, Verbatim
 from ...sql.expression import columns as paths
 from ..collect import collected, tidied
 from ..derivative import Derivative, Kinds, real
@@ -40,7 +40,7 @@ class _Columns:
     def never_null(self, column: Column) -> bool:
         return not column_null(self.block, column.path)
 
-    def rows_of(self, call: Call) -> Opaque | None:
+    def rows_of(self, call: Call) -> Verbatim | None:
         return None
 
     def require_constant(self, call: Call) -> None:

@@ -26,7 +26,7 @@ from .forward import Tangents
 from .given import kind_of_type
 from .keys import key_of
 from .pushing import Pushing
-from .reading import Reader
+from .reading import BlockReader
 from .refusing import refused
 from .rows import free
 from .shares import Share, or_zero, placed, same
@@ -127,7 +127,7 @@ class Values:
             wanted = dict.fromkeys(f for c in self.calls for f in fields(c.expression) if f.relation is column.relation)
             around: nodes.Relation = self.reading.relation
             while isinstance(around, (nodes.Sort, nodes.Limit)) or (
-                isinstance(around, nodes.Reader) and isinstance(around.source, nodes.Reader)
+                isinstance(around, nodes.Filtering) and isinstance(around.source, nodes.Filtering)
             ):
                 around = around.source
             given = directions(leaf, pairs, around, reader)
@@ -154,7 +154,7 @@ class Values:
         self.joins.append((name, alias, [expression_tree(e) for e in on]))
         return columns
 
-    def _loss(self, column: Field, reader: Reader, origin: nodes.Leaf) -> _Loss:
+    def _loss(self, column: Field, reader: BlockReader, origin: nodes.Leaf) -> _Loss:
         """The relation that a column was computed by; one for all derivatives of its columns by the same cells."""
         relation = column.relation
         assert isinstance(relation, nodes.Shared)
@@ -198,10 +198,10 @@ class Values:
             total = add(total, share.values.get(inner, ZERO))
         return total
 
-    def _reader(self, leaf: nodes.Leaf, columns: frozenset[str] = frozenset()) -> Reader:
+    def _reader(self, leaf: nodes.Leaf, columns: frozenset[str] = frozenset()) -> BlockReader:
         cells = cells_of(leaf, "")
         assert cells is not None
-        return Reader(replace(cells, columns=columns), self.reading.ctes, self.catalog)
+        return BlockReader(replace(cells, columns=columns), self.reading.ctes, self.catalog)
 
     def _passed(self, expression: Expression, column: Field, called: Called) -> list[_Placed]:
         """The backward pass from a loss, its sums joined with the rows of the parameter."""
@@ -218,7 +218,7 @@ class Values:
             block = Block(block.name, (leaf,), (), {**keys, shown: value})
         return [self._join(share, called, loss, reader) for share in Pass(self.rules).shares(block, shown)]
 
-    def _join(self, share: Share, called: Called, loss: _Loss, reader: Reader) -> _Placed:
+    def _join(self, share: Share, called: Called, loss: _Loss, reader: BlockReader) -> _Placed:
         """A sum, joined with the rows of the parameter; and its value there, 0 where it has none."""
         leaf, origin = called.leaf, called.origin
         outer = {reader.inner(origin, n): shown for n, shown in called.shown.items()}
@@ -244,7 +244,7 @@ class Values:
             values[column] = made
         return _Placed(values)
 
-    def _number(self, leaf: nodes.Leaf, names: Sequence[tuple[str, str]], reader: Reader) -> None:
+    def _number(self, leaf: nodes.Leaf, names: Sequence[tuple[str, str]], reader: BlockReader) -> None:
         """Let a relation without a key have the number of each row, by which it is joined with its derivatives."""
         if any(inner != n for inner, n in names):
             raise refused(f"{leaf.path[-1]} has no key, and its columns other names here", "Leave these out.", leaf)
@@ -265,10 +265,10 @@ class Values:
         todo = [relation]
         while todo:
             node = todo.pop()
-            if isinstance(node, nodes.Reader):
+            if isinstance(node, nodes.Filtering):
                 if any(_same_condition(condition, e) for e in conjuncts(node.condition)):
                     return True
-                if isinstance(node.source, nodes.Reader):
+                if isinstance(node.source, nodes.Filtering):
                     todo.append(node.source)
         return False
 

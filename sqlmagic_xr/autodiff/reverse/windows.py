@@ -22,7 +22,7 @@ from .refusing import require_free
 from .rows import as_leaf
 
 if TYPE_CHECKING:
-    from .reading import Reader
+    from .reading import BlockReader
 
 
 @dataclass
@@ -48,7 +48,7 @@ class _Partition:
         return self.group.measure(inside, f"{inside.name}_{number}")
 
 
-def windowed(reader: Reader, window: nodes.Window, block: Block, select: nodes.Select) -> Block:
+def windowed(reader: BlockReader, window: nodes.Window, block: Block, select: nodes.Select) -> Block:
     """The rows of a block, with their windows beside them.
 
     Args:

@@ -12,8 +12,8 @@ from ...relation.nodes import Opaque, Scan
 from ...relation.nodes import Relation as Query
 from ...sql.syntax import Tree
 from ..node import Refused, Type
-from ..tables import Table, Tables
-from .relation import Relation
+from ..tables import Tables, TableShape
+from .relation import LoweredRelation
 
 _ARROW: Mapping[Type | None, str] = {
     None: "unheld", "float64": "double", "float32": "float", "label": "string", "boolean": "bool",
@@ -25,7 +25,7 @@ Bindings = dict[int, tuple[Tree, Mapping[Name, catalog.Table | None], Query]]
 """By the id of a tree: it, the tables that were asked for, and what it is bound to while these are the same."""
 
 
-class Known:
+class LoweringCatalog:
     """What tables a statement sees (a :class:`...relation.catalog.Catalog`).
 
     Args:
@@ -34,10 +34,10 @@ class Known:
         bindings: the queries that an earlier lowering of the program has bound; what is bound now is added.
     """
 
-    def __init__(self, tables: Tables, made: Mapping[str, Relation], bindings: Bindings) -> None:
+    def __init__(self, tables: Tables, made: Mapping[str, LoweredRelation], bindings: Bindings) -> None:
         self._tables, self._made, self._bindings = tables, made, bindings
         self._known: dict[Name, catalog.Table | None] = {}
-        self._grids: dict[Name, Table] = {}
+        self._grids: dict[Name, TableShape] = {}
 
     def names(self) -> list[str]:
         """None: nobody reads what is said of a misspelt name here."""
@@ -62,7 +62,7 @@ class Known:
         self._grids[name] = found
         return catalog.Table(name, {column: _arrow(kind) for column, kind in found.columns.items()}, found.key or ())
 
-    def made(self, name: Name) -> Relation | None:
+    def made(self, name: Name) -> LoweredRelation | None:
         """The rows of a table that has been made anew."""
         return self._made.get(name[0]) if len(name) == 1 else None
 
@@ -72,7 +72,7 @@ class Known:
             return False
         return bool(self._grids[leaf.table.name].parts)
 
-    def grid(self, name: Name) -> Table:
+    def grid(self, name: Name) -> TableShape:
         """What arrays know of a table that :meth:`table` has found outside."""
         return self._grids[name]
 

@@ -10,7 +10,7 @@ from ...sql.expression import Call, Star
 from ..node import GATHER, INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
 from .failing import refuse_failing
 from .refusing import refuse
-from .relation import Relation, axis_of
+from .relation import LoweredRelation, axis_of
 from .scalar import Scalars
 
 
@@ -24,7 +24,7 @@ class Grouping:
         keys: the columns of GROUP BY; None where there is no GROUP BY, so that there is one row in any case.
     """
 
-    def __init__(self, graph: Graph, relation: Relation, scalars: Scalars, keys: Sequence[Value] | None) -> None:
+    def __init__(self, graph: Graph, relation: LoweredRelation, scalars: Scalars, keys: Sequence[Value] | None) -> None:
         self.graph, self.scalars, self.relation = graph, scalars, relation
         self.always = keys is None
         self.replaced: dict[Node, Node] = {}
@@ -44,9 +44,9 @@ class Grouping:
         return self._some(mask)
 
     @property
-    def grouped(self) -> Relation:
+    def grouped(self) -> LoweredRelation:
         """One row for each group; no columns."""
-        return Relation(self.axes, (), self.present, scans=self.relation.scans)
+        return LoweredRelation(self.axes, (), self.present, scans=self.relation.scans)
 
     def column(self, value: Value) -> Value:
         """A column that is the same in all rows of a group.

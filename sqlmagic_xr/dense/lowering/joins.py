@@ -10,15 +10,15 @@ from ...relation.columns import Field, Nested
 from ...relation.conditions import conjuncts
 from ...relation.facts import equalities, using_pairs
 from ...relation.names import Name
-from ...relation.nodes import Join, Leaf, Opaque, Reader, Scan, Select, Shared, Values
+from ...relation.nodes import Filtering, Join, Leaf, Opaque, Scan, Select, Shared, Values
 from ...relation.nodes import Relation as Query
 from ...sql.expression import Call, Expression, Literal, Parameter
 from ..node import INTEGERS, Graph, Node, Refused, Type, Value
-from ..tables import Table
-from .bound import Known
+from ..tables import TableShape
+from .bound import LoweringCatalog
 from .narrowing import conditions_inside, fixings_inside, select_of
 from .outer import extended
-from .relation import Relation, cross, equate, restrict
+from .relation import LoweredRelation, cross, equate, restrict
 from .safely import plain
 from .scalar import Scalars
 from .scans import Fixing, Scans, equal_columns, equations, fixed_by, fixing
@@ -29,22 +29,22 @@ class Queries(Protocol):
 
     graph: Graph
     scans: Scans
-    known: Known
+    known: LoweringCatalog
     changing: Collection[Name]
 
-    def relation(self, query: Query) -> Relation:
+    def relation(self, query: Query) -> LoweredRelation:
         """The relation that a query is."""
 
-    def select(self, select: Select, also: Sequence[Expression]) -> Relation:
+    def select(self, select: Select, also: Sequence[Expression]) -> LoweredRelation:
         """The rows of a SELECT with further conditions on what it reads."""
 
     def constant(self, expression: Expression) -> Value:
         """The value of an expression without columns."""
 
-    def scalars(self, relation: Relation) -> Scalars:
+    def scalars(self, relation: LoweredRelation) -> Scalars:
         """Lowers the expressions over a relation."""
 
-    def among(self, relation: Relation, nested: Nested) -> Node:
+    def among(self, relation: LoweredRelation, nested: Nested) -> Node:
         """Where ``value IN (query)`` is true."""
 
 
@@ -68,8 +68,8 @@ class Factor:
 
     leaf: Leaf
     types: Mapping[str, Type | None]
-    table: Table | None = None
-    relation: Relation | None = None
+    table: TableShape | None = None
+    relation: LoweredRelation | None = None
     outer: bool = False
     on: tuple[Expression, ...] = ()
     using: tuple[tuple[Field, Field], ...] = ()
@@ -87,7 +87,7 @@ Factors = Mapping[Query, Factor]
 """The relations of a FROM by what their columns are bound to, in their order."""
 
 
-def joined(queries: Queries, reader: Reader, also: Sequence[Expression]) -> Relation:
+def joined(queries: Queries, reader: Filtering, also: Sequence[Expression]) -> LoweredRelation:
     """The rows of FROM and WHERE, which are looked at together: what fixes a key is part of the scan.
 
     Args:
@@ -105,7 +105,7 @@ def joined(queries: Queries, reader: Reader, also: Sequence[Expression]) -> Rela
     conditions += [on for f in factors.values() if not f.outer for on in f.on]
     conditions += [more for more in also if more not in conditions]
     _fix(factors, reader, conditions)
-    found = Relation((), ())
+    found = LoweredRelation((), ())
     for factor in factors.values():
         right, used = _rows(queries, factor, conditions)
         conditions = [c for c in conditions if not any(c is u for u in used)]
@@ -197,7 +197,7 @@ def _scanned(queries: Queries, scan: Scan) -> Factor:
 
 def _rows(
     queries: Queries, factor: Factor, conditions: Sequence[Expression]
-) -> tuple[Relation, list[Expression]]:  # fmt: skip
+) -> tuple[LoweredRelation, list[Expression]]:  # fmt: skip
     """A factor's rows, and the conditions that are part of the scan, or of what is read."""
     leaf = factor.leaf
     if factor.table is None or not isinstance(leaf, Scan):
@@ -208,8 +208,8 @@ def _rows(
 
 
 def _narrowed(
-    queries: Queries, factor: Factor, rows: Relation, conditions: Sequence[Expression]
-) -> tuple[Relation, list[Expression]]:  # fmt: skip
+    queries: Queries, factor: Factor, rows: LoweredRelation, conditions: Sequence[Expression]
+) -> tuple[LoweredRelation, list[Expression]]:  # fmt: skip
     """The rows of a subquery, a CTE or a view, what chooses among them being said inside it."""
     leaf, select = factor.leaf, select_of(factor.leaf)
     if select is None:
@@ -228,7 +228,7 @@ def _narrowed(
 # What fixes a key
 
 
-def _fix(factors: Factors, reader: Reader, conditions: Sequence[Expression]) -> None:
+def _fix(factors: Factors, reader: Filtering, conditions: Sequence[Expression]) -> None:
     """Give each factor what the conditions say about its columns.
 
     An outer join's own condition chooses among the rows of its relation; those of the others do not, since a row
@@ -305,7 +305,7 @@ def _fix_outer(factors: Factors, factor: Factor) -> None:
         factor.fixings += [Fixing(theirs, f.value, None) for f in owner.fixings if f.column == mine]
 
 
-def _classes(factors: Factors, reader: Reader) -> list[dict[Field, None]]:
+def _classes(factors: Factors, reader: Filtering) -> list[dict[Field, None]]:
     """Which columns of whole numbers or texts are equal in every row, in the order in which that is said."""
     groups: list[dict[Field, None]] = []
     for pair in equalities(reader):
@@ -325,7 +325,7 @@ def _is_exact(factors: Factors, column: Field) -> bool:
 # Joins
 
 
-def _equal(queries: Queries, relation: Relation, left: Value, right: Value) -> Relation:
+def _equal(queries: Queries, relation: LoweredRelation, left: Value, right: Value) -> LoweredRelation:
     if left.cells is right.cells and left.valid is right.valid is None and left.type in INTEGERS:
         return relation
     aligned = equate(queries.graph, relation, left, right)
@@ -335,7 +335,7 @@ def _equal(queries: Queries, relation: Relation, left: Value, right: Value) -> R
     return restrict(queries.graph, relation, scalars.holds(scalars.compare("=", left, right)))
 
 
-def _filtered(queries: Queries, relation: Relation, conditions: Sequence[Expression]) -> Relation:
+def _filtered(queries: Queries, relation: LoweredRelation, conditions: Sequence[Expression]) -> LoweredRelation:
     """Equalities of axes first, then those that look one up, then all other conditions."""
     later = []
     for condition in conditions:
@@ -360,7 +360,7 @@ def _filtered(queries: Queries, relation: Relation, conditions: Sequence[Express
     return relation
 
 
-def _columns(relation: Relation, condition: Expression) -> tuple[Value, Value] | None:
+def _columns(relation: LoweredRelation, condition: Expression) -> tuple[Value, Value] | None:
     """The values of the two columns that a condition says are equal."""
     for left, right in equal_columns(condition):
         return relation.resolve(left), relation.resolve(right)

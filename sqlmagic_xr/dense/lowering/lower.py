@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 from ...relation.columns import Field, Nested, SortKey
 from ...relation.names import Name
 from ...relation.newest import Extreme, extremes, first_row
-from ...relation.nodes import Aggregate, Limit, Opaque, Reader, Recursive, Select, Sort, Union, Window
+from ...relation.nodes import Aggregate, Filtering, Limit, Opaque, Recursive, Select, Sort, Union, Window
 from ...relation.nodes import Relation as Query
 from ...sql.expression import Expression, Literal
 from ...sql.syntax import Tree
 from .. import tables
 from ..node import Graph, Node, Refused, Type, Value
 from ..tables import Tables
-from .bound import Bindings, Known
+from .bound import Bindings, LoweringCatalog
 from .failing import refuse_failing
 from .grouping import Grouping
 from .joins import divided, joined
 from .refusing import refuse
-from .relation import Named, Relation, restrict, with_own_axes
+from .relation import LoweredRelation, Named, restrict, with_own_axes
 from .scalar import Scalars
 from .scans import Scans, no_column
 from .window import windowed
@@ -38,7 +38,7 @@ class Lowering:
         graph: where the nodes are made.
         writes: what the statements so far have written into each table: for a statement that only adds rows, the
             columns of each part of them that are one scalar; None for any other.
-        bindings: see :class:`.bound.Known`.
+        bindings: see :class:`.bound.LoweringCatalog`.
     """
 
     tables: Tables
@@ -52,10 +52,10 @@ class Lowering:
     def __post_init__(self) -> None:
         self.graph = Graph(self.tables.labels, self.kind)
         self.scans = Scans(self.graph, self.writes)
-        self.known = Known(self.tables, {}, self.bindings)
-        self._lowered: dict[Query, Relation] = {}
+        self.known = LoweringCatalog(self.tables, {}, self.bindings)
+        self._lowered: dict[Query, LoweredRelation] = {}
 
-    def parts(self, query: Tree, made: Mapping[str, Relation]) -> list[Relation]:
+    def parts(self, query: Tree, made: Mapping[str, LoweredRelation]) -> list[LoweredRelation]:
         """The relations whose rows together are those of a query (the inside of a ``Query`` node).
 
         Args:
@@ -65,14 +65,14 @@ class Lowering:
         Raises:
             Refused: with the first reason.
         """
-        self.known, self._lowered, self.graph.granted = Known(self.tables, made, self.bindings), {}, {}
+        self.known, self._lowered, self.graph.granted = LoweringCatalog(self.tables, made, self.bindings), {}, {}
         try:
             first, *others = self._parts(self.known.bound(query), apart=True)
         except RecursionError:
             raise Refused("it is nested too deeply for array code") from None
         return [replace(first, scans=(*self.graph.granted, *first.scans)), *others]
 
-    def relation(self, query: Query) -> Relation:
+    def relation(self, query: Query) -> LoweredRelation:
         """The one relation that a query is; what is read several times is lowered once."""
         if query not in self._lowered:
             found = list(self._parts(query))
@@ -81,7 +81,7 @@ class Lowering:
             self._lowered[query] = found[0]
         return self._lowered[query]
 
-    def _parts(self, query: Query, *, apart: bool = False) -> Iterator[Relation]:
+    def _parts(self, query: Query, *, apart: bool = False) -> Iterator[LoweredRelation]:
         """The relations that a query is; one SELECT may be several where they may stand apart."""
         match query:
             case Select():
@@ -107,7 +107,7 @@ class Lowering:
 
     # SELECT
 
-    def _selected(self, select: Select, order: Sequence[SortKey] = (), *, apart: bool) -> Iterator[Relation]:
+    def _selected(self, select: Select, order: Sequence[SortKey] = (), *, apart: bool) -> Iterator[LoweredRelation]:
         whole = not apart or isinstance(select.source, (Aggregate, Window))
         parts = [] if whole else divided(self, select)
         if not parts:
@@ -117,7 +117,7 @@ class Lowering:
 
     def select(
         self, select: Select, also: Sequence[Expression] = (), order: Sequence[SortKey] = ()
-    ) -> Relation:  # fmt: skip
+    ) -> LoweredRelation:  # fmt: skip
         """The rows of a SELECT.
 
         Args:
@@ -133,14 +133,14 @@ class Lowering:
         found = None if order or also else self._extremes(select)
         return self._outputs(select, self._rows(select, also), order) if found is None else found
 
-    def _outputs(self, select: Select, rows: Relation, order: Sequence[SortKey] = ()) -> Relation:
+    def _outputs(self, select: Select, rows: LoweredRelation, order: Sequence[SortKey] = ()) -> LoweredRelation:
         scalars = self.scalars(rows)
         columns = [Named(None, o.name or "", scalars.lower(o.expression)) for o in select.outputs]
         for key in order:
             _check_order(key.expression, select, scalars)
         return rows.of(columns)
 
-    def _rows(self, reader: Reader, also: Sequence[Expression] = ()) -> Relation:
+    def _rows(self, reader: Filtering, also: Sequence[Expression] = ()) -> LoweredRelation:
         """The rows that a SELECT, a GROUP BY or a window reads."""
         match reader.source:
             case Aggregate() as aggregate:
@@ -153,7 +153,7 @@ class Lowering:
             return found
         return restrict(self.graph, found, self.scalars(found).condition(reader.condition))
 
-    def _grouped(self, aggregate: Aggregate, also: Sequence[Expression]) -> Relation:
+    def _grouped(self, aggregate: Aggregate, also: Sequence[Expression]) -> LoweredRelation:
         if aggregate.sets:
             raise Refused("this GROUP BY is not array code", aggregate.span)
         rows = self._rows(aggregate, also)
@@ -164,7 +164,7 @@ class Lowering:
         columns = (Named(aggregate, name or "", value) for name, value in zip(aggregate.names, values, strict=True))
         return grouping.grouped.of(columns)
 
-    def _ranked(self, window: Window, also: Sequence[Expression]) -> Relation:
+    def _ranked(self, window: Window, also: Sequence[Expression]) -> LoweredRelation:
         rows = self._rows(window, also)
         scalars = self.scalars(rows)
         ranks = (Named(window, m.name, windowed(self.graph, rows, m, scalars)) for m in window.measures)
@@ -172,16 +172,16 @@ class Lowering:
 
     # The newest generation
 
-    def _extremes(self, select: Select) -> Relation | None:
+    def _extremes(self, select: Select) -> LoweredRelation | None:
         """``SELECT MAX(step), MIN(step) FROM params`` as the numbers that they are; None for any other SELECT."""
         asked = extremes(select)
         if not asked or not all(self._is_counted(each) for each in asked):
             return None
         values = [self._extreme(each) for each in asked]
         columns = tuple(Named(None, name or "", v) for name, (_, v) in zip(select.names, values, strict=True))
-        return Relation((), columns, scans=tuple(dict.fromkeys(scan for scan, _ in values)))
+        return LoweredRelation((), columns, scans=tuple(dict.fromkeys(scan for scan, _ in values)))
 
-    def _first_row(self, limit: Limit) -> Relation:
+    def _first_row(self, limit: Limit) -> LoweredRelation:
         """The row that ``FROM table ORDER BY column DESC LIMIT 1`` means, where the column is the table's key."""
         found = first_row(limit)
         name = () if found is None else found[1].scan.table.name
@@ -203,12 +203,12 @@ class Lowering:
         return table.key != () and table.columns[asked.column] == "int64"
 
     def _extreme(self, asked: Extreme, *, complete: bool = False) -> tuple[Node, Value]:
-        what = tables.Extreme(asked.column, "max" if asked.greatest else "min", complete)
+        what = tables.ColumnExtreme(asked.column, "max" if asked.greatest else "min", complete)
         return self.scans.extreme(asked.scan.table.name, what)
 
     # Expressions
 
-    def scalars(self, relation: Relation) -> Scalars:
+    def scalars(self, relation: LoweredRelation) -> Scalars:
         """Lowers the expressions over a relation."""
         return Scalars(self.graph, relation.resolve, self.parameters, self._subquery)
 
@@ -226,7 +226,7 @@ class Lowering:
         value = relation.columns[0].value
         return Value(value.cells, self.graph.both(value.valid, relation.present))
 
-    def among(self, relation: Relation, nested: Nested) -> Node:
+    def among(self, relation: LoweredRelation, nested: Nested) -> Node:
         """Where ``value IN (query)`` is true: of the query's rows, one has the value; or where NOT IN is."""
         assert nested.operand is not None
         value = self.scalars(relation).lower(nested.operand)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...relation.columns import Field, Nested, fields
-from ...relation.nodes import Aggregate, Leaf, Reader, Select, Shared, Sort, Window
+from ...relation.nodes import Aggregate, Filtering, Leaf, Select, Shared, Sort, Window
 from ...relation.nodes import Relation as Query
 from ...relation.rebuild import substituted
 from ...sql.expression import Call, Expression, Parameter, descend
@@ -86,7 +86,7 @@ def _inside(leaf: Leaf, select: Select, condition: Expression) -> Expression | N
 
 def _below(source: Query, condition: Expression) -> Expression | None:
     """A condition about the rows of a FROM, a group or a window as one of what is read below; None for no such one."""
-    while isinstance(source, Reader):
+    while isinstance(source, Filtering):
         columns = set(fields(condition))
         if isinstance(source, Aggregate):
             keys = {source[key.name]: key.expression for key in source.keys if key.name and source.has(key.name)}

@@ -11,7 +11,7 @@ from ...sql.expression import Call, Expression
 from ..node import FLOATS, SECOND, Axis, Graph, Node, Refused, Value
 from .descending import descended, descent
 from .failing import refuse_failing
-from .relation import Relation, alike, axis_of, with_own_axes
+from .relation import LoweredRelation, alike, axis_of, with_own_axes
 from .scalar import Scalars
 from .scans import equal_columns
 
@@ -20,9 +20,9 @@ Move = Callable[[Node], Node]
 
 
 def extended(
-    graph: Graph, left: Relation, right: Relation, on: Sequence[Expression], using: Sequence[tuple[Field, Field]],
-    scalars: Callable[[Relation], Scalars],
-) -> Relation:  # fmt: skip
+    graph: Graph, left: LoweredRelation, right: LoweredRelation, on: Sequence[Expression],
+    using: Sequence[tuple[Field, Field]], scalars: Callable[[LoweredRelation], Scalars],
+) -> LoweredRelation:  # fmt: skip
     """The rows of the left side, with the columns of the right.
 
     A row has at most one partner: the condition names each axis of the right side once. What else it says is asked of
@@ -56,14 +56,14 @@ def extended(
         raise Refused("a LEFT JOIN in which a row may have several partners")
     scans = tuple(dict.fromkeys((*left.scans, *right.scans)))
     moved = right.mapped(lambda node: _moved(node, partners), ())
-    pairs = Relation(left.axes, (*left.columns, *moved.columns), left.present, scans)
+    pairs = LoweredRelation(left.axes, (*left.columns, *moved.columns), left.present, scans)
     there = graph.both(*found, moved.present, *(_holds(condition, scalars(pairs)) for condition in rest))
     columns = (replace(c, value=Value(c.value.cells, graph.both(there, c.value.valid))) for c in moved.columns)
     return replace(pairs, columns=(*left.columns, *columns))
 
 
 def _named(
-    left: Relation, right: Relation, on: Sequence[Expression], using: Sequence[tuple[Field, Field]]
+    left: LoweredRelation, right: LoweredRelation, on: Sequence[Expression], using: Sequence[tuple[Field, Field]]
 ) -> tuple[list[tuple[Value, Value]], list[Expression]]:
     """The pairs of columns by which a partner is found, the second an axis of the right side; and the other conditions.
 
@@ -83,7 +83,7 @@ def _named(
     return list(pairs.values()), rest
 
 
-def _sides(left: Relation, right: Relation, condition: Expression) -> tuple[Value, Value] | None:
+def _sides(left: LoweredRelation, right: LoweredRelation, condition: Expression) -> tuple[Value, Value] | None:
     """The columns of the two sides that a condition says are equal."""
     for first, second in equal_columns(condition):
         if left.has(first) and right.has(second) and not (left.has(second) or right.has(first)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...relation.columns import Field, Nested, Piece
 from ...relation.rebuild import substituted
-from ...sql.expression import Column, Expression, Opaque, from_tree, to_sql
+from ...sql.expression import Column, Expression, Verbatim, from_tree, to_sql
 from ..node import Refused
 
 
@@ -18,4 +18,4 @@ def _shown(part: Expression) -> Expression | None:
     """A column, and what is no calculation, as it was written."""
     if isinstance(part, Field):
         return Column((part.name,)) if part.origin is None else from_tree(part.origin)
-    return Opaque(part.origin) if isinstance(part, (Nested, Piece)) else None
+    return Verbatim(part.origin) if isinstance(part, (Nested, Piece)) else None

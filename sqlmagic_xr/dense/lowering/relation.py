@@ -39,7 +39,7 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Relation:
+class LoweredRelation:
     """The rows of a query.
 
     Attributes:
@@ -71,7 +71,7 @@ class Relation:
                 return mine.value
         raise Refused(f"no column {column.name}: a subquery uses the query around it", column.span)
 
-    def mapped(self, change: Callable[[Node], Node], axes: Iterable[Axis]) -> Relation:
+    def mapped(self, change: Callable[[Node], Node], axes: Iterable[Axis]) -> LoweredRelation:
         """The same relation with every array changed."""
 
         def value(old: Value) -> Value:
@@ -79,19 +79,19 @@ class Relation:
 
         columns = tuple(Named(c.owner, c.name, value(c.value)) for c in self.columns)
         present = None if self.present is None else change(self.present)
-        return Relation(tuple(dict.fromkeys(axes)), columns, present, self.scans)
+        return LoweredRelation(tuple(dict.fromkeys(axes)), columns, present, self.scans)
 
-    def called(self, leaf: nodes.Leaf) -> Relation:
+    def called(self, leaf: nodes.Leaf) -> LoweredRelation:
         """The relation as it stands in a FROM, its columns called as there."""
         names = leaf.names or ()
         return self.of(Named(leaf, name or "", c.value) for c, name in zip(self.columns, names, strict=True))
 
-    def of(self, columns: Iterable[Named]) -> Relation:
+    def of(self, columns: Iterable[Named]) -> LoweredRelation:
         """The same rows with other columns."""
-        return Relation(self.axes, tuple(columns), self.present, self.scans)
+        return LoweredRelation(self.axes, tuple(columns), self.present, self.scans)
 
 
-def with_own_axes(graph: Graph, left: Relation, right: Relation) -> Relation:
+def with_own_axes(graph: Graph, left: LoweredRelation, right: LoweredRelation) -> LoweredRelation:
     """The second relation, its axes told apart from those of the first."""
     for axis in right.axes:
         if axis in left.axes:
@@ -106,15 +106,15 @@ def alike(left: Type, right: Type) -> bool:
     return left == right or (left in WHOLE and right in WHOLE)
 
 
-def cross(graph: Graph, left: Relation, right: Relation) -> Relation:
+def cross(graph: Graph, left: LoweredRelation, right: LoweredRelation) -> LoweredRelation:
     """All pairs of rows; the axes that both have are told apart."""
     right = with_own_axes(graph, left, right)
     present = graph.both(left.present, right.present)
     scans = tuple(dict.fromkeys((*left.scans, *right.scans)))
-    return Relation((*left.axes, *right.axes), (*left.columns, *right.columns), present, scans)
+    return LoweredRelation((*left.axes, *right.axes), (*left.columns, *right.columns), present, scans)
 
 
-def equate(graph: Graph, relation: Relation, left: Value, right: Value) -> Relation | None:
+def equate(graph: Graph, relation: LoweredRelation, left: Value, right: Value) -> LoweredRelation | None:
     """The rows in which two columns are equal, if that can be had by aligning axes; else None."""
     one, other = axis_of(left), axis_of(right)
     if not alike(left.type, right.type):
@@ -143,7 +143,7 @@ def equate(graph: Graph, relation: Relation, left: Value, right: Value) -> Relat
     return _taken(graph, relation, Axis(origin, rows.copy), (rows, FIRST), (axis, GATHER))
 
 
-def restrict(graph: Graph, relation: Relation, condition: Node) -> Relation:
+def restrict(graph: Graph, relation: LoweredRelation, condition: Node) -> LoweredRelation:
     """The rows in which a condition is true."""
     if condition.op == "constant" and condition.data[1] is True:
         return relation
@@ -161,12 +161,12 @@ def axis_of(value: Value) -> Axis | None:
     return value.cells.dims[0] if value.cells.op == "coordinate" else None
 
 
-def _relabelled(graph: Graph, relation: Relation, old: Axis, new: Axis) -> Relation:
+def _relabelled(graph: Graph, relation: LoweredRelation, old: Axis, new: Axis) -> LoweredRelation:
     axes = (new if a == old else a for a in relation.axes)
     return relation.mapped(lambda node: graph.relabel(node, old, new), axes)
 
 
-def _taken(graph: Graph, relation: Relation, new: Axis, *parts: tuple[Axis, int]) -> Relation:
+def _taken(graph: Graph, relation: LoweredRelation, new: Axis, *parts: tuple[Axis, int]) -> LoweredRelation:
     """The relation along ``new`` instead of the axes of ``parts``."""
     while new in relation.axes:
         new = Axis(new.origin, new.copy + 1)

@@ -10,8 +10,8 @@ from ...relation.names import Name
 from ...relation.nodes import Scan
 from ...sql.expression import Call, Expression, descend
 from ..node import FLOATS, Axis, Graph, Node, Refused, Value, ancestors
-from ..tables import Extreme, Read, Table
-from .relation import Named, Relation
+from ..tables import ColumnExtreme, Read, TableShape
+from .relation import LoweredRelation, Named
 from .scalar import Scalars
 
 Constant = Callable[[Expression], Value]
@@ -32,7 +32,7 @@ class Scans:
     graph: Graph
     writes: Writes
 
-    def scan(self, name: Name, table: Table, fixed: Mapping[str, Node]) -> Relation:
+    def scan(self, name: Name, table: TableShape, fixed: Mapping[str, Node]) -> LoweredRelation:
         """The grid of the rows of a table in which some columns of its key have these values."""
         fixed = {column: fixed[column] for column in table.columns if column in fixed}  # one order, so one node
         over = frozenset(fixed)
@@ -44,7 +44,7 @@ class Scans:
         scan = self.graph.make("scan", tuple(fixed.values()), data=read)
         return replace(self._scanned(scan, read, table, fixed), scans=(*guards, scan))
 
-    def extreme(self, name: Name, what: Extreme) -> tuple[Node, Value]:
+    def extreme(self, name: Name, what: ColumnExtreme) -> tuple[Node, Value]:
         """The greatest or least whole number of a column: the scan that reads it, and its value."""
         version, _ = self._version(name, {})
         scan = self.graph.make("scan", (), data=Read(name, version, (), (), (what.column,), extreme=what))
@@ -74,7 +74,7 @@ class Scans:
                 return self.graph.make("differ", (written, wanted), (), "boolean")
         return None
 
-    def _scanned(self, scan: Node, read: Read, table: Table, fixed: Mapping[str, Node]) -> Relation:
+    def _scanned(self, scan: Node, read: Read, table: TableShape, fixed: Mapping[str, Node]) -> LoweredRelation:
         make = self.graph.make
         names = ("",) if read.key is None else read.key
         origins = [self.graph.axis(scan, place) for place in range(len(names))]
@@ -94,7 +94,7 @@ class Scans:
                 value = Value(make("cells", (scan,), along, kind, (name, name in table.nulls)), valid)
             columns.append(Named(None, name, value))
         present = make("present", (scan,), axes, "boolean") if read.holes else None
-        return Relation(axes, tuple(columns), present, scans=(scan,))
+        return LoweredRelation(axes, tuple(columns), present, scans=(scan,))
 
 
 def equations(condition: Expression) -> tuple[tuple[Expression, Expression], ...]:
@@ -137,7 +137,9 @@ def _is_constant(part: Expression) -> bool:
     return part.kind == "scalar" if isinstance(part, Nested) else not isinstance(part, (Field, Piece))
 
 
-def fixed_by(table: Table, fixings: Sequence[Fixing], constant: Constant) -> tuple[dict[str, Node], list[Expression]]:
+def fixed_by(
+    table: TableShape, fixings: Sequence[Fixing], constant: Constant
+) -> tuple[dict[str, Node], list[Expression]]:
     """The columns whose values are fixed, by which a table's rows are chosen, and the conditions that say no more."""
     found: dict[str, Node] = {}
     used: list[Expression] = []

@@ -9,11 +9,11 @@ from ...relation.functions import is_given
 from ..node import NUMBERS, Graph, Refused, Value
 from .grouping import Grouping
 from .refusing import refuse
-from .relation import Relation
+from .relation import LoweredRelation
 from .scalar import Scalars
 
 
-def windowed(graph: Graph, relation: Relation, measure: Measure, scalars: Scalars) -> Value:
+def windowed(graph: Graph, relation: LoweredRelation, measure: Measure, scalars: Scalars) -> Value:
     """A window function beside the rows that it is taken over.
 
     Raises:
@@ -26,7 +26,7 @@ def windowed(graph: Graph, relation: Relation, measure: Measure, scalars: Scalar
     return Grouping(graph, relation, scalars, parts).aggregate(replace(call, window=None))
 
 
-def row_number(graph: Graph, relation: Relation, measure: Measure, scalars: Scalars) -> Value:
+def row_number(graph: Graph, relation: LoweredRelation, measure: Measure, scalars: Scalars) -> Value:
     """``ROW_NUMBER() OVER (PARTITION BY axes ORDER BY columns)``; ties are refused when they are met.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..grid import Grid
-from ..lowering.relation import Relation
+from ..lowering.relation import LoweredRelation
 from ..node import Node, Refused
 from ..ports import Form
 from ..reading import ScanReading
@@ -54,7 +54,7 @@ class Look:
         stamps: the columns that are one number for all rows, as far as it is known.
     """
 
-    part: Relation
+    part: LoweredRelation
     form: Form
     stamps: Mapping[str, Stamp]
 

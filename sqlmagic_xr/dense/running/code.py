@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..labels import Labels
-from ..lowering.relation import Relation
+from ..lowering.relation import LoweredRelation
 from ..node import Node, ancestors
-from ..ports import Form, Output, Source
+from ..ports import Form, GridOutput, Source
 from .blocks import Member, bundles
 from .buffers import Buffers
 from .compiled import Quick, quick
@@ -37,7 +37,7 @@ class Code:
     """
 
     def __init__(
-        self, parts: Sequence[Relation], done: frozenset[Node], buffers: Buffers, still: Still, labels: Labels
+        self, parts: Sequence[LoweredRelation], done: frozenset[Node], buffers: Buffers, still: Still, labels: Labels
     ) -> None:
         self._done = done
         self.result = Result(parts, labels)
@@ -57,7 +57,7 @@ class Code:
         self._quick: Quick | None = None
 
     @property
-    def parts(self) -> Sequence[tuple[Relation, Form]]:
+    def parts(self) -> Sequence[tuple[LoweredRelation, Form]]:
         """The grids of its result, and the forms of their rows."""
         return self.result.parts
 
@@ -93,7 +93,7 @@ class Code:
 
     def run(
         self, known: dict[Node, Any], source: Source, parameters: Mapping[str, Any], *, whole: bool
-    ) -> list[Output]:
+    ) -> list[GridOutput]:
         """Calculate what is not known yet.
 
         Raises:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import DTYPES, MAPS
 from ..node import NUMBERS, Node
-from ..ports import Output, Source
+from ..ports import GridOutput, Source
 from .align import aligner
 from .blocks import Member
 from .buffers import SMALL
@@ -19,7 +19,7 @@ from .result import Result
 from .standing import Standing
 from .text import Text
 
-Quick = Callable[[dict[Node, Any], Source, Mapping[str, Any]], list[Output]]
+Quick = Callable[[dict[Node, Any], Source, Mapping[str, Any]], list[GridOutput]]
 """(what earlier statements have left, the tables, the parameters) -> the rows of the statement."""
 
 _OPERATORS = frozenset({"+", "-", "*", "/"})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..grid import Grid
-from ..lowering.relation import Relation
+from ..lowering.relation import LoweredRelation
 from ..node import Node, Refused
 from ..ports import Source
 from .batches import Batches
@@ -170,7 +170,7 @@ class Runner(Protocol):
         """
 
 
-def needed_of(part: Relation) -> list[Node]:
+def needed_of(part: LoweredRelation) -> list[Node]:
     """The nodes that the rows of a relation are put together from."""
     nodes = [axis.origin for axis in part.axes] + ([] if part.present is None else [part.present])
     for column in part.columns:

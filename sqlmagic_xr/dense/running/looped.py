@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import MAPS
-from ..lowering.relation import Relation
+from ..lowering.relation import LoweredRelation
 from ..node import Node, Refused
 from ..ports import Changed, Source
 from .align import aligner
@@ -44,7 +44,7 @@ class NumpyLoop:
     most = sys.maxsize
 
     def __init__(
-        self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: Layout, parts: Sequence[Relation]
+        self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: Layout, parts: Sequence[LoweredRelation]
     ) -> None:
         self._layout = layout
         stay = {*layout.roots, *(n for part in parts for n in needed_of(part))}
@@ -112,7 +112,7 @@ class _LoopWriter(Lines):
         self.places: dict[Node, tuple[Node, int]] = {}
         self.behind: list[Node] = []
 
-    def written(self, parts: Sequence[Relation]) -> tuple[Callable[..., None], tuple[Node, ...]]:
+    def written(self, parts: Sequence[LoweredRelation]) -> tuple[Callable[..., None], tuple[Node, ...]]:
         """The function, and the nodes whose courses it is given."""
         text, layout = self.text, self._layout
         stay = {*layout.roots, *(n for part in parts for n in needed_of(part))}

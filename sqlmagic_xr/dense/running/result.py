@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..labels import Labels
-from ..lowering.relation import Relation
+from ..lowering.relation import LoweredRelation
 from ..node import Axis, Node, Refused, Value
-from ..ports import Form, Output
+from ..ports import Form, GridOutput
 from . import align
 from .text import Text
 
@@ -27,7 +27,7 @@ class Result:
         roots: the nodes that they are made of.
     """
 
-    def __init__(self, parts: Sequence[Relation], labels: Labels) -> None:
+    def __init__(self, parts: Sequence[LoweredRelation], labels: Labels) -> None:
         self.parts = tuple((part, _form(part, labels)) for part in parts)
         self.roots: list[Node] = []
         for part in parts:
@@ -40,13 +40,13 @@ class Result:
         text.line(f"return {self.expression(text, lambda node: f'known[{text.name(node)}]')}")
         self._function = text.function(["known"])
 
-    def of(self, known: Mapping[Node, Any]) -> list[Output]:
+    def of(self, known: Mapping[Node, Any]) -> list[GridOutput]:
         """The rows.
 
         Raises:
             Refused: there is none.
         """
-        found: list[Output] = self._function(known)
+        found: list[GridOutput] = self._function(known)
         return found
 
     def expression(self, text: Text, name: Callable[[Node], str]) -> str:
@@ -56,14 +56,14 @@ class Result:
         return f"[{outputs}]" if sure else f"{text.name(_some)}([{outputs}])"
 
 
-def _some(outputs: list[Output]) -> list[Output]:
+def _some(outputs: list[GridOutput]) -> list[GridOutput]:
     # DataFusion gives the type that it first guessed where there is no row, e.g. that of CASE's first branch.
     if not any(output.count for output in outputs):
         raise Refused("the result has no row, and then its types may be others")
     return outputs
 
 
-def _form(part: Relation, labels: Labels) -> Form:
+def _form(part: LoweredRelation, labels: Labels) -> Form:
     places = {axis: place for place, axis in enumerate(part.axes)}
     values = [column.value for column in part.columns]
     names = tuple(column.name for column in part.columns)
@@ -94,7 +94,7 @@ def _owned(value: Value) -> bool:
     )
 
 
-def _output(part: Relation, form: Form, text: Text, name: Callable[[Node], str]) -> str:
+def _output(part: LoweredRelation, form: Form, text: Text, name: Callable[[Node], str]) -> str:
     lengths = [f"{name(axis.origin)}.coordinates" for axis in part.axes]
     cells, valid = [], []
     for column, dims in zip(part.columns, form.dims, strict=True):
@@ -111,7 +111,7 @@ def _output(part: Relation, form: Form, text: Text, name: Callable[[Node], str])
         shape = _tuple([f"len({length})" for length in lengths])
         present = f"{text.name(_present)}({_aligned(part.present, part.axes, text, name)}, {shape})"
     given = [_tuple(lengths), _tuple(cells), _tuple(valid), present]
-    return f"{text.name(Output)}({text.name(form)}, {', '.join(given)})"
+    return f"{text.name(GridOutput)}({text.name(form)}, {', '.join(given)})"
 
 
 def _present(cells: Any, shape: tuple[int, ...]) -> Any:

@@ -24,7 +24,7 @@ from .functions import Kit
 from .lanes import Places, lanes
 from .passed import nbytes, passed, real_of, within
 from .rows import Remainder
-from .state import State, as_array, read
+from .state import CarriedState, as_array, read
 from .trace import Trace, arguments
 
 _ROOM = 64 * 2**20  # bytes of what a call's steps write, at most
@@ -81,7 +81,7 @@ class XlaLoop:
         self._leaves = self._gathered()
         self._lanes = self._parallel()
         self._ahead = Ahead(layout.batches, self._leaves.batches)
-        self._state = State(layout, self._examples)
+        self._state = CarriedState(layout, self._examples)
         self._remainder = Remainder(layout.last, layout.unmoved)
         consts = [passed(layout.unmoved[node], self._real) for node in self._leaves.still]
         with jax.enable_x64(True):

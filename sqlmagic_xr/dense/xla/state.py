@@ -12,7 +12,7 @@ import numpy as np
 from ..running.layout import Fed, Layout
 
 
-class State:
+class CarriedState:
     """What is carried from one call to the next.
 
     Args:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ...relation.layers import Scope
-from ...sql.expression import Call, Cast, Column, Expression, Opaque
+from ...sql.expression import Call, Cast, Column, Expression, Verbatim
 from ...sql.pieces import arguments, filled, function_name, with_arguments
 from ...sql.places import CALL
 from ...sql.syntax import Tree
@@ -66,7 +66,7 @@ def decimal_of(expression: Expression, scope: Scope, tables: Tables) -> pa.Decim
     match expression:
         case Column(path):
             return _of_column(path, scope, tables)
-        case Cast(_, type=Opaque(tree)) if isinstance(tree, dict) and next(iter(tree)) in ("Decimal", "Numeric"):
+        case Cast(_, type=Verbatim(tree)) if isinstance(tree, dict) and next(iter(tree)) in ("Decimal", "Numeric"):
             detail = next(iter(tree.values()))
             digits = detail.get("PrecisionAndScale") if isinstance(detail, dict) else None
             return pa.decimal128(*map(int, digits)) if digits and int(digits[0]) <= _LONGEST else None

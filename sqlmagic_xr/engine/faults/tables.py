@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datafusion.catalog import Table
 
-from ...relation.layers import Relation
+from ...relation.layers import KnownTable
 from ...storage.definition import Definition
 from ...storage.scratch import Version
 from ...storage.transaction import View
@@ -31,7 +31,7 @@ class _Known:
     """A table as it was asked for: what stood for its rows, its columns, those that are coordinates."""
 
     standing: Any
-    relation: Relation
+    relation: KnownTable
     columns: Columns
     coordinates: frozenset[str] = frozenset()
     grid: GridTable | None = None
@@ -110,7 +110,7 @@ class EngineTables:
         # What a view reads may be other tables at any time.
         return object() if isinstance(entry, View) else self._context.tables.rows_identity(name)
 
-    def relation(self, name: tuple[str, ...]) -> Relation | None:
+    def relation(self, name: tuple[str, ...]) -> KnownTable | None:
         """The table or view of that name, or None."""
         found = self._find(name)
         return None if found is None else found.relation
@@ -219,7 +219,7 @@ class EngineTables:
 def _of_schema(name: tuple[str, ...], schema: pa.Schema) -> _Known:
     columns = {field.name: field.type for field in schema}
     # What kind of value it is matters to nobody here; the names do.
-    return _Known(None, Relation(name, dict.fromkeys(columns, "other")), columns)
+    return _Known(None, KnownTable(name, dict.fromkeys(columns, "other")), columns)
 
 
 @dataclass(frozen=True)
@@ -229,10 +229,10 @@ class Given:
     tables: Mapping[str, Columns] = field(default_factory=dict)
     parameters: Mapping[str, pa.DataType] = field(default_factory=dict)
 
-    def relation(self, name: tuple[str, ...]) -> Relation | None:
+    def relation(self, name: tuple[str, ...]) -> KnownTable | None:
         """The table of that name, or None."""
         columns = self.tables.get(name[-1])
-        return None if columns is None else Relation(name, dict.fromkeys(columns, "other"))
+        return None if columns is None else KnownTable(name, dict.fromkeys(columns, "other"))
 
     def hides_query(self, name: tuple[str, ...]) -> bool:
         """Whether that is a view of the engine's, whose query nobody here sees."""

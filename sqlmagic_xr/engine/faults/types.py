@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ...errors import SqlError
-from ...relation.layers import Catalog, Query, Scope
-from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Opaque, Parameter
+from ...relation.layers import LayerCatalog, Query, Scope
+from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Parameter, Verbatim
 from ...sql.memberships import scalar_query
 from ...sql.pieces import function_name
 from ...sql.selects import body_of
@@ -19,7 +19,7 @@ from ...sql.syntax import Tree
 _T = TypeVar("_T")
 
 
-class Tables(Catalog, Protocol):
+class Tables(LayerCatalog, Protocol):
     """What is known of the tables that a statement reads."""
 
     @property
@@ -76,14 +76,14 @@ def _kind(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType |
     match expression:
         case Parameter(name):
             return tables.parameters.get(name.lstrip(":$"))
-        case Cast(_, type=Opaque(tree)):
+        case Cast(_, type=Verbatim(tree)):
             return _named_type(tree)
         case Case(branches, default):
             results = [result for _, result in branches] + ([default] if default is not None else [])
             return together([kind_of(result, scope, tables) for result in results])
         case Call():
             return _call(expression, scope, tables)
-        case Opaque(tree):
+        case Verbatim(tree):
             return _opaque(tree, scope, tables)
     return None
 

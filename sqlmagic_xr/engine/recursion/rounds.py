@@ -92,14 +92,14 @@ class Evaluation:
         found: dict[str, Any] = dict(around or {})
         for recursion in recursions:
             outer = replace(self._progress)
-            members = [Rows(member) for member in recursion.members]
+            members = [MemberRows(member) for member in recursion.members]
             for _ in self.rounds(recursion, members, found):
                 pass
             self._progress.__dict__.update(outer.__dict__)
             found.update((rows.member.result, provided(rows.all())) for rows in members)
         return found
 
-    def rounds(self, recursion: Recursion, members: Sequence[Rows], around: Mapping[str, Any]) -> Iterator[None]:
+    def rounds(self, recursion: Recursion, members: Sequence[MemberRows], around: Mapping[str, Any]) -> Iterator[None]:
         """Go through the rounds of a recursion; between two of these nothing runs, and whoever has enough leaves off.
 
         Args:
@@ -134,7 +134,9 @@ class Evaluation:
             self._say(recursion, rounds - ended, members)
             yield
 
-    def _round(self, recursion: Recursion, members: Sequence[Rows], around: Mapping[str, Any]) -> list[list[pa.Table]]:
+    def _round(
+        self, recursion: Recursion, members: Sequence[MemberRows], around: Mapping[str, Any]
+    ) -> list[list[pa.Table]]:
         """What the terms of each member give, all over the rows of the round before."""
         working = {rows.member.working: provided(rows.newest) for rows in members}
         beside = self.relations(recursion.inner, {**around, **working})
@@ -159,7 +161,7 @@ class Evaluation:
             now.get(n) is self._entries.get(n) and context.store.schema.other(n) is self._others.get(n) for n in names
         )
 
-    def _gone(self, recursion: Recursion, rows: Rows, around: Mapping[str, Any], before: int) -> Iterator[Gone]:
+    def _gone(self, recursion: Recursion, rows: MemberRows, around: Mapping[str, Any], before: int) -> Iterator[Gone]:
         """Go through rounds behind so many in another way than the engine's, as far as that goes."""
         member = recursion.members[0]
         beside = {**around, member.working: provided(rows.newest)}
@@ -192,7 +194,7 @@ class Evaluation:
             self._begun[id(term)] = Begun(state, found)
         return found
 
-    def _note(self, recursion: Recursion, rounds: int, members: Sequence[Rows]) -> None:
+    def _note(self, recursion: Recursion, rounds: int, members: Sequence[MemberRows]) -> None:
         """Keep the progress, and end what does not end."""
         nbytes, first = sum(rows.nbytes for rows in members), recursion.members[0].definition
         self._say(recursion, rounds, members)
@@ -208,7 +210,7 @@ class Evaluation:
             what = f"the recursion `{first.name}` has {size}, and may have a quarter of the memory"
             raise _at(ExecutionError(what, hint=hint), first.tree["alias"])
 
-    def _say(self, recursion: Recursion, rounds: int, members: Sequence[Rows]) -> None:
+    def _say(self, recursion: Recursion, rounds: int, members: Sequence[MemberRows]) -> None:
         """Keep the progress."""
         progress = self._progress
         progress.name, progress.rounds = recursion.members[0].definition.name, rounds
@@ -241,7 +243,7 @@ class _Tries:
         term = recursion.members[0].terms[0].tree
         self._at_once = bool(aggregates(term))
 
-    def due(self, rounds: int, rows: Rows) -> bool:
+    def due(self, rounds: int, rows: MemberRows) -> bool:
         """Whether it is tried after so many rounds, these being the rows."""
         if rounds < self._next:
             return False
@@ -254,7 +256,7 @@ class _Tries:
         self._next = after + self._pause
 
 
-class Rows:
+class MemberRows:
     """The rows of one member so far."""
 
     def __init__(self, member: Member) -> None:

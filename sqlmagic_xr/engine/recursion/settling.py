@@ -12,7 +12,7 @@ from ...sql.syntax import Tree
 from ...storage.schema import provider
 from ..admission import framed
 from .members import Member, Recursion
-from .rounds import Evaluation, Rows, provided
+from .rounds import Evaluation, MemberRows, provided
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -35,7 +35,7 @@ class Settling:
         self._context, self._evaluation, self._recursions = context, evaluation, recursions
         self.tree, self._text = tree, text
         self._found: dict[str, Any] = {}
-        self._members: list[Rows] = []
+        self._members: list[MemberRows] = []
 
     def settled(self) -> Any:
         """DataFusion's frame of the query, all recursions gone through."""
@@ -49,7 +49,7 @@ class Settling:
         """
         self._evaluation.most = most
         for recursion in self._recursions:
-            self._members = [Rows(member) for member in recursion.members]
+            self._members = [MemberRows(member) for member in recursion.members]
             yield from self._evaluation.rounds(recursion, self._members, self._found)
             self._found.update((rows.member.result, provided(rows.all())) for rows in self._members)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Written:
+class WrittenColumn:
     """An expression written out for all cells, block by block (a :class:`.tallies.Tally`): threads share one array."""
 
     cells: Cells
@@ -142,12 +142,12 @@ class Cellwise:
         return cells.take(pa.array(np.tile(np.repeat(np.arange(len(cells)), inner), outer)))
 
 
-def _written(cells: Cells, shape: tuple[int, ...]) -> Written:
+def _written(cells: Cells, shape: tuple[int, ...]) -> WrittenColumn:
     dtype = np.dtype(np.int64) if is_instant(cells.type) else DTYPES[cells.type]
-    return Written(cells, np.empty(shape, dtype), None if cells.valid is None else np.empty(shape, np.bool_))
+    return WrittenColumn(cells, np.empty(shape, dtype), None if cells.valid is None else np.empty(shape, np.bool_))
 
 
-def _flat(written: Written) -> pa.Array:
+def _flat(written: WrittenColumn) -> pa.Array:
     kind: Any = arrow_kind(written.cells.type)
     values = written.values.reshape(-1)
     mask = None if written.known is None or written.known.all() else ~written.known.reshape(-1)

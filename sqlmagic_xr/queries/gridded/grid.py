@@ -18,7 +18,7 @@ from ...sql.expression import Call, Expression
 from .axes import Axis, evaluated
 from .cells import DTYPES, Array, Cells, is_instant, of_arrow, spread, stored
 from .joining import Alike, index_in, labels_of, rows_at
-from .source import Source, equal_columns
+from .source import AggregateSource, equal_columns
 
 if TYPE_CHECKING:
     from ...engine.context import Context
@@ -72,7 +72,7 @@ class Grid:
         Refused: it is no grid.
     """
 
-    def __init__(self, context: Context, source: Source, fetch: Fetch) -> None:
+    def __init__(self, context: Context, source: AggregateSource, fetch: Fetch) -> None:
         self._context, self.source, self._fetch = context, source, fetch
         tables = {leaf: table for leaf in source.leaves if (table := grid_of(context, leaf)) is not None}
         wanted = [leaf for leaf in tables if leaf not in source.optional]

@@ -22,7 +22,7 @@ from .groups import Groups, lengths
 from .members import End, Median, Percentile
 from .moments import Moments
 from .scalars import Scalars
-from .tallies import Count, Extreme, RealExtreme, Rows, State, Sum, Tally, sum_type
+from .tallies import Count, ExtremeTally, RealExtreme, RowCount, State, Sum, Tally, sum_type
 
 Known = Callable[[Tally], State]
 """What a tally has come to."""
@@ -93,7 +93,7 @@ class Measures:
         if mask is None:
             count = lengths(groups, self.grid.shape)
             return lambda known: count
-        tally = self._tally(Rows(groups, mask), "rows", groups, mask)
+        tally = self._tally(RowCount(groups, mask), "rows", groups, mask)
         return lambda known: known(tally)[0]
 
     def column(self, measure: Measure) -> Column:
@@ -205,7 +205,7 @@ class Measures:
             )
             return lambda known: Found(known(real)[0], ~np.isnan(known(real)[0]), kind)
         tally = self._tally(
-            Extreme(self.groups, value, mask, ufunc=np.minimum if low else np.maximum), value, mask, name
+            ExtremeTally(self.groups, value, mask, ufunc=np.minimum if low else np.maximum), value, mask, name
         )
         whole = lengths(self.groups, self.grid.shape)
 

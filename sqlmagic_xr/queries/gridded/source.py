@@ -18,7 +18,7 @@ from ...sql.expression import Call, Expression
 
 
 @dataclass
-class Source:
+class AggregateSource:
     """The rows that an aggregate reads.
 
     Attributes:
@@ -52,19 +52,19 @@ class Source:
             self.conditions += map(self.resolved, pieces(condition))
 
 
-def source_of(reader: Aggregate | Window) -> Source:
+def source_of(reader: Aggregate | Window) -> AggregateSource:
     """What an aggregate or a window reads.
 
     Raises:
         Refused: it is not made of tables, and of what selects and filters them.
     """
-    found = Source()
+    found = AggregateSource()
     _walk(reader.source, found)
     found.add(reader.condition)
     return found
 
 
-def _walk(relation: Relation, found: Source) -> None:
+def _walk(relation: Relation, found: AggregateSource) -> None:
     match relation:
         case Join(kind="cross" | "inner"):
             _walk(relation.left, found)
@@ -93,7 +93,7 @@ def _is_plain(shared: Shared, select: Select) -> bool:
     return shared.names is not None and not any(True for e in select.expressions for _ in subqueries(e))
 
 
-def _look_through(shared: Shared, select: Select, found: Source) -> None:
+def _look_through(shared: Shared, select: Select, found: AggregateSource) -> None:
     _walk(select.source, found)
     found.add(select.condition)
     for name, output in zip(shared.names or (), select.outputs, strict=True):

@@ -52,7 +52,7 @@ def many(mask: Cells, groups: Groups, block: CellBlock) -> Array:
 
 
 @dataclass(eq=False)
-class Rows:
+class RowCount:
     """How many rows there are: those for which a condition holds."""
 
     groups: Groups
@@ -237,7 +237,7 @@ def full(cells: Array, block: CellBlock) -> Array:
 
 
 @dataclass(eq=False)
-class Extreme(Folded):
+class ExtremeTally(Folded):
     """The least or the greatest value, and how many rows do not count."""
 
     ufunc: Any = np.minimum
@@ -280,7 +280,7 @@ class Extreme(Folded):
 
 
 @dataclass(eq=False)
-class RealExtreme(Extreme):
+class RealExtreme(ExtremeTally):
     """The least or the greatest of reals, of which NaN says that there is none: no row has to be counted for that."""
 
     @classmethod
@@ -290,7 +290,7 @@ class RealExtreme(Extreme):
 
     @property
     def least(self) -> Any:
-        """See :class:`Extreme`: NumPy's ``fmin`` and ``fmax`` pass NaN over."""
+        """See :class:`ExtremeTally`: NumPy's ``fmin`` and ``fmax`` pass NaN over."""
         return self.dtype.type(np.nan)
 
     def fresh(self) -> State:  # noqa: D102 - see Tally

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...cluster.holding import Holding, held_by
-from ...dense.ports import Output
+from ...dense.ports import GridOutput
 from ...errors import SqlError
 from ...sql.syntax import Statement, identifier, parse_one, to_sql
 from ...storage.definition import stored
@@ -193,7 +193,7 @@ class Curve:
         self._unfinished = self._unfinished and self.upto < newest
         return self.upto >= newest
 
-    def hand(self, after: int, upto: int, rows: pa.Table | Sequence[Output]) -> None:
+    def hand(self, after: int, upto: int, rows: pa.Table | Sequence[GridOutput]) -> None:
         """Give it the rows of the generations behind ``after`` up to ``upto``, which the steps have calculated."""
         self._handed.add(after, upto, rows)
 

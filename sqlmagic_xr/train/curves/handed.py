@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...dense.ports import Output
+from ...dense.ports import GridOutput
 from ...grids.arrow import ARROW, arrow
 
 
@@ -25,7 +25,7 @@ class HandedRows:
 
     after: int
     upto: int
-    rows: pa.Table | list[Sequence[Output]]
+    rows: pa.Table | list[Sequence[GridOutput]]
 
     @property
     def table(self) -> pa.Table:
@@ -39,7 +39,7 @@ class Handed:
     def __init__(self) -> None:
         self._pieces: deque[HandedRows] = deque()
 
-    def add(self, after: int, upto: int, rows: pa.Table | Sequence[Output]) -> None:
+    def add(self, after: int, upto: int, rows: pa.Table | Sequence[GridOutput]) -> None:
         """Add the rows of some generations, or what a query has given for one."""
         last = self._pieces[-1] if self._pieces else None
         if isinstance(rows, pa.Table):
@@ -74,7 +74,7 @@ class Handed:
         return self._pieces.popleft() if self._pieces and self._pieces[0].after == upto else None
 
 
-def table_of(given: Sequence[Sequence[Output]]) -> pa.Table:
+def table_of(given: Sequence[Sequence[GridOutput]]) -> pa.Table:
     """What a query has given at several steps, as one table."""
     form = given[0][0].form
     plain = not form.axes and not form.nullable and "label" not in form.types

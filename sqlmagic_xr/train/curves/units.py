@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ...engine.catalog import Catalog
+from ...engine.catalog import EngineCatalog
 from ...engine.meaning import meanings
 from ...relation.nodes import Relation
 
 
-def units_of(query: Relation, tables: Catalog) -> dict[str, str]:
+def units_of(query: Relation, tables: EngineCatalog) -> dict[str, str]:
     """Column of the result -> unit, from the ``units`` attribute of the xarray variables that a query reads.
 
     Only what keeps its unit surely has one here: a variable alone, or its mean, extreme, sum or spread.

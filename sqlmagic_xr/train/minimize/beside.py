@@ -12,7 +12,7 @@ from .text import fresh_column, quoted
 
 
 @dataclass(frozen=True)
-class State:
+class OptimizerTable:
     """The table of an optimizer's state.
 
     Attributes:
@@ -39,7 +39,7 @@ class State:
 def set_up_state(
     problem: Problem, table: Parameters, name: str, firsts: Sequence[tuple[str, str]], setup: list[str], *,
     counted: bool = False,
-) -> State:  # fmt: skip
+) -> OptimizerTable:  # fmt: skip
     """Write what makes the table, unless it stands where the parameters stand.
 
     Args:
@@ -56,11 +56,11 @@ def set_up_state(
     entry, found = problem.context.store.entries().get(name), (*names, *counts)
     begun = None if problem.restart or not isinstance(entry, Version) else _standing(entry, table.newest)
     if isinstance(entry, Version) and begun is not None and entry.definition.names == found:
-        return State(name, begun, counts)
+        return OptimizerTable(name, begun, counts)
     if isinstance(entry, Version) and begun is not None and entry.definition.names == names:
         if counted:
             setup += _begin_to_count(table, name, begun, counts)
-        return State(name, begun, counts if counted else ())
+        return OptimizerTable(name, begun, counts if counted else ())
     if isinstance(entry, Version) and entry.definition.names[: len(table.keys) + 1] != names[: len(table.keys) + 1]:
         raise problem.minimize.refused(
             f"`{name}` is a table of other columns, not that of the moments",
@@ -69,7 +69,7 @@ def set_up_state(
     problem.check_free(name)
     firsts = [*firsts, *((count, "0") for count in (counts if counted else ()))]
     setup += _make(table, name, firsts, len(counts) if counted else 0, exists=isinstance(entry, Version))
-    return State(name, table.newest, counts if counted else ())
+    return OptimizerTable(name, table.newest, counts if counted else ())
 
 
 def _standing(entry: Version, newest: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .beside import State, set_up_state
+from .beside import OptimizerTable, set_up_state
 from .generation import generation, kept
 from .gradient import Gradient, bare_gradient, joined_gradient, keeping_join
 from .optimizers import Old, Rule, Setting
@@ -44,7 +44,7 @@ def _without_state(problem: Problem, table: Parameters, rule: Rule) -> str:
     return generation(problem, table, new, ctes=problem.with_ctes(*found.ctes), source=source)
 
 
-def _moments(problem: Problem, table: Parameters, state: State) -> str:
+def _moments(problem: Problem, table: Parameters, state: OptimizerTable) -> str:
     """Each moment anew, out of the old ones and the gradient; without a gradient it stays."""
     alias = problem.fresh("state")
     rated = _rule(problem, "1", "1.0").rated
@@ -71,7 +71,7 @@ def _to_gradient(problem: Problem, found: Gradient, alias: str, table: Parameter
     return keeping_join(problem, found.name, alias, table.keys)
 
 
-def _with_state(problem: Problem, table: Parameters, state: State) -> str:
+def _with_state(problem: Problem, table: Parameters, state: OptimizerTable) -> str:
     alias, rate = problem.fresh("state"), problem.rate(table)
     rule = _rule(problem, f"{alias}.{state.steps}" if state.counts else count_from(state.begun), "")
     moved = f"{alias}.{state.moved} = 1" if state.counts else ""

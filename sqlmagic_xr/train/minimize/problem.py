@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Written(Statement):
+class WrittenStatement(Statement):
     """A statement that was written for a MINIMIZE; what is wrong with it is said of that.
 
     Attributes:
@@ -58,9 +58,9 @@ class Problem:
     values: Mapping[str, Any]
     restart: bool
 
-    def written(self, text: str) -> Written:
+    def written(self, text: str) -> WrittenStatement:
         """One of its statements."""
-        return Written(text, text, origin=self.minimize)
+        return WrittenStatement(text, text, origin=self.minimize)
 
     @property
     def batched(self) -> bool:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ...dense.node import Refused
-from ...dense.ports import Output
+from ...dense.ports import GridOutput
 from ...dense.program import Program, Query, Step
-from ...dense.stack import Made, Stack
+from ...dense.stack import MadeSteps, Stack
 from ...engine.budget import default_budget, nbytes_shown
 from ...errors import SqlError, UnsupportedError
 from ...grids.arrow import arrow, parameter_types
@@ -187,7 +187,7 @@ class ArrayExecutor:
         writes = [runner.write for runner in self._runners if isinstance(runner, ArrayRunner)]
         curves = dict(enumerate(self._looks.places, len(self._statements)))
 
-        def seen(made: Made, written: Mapping[str, Sequence[Stack]]) -> Seen:
+        def seen(made: MadeSteps, written: Mapping[str, Sequence[Stack]]) -> Seen:
             return Seen(self._looks.asked, stacks={curves[n]: s for n, s in made.looks.items()}, written=written)
 
         made, self.seen = self._together.run(courses, self._program, self.grids, writes, seen, watch)
@@ -220,7 +220,7 @@ class ArrayExecutor:
                     raise Refused(why)
         return together.ready(program, self._step, grids)
 
-    def outputs(self, index: int, values: Mapping[str, Any]) -> list[Output]:
+    def outputs(self, index: int, values: Mapping[str, Any]) -> list[GridOutput]:
         """The rows of a statement at this step.
 
         Raises:
@@ -316,7 +316,7 @@ class ArrayRunner:
             return
         self._reason = None
 
-    def _keep(self, outputs: list[Output]) -> None:
+    def _keep(self, outputs: list[GridOutput]) -> None:
         statement, prepared = self._statement, self._prepared
         store = self._executor.context.store
         if statement.replaces:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...dense.node import INSTANTS
-from ...dense.ports import Form, Output
+from ...dense.ports import Form, GridOutput
 from ...grids.arrow import ARROW
 from ...storage.definition import Definition
 from ...storage.draft import Draft
@@ -21,7 +21,7 @@ from ...storage.draft import Draft
 class _Spread:
     """A column of a grid (:class:`...storage.draft.Cells`)."""
 
-    output: Output
+    output: GridOutput
     place: int
 
     limits: ClassVar[None] = None  # they are not looked at for it
@@ -53,7 +53,7 @@ class Drafting:
         """The bits of a row, of which a text has sixteen letters."""
         return sum(128 if column.type == pa.string() else column.type.bit_width for column in self.definition.columns)
 
-    def drafts(self, outputs: Sequence[Output]) -> list[Draft] | None:
+    def drafts(self, outputs: Sequence[GridOutput]) -> list[Draft] | None:
         """The rows as drafts; None where some are NULL, or have to be brought to the table's types or completed."""
         found = []
         for output in outputs:
@@ -82,7 +82,7 @@ class Drafting:
         return self._places[form]
 
 
-def _column(output: Output, place: int) -> Any:
+def _column(output: GridOutput, place: int) -> Any:
     """A column of a draft: a scalar where it is the same in all rows."""
     form, cells = output.form, output.cells[place]
     if not form.dims[place]:
@@ -91,18 +91,18 @@ def _column(output: Output, place: int) -> Any:
         return cells if isinstance(cells, np.generic) else np.asarray(cells)[()]  # what CASE gives is an array
     if not form.owned[place]:  # an array of the user's may be what is read, and can still change
         cells = tuple(c.copy() if n == place else c for n, c in enumerate(output.cells))
-        output = Output(form, output.axes, cells, output.valid, output.present)
+        output = GridOutput(form, output.axes, cells, output.valid, output.present)
     return _Spread(output, place)
 
 
-def _text(output: Output, place: int) -> Any:
+def _text(output: GridOutput, place: int) -> Any:
     """A text that is the same in all rows; NumPy's own loses U+0000 at its end."""
     text = str(output.distinct(place).item())
     scalar = np.str_(text)
     return scalar if str(scalar) == text else _Spread(output, place)
 
 
-def distinct_columns(outputs: Sequence[Output]) -> frozenset[str]:
+def distinct_columns(outputs: Sequence[GridOutput]) -> frozenset[str]:
     """Columns that tell any two rows apart: the coordinates, and what differs from part to part; empty for none."""
     names: set[str] = set()
     for output in outputs:

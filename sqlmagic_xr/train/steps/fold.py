@@ -20,7 +20,7 @@ from ...relation.columns import Field, Nested
 from ...relation.conditions import conjuncts
 from ...relation.inline import inlined
 from ...relation.newest import Extreme, extremes, first_row
-from ...relation.nodes import Join, Leaf, Limit, Reader, Relation, Scan, Select, Shared, Sort, Values, relations
+from ...relation.nodes import Filtering, Join, Leaf, Limit, Relation, Scan, Select, Shared, Sort, Values, relations
 from ...relation.reads import parameters
 from ...relation.removal import is_constant, without, without_constant_keys
 from ...relation.scope import Unsure
@@ -135,13 +135,13 @@ class _Folding:
             yield _with_values(root, node)
             if isinstance(node, Select):
                 yield self._with_extremes(root, node)
-            if isinstance(node, Reader) and isinstance(node.source, (Join, Leaf)):
+            if isinstance(node, Filtering) and isinstance(node.source, (Join, Leaf)):
                 for leaf in node.source.visible:
                     if isinstance(leaf, Leaf) and leaf not in self._refused and leaf not in self._rows:
                         self._refused[leaf] = None
                         yield self._without(root, node, leaf)
 
-    def _without(self, root: Relation, reader: Reader, leaf: Leaf) -> Relation | None:
+    def _without(self, root: Relation, reader: Filtering, leaf: Leaf) -> Relation | None:
         """The query without a relation, or with fewer rows in it; None where neither is to be had."""
         try:
             if isinstance(leaf, Shared):
@@ -154,7 +154,7 @@ class _Folding:
 
     # One row whose values are known
 
-    def _read(self, root: Relation, reader: Reader, scan: Scan, version: Version) -> Relation | None:
+    def _read(self, root: Relation, reader: Filtering, scan: Scan, version: Version) -> Relation | None:
         outer, conditions = _conditions(reader, scan)
         keys, used = _keys(conditions, scan, version)
         if not keys and version.rows != 1:
@@ -267,7 +267,7 @@ def _values(read: Read, scan: Scan) -> dict[str, Expression]:
     return {name: read.parameter(scan.column(name)) for name in scan.names if name is not None and scan.has(name)}
 
 
-def _conditions(reader: Reader, leaf: Leaf) -> tuple[bool, list[Expression]]:
+def _conditions(reader: Filtering, leaf: Leaf) -> tuple[bool, list[Expression]]:
     """Whether a relation is the right side of an outer join, and the conditions that choose its rows."""
     join = next((j for j in _joins(reader.source) if j.right is leaf), None)
     on = [] if join is None else list(conjuncts(join.on))
@@ -313,7 +313,7 @@ def _key(condition: Expression, scan: Scan, version: Version) -> tuple[str, Cons
     return None
 
 
-def _without_constant_row(root: Relation, reader: Reader, leaf: Shared) -> Relation | None:
+def _without_constant_row(root: Relation, reader: Filtering, leaf: Shared) -> Relation | None:
     """The query without a subquery that gives one row of constants."""
     row, (outer, _) = _constant_row(leaf.query), _conditions(reader, leaf)
     if row is None or outer or leaf.names is None:

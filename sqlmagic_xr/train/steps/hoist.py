@@ -13,10 +13,10 @@ from ...relation.conditions import conjuncts, restricted
 from ...relation.facts import using_pairs
 from ...relation.nodes import (
     Aggregate,
+    Filtering,
     Join,
     Leaf,
     Opaque,
-    Reader,
     Recursive,
     Relation,
     Scan,
@@ -31,7 +31,7 @@ from ...sql.expression import OPERATORS, Call, Expression, descend
 from ...sql.syntax import to_sql
 from ...storage.reserved import is_reserved
 from ..explain import Note
-from .larder import Kept, Larder
+from .larder import KeptRelation, Larder
 from .unsure import UnsureError
 
 
@@ -46,7 +46,7 @@ class Hoisted:
     """
 
     query: Relation
-    kept: Mapping[str, Kept]
+    kept: Mapping[str, KeptRelation]
     notes: tuple[Note, ...]
 
 
@@ -69,7 +69,7 @@ class _Hoisting:
     def __init__(self, larder: Larder, writes: frozenset[str], scratch: frozenset[str]) -> None:
         self._larder, self._writes, self._scratch = larder, writes, scratch
         self._seen: set[Relation] = set()
-        self.kept: dict[str, Kept] = {}
+        self.kept: dict[str, KeptRelation] = {}
         self.notes: list[Note] = []
 
     def whole(self, root: Relation) -> Relation:
@@ -86,10 +86,10 @@ class _Hoisting:
                 self.notes.append(Note("not kept", _shown(leaf), str(error)))
                 root = self._with_streamed(root, reader, leaf)
 
-    def _next(self, root: Relation) -> Iterator[tuple[Reader, Leaf]]:
+    def _next(self, root: Relation) -> Iterator[tuple[Filtering, Leaf]]:
         """The relations that are the same at each step, with what reads them."""
         for node in relations(root):
-            if isinstance(node, Reader) and isinstance(node.source, (Join, Leaf)):
+            if isinstance(node, Filtering) and isinstance(node.source, (Join, Leaf)):
                 for leaf in node.source.visible:
                     if isinstance(leaf, Leaf) and leaf not in self._seen and leaf.path and self._is_invariant(leaf):
                         yield node, leaf
@@ -105,7 +105,7 @@ class _Hoisting:
             map(self._larder.is_followed, names)
         )
 
-    def _with_kept(self, root: Relation, reader: Reader, leaf: Leaf) -> Relation:
+    def _with_kept(self, root: Relation, reader: Filtering, leaf: Leaf) -> Relation:
         own, used = _own_conditions(reader, leaf), _used(root, leaf)
         expected = self._larder.expected(leaf.table.name, used) if isinstance(leaf, Scan) and not own else 0
         names = {name[-1] for name in tables_read(leaf)}
@@ -115,7 +115,7 @@ class _Hoisting:
         root = exchanged(root, lambda node: smaller if node is reader else None) if own else root
         return self._reading(root, leaf, kept)
 
-    def _with_streamed(self, root: Relation, reader: Reader, leaf: Leaf) -> Relation:
+    def _with_streamed(self, root: Relation, reader: Filtering, leaf: Leaf) -> Relation:
         """The query, reading an xarray table that cannot be kept a few chunks at a time.
 
         Where a condition may leave chunks out, the table stays as it is: it knows which.
@@ -123,7 +123,7 @@ class _Hoisting:
         found = self._larder.stream(leaf.table.name) if isinstance(leaf, Scan) else None
         return root if found is None or _own_conditions(reader, leaf) else self._reading(root, leaf, found)
 
-    def _reading(self, root: Relation, leaf: Leaf, kept: Kept) -> Relation:
+    def _reading(self, root: Relation, leaf: Leaf, kept: KeptRelation) -> Relation:
         """The query, reading what is kept in the place of a relation."""
         self.kept[kept.name] = kept
         columns = {str(name): "" for name in leaf.names or ()}
@@ -134,7 +134,7 @@ class _Hoisting:
     def _without_needless_counts(self, root: Relation) -> Relation:
         """The query without the tests for an empty input that :mod:`.fold` has put in, where it cannot be empty."""
         for group in [node for node in relations(root) if isinstance(node, Aggregate) and SOME_ROW in node.names]:
-            above = next(node for node in relations(root) if isinstance(node, Reader) and node.source is group)
+            above = next(node for node in relations(root) if isinstance(node, Filtering) and node.source is group)
             tests = [c for c in conjuncts(above.condition) if any(f == group[SOME_ROW] for f in fields(c))]
             rest = replace(above, condition=restricted(above.condition, tests))
             if self._has_rows(group) and _aggregates(rest, group):
@@ -149,7 +149,7 @@ class _Hoisting:
         return all_rows and all(one is not None and one.rows for one in kept)
 
 
-def _aggregates(reader: Reader, group: Aggregate) -> bool:
+def _aggregates(reader: Filtering, group: Aggregate) -> bool:
     """Whether a SELECT still has an aggregate, so that it gives one row without GROUP BY."""
     own = {measure.name for measure in group.measures} - {SOME_ROW}
     return any(f.relation is group and f.name in own for e in reader.expressions for f in fields(e))
@@ -161,7 +161,7 @@ def _parts(source: Relation) -> Iterator[Relation]:
         yield from _parts(side)
 
 
-def _own_conditions(reader: Reader, leaf: Leaf) -> list[Expression]:
+def _own_conditions(reader: Filtering, leaf: Leaf) -> list[Expression]:
     """The parts of WHERE that are about one relation alone, and the same at each step."""
     joins = [node for node in _parts(reader.source) if isinstance(node, Join)]
     if any(join.kind not in ("cross", "inner") or join.using for join in joins if leaf in join.visible):

@@ -27,7 +27,7 @@ _SMALL = 2_048
 
 
 @dataclass
-class Kept:
+class KeptRelation:
     """A relation that was evaluated once.
 
     Attributes:
@@ -55,16 +55,16 @@ class Larder:
     def __init__(self, context: Context, budget: int) -> None:
         self._context = context
         self.budget = budget
-        self._kept: dict[str, Kept | str] = {}
+        self._kept: dict[str, KeptRelation | str] = {}
         self._names = count()  # a plan of an earlier step may still read what had a name, so none is given twice
-        self._streams: dict[tuple[str, ...], Kept] = {}
+        self._streams: dict[tuple[str, ...], KeptRelation] = {}
 
     @property
     def nbytes(self) -> int:
         """Bytes of everything kept."""
-        return sum(k.nbytes for k in self._kept.values() if isinstance(k, Kept))
+        return sum(k.nbytes for k in self._kept.values() if isinstance(k, KeptRelation))
 
-    def keep(self, sql: str, reads: Collection[str], expected: int = 0) -> Kept:
+    def keep(self, sql: str, reads: Collection[str], expected: int = 0) -> KeptRelation:
         """The rows of a query, evaluated now or before.
 
         Args:
@@ -77,7 +77,9 @@ class Larder:
         """
         entries = self._context.store.entries()
         known = self._kept.get(sql)
-        if isinstance(known, Kept) and any(entries.get(name) is not entry for name, entry in known.reads.items()):
+        if isinstance(known, KeptRelation) and any(
+            entries.get(name) is not entry for name, entry in known.reads.items()
+        ):
             known = None
         if known is None:
             self._kept.pop(sql, None)
@@ -103,14 +105,14 @@ class Larder:
         """Whether it would be known that a table has been exchanged."""
         return self._context.tables.is_followed(table)
 
-    def stream(self, table: tuple[str, ...]) -> Kept | None:
+    def stream(self, table: tuple[str, ...]) -> KeptRelation | None:
         """An xarray table that is read a few chunks at a time; None for a table of another kind."""
         grid = self._context.tables.grid(table)
         if grid is None or not grid.dataset.data_vars:
             return None
         if table not in self._streams:
             name = f"__read_{next(self._names)}__"
-            self._streams[table] = Kept(name, streamed(grid), math.prod(grid.dataset.sizes.values()), 0)
+            self._streams[table] = KeptRelation(name, streamed(grid), math.prod(grid.dataset.sizes.values()), 0)
         return self._streams[table]
 
     def _too_large(self, size: int) -> str:
@@ -127,7 +129,7 @@ class Larder:
             rows = answers.rows(self._context, sql, parse_one(sql).tree, frame)
         return pa.RecordBatchReader.from_stream(frame) if rows is None else rows.to_reader()
 
-    def _evaluated(self, sql: str, reads: Mapping[str, Any]) -> Kept | str:
+    def _evaluated(self, sql: str, reads: Mapping[str, Any]) -> KeptRelation | str:
         left = self.budget - self.nbytes
         try:
             stream = self._stream(sql)
@@ -144,7 +146,7 @@ class Larder:
         cores = os.cpu_count() or 1
         partitions = 1 if rows < _ROWS_TO_SHARE else cores
         table = provider(batches, stream.schema, partitions=partitions)
-        return Kept(f"__kept_{next(self._names)}__", table, rows, size, reads)
+        return KeptRelation(f"__kept_{next(self._names)}__", table, rows, size, reads)
 
 
 def _read(stream: pa.RecordBatchReader, limit: int) -> tuple[list[pa.RecordBatch] | None, int]:

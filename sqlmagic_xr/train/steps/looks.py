@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...dense.ports import Output
+from ...dense.ports import GridOutput
 from ...dense.program import Query
 from ...dense.stack import Stack
 from ..curves.incremental import MADE
@@ -44,7 +44,7 @@ class Seen:
     """
 
     queries: Sequence[Prepared | None] = ()
-    outputs: Mapping[int, Sequence[Output]] = field(default_factory=dict)
+    outputs: Mapping[int, Sequence[GridOutput]] = field(default_factory=dict)
     stacks: Mapping[int, Sequence[Stack]] = field(default_factory=dict)
     written: Mapping[str, Sequence[Stack]] = field(default_factory=dict)
 

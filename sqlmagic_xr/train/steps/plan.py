@@ -31,7 +31,7 @@ from ..explain import Explained, Note, title_of
 from .columns import labelled
 from .fold import Folded, Found, Read, fold
 from .hoist import hoist
-from .larder import Kept, Larder
+from .larder import KeptRelation, Larder
 from .looks import NOTHING, Seen, Watch
 from .state import Lookup
 from .template import parameter_text
@@ -201,7 +201,7 @@ class _Variant:
     reads: tuple[tuple[Read, Found], ...]
     columns: Mapping[int, tuple[str, ...]]
     template: Template
-    kept: Mapping[str, Kept]
+    kept: Mapping[str, KeptRelation]
     notes: tuple[Note, ...]
     bound: frozenset[str]
     recursion: Repeated | None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...dense.ports import Form, Output
+from ...dense.ports import Form, GridOutput
 from ...grids.arrow import arrow
 from ...sql.syntax import local_name, name_of
 from ...statements.update import emptied
@@ -89,7 +89,7 @@ class Refill:
         self._write, self._prepared = write, prepared
         self._drafting: Drafting | None = None
 
-    def keep(self, outputs: Sequence[Output]) -> None:
+    def keep(self, outputs: Sequence[GridOutput]) -> None:
         """Let the table consist of these rows.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...dense.ports import Form, Output
+from ...dense.ports import Form, GridOutput
 from ...grids.arrow import arrow
 from ...storage.definition import Definition
 from ...storage.scratch import Version
@@ -29,7 +29,7 @@ class Remake:
         self._made: Definition | None = None
         self._drafting: Drafting | None = None
 
-    def keep(self, outputs: Sequence[Output]) -> None:
+    def keep(self, outputs: Sequence[GridOutput]) -> None:
         """Let the table consist of these rows.
 
         Raises:
@@ -50,6 +50,6 @@ class Remake:
         return ""
 
 
-def _has_the_shape_of(definition: Definition, outputs: Sequence[Output]) -> bool:
+def _has_the_shape_of(definition: Definition, outputs: Sequence[GridOutput]) -> bool:
     """Whether the columns of a table stand in the order of those of some rows, as its own would."""
     return all(definition.names == output.form.names for output in outputs)

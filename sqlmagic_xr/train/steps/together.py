@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...dense.block import Asked, StepBlock
 from ...dense.node import Refused
-from ...dense.ports import Changed, Form, Output
+from ...dense.ports import Changed, Form, GridOutput
 from ...dense.program import Program, Step
-from ...dense.stack import Made, Stack
+from ...dense.stack import MadeSteps, Stack
 from ...errors import SqlError
 from .drafts import Drafting, distinct_columns
 from .looks import NOTHING, Seen, Watch
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Anew(Protocol):
     """Keeps the rows of a statement of which its table consists afterwards."""
 
-    def keep(self, outputs: Sequence[Output]) -> None:
+    def keep(self, outputs: Sequence[GridOutput]) -> None:
         """Let the table consist of these rows.
 
         Raises:
@@ -129,7 +129,7 @@ class Together:
 
     def run(
         self, courses: Courses, program: Program, grids: Generations, writes: Sequence[Writes],
-        seen: Callable[[Made, Mapping[str, Sequence[Stack]]], Seen], watch: Watch | None = None,
+        seen: Callable[[MadeSteps, Mapping[str, Sequence[Stack]]], Seen], watch: Watch | None = None,
     ) -> tuple[int, Seen]:  # fmt: skip
         """Make steps, inside a transaction.
 
@@ -168,7 +168,7 @@ class Together:
                 raise Refused(error.what) from error
         return made.steps, found
 
-    def _made(self, courses: Courses, values: Mapping[str, Any], grids: Generations) -> Made:
+    def _made(self, courses: Courses, values: Mapping[str, Any], grids: Generations) -> MadeSteps:
         assert self._block is not None
         try:
             runner = None if self._processor is None else self._processor.runner(self._block, grids, values, courses.k)
@@ -195,7 +195,7 @@ class Together:
         return f"a step does not add the rows of :next_step to {table}"
 
     def _keep(
-        self, made: Made, stacks: Mapping[str, Sequence[Stack]], grids: Generations,
+        self, made: MadeSteps, stacks: Mapping[str, Sequence[Stack]], grids: Generations,
         writes: Sequence[Writes],
     ) -> None:  # fmt: skip
         for place, outputs in made.last.items():
@@ -222,7 +222,7 @@ class Together:
         grids.remember_last(table, store.table(table), last, clocks)
 
 
-def _by_table(made: Made, writes: Sequence[Writes]) -> dict[str, list[Stack]]:
+def _by_table(made: MadeSteps, writes: Sequence[Writes]) -> dict[str, list[Stack]]:
     """The rows that were added to each table."""
     found: dict[str, list[Stack]] = {}
     for place, stacks in made.stacks.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...dense.node import Refused
-from ...dense.ports import Form, Output
+from ...dense.ports import Form, GridOutput
 from ...errors import SqlError
 from ...statements.updated import Updated, updated
 from ...storage.draft import Draft
@@ -52,7 +52,7 @@ class Updating:
         self._write, self._prepared = write, prepared
         self._drafting: Drafting | None = None
 
-    def keep(self, outputs: Sequence[Output]) -> None:
+    def keep(self, outputs: Sequence[GridOutput]) -> None:
         """Let the table consist of these rows.
 
         Raises:
@@ -66,7 +66,7 @@ class Updating:
         except SqlError as error:
             raise Refused(error.what) from error
 
-    def _drafts(self, before: Version, outputs: Sequence[Output]) -> list[Draft]:
+    def _drafts(self, before: Version, outputs: Sequence[GridOutput]) -> list[Draft]:
         definition = before.definition
         why = _why_others(self._write, [output.form for output in outputs], present=False)
         if why:
