@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .cluster.holding import Holding
-    from .engine.answers import Answer, Rounds
+    from .engine.answers import Answer, Rounds, Standing
     from .engine.frame import Frame
     from .engine.prepared import Executor, Prepared
     from .sql.syntax import Tree
@@ -52,6 +52,15 @@ class ArrayCode:
         from .queries.answer import over_chunks
 
         return over_chunks(context, tree, schema, holding, beside)
+
+    def standing(
+        self, context: engine.Context, tree: Tree, schema: pa.Schema, texts: Mapping[str, str],
+        whole: Mapping[str, pa.DataType], holding: Holding,
+    ) -> Standing | None:  # fmt: skip
+        """See :class:`.engine.answers.Answers`."""
+        from .queries.answer import standing
+
+        return standing(context, tree, schema, texts, whole, holding)
 
     def rounds(self, context: engine.Context, term: Tree, working: str, rows: pa.Table) -> Rounds | None:
         """See :class:`.engine.answers.Answers`."""

@@ -21,12 +21,15 @@ _SENT = 64 * 2**20  # bytes of a program and of what names the chunks, for all w
 _LOOK = 0.2  # seconds between two looks at whether somebody interrupts
 
 
-def called(client: Any, program: bytes, parts: Sequence[worker.Batch], held: Held) -> list[Any] | None:
+def called(
+    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.Batch], held: Held
+) -> list[Any] | None:
     """What a program comes to over each part; None where that takes tasks.
 
     Args:
         client: whose cluster does it.
         program: it, pickled.
+        numbers: those of the step.
         parts: the chunks.
         held: where they are.
     """
@@ -36,7 +39,7 @@ def called(client: Any, program: bytes, parts: Sequence[worker.Batch], held: Hel
     keys = [[variable[number][0].key for variable in held.values] for number in range(len(parts))]
     each = zip(parts, held.batches, keys, strict=True)
     work = [(None if part is own else part, there) for part, own, there in each]
-    order = pickle.dumps((program, dict(zip(addresses, work, strict=True))))
+    order = pickle.dumps((program, tuple(numbers), dict(zip(addresses, work, strict=True))))
     if len(order) * len(parts) > _SENT:
         return None
     found = _asked(client, order, addresses)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from . import worker
 from .calls import called
 from .parts import Held, pieces
@@ -20,13 +22,15 @@ LITTLE = 2**20
 
 
 def folded(
-    client: Any, program: bytes, parts: Sequence[worker.Batch], on_read: Callable[[], None], here: worker.Program | None
-) -> Any:
+    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.Batch],
+    on_read: Callable[[], None], here: worker.Program | None,
+) -> Any:  # fmt: skip
     """What a program comes to over chunks.
 
     Args:
         client: whose cluster does it.
         program: it, pickled.
+        numbers: those of the step.
         parts: the chunks of each task.
         on_read: is called for each chunk that has been gone through.
         here: the program, where what some tasks come to is little, so that the last of it is put together here.
@@ -36,23 +40,23 @@ def folded(
     """
     with tasks_of(client) as run:
         code = run.program(program)
-        first = [run.task("fold", worker.fold, code, part) for part in parts]
+        first = [run.task("fold", worker.fold, code, np.asarray(numbers), part) for part in parts]
         return _together(run, first, code, dict(zip(first, map(len, parts), strict=True)), on_read, here)
 
 
 def folded_held(
-    client: Any, program: bytes, parts: Sequence[worker.Batch], held: Held, on_read: Callable[[], None],
-    here: worker.Program | None,
+    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.Batch], held: Held,
+    on_read: Callable[[], None], here: worker.Program | None,
 ) -> Any:  # fmt: skip
     """As :func:`folded`, over chunks that the workers hold: each is called, unless one of them has died.
 
     Args:
-        client, program, on_read, here: as for :func:`folded`.
+        client, program, numbers, on_read, here: as for :func:`folded`.
         parts: the chunks; those of ``held``, or the same with other positions along axes that are not theirs.
         held: where they are.
     """
     if here is not None:
-        states = called(client, program, parts, held)
+        states = called(client, program, numbers, parts, held)
         if states is not None:
             for _ in range(sum(map(len, parts))):
                 on_read()
@@ -60,20 +64,23 @@ def folded_held(
     with tasks_of(client) as run:
         code = run.program(program)
         sizes: dict[Any, int] = {}
-        first = [_of_part(run, code, number, part, held, sizes) for number, part in enumerate(parts)]
+        what = (code, np.asarray(numbers))  # dask looks into a tuple
+        first = [_of_part(run, what, number, part, held, sizes) for number, part in enumerate(parts)]
         return _together(run, first, code, sizes, on_read, here)
 
 
-def _of_part(run: Tasks, code: Any, number: int, part: worker.Batch, held: Held, sizes: dict[Any, int]) -> Any:
+def _of_part(
+    run: Tasks, what: tuple[Any, ...], number: int, part: worker.Batch, held: Held, sizes: dict[Any, int]
+) -> Any:
     """The task at whose end a part has been gone through; its chunks are counted by the tasks of ``sizes``."""
     place, own = held.places[number], part is held.batches[number]
     found = []
     for at, piece in enumerate(pieces(part, place)):
         values = [variable[number][at] for variable in held.values]
-        found.append(run.task("fold", worker.fold_held, code, None if own else piece, *values))
+        found.append(run.task("fold", worker.fold_held, *what, None if own else piece, *values))
         sizes[found[-1]] = len(piece)
     run.place(found, place)  # who takes one over would read its chunks
-    return found[0] if len(found) == 1 else run.task("merge", worker.merge, code, found)
+    return found[0] if len(found) == 1 else run.task("merge", worker.merge, what[0], found)
 
 
 def _together(
@@ -94,12 +101,13 @@ def _as_tree(here: worker.Program, states: Sequence[Any]) -> Any:
 
 
 def folded_of(
-    client: Any, program: bytes, regions: Sequence[Any], values: Sequence[Sequence[Any]], on_read: Callable[[], None]
-) -> Any:
+    client: Any, program: bytes, numbers: Sequence[float], regions: Sequence[Any], values: Sequence[Sequence[Any]],
+    on_read: Callable[[], None],
+) -> Any:  # fmt: skip
     """What a program comes to over chunks of dask arrays that the cluster makes; a task for each.
 
     Args:
-        client, program, on_read: as for :func:`folded`.
+        client, program, numbers, on_read: as for :func:`folded`.
         regions: the chunks.
         values: for each of them its variables, as dask arrays.
 
@@ -111,7 +119,8 @@ def folded_of(
     with tasks_of(client) as run:
         (code,) = run.start(run.task("program", worker.same, program))
         task = delayed(worker.fold_made, pure=False)
-        made = [task(code, worker.Batch((region,)), [there]) for region, there in zip(regions, values, strict=True)]
+        each = zip(regions, values, strict=True)
+        made = [task(code, np.asarray(numbers), worker.Batch((region,)), [there]) for region, there in each]
         first = run.add(client.compute(made))
         last = run.tree(first, code)
         run.start(*last)

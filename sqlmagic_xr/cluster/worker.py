@@ -33,8 +33,8 @@ class Program(Protocol):
     def variables(self) -> int:
         """How many are read of each chunk."""
 
-    def anew(self) -> Program:
-        """The same for one thread: what it learns of its chunks on the way is nobody else's."""
+    def anew(self, numbers: Sequence[float]) -> Program:
+        """The same for one thread, with the numbers of a step; what it learns on the way is nobody else's."""
 
     def fresh(self) -> Any:
         """What stands before the first chunk."""
@@ -113,46 +113,57 @@ def _read_by(program: bytes, region: Any) -> list[Any]:
     return _read(_loaded(program), region)
 
 
-def fold(program: bytes, batch: Batch) -> Any:
+def fold(program: bytes, numbers: Sequence[float], batch: Batch) -> Any:
     """What a program comes to over some chunks, which are read here.
+
+    Args:
+        program: what is done.
+        numbers: those of the step.
+        batch: the chunks.
 
     Raises:
         UnreadError: a chunk cannot be read.
     """
     code = _loaded(program)
-    return _folded(code, batch, lambda share: (_read(code, region) for region in batch.regions[share]), _going())
+
+    def chunks(share: slice) -> Iterable[list[Any]]:
+        return (_read(code, region) for region in batch.regions[share])
+
+    return _folded(code, numbers, batch, chunks, _going())
 
 
-def fold_held(program: bytes, batch: Batch | None, *held: ShelvedChunks) -> Any:
+def fold_held(program: bytes, numbers: Sequence[float], batch: Batch | None, *held: ShelvedChunks) -> Any:
     """As :func:`fold`, of what :func:`read` keeps of one variable and of others.
 
     Args:
-        program: what is done.
+        program, numbers: as for :func:`fold`.
         batch: the chunks; None for those that were read.
         held: the variables.
     """
     from .shelf import shelf_here
 
-    return _folded_held(program, batch, held, shelf_here(), _going())
+    return _folded_held(program, numbers, batch, held, shelf_here(), _going())
 
 
 def _folded_held(
-    program: bytes, batch: Batch | None, held: Sequence[ShelvedChunks], shelf: Shelf | None, go_on: Callable[[], None]
-) -> Any:
+    program: bytes, numbers: Sequence[float], batch: Batch | None, held: Sequence[ShelvedChunks], shelf: Shelf | None,
+    go_on: Callable[[], None],
+) -> Any:  # fmt: skip
     code = _loaded(program)
 
     def chunks(share: slice) -> Iterable[list[Any]]:
         each = zip(*(variable.chunks(share, shelf) for variable in held), strict=True)
         return ([code.placed(cells) for variable in chunk for cells in variable] for chunk in each)
 
-    return _folded(code, batch or held[0].batch, chunks, go_on)
+    return _folded(code, numbers, batch or held[0].batch, chunks, go_on)
 
 
 def _folded(
-    code: Program, batch: Any, chunks: Callable[[slice], Iterable[Sequence[Any]]], go_on: Callable[[], None]
-) -> Any:
+    code: Program, numbers: Sequence[float], batch: Any, chunks: Callable[[slice], Iterable[Sequence[Any]]],
+    go_on: Callable[[], None],
+) -> Any:  # fmt: skip
     def lane(share: slice) -> Any:
-        mine = code.anew()
+        mine = code.anew(numbers)
         state, rooms = mine.fresh(), dict[Any, Any]()
         for region, values in zip(batch.regions[share], chunks(share), strict=True):
             go_on()
@@ -163,11 +174,11 @@ def _folded(
     return states[0] if len(states) == 1 else merged(code, states)
 
 
-def fold_made(program: bytes, batch: Batch, values: Sequence[Sequence[Any]]) -> Any:
+def fold_made(program: bytes, numbers: Sequence[float], batch: Batch, values: Sequence[Sequence[Any]]) -> Any:
     """As :func:`fold`, of variables that are as dask has made them."""
     code = _loaded(program)
     laid = [[code.laid(number, np.asarray(cells)) for number, cells in enumerate(each)] for each in values]
-    return _folded(code, batch, laid.__getitem__, _going())
+    return _folded(code, numbers, batch, laid.__getitem__, _going())
 
 
 @dataclass(frozen=True)
@@ -182,8 +193,8 @@ async def fold_here(token: str, order: bytes, dask_worker: Any) -> Done | None:
 
     Args:
         token: names the call, for :func:`stop`.
-        order: the program; and by the address of each worker its chunks, None for those that were read, and for each
-            variable the key of the task that has read them.
+        order: the program, the numbers of the step, and by the address of each worker its chunks, None for those that
+            were read, and for each variable the key of the task that has read them.
         dask_worker: this one.
 
     Returns:
@@ -191,7 +202,7 @@ async def fold_here(token: str, order: bytes, dask_worker: Any) -> Done | None:
     """
     from .shelf import shelf_of
 
-    program, work = pickle.loads(order)
+    program, numbers, work = pickle.loads(order)
     batch, keys = work.get(dask_worker.contact_address) or work.get(dask_worker.address) or (None, ())
     held = [dask_worker.data[key] for key in keys if key in dask_worker.data]
     if not held or len(held) < len(keys):
@@ -202,7 +213,7 @@ async def fold_here(token: str, order: bytes, dask_worker: Any) -> Done | None:
         if token not in _called:
             raise CancelledTaskError
 
-    ready = partial(_folded_held, program, batch, held, shelf_of(dask_worker), go_on)
+    ready = partial(_folded_held, program, numbers, batch, held, shelf_of(dask_worker), go_on)
     try:
         return Done(await asyncio.get_running_loop().run_in_executor(dask_worker.executors["default"], ready))
     except Exception:

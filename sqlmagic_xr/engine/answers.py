@@ -60,6 +60,17 @@ class Answer(Protocol):
         """The rows as arrays; None where they are none."""
 
 
+class Standing(Protocol):
+    """A query that is asked again and again, with other values of its parameters."""
+
+    def rows(self, texts: Mapping[str, str]) -> pa.Table | None:
+        """Its rows; None where it has to be planned for this step alone.
+
+        Args:
+            texts: the literals of its parameters.
+        """
+
+
 class Answers(Protocol):
     """Another executor of queries: array code, in the context that people use."""
 
@@ -116,4 +127,19 @@ class Answers(Protocol):
 
         Raises:
             Exception: dense.node.Refused: they are not to be had so.
+        """
+
+    def standing(
+        self, context: Context, tree: Tree, schema: pa.Schema, texts: Mapping[str, str],
+        whole: Mapping[str, pa.DataType], holding: Any,
+    ) -> Standing | None:  # fmt: skip
+        """A query as of :meth:`over_chunks` that is planned once for all values of its parameters, if it can be.
+
+        Args:
+            context: whose tables it reads.
+            tree: the query.
+            schema: the names and types that the engine gives its columns.
+            texts: the literals of its parameters at first.
+            whole: the types of those that are integers.
+            holding: keeps chunks on the cluster.
         """

@@ -12,16 +12,17 @@ import pyarrow as pa
 from ..dense.node import Refused
 from ..dense.program import Program, Query
 from ..engine.budget import default_budget
-from ..errors import UnsupportedError
+from ..errors import ClusterError, UnsupportedError
 from ..grids.arrow import arrow
 from ..grids.generations import Generations
-from ..relation.columns import SortKey
+from ..relation.columns import SortKey, UnboundError
 from ..relation.nodes import Limit, Select, Sort
 from ..sql.build import select, star, table
 from ..sql.syntax import NOWHERE, Tree, to_sql
 from ..storage.schema import provider
 from .gridded.look import look as gridded
-from .gridded.plan import CELLS, GridQuery
+from .gridded.plan import CELLS, UNFORESEEN_ERRORS, GridQuery
+from .gridded.standing import Standing
 from .pays import look, weigh
 
 if TYPE_CHECKING:
@@ -141,6 +142,35 @@ def over_chunks(
         Refused: they are not to be had so.
     """
     return typed(GridQuery(context, context.tables.bound(tree["Query"]), holding=holding, beside=beside).rows(), schema)
+
+
+def standing(
+    context: Context, tree: Tree, schema: pa.Schema, texts: Mapping[str, str], whole: Mapping[str, pa.DataType],
+    holding: Holding,
+) -> EachStep | None:  # fmt: skip
+    """A query for all steps of a run; see :class:`.engine.answers.Answers`."""
+    try:
+        return EachStep(Standing(context, tree, texts, whole, holding), schema)
+    except (Refused, UnboundError, NotImplementedError, *UNFORESEEN_ERRORS):
+        return None
+
+
+@dataclass(frozen=True)
+class EachStep:
+    """A query that stands (an :class:`..engine.answers.Standing`), with the types of its columns."""
+
+    query: Standing
+    schema: pa.Schema
+
+    def rows(self, texts: Mapping[str, str]) -> pa.Table | None:
+        """See :class:`..engine.answers.Standing`."""
+        try:
+            rows = self.query.rows(texts)
+            return None if rows is None else typed(rows, self.schema)
+        except ClusterError:
+            raise
+        except (Refused, UnboundError, NotImplementedError, *UNFORESEEN_ERRORS):
+            return None  # as it is planned for this step alone it tells what is wrong
 
 
 def _now(context: Context, prepared: Prepared, tree: Tree, frame: Frame) -> pa.Table:

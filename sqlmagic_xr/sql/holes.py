@@ -19,6 +19,7 @@ class Template:
 
     Attributes:
         names: the parameters, each once.
+        tree: the query.
 
     Example:
         >>> from .syntax import parse_one
@@ -28,6 +29,7 @@ class Template:
 
     def __init__(self, tree: Tree) -> None:
         self.names: list[str] = []
+        self.tree = tree
         mark = f"hole{uuid4().hex}x"
 
         def cut(node: dict[str, Any]) -> Tree | None:

@@ -17,6 +17,7 @@ from ...dense.node import Refused
 from ...relation.catalog import Table
 from ...relation.columns import Field, fields
 from ...relation.nodes import Scan
+from ...relation.reads import parameters_in
 from ...relation.rebuild import substituted
 from ...relation.write import expression_tree
 from ...sql.build import table
@@ -88,6 +89,8 @@ def evaluated(context: Context, expression: Expression, columns: dict[Field, pa.
     """
     from ...relation.facts import function_varies
 
+    if parameters_in(expression):
+        raise Refused("a value that changes stands in an expression of coordinates", expression.span)
     if any(isinstance(part, Call) and function_varies(part) != "never" for part in descend(expression)):
         raise Refused("a function gives other values at each call", expression.span)
     arrays = {f"c{number}": cells for number, cells in enumerate(columns.values())} or {"c": pa.array([0])}

@@ -49,6 +49,7 @@ class CellBlock:
         stored: those variables, by their number.
         rooms: arrays that the thread writes into again and again.
         known: what has been calculated of this block.
+        numbers: those of the step, see :mod:`.holes`.
     """
 
     part: Part
@@ -57,6 +58,7 @@ class CellBlock:
     stored: Sequence[Array]
     rooms: dict[Any, Array]
     known: dict[Any, Any] = field(default_factory=dict)
+    numbers: Sequence[Any] = ()
 
     def room(self, owner: Any, shape: tuple[int, ...], dtype: Any) -> Array:
         """An array that is nobody else's in this block."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from ...cluster.client import client_of
 from ...dense.node import Refused
 from ...relation.columns import Measure
 from ...relation.nodes import Aggregate
@@ -19,9 +20,10 @@ from .axes import Coding
 from .codings import codings_of
 from .grid import Fetch, Grid, cells_of
 from .groups import Groups
+from .holes import Holes
 from .measures import Measures, refuse_unknown
 from .regions import chunks_told, taken
-from .remote import Remote, remote_of
+from .remote import Remote, Taking, remote_of
 from .scalars import Scalars
 from .source import source_of
 from .tallies import State, Tally
@@ -41,12 +43,16 @@ class Groupwise:
         aggregate: it.
         fetch: gives the rows of what is joined and no dataset.
         holding: keeps chunks on a cluster; then what is not taken there is refused.
+        holes: parameters whose values are given when the rows are asked for.
 
     Raises:
         Refused: there is no array code for it.
     """
 
-    def __init__(self, context: Context, aggregate: Aggregate, fetch: Fetch, holding: Holding | None = None) -> None:
+    def __init__(
+        self, context: Context, aggregate: Aggregate, fetch: Fetch, holding: Holding | None = None,
+        holes: Holes | None = None,
+    ) -> None:  # fmt: skip
         if aggregate.sets or aggregate.free or any(map(volatile, aggregate.inputs)):
             raise Refused("this GROUP BY is not array code", aggregate.span)
         for measure in aggregate.measures:  # what is told without a look at the data comes first
@@ -55,7 +61,7 @@ class Groupwise:
         self.grid = grid = Grid(context, source_of(aggregate), fetch)
         if 0 in grid.shape:
             raise Refused("no cell is left")
-        resolved, scalars = grid.source.resolved, Scalars(grid)
+        resolved, scalars = grid.source.resolved, Scalars(grid, holes)
         keys = [resolved(key.expression) for key in aggregate.keys]
         self._keys, codings = codings_of(grid, keys)
         self._groups = Groups(codings)
@@ -65,6 +71,7 @@ class Groupwise:
         self._measures = measures = Measures(grid, scalars, self._groups, where)
         self._columns = [measures.column(_resolved(m, resolved)) for m in aggregate.measures]
         self._counts = measures.rows(where)
+        self._taking: Taking | None = None
 
     def told(self) -> str:
         """What is read for it, and where, for a person."""
@@ -72,10 +79,14 @@ class Groupwise:
         where = "" if remote is None else f"; {remote if isinstance(remote, str) else remote.told()}"
         return f"{told(self.grid)}{where}"
 
-    def rows(self) -> pa.Table:
-        """The groups: their keys, then the aggregates."""
+    def rows(self, numbers: Sequence[float] = ()) -> pa.Table:
+        """The groups: their keys, then the aggregates.
+
+        Args:
+            numbers: of the holes, see :class:`.holes.Holes`.
+        """
         tallies = list(self._measures.tallies.values())
-        states = self._states(tallies, self._measures.entire)
+        states = self._states(tallies, self._measures.entire, numbers)
         shape = self._groups.shape
         present = np.broadcast_to(self._counts(states.__getitem__), shape)
         places = np.flatnonzero(present) if self._aggregate.grouped else np.zeros(1, np.int64)
@@ -84,12 +95,20 @@ class Groupwise:
         columns += [column(states.__getitem__).rows(places, shape) for column in self._columns]
         return pa.Table.from_arrays(columns, names=[str(name) for name in self._aggregate.names])
 
-    def _states(self, tallies: Sequence[Tally], entire: frozenset[int]) -> Mapping[Tally, State]:
-        remote = remote_of(self._context, self.grid, entire) if tallies else None
-        if isinstance(remote, Remote):
-            return remote.taken(tallies, lambda: note(self._context), self._holding or self._context.holding)
-        if self._holding is not None and remote is not None:
-            raise Refused(remote)
+    def _states(
+        self, tallies: Sequence[Tally], entire: frozenset[int], numbers: Sequence[float]
+    ) -> Mapping[Tally, State]:
+        taking = self._taking
+        if taking is None or taking.client is not client_of(self._context.client):
+            remote = remote_of(self._context, self.grid, entire) if tallies else None
+            holding = self._holding or self._context.holding
+            taking = self._taking = Taking(remote, tallies, holding) if isinstance(remote, Remote) else None
+            if self._holding is not None and isinstance(remote, str):
+                raise Refused(remote)
+        if taking is not None:
+            return taking.states(lambda: note(self._context), numbers)
+        if numbers:
+            raise Refused("there is no cluster any more")
         return taken(self.grid, tallies, lambda: note(self._context), entire)
 
     def laid(self, rows: pa.Table) -> dict[int, pa.Array] | None:

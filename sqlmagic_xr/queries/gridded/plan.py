@@ -6,7 +6,7 @@ its rows. What stands above it (HAVING, ORDER BY, calculations, joins, further g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -30,6 +30,7 @@ from ...storage.schema import provider
 from .cellwise import Cellwise, over_windows
 from .grid import Fetch, cells_of, grid_of
 from .groupwise import Groupwise
+from .holes import Holes
 
 if TYPE_CHECKING:
     from ...cluster.holding import Holding
@@ -40,7 +41,7 @@ CELLS = 1_000_000
 
 _SMALL = 4_000_000  # rows that are joined to a grid
 UNFORESEEN = "array code over chunks fails"
-_UNFORESEEN = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+UNFORESEEN_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 _numbers = count()
 NOTHING: Mapping[str, Any] = {}
 T = TypeVar("T")
@@ -92,6 +93,7 @@ class GridQuery:
         least: cells from which on one is taken here.
         holding: keeps chunks on a cluster; then what is not taken there is refused.
         beside: small relations that it reads under names that no table has.
+        holes: parameters whose values are not known when it is planned; then its rows cannot be asked for.
 
     Attributes:
         refusals: why those over datasets were not.
@@ -99,9 +101,9 @@ class GridQuery:
 
     def __init__(
         self, context: Context, query: Relation, least: int = CELLS, holding: Holding | None = None,
-        beside: Mapping[str, Any] = NOTHING,
+        beside: Mapping[str, Any] = NOTHING, holes: Holes | None = None,
     ) -> None:  # fmt: skip
-        self._beside = beside
+        self._beside, self._holes = beside, holes
         self._context, self._query, self._least, self._holding = context, query, least, holding
         self.refusals: list[Refused] = []
 
@@ -135,7 +137,7 @@ class GridQuery:
         """
         try:
             return self._laid()
-        except (UnboundError, NotImplementedError, *_UNFORESEEN) as error:
+        except (UnboundError, NotImplementedError, *UNFORESEEN_ERRORS) as error:
             raise Unforeseen(f"{UNFORESEEN}: {type(error).__name__}: {error}") from error
 
     def _laid(self) -> Laid | None:
@@ -170,7 +172,7 @@ class GridQuery:
 
     def _planned(self, node: Relation, fetch: Fetch) -> Planned:
         if isinstance(node, Aggregate):
-            return Groupwise(self._context, node, fetch, self._holding)
+            return Groupwise(self._context, node, fetch, self._holding, self._holes)
         assert isinstance(node, Select)
         if self._holding is not None:
             raise Refused("a window over cells", node.span)
@@ -179,11 +181,16 @@ class GridQuery:
     def _fetch(self, relation: Relation, most: int = _SMALL) -> pa.Table:
         return fetched(self._context, relation, self._least, self._beside, most)
 
+    def planned(self) -> list[tuple[Relation, Planned]]:
+        """What is taken of datasets, and how, where no rows have to be fetched for that.
+
+        Raises:
+            Refused: nothing is, or it depends on rows.
+        """
+        return self._each(lambda node: (node, self._planned(node, _nothing_fetched)))
+
     def _take(self, node: Relation) -> Taken:
-        rows = interruptible(lambda: self._planned(node, self._fetch).rows())
-        name = f"__groups_{next(_numbers)}__"
-        types = {field.name: str(field.type) for field in rows.schema}
-        return Taken(node, Scan((name,), table=Table((name,), types), tree=table(name)["relation"]), rows)
+        return taken_as(node, interruptible(lambda: self._planned(node, self._fetch).rows()))
 
     def _each(self, made: Callable[[Relation], T]) -> list[T]:
         """What is made of each node that is taken here, those inside of one not among them."""
@@ -199,7 +206,7 @@ class GridQuery:
                 inside |= {id(below) for below in relations(node)}
             except (Refused, UnboundError, NotImplementedError) as error:
                 self.refusals.append(error if isinstance(error, Refused) else Refused(str(error)))
-            except _UNFORESEEN as error:
+            except UNFORESEEN_ERRORS as error:
                 # What is not foreseen here is the engine's, which has the last word on data that cannot be read, too.
                 self.refusals.append(Unforeseen(f"{UNFORESEEN}: {type(error).__name__}: {error}"))
                 self._tell(node, self.refusals[-1].reason, fault=True)
@@ -214,9 +221,19 @@ class GridQuery:
         return any(is_large(self._context, below, self._least) for below in relations(node))
 
     def _rest(self, found: list[Taken]) -> pa.Table:
-        plain = _plain(self._query, found[0])
-        if plain is not None:
-            return plain
+        plain = self.plain(found)
+        return run(self._context, self.rest(found), named(found)) if plain is None else plain
+
+    def plain(self, found: list[Taken]) -> pa.Table | None:
+        """The rows of a query that is what was taken, or only names its columns; None for any other."""
+        return _plain(self._query, found[0])
+
+    def rest(self, found: list[Taken]) -> Tree:
+        """The tree of what the engine makes of the rows that were taken.
+
+        Raises:
+            Refused: it cannot be written.
+        """
         instead = {taken.node: taken.instead for taken in found}
         columns: dict[Field, Expression] = {
             Field(t.node, str(name)): Field(instead[t.node], str(name))
@@ -228,8 +245,7 @@ class GridQuery:
         except (UnboundError, NotImplementedError) as error:
             raise Refused(f"what stands above the groups cannot be written: {error}") from error
         self._refuse_unseen(rest)
-        named = {t.scan.table.name[0]: provider(t.rows.to_batches(), t.rows.schema) for t in found}
-        return run(self._context, tree, named)
+        return tree
 
     def _refuse_unseen(self, rest: Relation) -> None:
         before = {id(node) for node in relations(self._query)}
@@ -271,6 +287,22 @@ def _laid(planned: Groupwise, places: list[int]) -> Laid | None:
     labels = {own[place]: cells for place, cells in axes.items()}
     others = {n: rows.column(place).combine_chunks() for n, place in enumerate(places) if n not in labels}
     return Laid(labels, others)
+
+
+def taken_as(node: Relation, rows: pa.Table) -> Taken:
+    """The rows of what was taken, as a relation with a name of its own."""
+    name = f"__groups_{next(_numbers)}__"
+    types = {field.name: str(field.type) for field in rows.schema}
+    return Taken(node, Scan((name,), table=Table((name,), types), tree=table(name)["relation"]), rows)
+
+
+def named(found: Sequence[Taken]) -> dict[str, Any]:
+    """The relations that the engine reads for what was taken."""
+    return {t.scan.table.name[0]: provider(t.rows.to_batches(), t.rows.schema) for t in found}
+
+
+def _nothing_fetched(relation: Relation, most: int = _SMALL) -> pa.Table:
+    raise Refused("its code depends on rows", relation.span)
 
 
 def run(context: Context, tree: Tree, named: Mapping[str, object]) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from ...cluster.client import check, client_of, told
 from ...cluster.folding import LITTLE, folded, folded_held, folded_of
 from ...cluster.graphs import is_made_alone
 from ...cluster.holding import Holding, Wanted
-from ...cluster.parts import TASKS, Held, batches, cut_as
+from ...cluster.parts import TASKS, batches, cut_as
 from ...cluster.sent import pickled
 from ...dense.node import Refused
 from ...engine.budget import nbytes_shown
@@ -45,60 +46,98 @@ class Remote:
     regions: Sequence[Any]
     entire: frozenset[int] = frozenset()
 
-    def taken(
-        self, tallies: Sequence[Tally], on_read: Callable[[], None], holding: Holding | None = None
-    ) -> dict[Tally, State]:
+    @property
+    def is_alone(self) -> bool:
+        """Whether each chunk is made for itself."""
+        return all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
+
+    def told(self) -> str:
+        """What is done where, for a person."""
+        tasks = len(batches(self.regions, check(self.client))) if self.is_alone else len(self.regions)
+        return f"{tasks:,} task{'s' * (tasks != 1)} on {told(self.client)}"
+
+
+class Taking:
+    """Tallies that are taken of a grid on its cluster, once or again and again; what stays the same is made once.
+
+    Args:
+        remote: the grid.
+        tallies: what is taken.
+        holding: keeps chunks on the cluster; None for a query that runs once.
+    """
+
+    def __init__(self, remote: Remote, tallies: Sequence[Tally], holding: Holding | None) -> None:
+        self._remote, self._tallies, self._holding = remote, tallies, holding
+        self._sweep = replace(Sweep.of(remote.grid, tallies, remote.entire), there=True)
+        self._is_alone = remote.is_alone
+
+    @property
+    def client(self) -> Any:
+        """Whose cluster it is."""
+        return self._remote.client
+
+    def states(self, on_read: Callable[[], None], numbers: Sequence[float] = ()) -> dict[Tally, State]:
         """What tallies come to over all cells; as :func:`.regions.taken`.
 
         Args:
-            tallies: what is taken.
             on_read: is called for each chunk.
-            holding: keeps chunks on the cluster; None for a query that runs once.
+            numbers: those of the step.
 
         Raises:
             ClusterError: a chunk cannot be read, or the cluster is gone.
             Refused: the program is too large to be sent.
         """
-        sweep = replace(Sweep.of(self.grid, tallies, self.entire), there=True)
+        return dict(zip(self._tallies, self._taken(on_read, numbers), strict=True))
+
+    def _taken(self, on_read: Callable[[], None], numbers: Sequence[float]) -> Any:
+        client, regions, sweep = self._remote.client, self._remote.regions, self._sweep
         if not self._is_alone:
-            values = [[sweep.lazy(n, region).data for n in range(sweep.variables)] for region in self.regions]
-            states = folded_of(self.client, _pickled(sweep.bare()), self.regions, values, on_read)
-            return dict(zip(tallies, states, strict=True))
-        held = None if holding is None else self._held(sweep, holding, on_read)
-        here = sweep if _size(sweep) <= LITTLE else None
+            values = [[sweep.lazy(n, region).data for n in range(sweep.variables)] for region in regions]
+            return folded_of(client, self._bare, numbers, regions, values, on_read)
+        held = None if self._holding is None else self._holding.held(client, *self._wanted, regions, on_read)
+        here = sweep if self._size <= LITTLE else None
         if held is not None:
-            parts = cut_as(self.regions, held.batches)
-            states = folded_held(self.client, _pickled(sweep.bare()), parts, held, on_read, here)
-        else:
-            parts = batches(self.regions, check(self.client), 1 if holding else _tasks(sweep))
-            states = folded(self.client, _pickled(sweep), parts, on_read, here)
-        return dict(zip(tallies, states, strict=True))
+            return folded_held(client, self._bare, numbers, cut_as(regions, held.batches), held, on_read, here)
+        parts = batches(regions, check(client), 1 if self._holding else self._tasks)
+        return folded(client, self._whole, numbers, parts, on_read, here)
+
+    @cached_property
+    def _bare(self) -> bytes:
+        return _pickled(self._sweep.bare())
+
+    @cached_property
+    def _whole(self) -> bytes:
+        return _pickled(self._sweep)
+
+    @cached_property
+    def _size(self) -> int:
+        """The bytes of what a task comes to."""
+        return sum(int(array.nbytes) for state in self._sweep.fresh() for array in state)
 
     @property
-    def _is_alone(self) -> bool:
-        return all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
+    def _tasks(self) -> int:
+        """How many tasks there are for each thread: fewer where each comes to much."""
+        return max(1, min(TASKS, _STATES // max(self._size, 1)))
 
-    def _held(self, sweep: Sweep, holding: Holding, on_read: Callable[[], None]) -> Held | None:
-        """The variables in the workers' memory; None where they do not fit."""
-        apart = len(self.grid.axes) - len(self.grid.main.dims)  # which no chunk has
+    @cached_property
+    def _wanted(self) -> tuple[Any, list[Wanted]]:
+        """The layout of the chunks, and what is read of each variable."""
+        remote, sweep = self._remote, self._sweep
+        grid = remote.grid
+        apart = len(grid.axes) - len(grid.main.dims)  # which no chunk has
         kept = tuple(axis.tobytes() for axis in sweep.kept[apart:])
-        entire = frozenset(axis - apart for axis in self.entire if axis >= apart)
-        layout = (_Same(self.grid.main), kept, entire, _ends(self.regions, apart))
-        wanted = [self._wanted(variable, sweep, apart) for variable in sweep.stored]
-        return holding.held(self.client, layout, wanted, self.regions, on_read)
+        entire = frozenset(axis - apart for axis in remote.entire if axis >= apart)
+        layout = (_Same(grid.main), kept, entire, _ends(remote.regions, apart))
+        return layout, [_wanted(variable, sweep, apart, grid.shape) for variable in sweep.stored]
 
-    def _wanted(self, variable: Stored, sweep: Sweep, apart: int) -> Wanted:
-        """What is read of a variable."""
-        axes = tuple(axis - apart for axis in variable.axes)
-        places = tuple(None if place is None else place.tobytes() for place in variable.places)
-        reading = replace(sweep, tallies=(), stored=(variable,))
-        key = (_Same(variable.column.variable), axes, places)
-        return Wanted(key, variable.name, _nbytes(variable, self.grid.shape), lambda: _pickled(reading))
 
-    def told(self) -> str:
-        """What is done where, for a person."""
-        tasks = len(batches(self.regions, check(self.client))) if self._is_alone else len(self.regions)
-        return f"{tasks:,} task{'s' * (tasks != 1)} on {told(self.client)}"
+def _wanted(variable: Stored, sweep: Sweep, apart: int, shape: Sequence[int]) -> Wanted:
+    """What is read of a variable."""
+    axes = tuple(axis - apart for axis in variable.axes)
+    places = tuple(None if place is None else place.tobytes() for place in variable.places)
+    reading = replace(sweep, tallies=(), stored=(variable,))
+    key = (_Same(variable.column.variable), axes, places)
+    return Wanted(key, variable.name, _nbytes(variable, shape), lambda: _pickled(reading))
 
 
 def remote_of(context: Context, grid: Grid, entire: frozenset[int]) -> Remote | str | None:
@@ -146,16 +185,6 @@ def _ends(regions: Sequence[Any], apart: int) -> Any:
 def _nbytes(variable: Stored, shape: Sequence[int]) -> int:
     """The bytes of what is read of a variable."""
     return prod(shape[axis] for axis in variable.axes) * int(variable.column.variable.dtype.itemsize)
-
-
-def _tasks(sweep: Sweep) -> int:
-    """How many tasks there are for each thread: fewer where each comes to much."""
-    return max(1, min(TASKS, _STATES // max(_size(sweep), 1)))
-
-
-def _size(sweep: Sweep) -> int:
-    """The bytes of what a task comes to."""
-    return sum(int(array.nbytes) for state in sweep.fresh() for array in state)
 
 
 def _pickled(sweep: Sweep) -> bytes:

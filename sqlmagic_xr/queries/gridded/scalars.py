@@ -15,9 +15,11 @@ from ...dense.arrays import COMPARISONS, MAPS, UNARY
 from ...dense.node import Refused
 from ...relation.columns import Field, Nested
 from ...relation.types import CASTS
+from ...sql.algebra import Parameter
 from ...sql.expression import Call, Case, Cast, Expression, Literal
 from .cells import FLOATS, NUMBERS, SIGNED, UNSIGNED, CellBlock, Cells, both, constant, is_instant, null
 from .elementwise import cast, choose, common, elementwise, strict
+from .holes import Holes, has_hole
 
 
 class Columns(Protocol):
@@ -31,10 +33,15 @@ class Columns(Protocol):
 
 
 class Scalars:
-    """Lowers the expressions of one grid; equal expressions are one, and calculated once for a block."""
+    """Lowers the expressions of one grid; equal expressions are one, and calculated once for a block.
 
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
+    Args:
+        columns: says what columns are.
+        holes: the parameters whose values are not known yet; None where there is none.
+    """
+
+    def __init__(self, columns: Columns, holes: Holes | None = None) -> None:
+        self._columns, self._holes = columns, holes
         self._made: dict[Expression, Cells] = {}
 
     def lower(self, expression: Expression) -> Cells:
@@ -54,7 +61,7 @@ class Scalars:
         Raises:
             Refused: it cannot be lowered, or is no condition.
         """
-        if isinstance(condition, Call) and condition.name in ("and", "or") and self._columns.settled(condition) is None:
+        if isinstance(condition, Call) and condition.name in ("and", "or") and self._settled(condition) is None:
             function = np.logical_and if condition.name == "and" else np.logical_or
             return elementwise(function, "bool", *map(self.holds, condition.args), marked=True)
         value = self.lower(condition)
@@ -75,7 +82,9 @@ class Scalars:
                 return self._columns.column(expression)
             case Literal():
                 return _literal(expression)
-        found = self._columns.settled(expression)
+            case Parameter() if self._holes is not None:
+                return self._holes.cells(expression)
+        found = self._settled(expression)
         if found is not None:
             return found
         match expression:
@@ -88,6 +97,11 @@ class Scalars:
                 if rule is not None:
                     return rule(self, expression)
         raise refuse(expression)
+
+    def _settled(self, expression: Expression) -> Cells | None:
+        if self._holes is not None and has_hole(expression):
+            return None  # the engine evaluates what is known when the query is planned
+        return self._columns.settled(expression)
 
     # Numbers
 

@@ -42,6 +42,7 @@ class Sweep:
         tallies: what is taken.
         entire: the axes of which a block has all positions.
         there: whether it is gone through on a worker of a cluster, where a thread makes the chunks that it reads.
+        numbers: those of the step, see :mod:`.holes`.
     """
 
     dims: tuple[Any, ...]
@@ -50,6 +51,7 @@ class Sweep:
     tallies: tuple[Tally, ...]
     entire: frozenset[int] = frozenset()
     there: bool = False
+    numbers: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, grid: Grid, tallies: Sequence[Tally], entire: frozenset[int] = frozenset()) -> Sweep:
@@ -62,9 +64,9 @@ class Sweep:
         """How many variables are read."""
         return len(self.stored)
 
-    def anew(self) -> Sweep:
-        """The same for one thread: whether NULLs are expected decides in which order cells are summed."""
-        return replace(self, tallies=tuple(map(copy, self.tallies)))
+    def anew(self, numbers: Sequence[float]) -> Sweep:
+        """The same for one thread and step: whether NULLs are expected decides in which order cells are summed."""
+        return replace(self, tallies=tuple(map(copy, self.tallies)), numbers=tuple(map(np.float64, numbers)))
 
     def fresh(self) -> list[State]:
         """What stands before the first region."""
@@ -134,7 +136,8 @@ class Sweep:
                 if stopped():
                     return
                 inside = tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True))
-                yield CellBlock(part, inside, tuple(p.stop - p.start for p in part), values, rooms)
+                shape = tuple(p.stop - p.start for p in part)
+                yield CellBlock(part, inside, shape, values, rooms, numbers=self.numbers)
 
         with np.errstate(all="ignore"):
             light = [tally for tally in self.tallies if isinstance(tally, Folded) and tally.is_light]

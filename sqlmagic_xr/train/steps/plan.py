@@ -183,7 +183,7 @@ class PlannedStep:
 
 
 @dataclass(frozen=True)
-class _Variant:
+class Variant:
     """A statement as it runs while its reads find what they found.
 
     Attributes:
@@ -219,7 +219,7 @@ class Relational:
     def __init__(self, prepared: Prepared, larder: Larder, writes: frozenset[str], varying: frozenset[str]) -> None:
         self._prepared, self._larder, self._writes, self._varying = prepared, larder, writes, varying
         self._context: Context = prepared.context
-        self._variants: list[_Variant] = []
+        self._variants: list[Variant] = []
         self._sql = ""
         self._seconds = math.inf  # that the query took at the last step
         write = write_of(prepared)
@@ -278,7 +278,7 @@ class Relational:
             return rows if rows.num_columns == width else None
         return rows
 
-    def _ready(self, values: Mapping[str, Any]) -> tuple[_Variant, dict[str, str], dict[str, Any]]:
+    def _ready(self, values: Mapping[str, Any]) -> tuple[Variant, dict[str, str], dict[str, Any]]:
         for place in range(len(self._variants) - 1, -1, -1):
             variant = self._variants[place]
             found = self._looked_up(variant, values)
@@ -296,7 +296,7 @@ class Relational:
         self._variants.append(variant)
         return (variant, *found)
 
-    def _looked_up(self, variant: _Variant, values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]] | None:
+    def _looked_up(self, variant: Variant, values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]] | None:
         """The texts for the holes and the relations beside the query; None where the variant does not fit."""
         if any(not _same(values.get(name), value) for name, value in variant.constants.items()):
             return None
@@ -318,7 +318,7 @@ class Relational:
 
     # --- once
 
-    def _made(self, values: Mapping[str, Any]) -> _Variant:
+    def _made(self, values: Mapping[str, Any]) -> Variant:
         """The statement folded and hoisted for what its reads find now."""
         names = set(parameters_of(self._query))
         missing = names - set(values)
@@ -341,7 +341,7 @@ class Relational:
             if column:
                 used[int(number)] = (*used.get(int(number), ()), column)
         names = {name[-1] for name in tables_read(hoisted.query)}
-        return _Variant(
+        return Variant(
             constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), frozenset(names),
             self._context.repeated(tree, self._whole_numbers(folded.reads)),
         )  # fmt: skip

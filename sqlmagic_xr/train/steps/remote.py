@@ -19,12 +19,13 @@ from ...sql.syntax import Tree, parse_one
 from ..explain import Explained, Note, title_of
 from .larder import Larder
 from .looks import NOTHING, Watch
-from .plan import Relational
+from .plan import Relational, Variant
 from .together import Courses
 from .unsure import UnsureError
 from .write import Write, write_of
 
 if TYPE_CHECKING:
+    from ...engine.answers import Standing
     from ...engine.context import Context
     from ...engine.prepared import Prepared
     from .plan import Runner
@@ -133,6 +134,7 @@ class OverChunks(Relational):
         self._reason: str | None = None
         self._fault: bool | None = None  # whether the reason is one, until it has been told
         self._schemas: dict[int, pa.Schema] = {}
+        self._standing: dict[int, Standing | None] = {}
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Make the statement's changes, inside the step's transaction."""
@@ -160,7 +162,7 @@ class OverChunks(Relational):
         try:
             variant, texts, names = self._ready(values)
             self._sql = variant.template.text(texts)
-            rows = self._asked(id(variant), names)
+            rows = self._asked(variant, texts, names)
         except Refused as reason:
             self._reason = reason.reason
             self._fault = None if isinstance(reason, Unforeseen) else False  # that has been told
@@ -181,14 +183,26 @@ class OverChunks(Relational):
             self._reason, self._fault = "its columns are not those of the table", False
         return None
 
-    def _asked(self, variant: int, names: Mapping[str, Any]) -> pa.Table:
-        answers = self._context.answers
+    def _asked(self, variant: Variant, texts: Mapping[str, str], names: Mapping[str, Any]) -> pa.Table:
+        answers, place = self._context.answers, id(variant)
         assert answers is not None
         with self._context.store.showing(names):
-            schema = self._schemas.get(variant)
+            schema = self._schemas.get(place)
             if schema is None:
-                schema = self._schemas[variant] = framed(self._context, self._sql).schema()
+                schema = self._schemas[place] = framed(self._context, self._sql).schema()
+                self._standing[place] = self._planned(variant, schema, texts) if not names else None
+            standing = self._standing[place]
+            rows = None if standing is None else standing.rows(texts)
+            if rows is not None:
+                return rows
             return answers.over_chunks(self._context, parse_one(self._sql).tree, schema, self._holding, names)
+
+    def _planned(self, variant: Variant, schema: pa.Schema, texts: Mapping[str, str]) -> Standing | None:
+        """The query, planned once for all steps: relations beside it would differ from step to step."""
+        answers = self._context.answers
+        assert answers is not None
+        tree, whole = variant.template.tree, self._whole_numbers(variant.reads)
+        return answers.standing(self._context, tree, schema, texts, whole, self._holding)
 
     def _mended(self, tree: Tree, relations: Mapping[str, Any], reads: Sequence[tuple[Any, Any]]) -> Tree:
         """The query as it is: what the engine answers wrongly is mended in what is left to it."""
