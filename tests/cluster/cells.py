@@ -42,12 +42,18 @@ ON_THE_CLUSTER = {
     "a table beside": f"""CREATE OR REPLACE TABLE rate AS SELECT :lr / (1 + step) AS r FROM w WHERE step = :k;
       {_LINE.replace(":lr", "rate.r").replace("CROSS JOIN t", "CROSS JOIN rate CROSS JOIN t")}, rate.r""",
     "a log beside": f"{_LINE}; INSERT INTO log SELECT :k, AVG(power({_OFF}, 2)) FROM w CROSS JOIN t WHERE w.step = :k",
+    "a value that is no number at some step": """INSERT INTO w
+      SELECT :next_step, w.a - :lr * AVG(COALESCE(w.b, 0.5) * t.hum), CASE WHEN w.b IS NULL OR :k = 2 THEN 0.25 END
+      FROM w CROSS JOIN t WHERE w.step = :k GROUP BY w.a, w.b""",
     "soft clusters": """INSERT INTO c
       SELECT :next_step, c.k, SUM(exp(-9 * power(t.hum - c.m, 2)) * t.hum) / SUM(exp(-9 * power(t.hum - c.m, 2)))
       FROM t CROSS JOIN c WHERE c.step = :k GROUP BY c.k""",
     "what an optimizer writes": f"""MINIMIZE (SELECT AVG(power({_OFF}, 2)) FROM t CROSS JOIN w WHERE w.step = :k)
       OVER w.a, w.b USING adam(lr => 0.1)""",
 }
+
+ANEW = {"a scalar subquery", "groups joined to the state", "a state along an axis", "soft clusters"}
+"""Those of them that read relations which differ from step to step, so that each step is planned by itself."""
 
 HERE = {
     "a median of what is nearest": """INSERT INTO w SELECT :next_step, w.a + approx_distinct(t.n) / 100, w.b

@@ -11,6 +11,7 @@ import xarray as xr
 
 from sqlmagic_xr.cluster import parts
 from sqlmagic_xr.errors import ClusterError
+from sqlmagic_xr.queries import answer
 from tests.cluster import cells
 from tests.cluster.data import context, noting, slow
 from tests.cluster.runs import (
@@ -71,8 +72,14 @@ def test_what_array_code_does_not_cover_runs_here_and_explain_says_so(client, st
 
 
 @pytest.mark.parametrize("name", {**cells.ON_THE_CLUSTER, **cells.HERE})
-def test_training_cells_leave_the_same_rows_on_a_cluster_bit_by_bit_each_time(client, store, name):
-    found = []
+def test_training_cells_leave_the_same_rows_on_a_cluster_bit_by_bit_each_time(client, store, name, monkeypatch):
+    found, anew = [], []
+
+    def over_chunks(*args):
+        anew.append(name)
+        return answer.over_chunks(*args)
+
+    monkeypatch.setattr("sqlmagic_xr.context.ArrayCode.over_chunks", lambda _, *args: over_chunks(*args))
     for options in ({"client": "none"}, {}, {}):
         ctx = context(store, **options)
         ctx.script(cells.CREATE)
@@ -87,6 +94,8 @@ def test_training_cells_leave_the_same_rows_on_a_cluster_bit_by_bit_each_time(cl
         for mine, column in zip(one.columns, other.columns, strict=True):
             np.testing.assert_allclose(column.to_numpy(), mine.to_numpy(), rtol=1e-12, atol=1e-300)
     assert ("cluster" in executors) == (name in cells.ON_THE_CLUSTER)
+    if name in cells.ON_THE_CLUSTER and "no number" not in name:
+        assert bool(anew) == (name in cells.ANEW), "a step is planned once, where nothing but numbers differs"
 
 
 def in_order(rows):
