@@ -1,0 +1,1 @@
+"""Tests of a dask cluster share one, which goes when the last of them has run."""
