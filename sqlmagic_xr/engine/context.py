@@ -37,7 +37,7 @@ from .faults import Mending, moments, overflow
 from .files import FileSource, placed, reopened
 from .frame import Frame
 from .gridtable import GridTable
-from .interrupt import reserve_threads
+from .interrupt import of_panic, reserve_threads
 from .json_text import register_json
 from .markup import make_safe
 from .most_frequent import register_mode
@@ -289,6 +289,21 @@ class Context(PlanningContext):
             raise placed(error, statement) from error.__cause__
         except RecursionError:
             raise too_deep(statement) from None
+
+    def query(self, query: Tree | str) -> pa.Table:
+        """The rows of a query in DataFusion's own SQL, over the tables that are registered.
+
+        Raises:
+            SqlError: with the place in the text, where it is one.
+        """
+        try:
+            return super().query(query)
+        except BaseException as error:
+            failure = of_panic(error) or (error if isinstance(error, Exception) else None)
+            if failure is None or not isinstance(query, str) or isinstance(failure, SqlError):
+                raise
+            statement = Statement(query, query)
+            raise Prepared(self, statement, statement.parsed[0]).explain_error(failure) from failure
 
     def scratch(self, name: str) -> ScratchTable:
         """The scratch table of that name: its version, history, rows at an older version.

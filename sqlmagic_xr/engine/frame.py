@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import xarray as xr
-from datafusion import DataFrame, SessionContext
+from datafusion import DataFrame, ExecutionPlan, LogicalPlan, SessionContext
 from xarray_sql.ds import XarrayDataFrame, _finish_dataset
 
 from ..errors import UsageError, escape_controls
@@ -176,6 +176,10 @@ class Frame(XarrayDataFrame):
     def _failing(self) -> Guard:
         return Guard(self._fail, self._explain)
 
+    def _planning(self) -> Guard:
+        """Nothing runs, so that a transaction goes on."""
+        return Guard(None, self._explain)
+
     def failing(self, explain: Explain) -> Explain:
         """``explain``, the explanation of an error of this frame's query, which its transaction hears of first."""
         if self._fail is None:
@@ -210,7 +214,19 @@ class Frame(XarrayDataFrame):
 
     def schema(self) -> pa.Schema:
         """The names and types of the rows; nothing runs for it."""
-        return coerced(self._inner)
+        with self._planning():
+            return coerced(self._inner)
+
+    def execution_plan(self) -> ExecutionPlan:
+        """How the rows come to be; see DataFusion."""
+        with self._planning():
+            return self._whole.execution_plan()
+
+    def optimized_logical_plan(self) -> LogicalPlan:
+        """What the query means; see DataFusion."""
+        with self._planning():
+            found: LogicalPlan = self._inner.optimized_logical_plan()
+        return found
 
     def to_arrow_table(self) -> pa.Table:
         """All rows as an Arrow table."""

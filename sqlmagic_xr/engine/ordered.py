@@ -114,8 +114,17 @@ def _sorted(frame: DataFrame, name: str) -> DataFrame:
 
 
 def _sorts_groups(frame: DataFrame) -> bool:
-    plan = frame.optimized_logical_plan().display_indent()
-    return "Sort:" in plan and _GROUPS.search(plan) is not None
+    plan = _optimized(frame)
+    text = "" if plan is None else plan.display_indent()
+    return "Sort:" in text and _GROUPS.search(text) is not None
+
+
+def _optimized(frame: DataFrame) -> Any:
+    """The plan of a frame; None where there is none: running it says better why."""
+    try:
+        return frame.optimized_logical_plan()
+    except Exception:
+        return None
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,9 @@ class _Way:
 
 def _way(frame: DataFrame) -> _Way | None:
     """The way of a frame's rows from where they are sorted; None where they are not."""
-    plan = frame.optimized_logical_plan()
+    plan = _optimized(frame)
+    if plan is None:
+        return None
     columns = frame.schema().names
     names: dict[str, str] = {name: name for name in columns if columns.count(name) == 1}
     loses, chooses, first = "(<subquery>)" in plan.display_indent(), False, True

@@ -94,3 +94,40 @@ def test_a_wrong_argument_is_told_as_such(ctx):
         frame.collect(1, 2, 3)
     assert [batch.to_pyarrow().num_rows for batch in frame.execute_stream()] == [1]
     assert [batch.to_pyarrow().num_rows for batch in asyncio.run(every(frame.execute_stream()))] == [1]
+
+
+UNPLANNED = "SELECT k, (SELECT d.b FROM d WHERE d.k < t.k) AS n FROM d AS t"
+PLANNING = {
+    "schema": lambda f, path: f.schema(),
+    "optimized_logical_plan": lambda f, path: f.optimized_logical_plan(),
+    "execution_plan": lambda f, path: f.execution_plan(),
+    "sorted": lambda f, path: f.sort("n").filter("n > 0").limit(3).drop("k").to_pandas(),
+}
+
+
+@pytest.mark.parametrize("way", {**WAYS, **PLANNING})
+def test_what_cannot_be_planned_is_told_alike(ctx, tmp_path, way):
+    with pytest.raises(SqlError) as caught:
+        ctx.script(UNPLANNED)[-1].to_arrow_table()
+    frame = ctx.sql(UNPLANNED)
+    with pytest.raises(type(caught.value)) as again:
+        {**WAYS, **PLANNING}[way](frame, tmp_path)
+    assert said(again) == said(caught)
+
+
+def test_planning_alone_aborts_no_transaction(ctx):
+    ctx.script("BEGIN")
+    frame = ctx.sql(UNPLANNED)
+    with pytest.raises(SqlError):
+        frame.schema()
+    assert ctx.sql("SELECT count(*) AS n FROM d").to_pydict() == {"n": [1]}
+    ctx.script("ROLLBACK")
+
+
+@pytest.mark.parametrize("query", [UNPLANNED, PANICS, DIVIDES, "SELECT nope FROM d", "SELECT FROM WHERE"])
+def test_the_rows_of_a_text_fail_alike(ctx, query):
+    with pytest.raises(SqlError) as caught:
+        ctx.script(query)[-1].to_arrow_table()
+    with pytest.raises(type(caught.value)) as again:
+        ctx.query(query)
+    assert str(again.value) == str(caught.value)
