@@ -6,6 +6,7 @@ code does not answer, or would commit a number that is none, the call ends befor
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +20,14 @@ from .ports import Form, GridOutput, Source
 from .reading import WrittenState
 from .running import carry
 from .running.batches import Batches
-from .running.carry import AddedRows, Clock, Feed, Look, Stamps, check_axes, picked, same_axis, unmoved
+from .running.carry import AddedRows, Clock, Feed, Look, Stamp, Stamps, check_axes, picked, same_axis, unmoved
 from .running.code import Code
 from .running.instructions import Instruction
 from .running.layout import Layout, Ran, Runner, Slot, Stepwise, needed_of
 from .running.looped import NumpyLoop
 from .stack import MadeSteps, Stack
 from .tables import Name, Read
+from .trims import Trims, Written
 
 
 @dataclass(frozen=True)
@@ -39,21 +41,6 @@ class Asked:
 
     clock: Clock
     varying: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a statement does to its table.
-
-    Attributes:
-        table: which.
-        replaces: whether it makes it anew.
-        before: how many statements of the step have written it before.
-    """
-
-    table: Name
-    replaces: bool
-    before: int
 
 
 class StepBlock:
@@ -88,6 +75,7 @@ class StepBlock:
         self._pieces = self._appended()
         self.clocks = self._clock_columns()
         self._anew = self._made_anew()
+        self._trims = Trims(self._least(), self.clocks)
         self._looks = {
             (place, number): Look(part, form, self._stamped(part, form))
             for place, code in looks.items() for number, (part, form) in enumerate(code.parts)
@@ -121,7 +109,7 @@ class StepBlock:
         """What the statements add at each step: by the place of the statement, and of the query of its UNION ALL."""
         found: dict[tuple[int, int], AddedRows] = {}
         for place, (code, each) in enumerate(zip(self._codes, self._writes, strict=True)):
-            if not each.replaces:
+            if not (each.replaces or each.trims):
                 found |= {(place, number): piece for number, piece in enumerate(self._pieces_of(code, each))}
                 refuse_uneven([part for part, _ in code.parts])
         if not found:
@@ -135,6 +123,12 @@ class StepBlock:
             if each.replaces:
                 found.setdefault(each.table, []).append((each.before + 1, self._pieces_of(code, each)))
         return found
+
+    def _least(self) -> dict[int, tuple[Written, Stamp | None]]:
+        """For each statement that deletes old generations the least that stays, as far as it is known."""
+        pairs = enumerate(zip(self._codes, self._writes, strict=True))
+        stamp = self._stamps.of
+        return {n: (each, stamp(code.parts[0][0].columns[0].value.cells)) for n, (code, each) in pairs if each.trims}
 
     def _pieces_of(self, code: Code, each: Written) -> list[AddedRows]:
         return [AddedRows(part, form, self._stamped(part, form), each.table, each.before) for part, form in code.parts]
@@ -175,7 +169,9 @@ class StepBlock:
         read: Read = scan.data
         if read.table not in self._anew:
             pieces = [piece for piece in self._pieces.values() if piece.table == read.table]
-            return carry.feed_of(scan, pieces, self._stamps, self._state.reading)
+            feed = carry.feed_of(scan, pieces, self._stamps, self._state.reading)
+            self._trims.check(read, 1 - feed.age)
+            return feed
         within = [pieces for behind, pieces in self._anew[read.table] if behind <= read.version]
         if read.version and not within:
             raise Refused(f"{'.'.join(read.table)} is read where it has been emptied")
@@ -199,6 +195,7 @@ class StepBlock:
         for node, _, _ in brief:
             if node.op == "scan" and node.data.table in self._changing and node.data.extreme is not None:
                 least = node.data.extreme.which == "min" and not node.data.version
+                self._trims.check(node.data, 0 if node.data.extreme.which == "max" else -sys.maxsize)
                 if not least and not self._is_latest(node):
                     raise Refused(f"it reads the greatest number of a column of {'.'.join(node.data.table)}")
             if node.op == "differ":
@@ -267,7 +264,8 @@ class StepBlock:
         count = min(len(course) for course in courses.values())
         ran = (runner or self._numpy).run(source, first, parameters, given, count)
         stacks = self._stacks(ran, k, self._pieces)
-        return MadeSteps(ran.made, stacks, self._last(ran.last) if ran.made else {}, self._stacks(ran, k, self._looks))
+        last = self._last(ran.last) if ran.made else {}
+        return MadeSteps(ran.made, stacks, last, self._stacks(ran, k, self._looks), self._trims.deleted(k, ran.made))
 
     def _reads_newest(self, table: Name) -> bool:
         return any(node.op == "scan" and node.data.table == table and node.data.extreme is not None

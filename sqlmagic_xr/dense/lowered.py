@@ -35,6 +35,7 @@ class Query:
         empties: whether it does nothing but empty the one table; then there is no query.
         columns: the names under which its columns are written; () for those of SELECT.
         newest: a parameter, a table and a column of it: the parameter is what the statements before have written there.
+        trims: the column of the one table below whose least number it deletes rows; the query gives that number.
     """
 
     tree: Tree | None
@@ -43,6 +44,7 @@ class Query:
     columns: tuple[str, ...] = ()
     empties: bool = False
     newest: tuple[str, tuple[str, ...], str] | None = None
+    trims: str = ""
 
 
 class Lowered(NamedTuple):
@@ -112,7 +114,7 @@ def _lowered(
             refusals.append(reason)
         found.append(parts)
         for table in query.writes:
-            appends = query.tree is not None and not query.replaces and parts
+            appends = query.tree is not None and not (query.replaces or query.trims) and parts
             lowering.writes.setdefault(table, []).append([_scalars(part) for part in parts] if appends else None)
             scope.pop(table[-1], None)
             if query.replaces and len(parts) == 1 and _has_types_of(query, parts[0], tables):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .alike import axes_of
-from .block import Asked, StepBlock, Written
+from .block import Asked, StepBlock
 from .facts import Facts
 from .lowered import Lowered, Query, lowered
 from .lowering.bound import Bindings
@@ -26,6 +26,7 @@ from .running.instructions import Still, scan
 from .running.standing import Moved, left
 from .running.summary import Summary, summary
 from .tables import Name, Tables
+from .trims import Written
 
 __all__ = ["Program", "Query", "Step"]
 
@@ -173,7 +174,7 @@ class Program:
         looks = {place: code for place, (query, _, code) in enumerate(every) if code is not None and not query.writes}
         tables = [query.writes[0] if query.writes else None for query in self._queries]
         writes = [
-            Written(query.writes[0], query.replaces, tables[:place].count(query.writes[0]))
+            Written(query.writes[0], query.replaces, tables[:place].count(query.writes[0]), query.trims)
             for place, query in enumerate(self._queries) if query.writes and not query.empties
         ]  # fmt: skip
         return StepBlock(codes, writes, step.known, self._kept, state, asked, looks)
@@ -312,7 +313,7 @@ def _written_over(queries: Sequence[Query], found: Lowered) -> dict[Name, list[t
     counts: dict[Name, int] = {}
     for place, (query, parts) in enumerate(zip(queries, found.parts, strict=True)):
         for table in query.writes:
-            if query.tree is None or query.replaces or not parts:
+            if query.tree is None or query.replaces or query.trims or not parts:
                 unsure.setdefault(table, []).append((place, counts.get(table, 0)))
             counts[table] = counts.get(table, 0) + 1
     return unsure

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,19 @@ class Stack:
         cells = tuple([c[step] if isinstance(c, (list, Stepwise)) else c for c in self.cells])
         return GridOutput(self.form, self.axes, cells, (None,) * len(cells))
 
+    @property
+    def rows(self) -> int:
+        """How many rows a step has."""
+        return prod(map(len, self.axes))
+
+    def since(self, step: int) -> Stack:
+        """The rows from one of the steps on."""
+        cells = [
+            Stepwise(c.array[step:]) if isinstance(c, Stepwise) else c[step:] if isinstance(c, list) else c
+            for c in self.cells
+        ]
+        return replace(self, steps=self.steps - step, cells=tuple(cells))
+
     def whole(self) -> GridOutput:
         """The rows of all steps, along one axis more: the steps."""
         form, cells, dims = self.form, list[Any](), list[tuple[int, ...]]()
@@ -42,6 +56,19 @@ class Stack:
             dims.append((*((0,) if moving else ()), *(dim + 1 for dim in along)))
         steps = replace(form, axes=form.axes + 1, dims=tuple(dims), coordinates={}, constants=())
         return GridOutput(steps, (np.arange(self.steps), *self.axes), tuple(cells), (None,) * len(cells))
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What the steps of a call have left of the generations of a table.
+
+    Attributes:
+        least: the least one that the last step has left.
+        steps: how many of the call's own are gone.
+    """
+
+    least: int
+    steps: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +81,11 @@ class MadeSteps:
         last: by the place of the statement the rows of tables that are made anew at each step, as the last step has
             left them.
         looks: the rows of the queries that write nothing, by their places.
+        deleted: what statements have deleted of old generations, by their places.
     """
 
     steps: int
     stacks: Mapping[int, Sequence[Stack]]
     last: Mapping[int, Sequence[GridOutput]]
     looks: Mapping[int, Sequence[Stack]]
+    deleted: Mapping[int, Deleted] = field(default_factory=dict)

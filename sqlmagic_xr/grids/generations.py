@@ -173,6 +173,18 @@ class Generations(Grids):
             plain = tuple(GridOutput(o.form, o.axes, o.cells, (None,) * len(o.cells)) for o in full)
             self._written[(name,)] = [_Written(self._turn, after, after, plain, frozenset(), whole=True)]
 
+    def trimmed(self, name: str, before: Version, after: Version, column: str) -> None:
+        """Note that a table has lost old rows: what was remembered of it holds where that was newer."""
+        written = self._written.get((name,))
+        if not written or written[-1].after.chunks is not before.chunks or after is before:
+            return
+        low = extreme(after, column, "min")
+        outputs = [output for each in written for output in each.outputs]
+        if low is None or not all(_exceeds(output, column, low - 1) for output in outputs):
+            self._written.pop((name,))
+            return
+        written[-1].after = after
+
     def reading(self, read: Read, form: Form) -> ScanReading | None:
         """See :class:`..dense.reading.State`."""
         version = self._version(read.table)

@@ -194,6 +194,12 @@ def guarded(condition: Tree, value: Tree, otherwise: Tree | None = None) -> Tree
     return {"Case": {**case, "conditions": [{**case["conditions"][0], "condition": condition, "result": value}]}}
 
 
+def added(expression: Tree, number: int) -> Tree:
+    """``(expression) + number``."""
+    plus = _item("SELECT 1 + 0")["UnnamedExpr"]["BinaryOp"]
+    return {"BinaryOp": {**plus, "left": {"Nested": expression}, "right": _item(f"SELECT {number:d}")["UnnamedExpr"]}}
+
+
 def left_joined(left: Tree, right: Tree, on: Tree) -> Tree:
     """Two elements of FROM as one: ``left LEFT JOIN right ON on``."""
     (join,) = _query("SELECT 0 FROM a LEFT JOIN b ON TRUE")["body"]["Select"]["from"][0]["joins"]

@@ -196,6 +196,23 @@ class Chunk:
             self._bounds[column] = _bounds(self.column(column)) if known is None else known
         return self._bounds[column]
 
+    def since(self, column: int, least: int) -> Chunk | None:
+        """The rows in which a column of whole numbers is not below one; None for none, this chunk itself for all.
+
+        Drafts that stay are not written out.
+        """
+        drafts = self.drafts
+        spans = [_of_draft(draft.columns[column]) for draft in drafts]
+        kept = tuple(d for d, span in zip(drafts, spans, strict=True) if span is None or span.high >= least)
+        if drafts and all(span is not None and (span.high < least or span.low >= least) for span in spans):
+            return self if len(kept) == len(drafts) else (Chunk(kept) if kept else None)
+        known = self.bounds(column)
+        if known is not None and known.low >= least:
+            return self
+        stays = pc.fill_null(pc.greater_equal(self.column(column), least), True)  # a NULL is below nothing
+        rows = self.batch.filter(stays)
+        return Chunk(rows) if rows.num_rows else None
+
     def keys(self, columns: tuple[int, ...]) -> KeyIndex:
         """The index of the key made of these columns."""
         if columns not in self._keys:

@@ -175,6 +175,12 @@ class Version:
             start += chunk.rows
         return self._next(tuple(chunks), self.rows - len(removed))
 
+    def since(self, column: int, least: int) -> Version:
+        """This table without the rows in which a column of whole numbers is below one."""
+        kept = [chunk.since(column, least) for chunk in self.chunks]
+        chunks = tuple(chunk for chunk in kept if chunk is not None)
+        return self if chunks == self.chunks else self._next(chunks, sum(chunk.rows for chunk in chunks))
+
     def updated(self, rows: Rows, values: pa.RecordBatch) -> Version:
         """This table with the rows at positions ``rows`` (ascending) replaced, in place, by those of ``values``."""
         chunks: list[Chunk] = []

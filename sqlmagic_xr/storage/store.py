@@ -165,6 +165,22 @@ class ScratchStore(Commits):
             work.create(name, before.definition, replacing=before)
             work.append(name, chunk)
 
+    def trim(self, name: str, column: str, least: int, statement: str, *, skipped: int = 0) -> None:
+        """Delete the rows in which a column of whole numbers is below one.
+
+        Args:
+            name: the table.
+            column: which.
+            least: the least number that stays.
+            statement: what the history shall say.
+            skipped: rows that would have come and gone within the same commit, and count as both.
+        """
+        with self.writing(statement) as work:
+            before = work.table(name)
+            after = before.since(before.definition.index(column, name), least)
+            if after is not before or skipped:
+                work.put(name, after, skipped, before.rows - after.rows + skipped)
+
     def update_drafts(self, name: str, rows: Sequence[Draft], statement: str, *, columns: frozenset[str]) -> None:
         """Let a table consist of the same rows with other values in some columns, which are not written out yet.
 

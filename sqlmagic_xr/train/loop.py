@@ -153,7 +153,7 @@ class Training:
         varying, executor = self._parameters.varying, self._settings.executor
         trajectory = (self._task.table, self._trajectory.column)
         moving, processor = self._parameters.moving, None if self._device is None else Processor(self._device)
-        together = Together(self._context, moving, trajectory, processor) if self._task.appends else None
+        together = Together(self._context, moving, trajectory, processor) if self._task.grows else None
         looks = looks_at.Curves(*trajectory, lambda: self._curves.queries) if self._task.appends else None
         cluster = cluster_for(self._context, statements, self._chunks) if executor == "auto" else None
         arrays = None if executor == "relational" else ArrayExecutor(

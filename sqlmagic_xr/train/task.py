@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import UnsupportedError, UsageError
 from ..sql.lexer import TokenKind, tokens
 from ..sql.syntax import Statement, Tree, name_of, short_name, split
+from ..statements.trimmed import trimmed
 from ..statements.update import emptied
 from .minimize.statement import is_minimize
 
@@ -31,6 +32,7 @@ class Task:
             ``table``, is the trajectory.
         writes: the names of all tables that a step changes.
         appends: whether a step does nothing to the trajectory but add rows.
+        grows: whether it does nothing but that, and delete old generations.
         minimize: what the MINIMIZE of the cell became, whose statements are among ``step``; or None.
     """
 
@@ -40,6 +42,7 @@ class Task:
     table: str
     writes: frozenset[str]
     appends: bool
+    grows: bool
     minimize: Expansion | None = None
 
     @property
@@ -105,9 +108,11 @@ def read_task(
         )
     queries += [_curve_of(name) for name in curves]
     table = _targets(inserts[0])[0]
-    appends = all(_appends(s) for s in step if table in _targets(s))
+    ours = [s for s in step if table in _targets(s)]
+    appends = all(map(_appends, ours))
+    grows = appends or all(_appends(s) or trimmed(s.tree) is not None for s in ours)
     writes = frozenset(name for s in step for name in _targets(s))
-    return Task(tuple(step), tuple(queries), inserts[0], table, writes, appends, minimize)
+    return Task(tuple(step), tuple(queries), inserts[0], table, writes, appends, grows, minimize)
 
 
 def _effect(statement: Statement) -> str | None:

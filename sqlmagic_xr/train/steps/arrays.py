@@ -26,6 +26,7 @@ from .looks import NOTHING, Curves, Looks, Seen, Watch
 from .refill import Emptied, Emptying, Refill, refilled
 from .remake import Remake
 from .together import Anew, Courses, Together
+from .trimming import Trim, Trimming, trim_of
 from .updating import Update, Updating, update_of
 from .write import Write, write_of
 
@@ -109,12 +110,17 @@ class ArrayExecutor:
         update = update_of(statement)
         if isinstance(update, Update) and update.table in self._added:
             return f"the step adds rows to {update.table} as well"
-        return write_of(statement) if update is None else update
+        if update is not None:
+            return update
+        trim = trim_of(statement)
+        return trim if trim is not None and trim.table in self._added else write_of(statement)
 
     def _anew(self, write: Write, statement: Prepared) -> Anew:
         """What keeps the rows of a table that consists of nothing else afterwards."""
         if isinstance(write, Update):
             return Updating(write, statement)
+        if isinstance(write, Trim):
+            return Trimming(write, statement)
         refills = len(self._statements) - 1 in self._refills
         return Refill(write, statement) if refills else Remake(write, statement)
 
@@ -271,6 +277,8 @@ class ArrayExecutor:
             return Query(None, tuple((table,) for table in self._writes))
         if isinstance(statement, Emptied):
             return Query(None, ((statement.table,),), empties=True)
+        if isinstance(statement, Trim):
+            return Query(statement.query, ((statement.table,),), trims=statement.column)
         columns = statement.columns or self._filled(statement)
         return Query(statement.query, ((statement.table,),), statement.replaces or place in self._refills, columns)
 
@@ -318,11 +326,17 @@ class ArrayRunner:
 
     def _keep(self, outputs: list[GridOutput]) -> None:
         statement, prepared = self._statement, self._prepared
-        store = self._executor.context.store
+        store, grids = self._executor.context.store, self._executor.grids
+        if isinstance(statement, Trim):
+            before = store.table(statement.table)
+            self._anew.keep(outputs)
+            if grids is not None:
+                grids.trimmed(statement.table, before, store.table(statement.table), statement.column)
+            return
         if statement.replaces:
             self._anew.keep(outputs)
-            if self._executor.grids is not None:
-                self._executor.grids.remember_whole(statement.table, store.table(statement.table), outputs)
+            if grids is not None:
+                grids.remember_whole(statement.table, store.table(statement.table), outputs)
             return
         before = store.table(statement.table)
         if self._drafting is None or self._drafting.definition is not before.definition:
@@ -332,8 +346,8 @@ class ArrayRunner:
             statement.keep(arrow(outputs), prepared)
         else:
             statement.keep_drafts(drafts, distinct_columns(outputs), prepared)
-        if self._executor.grids is not None:
-            self._executor.grids.remember(statement.table, before, store.table(statement.table), outputs)
+        if grids is not None:
+            grids.remember(statement.table, before, store.table(statement.table), outputs)
 
     def explain(self) -> Explained:
         """Who runs the statement, and why not arrays."""

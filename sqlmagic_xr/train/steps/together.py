@@ -17,6 +17,7 @@ from .drafts import Drafting, distinct_columns
 from .looks import NOTHING, Seen, Watch
 from .processor import Processor
 from .stacked import stacked
+from .trimming import Trimming
 from .write import Write
 
 if TYPE_CHECKING:
@@ -204,9 +205,18 @@ class Together:
             grids.remember_whole(write.table, self._context.store.table(write.table), outputs)
         for table, some in stacks.items():
             texts = [writes[place][1].statement.text for place in made.stacks if writes[place][0].table == table]
-            self._append(table, some, texts, grids)
+            deleted = {place: each for place, each in made.deleted.items() if writes[place][0].table == table}
+            gone = max((each.steps for each in deleted.values()), default=0)
+            self._append(table, [stack.since(gone) for stack in some] if gone else some, texts)
+            skipped = gone * sum(stack.rows for stack in some)
+            for place, each in deleted.items():
+                anew = writes[place][2]
+                assert isinstance(anew, Trimming)
+                anew.trim(each.least, skipped)
+                skipped = 0
+            self._remember(table, some, grids)
 
-    def _append(self, table: str, stacks: Sequence[Stack], texts: Sequence[str], grids: Generations) -> None:
+    def _append(self, table: str, stacks: Sequence[Stack], texts: Sequence[str]) -> None:
         store = self._context.store
         definition = store.table(table).definition
         drafting = self._drafting.get(table)
@@ -218,8 +228,11 @@ class Together:
         assert self._block is not None
         clocks = self._block.clocks[(table,)]
         store.append_drafts(table, [draft], ";\n".join(texts), apart=_apart(stacks, min(clocks)))
+
+    def _remember(self, table: str, stacks: Sequence[Stack], grids: Generations) -> None:
+        assert self._block is not None
         last = [stack.output(stack.steps - 1) for stack in stacks]
-        grids.remember_last(table, store.table(table), last, clocks)
+        grids.remember_last(table, self._context.store.table(table), last, self._block.clocks[(table,)])
 
 
 def _by_table(made: MadeSteps, writes: Sequence[Writes]) -> dict[str, list[Stack]]:
