@@ -51,7 +51,36 @@ def fused(nodes: Iterable[Node], roots: Sequence[Node], still: Callable[[Node], 
         made = None if still(node) else _first(node, uses) or _blocked(node, uses, still)
         if made is not None:
             found[node] = made
+    return found | _reciprocals(every, uses, still)
+
+
+def _reciprocals(
+    nodes: Sequence[Node], uses: Mapping[Node, int], still: Callable[[Node], bool]
+) -> dict[Node, Fused]:  # fmt: skip
+    """``exp(z)`` of ``1 / (1 + exp(z))`` where there is ``exp(-z)``, as in the slope of a sigmoid: its reciprocal.
+
+    That is a unit in the last place from it, but for what is lost beside 1 in any case: where ``exp(-z)`` is infinite.
+    """
+    mirrored = {
+        node.args[0].args[0]: node for node in nodes if _is(node, "exp") and _is(node.args[0], "negative")
+    }  # fmt: skip
+    found: dict[Node, Fused] = {}
+    for node in nodes:
+        one, other = node.args if _is(node, "+") else (None, None)
+        for constant, power in ((one, other), (other, one)):
+            if constant is None or power is None or not _is_one(constant) or not _is(power, "exp") or uses[power] > 1:
+                continue
+            if power.args[0] in mirrored and mirrored[power.args[0]].dims == power.dims and not still(power):
+                found[power] = Fused((mirrored[power.args[0]],), np.reciprocal)
     return found
+
+
+def _is(node: Node, function: str) -> bool:
+    return node.op == "map" and node.data == function and node.type == "float64"
+
+
+def _is_one(node: Node) -> bool:
+    return node.op == "constant" and node.data[1] == 1
 
 
 def _first(node: Node, uses: Mapping[Node, int]) -> Fused | None:

@@ -174,3 +174,39 @@ def test_a_stored_column_that_spans_all_cells_is_gone_through_block_by_block():
     a, b = (data["p"][name].to_numpy() for name in "ab")
     expected = ((cells - (a + b * np.arange(30)[:, None])) ** 2).mean(axis=0)
     np.testing.assert_allclose(found["loss"].to_numpy(), expected, rtol=1e-13)
+
+
+Z = [0.0, -0.0, 1.0, -1.0, 36.5, -36.5, 700.0, 708.6, -708.6, 709.5, -709.5, 711.0, -711.0, 745.2, -745.2, 800.0,
+     -800.0, np.inf, -np.inf, np.nan, 1e-300, *np.linspace(-50, 50, 41)]  # fmt: skip
+SIGMOIDS = "SELECT i, 1 / (1 + exp(-z)) AS up, 1 / (exp(z) + 1) AS down FROM t"
+
+
+def reciprocals(program):
+    return sum(function is np.reciprocal for _, _, function in program.code(0).whole)
+
+
+def test_the_slope_of_a_sigmoid_takes_the_exponential_that_is_there():
+    data = {"t": pa.table({"i": range(len(Z)), "z": Z})}
+    grids = Grids(lambda name: data.get(name[0]), lambda name: ("i",))
+    program = Program([Query(parse_one(SIGMOIDS).tree["Query"], (("t",),))], grids, {})
+    assert reciprocals(program) == 1
+    theirs = by_datafusion(f"{SIGMOIDS} ORDER BY i", data)
+    for _ in range(2):
+        mine = arrow(program.step(grids, {}).run(0)).sort_by("i")
+        for name in ("up", "down"):
+            np.testing.assert_allclose(mine[name].to_numpy(), theirs[name].to_numpy(), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT i, exp(-z) AS up, ln(exp(z)) AS down FROM t",  # the smallest of its own values have no reciprocal
+        "SELECT i, 1 / (2 + exp(-z)) AS up, 1 / (2 + exp(z)) AS down FROM t",
+        "SELECT i, exp(-z) AS up, (1 + exp(z)) * exp(z) AS down FROM t",
+        "SELECT i, exp(-z) AS up, 1 / (1 + exp(z + 1)) AS down FROM t",
+    ],
+)
+def test_any_other_exponential_is_calculated_by_itself(sql):
+    data = {"t": pa.table({"i": range(len(Z)), "z": Z})}
+    grids = Grids(lambda name: data.get(name[0]), lambda name: ("i",))
+    assert reciprocals(Program([Query(parse_one(sql).tree["Query"])], grids, {})) == 0
