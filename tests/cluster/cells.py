@@ -50,9 +50,11 @@ ON_THE_CLUSTER = {
       FROM t CROSS JOIN c WHERE c.step = :k GROUP BY c.k""",
     "what an optimizer writes": f"""MINIMIZE (SELECT AVG(power({_OFF}, 2)) FROM t CROSS JOIN w WHERE w.step = :k)
       OVER w.a, w.b USING adam(lr => 0.1)""",
+    "a line search": """MINIMIZE (SELECT AVG(power(w.a * t.hum - 1, 2)) FROM t CROSS JOIN w WHERE w.step = :k)
+      OVER w.a USING lbfgs(memory_size => 1, max_backtracking_steps => 3)""",
 }
 
-ANEW = {"a scalar subquery", "groups joined to the state", "a state along an axis", "soft clusters"}
+ANEW = {"a scalar subquery", "groups joined to the state", "a state along an axis", "soft clusters", "a line search"}
 """Those of them that read relations which differ from step to step, so that each step is planned by itself."""
 
 HERE = {

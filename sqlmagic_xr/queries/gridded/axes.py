@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ...dense.node import Refused
 from ...relation.catalog import Table
-from ...relation.columns import Field, fields
+from ...relation.columns import Field, fields, subqueries
 from ...relation.nodes import Scan
 from ...relation.reads import parameters_in
 from ...relation.rebuild import substituted
@@ -102,6 +102,13 @@ def evaluated(context: Context, expression: Expression, columns: dict[Field, pa.
         return context.store.of_each(text, pa.record_batch(arrays), _NAME)
     except Exception as error:
         raise Refused(f"an expression of coordinates fails: {error}", expression.span) from error
+
+
+def holds_anyway(context: Context, condition: Expression) -> bool:
+    """Whether a condition has nothing to do with cells, and is true."""
+    if any(True for _ in fields(condition)) or any(True for _ in subqueries(condition)) or parameters_in(condition):
+        return False
+    return bool(evaluated(context, condition, {})[0].as_py())
 
 
 @dataclass(frozen=True, eq=False)

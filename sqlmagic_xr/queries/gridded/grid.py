@@ -15,7 +15,7 @@ from ...engine.gridtable import GridColumn, GridTable
 from ...relation.columns import Field, Nested, fields, subqueries
 from ...relation.nodes import Leaf, Relation, Scan, Union, relations
 from ...sql.expression import Call, Expression
-from .axes import Axis, evaluated
+from .axes import Axis, evaluated, holds_anyway
 from .cells import DTYPES, Array, Cells, is_instant, of_arrow, spread, stored
 from .joining import Alike, index_in, labels_of, rows_at
 from .source import AggregateSource, equal_columns
@@ -231,9 +231,8 @@ class Grid:
         """Leave out the positions that conditions on their labels leave out."""
         left = []
         for condition in self.conditions:
-            axis = self.axis(condition)
-            if axis is None:
-                left.append(condition)
+            if (axis := self.axis(condition)) is None:
+                left += [] if holds_anyway(self._context, condition) else [condition]
                 continue
             holds = self.axes[axis].along(self._context, condition)
             if str(holds.type) != "bool":
@@ -373,7 +372,7 @@ class Grid:
     def _constant(self, value: pa.Array) -> Cells:
         """One value that is the same everywhere."""
         values, known = of_arrow(value)
-        mask = None if known is None else known.reshape(())
+        mask = known if known is None else known.reshape(())
         return spread(values.reshape(()), mask, str(value.type), (), len(self.axes))
 
     def _cells_along(self, axis: int, cells: pa.Array) -> Cells:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ...dense.node import Refused
 from ...relation.columns import Field, subqueries
 from ...relation.facts import using_pairs
-from ...relation.nodes import Aggregate, Join, Leaf, Relation, Select, Shared, Window
+from ...relation.nodes import Aggregate, Join, Leaf, Relation, Select, Shared, Values, Window
 from ...relation.rebuild import substituted
 from ...sql.expression import Call, Expression
 
@@ -80,6 +80,8 @@ def _walk(relation: Relation, found: AggregateSource) -> None:
             found.optional[right] = [found.resolved(condition) for condition in conditions]
         case Shared(query=Select() as select) if _is_plain(relation, select):
             _look_through(relation, select, found)
+        case Values(rows=((),)):
+            pass  # one row without a column, which a SELECT without FROM reads
         case Leaf():
             found.leaves.append(relation)
         case _:

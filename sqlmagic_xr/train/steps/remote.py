@@ -17,7 +17,7 @@ from ...errors import ClusterError, SqlError
 from ...relation.reads import tables_read
 from ...sql.syntax import Tree, parse_one
 from ..explain import Explained, Note, title_of
-from .larder import Larder
+from .larder import KeptRelation, Larder
 from .looks import NOTHING, Watch
 from .plan import Relational, Variant
 from .together import Courses
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .plan import Runner
 
 _CELLS = 1_000_000  # of a dataset from which on a cluster pays
+_LITTLE = 64 * 2**20  # bytes that are kept here of a relation that is made of chunks
 
 
 class ClusterExecutor:
@@ -46,7 +47,7 @@ class ClusterExecutor:
 
     def __init__(self, context: Context, holding: Holding) -> None:
         self._context, self._holding = context, holding
-        self._larder = _OtherTables(context, default_budget())
+        self._larder, self._few = _OtherTables(context, default_budget()), _FewAtATime(context, default_budget())
 
     def offer(
         self, statement: Prepared, *, writes: Collection[str], varying: Collection[str], fallback: Runner
@@ -57,7 +58,9 @@ class ClusterExecutor:
             return found
         if not self.takes(found):
             return "it reads no dataset in chunks"
-        return OverChunks(statement, self._larder, frozenset(writes), frozenset(varying), fallback, self._holding)
+        of_step = frozenset(writes), frozenset(varying)
+        fallback = Relational(statement, self._few, *of_step)
+        return OverChunks(statement, self._larder, *of_step, fallback, self._holding)
 
     def takes(self, write: Write) -> bool:
         """Whether a statement's chunks are gone through where they are."""
@@ -114,6 +117,20 @@ class _OtherTables(Larder):
     def is_followed(self, table: tuple[str, ...]) -> bool:
         """See :class:`.larder.Larder`; what is on the cluster stays there."""
         return not _in_chunks(self._context, table) and super().is_followed(table)
+
+
+class _FewAtATime(Larder):
+    """Keeps little of datasets in chunks, which are read a few at a time: who has a cluster may have no room here."""
+
+    def keep(self, sql: str, reads: Collection[str], expected: int = 0) -> KeptRelation:
+        """See :class:`.larder.Larder`."""
+        whole = self.budget
+        if _read_in_chunks(self._context, parse_one(sql).tree["Query"]):
+            self.budget = min(whole, self.nbytes + _LITTLE)
+        try:
+            return super().keep(sql, reads, expected)
+        finally:
+            self.budget = whole
 
 
 class OverChunks(Relational):

@@ -63,6 +63,8 @@ SELECT AVG(air) FROM t WHERE air > (SELECT AVG(air) FROM t)
 SELECT lat, SUM(c) FROM celsius GROUP BY lat
 SELECT MAX(m) FROM means
 SELECT AVG(c) FROM (SELECT air - 273 AS c, lat FROM t WHERE lat > 0) q WHERE lat < 50
+SELECT AVG(w.a * hum - w.b), COUNT(*) FROM t CROSS JOIN (SELECT 0 AS step, 0.5 AS a, 0.25 AS b) w WHERE w.step = 0
+SELECT SUM(w.a * hum), COUNT(*) FROM (SELECT 0 AS step, 0.5 AS a) w CROSS JOIN t WHERE w.step = 1 OR w.a IS NULL
 SELECT p.k, AVG(power(p.a * hum - air, 2)) AS loss FROM t CROSS JOIN p GROUP BY p.k
 SELECT AVG(air - g.m) FROM t CROSS JOIN (SELECT AVG(air) AS m FROM t) g
 SELECT lat, lon, median(air), percentile_cont(hum, 0.9) FROM t GROUP BY lat, lon
