@@ -159,11 +159,18 @@ def _power_unless_zero(base: Any, exponent: Any) -> Any:
 
 
 def _larger(left: Any, right: Any) -> Any:
-    return np.where(_at_least(left, right), left, right)
+    result = np.maximum(left, right)
+    return np.where(_at_least(left, right), left, right) if _is_delicate(result) else result
 
 
 def _smaller(left: Any, right: Any) -> Any:
-    return np.where(_at_least(left, right), right, left)
+    result = np.minimum(left, right)
+    return np.where(_at_least(left, right), right, left) if _is_delicate(result) else result
+
+
+def _is_delicate(extremes: Any) -> bool:
+    """Whether there is a NaN, or a zero, whose sign NumPy does not look at."""
+    return not bool(np.logical_and(extremes == extremes, extremes != 0).all())
 
 
 def _at_least(left: Any, right: Any) -> Any:

@@ -32,9 +32,16 @@ def folded(name: str, args: Sequence[Node]) -> Node | bool | None:
         return _COMPARED[name](*given) if ordered or name in ("=", "<>") else None
     if name == "=" and args[0] is args[1] and args[0].type in _EXACT:
         return True
+    if name == ">" and given[1] == 0 and _is_one_mask(args[0]):
+        return args[0].args[0]
     if name == "not" and args[0].op == "constant":
         return not given[0]
     if name in _NEUTRAL:
         rest = [a for a, value in zip(args, given, strict=True) if value is not _NEUTRAL[name]]
         return _NEUTRAL[name] if not rest else rest[0] if len(rest) == 1 else None
     return None
+
+
+def _is_one_mask(node: Node) -> bool:
+    """Whether a node counts the cells of a mask that are true, each of them by itself."""
+    return node.op == "count" and node.data == 1 == len(node.args) and set(node.dims) == set(node.args[0].dims)

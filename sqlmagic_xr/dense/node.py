@@ -139,8 +139,14 @@ class Graph:
         """Whether there is a node of a type."""
         return any(node.type == type for node in self._made.values())
 
+    def known(self, op: str, args: tuple[Node, ...], dims: tuple[Axis, ...], type: Type, data: Any) -> Node | None:
+        """The node of that operation, where there is one."""
+        return self._made.get((op, args, dims, type, data))
+
     def elementwise(self, name: str, args: tuple[Node, ...], type: Type) -> Node:
         """A function of cells; the axes are all those of the arguments."""
+        if name == "where":
+            args = _without_masked(args)
         known = folded(name, args) if type == "boolean" else None
         if known is not None:
             return known if isinstance(known, Node) else self.constant(known, "boolean")
@@ -211,6 +217,15 @@ class Graph:
 
 FIRST, SECOND, GATHER = 1, 2, 3
 """Which index of an axis' origin picks the cells: the first or the second partner's, or a look-up's."""
+
+
+def _without_masked(args: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The arguments of a choice, without what an inner choice by the same mask has for where that is false."""
+    mask, chosen, other = args
+    if chosen.op != "map" or chosen.data != "where" or chosen.args[0] is not mask:
+        return args
+    fewer = (mask, chosen.args[1], other)
+    return fewer if set(union(fewer)) == set(union(args)) and fewer[1].type == chosen.type else args
 
 
 def _is_true(condition: Node) -> bool:

@@ -35,6 +35,7 @@ class Given:
         key: the columns whose values name a row; () for one row, None where that is not known.
         cells: the columns by whose cells derivatives are taken; () for a relation that is only data.
         one: whether it has exactly one row.
+        summed: whether what it holds may be calculated from sums, each time that it is read.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Given:
     key: tuple[str, ...] | None
     cells: frozenset[str] = frozenset()
     one: bool = False
+    summed: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,7 +63,7 @@ def is_summed(block: Block, expression: Expression) -> bool:
 
 def _column_summed(node: Node, name: str) -> bool:
     if isinstance(node, Given):
-        return False
+        return node.summed and node.kinds.get(name) not in ("integer", "decimal", "text", "time")
     if isinstance(node, Union):
         place = names(node).index(name)
         return any(_column_summed(part, names(part)[place]) for part in node.parts)

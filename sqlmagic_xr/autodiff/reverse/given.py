@@ -105,7 +105,7 @@ class Givens:
             called_so(leaf), factor, dict(zip(inside, kinds, strict=True)),
             frozenset(n for n, null in zip(inside, sure, strict=True) if not null),
             None if known is None else tuple(named[name] for name in known),
-            self.cells.columns if self.cells.of(leaf) else frozenset(), always_one_row(leaf),
+            self.cells.columns if self.cells.of(leaf) else frozenset(), always_one_row(leaf), _may_sum(leaf),
         )  # fmt: skip
 
     def numbered(self, leaf: nodes.Relation, alias: str = "") -> object:
@@ -185,3 +185,11 @@ def called_so(relation: nodes.Relation) -> str:
     if isinstance(relation, nodes.Leaf) and relation.path:
         return relation.path[-1]
     return "rows"
+
+
+_SUMMING = (nodes.Aggregate, nodes.Window, nodes.Recursive, nodes.Opaque)
+
+
+def _may_sum(leaf: nodes.Relation) -> bool:
+    """Whether a relation may be calculated from sums."""
+    return isinstance(leaf, nodes.Shared) and any(isinstance(r, _SUMMING) for r in nodes.relations(leaf.query))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import permutations
 
 from ...relation.functions import function, usual
 from ...sql.expression import Call, Star
@@ -192,7 +193,16 @@ class Grouping:
         factors, scalars = _factors(self.graph, cells) if cells.type == "float64" else ([cells], [])
         masks = [] if mask is None else list(conjuncts(mask))
         arrays = (*factors, *masks)
-        rest = (*(scalar for _, scalar in scalars), *self._sizes(*arrays))
+        sizes = self._sizes(*arrays)
+        if cells.type == "float64" and not sizes and all(axis in self.axes for axis in union(arrays)):
+            return self._of_one_row(cells, mask)
+        apart = [factor for factor in factors if all(axis in self.axes for axis in factor.dims)]
+        if cells.type == "float64" and not masks and 0 < len(apart) < len(factors):
+            return self._outside(apart, [factor for factor in factors if factor not in apart], scalars, sizes)
+        if cells.type == "float64" and not masks:
+            factors = self._made_before(factors)
+            arrays = tuple(factors)
+        rest = (*(scalar for _, scalar in scalars), *sizes)
         names, by = tuple(name for name, _ in scalars), self._value_of_rows(arrays)
         if by is not None and cells.type == "float64":
             others = tuple(a for a in arrays if a is not by)
@@ -200,6 +210,48 @@ class Grouping:
             return self.graph.make("sum by value", (*others, by.args[0], *rest), by.dims[1:], cells.type, data)
         data = (len(factors), len(masks), names)
         return self.graph.make("sum", (*arrays, *rest), self._kept(*arrays), cells.type, data)
+
+    def _of_one_row(self, cells: Node, mask: Node | None) -> Node:
+        """The sums of groups of one row each: its cell, 0 where it is left out, and never -0.0."""
+        zero = self.graph.constant(0.0, "float64")
+        value = self.graph.elementwise("+", (cells, zero), "float64")
+        return value if mask is None else self.graph.elementwise("where", (mask, value, zero), "float64")
+
+    def _outside(
+        self, apart: Sequence[Node], inside: Sequence[Node], scalars: Sequence[tuple[str, Node]], sizes: Sequence[Node]
+    ) -> Node:  # fmt: skip
+        """A sum of products, with the factors that are the same in all rows of a group outside of it.
+
+        What is left is a sum of fewer cells, and often one that there is already. A factor that is infinite makes
+        infinities of either sign of its rows, whose sum is none: what comes out is looked at as a sum is.
+        """
+        data = (len(inside), 0, ())
+        total = self.graph.make("sum", (*inside, *sizes), self._kept(*inside), "float64", data)
+        for name, scalar in scalars:
+            total = self.graph.elementwise(name, (total, scalar), "float64")
+        for factor in apart:
+            total = self.graph.elementwise("*", (factor, total), "float64")
+        return self.graph.make("sum", (total,), total.dims, "float64", (1, 0, ()))
+
+    def _made_before(self, factors: list[Node]) -> list[Node]:
+        """The factors of a sum; two of them as one where their product, summed over what is theirs alone, is there.
+
+        The gradient by a bias asks for the same product of matrices as that by the weights in front of it.
+        """
+        graph = self.graph
+        for one, other in permutations(factors, 2) if len(factors) == 3 else ():
+            (third,) = (factor for factor in factors if factor not in (one, other))
+            every = union((one, other))
+            dims = [axis for axis in every if axis in self.axes or axis in third.dims]
+            if len(dims) == len(every) or len(dims) > 2:
+                continue
+            for order in permutations(dims):
+                product = graph.known("sum", (one, other), order, "float64", (2, 0, ()))
+                if product is not None:
+                    pairs = ((product, third), (third, product))
+                    whole = (graph.known("map", pair, union(pair), "float64", "*") for pair in pairs)
+                    return next(([cells] for cells in whole if cells is not None), [product, third])
+        return factors
 
     def _value_of_rows(self, arrays: Sequence[Node]) -> Node | None:
         """Which distinct value each row has, where only the values are kept and all else varies along the rows."""

@@ -20,6 +20,7 @@ from . import operations
 from .align import aligner
 from .blocks import in_parts
 from .cells import Rooms, calculated, gathered, product, write_loop
+from .ranks import first
 from .text import Text
 
 _BLOCK = 65_536  # cells of a block: of float64 half a megabyte, which fits a core's own cache
@@ -93,7 +94,7 @@ def _first(node: Node, uses: Mapping[Node, int]) -> Fused | None:
     (numbers,) = rank.args
     if numbers.op != "row number" or uses[numbers] > 1 or numbers.dims != node.dims:
         return None
-    return Fused(numbers.args, operations.first(numbers))
+    return Fused(numbers.args, first(numbers))
 
 
 def _blocked(node: Node, uses: Mapping[Node, int], still: Callable[[Node], bool]) -> Fused | None:

@@ -13,7 +13,7 @@ from ..grid import Grid
 from ..node import FIRST, Node, Refused
 from ..ports import Changed, Source, Unlike
 from ..tables import Read
-from . import align, operations, segments
+from . import align, operations, ranks, segments
 from .align import Alignment
 from .buffers import Buffers
 
@@ -226,6 +226,6 @@ _READS: Mapping[str, Callable[[Node], Callable[..., Any]]] = {
 }  # fmt: skip
 _CALCULATIONS: Mapping[str, Callable[[Node, Buffers], Callable[..., Any]]] = {
     "map": operations.mapped, "count": operations.counted, "sum": operations.summed, "min": operations.extreme,
-    "max": operations.extreme, "squares": operations.squared, "row number": operations.ranked,
+    "max": operations.extreme, "squares": operations.squared, "row number": ranks.ranked,
     "sum by value": segments.summed, "count by value": segments.counted,
 }  # fmt: skip
