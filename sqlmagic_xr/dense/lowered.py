@@ -143,7 +143,7 @@ def _has_types_of(query: Query, part: LoweredRelation, tables: Tables) -> bool:
 
 
 def _newest(query: Query, lowering: Lowering) -> dict[str, Node]:
-    """What the parameter of :attr:`Query.newest` stands for."""
+    """What the parameter of :attr:`LoweredQuery.newest` stands for."""
     if query.newest is None:
         return {}
     name, table, column = query.newest

@@ -190,7 +190,7 @@ class Sum(Folded):
     def fresh(self) -> State:  # noqa: D102 - see Tally
         return [np.zeros(self.groups.shape, self.dtype), np.zeros(self.groups.shape, np.int64)]
 
-    def put(self, state: Array, found: Array, block: CellBlock) -> None:  # noqa: D102 - see Folded
+    def put(self, state: Array, found: Array, block: CellBlock) -> None:  # noqa: D102 - see FoldedValue
         state[self.groups.at(block)] += found
 
     def _is_there(self) -> bool:
@@ -210,7 +210,7 @@ class Sum(Folded):
         for mine, his in zip(state, other, strict=True):
             mine += his
 
-    def fold(self, known: Array | None, block: CellBlock) -> Array:  # noqa: D102 - see Folded
+    def fold(self, known: Array | None, block: CellBlock) -> Array:  # noqa: D102 - see FoldedValue
         cells = self.value.of(block)
         cells = cells if known is None else only(cells, known, 0, block, self)
         if np.ndim(cells) != len(block.shape):
@@ -260,7 +260,7 @@ class ExtremeTally(Folded):
     def fresh(self) -> State:  # noqa: D102 - see Tally
         return [np.full(self.groups.shape, self.least, self.dtype), np.zeros(self.groups.shape, np.int64)]
 
-    def put(self, state: Array, found: Array, block: CellBlock) -> None:  # noqa: D102 - see Folded
+    def put(self, state: Array, found: Array, block: CellBlock) -> None:  # noqa: D102 - see FoldedValue
         if found.dtype.kind == "f" and np.isnan(found).any():
             raise Refused("the least or greatest of NaN is asked for")
         place = self.groups.at(block)
@@ -273,7 +273,7 @@ class ExtremeTally(Folded):
     def _shows(self) -> bool:
         return self.value.valid is None or (self.value.marked and self.dtype.kind == "f")
 
-    def fold(self, known: Array | None, block: CellBlock) -> Array:  # noqa: D102 - see Folded
+    def fold(self, known: Array | None, block: CellBlock) -> Array:  # noqa: D102 - see FoldedValue
         cells = self.value.of(block)
         cells = cells if known is None else only(cells, known, self.least, block, self)
         return self.groups.fold(self.ufunc, as_type(cells, self.dtype, block, self), block)
@@ -300,11 +300,11 @@ class RealExtreme(ExtremeTally):
         mask = None if self.mask is None else self.mask.of(block)
         self.put(state[0], self.fold(mask if self._shows() else self.known(block), block), block)
 
-    def at_once(self, state: State, block: CellBlock) -> bool:  # noqa: D102 - see Folded
+    def at_once(self, state: State, block: CellBlock) -> bool:  # noqa: D102 - see FoldedValue
         self.put(state[0], self.fold(None, block), block)
         return True
 
-    def put(self, state: Array, found: Array, block: CellBlock) -> None:  # noqa: D102 - see Folded
+    def put(self, state: Array, found: Array, block: CellBlock) -> None:  # noqa: D102 - see FoldedValue
         place = self.groups.at(block)
         state[place] = self.ufunc(state[place], found)
 
