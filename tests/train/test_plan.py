@@ -227,7 +227,7 @@ def test_a_folded_step_plans_once_and_reads_no_history(ctx, monkeypatch):
     """Whatever the length of the history, a step hands over the kept data and nothing else."""
     step = planned(ctx, f"INSERT INTO params {GROUPED.format(CURRENT)}")
     run(ctx, step, 0)
-    monkeypatch.setattr("sqlmagic_xr.train.steps.plan.fold", lambda *args: pytest.fail("folded again"))
+    monkeypatch.setattr("sqlmagic_xr.train.steps.relational.fold", lambda *args: pytest.fail("folded again"))
     monkeypatch.setattr(ScratchStore, "reading", lambda *args: pytest.fail("read a table"))
     run(ctx, step, 1)
     assert len(ctx.scratch("params")) == 3

@@ -1,52 +1,25 @@
-"""What is done once before the loop, what is left to each step, and who runs it.
+"""A step planned: its statements offered to who runs them in the cheapest way that gives the same rows.
 
-The user's statements are the meaning. Each INSERT of a query is read once: its state reads become literals
-(:mod:`.fold`), what does not change is evaluated and kept (:mod:`.hoist`), and the text that is left has holes for the
-values of the step (:mod:`.template`). Whatever cannot be had so with certainty runs as it stands.
+Array code is asked first, then whoever else there is; what they decline DataFusion runs (:mod:`.relational`).
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
-
 from ...engine.budget import default_budget
-from ...errors import SqlError
 from ...relation.functions import of_session
-from ...relation.nodes import Relation
-from ...relation.reads import parameters_in, tables_read
-from ...relation.write import written
-from ...sql.build import cte_names
-from ...sql.holes import Template
-from ...sql.parameters import bind, parameters_of, placeholder
-from ...sql.syntax import Tree, replace, to_sql
-from ...storage.reserved import is_reserved
-from ...storage.scratch import Version
-from ..explain import Explained, Note, title_of
-from .columns import labelled
-from .fold import Folded, Found, Read, fold
-from .hoist import hoist
-from .larder import KeptRelation, Larder
+from ..explain import Explained, Note
+from .larder import Larder
 from .looks import NOTHING, Seen, Watch
-from .state import Lookup
-from .template import parameter_text
+from .relational import Relational
 from .together import Courses
-from .unsure import UnsureError
-from .write import Write, write_of
 
 if TYPE_CHECKING:
-    from ...engine.context import Context
+    import pyarrow as pa
+
     from ...engine.prepared import Prepared
-    from ...engine.recursion.repeated import Repeated
-
-_VARIANTS = 8  # foldings of one statement; a statement whose reads differ more often gains nothing by being folded
-
-_BRIEF = 0.02  # seconds; a query below is waited for in the main thread
 
 
 class Runner(Protocol):
@@ -180,221 +153,3 @@ class PlannedStep:
         """How each statement runs, as far as the steps that were made have shown it."""
         found = [runner.explain() for runner in self.runners]
         return [e.declined(n) for e, n in zip(found, self._declined, strict=True)]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A statement as it runs while its reads find what they found.
-
-    Attributes:
-        constants: the values of the parameters that were bound for good.
-        reads: the reads, in order, and what each has found.
-        columns: of each read by its number, the columns whose values stand in the template's holes.
-        template: the query's text.
-        kept: the relations that are evaluated already, by name.
-        notes: what was decided.
-        bound: the relations that the query reads under a name of ours.
-        recursion: the query, where there is a recursion in it.
-    """
-
-    constants: Mapping[str, Any]
-    reads: tuple[tuple[Read, Found], ...]
-    columns: Mapping[int, tuple[str, ...]]
-    template: Template
-    kept: Mapping[str, KeptRelation]
-    notes: tuple[Note, ...]
-    bound: frozenset[str]
-    recursion: Repeated | None
-
-
-class Relational:
-    """A statement that DataFusion runs, with what can be done once done once.
-
-    Args:
-        prepared: the statement.
-        larder: keeps relations for all statements of the step.
-        writes, varying: see :class:`PlannedStep`.
-    """
-
-    def __init__(self, prepared: Prepared, larder: Larder, writes: frozenset[str], varying: frozenset[str]) -> None:
-        self._prepared, self._larder, self._writes, self._varying = prepared, larder, writes, varying
-        self._context: Context = prepared.context
-        self._variants: list[Variant] = []
-        self._sql = ""
-        self._seconds = math.inf  # that the query took at the last step
-        write = write_of(prepared)
-        self._why = write if isinstance(write, str) else None
-        if isinstance(write, Write):
-            self._write = write
-            self._query = write.query if write.replaces else labelled(write.query)
-
-    @property
-    def executor(self) -> str:
-        """ "relational", or "verbatim" where the statement runs as it stands."""
-        return "relational" if self._why is None else "verbatim"
-
-    def run(self, values: Mapping[str, Any]) -> None:
-        """Run it, as it stands where that is the only sure way."""
-        rows = self._rows(values) if self._why is None else None
-        if rows is None:
-            self._prepared.run(values)
-            return
-        self._write.keep(rows, self._prepared)
-
-    def explain(self) -> Explained:
-        """What has been decided so far."""
-        notes = list(self._variants[-1].notes) if self._variants else []
-        if self._why is not None:
-            notes = [Note("verbatim", "runs as it stands", self._why)]
-        return Explained(title_of(self._prepared.statement), self.executor, tuple(dict.fromkeys(notes)), self._sql)
-
-    # --- a step
-
-    def _rows(self, values: Mapping[str, Any]) -> pa.Table | None:
-        """The rows that the query gives at this step; None where it has to run as it stands."""
-        try:
-            variant, texts, names = self._ready(values)
-        except UnsureError as error:
-            self._why = str(error)
-            return None
-        except RecursionError:
-            self._why = "it is nested too deeply for a shortcut"
-            return None
-        self._sql = variant.template.text(texts)
-        begin = time.perf_counter()
-        try:
-            brief = self._seconds < _BRIEF
-            if variant.recursion is None:
-                rows = self._context.query_over(self._sql, names, brief=brief)
-            else:
-                rows = variant.recursion.rows(texts, names, brief=brief)
-        except Exception as error:
-            # The statement as it stands tells what is wrong in the user's words; if nothing is, the shortcut was.
-            self._why = f"the shortcut failed: {str(error).splitlines()[0]}"
-            return None
-        self._seconds = time.perf_counter() - begin
-        if not self._write.replaces:
-            width = len(self._write.columns or self._context.store.table(self._write.table).definition.names)
-            return rows if rows.num_columns == width else None
-        return rows
-
-    def _ready(self, values: Mapping[str, Any]) -> tuple[Variant, dict[str, str], dict[str, Any]]:
-        for place in range(len(self._variants) - 1, -1, -1):
-            variant = self._variants[place]
-            found = self._looked_up(variant, values)
-            if found is not None:
-                if place < len(self._variants) - 1:
-                    self._variants.append(self._variants.pop(place))
-                return (variant, *found)
-        if len(self._variants) >= _VARIANTS:
-            raise UnsureError("what its reads find changes from step to step")
-        with of_session(self._context):
-            variant = self._made(values)
-        found = self._looked_up(variant, values)
-        if found is None:
-            raise UnsureError("what its reads find cannot be looked up again")
-        self._variants.append(variant)
-        return (variant, *found)
-
-    def _looked_up(self, variant: Variant, values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]] | None:
-        """The texts for the holes and the relations beside the query; None where the variant does not fit."""
-        if any(not _same(values.get(name), value) for name, value in variant.constants.items()):
-            return None
-        entries = self._context.store.entries()
-        if any(entries.get(n) is not e for kept in variant.kept.values() for n, e in kept.reads.items()):
-            return None
-        lookup = Lookup(self._context, values)
-        names: dict[str, Any] = {name: kept.table for name, kept in variant.kept.items()}
-        for read, expected in variant.reads:
-            if lookup.find(read, variant.columns.get(read.number, ())) != expected:
-                return None
-            if read.relation in variant.bound:
-                names[read.relation] = lookup.relation(read)
-        texts = {}
-        for name in variant.template.names:
-            text = lookup.texts.get(name)
-            texts[name] = parameter_text(values[name]) if text is None else text
-        return texts, names
-
-    # --- once
-
-    def _made(self, values: Mapping[str, Any]) -> Variant:
-        """The statement folded and hoisted for what its reads find now."""
-        names = set(parameters_of(self._query))
-        missing = names - set(values)
-        if missing:
-            raise UnsureError(f"the parameter {min(missing)} is not the loop's to give")
-        if any(map(is_reserved, cte_names(self._query))):
-            raise UnsureError("a CTE has a name that is reserved")
-        query = _bound(self._query, constants := {name: values[name] for name in names - self._varying})
-        self._check(query, values)
-        lookup = Lookup(self._context, values)
-        entries, bound = self._context.store.entries(), self._context.tables.bound(query)
-        folded: Folded = fold(bound, entries, lambda read: lookup.find(read, ()), self._writes)
-        hoisted = hoist(folded.query, self._larder, self._writes, entries)
-        tree = {"Query": self._written(hoisted.query)}
-        kept = {n: kept.table for n, kept in hoisted.kept.items()}
-        template = Template(self._mended(tree, kept, folded.reads))
-        used: dict[int, tuple[str, ...]] = {}
-        keys = {n for read, _ in folded.reads for _, constant in read.keys for n in parameters_in(constant.expression)}
-        for number, _, column in (name.partition(".") for name in {*template.names, *keys}):
-            if column:
-                used[int(number)] = (*used.get(int(number), ()), column)
-        names = {name[-1] for name in tables_read(hoisted.query)}
-        return Variant(
-            constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), frozenset(names),
-            self._context.repeated(tree, self._whole_numbers(folded.reads)),
-        )  # fmt: skip
-
-    def _written(self, query: Relation) -> Tree:
-        try:
-            return written(query)
-        except NotImplementedError as reason:
-            raise UnsureError(str(reason)) from None
-
-    def _mended(self, tree: Tree, relations: Mapping[str, Any], reads: Sequence[tuple[Read, Any]]) -> Tree:
-        """The query as the engine answers it right; ``relations`` are what it reads under names of ours."""
-        try:
-            with self._context.store.showing(relations):
-                return self._context.mended(tree, to_sql(tree), self._whole_numbers(reads))
-        except SqlError as error:
-            raise UnsureError("the engine answers it wrongly") from error
-
-    def _whole_numbers(self, reads: Sequence[tuple[Read, Any]]) -> dict[str, pa.DataType]:
-        """The types of the placeholders that are integers."""
-        entries = self._context.store.entries()
-        found = dict.fromkeys(("k", "step", "next_step"), pa.int64())
-        for read, _ in reads:
-            version = entries.get(read.table)
-            columns = version.definition.schema if isinstance(version, Version) else ()
-            found |= {f"{read.number}.{c.name}": c.type for c in columns if pa.types.is_integer(c.type)}
-        return found
-
-    def _check(self, query: Tree, values: Mapping[str, Any]) -> None:
-        """Let the engine plan the query as it stands: folding must not make sense of what had none."""
-        try:
-            self._context.plan(to_sql({"Query": bind(query, lambda name: values[name])}))
-        except Exception as error:
-            raise UnsureError("the engine refuses it as it stands") from error
-
-
-def _bound(query: Tree, constants: Mapping[str, Any]) -> Tree:
-    """A query in which these parameters are literals; the others stay as they are.
-
-    Raises:
-        UnsureError: one of the others stands in a list behind IN, which is bound as a whole.
-    """
-
-    def change(node: dict[str, Any]) -> Tree | None:
-        if "InList" in node and (inside := set(parameters_of(node["InList"]))):
-            if not inside <= constants.keys():
-                raise UnsureError("a parameter that changes stands beside IN")
-            return bind(node, lambda name: constants[name])
-        return bind(node, lambda name: constants[name]) if placeholder(node) in constants else None
-
-    return replace(query, change)
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Whether a parameter still has its value; in doubt, not."""
-    return a is b or (type(a) is type(b) and isinstance(a, (int, float, str, bool)) and a == b)

@@ -19,7 +19,7 @@ from ...sql.syntax import Tree, parse_one
 from ..explain import Explained, Note, title_of
 from .larder import KeptRelation, Larder
 from .looks import NOTHING, Watch
-from .plan import Relational, Variant
+from .relational import Relational, Variant
 from .together import Courses
 from .unsure import UnsureError
 from .write import Write, write_of
