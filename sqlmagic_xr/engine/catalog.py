@@ -94,8 +94,10 @@ class EngineCatalog:
         columns = [str(column) for relation in found if relation is not None for column in relation.columns]
         files = tuple(self._context.files)
         names = [name for name in self.names() if not name.startswith(files)]  # which are written as they were
-        return KnownNames(names, functions, unread, self._context.variables.names(), readers, columns,
-                     sorted(self._context.calendars), is_new)  # fmt: skip
+        follows = self._context.variables.namespace is not None
+        variables = self._context.variables.names() if follows else None
+        calendars = sorted(self._context.calendars)
+        return KnownNames(names, functions, unread, variables, readers, columns, calendars, is_new)
 
     def broken(self) -> dict[str, str]:
         """The views that cannot be read any more -> why."""

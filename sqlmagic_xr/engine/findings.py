@@ -34,7 +34,7 @@ class KnownNames:
     Attributes:
         tables, functions: their names.
         unread: what the tables of a statement have in xarray and not as a column -> why.
-        variables: the notebook's variables that are, or may be, tables.
+        variables: the notebook's variables that are, or may be, tables; None where no variable is a table.
         readers: what the views of a statement read -> the view that does.
         columns: those of the tables that a statement names.
         calendars: those whose times are numbers in the tables.
@@ -44,7 +44,7 @@ class KnownNames:
     tables: Sequence[str] = ()
     functions: Sequence[str] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
-    variables: Sequence[str] = ()
+    variables: Sequence[str] | None = ()
     readers: Mapping[str, str] = field(default_factory=dict)
     columns: Sequence[str] = ()
     calendars: Sequence[str] = ()

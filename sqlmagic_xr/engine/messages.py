@@ -173,10 +173,18 @@ def _unknown_table(match: re.Match[str], known: KnownNames) -> Finding:
 
 def table_hint(name: str, known: KnownNames) -> str:
     """The hint for a table that is not there."""
-    near = suggest(name, [*known.tables, *known.variables])
+    near = suggest(name, [*known.tables, *(known.variables or ())])
+    if known.variables is None:
+        return near or _NO_VARIABLES
     if near is None:
         near = "There are no tables yet: assign an xarray Dataset or a data frame to a variable."
     return near if not known.is_new or near.startswith("Did") else f"{near.removesuffix('.')}. {LOST}"
+
+
+_NO_VARIABLES = (
+    'There are no tables yet: ctx.from_dataset("ds", ds) and ctx.from_pandas(df, "df") make some, '
+    "and Context(namespace=globals) reads variables."
+)
 
 
 def _unknown_function(match: re.Match[str], known: KnownNames) -> Finding:

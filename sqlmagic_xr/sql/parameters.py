@@ -100,11 +100,9 @@ def bind(tree: Tree, lookup: Callable[[str], Any]) -> Tree:
 
 def missing(name: str, known: Iterable[str]) -> ParameterError:
     """The error of a parameter without a value, with the names that have one."""
-    return ParameterError(
-        f"parameter :{name} has no value",
-        hint=suggest(name, known)
-        or f"Give it one: -p {name}=..., params={{'{name}': ...}}, or a variable {name} = ...",
-    )
+    near = suggest(name, known) or ""
+    give = f"Give it one: -p {name}=..., params={{'{name}': ...}}, or a variable {name} = ..."
+    return ParameterError(f"parameter :{name} has no value", hint=near if near.startswith("Did") else give)
 
 
 def can_be_parameter(value: Any) -> bool:

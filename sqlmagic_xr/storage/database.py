@@ -124,7 +124,10 @@ class Database:
         self.path = Path(path).expanduser().resolve()
         self.lock = threading.RLock()
         if self.path in _OPEN:
-            raise StorageError(f"{self.path.name} is open in this process already", hint="Close it first.")
+            raise StorageError(
+                f"{self.path.name} is open in this process already",
+                hint="The context that has it closes it: context.store.close(), or %xsql --close.",
+            )
         if new and self.path.exists():
             raise StorageError(f"{self.path.name} is there already", hint="Take another name, or remove the file.")
         self._connection = self._connect()

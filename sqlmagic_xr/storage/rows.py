@@ -25,7 +25,7 @@ def arrange(rows: Any, version: Version, store: ScratchStore) -> pa.RecordBatch:
     """Rows as one batch with the table's own schema: cast, in the table's order, left-out columns by their defaults.
 
     Args:
-        rows: an Arrow batch or table, or a mapping of column name -> values.
+        rows: an Arrow batch or table, a data frame, whose index is no column, or a mapping of column name -> values.
         version: the table that they are for.
         store: who evaluates defaults and casts.
 
@@ -53,6 +53,8 @@ def arrange(rows: Any, version: Version, store: ScratchStore) -> pa.RecordBatch:
 
 
 def _columns(rows: Any, version: Version) -> dict[str, pa.Array]:
+    if hasattr(rows, "__arrow_c_stream__") and not isinstance(rows, pa.Table):
+        rows = pa.Table.from_pandas(rows, preserve_index=False) if hasattr(rows, "iloc") else pa.table(rows)
     if isinstance(rows, pa.Table):
         rows = single_batch(rows)
     if isinstance(rows, pa.RecordBatch):
@@ -62,8 +64,8 @@ def _columns(rows: Any, version: Version) -> dict[str, pa.Array]:
         return dict(zip(rows.schema.names, rows.columns, strict=True))
     if not isinstance(rows, Mapping):
         raise UsageError(
-            f"rows for `{version.name}` must be an Arrow batch or table, or a mapping of column name -> values, "
-            f"not {type(rows).__name__}"
+            f"rows for `{version.name}` must be an Arrow batch or table, a data frame, or a mapping of column name -> "
+            f"values, not {type(rows).__name__}"
         )
     out: dict[str, pa.Array] = {}
     for name, values in rows.items():

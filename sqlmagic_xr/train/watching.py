@@ -144,4 +144,5 @@ class Watching:
             self._making.redo(first, found.generation - 1)
         self._curves.forget(self._run.generation)
         deque(self._curves.catch_up(values, self._run.generation), maxlen=0)
+        self._curves.complete(self._making.values(), self._run.generation)
         self._making.diverged(found.generation, found.column, found.value, first.shown)

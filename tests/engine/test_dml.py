@@ -6,6 +6,8 @@ import contextlib
 import math
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 import xarray as xr
@@ -328,6 +330,20 @@ def test_varchar_has_its_length_on_every_path(db):
         db.store.scratch("t").append(pa.record_batch([pa.array(["abc"])], schema=schema))
     with pytest.raises(TypeMismatchError, match="3 characters"):
         db.run("UPDATE t SET s = s || 'c'")
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_rows_of_a_data_frame_are_appended_without_its_index(make):
+    context = Context()
+    context.script("CREATE TABLE t (a BIGINT, b DOUBLE DEFAULT 7)")
+    rows = make({"a": [1, 2, 3]})
+    rows = rows[rows.a > 1] if make is pd.DataFrame else rows
+    context.scratch("t").append(rows)
+    found = context.sql("SELECT a, b FROM t ORDER BY a").to_pandas()
+    assert found.a.tolist() == ([2, 3] if make is pd.DataFrame else [1, 2, 3])
+    assert set(found.b) == {7.0}
+    with pytest.raises(UnknownNameError, match="no column"):
+        context.scratch("t").append(make({"c": [1]}))
 
 
 def test_what_is_appended_no_longer_shares_the_callers_memory(db):

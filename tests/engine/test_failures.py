@@ -309,6 +309,10 @@ def test_a_table_that_is_not_there_is_explained():
     assert raised.value.hint == "There are: measurements, other, t"
     with pytest.raises(NAMES) as raised:
         Context(store=None).script("SELECT * FROM w")
+    assert raised.value.hint.startswith('There are no tables yet: ctx.from_dataset("ds", ds)')
+    assert "kernel" not in raised.value.hint, "a script has none"
+    with pytest.raises(NAMES) as raised:
+        Context(namespace=dict).script("SELECT * FROM w")
     assert raised.value.hint.startswith(
         "There are no tables yet: assign an xarray Dataset or a data frame to a variable. S"
     )

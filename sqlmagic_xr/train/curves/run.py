@@ -83,7 +83,7 @@ class Curves:
     @property
     def seen(self) -> int | None:
         """The newest generation that every curve that can show a fault has shown; None where none can."""
-        return min((curve.upto for curve in self._curves if curve.watched), default=None)
+        return min((curve.known(curve.upto) for curve in self._curves if curve.watched), default=None)
 
     @property
     def blemish(self) -> Blemish | None:

@@ -51,6 +51,19 @@ def test_the_last_loss_comes_from_the_code_of_the_steps_unless_others_have_a_par
         assert bool(asked) == by_query
 
 
+@pytest.mark.parametrize("optimizer", ["sgd(lr => 10.0)", "sgd(lr => 10.0, momentum => 0.5)", "adam(lr => 1e200)"])
+def test_a_run_that_diverges_is_left_at_the_last_finite_loss_and_goes_on_from_there(ctx, optimizer):
+    cell = CELL.replace("sgd(lr => :lr)", optimizer)
+    run = ctx.train(cell, steps=3000, params={"lr": 10.0})
+    assert run.status == "diverged"
+    assert "others" not in run.message
+    assert np.isfinite(run.curve["loss"].to_numpy()).all()
+    assert ctx.sql("SELECT MAX(step) AS n FROM params").to_pydict()["n"] == [run.generation]
+    assert f"step {run.generation + 1}: loss is " in run.message
+    last = ctx.sql(LOSS[1:-1], params={"k": run.generation}).to_arrow_table()[0][0].as_py()
+    assert np.isfinite(last)
+
+
 def test_two_cells_with_state_are_one_run(ctx, rows):
     cell = CELL.replace("sgd(lr => :lr)", "adam(lr => :lr)")
     run = ctx.train(cell, steps=20)
