@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from .cluster.holding import Holding
-    from .engine.answers import Answer, Rounds, Standing
+    from .engine.answers import Answer, Rounds, StandingQuery
     from .engine.frame import Frame
     from .engine.prepared import Executor, Prepared
     from .sql.syntax import Tree
@@ -56,7 +56,7 @@ class ArrayCode:
     def standing(
         self, context: engine.Context, tree: Tree, schema: pa.Schema, texts: Mapping[str, str],
         whole: Mapping[str, pa.DataType], holding: Holding,
-    ) -> Standing | None:  # fmt: skip
+    ) -> StandingQuery | None:  # fmt: skip
         """See :class:`.engine.answers.Answers`."""
         from .queries.answer import standing
 

@@ -29,7 +29,7 @@ from .derivative import Derivative, Kinds, real
 from .names import refused
 from .rules import CALLS, Rules
 from .simplify import ONE, ZERO, add, multiply
-from .view import Companion, Variable, View, Worked
+from .view import Companion, ScopeNames, Variable, Worked
 
 USAGE = {
     "grad": "grad(expression, column)",
@@ -69,13 +69,13 @@ class Layers:
         self._partials: dict[tuple[str, Call], Expression] = {}
         self._kinds: dict[Scope, Kinds] = {}
         self._found: dict[tuple[Query, str, str], Companion | Expression | None] = {}
-        self._views: dict[tuple[Scope, Item, str], tuple[View, Derivative]] = {}
+        self._views: dict[tuple[Scope, Item, str], tuple[ScopeNames, Derivative]] = {}
 
-    def by(self, scope: Scope, variable: Variable) -> tuple[View, Derivative]:
+    def by(self, scope: Scope, variable: Variable) -> tuple[ScopeNames, Derivative]:
         """What works out derivatives in a scope by a variable."""
         key = (scope, variable.item, variable.name)
         if key not in self._views:
-            view = View(self, scope, variable)
+            view = ScopeNames(self, scope, variable)
             self._views[key] = (
                 view,
                 Derivative(view, self.rules, self._partials, self._kinds.setdefault(scope, Kinds())),

@@ -27,7 +27,7 @@ def is_call(node: Tree) -> bool:
 
 
 @dataclass(frozen=True)
-class Standing:
+class StandingCall:
     """A call of grad, jvp or vjp in a SELECT, above its FROM and WHERE.
 
     Attributes:
@@ -55,7 +55,7 @@ class WorkedStatement:
         self.layers = Layers(rules, self.may_share)
         self.environment = Environment(catalog)
         self.worked: dict[int, Expression] = {}
-        self.standing: list[Standing] = []
+        self.standing: list[StandingCall] = []
         self.queries: list[Query] = []
         self.scopes: dict[int, Scope] = {}
         self.owners: dict[int, Query] = {}
@@ -151,7 +151,7 @@ class WorkedStatement:
             node: the part.
             scope: what names mean there.
             names: whether names may also be those of the SELECT's outputs.
-            row: as in :class:`Standing`; None where a part is not above the FROM and WHERE of a SELECT.
+            row: as in :class:`StandingCall`; None where a part is not above the FROM and WHERE of a SELECT.
         """
         if isinstance(node, (list, tuple)):
             for part in node:
@@ -190,7 +190,7 @@ class WorkedStatement:
         self.layers.want(worked.needs)
         self.worked[id(node)] = worked.expression
         if row is not None:
-            self.standing.append(Standing(node, scope, call.args[0], row))
+            self.standing.append(StandingCall(node, scope, call.args[0], row))
 
 
 Names = Literal["outputs", "both"] | None

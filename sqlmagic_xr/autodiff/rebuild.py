@@ -17,7 +17,7 @@ from ..relation.scopes import BELOW, aggregates
 from ..sql.build import column, select, star, table
 from ..sql.build import item as selected
 from ..sql.clauses import cte, sort_keys, with_ctes
-from ..sql.expression import Call, Cast, Column, Expression, Verbatim, Writer, columns, descend, tree_columns
+from ..sql.expression import Call, Cast, Column, Expression, TreeWriter, Verbatim, columns, descend, tree_columns
 from ..sql.pieces import binary, filled, in_parentheses, is_operator, path_of
 from ..sql.selects import elements, named_as_before, own_select, star_of, star_without, with_elements
 from ..sql.syntax import Tree, identifier, make_identifier, tables_named
@@ -26,9 +26,9 @@ from .collect import tidied
 from .dissolve import Plain, plain
 from .doubles import REAL
 from .intermediate import reads_below
-from .reading import Standing, WorkedStatement, is_call
+from .reading import StandingCall, WorkedStatement, is_call
 from .rules import CALLS
-from .sharing import GROWTH, LONG, TOO_LONG, WORTH, Shared, share
+from .sharing import GROWTH, LONG, TOO_LONG, WORTH, NamedParts, share
 from .size import size
 from .view import Companion, Variable
 
@@ -42,7 +42,7 @@ class SharedParts:
         renamed: path -> column of the CTE below; None where the CTE is called as the SELECT's only relation.
     """
 
-    shared: Shared
+    shared: NamedParts
     renamed: dict[tuple[str, ...], str] | None
 
 
@@ -51,7 +51,7 @@ class Rebuilding:
 
     def __init__(self, reading: WorkedStatement) -> None:
         self.reading = reading
-        self.writer = Writer()
+        self.writer = TreeWriter()
         self.worked = dict(reading.worked)
         self.companions = [c for c in reading.layers.companions if c.wanted]
         # by the id of what gets them: a SELECT's further columns, an alias's further names, a table that is a view
@@ -127,7 +127,7 @@ class Rebuilding:
             renamed = None if alone else self._renamed(scope, shared)
             self.below[id(scope.select)] = SharedParts(shared, renamed)
 
-    def _written_size(self, scope: Scope, standing: list[Standing]) -> int:
+    def _written_size(self, scope: Scope, standing: list[StandingCall]) -> int:
         """About how many characters what is derived in a SELECT has."""
         derived = {s.derived for s in standing}
         for companion in self.companions:
@@ -163,7 +163,7 @@ class Rebuilding:
             self._paths[scope] = frozenset(tree_columns([scope.above, behind]))
         return self._paths[scope]
 
-    def _renamed(self, scope: Scope, shared: Shared) -> dict[tuple[str, ...], str]:
+    def _renamed(self, scope: Scope, shared: NamedParts) -> dict[tuple[str, ...], str]:
         """What the columns of several relations are called in the one relation that a CTE makes of them."""
         paths = set(self._above_from(scope))
         for expression in [*shared.expressions, *(e for level in shared.levels for _, e in level)]:

@@ -45,7 +45,7 @@ _LEVEL = 28  # characters of "s2 AS (SELECT *,  FROM s1), "
 
 
 @dataclass(frozen=True)
-class Shared:
+class NamedParts:
     """Expressions with names in them, and what the names stand for.
 
     Attributes:
@@ -69,7 +69,7 @@ class Shared:
 
 def share(
     expressions: list[Expression], *, within: list[bool], name: Callable[[int], str], safe: Callable[[Expression], bool]
-) -> Shared:
+) -> NamedParts:
     """Name the subexpressions that are used more than once, where that makes the text shorter.
 
     Args:
@@ -94,7 +94,7 @@ def share(
 
 def _shared(
     roots: list[Expression], within: list[bool], name: Callable[[int], str], safe: Callable[[Expression], bool]
-) -> Shared:
+) -> NamedParts:
     one: dict[Expression, Expression] = {}
     done: dict[int, Expression] = {}
     whole = [tidied(root) for root in roots]  # kept, since unique() knows them by their ids
@@ -260,7 +260,7 @@ def _inner(expression: Expression) -> Expression:
     return expression.value if isinstance(expression, Below) else expression
 
 
-def _called(levels: list[dict[str, Expression]], name: Callable[[int], str]) -> Shared:
+def _called(levels: list[dict[str, Expression]], name: Callable[[int], str]) -> NamedParts:
     """The levels with names that a reader can write."""
     labels = [label for level in levels[:-1] for label in level]
     names = {label: name(number) for number, label in enumerate(labels, 1)}
@@ -268,4 +268,4 @@ def _called(levels: list[dict[str, Expression]], name: Callable[[int], str]) -> 
     written = [
         [(names.get(label, ""), _inner(_replaced(e, columns))) for label, e in level.items()] for level in levels
     ]
-    return Shared([expression for _, expression in written[-1]], written[:-1])
+    return NamedParts([expression for _, expression in written[-1]], written[:-1])

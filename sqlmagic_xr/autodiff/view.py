@@ -53,7 +53,7 @@ class Worked:
     needs: frozenset[Companion] = frozenset()
 
 
-class View:
+class ScopeNames:
     """An expression's names as :class:`.names.Meanings` asks for them: one scope, one variable."""
 
     def __init__(self, layers: Layers, scope: Scope, variable: Variable) -> None:

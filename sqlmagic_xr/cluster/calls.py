@@ -22,7 +22,7 @@ _LOOK = 0.2  # seconds between two looks at whether somebody interrupts
 
 
 def called(
-    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.Batch], held: Held
+    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.ChunkBatch], held: Held
 ) -> list[Any] | None:
     """What a program comes to over each part; None where that takes tasks.
 

@@ -22,8 +22,8 @@ LITTLE = 2**20
 
 
 def folded(
-    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.Batch],
-    on_read: Callable[[], None], here: worker.Program | None,
+    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.ChunkBatch],
+    on_read: Callable[[], None], here: worker.ChunkProgram | None,
 ) -> Any:  # fmt: skip
     """What a program comes to over chunks.
 
@@ -45,8 +45,8 @@ def folded(
 
 
 def folded_held(
-    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.Batch], held: Held,
-    on_read: Callable[[], None], here: worker.Program | None,
+    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.ChunkBatch], held: Held,
+    on_read: Callable[[], None], here: worker.ChunkProgram | None,
 ) -> Any:  # fmt: skip
     """As :func:`folded`, over chunks that the workers hold: each is called, unless one of them has died.
 
@@ -70,7 +70,7 @@ def folded_held(
 
 
 def _of_part(
-    run: Tasks, what: tuple[Any, ...], number: int, part: worker.Batch, held: Held, sizes: dict[Any, int]
+    run: Tasks, what: tuple[Any, ...], number: int, part: worker.ChunkBatch, held: Held, sizes: dict[Any, int]
 ) -> Any:
     """The task at whose end a part has been gone through; its chunks are counted by the tasks of ``sizes``."""
     place, own = held.places[number], part is held.batches[number]
@@ -85,7 +85,7 @@ def _of_part(
 
 def _together(
     run: Tasks, first: Sequence[Any], code: Any, sizes: dict[Any, int], on_read: Callable[[], None],
-    here: worker.Program | None,
+    here: worker.ChunkProgram | None,
 ) -> Any:  # fmt: skip
     last = run.tree(first, code, 1 if here is None else FAN)
     run.start(*sizes, *last)
@@ -93,7 +93,7 @@ def _together(
     return found[0] if here is None else worker.merged(here, found)
 
 
-def _as_tree(here: worker.Program, states: Sequence[Any]) -> Any:
+def _as_tree(here: worker.ChunkProgram, states: Sequence[Any]) -> Any:
     """What parts come to, put together as tasks would, so that it is the same to the last bit."""
     while len(states) > FAN:
         states = [worker.merged(here, states[start : start + FAN]) for start in range(0, len(states), FAN)]
@@ -120,7 +120,7 @@ def folded_of(
         (code,) = run.start(run.task("program", worker.same, program))
         task = delayed(worker.fold_made, pure=False)
         each = zip(regions, values, strict=True)
-        made = [task(code, np.asarray(numbers), worker.Batch((region,)), [there]) for region, there in each]
+        made = [task(code, np.asarray(numbers), worker.ChunkBatch((region,)), [there]) for region, there in each]
         first = run.add(client.compute(made))
         last = run.tree(first, code)
         run.start(*last)
@@ -128,7 +128,7 @@ def folded_of(
 
 
 def hold(
-    client: Any, program: bytes, parts: Sequence[worker.Batch], places: Sequence[str], on_read: Callable[[], None]
+    client: Any, program: bytes, parts: Sequence[worker.ChunkBatch], places: Sequence[str], on_read: Callable[[], None]
 ) -> list[Any]:
     """Have the chunks of a program read, and kept in the workers' memory; what stands for each part.
 

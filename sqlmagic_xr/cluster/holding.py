@@ -11,7 +11,7 @@ from typing import Any
 from .client import check, told
 from .folding import hold
 from .parts import Held, Place, moved, pieces, placed, shared_out
-from .worker import Batch
+from .worker import ChunkBatch
 
 _SHARE = 0.5  # of the workers' memory; what a step calculates, and what dask itself needs, is in the rest
 _LOOK = 2.0  # seconds between two looks at which workers there are; a look takes as long as a tenth of a brief step
@@ -46,7 +46,7 @@ class _Layout:
         looked: when it was looked at last who has died.
     """
 
-    parts: Sequence[Batch]
+    parts: Sequence[ChunkBatch]
     places: list[Place]
     programs: dict[Any, Callable[[], bytes]] = field(default_factory=dict)
     values: dict[Any, list[list[Any]]] = field(default_factory=dict)
@@ -154,7 +154,7 @@ def _read(
     return [[next(found) for _ in layout.places[n]] for n in numbers]
 
 
-def _at(part: Batch, place: Place) -> list[tuple[Batch, str]]:
+def _at(part: ChunkBatch, place: Place) -> list[tuple[ChunkBatch, str]]:
     return list(zip(pieces(part, place), place, strict=True))
 
 

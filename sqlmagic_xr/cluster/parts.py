@@ -8,7 +8,7 @@ from itertools import accumulate, cycle, pairwise
 from typing import Any
 
 from .lanes import shares
-from .worker import Batch
+from .worker import ChunkBatch
 
 TASKS = 4
 """Tasks for each thread: enough to even out what is slow, and to show how far one is; a dead worker loses less."""
@@ -27,12 +27,12 @@ class Held:
         values: of each variable and part, for each of its places, what stands for the chunks there.
     """
 
-    batches: Sequence[Batch]
+    batches: Sequence[ChunkBatch]
     places: Sequence[Place]
     values: Sequence[Sequence[Sequence[Any]]]
 
 
-def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TASKS) -> list[Batch]:
+def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TASKS) -> list[ChunkBatch]:
     """Chunks in as many parts as there are tasks, neighbours together.
 
     Args:
@@ -42,10 +42,10 @@ def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TAS
     """
     parts = min(len(regions), tasks * sum(threads.values()))
     ends = [len(regions) * place // parts for place in range(parts + 1)]
-    return [Batch(tuple(regions[start:stop])) for start, stop in pairwise(ends)]
+    return [ChunkBatch(tuple(regions[start:stop])) for start, stop in pairwise(ends)]
 
 
-def shared_out(regions: Sequence[Any], threads: Mapping[str, int]) -> list[Batch]:
+def shared_out(regions: Sequence[Any], threads: Mapping[str, int]) -> list[ChunkBatch]:
     """Chunks in a part for each worker, as many for each of its threads, neighbours together.
 
     Args:
@@ -56,7 +56,7 @@ def shared_out(regions: Sequence[Any], threads: Mapping[str, int]) -> list[Batch
     whole = sum(numbers)
     ends = pairwise(len(regions) * end // whole for end in accumulate(numbers, initial=0))
     found = [(tuple(regions[start:stop]), number) for (start, stop), number in zip(ends, numbers, strict=True)]
-    return [Batch(part, min(number, len(part))) for part, number in found if part]
+    return [ChunkBatch(part, min(number, len(part))) for part, number in found if part]
 
 
 def placed(parts: int, threads: Mapping[str, int]) -> list[Place]:
@@ -70,7 +70,7 @@ def placed(parts: int, threads: Mapping[str, int]) -> list[Place]:
     return [(order[part % len(order)],) for part in range(parts)]
 
 
-def moved(parts: Sequence[Batch], places: Sequence[Place], threads: Mapping[str, int]) -> dict[int, Place]:
+def moved(parts: Sequence[ChunkBatch], places: Sequence[Place], threads: Mapping[str, int]) -> dict[int, Place]:
     """Where parts go whose worker is gone: to one that has none, else by threads' shares to all that are left.
 
     A part of one thread stays with whoever has made it again.
@@ -92,12 +92,12 @@ def moved(parts: Sequence[Batch], places: Sequence[Place], threads: Mapping[str,
     return found
 
 
-def pieces(part: Batch, place: Place) -> list[Batch]:
+def pieces(part: ChunkBatch, place: Place) -> list[ChunkBatch]:
     """A part as its places have it."""
-    return [part] if len(place) == 1 else [Batch(part.regions[share]) for share in shares(part)]
+    return [part] if len(place) == 1 else [ChunkBatch(part.regions[share]) for share in shares(part)]
 
 
-def cut_as(regions: Sequence[Any], parts: Sequence[Batch]) -> Sequence[Batch]:
+def cut_as(regions: Sequence[Any], parts: Sequence[ChunkBatch]) -> Sequence[ChunkBatch]:
     """Chunks in as many parts as others, of the same lengths; these themselves where they are the same.
 
     Args:
@@ -107,4 +107,4 @@ def cut_as(regions: Sequence[Any], parts: Sequence[Batch]) -> Sequence[Batch]:
     if parts[0].regions[0] == regions[0]:
         return parts
     ends = pairwise(accumulate(map(len, parts), initial=0))
-    return [Batch(tuple(regions[a:b]), part.lanes) for (a, b), part in zip(ends, parts, strict=True)]
+    return [ChunkBatch(tuple(regions[a:b]), part.lanes) for (a, b), part in zip(ends, parts, strict=True)]

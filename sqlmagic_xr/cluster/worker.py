@@ -26,14 +26,14 @@ PACKAGES = ("numpy", "xarray", "pyarrow", "dask", "distributed", "cloudpickle")
 """What a program needs where it runs, beside this package."""
 
 
-class Program(Protocol):
+class ChunkProgram(Protocol):
     """What is done to chunks."""
 
     @property
     def variables(self) -> int:
         """How many are read of each chunk."""
 
-    def anew(self, numbers: Sequence[float]) -> Program:
+    def anew(self, numbers: Sequence[float]) -> ChunkProgram:
         """The same for one thread, with the numbers of a step; what it learns on the way is nobody else's."""
 
     def fresh(self) -> Any:
@@ -59,7 +59,7 @@ class Program(Protocol):
 
 
 @dataclass(frozen=True)
-class Batch:
+class ChunkBatch:
     """Chunks of one task, in their order; dask does not look into it, which of a list of thousands takes time.
 
     Attributes:
@@ -92,8 +92,8 @@ class CancelledTaskError(Exception):
 
 
 @lru_cache(maxsize=4)
-def _loaded(program: bytes) -> Program:
-    found: Program = pickle.loads(program)
+def _loaded(program: bytes) -> ChunkProgram:
+    found: ChunkProgram = pickle.loads(program)
     return found
 
 
@@ -102,7 +102,7 @@ def same(value: Any) -> Any:
     return value
 
 
-def read(program: bytes, batch: Batch) -> ShelvedChunks:
+def read(program: bytes, batch: ChunkBatch) -> ShelvedChunks:
     """Some chunks and their variables, kept where they are."""
     from .shelf import keep
 
@@ -113,7 +113,7 @@ def _read_by(program: bytes, region: Any) -> list[Any]:
     return _read(_loaded(program), region)
 
 
-def fold(program: bytes, numbers: Sequence[float], batch: Batch) -> Any:
+def fold(program: bytes, numbers: Sequence[float], batch: ChunkBatch) -> Any:
     """What a program comes to over some chunks, which are read here.
 
     Args:
@@ -132,7 +132,7 @@ def fold(program: bytes, numbers: Sequence[float], batch: Batch) -> Any:
     return _folded(code, numbers, batch, chunks, _going())
 
 
-def fold_held(program: bytes, numbers: Sequence[float], batch: Batch | None, *held: ShelvedChunks) -> Any:
+def fold_held(program: bytes, numbers: Sequence[float], batch: ChunkBatch | None, *held: ShelvedChunks) -> Any:
     """As :func:`fold`, of what :func:`read` keeps of one variable and of others.
 
     Args:
@@ -146,8 +146,8 @@ def fold_held(program: bytes, numbers: Sequence[float], batch: Batch | None, *he
 
 
 def _folded_held(
-    program: bytes, numbers: Sequence[float], batch: Batch | None, held: Sequence[ShelvedChunks], shelf: Shelf | None,
-    go_on: Callable[[], None],
+    program: bytes, numbers: Sequence[float], batch: ChunkBatch | None, held: Sequence[ShelvedChunks],
+    shelf: Shelf | None, go_on: Callable[[], None],
 ) -> Any:  # fmt: skip
     code = _loaded(program)
 
@@ -159,7 +159,7 @@ def _folded_held(
 
 
 def _folded(
-    code: Program, numbers: Sequence[float], batch: Any, chunks: Callable[[slice], Iterable[Sequence[Any]]],
+    code: ChunkProgram, numbers: Sequence[float], batch: Any, chunks: Callable[[slice], Iterable[Sequence[Any]]],
     go_on: Callable[[], None],
 ) -> Any:  # fmt: skip
     def lane(share: slice) -> Any:
@@ -174,7 +174,7 @@ def _folded(
     return states[0] if len(states) == 1 else merged(code, states)
 
 
-def fold_made(program: bytes, numbers: Sequence[float], batch: Batch, values: Sequence[Sequence[Any]]) -> Any:
+def fold_made(program: bytes, numbers: Sequence[float], batch: ChunkBatch, values: Sequence[Sequence[Any]]) -> Any:
     """As :func:`fold`, of variables that are as dask has made them."""
     code = _loaded(program)
     laid = [[code.laid(number, np.asarray(cells)) for number, cells in enumerate(each)] for each in values]
@@ -235,7 +235,7 @@ def merge(program: bytes, states: Sequence[Any]) -> Any:
     return merged(_loaded(program), states)
 
 
-def merged(code: Program, states: Sequence[Any]) -> Any:
+def merged(code: ChunkProgram, states: Sequence[Any]) -> Any:
     """As :func:`merge`, of a program that has been read."""
     state = code.fresh()  # what a task has come to stands for others, should one be made again
     for other in states:
@@ -258,7 +258,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _read(code: Program, region: Any) -> list[Any]:
+def _read(code: ChunkProgram, region: Any) -> list[Any]:
     values = []
     for number in range(code.variables):
         try:

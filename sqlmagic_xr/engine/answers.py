@@ -60,7 +60,7 @@ class Answer(Protocol):
         """The rows as arrays; None where they are none."""
 
 
-class Standing(Protocol):
+class StandingQuery(Protocol):
     """A query that is asked again and again, with other values of its parameters."""
 
     def rows(self, texts: Mapping[str, str]) -> pa.Table | None:
@@ -132,7 +132,7 @@ class Answers(Protocol):
     def standing(
         self, context: Context, tree: Tree, schema: pa.Schema, texts: Mapping[str, str],
         whole: Mapping[str, pa.DataType], holding: Any,
-    ) -> Standing | None:  # fmt: skip
+    ) -> StandingQuery | None:  # fmt: skip
         """A query as of :meth:`over_chunks` that is planned once for all values of its parameters, if it can be.
 
         Args:

@@ -41,7 +41,7 @@ from .interrupt import of_panic, reserve_threads
 from .json_text import register_json
 from .markup import make_safe
 from .most_frequent import register_mode
-from .named import Named
+from .named import NamedStatement
 from .plain import plainly
 from .planning import PlanningContext
 from .prepared import Executor, Prepared, too_deep
@@ -114,7 +114,7 @@ class Context(PlanningContext):
         self.max_recursion = 1_000_000
         self.store = ScratchStore(self)
         self.tables = EngineCatalog(self)
-        self.named: dict[str, Named] = {}
+        self.named: dict[str, NamedStatement] = {}
         register_json(self)
         register_mode(self)
         self._mending = Mending(self)

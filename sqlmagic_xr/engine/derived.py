@@ -19,7 +19,7 @@ _REMEMBERED = 64  # statements; a notebook's cells have fewer that hold derivati
 
 
 @dataclass(frozen=True)
-class _Found:
+class _DerivedStatement:
     """What a statement has become.
 
     Attributes:
@@ -45,7 +45,7 @@ class Derived:
 
     def __init__(self, context: Context, mending: Mending) -> None:
         self._context, self._mending = context, mending
-        self._found: dict[str, _Found] = {}
+        self._found: dict[str, _DerivedStatement] = {}
 
     def of(self, tree: Tree, text: str, reads: Sequence[list[dict[str, Any]]]) -> Tree:
         """A statement's tree with every derivative worked out, and integers that do not wrap around.
@@ -69,7 +69,7 @@ class Derived:
         derived = self._mending.widened(derived, text)
         if len(self._found) >= _REMEMBERED:
             del self._found[next(iter(self._found))]
-        self._found[text] = _Found(tree, session, shapes, derived)
+        self._found[text] = _DerivedStatement(tree, session, shapes, derived)
         return derived
 
 

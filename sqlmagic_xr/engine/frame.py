@@ -18,7 +18,7 @@ from ..storage.fetch import coerced, fetch, fetch_brief, reader
 from . import plans
 from .calendars import counted, with_times
 from .grid import from_laid, grid, refuse_names
-from .guarding import Guard, Stream
+from .guarding import ReentrantGuard, Stream
 from .laid import Laid
 from .markup import html, shown_rows
 from .meaning import Meaning
@@ -163,7 +163,7 @@ class Frame(XarrayDataFrame):
     def _deriving(self, method: Callable[..., Any], means: Means | None) -> Callable[..., Any]:
         @wraps(method)
         def derive(*args: Any, **options: Any) -> Any:
-            with Guard(self._fail, None):  # what is wrong with an argument is not the statement's
+            with ReentrantGuard(self._fail, None):  # what is wrong with an argument is not the statement's
                 found = method(*args, **options)
             return self._derived(found, means, goes_on=True) if isinstance(found, DataFrame) else found
 
@@ -173,12 +173,12 @@ class Frame(XarrayDataFrame):
         with self._failing():
             yield from items
 
-    def _failing(self) -> Guard:
-        return Guard(self._fail, self._explain)
+    def _failing(self) -> ReentrantGuard:
+        return ReentrantGuard(self._fail, self._explain)
 
-    def _planning(self) -> Guard:
+    def _planning(self) -> ReentrantGuard:
         """Nothing runs, so that a transaction goes on."""
-        return Guard(None, self._explain)
+        return ReentrantGuard(None, self._explain)
 
     def failing(self, explain: Explain) -> Explain:
         """``explain``, the explanation of an error of this frame's query, which its transaction hears of first."""
@@ -308,7 +308,7 @@ class Frame(XarrayDataFrame):
             if sparing
             else self
         )
-        way = _Way(XarrayDataFrame(source, templates=templates), dims, template, **options)
+        way = _WayBack(XarrayDataFrame(source, templates=templates), dims, template, **options)
         if self._answer is not None and rows is None and laid is None:
             with self._failing():
                 laid = self._answer.laid()
@@ -346,7 +346,7 @@ _KEEP_COLUMNS = ("filter", "limit", "head", "tail", "sort", "distinct", "reparti
 _OPTIONS = ("sparsity", "fill_value", "chunks")
 
 
-class _Way:
+class _WayBack:
     """The way of a frame's rows into a dataset, with xarray-sql's options."""
 
     def __init__(

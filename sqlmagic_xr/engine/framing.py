@@ -13,7 +13,7 @@ Places = npt.NDArray[np.int64]
 _LEAST, _GREATEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
-class Frame(NamedTuple):
+class FrameShape(NamedTuple):
     """What a frame is like, as it is handed through SQL: ``DESC,LOW,HIGH``.
 
     Attributes:
@@ -31,14 +31,14 @@ class Frame(NamedTuple):
     high: bool
 
     @classmethod
-    def read(cls, text: str) -> Frame:
+    def read(cls, text: str) -> FrameShape:
         """What :meth:`written` gave."""
         return cls(*(word in text.split(",") for word in _WORDS))
 
     def written(self) -> str:
         """As a text.
 
-        >>> Frame(groups=False, descending=True, keyed=False, low=True, high=False).written()
+        >>> FrameShape(groups=False, descending=True, keyed=False, low=True, high=False).written()
         'DESC,LOW'
         """
         return ",".join(word for word, there in zip(_WORDS, self, strict=True) if there)
@@ -47,7 +47,7 @@ class Frame(NamedTuple):
 _WORDS = ("GROUPS", "DESC", "KEYED", "LOW", "HIGH")
 
 
-def places(frame: Frame, keys: pa.Array, low: pa.Array, high: pa.Array) -> tuple[Places, Places]:
+def places(frame: FrameShape, keys: pa.Array, low: pa.Array, high: pa.Array) -> tuple[Places, Places]:
     """The place where the frame of each row begins, and the one before which it ends.
 
     Args:
@@ -56,7 +56,7 @@ def places(frame: Frame, keys: pa.Array, low: pa.Array, high: pa.Array) -> tuple
         low, high: the bounds of the rows; one that there is not means nothing.
 
     >>> keys = pa.array([1, 2, 2, 5])
-    >>> frame = Frame(groups=False, descending=False, keyed=False, low=True, high=True)
+    >>> frame = FrameShape(groups=False, descending=False, keyed=False, low=True, high=True)
     >>> places(frame, keys, pa.array([-1] * 4), pa.array([0] * 4))
     (array([0, 0, 0, 3]), array([1, 3, 3, 4]))
     """
@@ -78,7 +78,7 @@ def places(frame: Frame, keys: pa.Array, low: pa.Array, high: pa.Array) -> tuple
     return begin, end
 
 
-def _bound(frame: Frame, own: Places, bound: pa.Array) -> Places:
+def _bound(frame: FrameShape, own: Places, bound: pa.Array) -> Places:
     """The key at a bound, as it is ordered."""
     if frame.keyed:
         return ordered(bound, frame.descending)
@@ -104,7 +104,7 @@ def ordered(keys: pa.Array, descending: bool) -> Places:
 
 
 def _by_groups(
-    frame: Frame, own: Places, there: npt.NDArray[np.bool_], low: pa.Array, high: pa.Array
+    frame: FrameShape, own: Places, there: npt.NDArray[np.bool_], low: pa.Array, high: pa.Array
 ) -> tuple[Places, Places]:
     new = np.ones(len(own), np.bool_)
     new[1:] = (own[1:] != own[:-1]) | (there[1:] != there[:-1])

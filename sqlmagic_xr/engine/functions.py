@@ -16,7 +16,7 @@ FunctionKind = Literal["scalar", "aggregate", "window", "derivative"]
 
 
 @dataclass(frozen=True)
-class Function:
+class DescribedFunction:
     """A function as a person needs to know it.
 
     Attributes:
@@ -34,11 +34,11 @@ class Function:
 
 
 DERIVATIVES = (
-    Function("grad", "grad(expression, column)", "derivative", "The derivative of an expression in a column."),
-    Function(
+    DescribedFunction("grad", "grad(expression, column)", "derivative", "The derivative of an expression in a column."),
+    DescribedFunction(
         "jvp", "jvp(expression, column, tangent, ...)", "derivative", "The derivative along the tangents of columns."
     ),
-    Function(
+    DescribedFunction(
         "vjp", "vjp(expression, column, cotangent)", "derivative", "The derivative in a column, times a cotangent."
     ),
 )
@@ -73,7 +73,7 @@ def row_of(session: SessionContext | None, name: str, kind: Kind) -> Row | None:
     return Row(name, kind, given=True) if result is None else Row(name, kind, result=fixed(result), given=True)
 
 
-def functions(session: SessionContext) -> Mapping[str, Function]:
+def functions(session: SessionContext) -> Mapping[str, DescribedFunction]:
     """Every function by name. It takes the engine about 90 ms to list them: keep the answer."""
     found = {f.name: f for f in DERIVATIVES}
     kinds: tuple[tuple[FunctionKind, list[str]], ...] = (
@@ -83,12 +83,14 @@ def functions(session: SessionContext) -> Mapping[str, Function]:
     )
     for kind, names in kinds:
         found |= {
-            name: Function(name, f"{name}(...)", kind) for name in names if name not in found and not is_ours(name)
+            name: DescribedFunction(name, f"{name}(...)", kind)
+            for name in names
+            if name not in found and not is_ours(name)
         }
     for name, description, example in _described(session):
         if name in found:
             known = found[name]
-            found[name] = Function(name, _signature(name, example), known.kind, description.split("\n")[0])
+            found[name] = DescribedFunction(name, _signature(name, example), known.kind, description.split("\n")[0])
     return dict(sorted(found.items()))
 
 

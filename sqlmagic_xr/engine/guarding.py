@@ -13,7 +13,7 @@ _OWN = (SqlError, TypeError, AttributeError, StopIteration, StopAsyncIteration)
 """What says itself what is wrong, or nothing."""
 
 
-class Guard:
+class ReentrantGuard:
     """A block in which a frame is used; it may be entered again, also while it is entered.
 
     Args:
@@ -47,7 +47,7 @@ class Stream:
         guard: that of the frame.
     """
 
-    def __init__(self, stream: Any, guard: Guard) -> None:
+    def __init__(self, stream: Any, guard: ReentrantGuard) -> None:
         self._stream, self._guard = stream, guard
 
     def next(self) -> Any:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from datafusion import SessionContext, WindowUDF, udf, udwf
 from datafusion.user_defined import WindowEvaluator
 
-from .framing import Frame, places
+from .framing import FrameShape, places
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -172,7 +172,7 @@ class _ByKeys(WindowEvaluator):
         if not num_rows:
             return pa.array([], pa.float64())
         name, *columns, frame, keys, low, high = values
-        begin, end = places(Frame.read(frame[0].as_py()), keys, low, high)
+        begin, end = places(FrameShape.read(frame[0].as_py()), keys, low, high)
         width = FUNCTIONS[name[0].as_py()][0]
         return _calculated(name[0].as_py(), columns[:width], begin, end)
 

@@ -31,7 +31,7 @@ _NO_CONSTANT = ("Identifier", "CompoundIdentifier", "Subquery", "Exists", "InSub
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedStatement:
     """A statement under a name.
 
     Attributes:
@@ -83,7 +83,7 @@ def _prepare(prepared: Prepared) -> Result:
     count, types = max(numbers, default=0), tuple(body["data_types"])
     if types and len(types) < count:
         raise UsageError(f"PREPARE gives {len(types)} types, and the statement has {count} values")
-    found = Named(inner, types, len(types) or count)
+    found = NamedStatement(inner, types, len(types) or count)
     _plan(context, found)
     context.named[name] = found
     return Result(statement, statement.text, message=f"{name}: prepared")
@@ -96,7 +96,7 @@ def _inner(statement: Statement) -> Statement:
     return replace(statement, text=statement.text[start:], start=statement.start + start)
 
 
-def _plan(context: Context, found: Named) -> None:
+def _plan(context: Context, found: NamedStatement) -> None:
     """Plan a query whose values all have a type, so that what is wrong with it is said where it is prepared."""
     if found.statement.kind != "Query" or len(found.types) < found.count:
         return
@@ -141,7 +141,7 @@ def _deallocate(prepared: Prepared) -> Result:
     return Result(statement, statement.text, message=f"{name}: deallocated")
 
 
-def _named(context: Context, name: str, node: Tree) -> Named:
+def _named(context: Context, name: str, node: Tree) -> NamedStatement:
     found = context.named.get(name)
     if found is None:
         raise _at(UnknownNameError(f"there is no prepared statement `{name}`", hint=suggest(name, context.named)), node)

@@ -128,7 +128,7 @@ def _optimized(frame: DataFrame) -> Any:
 
 
 @dataclass(frozen=True)
-class _Way:
+class _BehindSort:
     """What lies between a sort and the columns of a frame.
 
     Attributes:
@@ -142,7 +142,7 @@ class _Way:
     chooses: bool
 
 
-def _way(frame: DataFrame) -> _Way | None:
+def _way(frame: DataFrame) -> _BehindSort | None:
     """The way of a frame's rows from where they are sorted; None where they are not."""
     plan = _optimized(frame)
     if plan is None:
@@ -160,7 +160,7 @@ def _way(frame: DataFrame) -> _Way | None:
         elif kind not in ("SubqueryAlias", "Limit"):
             return None
         plan, first = plan.inputs()[0], False
-    return _Way(_shown(node.sort_exprs(), names), loses and not first, chooses)
+    return _BehindSort(_shown(node.sort_exprs(), names), loses and not first, chooses)
 
 
 def _below(projections: list[Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import SqlError
-from ..sql.pivoting import Asked
+from ..sql.pivoting import ShorthandQuestions
 from ..sql.shorthand import written_out
 from ..sql.syntax import Statement, Tree, to_sql
 from .failures import translate
@@ -34,7 +34,9 @@ def plain(tree: Tree, text: str, context: Context) -> Tree:
         return list(interruptible(frame.to_arrow_table, frame).column(0).to_pylist())
 
     tree = told_apart(opened(tree, text, context), context)
-    return written_out(tree, text, Asked(names, texts, context.udafs().__contains__, stays="CreateView" in tree))
+    return written_out(
+        tree, text, ShorthandQuestions(names, texts, context.udafs().__contains__, stays="CreateView" in tree)
+    )
 
 
 def plainly(tree: Tree, statement: Statement, context: Context) -> Tree:

@@ -23,7 +23,7 @@ from .catalog import EngineCatalog
 from .faults import NO_TYPES, Mending, suspicious
 from .faults.laterals import nested
 from .frame import Frame
-from .functions import Function, functions
+from .functions import DescribedFunction, functions
 from .gridtable import GridTable
 from .interrupt import interruptible
 from .meaning import meanings_in
@@ -162,7 +162,7 @@ class PlanningContext(CountedContext):
         return None if recursive is None else Repeated(self, recursive, kinds)
 
     @cached_property
-    def functions(self) -> Mapping[str, Function]:
+    def functions(self) -> Mapping[str, DescribedFunction]:
         """The functions there are, by name."""
         return functions(self)
 

@@ -25,25 +25,25 @@ _NOISE = ("CooperativeExec",)
 
 
 @dataclass(frozen=True)
-class Node:
+class PlanNode:
     """A node of a logical plan: its operator's name, its whole line, what it reads."""
 
     name: str
     line: str
-    children: tuple[Node, ...]
+    children: tuple[PlanNode, ...]
 
 
-def logical(frame: Any) -> Node:
+def logical(frame: Any) -> PlanNode:
     """The optimized logical plan of a frame."""
     lines = frame.optimized_logical_plan().display_indent().splitlines()
     return _node([(len(line) - len(line.lstrip()), line.strip()) for line in lines if line.strip()])
 
 
-def _node(lines: list[tuple[int, str]]) -> Node:
+def _node(lines: list[tuple[int, str]]) -> PlanNode:
     (depth, line), rest = lines[0], lines[1:]
     starts = [i for i, (d, _) in enumerate(rest) if d == depth + 2]
     parts = [rest[a:b] for a, b in zip(starts, [*starts, len(rest)][1:], strict=True)]
-    return Node(line.split(":")[0], line, tuple(map(_node, parts)))
+    return PlanNode(line.split(":")[0], line, tuple(map(_node, parts)))
 
 
 def flow(frame: Any) -> Flow:
@@ -89,7 +89,7 @@ def grid_rows(frame: Any, context: Context) -> int | None:
     return _rows(logical(frame), context)
 
 
-def _rows(node: Node, context: Context, alias: str = "") -> int | None:
+def _rows(node: PlanNode, context: Context, alias: str = "") -> int | None:
     if node.name in ("Projection", "SubqueryAlias", "Sort") and len(node.children) == 1:
         return _rows(node.children[0], context, node.line.partition(": ")[2] if node.name == "SubqueryAlias" else alias)
     if node.name == "Cross Join":
@@ -121,7 +121,7 @@ def _width(kind: pa.DataType) -> int:
         return 32
 
 
-def _table(node: Node) -> str:
+def _table(node: PlanNode) -> str:
     match = re.match(r"TableScan: (\S+)", node.line)
     return match[1] if match else ""
 
@@ -172,12 +172,12 @@ def _chunks_of(table: str, context: Context) -> int:
         return 0
 
 
-def tables_read(node: Node) -> list[str]:
+def tables_read(node: PlanNode) -> list[str]:
     """The names of the tables that a plan reads."""
     return [_table(leaf) for leaf in _walk(node) if leaf.name == "TableScan"]
 
 
-def _walk(node: Node) -> Iterator[Node]:
+def _walk(node: PlanNode) -> Iterator[PlanNode]:
     yield node
     for child in node.children:
         yield from _walk(child)

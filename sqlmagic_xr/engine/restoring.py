@@ -70,7 +70,7 @@ def _places(found: xr.Dataset, source: xr.Dataset, dim: Any, own: Meaning, meani
     return places if (places >= 0).all() else None
 
 
-def sort_of(plan: plans.Node) -> str:
+def sort_of(plan: plans.PlanNode) -> str:
     """The sort keys of a query as its plan writes them; "" where it asks for no order."""
     while plan.name in _PASS_ORDER_ON and len(plan.children) == 1:
         plan = plan.children[0]

@@ -25,7 +25,7 @@ Shapes = Mapping[str, "GridTable"]
 
 
 @dataclass(frozen=True)
-class _Scope:
+class _SelectAround:
     """The SELECT in whose FROM a table stands.
 
     Attributes:
@@ -71,10 +71,10 @@ def _shapes(context: Context, name: str) -> Shapes:
     return {table: context.grids[f"{name}.{table}"] for table in context.several[name]}
 
 
-def _tables(tree: Tree, several: Collection[str]) -> Iterator[tuple[dict[str, Any], _Scope]]:
+def _tables(tree: Tree, several: Collection[str]) -> Iterator[tuple[dict[str, Any], _SelectAround]]:
     """The relations of these names, none of which is a CTE, with the SELECT that they stand in."""
-    nowhere = _Scope({}, None)
-    todo: list[tuple[Tree, frozenset[str], _Scope]] = [(tree, frozenset(), nowhere)]
+    nowhere = _SelectAround({}, None)
+    todo: list[tuple[Tree, frozenset[str], _SelectAround]] = [(tree, frozenset(), nowhere)]
     while todo:
         node, hidden, scope = todo.pop()
         if isinstance(node, list):
@@ -87,10 +87,10 @@ def _tables(tree: Tree, several: Collection[str]) -> Iterator[tuple[dict[str, An
                 own = {identifier(cte["alias"]["name"])}
                 todo.append((cte["query"], inner | own if node["with"]["recursive"] else inner, nowhere))
                 inner = inner | own
-            whole = _Scope(node["body"]["Select"], node) if "Select" in node["body"] else nowhere
+            whole = _SelectAround(node["body"]["Select"], node) if "Select" in node["body"] else nowhere
             todo += [(value, inner, whole) for key, value in node.items() if key != "with"]
         elif "Select" in node:
-            own_scope = scope if scope.select is node["Select"] else _Scope(node["Select"], None)
+            own_scope = scope if scope.select is node["Select"] else _SelectAround(node["Select"], None)
             todo.append((list(node["Select"].values()), hidden, own_scope))
         elif _is_table(node):
             name = _name([p["Identifier"] for p in node["Table"]["name"] if "Identifier" in p])
@@ -105,7 +105,7 @@ def _is_table(node: dict[str, Any]) -> bool:
     return isinstance(table, dict) and "name" in table and table.get("args") is None
 
 
-def _one(name: str, alias: str, shapes: Shapes, scope: _Scope, node: Tree) -> str:
+def _one(name: str, alias: str, shapes: Shapes, scope: _SelectAround, node: Tree) -> str:
     """The table that has the columns which a query names of a relation."""
     candidates, first = list(shapes), ""
     direct = list(_columns(scope.select, nested=False))
@@ -136,7 +136,7 @@ def _one(name: str, alias: str, shapes: Shapes, scope: _Scope, node: Tree) -> st
     raise _placed(UnknownNameError(what, hint=hint), node)
 
 
-def _over(shapes: Shapes, candidates: Sequence[str], named: Sequence[str], scope: _Scope) -> list[str]:
+def _over(shapes: Shapes, candidates: Sequence[str], named: Sequence[str], scope: _SelectAround) -> list[str]:
     """Of tables that all have the columns, those over just the dimensions along which these vary.
 
     None where a star asks for more than these columns, or counts the rows of nobody knows which table.
@@ -149,7 +149,7 @@ def _over(shapes: Shapes, candidates: Sequence[str], named: Sequence[str], scope
     return [table for table in candidates if dims and dims == set(shapes[table].dims)]
 
 
-def _refuse_unknown(plain: Sequence[str], shapes: Shapes, scope: _Scope) -> None:
+def _refuse_unknown(plain: Sequence[str], shapes: Shapes, scope: _SelectAround) -> None:
     """Refuse a column that none of the tables has, which may be why none is meant.
 
     Raises:

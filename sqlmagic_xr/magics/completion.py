@@ -15,7 +15,7 @@ from ..sql.unfinished import Columns, CursorContext, read
 from .options import Option, options_of, parse
 
 if TYPE_CHECKING:
-    from ..engine.functions import Function
+    from ..engine.functions import DescribedFunction
 
 MAX_TABLES_WITHOUT_FROM = 20
 """Before FROM is written, the columns of all tables are offered, as long as there are no more tables than that."""
@@ -48,7 +48,7 @@ class Vocabulary(Protocol):
     def columns(self, name: tuple[str, ...]) -> Columns | None:
         """The columns of a table, with their types; None where there is none of that name."""
 
-    def functions(self) -> Mapping[str, Function]:
+    def functions(self) -> Mapping[str, DescribedFunction]:
         """The functions by name."""
 
     def parameters(self) -> Sequence[str]:
@@ -251,7 +251,7 @@ def _expression(draft: CursorContext, vocabulary: Vocabulary) -> Iterator[Comple
         yield from _tables(vocabulary)
 
 
-def _call(function: Function) -> str:
+def _call(function: DescribedFunction) -> str:
     """How a function is called, its name left out; in one line, since JupyterLab's menu draws two over each other."""
     arguments = function.signature[len(function.name) :]
     return (arguments if len(arguments) <= 50 else arguments[:48] + "…)").replace(" ", "\u00a0")

@@ -30,7 +30,7 @@ MODULES = (
 """What is imported ahead, in this order."""
 
 
-class Ahead:
+class AheadImports:
     """Imports modules, one at a time, between the cells of a shell.
 
     Args:
@@ -76,12 +76,12 @@ class Ahead:
         self._next = asyncio.get_running_loop().call_later(_BETWEEN, self._import)
 
 
-_installed: dict[int, Ahead] = {}
+_installed: dict[int, AheadImports] = {}
 
 
 def register(ip: Any) -> None:
     """Import ahead in a shell."""
-    _installed[id(ip)] = ahead = Ahead(ip)
+    _installed[id(ip)] = ahead = AheadImports(ip)
     ahead.register()
 
 

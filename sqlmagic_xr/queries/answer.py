@@ -228,7 +228,7 @@ def who_runs(context: Context, tree: Tree, frame: Frame, executor: Executor) -> 
 
 
 @dataclass(frozen=True)
-class _Order:
+class _OutermostOrder:
     """The outermost ORDER BY and LIMIT of a query, which the engine applies to the rows that arrays give.
 
     Attributes:
@@ -300,7 +300,7 @@ class ArrayQuery:
         return self._context.query_over(to_sql({"Query": sorted_}), {name: provider(rows.to_batches(), rows.schema)})
 
 
-def _ordered(query: Tree, tables: EngineCatalog) -> tuple[Tree, _Order]:
+def _ordered(query: Tree, tables: EngineCatalog) -> tuple[Tree, _OutermostOrder]:
     """A query without its outermost ORDER BY and LIMIT, and these.
 
     Args:
@@ -312,14 +312,14 @@ def _ordered(query: Tree, tables: EngineCatalog) -> tuple[Tree, _Order]:
     """
     bare = {**query, "order_by": None, "limit_clause": None}
     if not query["order_by"]:
-        return bare, _Order(None, query["limit_clause"])
+        return bare, _OutermostOrder(None, query["limit_clause"])
     bound = tables.bound(query)
     sort = bound.source if isinstance(bound, Limit) else bound
     if not isinstance(sort, Sort) or not isinstance(sort.source, Select):
         raise Refused("this ORDER BY is not array code")
     found = [{**key.tree, "expr": _place(key, sort.source)} for key in sort.keys]
     order = {**query["order_by"], "kind": {"Expressions": found}}
-    return bare, _Order(order, query["limit_clause"])
+    return bare, _OutermostOrder(order, query["limit_clause"])
 
 
 def _place(key: SortKey, select: Select) -> Tree:

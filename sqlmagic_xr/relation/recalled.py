@@ -45,7 +45,7 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class _Known(Generic[Found]):
+class _Remembered(Generic[Found]):
     subject: Any
     same: Any
     answers: Mapping[Question, Any]
@@ -77,7 +77,7 @@ class Recalled(Generic[Found]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._known: list[_Known[Found]] = []
+        self._known: list[_Remembered[Found]] = []
 
     def __len__(self) -> int:
         return len(self._known)
@@ -105,4 +105,4 @@ class Recalled(Generic[Found]):
             answers: what was asked of the tables, with the answers.
             found: it.
         """
-        self._known = [_Known(subject, same, answers, found), *self._known[: self._most - 1]]
+        self._known = [_Remembered(subject, same, answers, found), *self._known[: self._most - 1]]

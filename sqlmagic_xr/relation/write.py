@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..sql.expression import Call, Expression, Literal, Parameter, Writer
+from ..sql.expression import Call, Expression, Literal, Parameter, TreeWriter
 from ..sql.syntax import Tree, make_identifier, name_of, parse_one, replace
 from .columns import Field, Measure, Nested, Output, Piece, SortKey, fields, subqueries
 from .nodes import (
@@ -56,32 +56,32 @@ def written(relation: Relation) -> Tree:
     True
     """
     known = relation.__dict__.get("_query")
-    return known if known is not None else _Writer().whole(relation)
+    return known if known is not None else _QueryWriter().whole(relation)
 
 
 def expression_tree(expression: Expression) -> Tree:
     """The tree of a bound expression, or of one that is half bound and half named."""
-    return _Writer().tree(expression)
+    return _QueryWriter().tree(expression)
 
 
 def key_tree(expression: Expression) -> Tree:
     """The tree of a key of GROUP BY: a number alone would name a column."""
-    return _Writer().key(expression)
+    return _QueryWriter().key(expression)
 
 
 def from_tree_of(source: Relation) -> list[Tree]:
     """The FROM that reads a relation, its joins written out: a comma, behind which no ON sees, is a CROSS JOIN."""
-    return _Writer().joined(source)
+    return _QueryWriter().joined(source)
 
 
 def without_stars(select: Select) -> Tree:
     """The tree of a SELECT in which each column that a star stands for is named."""
     if all(output.tree is not None for output in select.outputs):
         return select.tree
-    return {**select.tree, "projection": [_Writer().output(output) for output in select.outputs]}
+    return {**select.tree, "projection": [_QueryWriter().output(output) for output in select.outputs]}
 
 
-class _Writer(Writer):
+class _QueryWriter(TreeWriter):
     """Writes bound expressions and the relations in them; recursive CTEs are put in front of the whole."""
 
     def __init__(self) -> None:

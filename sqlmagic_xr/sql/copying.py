@@ -23,7 +23,7 @@ OPTIONS = ("dims", "overwrite")
 
 
 @dataclass(frozen=True)
-class Option:
+class CopyOption:
     """A value in OPTIONS, and where it stands."""
 
     value: str
@@ -52,7 +52,7 @@ class Copy:
     place: Span
     tail: str
     form: Form
-    options: Mapping[str, Option]
+    options: Mapping[str, CopyOption]
     short: bool = False
 
     @property
@@ -168,14 +168,14 @@ def _part(statement: Statement, start: int, end: int) -> Statement:
                      statement.count, statement.title)  # fmt: skip
 
 
-def _options(statement: Statement, rest: tuple[Token, ...]) -> dict[str, Option]:
+def _options(statement: Statement, rest: tuple[Token, ...]) -> dict[str, CopyOption]:
     """OPTIONS ('name' 'value', ...)."""
     if not rest:
         return {}
     if rest[0].text.upper() == "PARTITIONED":
         error: SqlError = UnsupportedError("a Zarr store or a netCDF file is not PARTITIONED BY columns")
         raise statement.place(error, _span(statement, rest[0]))
-    found: dict[str, Option] = {}
+    found: dict[str, CopyOption] = {}
     inner = rest[2:-1]
     well = [t.text.upper() for t in rest[:2]] == ["OPTIONS", "("] and rest[-1].text == ")" and len(inner) % 3 == 2
     if not well or any(token.text != "," for token in inner[2::3]):
@@ -188,7 +188,7 @@ def _options(statement: Statement, rest: tuple[Token, ...]) -> dict[str, Option]
             raise statement.place(error, _span(statement, key))
         if name == "overwrite" and _unquoted(value).lower() not in ("true", "false"):
             raise statement.place(UsageError("overwrite is 'true' or 'false'"), _span(statement, value))
-        found[name] = Option(_unquoted(value), _span(statement, value))
+        found[name] = CopyOption(_unquoted(value), _span(statement, value))
     return found
 
 
@@ -242,7 +242,7 @@ class _Short:
         options = f" OPTIONS ({', '.join(named)})" if named else ""
         return (f" STORED AS {stored}" if stored else "") + parted + options
 
-    def ours(self, statement: Statement) -> dict[str, Option]:
+    def ours(self, statement: Statement) -> dict[str, CopyOption]:
         """The options of what we write."""
         found = {}
         if self.parted:
@@ -255,7 +255,7 @@ class _Short:
                 error = UsageError(f"there is no option `{name.text.lower()}`", hint=suggest(name.text, OPTIONS))
                 raise statement.place(error, _span(statement, name))
             given = "true" if value is None else _unquoted(value)
-            found[name.text.lower()] = Option(given, _span(statement, value or name))
+            found[name.text.lower()] = CopyOption(given, _span(statement, value or name))
         return found
 
 

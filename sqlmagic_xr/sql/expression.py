@@ -10,7 +10,7 @@ from .algebra import Call, Case, Cast, Column, Expression, Literal, Parameter, S
 from .descent import Made, bottom_up, columns, descend, replace_parts, tree_columns, unique
 from .operators import OPERATORS
 from .reading import Reader, from_tree, parse
-from .writing import Writer, to_sql, to_tree
+from .writing import TreeWriter, to_sql, to_tree
 
 __all__ = [
     "OPERATORS",
@@ -24,8 +24,8 @@ __all__ = [
     "Parameter",
     "Reader",
     "Star",
+    "TreeWriter",
     "Verbatim",
-    "Writer",
     "bottom_up",
     "columns",
     "descend",

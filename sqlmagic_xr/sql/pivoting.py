@@ -23,7 +23,7 @@ MOST = 1000
 
 
 @dataclass(frozen=True)
-class Asked:
+class ShorthandQuestions:
     """What is asked of the engine while shorthand is written out.
 
     Attributes:
@@ -40,12 +40,12 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class _Value:
+class _PivotedValue:
     condition: Tree
     label: str
 
 
-def pivoted(pivot: Tree, asked: Asked, ctes: Tree | None) -> Tree:
+def pivoted(pivot: Tree, asked: ShorthandQuestions, ctes: Tree | None) -> Tree:
     """``t PIVOT (SUM(a) FOR b IN ('x', 'y'))``: a column for each of the values, a row for the other columns.
 
     Args:
@@ -95,10 +95,12 @@ def _refuse_more(pivot: Tree) -> None:
         raise _unsupported(pivot["value_column"], what, hint)
 
 
-def _values(expression: Tree, of: Any, source: Tree, asked: Asked, ctes: Tree | None) -> list[_Value]:
+def _values(
+    expression: Tree, of: Any, source: Tree, asked: ShorthandQuestions, ctes: Tree | None
+) -> list[_PivotedValue]:
     """The values of which each has a column: those listed, or those that a query finds."""
     if "List" in of:
-        return [_Value(_equal(expression, value["expr"]), _shown(value)) for value in of["List"]]
+        return [_PivotedValue(_equal(expression, value["expr"]), _shown(value)) for value in of["List"]]
     text = _text_of(expression)
     if "Subquery" in of:
         inner = build.derived(of["Subquery"], "v")
@@ -113,7 +115,7 @@ def _values(expression: Tree, of: Any, source: Tree, asked: Asked, ctes: Tree | 
             name = expression_sql(expression)
             what = f"the columns of {reason} must not depend on rows: PIVOT needs the values of {name}"
             raise _unsupported(expression, what, f"As in: ON {name} IN ('x', 'y')")
-    return [_Value(_equal(text, _literal(value)), value) for value in dict.fromkeys(asked.texts(query))]
+    return [_PivotedValue(_equal(text, _literal(value)), value) for value in dict.fromkeys(asked.texts(query))]
 
 
 def _distinct(expression: Tree, source: Tree, ctes: Tree | None) -> Tree:
@@ -183,7 +185,7 @@ def _label(value: str, measure: Tree, *, alone: bool) -> str:
     return f"{value}_{identifier(measure['alias']) if measure['alias'] else expression_sql(measure['expr'])}"
 
 
-def unpivoted(unpivot: Tree, asked: Asked, ctes: Tree | None) -> Tree:
+def unpivoted(unpivot: Tree, asked: ShorthandQuestions, ctes: Tree | None) -> Tree:
     """``t UNPIVOT (v FOR n IN (a, b))``: a row for each of the columns, those that are NULL left out.
 
     Several values may stand in a row, ``(v, w) FOR n IN ((a, b), (c, d))``; it is left out where one of them is NULL.

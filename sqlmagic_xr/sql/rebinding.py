@@ -29,7 +29,7 @@ def _rebound(node: dict[str, Any]) -> Tree | None:
     if not _is_loose(node) and next(iter(node), None) not in _COMPARISONS:
         return None
     items, moved = _items(node)
-    return _Reader(items).expression(0) if moved else None
+    return _OperandReader(items).expression(0) if moved else None
 
 
 def _is_loose(node: Tree) -> bool:
@@ -57,7 +57,7 @@ def _items(node: Tree) -> tuple[list[Any], bool]:
     return [replace(node, lambda inner: None if inner is node else _rebound(inner))], False
 
 
-class _Reader:
+class _OperandReader:
     """Reads operands and operators by the operators' strength."""
 
     def __init__(self, items: list[Any]) -> None:

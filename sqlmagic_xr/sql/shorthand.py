@@ -13,7 +13,7 @@ from typing import Any
 
 from . import build
 from .modes import MODE, as_lists, is_mode
-from .pivoting import Asked, pivoted, unpivoted
+from .pivoting import ShorthandQuestions, pivoted, unpivoted
 from .sample_clause import SAMPLED
 from .sampling import sampled, sampled_from
 from .syntax import NOWHERE, Tree, identifier, name_columns, replace, transform, walk
@@ -29,7 +29,7 @@ _SIDES = {"Semi": "LeftSemi", "Anti": "LeftAnti"}
 """A join that keeps the rows of one side, without a word on which: the left one."""
 
 
-def written_out(tree: Tree, sql: str, asked: Asked) -> Tree:
+def written_out(tree: Tree, sql: str, asked: ShorthandQuestions) -> Tree:
     """A statement without what is shorthand in it; ``tree`` itself where there is none.
 
     Args:
@@ -42,7 +42,7 @@ def written_out(tree: Tree, sql: str, asked: Asked) -> Tree:
 
     >>> from .syntax import parse_one, to_sql
     >>> sql = "FROM t"
-    >>> to_sql(written_out(parse_one(sql).tree, sql, Asked(names=lambda query: ["a"])))
+    >>> to_sql(written_out(parse_one(sql).tree, sql, ShorthandQuestions(names=lambda query: ["a"])))
     'SELECT * FROM t'
     """
     if not _SIGNS.search(sql):
@@ -79,11 +79,11 @@ class _Asking:
     node: dict[str, Any]
     ctes: Tree | None
 
-    def written_in(self, tree: Tree, asked: Asked) -> Tree:
+    def written_in(self, tree: Tree, asked: ShorthandQuestions) -> Tree:
         """The tree with plain SQL in the node's place."""
         return replace(tree, lambda node: self._written(asked) if node is self.node else None)
 
-    def _written(self, asked: Asked) -> Tree:
+    def _written(self, asked: ShorthandQuestions) -> Tree:
         if "body" in self.node:
             return _ordered(self.node, asked, self.ctes)
         ((kind, factor),) = self.node.items()
@@ -161,7 +161,7 @@ def _is_all(expression: Tree) -> bool:
     return node is not None and not node["quote_style"] and identifier(node) == "all"
 
 
-def _ordered(query: Tree, asked: Asked, ctes: Tree | None) -> Tree:
+def _ordered(query: Tree, asked: ShorthandQuestions, ctes: Tree | None) -> Tree:
     order = query["order_by"]
     key = order["kind"]["Expressions"][0]
     plain = {**query, "with": build.with_both(ctes, query["with"]), "order_by": None, "limit_clause": None}

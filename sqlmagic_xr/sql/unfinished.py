@@ -53,11 +53,11 @@ class CursorContext:
 
 
 @dataclass
-class _Group:
+class _BetweenParentheses:
     """What stands between a pair of parentheses; the text as a whole is one, too."""
 
     start: int
-    items: list[Token | _Group] = field(default_factory=list)
+    items: list[Token | _BetweenParentheses] = field(default_factory=list)
     end: int | None = None  # None: it is still open
 
 
@@ -79,7 +79,7 @@ def read(text: str, cursor: int, lookup: Lookup) -> CursorContext:
         words.pop()
     place, owner = _place(words, fragment, touching=_touches(words, at - len(fragment)))
     root = _nest([t for t in statement if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT)])
-    scope = _Scope(lookup)
+    scope = _RelationFinder(lookup)
     return CursorContext(place, fragment, owner, scope.in_sight(root, at), list(scope.defined))
 
 
@@ -198,12 +198,12 @@ def fold(token: Token) -> str:
     return token.text.lower()
 
 
-def _nest(words: Sequence[Token]) -> _Group:
-    root = _Group(0)
+def _nest(words: Sequence[Token]) -> _BetweenParentheses:
+    root = _BetweenParentheses(0)
     stack = [root]
     for token in words:
         if token.text == "(" and token.kind is TokenKind.SYMBOL:
-            group = _Group(token.end)
+            group = _BetweenParentheses(token.end)
             stack[-1].items.append(group)
             stack.append(group)
         elif token.text == ")" and token.kind is TokenKind.SYMBOL and len(stack) > 1:
@@ -213,22 +213,26 @@ def _nest(words: Sequence[Token]) -> _Group:
     return root
 
 
-class _Scope:
+class _RelationFinder:
     """Finds the relations of groups; knows the names that WITH has defined so far."""
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
         self.defined: dict[str, Columns] = {}
 
-    def in_sight(self, group: _Group, cursor: int) -> dict[str, Columns]:
+    def in_sight(self, group: _BetweenParentheses, cursor: int) -> dict[str, Columns]:
         """The relations of the group that holds the cursor, then those of the groups around it."""
         own = self.relations(group)
         for item in group.items:
-            if isinstance(item, _Group) and item.start <= cursor and (item.end is None or cursor <= item.end):
+            if (
+                isinstance(item, _BetweenParentheses)
+                and item.start <= cursor
+                and (item.end is None or cursor <= item.end)
+            ):
                 return {**self.in_sight(item, cursor), **own}
         return own
 
-    def relations(self, group: _Group) -> dict[str, Columns]:
+    def relations(self, group: _BetweenParentheses) -> dict[str, Columns]:
         """The relations that a query names in FROM, JOIN, INTO and UPDATE."""
         self._define(group)
         found: dict[str, Columns] = {}
@@ -239,12 +243,12 @@ class _Scope:
                 found.update(self._relation(items, index + 1))
         return found
 
-    def _relation(self, items: Sequence[Token | _Group], index: int) -> dict[str, Columns]:
+    def _relation(self, items: Sequence[Token | _BetweenParentheses], index: int) -> dict[str, Columns]:
         """The relation that begins at ``index``, by the name that the query calls it."""
         while _keyword(_at(items, index)) in ("LATERAL", "ONLY", "TABLE"):
             index += 1
         item = _at(items, index)
-        if isinstance(item, _Group):
+        if isinstance(item, _BetweenParentheses):
             columns: Columns | None = self.outputs(item)
             name, index = "", index + 1
         elif item is not None and item.kind in _NAMES:
@@ -261,27 +265,27 @@ class _Scope:
             name = fold(alias)
         return {name: columns} if name and columns is not None else {}
 
-    def _define(self, group: _Group) -> None:
+    def _define(self, group: _BetweenParentheses) -> None:
         """Take up ``name [(columns)] AS (query)``, wherever WITH or a comma comes before it."""
         items = group.items
         for index, item in enumerate(items):
-            if not isinstance(item, _Group) or _keyword(_at(items, index - 1)) != "AS" or index < 2:
+            if not isinstance(item, _BetweenParentheses) or _keyword(_at(items, index - 1)) != "AS" or index < 2:
                 continue
             named = items[index - 2]
             columns: Columns | None = None
-            if isinstance(named, _Group):
+            if isinstance(named, _BetweenParentheses):
                 columns = {fold(t): "" for t in named.items if isinstance(t, Token) and t.kind in _NAMES}
                 named = items[index - 3] if index > 2 else named
             if isinstance(named, Token) and named.kind in _NAMES:
                 self.defined[fold(named)] = {}  # a recursive one names itself
                 self.defined[fold(named)] = columns or self.outputs(item)
 
-    def outputs(self, group: _Group) -> Columns:
+    def outputs(self, group: _BetweenParentheses) -> Columns:
         """The columns that a query gives, as far as they have names."""
         items = group.items
         start = next((i for i, item in enumerate(items) if _keyword(item) == "SELECT"), None)
         if start is None:
-            inner = next((item for item in items if isinstance(item, _Group)), None)
+            inner = next((item for item in items if isinstance(item, _BetweenParentheses)), None)
             return self.outputs(inner) if inner is not None and not _keyword(items[0]) else {}
         relations = self.relations(group)
         found: dict[str, str] = {}
@@ -290,9 +294,9 @@ class _Scope:
         return found
 
 
-def _projections(items: Sequence[Token | _Group]) -> Iterator[list[Token | _Group]]:
+def _projections(items: Sequence[Token | _BetweenParentheses]) -> Iterator[list[Token | _BetweenParentheses]]:
     """The items of a select list, which ends at FROM or with the query."""
-    current: list[Token | _Group] = []
+    current: list[Token | _BetweenParentheses] = []
     for item in items:
         if _keyword(item) in ("FROM", "WHERE", "UNION", "GROUP", "ORDER", "LIMIT", "INTO"):
             break
@@ -305,7 +309,7 @@ def _projections(items: Sequence[Token | _Group]) -> Iterator[list[Token | _Grou
         yield current
 
 
-def _output(items: Sequence[Token | _Group], relations: Mapping[str, Columns]) -> Columns:
+def _output(items: Sequence[Token | _BetweenParentheses], relations: Mapping[str, Columns]) -> Columns:
     """The columns of one item of a select list."""
     last = items[-1] if items else None
     if _symbol(last) == "*":
@@ -318,7 +322,7 @@ def _output(items: Sequence[Token | _Group], relations: Mapping[str, Columns]) -
     return {name: next((columns[name] for columns in relations.values() if name in columns), "")}
 
 
-def _read_name(items: Sequence[Token | _Group], index: int) -> tuple[tuple[str, ...], int]:
+def _read_name(items: Sequence[Token | _BetweenParentheses], index: int) -> tuple[tuple[str, ...], int]:
     """A dotted name from ``index`` on, and the index behind it."""
     parts: list[str] = []
     while isinstance(item := _at(items, index), Token) and item.kind in _NAMES:
@@ -329,18 +333,18 @@ def _read_name(items: Sequence[Token | _Group], index: int) -> tuple[tuple[str, 
     return tuple(parts), index
 
 
-def _at(items: Sequence[Token | _Group], index: int) -> Token | _Group | None:
+def _at(items: Sequence[Token | _BetweenParentheses], index: int) -> Token | _BetweenParentheses | None:
     return items[index] if 0 <= index < len(items) else None
 
 
-def _keyword(item: Token | _Group | None) -> str:
+def _keyword(item: Token | _BetweenParentheses | None) -> str:
     return item.text.upper() if isinstance(item, Token) and item.kind is TokenKind.WORD else ""
 
 
-def _symbol(item: Token | _Group | None) -> str:
+def _symbol(item: Token | _BetweenParentheses | None) -> str:
     return item.text if isinstance(item, Token) and item.kind is TokenKind.SYMBOL else ""
 
 
-def _flat(items: Sequence[Token | _Group]) -> list[Token]:
+def _flat(items: Sequence[Token | _BetweenParentheses]) -> list[Token]:
     """The tokens of a level; what is in parentheses does not count there."""
     return [item for item in items if isinstance(item, Token)]

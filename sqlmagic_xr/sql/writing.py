@@ -22,10 +22,10 @@ def to_tree(expression: Expression) -> Tree:
 
     Shared parts become shared trees, so that the work is that of the distinct parts (the text is written in full).
     """
-    return Writer().tree(expression)
+    return TreeWriter().tree(expression)
 
 
-class Writer:
+class TreeWriter:
     """Writes expressions as trees; each distinct object once, so that shared parts become shared trees."""
 
     def __init__(self) -> None:

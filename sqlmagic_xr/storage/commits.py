@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from ..errors import ExecutionError, UnknownNameError, UsageError, suggest
 from .durable import Durability
 from .scratch import Retention, Version
-from .transaction import Entries, Entry, Moment, Stated, Transaction, Work
+from .transaction import Entries, Entry, Stated, StoreState, Transaction, Work
 
 ABORTED = "the transaction is aborted: a statement in it has failed"
 ABORTED_HINT = "ROLLBACK ends it; nothing of it was kept."
@@ -32,7 +32,7 @@ class Commits:
     def __init__(self, retention: Retention, lock_timeout: float) -> None:
         self.retention = retention
         self.lock_timeout = lock_timeout
-        self._moment = Moment({})
+        self._moment = StoreState({})
         self._lock = threading.RLock()
         self._turn = threading.Condition(self._lock)  # ``with`` goes by the lock itself, which is four times as quick
         self.durable = Durability(lambda: self._moment.entries)
@@ -86,7 +86,7 @@ class Commits:
             if self._moment.transaction is not None:
                 raise UsageError("a transaction is open already", hint="COMMIT or ROLLBACK it first.")
             transaction.work = Work(self._moment.entries)
-            self._moment = Moment(self._moment.entries, transaction)
+            self._moment = StoreState(self._moment.entries, transaction)
 
     def commit(self) -> bool:
         """End this thread's transaction and keep what it did; an aborted one is rolled back, and False returned.
@@ -223,7 +223,7 @@ class Commits:
         while (transaction := self._moment.transaction) is not None and self._mine() is None:
             if not transaction.owner.is_alive():
                 # Nobody can end it any more.
-                self._moment = Moment(self._moment.entries)
+                self._moment = StoreState(self._moment.entries)
                 return
             if waited >= self.lock_timeout:
                 raise ExecutionError(
@@ -249,7 +249,7 @@ class Commits:
         self._end(entries)
 
     def _end(self, entries: Entries) -> None:
-        self._moment = Moment(entries)
+        self._moment = StoreState(entries)
         self._turn.notify_all()
 
     def _abandon(self, transaction: Transaction | None) -> None:

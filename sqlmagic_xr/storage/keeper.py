@@ -21,7 +21,7 @@ from ..errors import SqlError, StorageError
 from .chunk import SETTLED, Chunk
 from .database import Database, Record
 from .described import definition_of, view_of
-from .kept import KeptTable, Place, Plan, ends, planned
+from .kept import KeptTable, Plan, RowsPlace, ends, planned
 from .scratch import Commit, Lineage, Version
 from .transaction import Entries, View
 
@@ -292,7 +292,7 @@ class Keeper:
             home = chunk.home
             housed = every or home is not None or (chunk.rows >= SETTLED and not last)
             if housed and (home is None or home.kept is not kept):
-                chunk.home = Place(self._database, kept, start, chunk.rows)
+                chunk.home = RowsPlace(self._database, kept, start, chunk.rows)
                 self._homed.add(chunk)
             start += chunk.rows
 

@@ -34,7 +34,7 @@ class KeptTable:
         return self.version.definition.schema
 
 
-class Place:
+class RowsPlace:
     """Where a file keeps the rows of a chunk: see :class:`.chunk.Home`."""
 
     __slots__ = ("_database", "_rows", "_start", "kept")

@@ -30,17 +30,17 @@ _MIRRORED = {"Lt": "Gt", "Gt": "Lt", "LtEq": "GtEq", "GtEq": "LtEq", "Eq": "Eq"}
 
 
 @dataclass(frozen=True)
-class Range:
+class ValueRange:
     """The values that can pass: from ``low`` to ``high``, both included."""
 
     low: float = -inf
     high: float = inf
 
-    def __and__(self, other: Range) -> Range:
-        return Range(max(self.low, other.low), min(self.high, other.high))
+    def __and__(self, other: ValueRange) -> ValueRange:
+        return ValueRange(max(self.low, other.low), min(self.high, other.high))
 
 
-Ranges = dict[str, Range]
+Ranges = dict[str, ValueRange]
 """Column -> what can pass."""
 
 
@@ -130,12 +130,12 @@ def _restricted(select: Any, versions: Mapping[str, Version]) -> Iterator[tuple[
                 continue
             column = _column(found[0], label, alone=len(factors) == 1)
             if column is not None and _fits(column, found[1], versions[name]):
-                ranges[column] = ranges.get(column, Range()) & found[1]
+                ranges[column] = ranges.get(column, ValueRange()) & found[1]
         if ranges:
             yield name, ranges
 
 
-def _comparison(term: Tree) -> tuple[Tree, Range] | None:
+def _comparison(term: Tree) -> tuple[Tree, ValueRange] | None:
     """The column's node and the range of ``column op number``, or None for anything else."""
     kind, body = next(iter(term.items()))
     if kind == "BinaryOp" and body["op"] in _MIRRORED:
@@ -145,14 +145,14 @@ def _comparison(term: Tree) -> tuple[Tree, Range] | None:
             left, number, op = right, _number(left), _MIRRORED[op]
         if number is None:
             return None
-        return left, Range(-inf if op in ("Lt", "LtEq") else number, inf if op in ("Gt", "GtEq") else number)
+        return left, ValueRange(-inf if op in ("Lt", "LtEq") else number, inf if op in ("Gt", "GtEq") else number)
     if kind == "Between" and not body["negated"]:
         low, high = _number(body["low"]), _number(body["high"])
-        return None if low is None or high is None else (body["expr"], Range(low, high))
+        return None if low is None or high is None else (body["expr"], ValueRange(low, high))
     if kind == "InList" and not body["negated"]:
         numbers = [_number(item) for item in body["list"]]
         known = [n for n in numbers if n is not None]
-        return (body["expr"], Range(min(known), max(known))) if known and len(known) == len(numbers) else None
+        return (body["expr"], ValueRange(min(known), max(known))) if known and len(known) == len(numbers) else None
     return None
 
 
@@ -163,7 +163,7 @@ def _column(node: Tree, label: str, *, alone: bool) -> str | None:
     return parts[1] if len(parts) == 2 and parts[0] == label else None
 
 
-def _fits(name: str, found: Range, version: Version) -> bool:
+def _fits(name: str, found: ValueRange, version: Version) -> bool:
     """Whether a comparison with these numbers is exact for the column: the engine compares an integer with a float
     as floats, of which several integers may be one."""
     definition = version.definition

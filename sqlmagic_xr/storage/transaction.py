@@ -183,7 +183,7 @@ class Stated:
             self._transaction.failed = True
 
 
-class Moment(NamedTuple):
+class StoreState(NamedTuple):
     """All that the store's threads share; exchanged as a whole, so that a commit is one assignment."""
 
     entries: Entries

@@ -14,7 +14,7 @@ from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import Program, Query
 from sqlmagic_xr.engine.faults import integers
 from sqlmagic_xr.engine.faults.reading import Reading
-from sqlmagic_xr.engine.faults.tables import Given
+from sqlmagic_xr.engine.faults.tables import GivenTables
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one
 
@@ -96,7 +96,7 @@ def by_arrays(expression, name, part=None):
     """Per row what array code gives, or None in its place where it declines the row."""
     table = CELLS[name] if part is None else part
     tree = parse_one(f"SELECT id, {expression} AS v FROM {name}").tree
-    tree = integers.widened(Reading(tree, Given({name: {field.name: field.type for field in table.schema}})))
+    tree = integers.widened(Reading(tree, GivenTables({name: {field.name: field.type for field in table.schema}})))
     try:
         grids = Grids(lambda name: table, lambda name: ("id",))
         rows = arrow(Program([Query(tree["Query"])], grids, {}).step(grids, {}).run(0))

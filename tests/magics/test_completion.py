@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sqlmagic_xr.engine.functions import Function
+from sqlmagic_xr.engine.functions import DescribedFunction
 from sqlmagic_xr.magics.completion import complete, complete_sql
 from sqlmagic_xr.magics.options import count, option
 
@@ -38,7 +38,10 @@ class Names:
         return COLUMNS.get(name)
 
     def functions(self):
-        return {"lower": Function("lower", "lower(str)", "scalar"), "lpad": Function("lpad", "lpad(str, n)", "scalar")}
+        return {
+            "lower": DescribedFunction("lower", "lower(str)", "scalar"),
+            "lpad": DescribedFunction("lpad", "lpad(str, n)", "scalar"),
+        }
 
     def parameters(self):
         return ["lr", "ids"]

@@ -57,7 +57,7 @@ def test_modules_are_imported_one_at_a_time_and_not_while_a_cell_runs(imported):
     shell = Shell()
 
     async def sit():
-        idle.Ahead(shell, ("a", "b")).register()
+        idle.AheadImports(shell, ("a", "b")).register()
         await asyncio.sleep(0.1)
         assert imported == [], "the cell that registers is not over"
         shell.cell()
@@ -75,7 +75,7 @@ def test_modules_are_imported_one_at_a_time_and_not_while_a_cell_runs(imported):
 def test_nothing_is_imported_where_nobody_sits_nor_after_it_is_taken_back(imported):
     async def sit():
         alone, taken = Shell(sits=False), Shell()
-        idle.Ahead(alone, ("a",)).register()
+        idle.AheadImports(alone, ("a",)).register()
         idle.register(taken)
         taken.cell()
         idle.unregister(taken)
@@ -97,7 +97,7 @@ def test_a_module_that_is_missing_keeps_no_other_back(imported, monkeypatch):
     shell = Shell()
 
     async def sit():
-        idle.Ahead(shell, ("a", "b")).register()
+        idle.AheadImports(shell, ("a", "b")).register()
         shell.cell()
         await asyncio.sleep(0.2)
 

@@ -5,7 +5,7 @@ import pytest
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import SqlError, UnsupportedError
-from sqlmagic_xr.sql.pivoting import Asked
+from sqlmagic_xr.sql.pivoting import ShorthandQuestions
 from sqlmagic_xr.sql.shorthand import written_out
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
 
@@ -13,7 +13,7 @@ FRAME = pd.DataFrame(
     {"a": [1.0, 2.0, 2.5], "b": ["x", "y", "y"], "s": ['{"a": {"b": "x"}}', '{"a": [1, 2.5, null]}', None]}
 )
 
-NOBODY = Asked(names=lambda query: [])
+NOBODY = ShorthandQuestions(names=lambda query: [])
 
 
 @pytest.fixture(scope="module")

@@ -179,8 +179,10 @@ def test_a_large_history_is_read_where_it_is_asked(opened, monkeypatch):
     ctx.script("INSERT INTO p SELECT value, value FROM generate_series(0, 399999)")
     ctx = opened()
     read = []
-    real = keeper.Place.read
-    monkeypatch.setattr(keeper.Place, "read", lambda self, columns=None: read.append(columns) or real(self, columns))
+    real = keeper.RowsPlace.read
+    monkeypatch.setattr(
+        keeper.RowsPlace, "read", lambda self, columns=None: read.append(columns) or real(self, columns)
+    )
     ctx.script("INSERT INTO p VALUES (400000, 0.0)")
     assert None not in read  # the key alone, to see that it is new
     assert ctx.sql("SELECT a FROM p WHERE step = 399999").to_arrow_table()["a"].to_pylist() == [399999.0]

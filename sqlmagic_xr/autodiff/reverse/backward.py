@@ -25,11 +25,11 @@ from ..rules import Rules
 from ..simplify import ONE, ZERO, add, divide, multiply
 from .blocks import (
     Block,
+    BlockUnion,
+    FromLeaf,
     Given,
-    Leaf,
     Node,
     Path,
-    Union,
     active,
     filled,
     label,
@@ -72,7 +72,7 @@ class Pass:
             DerivativeError: a part through which no derivative goes, with the reason.
         """
         if loss.moves:
-            leaf = Leaf(label(loss.name), loss)
+            leaf = FromLeaf(label(loss.name), loss)
             loss = Block(loss.name, (leaf,), (), {n: leaf.column(n) for n in loss.outputs})
         if column in staircase(loss):
             raise refused("where a row stands by a value that depends on the parameter is a staircase: it has no "
@@ -107,7 +107,7 @@ class Pass:
         weights: Mapping[str, Expression] = cotangent.values
         batch = {name: block.outputs[name] for name in seeds}
         if cotangent.block is not None:
-            leaf = Leaf(label(cotangent.block.name), cotangent.block)
+            leaf = FromLeaf(label(cotangent.block.name), cotangent.block)
             source.append(leaf)
             new: dict[Path, Expression] = {("", n): leaf.column(n) for n in cotangent.block.outputs}
             weights = {c: _replaced(e, new) for c, e in weights.items()}
@@ -168,7 +168,7 @@ class Pass:
             only = None if only is None else (only - {plain.label}) | inner
         for leaf in live:
             whole = requiring(work, leaf.label) if leaf.label in filled(work) else work
-            if isinstance(leaf.node, Union):
+            if isinstance(leaf.node, BlockUnion):
                 for part in leaf.node.parts:
                     columns = dict(zip(names(leaf.node), names(part), strict=True))
                     made, inner = inlined(whole, leaf, part, columns)
@@ -182,7 +182,7 @@ class Pass:
         """Whether a relation is put into what reads it."""
         return is_inside(node, self._readers)
 
-    def _contribute(self, work: Block, leaf: Leaf) -> None:
+    def _contribute(self, work: Block, leaf: FromLeaf) -> None:
         key = key_of(leaf.node)
         if key is None:
             raise refused(f"{leaf.node.name} has no key, so that its rows cannot be told apart",
@@ -197,7 +197,7 @@ class Pass:
             return
         self._owe(leaf, contributed(work, leaf, key, sums))
 
-    def _owe(self, leaf: Leaf, share: Share) -> None:
+    def _owe(self, leaf: FromLeaf, share: Share) -> None:
         """Note what a reading's relation is owed."""
         if isinstance(leaf.node, Given):
             self._found.append(share)
@@ -205,7 +205,7 @@ class Pass:
             assert isinstance(leaf.node, Block)
             self._pending.setdefault(id(leaf.node), (leaf.node, []))[1].append(share)
 
-    def _summand(self, work: Block, leaf: Leaf, column: str, *, alone: bool) -> tuple[Block, Expression | None]:
+    def _summand(self, work: Block, leaf: FromLeaf, column: str, *, alone: bool) -> tuple[Block, Expression | None]:
         """What is summed for a column of a reading, and the rows in which it counts."""
         found: list[tuple[Expression, list[Expression]]] = []
         count = sum(name.startswith("value ") for name in work.outputs)
@@ -239,12 +239,12 @@ class Pass:
         return work, reduce(add, parts)
 
 
-def _live(work: Block) -> list[Leaf]:
+def _live(work: Block) -> list[FromLeaf]:
     """The readings that the terms depend on."""
     return [leaf for leaf in work.leaves if _wanted(work, leaf)]
 
 
-def _wanted(work: Block, leaf: Leaf) -> list[str]:
+def _wanted(work: Block, leaf: FromLeaf) -> list[str]:
     """The columns of a reading by which the terms are derived."""
     terms = [e for n, e in work.outputs.items() if n.startswith("value ")]
     used = frozenset(path for e in terms for path in paths(e))
@@ -261,7 +261,7 @@ def _height(node: Node) -> int:
     """How many relations stand below one: what reads it stands higher."""
     if "_height" not in node.__dict__:
         inner: list[Node] = []
-        if isinstance(node, Union):
+        if isinstance(node, BlockUnion):
             inner = list(node.parts)
         elif isinstance(node, Block):
             inner = [leaf.node for leaf in node.leaves]

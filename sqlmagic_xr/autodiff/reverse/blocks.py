@@ -49,7 +49,7 @@ class Given:
 
 
 @dataclass(frozen=True, eq=False)
-class Union:
+class BlockUnion:
     """UNION ALL: blocks of the same columns, one under the other."""
 
     name: str
@@ -57,7 +57,7 @@ class Union:
 
 
 @dataclass(frozen=True, eq=False)
-class Leaf:
+class FromLeaf:
     """One reading of a relation in a FROM."""
 
     label: str
@@ -110,17 +110,17 @@ class Block:
         return self.keys is not None
 
     @property
-    def leaves(self) -> list[Leaf]:
+    def leaves(self) -> list[FromLeaf]:
         """The readings in its FROM."""
         return [leaf for part in self.source for leaf in leaves(part)]
 
-    def leaf(self, label: str) -> Leaf:
+    def leaf(self, label: str) -> FromLeaf:
         """The reading of that label."""
         return next(leaf for leaf in self.leaves if leaf.label == label)
 
 
-Node = Given | Block | Union
-From = Leaf | Joined
+Node = Given | Block | BlockUnion
+From = FromLeaf | Joined
 
 
 def label(name: str) -> str:
@@ -128,9 +128,9 @@ def label(name: str) -> str:
     return f"{name}#{next(_LABELS)}"
 
 
-def leaves(part: From) -> Iterator[Leaf]:
+def leaves(part: From) -> Iterator[FromLeaf]:
     """The readings in a part of a FROM."""
-    if isinstance(part, Leaf):
+    if isinstance(part, FromLeaf):
         yield part
     else:
         yield from leaves(part.left)
@@ -175,17 +175,17 @@ def renamed(block: Block, new: Mapping[str, str]) -> Block:
 
 
 def _on(part: From, new: Mapping[Path, Expression]) -> From:
-    if isinstance(part, Leaf):
+    if isinstance(part, FromLeaf):
         return part
     on = tuple(substituted(e, new) for e in part.on)
     return Joined(_on(part.left, new), _on(part.right, new), part.kind, on)
 
 
-def exchanged(part: From, old: Leaf, new: From) -> From:
+def exchanged(part: From, old: FromLeaf, new: From) -> From:
     """A part of a FROM that reads something else instead of a leaf."""
     if part is old:
         return new
-    if isinstance(part, Leaf):
+    if isinstance(part, FromLeaf):
         return part
     return Joined(exchanged(part.left, old, new), exchanged(part.right, old, new), part.kind, part.on)
 
@@ -201,7 +201,7 @@ def active(node: Node) -> frozenset[str]:
 def _active(node: Node) -> frozenset[str]:
     if isinstance(node, Given):
         return node.cells
-    if isinstance(node, Union):
+    if isinstance(node, BlockUnion):
         return _of_parts(node, active)
     live = _below(node, active)
     return frozenset() if node.still else frozenset(
@@ -209,7 +209,7 @@ def _active(node: Node) -> frozenset[str]:
     )  # fmt: skip
 
 
-def _of_parts(node: Union, columns: Callable[[Node], frozenset[str]]) -> frozenset[str]:
+def _of_parts(node: BlockUnion, columns: Callable[[Node], frozenset[str]]) -> frozenset[str]:
     """The columns of a union of which one part or another says a thing, by the place that they have there."""
     named = [zip(names(node), part.outputs, strict=True) for part in node.parts]
     said = [columns(part) for part in node.parts]
@@ -240,7 +240,7 @@ def staircase(node: Node) -> frozenset[str]:
 def _staircase(node: Node) -> frozenset[str]:
     if isinstance(node, Given):
         return frozenset()
-    if isinstance(node, Union):
+    if isinstance(node, BlockUnion):
         return _of_parts(node, staircase)
     live, steps = _below(node, active), _below(node, staircase)
 
@@ -275,7 +275,7 @@ def reads_cells(node: Node) -> bool:
     """Whether a relation reads the table by whose cells derivatives are taken, in whatever way."""
     if "_reads" not in node.__dict__:
         inner: Iterable[Node] = ()
-        if isinstance(node, Union):
+        if isinstance(node, BlockUnion):
             inner = node.parts
         elif isinstance(node, Block):
             inner = [leaf.node for leaf in node.leaves]
@@ -298,7 +298,7 @@ def requiring(block: Block, wanted: str) -> Block:
 
 
 def _requiring(part: From, wanted: str, where: list[Expression]) -> list[From]:
-    if isinstance(part, Leaf) or wanted not in {leaf.label for leaf in leaves(part)}:
+    if isinstance(part, FromLeaf) or wanted not in {leaf.label for leaf in leaves(part)}:
         return [part]
     on_left = wanted in {leaf.label for leaf in leaves(part.left)}
     keeps = part.kind == "full" or part.kind == ("left" if on_left else "right")

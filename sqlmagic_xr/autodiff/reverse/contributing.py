@@ -9,13 +9,13 @@ from functools import reduce
 from ...sql.expression import Call, Case, Column, Expression
 from ...sql.expression import columns as paths
 from ..simplify import ONE, ZERO, Factors, choose, factors, multiply, product
-from .blocks import Block, Given, Leaf, Path, label, labels, names, substituted
+from .blocks import Block, FromLeaf, Given, Path, label, labels, names, substituted
 from .keys import closure, is_unique, nullable, value_of
 from .removing import equal_paths, without
 from .shares import MINE, Share, same
 
 
-def contributed(work: Block, leaf: Leaf, key: Sequence[str], sums: Mapping[str, Expression]) -> Share:
+def contributed(work: Block, leaf: FromLeaf, key: Sequence[str], sums: Mapping[str, Expression]) -> Share:
     """The contribution of one reading, as a relation by the reading's key.
 
     Args:
@@ -72,7 +72,9 @@ def contributed(work: Block, leaf: Leaf, key: Sequence[str], sums: Mapping[str, 
     return Share(made, {k: k for k in kept}, values, said, by)
 
 
-def _asked_of_each(work: Block, leaf: Leaf, key: Sequence[str], by: Sequence[Path]) -> tuple[Block, list[Expression]]:
+def _asked_of_each(
+    work: Block, leaf: FromLeaf, key: Sequence[str], by: Sequence[Path]
+) -> tuple[Block, list[Expression]]:
     """Equalities of a reading's key that choose among its rows and no partner for them, asked row by row instead.
 
     The rows stay those of the reading then, of whose key no column depends on another.
@@ -91,7 +93,7 @@ def _asked_of_each(work: Block, leaf: Leaf, key: Sequence[str], by: Sequence[Pat
 
 
 def _frame(
-    work: Block, leaf: Leaf, key: Sequence[str], sums: Iterable[Expression]
+    work: Block, leaf: FromLeaf, key: Sequence[str], sums: Iterable[Expression]
 ) -> Block | None:  # fmt: skip
     """A reading and the others that its key settles, of which a factor of a sum is made; None where there are none."""
     if not isinstance(leaf.node, Block) or leaf not in work.source:
@@ -103,16 +105,16 @@ def _frame(
     if not wanted - {leaf.label} or any(x.label in wanted and x not in work.source for x in work.leaves):
         return None
     near = wanted | {leaf.label}
-    source = tuple(part for part in work.source if isinstance(part, Leaf) and part.label in near)
+    source = tuple(part for part in work.source if isinstance(part, FromLeaf) and part.label in near)
     frame = Block(f"d_{leaf.node.name}", source, tuple(e for e in work.where if labels(e) <= near), {})
     return frame if is_unique(frame, own) else None
 
 
 def _framed(
-    frame: Block, leaf: Leaf, sums: Block, key: Sequence[str], columns: Mapping[str, tuple[str, Expression]]
+    frame: Block, leaf: FromLeaf, sums: Block, key: Sequence[str], columns: Mapping[str, tuple[str, Expression]]
 ) -> Share:  # fmt: skip
     """The sums by a reading's key, each times what is the same in all rows of the key."""
-    read = Leaf(label(sums.name), sums)
+    read = FromLeaf(label(sums.name), sums)
     on = [same(leaf.column(k), read.column(k), nullable(leaf.node, k)) for k in key]
     outputs: dict[str, Expression] = {k: leaf.column(k) for k in key}
     outputs |= {n: multiply(factor, read.column(n)) for n, factor in columns.values()}

@@ -12,7 +12,7 @@ from ...relation.conditions import conjuncts
 from ...relation.facts import nullable
 from ...relation.functions import SAME
 from ...sql.expression import Call, Case, Column, Expression, Literal, Star, replace_parts
-from .blocks import Block, Leaf
+from .blocks import Block, FromLeaf
 from .grouping import Group
 from .keys import may_be_null
 from .refusing import refused, require_free
@@ -20,7 +20,7 @@ from .refusing import refused, require_free
 if TYPE_CHECKING:
     from .reading import BlockReader
 
-Joined = tuple[Leaf, tuple[Expression, ...]]
+Joined = tuple[FromLeaf, tuple[Expression, ...]]
 
 _HOW = "Join it: LEFT JOIN (SELECT ... GROUP BY ...) AS q ON ..."
 

@@ -16,8 +16,8 @@ from ...relation.rebuild import substituted as rebuilt
 from ...sql.expression import Call, Cast, Expression, descend
 from ..doubles import REAL
 from ..rules import CALLS
-from .blocks import Block, From, Given, Joined, Leaf, label
-from .forward import Moved
+from .blocks import Block, From, FromLeaf, Given, Joined, label
+from .forward import TangentRelation
 from .given import Givens
 from .refusing import refused, require_steady
 from .rows import free
@@ -27,7 +27,9 @@ from .slopes import kind_of_expression
 Pairs = Sequence[tuple[str, Expression]]
 
 
-def directions(leaf: nodes.Leaf, pairs: Pairs, around: nodes.Relation, givens: Givens) -> Callable[[Given], Moved]:
+def directions(
+    leaf: nodes.Leaf, pairs: Pairs, around: nodes.Relation, givens: Givens
+) -> Callable[[Given], TangentRelation]:
     """What gives a relation of cells their tangents.
 
     Args:
@@ -48,12 +50,12 @@ def directions(leaf: nodes.Leaf, pairs: Pairs, around: nodes.Relation, givens: G
             )
     beside = [_beside(leaf, other, around, givens, pairs[0][1]) for other in others]
 
-    def moved(given: Given) -> Moved:
-        mine = Leaf(label(given.name), given)
+    def moved(given: Given) -> TangentRelation:
+        mine = FromLeaf(label(given.name), given)
         source: From = mine
-        where: dict[nodes.Relation, Leaf] = {leaf: mine}
+        where: dict[nodes.Relation, FromLeaf] = {leaf: mine}
         for other, node, equal in beside:
-            theirs = where[other] = Leaf(label(node.name), node)
+            theirs = where[other] = FromLeaf(label(node.name), node)
             on = tuple(same(mine.column(givens.inner(leaf, a)), theirs.column(givens.inner(other, b)), False)
                        for a, b in equal)  # fmt: skip
             source = Joined(source, theirs, "left", on)
@@ -64,12 +66,12 @@ def directions(leaf: nodes.Leaf, pairs: Pairs, around: nodes.Relation, givens: G
             column = givens.inner(leaf, name)
             tangents[column] = free(f"d_{column}", outputs)
             outputs[tangents[column]] = _real(block, rebuilt(value, lambda e: _column(e, where, givens)))
-        return Moved(Block(block.name, (source,), (), outputs), tangents)
+        return TangentRelation(Block(block.name, (source,), (), outputs), tangents)
 
     return moved
 
 
-def _column(e: Expression, where: Mapping[nodes.Relation, Leaf], givens: Givens) -> Expression | None:
+def _column(e: Expression, where: Mapping[nodes.Relation, FromLeaf], givens: Givens) -> Expression | None:
     if not isinstance(e, Field):
         return None
     relation = e.relation

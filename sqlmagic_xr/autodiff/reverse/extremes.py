@@ -6,7 +6,7 @@ from ...sql.expression import Call, Cast, Expression, Literal, Star
 from ...sql.expression import columns as paths
 from ..doubles import REAL
 from ..simplify import ZERO, multiply
-from .blocks import Block, Given, Leaf, Node, Union, label, names
+from .blocks import Block, BlockUnion, FromLeaf, Given, Node, label, names
 from .keys import may_be_null, once
 from .over import RANKS, Over
 from .shares import same
@@ -16,7 +16,7 @@ NEAR = 1e-10
 """How near, as a part of it, a value calculated from a sum is to an extreme that it attains."""
 
 
-def tied(block: Block, column: str, call: Call) -> tuple[Leaf, Leaf]:
+def tied(block: Block, column: str, call: Call) -> tuple[FromLeaf, FromLeaf]:
     """The extreme value of each group, and how many of its rows attain it.
 
     Args:
@@ -24,7 +24,7 @@ def tied(block: Block, column: str, call: Call) -> tuple[Leaf, Leaf]:
         column: its column.
         call: what that is: MIN or MAX.
     """
-    inner = Leaf(label(block.name), block)
+    inner = FromLeaf(label(block.name), block)
     on = [same(block.outputs[k], inner.column(k), may_be_null(block, block.outputs[k])) for k in block.keys or ()]
     met = attains(block, call, inner.column(column))
     met = met if call.filter is None else Call("and", (call.filter, met))
@@ -32,10 +32,10 @@ def tied(block: Block, column: str, call: Call) -> tuple[Leaf, Leaf]:
     keys = {k: block.outputs[k] for k in block.keys or ()}
     counted = Call("count", (Star(),), filter=met)  # a group in which all is NULL has other aggregates all the same
     grouped = Block(f"ties_{block.name}", (*block.source, inner), where, {**keys, "n": counted}, tuple(keys))
-    leaf = Leaf(label(grouped.name), grouped)
+    leaf = FromLeaf(label(grouped.name), grouped)
     shown = {**{k: leaf.column(k) for k in keys}, "ties": Cast(leaf.column("n"), REAL)}
     found = Block(f"ties_{block.name}", (leaf,), (), shown)
-    return Leaf(label(block.name), block), Leaf(label(found.name), found)
+    return FromLeaf(label(block.name), block), FromLeaf(label(found.name), found)
 
 
 def attains(block: Block, call: Call, best: Expression) -> Expression:
@@ -64,7 +64,7 @@ def is_summed(block: Block, expression: Expression) -> bool:
 def _column_summed(node: Node, name: str) -> bool:
     if isinstance(node, Given):
         return node.summed and node.kinds.get(name) not in ("integer", "decimal", "text", "time")
-    if isinstance(node, Union):
+    if isinstance(node, BlockUnion):
         place = names(node).index(name)
         return any(_column_summed(part, names(part)[place]) for part in node.parts)
     known: dict[str, bool] = once(node, "_summed", lambda _: {})

@@ -37,7 +37,7 @@ class Remembered:
 
 
 @dataclass(frozen=True)
-class Found:
+class WholeQueryCalls:
     """A SELECT with derivatives of whole queries, and the calls."""
 
     reading: BoundSelect
@@ -79,7 +79,7 @@ class Directed:
     pairs: tuple[tuple[nodes.Leaf, str, Expression], ...]
 
 
-def selects(tree: Tree, catalog: Catalog) -> Iterator[Found]:
+def selects(tree: Tree, catalog: Catalog) -> Iterator[WholeQueryCalls]:
     """The SELECTs of a statement that have such calls, the inner ones first."""
     binder = Binder(catalog, rows=True)
     for query in outermost(tree):
@@ -90,7 +90,7 @@ def selects(tree: Tree, catalog: Catalog) -> Iterator[Found]:
     for reading in binder.selects:
         calls = tuple(_calls(reading))
         if calls:
-            yield Found(reading, calls)
+            yield WholeQueryCalls(reading, calls)
 
 
 _ARGUMENTS = {"grad": 2, "vjp": 3}

@@ -10,12 +10,12 @@ from functools import reduce
 from ...sql.expression import Call, Column, Expression, Star
 from .blocks import (
     Block,
+    BlockUnion,
     From,
+    FromLeaf,
     Joined,
-    Leaf,
     Node,
     Path,
-    Union,
     exchanged,
     filled,
     label,
@@ -34,8 +34,8 @@ def flattened(root: Block) -> Block:
     def of(node: Node) -> Node:
         if id(node) not in done:
             made = node
-            if isinstance(node, Union):
-                made = Union(node.name, tuple(p for p in map(of, node.parts) if isinstance(p, Block)))
+            if isinstance(node, BlockUnion):
+                made = BlockUnion(node.name, tuple(p for p in map(of, node.parts) if isinstance(p, Block)))
             elif isinstance(node, Block) and reads_cells(node):
                 made = _counting(inside(node))
             done[id(node)] = (node, made)
@@ -44,10 +44,10 @@ def flattened(root: Block) -> Block:
     def inside(block: Block) -> Block:
         if block.moves:  # its rows stay apart: the way back joins them with what is owed to them
             (leaf,) = block.leaves
-            return replace(block, source=(Leaf(leaf.label, of(leaf.node)),))
+            return replace(block, source=(FromLeaf(leaf.label, of(leaf.node)),))
         is_kept = {leaf.label: is_inside(leaf.node, known) for leaf in block.leaves}
         for leaf in block.leaves:
-            new = Leaf(leaf.label, of(leaf.node))
+            new = FromLeaf(leaf.label, of(leaf.node))
             block = replace(block, source=tuple(exchanged(part, leaf, new) for part in block.source))
             if is_kept[leaf.label] and leaf.label not in filled(block) and reads_cells(leaf.node):
                 assert isinstance(new.node, Block)
@@ -97,7 +97,7 @@ def readers(loss: Block) -> Counter[int]:
             continue
         seen.add(id(node))
         inner: list[Node] = []
-        if isinstance(node, Union):
+        if isinstance(node, BlockUnion):
             inner = list(node.parts)
         elif isinstance(node, Block):
             inner = [leaf.node for leaf in node.leaves]
@@ -107,10 +107,10 @@ def readers(loss: Block) -> Counter[int]:
 
 
 def inlined(
-    work: Block, leaf: Leaf, node: Block, columns: Mapping[str, str] | None = None
+    work: Block, leaf: FromLeaf, node: Block, columns: Mapping[str, str] | None = None
 ) -> tuple[Block, frozenset[str]]:
     """Rows in which a SELECT without groups stands in the place of its reading; and the labels of what it reads."""
-    new = {inner.label: Leaf(label(inner.node.name), inner.node) for inner in node.leaves}
+    new = {inner.label: FromLeaf(label(inner.node.name), inner.node) for inner in node.leaves}
     inside: dict[Path, Expression] = {
         (old, name): fresh.column(name) for old, fresh in new.items() for name in names(fresh.node)
     }

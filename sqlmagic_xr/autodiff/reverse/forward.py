@@ -15,7 +15,20 @@ from ...sql.expression import Call, Case, Column, Expression
 from ..collect import tidied
 from ..rules import Rules
 from ..simplify import ZERO, add, multiply
-from .blocks import Block, Given, Leaf, Node, Path, Union, active, exchanged, label, names, reads_cells, staircase
+from .blocks import (
+    Block,
+    BlockUnion,
+    FromLeaf,
+    Given,
+    Node,
+    Path,
+    active,
+    exchanged,
+    label,
+    names,
+    reads_cells,
+    staircase,
+)
 from .extremes import attains
 from .keys import column_null, key_of, may_be_null
 from .known import known
@@ -27,7 +40,7 @@ from .slopes import slope
 
 
 @dataclass(frozen=True)
-class Moved:
+class TangentRelation:
     """A relation with its tangents.
 
     Attributes:
@@ -47,9 +60,9 @@ class Tangents:
         cells: gives the relation of the cells with their tangents.
     """
 
-    def __init__(self, rules: Rules, cells: Callable[[Given], Moved]) -> None:
+    def __init__(self, rules: Rules, cells: Callable[[Given], TangentRelation]) -> None:
         self._rules, self._cells = rules, cells
-        self._done: dict[int, tuple[Node, Moved]] = {}
+        self._done: dict[int, tuple[Node, TangentRelation]] = {}
 
     def along(self, loss: Block, columns: Sequence[str]) -> tuple[Block, dict[str, str]]:
         """How fast columns of a query change, by the query's key.
@@ -72,7 +85,7 @@ class Tangents:
             raise refused(f"it is not known what names a row of {loss.name}",
                           "Group it by what does, or make it one row.")  # fmt: skip
         moved = self.moved(loss)
-        leaf = Leaf(label(loss.name), moved.node)
+        leaf = FromLeaf(label(loss.name), moved.node)
         outputs: dict[str, Expression] = {k: leaf.column(k) for k in key}
         found: dict[str, str] = {}
         for column in columns:
@@ -81,7 +94,7 @@ class Tangents:
             outputs[found[column]] = ZERO if tangent is None else leaf.column(tangent)
         return Block(f"d_{loss.name}", (leaf,), (), outputs), found
 
-    def moved(self, node: Node) -> Moved:
+    def moved(self, node: Node) -> TangentRelation:
         """A relation with its tangents.
 
         Raises:
@@ -91,13 +104,13 @@ class Tangents:
             self._done[id(node)] = (node, self._moved(node))
         return self._done[id(node)][1]
 
-    def _moved(self, node: Node) -> Moved:
+    def _moved(self, node: Node) -> TangentRelation:
         if isinstance(node, Given):
-            return self._cells(node) if node.cells else Moved(node, {})
-        if isinstance(node, Union):
+            return self._cells(node) if node.cells else TangentRelation(node, {})
+        if isinstance(node, BlockUnion):
             return self._union(node)
         if not reads_cells(node) or node.still:
-            return Moved(node, {})
+            return TangentRelation(node, {})
         block, tangents = self._read(node)
         outputs: dict[str, Expression] = dict(block.outputs)
         found: dict[str, str] = {}
@@ -108,14 +121,14 @@ class Tangents:
             if made is not None:
                 found[name] = free(f"d_{name}", outputs)
                 outputs[found[name]] = made
-        return Moved(replace(block, outputs=outputs), found)
+        return TangentRelation(replace(block, outputs=outputs), found)
 
     def _read(self, block: Block) -> tuple[Block, dict[Path, Expression]]:
         """A block that reads relations with their tangents, and what these are for each column."""
         tangents: dict[Path, Expression] = {}
         for leaf in block.leaves:
             moved = self.moved(leaf.node)
-            new = Leaf(leaf.label, moved.node)
+            new = FromLeaf(leaf.label, moved.node)
             block = replace(block, source=tuple(exchanged(part, leaf, new) for part in block.source))
             tangents |= {(leaf.label, n): new.column(d) for n, d in moved.tangents.items()}
         # That of a NULL is none, whatever was calculated with it: an average of no rows is divided by 0.
@@ -164,30 +177,30 @@ class Tangents:
         rest = over.call.args[1:2] or ()
         return or_zero(replace(over, call=Call(over.call.name, (along, *rest))))
 
-    def _union(self, union: Union) -> Moved:
+    def _union(self, union: BlockUnion) -> TangentRelation:
         parts = list(self._parts(union))
         first = names(union)
         live = [n for n, name in enumerate(first) if any(names(p)[n] in m.tangents for p, m in parts)]
         made = []
         for part, moved in parts:
-            leaf = Leaf(label(part.name), moved.node)
+            leaf = FromLeaf(label(part.name), moved.node)
             shown = {n: leaf.column(n) for n in names(part)}
             along = {free(f"d_{n}", shown): leaf.column(moved.tangents[n]) if n in moved.tangents else ZERO
                      for n in (names(part)[place] for place in live)}  # fmt: skip
             made.append(Block(part.name, (leaf,), (), {**shown, **along}))
         tangents = {first[place]: names(made[0])[len(first) + n] for n, place in enumerate(live)}
-        return Moved(Union(union.name, tuple(made)), tangents)
+        return TangentRelation(BlockUnion(union.name, tuple(made)), tangents)
 
-    def _parts(self, union: Union) -> Iterator[tuple[Block, Moved]]:
+    def _parts(self, union: BlockUnion) -> Iterator[tuple[Block, TangentRelation]]:
         for part in union.parts:
             yield part, self.moved(part)
 
 
-def _beside(old: Block, block: Block) -> tuple[Leaf, Block]:
+def _beside(old: Block, block: Block) -> tuple[FromLeaf, Block]:
     """The extreme values of a group beside its rows: of the very relations that the rows are of, to the last digit."""
     for leaf in block.leaves:
         if isinstance(leaf.node, Block) and leaf.node.outputs is old.outputs:
             return leaf, block
-    best = Leaf(label(old.name), replace(block, outputs=old.outputs))
+    best = FromLeaf(label(old.name), replace(block, outputs=old.outputs))
     on = [same(block.outputs[k], best.column(k), may_be_null(block, block.outputs[k])) for k in old.keys or ()]
     return best, replace(block, source=(*block.source, best), where=(*block.where, *on))

@@ -10,7 +10,7 @@ from ...relation.functions import SAME
 from ...sql.expression import Call, Cast, Column, Expression, Parameter, replace_parts
 from ..doubles import REAL
 from ..rules import read
-from .blocks import Block, Leaf, active, label
+from .blocks import Block, FromLeaf, active, label
 from .keys import may_be_null
 from .refusing import refused
 from .rows import free
@@ -61,9 +61,9 @@ class Group:
 
     def column(self, name: str) -> Expression:
         """A column of the group as it is read."""
-        return Leaf(self._leaf, self.rows).column(name)
+        return FromLeaf(self._leaf, self.rows).column(name)
 
-    def made(self) -> Leaf:
+    def made(self) -> FromLeaf:
         """The group as a relation."""
         block, where = self.rows, [*self.rows.where]
         means = [self._mean(held) for held in self._means]
@@ -71,7 +71,7 @@ class Group:
             where += [same(e, leaf.column(k), may_be_null(self.rows, e)) for k, e in self.keys.items()]
         block = replace(block, source=(*block.source, *means), where=tuple(where))
         keys = tuple(self.keys) if self.grouped else ()
-        return Leaf(self._leaf, replace(block, outputs={**self.keys, **self.measures}, keys=keys))
+        return FromLeaf(self._leaf, replace(block, outputs={**self.keys, **self.measures}, keys=keys))
 
     def measure(self, call: Call, name: str) -> Expression:
         """Add what an aggregate of the rows is calculated from.
@@ -133,13 +133,15 @@ class Group:
         name = known.setdefault(value, free(f"mean_{len(known)}", self.keys))
         return Call("-", (value, Column((label_, name))))
 
-    def _mean(self, held: Expression | None) -> Leaf:
+    def _mean(self, held: Expression | None) -> FromLeaf:
         """The means that distances are to."""
         label_, known = self._means[held]
         means = {n: Call("avg", (e,), filter=held) for e, n in known.items()}
         keys = tuple(self.keys) if self.grouped else ()
         name = label_.split("#")[0]
-        return Leaf(label_, Block(name, self.rows.source, self.rows.where, {**self.keys, **means}, keys, still=True))
+        return FromLeaf(
+            label_, Block(name, self.rows.source, self.rows.where, {**self.keys, **means}, keys, still=True)
+        )
 
     def _real(self, expression: Expression) -> Expression:
         """A number that is summed as a double, as AVG does."""

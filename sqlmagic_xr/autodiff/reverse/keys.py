@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ...relation.functions import function
 from ...relation.layers import ColumnType
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Parameter, Star, descend
-from .blocks import Block, From, Given, Joined, Leaf, Node, Path, Union, filled, names
+from .blocks import Block, BlockUnion, From, FromLeaf, Given, Joined, Node, Path, filled, names
 from .over import RANKS, Over
 
 _STRICT = frozenset({"+", "-", "*", "/", "%", "=", "<>", "<", "<=", ">", ">="})
@@ -89,7 +89,7 @@ def _partners(part: From, known: Collection[Path]) -> Iterator[Path]:
     if not isinstance(part, Joined):
         return
     yield from _partners(part.left, known)
-    if part.kind != "left" or not isinstance(part.right, Leaf):
+    if part.kind != "left" or not isinstance(part.right, FromLeaf):
         return
     right = part.right
     key = key_of(right.node)
@@ -192,7 +192,7 @@ def key_of(node: Node) -> tuple[str, ...] | None:
 def _key_of(node: Node) -> tuple[str, ...] | None:
     if isinstance(node, Given):
         return node.key
-    if isinstance(node, Union):
+    if isinstance(node, BlockUnion):
         return None
     if node.keys is not None:
         return tuple(name for name in node.keys if name not in fixed(node))
@@ -217,11 +217,11 @@ def one_row(node: Node) -> bool:
     """Whether there is exactly one row, whatever the tables hold."""
     if isinstance(node, Given):
         return node.one
-    if isinstance(node, Union):
+    if isinstance(node, BlockUnion):
         return False
     if node.keys is not None:
         return node.keys == ()
-    return not node.where and all(isinstance(part, Leaf) and one_row(part.node) for part in node.source)
+    return not node.where and all(isinstance(part, FromLeaf) and one_row(part.node) for part in node.source)
 
 
 def is_unique(block: Block, key: Iterable[Path]) -> bool:
@@ -283,7 +283,7 @@ def nullable(node: Node, name: str) -> bool:
     """Whether a column of a relation may be NULL."""
     if isinstance(node, Given):
         return name not in node.required
-    if isinstance(node, Union):
+    if isinstance(node, BlockUnion):
         place = names(node).index(name)
         return any(nullable(part, names(part)[place]) for part in node.parts)
     known: dict[str, bool] = once(node, "_null", lambda _: {})
@@ -308,7 +308,7 @@ def kind_of(node: Node, name: str) -> ColumnType | None:
 
     if isinstance(node, Given):
         return node.kinds[name]
-    if isinstance(node, Union):
+    if isinstance(node, BlockUnion):
         place = names(node).index(name)
         kinds = {kind_of(part, names(part)[place]) for part in node.parts}
         return kinds.pop() if len(kinds) == 1 else "real"

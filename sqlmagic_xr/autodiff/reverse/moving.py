@@ -16,7 +16,7 @@ from ...relation.functions import SAME
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, from_tree
 from ...sql.syntax import Tree
 from ..doubles import REAL
-from .blocks import Block, Leaf, Path, active, label, names, substituted
+from .blocks import Block, FromLeaf, Path, active, label, names, substituted
 from .over import Over, reversed_order
 from .refusing import refused, require_free
 from .rows import is_total
@@ -34,7 +34,7 @@ _FRAME = 64
 
 
 @dataclass
-class Moving:
+class MovingWindows:
     """The window functions along an order of one SELECT.
 
     Attributes:
@@ -46,11 +46,11 @@ class Moving:
     """
 
     reader: BlockReader
-    base: Leaf
+    base: FromLeaf
     own: bool
     select: nodes.Select
     needed: dict[str, Over] = field(default_factory=dict)
-    _values: dict[str, Callable[[Leaf, Whole], Expression]] = field(default_factory=dict)
+    _values: dict[str, Callable[[FromLeaf, Whole], Expression]] = field(default_factory=dict)
     _inside: dict[str, Expression] = field(default_factory=dict)
 
     # What is asked for
@@ -105,7 +105,7 @@ class Moving:
 
     # What it is made of
 
-    def _made(self, over: Over, measure: bound.Measure) -> Callable[[Leaf, Whole], Expression]:
+    def _made(self, over: Over, measure: bound.Measure) -> Callable[[FromLeaf, Whole], Expression]:
         name = over.call.name
         if name in ("sum", "count") or (name in ("lag", "lead") and _is_whole_number(over.call.args[1:2])):
             return self._shown(over)
@@ -120,7 +120,7 @@ class Moving:
         raise refused(f"{name} over a window that moves has no derivative through a whole query",
                       "SUM, AVG, COUNT, LAG, LEAD, FIRST_VALUE and LAST_VALUE have.", measure.call)  # fmt: skip
 
-    def _extreme(self, over: Over, measure: bound.Measure) -> Callable[[Leaf, Whole], Expression]:
+    def _extreme(self, over: Over, measure: bound.Measure) -> Callable[[FromLeaf, Whole], Expression]:
         """MIN or MAX over a frame of some rows: of the values that LAG and LEAD find in them."""
         value = over.call.args[0]
         offsets = _offsets(over.frame)
@@ -128,7 +128,7 @@ class Moving:
             raise refused(f"{over.call.name} over a window that moves has a derivative over a frame of {_FRAME} ROWS "
                           "at most", "Say how many ROWS are PRECEDING and FOLLOWING.", measure.call)  # fmt: skip
 
-        def at(offset: int) -> Callable[[Leaf, Whole], Expression]:
+        def at(offset: int) -> Callable[[FromLeaf, Whole], Expression]:
             if offset == 0:
                 return lambda rows, whole: self._moved(value, rows)
             shift = Call("lag" if offset < 0 else "lead", (value, Literal(abs(offset))))
@@ -139,14 +139,14 @@ class Moving:
             return found[0]
         return lambda rows, whole: Call(_EXTREMES[over.call.name], tuple(each(rows, whole) for each in found))
 
-    def _shown(self, over: Over) -> Callable[[Leaf, Whole], Expression]:
+    def _shown(self, over: Over) -> Callable[[FromLeaf, Whole], Expression]:
         shown = next((n for n, e in self.needed.items() if e == over), "")
         if not shown:
             shown = _free(over.call.name, len(self.needed), names(self.base.node))
             self.needed[shown] = over
         return lambda rows, whole: rows.column(shown)
 
-    def _end(self, over: Over, measure: bound.Measure) -> Callable[[Leaf, Whole], Expression]:
+    def _end(self, over: Over, measure: bound.Measure) -> Callable[[FromLeaf, Whole], Expression]:
         """The value of the first or the last row of a frame."""
         first = over.call.name == "first_value"
         value = over.call.args[0]
@@ -172,17 +172,17 @@ class Moving:
             ((Call(">", (number(rows, whole), steps)), shift(rows, whole)),), edge(rows, whole)
         )  # fmt: skip
 
-    def _edge(self, over: Over, value: Expression, *, first: bool) -> Callable[[Leaf, Whole], Expression]:
+    def _edge(self, over: Over, value: Expression, *, first: bool) -> Callable[[FromLeaf, Whole], Expression]:
         """The value of the first or the last row of a partition: the sum over its one row of that number."""
         number = self._number(over, first=first)
 
-        def made(rows: Leaf, whole: Whole) -> Expression:
+        def made(rows: FromLeaf, whole: Whole) -> Expression:
             taken = Case(((Call("=", (number(rows, whole), Literal(1))), self._moved(value, rows)),), None)
             return whole(tuple(self._moved(e, rows) for e in over.partition), Call("sum", (taken,)))
 
         return made
 
-    def _number(self, over: Over, *, first: bool) -> Callable[[Leaf, Whole], Expression]:
+    def _number(self, over: Over, *, first: bool) -> Callable[[FromLeaf, Whole], Expression]:
         numbered = replace(over, call=Call("row_number", ()), frame=None)
         return self._shown(numbered if first else reversed_order(numbered))
 
@@ -198,7 +198,7 @@ class Moving:
 
     # The rows
 
-    def _known(self) -> Leaf:
+    def _known(self) -> FromLeaf:
         """The rows with what is computed for windows."""
         if not self._inside:
             return self.base
@@ -207,27 +207,27 @@ class Moving:
         if self.own and isinstance(node, Block):
             back: dict[Path, Expression] = {(self.base.label, n): e for n, e in node.outputs.items()}
             shown = {**node.outputs, **{n: substituted(e, back) for n, e in self._inside.items()}}
-            return Leaf(self.base.label, replace(node, outputs=shown))
+            return FromLeaf(self.base.label, replace(node, outputs=shown))
         shown = {**{n: self.base.column(n) for n in names(node)}, **self._inside}
-        return Leaf(self.base.label, Block(f"{node.name}_rows", (self.base,), (), shown))
+        return FromLeaf(self.base.label, Block(f"{node.name}_rows", (self.base,), (), shown))
 
-    def rows(self) -> tuple[Leaf, dict[Path, Expression]]:
+    def rows(self) -> tuple[FromLeaf, dict[Path, Expression]]:
         """The rows with the windows as columns, and what their columns are called there."""
         base = self._known()
         if base is not self.base and base.node.__class__ is Block and self.base in base.node.source:
-            base = Leaf(label(base.node.name), base.node)
+            base = FromLeaf(label(base.node.name), base.node)
         inside: dict[Path, Expression] = {(self.base.label, n): base.column(n) for n in names(base.node)}
         outputs: dict[str, Expression] = {n: base.column(n) for n in names(base.node)}
         outputs |= {n: substituted(e, inside) for n, e in self.needed.items()}
         block = Block(f"{self.base.node.name}_windows", (base,), (), outputs)
-        found = Leaf(label(block.name), block)
+        found = FromLeaf(label(block.name), block)
         return found, {(self.base.label, n): found.column(n) for n in names(base.node)}
 
-    def _moved(self, expression: Expression, rows: Leaf) -> Expression:
+    def _moved(self, expression: Expression, rows: FromLeaf) -> Expression:
         """An expression over the rows, over those with windows."""
         return substituted(expression, {(self.base.label, n): rows.column(n) for n in names(rows.node)})
 
-    def value(self, measure: bound.Measure, rows: Leaf, whole: Whole) -> Expression:
+    def value(self, measure: bound.Measure, rows: FromLeaf, whole: Whole) -> Expression:
         """What a window function is, over the rows with windows."""
         return self._values[measure.name](rows, whole)
 

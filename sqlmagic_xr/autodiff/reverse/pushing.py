@@ -8,7 +8,20 @@ from dataclasses import replace
 from ...relation.columns import Nested
 from ...sql.expression import Call, Column, Expression, Parameter, Verbatim, descend
 from ...sql.expression import columns as paths
-from .blocks import Block, Given, Leaf, Node, Path, Union, exchanged, filled, labels, names, reads_cells, substituted
+from .blocks import (
+    Block,
+    BlockUnion,
+    FromLeaf,
+    Given,
+    Node,
+    Path,
+    exchanged,
+    filled,
+    labels,
+    names,
+    reads_cells,
+    substituted,
+)
 from .keys import equalities, kind_of
 from .over import Over
 
@@ -37,14 +50,14 @@ class Pushing:
     def _pushed(self, node: Node, conditions: Conditions) -> Node:
         if isinstance(node, Given):
             return node
-        if isinstance(node, Union):
+        if isinstance(node, BlockUnion):
             first = names(node)
             parts = []
             for part in node.parts:
                 new: dict[Path, Expression] = {("", a): Column(("", b))
                                                for a, b in zip(first, names(part), strict=True)}  # fmt: skip
                 parts.append(self._pushed(part, frozenset(substituted(e, new) for e in conditions)))
-            return Union(node.name, tuple(p for p in parts if isinstance(p, Block)))
+            return BlockUnion(node.name, tuple(p for p in parts if isinstance(p, Block)))
         inside: dict[Path, Expression] = {("", name): e for name, e in node.outputs.items()}
         more = [substituted(e, inside) for e in sorted(conditions, key=_late)]
         return self._below(replace(node, where=tuple(dict.fromkeys([*node.where, *more]))))
@@ -58,7 +71,7 @@ class Pushing:
             own = {} if leaf.label in empty else _about(whole, leaf)
             mine = {inner: said for said, inner in own.items() if takes(leaf.node, inner)}
             node = self.pushed(leaf.node, frozenset(mine))
-            new = Leaf(leaf.label, node)
+            new = FromLeaf(leaf.label, node)
             source = tuple(exchanged(part, leaf, new) for part in block.source)
             said = set(mine.values())
             where = tuple(e for e in block.where if e not in said or labels(e) != {leaf.label})
@@ -71,7 +84,7 @@ def _late(condition: Expression) -> tuple[bool, str]:
     return any(isinstance(part, Parameter) for part in descend(condition)), repr(condition)
 
 
-def _about(block: Block, leaf: Leaf) -> dict[Expression, Expression]:
+def _about(block: Block, leaf: FromLeaf) -> dict[Expression, Expression]:
     """What WHERE says, or what follows from it, about one reading alone: condition -> the same over its columns."""
     equal: dict[Path, Expression] = {}
     for one, other in equalities(block):
@@ -102,7 +115,7 @@ def takes(node: Node, condition: Expression) -> bool:
     """Whether the rows for which a condition holds can be said inside a relation."""
     if isinstance(node, Given):
         return False
-    if isinstance(node, Union):
+    if isinstance(node, BlockUnion):
         first: Mapping[str, int] = {name: place for place, name in enumerate(names(node))}
         return all(
             takes(part, substituted(condition, {("", n): Column(("", names(part)[p])) for n, p in first.items()}))

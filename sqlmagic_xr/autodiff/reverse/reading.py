@@ -16,7 +16,7 @@ from ...relation.rebuild import substituted as rebuilt
 from ...relation.write import written
 from ...sql.build import cte_names
 from ...sql.expression import Call, Expression
-from .blocks import Block, From, Joined, Leaf, Node, Path, Union, label, labels, leaves, names, substituted
+from .blocks import Block, BlockUnion, From, FromLeaf, Joined, Node, Path, label, labels, leaves, names, substituted
 from .correlated import value_by_row
 from .given import CellTable, Givens, called_so
 from .keys import kind_of
@@ -25,7 +25,7 @@ from .selecting import first_of_each, limited, selected
 
 
 @dataclass(frozen=True)
-class Beside:
+class SubqueryValue:
     """The value of a query inside an expression, as one more relation.
 
     Attributes:
@@ -33,7 +33,7 @@ class Beside:
         on: for one that depends on the row, by what its rows are joined; None for one row.
     """
 
-    leaf: Leaf
+    leaf: FromLeaf
     on: tuple[Expression, ...] | None = None
 
 
@@ -49,7 +49,7 @@ class BlockReader(Givens):
     def __init__(self, cells: CellTable, ctes: Mapping[str, Cte], catalog: Catalog) -> None:
         super().__init__(cells, ctes, catalog)
         self._queries: dict[int, tuple[nodes.Relation, Node]] = {}
-        self.beside: list[Beside] = []
+        self.beside: list[SubqueryValue] = []
         self.columns: dict[nodes.Relation, Callable[[str], Expression]] = {}
 
     def query(self, query: nodes.Relation, name: str) -> Node:
@@ -72,7 +72,7 @@ class BlockReader(Givens):
                 return self.query(query.query, name)
             case nodes.Union(operator="union", all=True):
                 parts = [self.query(part, name) for part in query.parts]
-                return Union(name, tuple(_plain(part, query, name) for part in parts))
+                return BlockUnion(name, tuple(_plain(part, query, name) for part in parts))
             case nodes.Union():
                 raise refused(f"no derivative goes through {query.operator.upper()} of distinct rows",
                               "UNION ALL can be; or derive inside its branches.", query)  # fmt: skip
@@ -88,7 +88,7 @@ class BlockReader(Givens):
 
     # FROM
 
-    def _leaf(self, leaf: nodes.Relation) -> Leaf:
+    def _leaf(self, leaf: nodes.Relation) -> FromLeaf:
         name = called_so(leaf)
         node: Node | None = self.given(leaf) if self.cells.of(leaf) or not self.reads(leaf) else None
         if node is None:
@@ -96,7 +96,7 @@ class BlockReader(Givens):
                 raise refused(f"no derivative goes through {name}: it is not known what it reads",
                               "Write it as a SELECT.", leaf)  # fmt: skip
             node = self.query(leaf.query, name)
-        found = Leaf(label(name), node)
+        found = FromLeaf(label(name), node)
         self.columns[leaf] = lambda column: found.column(self.inner(leaf, column))
         return found
 
@@ -157,7 +157,7 @@ class BlockReader(Givens):
         """A query inside an expression; None for one that stays there."""
         if part.query.free:
             joined, value = value_by_row(self, part)
-            self.beside += [Beside(*each) for each in joined]
+            self.beside += [SubqueryValue(*each) for each in joined]
             return value
         if part.kind == "scalar" and self.reads(part.query):
             return self._value_of(part)
@@ -173,13 +173,13 @@ class BlockReader(Givens):
                           "Give it an aggregate, or conditions on its whole key.", part)  # fmt: skip
         name = next(iter(node.outputs))
         if not always_one_row(part.query):
-            inner = Leaf(label(node.name), node)
+            inner = FromLeaf(label(node.name), node)
             if kind_of(node, name) not in ("real", "integer"):
                 raise refused("a query inside an expression that is no number has no derivative", "Join it.", part)
             # of one row the sum is its value, and of none there is one row with NULL, as SQL says
             node = Block(node.name, (inner,), (), {name: Call("sum", (inner.column(name),))}, ())
-        leaf = Leaf(label(node.name), node)
-        self.beside.append(Beside(leaf))
+        leaf = FromLeaf(label(node.name), node)
+        self.beside.append(SubqueryValue(leaf))
         return leaf.column(name)
 
     def taken(self, block: Block) -> Block:
@@ -227,8 +227,8 @@ def _plain(node: Node, query: nodes.Relation, name: str) -> Block:
     """A branch of a UNION, with no column but those that it shows."""
     if isinstance(node, Block):
         if node.groups:
-            leaf = Leaf(label(name), node)
+            leaf = FromLeaf(label(name), node)
             return Block(name, (leaf,), (), {n: leaf.column(n) for n in list(node.outputs)[: len(query.names or ())]})
         return node
-    leaf = Leaf(label(name), node)
+    leaf = FromLeaf(label(name), node)
     return Block(name, (leaf,), (), {n: leaf.column(n) for n in names(node)})

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...sql.expression import Call, Column, Expression
 from ...sql.expression import columns as paths
-from .blocks import Block, Leaf, Path, mapped
+from .blocks import Block, FromLeaf, Path, mapped
 from .keys import column_null, constant_of, equalities, is_constant, kind_of, value_of
 
 
@@ -24,7 +24,7 @@ def equal_paths(block: Block, path: Path) -> frozenset[Path]:
     return frozenset(found)
 
 
-def without(work: Block, leaf: Leaf, key: Sequence[str]) -> Block:
+def without(work: Block, leaf: FromLeaf, key: Sequence[str]) -> Block:
     """The rows without a reading, where each of its columns that is used equals another; else the rows as they are.
 
     There may be more rows then, of keys that the reading has not; whoever joins them with it does not see those.
@@ -53,7 +53,7 @@ def without(work: Block, leaf: Leaf, key: Sequence[str]) -> Block:
     return replace(made, where=tuple(dict.fromkeys([*where, *known])))
 
 
-def _other(work: Block, leaf: Leaf, path: Path) -> Expression | None:
+def _other(work: Block, leaf: FromLeaf, path: Path) -> Expression | None:
     """What equals a column of a reading: an expression without columns, or a column of another reading."""
     value = value_of(work, Column(path))
     if value is not None:

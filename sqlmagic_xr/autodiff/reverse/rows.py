@@ -7,23 +7,23 @@ from dataclasses import replace
 
 from ...sql.expression import Column, Expression
 from ...sql.expression import columns as paths
-from .blocks import Block, Leaf, Path, label
+from .blocks import Block, FromLeaf, Path, label
 from .keys import is_unique, row_key
 from .over import Over
 
 
-def as_leaf(block: Block, used: Iterable[Expression]) -> tuple[Leaf, dict[Path, Expression]]:
+def as_leaf(block: Block, used: Iterable[Expression]) -> tuple[FromLeaf, dict[Path, Expression]]:
     """The rows of a block as one leaf, and what the columns of its FROM are called there.
 
     Args:
         block: what a SELECT reads.
         used: what reads the rows.
     """
-    if len(block.source) == 1 and isinstance(block.source[0], Leaf) and not block.where:
+    if len(block.source) == 1 and isinstance(block.source[0], FromLeaf) and not block.where:
         return block.source[0], {}
     outputs: dict[str, Expression] = {}
     new: dict[Path, Expression] = {}
-    leaf = Leaf(label(block.name), block)
+    leaf = FromLeaf(label(block.name), block)
     read = dict.fromkeys(path for e in used for path in sorted(paths(e)))
     for path in (*read, *(row_key(block) or ())):
         if path in new:
@@ -31,7 +31,7 @@ def as_leaf(block: Block, used: Iterable[Expression]) -> tuple[Leaf, dict[Path, 
         name = free(path[1], outputs)
         outputs[name] = Column(path)
         new[path] = Column((leaf.label, name))
-    return Leaf(leaf.label, replace(block, name=f"{block.name}_rows", outputs=outputs)), new
+    return FromLeaf(leaf.label, replace(block, name=f"{block.name}_rows", outputs=outputs)), new
 
 
 def keyed(block: Block) -> Block:
@@ -44,7 +44,7 @@ def keyed(block: Block) -> Block:
     return replace(block, outputs={**block.outputs, **more}) if more else block
 
 
-def is_total(rows: Leaf, over: Over) -> bool:
+def is_total(rows: FromLeaf, over: Over) -> bool:
     """Whether no two rows of a partition tie in the order of a window."""
     base = Block("rows", (rows,), (), {})
     return is_unique(base, [e.path for e in (*over.partition, *over.order) if isinstance(e, Column)])

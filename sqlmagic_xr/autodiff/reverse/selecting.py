@@ -11,7 +11,7 @@ from ...relation import nodes
 from ...relation.conditions import conjunction, conjuncts
 from ...relation.functions import SAME
 from ...sql.expression import Call, Cast, Column, Expression, Literal, Verbatim
-from .blocks import Block, Leaf, Node, Union, labels, names, substituted
+from .blocks import Block, BlockUnion, FromLeaf, Node, labels, names, substituted
 from .blocks import label as new_label
 from .grouping import MOMENTS, Group
 from .over import Over
@@ -117,7 +117,7 @@ def _sets(
         leaf = one.made()
         outputs = {k: leaf.column(k) if k in mine else _nothing(keys[k]) for k in every}
         parts.append(Block(block.name, (leaf,), (), {**outputs, **values}))
-    whole = Leaf(new_label(block.name), Union(block.name, tuple(parts)))
+    whole = FromLeaf(new_label(block.name), BlockUnion(block.name, tuple(parts)))
     shown = {str(k.name): whole.column(_word(str(k.name))) for k in group.keys}
     shown |= {name: whole.column(base[name]) for name in calls}
     reader.columns[group] = lambda n: shown[n]
@@ -147,7 +147,7 @@ def _call(expression: Expression) -> Call:
 def merged(block: Block) -> Node:
     """A group whose columns are shown as they are, as one block."""
     (leaf,) = block.source if len(block.source) == 1 else (None,)
-    if not isinstance(leaf, Leaf) or not isinstance(leaf.node, Block) or block.where or not leaf.node.groups:
+    if not isinstance(leaf, FromLeaf) or not isinstance(leaf.node, Block) or block.where or not leaf.node.groups:
         return block
     shown = [e.path[1] for e in block.outputs.values() if isinstance(e, Column)]
     if len(shown) < len(block.outputs) or len(set(shown)) < len(shown):
@@ -200,7 +200,7 @@ def limited(reader: BlockReader, limit: nodes.Limit, block: Node) -> Block:
     if not isinstance(sort, nodes.Sort) or not isinstance(block, Block):
         raise refused("no derivative goes through LIMIT without an ORDER BY", hint, limit)
     if block.groups:
-        leaf = Leaf(new_label(block.name), block)
+        leaf = FromLeaf(new_label(block.name), block)
         block = Block(block.name, (leaf,), (), {n: leaf.column(n) for n in block.outputs})
         own = Reselected(block, leaf)
         order = [replace(k, expression=own.shown(sort, k.expression)) for k in sort.keys]
@@ -212,7 +212,7 @@ def limited(reader: BlockReader, limit: nodes.Limit, block: Node) -> Block:
 class Reselected:
     """A group's rows as they are shown once more, so that its columns can be sorted by."""
 
-    def __init__(self, block: Block, leaf: Leaf) -> None:
+    def __init__(self, block: Block, leaf: FromLeaf) -> None:
         self.block, self.leaf = block, leaf
 
     def shown(self, sort: nodes.Sort, expression: Expression) -> Expression:
@@ -248,7 +248,7 @@ def _chosen(
             names_of[e] = free("order", outputs)
             outputs[names_of[e]] = e
     rows = keyed(replace(block, name=f"{block.name}_rows", outputs=outputs))
-    leaf = Leaf(new_label(block.name), rows)
+    leaf = FromLeaf(new_label(block.name), rows)
     by = tuple(leaf.column(names_of[e]) for e in partition)
     keys = tuple(leaf.column(names_of[k.expression]) for k in order)
     over = Over(Call("row_number", ()), by, keys, tuple((k.descending, k.nulls_first) for k in order))
@@ -257,7 +257,7 @@ def _chosen(
                       "Add columns that name a row.", where)  # fmt: skip
     place = free("place", names(rows))
     numbered = Block(f"{block.name}_placed", (leaf,), (), {**{n: leaf.column(n) for n in names(rows)}, place: over})
-    top = Leaf(new_label(block.name), numbered)
+    top = FromLeaf(new_label(block.name), numbered)
     number = Cast(top.column(place), _BIGINT)
     conditions: list[Expression] = [] if skip is None else [Call(">", (number, skip))]
     if count is not None:

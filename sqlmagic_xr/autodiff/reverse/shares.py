@@ -13,7 +13,7 @@ from functools import reduce
 from ...sql.expression import Call, Column, Expression
 from ...sql.expression import columns as paths
 from ..simplify import ZERO, add
-from .blocks import Block, From, Joined, Leaf, Path, Union, label, substituted
+from .blocks import Block, BlockUnion, From, FromLeaf, Joined, Path, label, substituted
 from .keys import nullable
 
 MINE = "@"
@@ -72,7 +72,7 @@ def total(node: Block, shares: Sequence[Share], key: Sequence[str]) -> Share:
         if not own:
             return share
     name = f"d_{node.name}"
-    mine = Leaf(label(node.name), node)
+    mine = FromLeaf(label(node.name), node)
     source: tuple[From, ...] = (mine,)
     where: list[Expression] = []
     columns = list(dict.fromkeys(c for share in shares for c in share.values))
@@ -80,7 +80,7 @@ def total(node: Block, shares: Sequence[Share], key: Sequence[str]) -> Share:
     for share in shares:
         block: dict[str, Expression] = {}
         if share.block is not None:
-            leaf = Leaf(label(share.block.name), share.block)
+            leaf = FromLeaf(label(share.block.name), share.block)
             block = {n: leaf.column(n) for n in share.block.outputs}
             on = tuple(same(mine.column(k), leaf.column(c), nullable(node, k)) for k, c in share.key.items())
             if len(shares) > 1:
@@ -107,7 +107,7 @@ def _added(node: Block, shares: Sequence[Share], key: Sequence[str]) -> Share:
     parts = []
     for share in shares:
         assert share.block is not None
-        leaf = Leaf(label(share.block.name), share.block)
+        leaf = FromLeaf(label(share.block.name), share.block)
         block = {n: leaf.column(n) for n in share.block.outputs}
         outputs: dict[str, Expression] = {names["key", k]: block[share.key[k]] for k in key}
         outputs |= {names["batch", b]: block[share.batch[b]] for b in batch}
@@ -115,7 +115,7 @@ def _added(node: Block, shares: Sequence[Share], key: Sequence[str]) -> Share:
             found = share.values.get(c)
             outputs[names["value", c]] = ZERO if found is None else placed(found, block, {})
         parts.append(Block(share.block.name, (leaf,), (), outputs))
-    leaf = Leaf(label(node.name), Union(f"all_{node.name}", tuple(parts)))
+    leaf = FromLeaf(label(node.name), BlockUnion(f"all_{node.name}", tuple(parts)))
     keyed = {n: leaf.column(n) for (what, _), n in names.items() if what != "value"}
     sums = {names["value", c]: Call("sum", (leaf.column(names["value", c]),)) for c in columns}
     block_of_sums = Block(f"d_{node.name}", (leaf,), (), {**keyed, **sums}, tuple(keyed))

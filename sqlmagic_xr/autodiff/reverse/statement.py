@@ -26,8 +26,8 @@ from ...sql.syntax import replace as replaced
 from ..reading import is_call
 from ..rules import Rules
 from ..simplify import ZERO
-from .finding import Found, Remembered, expressions, selects, source_of
-from .values import Values
+from .finding import Remembered, WholeQueryCalls, expressions, selects, source_of
+from .values import SelectDerivatives
 from .writing import Writing
 
 
@@ -57,10 +57,10 @@ def rewrite_whole(tree: Tree, catalog: Catalog, rules: Rules) -> Tree:
 class _Rewriting:
     """One SELECT rewritten."""
 
-    def __init__(self, tree: Tree, found: Found, catalog: Catalog, rules: Rules) -> None:
+    def __init__(self, tree: Tree, found: WholeQueryCalls, catalog: Catalog, rules: Rules) -> None:
         self.tree, self.reading, self.catalog, self.rules = tree, found.reading, catalog, rules
         self.calls = found.calls
-        self.values = Values(found, catalog, rules, Writing(names_given(tree)))
+        self.values = SelectDerivatives(found, catalog, rules, Writing(names_given(tree)))
         self.replaced = 0
 
     def made(self) -> Tree:

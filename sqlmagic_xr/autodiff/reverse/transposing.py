@@ -12,14 +12,14 @@ from functools import reduce
 
 from ...sql.expression import Call, Case, Column, Expression
 from ..simplify import ZERO, add
-from .blocks import Block, From, Joined, Leaf, active, label
+from .blocks import Block, From, FromLeaf, Joined, active, label
 from .keys import key_of, nullable
 from .over import Over, mirrored
 from .refusing import refused
 from .shares import Share, or_zero, placed, same
 
 
-def transposed(block: Block, leaf: Leaf, cotangent: Share) -> Share:
+def transposed(block: Block, leaf: FromLeaf, cotangent: Share) -> Share:
     """What is owed to the rows that windows look at.
 
     Args:
@@ -34,7 +34,7 @@ def transposed(block: Block, leaf: Leaf, cotangent: Share) -> Share:
     if key is None:
         raise refused(f"the rows that a window of {leaf.node.name} looks at have no key",
                       "Give their tables a PRIMARY KEY, or group them.")  # fmt: skip
-    mine = Leaf(leaf.label, leaf.node)
+    mine = FromLeaf(leaf.label, leaf.node)
     source, owed, batch = _rows(block, mine, cotangent)
     found: dict[str, list[Expression]] = {}
     for column, value in owed.items():
@@ -77,21 +77,21 @@ def _back(block: Block, over: Over, value: Expression, batch: Mapping[str, Expre
 
 
 def _rows(
-    block: Block, mine: Leaf, cotangent: Share
+    block: Block, mine: FromLeaf, cotangent: Share
 ) -> tuple[tuple[From, ...], dict[str, Expression], dict[str, Expression]]:
     """The rows with what is owed to each, for each row of the loss where it has several."""
     own: dict[str, Expression] = {n: e for n, e in block.outputs.items() if isinstance(e, Column)}
     if cotangent.block is None:
         return (mine,), {c: placed(e, {}, own) for c, e in cotangent.values.items()}, {}
-    debts = Leaf(label(cotangent.block.name), cotangent.block)
+    debts = FromLeaf(label(cotangent.block.name), cotangent.block)
     on = [same(own[k], debts.column(c), nullable(block, k)) for k, c in cotangent.key.items()]
     side: From = mine
     batch: dict[str, Expression] = {}
     if cotangent.batch:
-        again = Leaf(label(cotangent.block.name), cotangent.block)
+        again = FromLeaf(label(cotangent.block.name), cotangent.block)
         keys = {c: again.column(c) for c in cotangent.batch.values()}
         losses = Block("losses", (again,), (), dict(keys), tuple(keys))
-        each = Leaf(label("losses"), losses)
+        each = FromLeaf(label("losses"), losses)
         side = Joined(mine, each, "inner")
         batch = {b: each.column(c) for b, c in cotangent.batch.items()}
         on += [same(batch[b], debts.column(c), nullable(cotangent.block, c)) for b, c in cotangent.batch.items()]

@@ -18,9 +18,9 @@ from ...sql.syntax import Tree
 from ..rules import Rules
 from ..simplify import ZERO, add, multiply
 from .backward import Pass
-from .blocks import Block, Given, Leaf, label, renamed, substituted
+from .blocks import Block, FromLeaf, Given, label, renamed, substituted
 from .directions import Pairs, directions
-from .finding import Called, Directed, Found, cells_of, reads, source_of
+from .finding import Called, Directed, WholeQueryCalls, cells_of, reads, source_of
 from .flattening import flattened
 from .forward import Tangents
 from .given import kind_of_type
@@ -58,7 +58,7 @@ class _Loss:
     outer: Mapping[str, str]
 
 
-class Values:
+class SelectDerivatives:
     """The derivatives in one SELECT.
 
     Args:
@@ -72,7 +72,7 @@ class Values:
         numbers: by the id of a relation's tree in the FROM, the same with a number for each row.
     """
 
-    def __init__(self, found: Found, catalog: Catalog, rules: Rules, writing: Writing) -> None:
+    def __init__(self, found: WholeQueryCalls, catalog: Catalog, rules: Rules, writing: Writing) -> None:
         self.reading, self.calls, self.catalog, self.rules, self.writing = (
             found.reading, found.calls, catalog, rules, writing)  # fmt: skip
         self.joins: list[tuple[str, str, list[Tree]]] = []
@@ -175,7 +175,7 @@ class Values:
         names = {f: f"c{n}" for n, f in enumerate(used)}
         kinds = {names[f]: kind_of_type(_type(f)) for f in used}
         row = Given("row", None, kinds, frozenset(), ())
-        block = Block("row", (Leaf("row", row),), (), {})
+        block = Block("row", (FromLeaf("row", row),), (), {})
         plain = rebuilt(expression, lambda e: Column(("row", names[e])) if isinstance(e, Field) else None)
         found = slope(block, plain, ("row", names[column]), self.rules)
         back: dict[tuple[str, ...], Expression] = {("row", n): f for f, n in names.items()}
@@ -211,7 +211,7 @@ class Values:
         loss = self._loss(column, reader, origin)
         block, shown = loss.block, loss.shown[column.name]
         if expression is not column:
-            leaf = Leaf(label(block.name), block)
+            leaf = FromLeaf(label(block.name), block)
             value = rebuilt(expression, lambda e: leaf.column(loss.shown[e.name]) if isinstance(e, Field) else None)
             keys = {k: leaf.column(k) for k in key_of(block) or ()}
             shown = free("value", keys)

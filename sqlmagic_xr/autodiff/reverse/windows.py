@@ -14,10 +14,10 @@ from ...relation import columns as bound
 from ...relation import nodes
 from ...relation.functions import SAME, function
 from ...sql.expression import Call, Column, Expression
-from .blocks import Block, Leaf, Path, label, names, substituted
+from .blocks import Block, FromLeaf, Path, label, names, substituted
 from .grouping import MOMENTS, Group
 from .keys import may_be_null
-from .moving import Moving
+from .moving import MovingWindows
 from .refusing import require_free
 from .rows import as_leaf
 
@@ -36,7 +36,7 @@ class _Partition:
         moved: the columns of the rows -> those of the rows that are grouped.
     """
 
-    rows: Leaf
+    rows: FromLeaf
     by: tuple[Expression, ...]
     group: Group
     moved: Mapping[Path, Expression]
@@ -65,7 +65,7 @@ def windowed(reader: BlockReader, window: nodes.Window, block: Block, select: no
     used = [reader.expression(f) for e in expressions for f in bound.fields(e) if f.relation is not window]
     rows, new = as_leaf(block, used)
     reader.rename(new)
-    moving = Moving(reader, rows, bool(new), select)
+    moving = MovingWindows(reader, rows, bool(new), select)
     for measure in window.measures:
         if not _is_whole(measure):
             moving.add(measure)
@@ -105,8 +105,8 @@ def _is_whole(measure: bound.Measure) -> bool:
     return aggregates and not measure.order and measure.frame is None
 
 
-def _partition(rows: Leaf, by: tuple[Expression, ...]) -> _Partition:
-    again = Leaf(label(rows.node.name), rows.node)
+def _partition(rows: FromLeaf, by: tuple[Expression, ...]) -> _Partition:
+    again = FromLeaf(label(rows.node.name), rows.node)
     inside = Block(f"{rows.node.name}_group", (again,), (), {})
     moved: dict[Path, Expression] = {(rows.label, n): again.column(n) for n in names(rows.node)}
     keys: dict[str, Expression] = {}
@@ -116,7 +116,7 @@ def _partition(rows: Leaf, by: tuple[Expression, ...]) -> _Partition:
     return _Partition(rows, by, Group(inside, keys), moved)
 
 
-def _joined(one: _Partition, select: nodes.Select) -> tuple[Leaf, list[Expression]]:
+def _joined(one: _Partition, select: nodes.Select) -> tuple[FromLeaf, list[Expression]]:
     """The group of a partition, and the conditions that join it with the rows."""
     base = Block("rows", (one.rows,), (), {})
     require_free(replace(one.group.rows, outputs=one.group.keys), "PARTITION BY", select)

@@ -12,7 +12,7 @@ from ...sql.clauses import called, conjunction, cte, element, in_parentheses, jo
 from ...sql.expression import Call, Column, Expression, Literal
 from ...sql.expression import columns as paths
 from ...sql.syntax import Tree
-from .blocks import Block, From, Given, Joined, Leaf, Node, Path, Union, labels, leaves, names, substituted
+from .blocks import Block, BlockUnion, From, FromLeaf, Given, Joined, Node, Path, labels, leaves, names, substituted
 from .over import with_trees
 from .slopes import kind_of_expression
 
@@ -49,7 +49,7 @@ class Writing:
 
     def ctes(self) -> list[Tree]:
         """The trees of the CTEs, in an order in which each reads those before it."""
-        order: list[Block | Union] = []
+        order: list[Block | BlockUnion] = []
         seen: set[int] = set()
         for root in self._roots:
             _inner_first(root, seen, order)
@@ -60,10 +60,10 @@ class Writing:
                 self._names[id(node)] = self.name(node.name)
         return [cte(self._names[id(node)], self._query(node)) for node in order]
 
-    def _ask(self, node: Block | Union) -> None:
+    def _ask(self, node: Block | BlockUnion) -> None:
         """Note which columns a relation reads of those below it."""
         asked = self._asked.setdefault(id(node), set())
-        if isinstance(node, Union):
+        if isinstance(node, BlockUnion):
             places = [n for n, name in enumerate(names(node)) if name in asked]
             for part in node.parts:
                 self._asked.setdefault(id(part), set()).update(names(part)[n] for n in places)
@@ -78,14 +78,14 @@ class Writing:
             wanted = {path[1] for e in used for path in paths(e) if path[0] == leaf.label}
             self._asked.setdefault(id(leaf.node), set()).update(wanted)
 
-    def _query(self, node: Block | Union) -> Tree:
-        if isinstance(node, Union):
+    def _query(self, node: Block | BlockUnion) -> Tree:
+        if isinstance(node, BlockUnion):
             asked = self._asked[id(node)]
             first = [n for n in names(node) if n in asked] or list(names(node))[:1]
             places = [names(node).index(n) for n in first]
             parts = []
             for part in node.parts:
-                leaf = Leaf("part", part)
+                leaf = FromLeaf("part", part)
                 outputs = {n: leaf.column(names(part)[p]) for n, p in zip(first, places, strict=True)}
                 parts.append({"Query": self._select(Block(part.name, (leaf,), (), outputs), set(outputs))})
             return union_all(parts)["Query"]
@@ -124,7 +124,7 @@ class Writing:
 
     def _element(self, part: From, place: _Place) -> Tree:
         """An element of FROM."""
-        if isinstance(part, Leaf):
+        if isinstance(part, FromLeaf):
             return element(self._factor(part, place))
         on = [place.tree(e) for e in part.on]
         return joined(self._element(part.left, place), self._factor(part.right, place), part.kind, on)
@@ -189,7 +189,7 @@ def _placed(block: Block) -> tuple[list[list[Expression]], list[Expression]]:
     return at, rest
 
 
-def _inner_first(root: Node, seen: set[int], order: list[Block | Union]) -> None:
+def _inner_first(root: Node, seen: set[int], order: list[Block | BlockUnion]) -> None:
     todo = [(root, False)]
     while todo:
         node, ready = todo.pop()
@@ -199,9 +199,9 @@ def _inner_first(root: Node, seen: set[int], order: list[Block | Union]) -> None
             order.append(node)
         elif id(node) not in seen:
             seen.add(id(node))
-            inner = node.parts if isinstance(node, Union) else [leaf.node for leaf in node.leaves]
+            inner = node.parts if isinstance(node, BlockUnion) else [leaf.node for leaf in node.leaves]
             todo += [(node, True), *((n, False) for n in reversed(inner))]
 
 
 def _conditions(part: From) -> list[Expression]:
-    return [] if isinstance(part, Leaf) else [*part.on, *_conditions(part.left), *_conditions(part.right)]
+    return [] if isinstance(part, FromLeaf) else [*part.on, *_conditions(part.left), *_conditions(part.right)]

@@ -50,7 +50,7 @@ from . import (
 )
 from .reading import Reading
 from .tables import EngineTables
-from .types import Tables
+from .types import TableTypes
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -107,7 +107,7 @@ _INTEGERS = re.compile(integers.SIGNS, re.IGNORECASE)
 _ANY = re.compile("|".join(w.signs for w in WORKAROUNDS), re.IGNORECASE)
 
 
-def rewritten(tree: Tree, sql: str, tables: Tables, *, of_view: bool = False) -> Tree:
+def rewritten(tree: Tree, sql: str, tables: TableTypes, *, of_view: bool = False) -> Tree:
     """A statement's tree without what the engine answers wrongly; ``tree`` itself where there is nothing of it.
 
     Args:
@@ -185,7 +185,7 @@ def _widened(tree: Tree, tables: EngineTables) -> Tree:
     asked, same = Asked(tables), (tables.parameters, given_here())
     known = _WIDENED.find(tree, same, asked.again)
     if known is None:
-        known = integers.widened(Reading(tree, cast(Tables, asked)))
+        known = integers.widened(Reading(tree, cast(TableTypes, asked)))
         _WIDENED.keep(tree, same, asked.answers, known)
     return known
 

@@ -9,7 +9,7 @@ import pyarrow.types as pt
 
 from ...relation.layers import Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal
-from .types import Tables, kind_of, of_column, once
+from .types import TableTypes, kind_of, of_column, once
 
 Bounds = tuple[int, int]
 """The least and the greatest that a value may be, both included."""
@@ -28,7 +28,7 @@ _COUNTING = frozenset(
 )  # fmt: skip
 
 
-def bounds_of(expression: Expression, scope: Scope, tables: Tables) -> Bounds | None:
+def bounds_of(expression: Expression, scope: Scope, tables: TableTypes) -> Bounds | None:
     """The bounds of an integer; None of what is no integer, or is not known to be one.
 
     Example:
@@ -43,7 +43,7 @@ def bounds_of(expression: Expression, scope: Scope, tables: Tables) -> Bounds | 
     return once("bounds", about, scope, lambda: _bounds_of(expression, scope, tables))
 
 
-def _bounds_of(expression: Expression, scope: Scope, tables: Tables) -> Bounds | None:
+def _bounds_of(expression: Expression, scope: Scope, tables: TableTypes) -> Bounds | None:
     found = _within(expression, scope, tables)
     if found is not None:
         return found if found[0] >= LEAST and found[1] <= 2**64 else None
@@ -72,7 +72,7 @@ def combined(operator: str, one: Bounds, other: Bounds) -> Bounds:
     return min(products), max(products)
 
 
-def rows_of(scope: Scope, tables: Tables) -> int:
+def rows_of(scope: Scope, tables: TableTypes) -> int:
     """No fewer than the rows that a SELECT's FROM may have, where its tables have been counted."""
     counts = [None if item.relation is None else tables.rows(item.relation.name) for item in scope.items]
     total = 1
@@ -81,7 +81,7 @@ def rows_of(scope: Scope, tables: Tables) -> int:
     return total if None not in counts else min(total, UNCOUNTED)
 
 
-def _within(expression: Expression, scope: Scope, tables: Tables) -> Bounds | None:
+def _within(expression: Expression, scope: Scope, tables: TableTypes) -> Bounds | None:
     match expression:
         case Literal(value):
             return (value, value) if isinstance(value, int) and not isinstance(value, bool) else None
@@ -100,7 +100,7 @@ def _within(expression: Expression, scope: Scope, tables: Tables) -> Bounds | No
     return None
 
 
-def _of_chain(call: Call, scope: Scope, tables: Tables) -> Bounds | None:
+def _of_chain(call: Call, scope: Scope, tables: TableTypes) -> Bounds | None:
     """A chain of operators leans to the left, and may be thousands long."""
     links: list[tuple[str, Expression]] = []
     first: Expression = call
@@ -118,7 +118,7 @@ def _of_chain(call: Call, scope: Scope, tables: Tables) -> Bounds | None:
     return found
 
 
-def _of_call(name: str, args: tuple[Expression, ...], scope: Scope, tables: Tables) -> Bounds | None:
+def _of_call(name: str, args: tuple[Expression, ...], scope: Scope, tables: TableTypes) -> Bounds | None:
     if name in _COUNTING:
         return 0, _COUNTS
     if name in _OF_ARGUMENTS:
@@ -134,7 +134,7 @@ def _of_call(name: str, args: tuple[Expression, ...], scope: Scope, tables: Tabl
     return None
 
 
-def _around(parts: Iterable[Expression], scope: Scope, tables: Tables) -> Bounds | None:
+def _around(parts: Iterable[Expression], scope: Scope, tables: TableTypes) -> Bounds | None:
     some = [part for part in parts if not (isinstance(part, Literal) and part.value is None)]
     return _union([bounds_of(part, scope, tables) for part in some])
 

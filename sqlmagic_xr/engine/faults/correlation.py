@@ -10,10 +10,10 @@ from ...sql.pieces import path_of
 from ...sql.places import COLUMNS
 from ...sql.syntax import Tree
 from .reading import Reading
-from .types import Tables
+from .types import TableTypes
 
 
-def is_correlated(query: Tree, tables: Tables) -> bool:
+def is_correlated(query: Tree, tables: TableTypes) -> bool:
     """Whether a query names a column that none of its own relations has; in doubt, it does.
 
     >>> from ...sql.syntax import parse_one
@@ -25,7 +25,7 @@ def is_correlated(query: Tree, tables: Tables) -> bool:
     return bool(outer_columns(query, tables))
 
 
-def outer_columns(query: Tree, tables: Tables) -> list[Tree]:
+def outer_columns(query: Tree, tables: TableTypes) -> list[Tree]:
     """The columns' names in a query that none of its own relations has."""
     found: list[Tree] = []
 

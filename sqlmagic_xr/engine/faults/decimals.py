@@ -13,7 +13,7 @@ from ...sql.pieces import arguments, filled, function_name, with_arguments
 from ...sql.places import CALL
 from ...sql.syntax import Tree
 from .reading import Reading
-from .types import Tables, as_decimal, kind_of, of_column
+from .types import TableTypes, as_decimal, kind_of, of_column
 
 SIGNS = r"\b(sum|avg|mean)\s*\("
 
@@ -51,7 +51,7 @@ def lengthened(reading: Reading) -> Tree:
     return reading.rewritten({CALL: change})
 
 
-def _of_column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
+def _of_column(path: tuple[str, ...], scope: Scope, tables: TableTypes) -> pa.Decimal128Type | None:
     """The decimals of a column; of a subquery's those that it calculates."""
 
     def of_table(table: tuple[str, ...], name: str) -> pa.Decimal128Type | None:
@@ -61,7 +61,7 @@ def _of_column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.Decima
     return kinds[0] if kinds and all(kind == kinds[0] for kind in kinds) else None
 
 
-def decimal_of(expression: Expression, scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
+def decimal_of(expression: Expression, scope: Scope, tables: TableTypes) -> pa.Decimal128Type | None:
     """The type of a decimal expression as the engine makes it; None of any other, or where it is not known."""
     match expression:
         case Column(path):
@@ -90,7 +90,7 @@ def added(a: pa.Decimal128Type, b: pa.Decimal128Type) -> pa.Decimal128Type:
     return pa.decimal128(min(whole + scale + 1, _LONGEST), scale)
 
 
-def _as_decimal(expression: Expression, scope: Scope, tables: Tables) -> pa.Decimal128Type | None:
+def _as_decimal(expression: Expression, scope: Scope, tables: TableTypes) -> pa.Decimal128Type | None:
     return as_decimal(kind_of(expression, scope, tables))
 
 

@@ -46,7 +46,7 @@ _RESULTS = {"Plus": added, "Minus": added, "Modulo": added, "Multiply": multipli
 _LONGEST = 38
 
 
-class _Value(NamedTuple):
+class _DecimalValue(NamedTuple):
     """What an expression gives, as far as a decimal is concerned.
 
     Attributes:
@@ -68,7 +68,7 @@ class _Value(NamedTuple):
         return self.type is not None and not self.trees and not self.whole
 
 
-_NULL = _Value(None)
+_NULL = _DecimalValue(None)
 
 
 def kept(reading: Reading) -> Tree:
@@ -95,8 +95,8 @@ class _Meetings:
 
     def __init__(self, reading: Reading) -> None:
         self._tables = reading.tables
-        self._known: dict[int, _Value | None] = {}  # by the id of a node, which the tree keeps
-        self._given: dict[int, list[list[_Value | None]] | None] = {}  # by that of a query
+        self._known: dict[int, _DecimalValue | None] = {}  # by the id of a node, which the tree keeps
+        self._given: dict[int, list[list[_DecimalValue | None]] | None] = {}  # by that of a query
         self.decimals: dict[int, Tree] = {}
 
     def look(self, kind: str, node: Tree, means: Any) -> None:
@@ -106,7 +106,7 @@ class _Meetings:
         elif kind in EXPRESSIONS:
             self._known[id(node)] = self._look(node, means)
 
-    def _look(self, node: Tree, scope: Scope | None) -> _Value | None:
+    def _look(self, node: Tree, scope: Scope | None) -> _DecimalValue | None:
         """What a node gives; numbers in it that meet a decimal become some."""
         self._met([self._value(tree, scope) for tree in compared(node)])
         inner, operands, choice = signed(node), calculated(node), chosen(node)
@@ -120,7 +120,7 @@ class _Meetings:
             return self._named(node, scope)
         return self._query(node, scope) or self._call(node, scope)
 
-    def _query(self, node: Tree, scope: Scope | None) -> _Value | None:
+    def _query(self, node: Tree, scope: Scope | None) -> _DecimalValue | None:
         """What a subquery gives."""
         looked_for, query = among(node), scalar(node)
         if scope is None:
@@ -130,7 +130,7 @@ class _Meetings:
             self._met([self._value(looked_for[0], scope), *(inside[0] if inside else (None,))])
         return None if query is None else self._column(Query(query, scope.environment, scope), 0)
 
-    def _call(self, node: Tree, scope: Scope | None) -> _Value | None:
+    def _call(self, node: Tree, scope: Scope | None) -> _DecimalValue | None:
         """What a call or a cast gives."""
         cast = cast_of_decimal(node)
         value = None if cast is None else self._value(cast, scope)
@@ -139,10 +139,10 @@ class _Meetings:
         args = arguments(node) if function_name(node) in _KEPT else []
         first = self._value(args[0], scope) if args else None
         if first is not None and first.is_decimal and first.type is not None:
-            return _Value(pa.decimal128(_LONGEST, first.type.scale))
+            return _DecimalValue(pa.decimal128(_LONGEST, first.type.scale))
         return self._typed(node, scope)
 
-    def _value(self, tree: Tree, scope: Scope | None) -> _Value | None:
+    def _value(self, tree: Tree, scope: Scope | None) -> _DecimalValue | None:
         """What an operand gives; None of what is neither a decimal nor can be one, and where that is not known."""
         if id(tree) in self._known:
             return self._known[id(tree)]
@@ -153,25 +153,27 @@ class _Meetings:
         number = written(inner)
         if number is not None:
             real = bool(number.fraction) or number.is_long
-            return number.type and _Value(pa.decimal128(*number.type), (tree,), number.is_long, real)
+            return number.type and _DecimalValue(pa.decimal128(*number.type), (tree,), number.is_long, real)
         return self._typed(tree, scope)
 
-    def _typed(self, tree: Tree, scope: Scope | None) -> _Value | None:
+    def _typed(self, tree: Tree, scope: Scope | None) -> _DecimalValue | None:
         """What an expression gives that is no number as written, by its type."""
         if scope is None:
             return None
         expression = scope.read(tree)
         kind = decimal_of(expression, scope, self._tables)
         if kind is not None:
-            return _Value(kind)
+            return _DecimalValue(kind)
         whole = as_decimal(kind_of(expression, scope, self._tables))
-        return None if whole is None else _Value(whole, whole=True)
+        return None if whole is None else _DecimalValue(whole, whole=True)
 
-    def _passed(self, node: Tree, inner: Tree, scope: Scope | None) -> _Value | None:
+    def _passed(self, node: Tree, inner: Tree, scope: Scope | None) -> _DecimalValue | None:
         value = self._value(inner, scope)
         return value._replace(trees=(node,)) if value is not None and value.trees else value
 
-    def _arithmetic(self, node: Tree, operator: str, left: Tree, right: Tree, scope: Scope | None) -> _Value | None:
+    def _arithmetic(
+        self, node: Tree, operator: str, left: Tree, right: Tree, scope: Scope | None
+    ) -> _DecimalValue | None:
         values = [self._value(left, scope), self._value(right, scope)]
         types = [value.type for value in values if value is not None and value.type is not None]
         if len(types) < 2 or operator not in _RESULTS:
@@ -183,7 +185,7 @@ class _Meetings:
             return None  # a float, which comes of a decimal and a number of few digits
         return met._replace(type=_RESULTS[operator](*types), trees=(node,) if met.trees else ())
 
-    def _met(self, values: list[_Value | None]) -> _Value | None:
+    def _met(self, values: list[_DecimalValue | None]) -> _DecimalValue | None:
         known = [value for value in values if value is not None]
         kind = common_decimal([value.type for value in known if value.type is not None])
         if len(known) < len(values) or kind is None:
@@ -193,12 +195,12 @@ class _Meetings:
             for value in known:
                 if value.long:
                     self._adopt(value)
-            return _Value(kind)
+            return _DecimalValue(kind)
         if any(value.whole for value in known):
-            return None if real else _Value(kind, whole=True)
-        return _Value(kind, tuple(tree for value in known for tree in value.trees), long, real)
+            return None if real else _DecimalValue(kind, whole=True)
+        return _DecimalValue(kind, tuple(tree for value in known for tree in value.trees), long, real)
 
-    def _adopt(self, value: _Value) -> None:
+    def _adopt(self, value: _DecimalValue) -> None:
         """All numbers of a value as decimals."""
         for tree in value.trees:
             for node in walk(tree):
@@ -206,7 +208,7 @@ class _Meetings:
                 if number is not None and (number.fraction or number.is_long):
                     self.decimals[id(node)] = decimal(node, number)
 
-    def _named(self, node: Tree, scope: Scope | None) -> _Value | None:
+    def _named(self, node: Tree, scope: Scope | None) -> _DecimalValue | None:
         """A column: of a subquery that gives nothing but numbers, those."""
         if scope is None:
             return None
@@ -221,7 +223,7 @@ class _Meetings:
                 return found
         return self._typed(node, scope)
 
-    def _column(self, query: Query, place: int) -> _Value | None:
+    def _column(self, query: Query, place: int) -> _DecimalValue | None:
         """A column of a subquery that gives nothing but numbers, one of them long; None of any other."""
         values = self._gathered(query)
         column = None if values is None or place >= len(values) else values[place]
@@ -236,17 +238,17 @@ class _Meetings:
             for column in self._gathered(layer) or ():
                 self._met(column)
 
-    def _gathered(self, query: Query) -> list[list[_Value | None]] | None:
+    def _gathered(self, query: Query) -> list[list[_DecimalValue | None]] | None:
         """What each branch gives for each column of a query; None where that is not known."""
         key = id(query.tree)
         if key not in self._given:
             self._given[key] = self._branches(query)
         return self._given[key]
 
-    def _branches(self, query: Query) -> list[list[_Value | None]] | None:
+    def _branches(self, query: Query) -> list[list[_DecimalValue | None]] | None:
         if query.view is not None or query.recursive is not None:
             return None
-        found: list[list[_Value | None]] = []
+        found: list[list[_DecimalValue | None]] = []
         todo = [(query, opened(query.tree))]
         while todo:
             query, body = todo.pop()

@@ -21,7 +21,7 @@ from ...sql.selects import own_select
 from ...sql.syntax import Tree
 from .orders import is_nested, unchanging
 from .reading import QUERY, Reading
-from .types import Tables
+from .types import TableTypes
 
 SIGNS = r"\bOFFSET\b|\bLIMIT\b(?!\s+\d{1,6}\s*(?:[);]|$))"
 
@@ -56,7 +56,7 @@ def kept(reading: Reading) -> Tree:
     return reading.rewritten({QUERY: of_query})
 
 
-def _still(query: Tree, layer: Query, tables: Tables) -> Tree | None:
+def _still(query: Tree, layer: Query, tables: TableTypes) -> Tree | None:
     """A second sort key that orders nothing, for a query whose rows may be groups; None for any other."""
     select = own_select(layer.tree)
     if select is None:

@@ -13,7 +13,7 @@ from ...sql.selects import groups_rows, with_results
 from ...sql.syntax import Tree, replace, walk
 from ...sql.traversal import is_query
 from .reading import SELECT, Reading
-from .types import Tables, kind_of
+from .types import TableTypes, kind_of
 
 SIGNS = r"\b(min|max)\s*\("
 
@@ -58,7 +58,7 @@ def _is_correlated(select: Tree, scope: Scope) -> bool:
     return False
 
 
-def _rewritten(part: Tree, scope: Scope, tables: Tables) -> Tree:
+def _rewritten(part: Tree, scope: Scope, tables: TableTypes) -> Tree:
     def change(node: dict[str, Any]) -> Tree | None:
         if is_query(node):
             return node  # a query of its own

@@ -40,7 +40,7 @@ Change = Callable[[Tree, Scope], Tree | None]
 """An expression and its scope -> what stands in its place as a key, or None."""
 
 
-class Groups:
+class KeyRules:
     """The rules for a SELECT and a query (see :class:`.reading.Rules`) that change keys.
 
     Args:

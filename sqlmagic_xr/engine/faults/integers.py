@@ -13,7 +13,7 @@ from ...sql.pieces import bare, filled, minus_of, number, with_minus_of
 from ...sql.places import OPERATION, SIGN
 from ...sql.syntax import Tree
 from .reading import Reading
-from .types import Tables, gives_reals, kind_of, widest
+from .types import TableTypes, gives_reals, kind_of, widest
 
 SIGNS = r"[\w)\"]\s*\*\s*(?!FROM\b)[a-z_(\"]|[-+]\s*[a-z_(\"]|<<"
 
@@ -51,7 +51,7 @@ class _Chains:
     So the terms of a chain, which leans to the left, are looked at once.
     """
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: TableTypes) -> None:
         self._tables = tables
         # by the id of a node, which is kept beside it, since the id of one that is gone may be another's
         self._kinds: dict[int, tuple[Tree, pa.DataType | None]] = {}

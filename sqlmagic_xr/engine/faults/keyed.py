@@ -11,14 +11,14 @@ import pyarrow.types as pt
 
 from ...sql.pieces import filled, number, order_of, whole_number
 from ...sql.syntax import Tree
-from ..framing import Frame
+from ..framing import FrameShape
 from ..moving import KEYS
 
 _REALS = {pa.float32(): "Float32", pa.float64(): "Float64"}
 
 
 @dataclass(frozen=True)
-class _Order:
+class _PartitionKey:
     """The one key that a partition is ordered by.
 
     Attributes:
@@ -52,12 +52,12 @@ def called(name: str, spec: Tree, reals: list[Tree], kind_of: Callable[[Tree], p
     kind = kind_of(keys[0]["expr"]) if len(keys) == 1 and frame["units"] != "Rows" else None
     if kind is None or not (kind in _REALS or _is_whole(kind)):
         return None
-    order = _Order(keys[0]["expr"], kind, frame["units"] == "Groups", keys[0]["options"]["asc"] is False)
+    order = _PartitionKey(keys[0]["expr"], kind, frame["units"] == "Groups", keys[0]["options"]["asc"] is False)
     ends = frame["start_bound"], frame["end_bound"] or "CurrentRow"
     bounds = [_bound(end, order) for end in ends]
     if None in bounds:
         return None
-    told = Frame(order.groups, order.descending, order.keyed, *(not _is_open(end) for end in ends))
+    told = FrameShape(order.groups, order.descending, order.keyed, *(not _is_open(end) for end in ends))
     target = "Float64" if kind in _REALS else "Int64"
     key = filled(f"arrow_cast(K, '{target}')", K=order.key)
     blanks = {"X": reals[0], "Y": reals[-1], "K": key, "L": bounds[0], "H": bounds[1]}
@@ -74,7 +74,7 @@ def _is_open(end: Any) -> bool:
     return isinstance(end, dict) and None in end.values()
 
 
-def _bound(end: Any, order: _Order) -> Tree | None:
+def _bound(end: Any, order: _PartitionKey) -> Tree | None:
     """What tells where a frame ends or begins; None where we cannot tell."""
     if _is_open(end):
         return filled("NULL")
@@ -93,7 +93,7 @@ def _bound(end: Any, order: _Order) -> Tree | None:
     return _shifted("K + I" if (side == "Following") != order.descending else "K - I", order, by)
 
 
-def _shifted(text: str, order: _Order, by: Tree | None = None) -> Tree:
+def _shifted(text: str, order: _PartitionKey, by: Tree | None = None) -> Tree:
     target = "Float64" if order.kind in _REALS else "Int64"
     return filled(f"arrow_cast({text}, '{target}')", K=order.key, **({} if by is None else {"I": by}))
 

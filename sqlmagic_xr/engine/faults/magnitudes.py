@@ -10,7 +10,7 @@ import pyarrow.types as pt
 
 from ...relation.layers import Scope
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal
-from .types import Tables, kind_of, of_column, once
+from .types import TableTypes, kind_of, of_column, once
 
 UNKNOWN = math.inf
 
@@ -21,7 +21,7 @@ _OF_ARGUMENTS = frozenset(
 _TO_ONE = frozenset(["sin", "cos", "tanh", "random", "signum", "percent_rank", "cume_dist"])
 
 
-def magnitude_of(expression: Expression, scope: Scope, tables: Tables) -> float:
+def magnitude_of(expression: Expression, scope: Scope, tables: TableTypes) -> float:
     """No less than the absolute value of a number; infinity where that is not known.
 
     Example:
@@ -36,7 +36,7 @@ def magnitude_of(expression: Expression, scope: Scope, tables: Tables) -> float:
     return once("magnitude", about, scope, lambda: _magnitude(expression, scope, tables))
 
 
-def _magnitude(expression: Expression, scope: Scope, tables: Tables) -> float:
+def _magnitude(expression: Expression, scope: Scope, tables: TableTypes) -> float:
     return min(_within(expression, scope, tables), of_type(kind_of(expression, scope, tables)))
 
 
@@ -51,7 +51,7 @@ def of_type(kind: pa.DataType | None) -> float:
     return {"float": 3.5e38, "halffloat": 65504.0}.get(str(kind), UNKNOWN)
 
 
-def _within(expression: Expression, scope: Scope, tables: Tables) -> float:
+def _within(expression: Expression, scope: Scope, tables: TableTypes) -> float:
     match expression:
         case Literal(value):
             return 0.0 if value is None else _of_value(value)
@@ -77,12 +77,12 @@ def _of_value(value: object) -> float:
     return abs(float(value)) if known and isinstance(value, (int, float)) else UNKNOWN
 
 
-def _of_table(table: tuple[str, ...], name: str, tables: Tables) -> float:
+def _of_table(table: tuple[str, ...], name: str, tables: TableTypes) -> float:
     found = tables.magnitude(table, name)
     return of_type(tables.columns(table).get(name)) if found is None or math.isnan(found) else found
 
 
-def _of_chain(call: Call, scope: Scope, tables: Tables) -> float:
+def _of_chain(call: Call, scope: Scope, tables: TableTypes) -> float:
     """A chain of operators leans to the left, and may be thousands long."""
     links: list[tuple[str, Expression]] = []
     first: Expression = call
@@ -101,7 +101,7 @@ def _of_chain(call: Call, scope: Scope, tables: Tables) -> float:
     return found
 
 
-def _of_call(name: str, args: tuple[Expression, ...], scope: Scope, tables: Tables) -> float:
+def _of_call(name: str, args: tuple[Expression, ...], scope: Scope, tables: TableTypes) -> float:
     if name in _OF_ARGUMENTS:
         return _largest(args, scope, tables)
     if len(args) == 1 and name == "-":
@@ -109,5 +109,5 @@ def _of_call(name: str, args: tuple[Expression, ...], scope: Scope, tables: Tabl
     return max(1.0, magnitude_of(args[0], scope, tables)) if len(args) == 1 and name == "sqrt" else UNKNOWN
 
 
-def _largest(parts: Iterable[Expression], scope: Scope, tables: Tables) -> float:
+def _largest(parts: Iterable[Expression], scope: Scope, tables: TableTypes) -> float:
     return max((magnitude_of(part, scope, tables) for part in parts), default=UNKNOWN)

@@ -22,7 +22,7 @@ from ...sql.syntax import Tree
 from .magnitudes import magnitude_of
 from .overflow import register_failing
 from .reading import Reading
-from .types import Tables, kind_of
+from .types import TableTypes, kind_of
 
 _SPREADS = {
     **dict.fromkeys(("stddev", "stddev_samp", "stddev_pop"), 1),
@@ -85,7 +85,7 @@ ELSE stddev(x * 2.409919865102884e-181) * 4.149515568880993e+180 END AS a FROM d
     return reading.rewritten({CALL: change})
 
 
-def _sizes(args: list[Tree], scope: Scope, tables: Tables) -> list[float]:
+def _sizes(args: list[Tree], scope: Scope, tables: TableTypes) -> list[float]:
     """How large the arguments may be; 0 for what is no number, of which there are no moments."""
     sizes = []
     for arg in map(scope.read, args):

@@ -21,7 +21,7 @@ from ...sql.pieces import atom, filled, function_name, path_of
 from ...sql.selects import own_select
 from ...sql.syntax import Tree, walk
 from .reading import QUERY, Reading
-from .types import Tables, kind_of
+from .types import TableTypes, kind_of
 
 SIGNS = r"\bORDER\s+BY\b"
 
@@ -50,7 +50,7 @@ def shown(reading: Reading) -> Tree:
     return reading.rewritten({QUERY: of_query})
 
 
-def unchanging(query: Tree, scope: Scope, tables: Tables) -> Tree | None:
+def unchanging(query: Tree, scope: Scope, tables: TableTypes) -> Tree | None:
     """A condition on all that a SELECT selects, which is false in each row without that the engine can tell so.
 
     None where there is nothing that an ORDER BY may repeat and that changes from row to row.
@@ -100,13 +100,13 @@ def _of_star(relation: tuple[str, ...] | None, scope: Scope) -> Iterator[Tree]:
             yield from (column(item.path[-1], name) for name in item.names)
 
 
-def is_nested(part: Tree, scope: Scope, tables: Tables) -> bool:
+def is_nested(part: Tree, scope: Scope, tables: TableTypes) -> bool:
     """Whether it is a list, a struct or a map, as far as that is known: maps cannot be compared."""
     kind = kind_of(scope.read(part), scope, tables)
     return kind is not None and pt.is_nested(kind)
 
 
-def _asks_scalars(tree: Tree, tables: Tables) -> bool:
+def _asks_scalars(tree: Tree, tables: TableTypes) -> bool:
     """Whether a statement, or a view that it reads, may hold a scalar subquery."""
     todo, seen = [tree], set()
     while todo:

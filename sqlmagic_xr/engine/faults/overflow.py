@@ -41,7 +41,7 @@ from ...sql.places import CALL, OPERATION, PARENTHESES, SIGN
 from ...sql.syntax import Tree, replace, walk
 from .bounds import GREATEST, LEAST, UNCOUNTED, Bounds, bounds_of, combined, rows_of
 from .reading import Reading
-from .types import Tables, gives_reals, kind_of
+from .types import TableTypes, gives_reals, kind_of
 
 SIGNS = r"<<|\bsum\s*\(|[\w)\"]\s*\*\s*(?!FROM\b)[\w(\":$]|[-+]\s*[\w(\":$]"
 
@@ -99,7 +99,7 @@ THEN sqlmagic_overflow(sum(n)) ELSE sum(n) END AS a, \
 CASE WHEN (n > 9223372036854775806) THEN CAST((CAST(n AS DECIMAL(38,0)) + CAST(1 AS DECIMAL(38,0))) AS BIGINT) \
 ELSE (n + 1) END AS b FROM d
     """
-    found = _Found(reading.tables)
+    found = _OverflowChecks(reading.tables)
     reading.rewritten(dict.fromkeys((OPERATION, SIGN, PARENTHESES, CALL), found.look))
     if not found.changes:
         return reading.tree
@@ -107,13 +107,13 @@ ELSE (n + 1) END AS b FROM d
     return replace(reading.tree, found.instead)
 
 
-class _Found:
+class _OverflowChecks:
     """What is to be checked, by the id of its node; arithmetic at the outermost operator.
 
     The tree stays as it is while it is looked at, so that a node keeps its id.
     """
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: TableTypes) -> None:
         self._tables = tables
         self._bounds: dict[int, Bounds | None] = {}
         self.changes: dict[int, Callable[[Tree], Tree]] = {}

@@ -12,8 +12,8 @@ from ...sql.expression import Reader
 from ...sql.places import EXPRESSIONS, around, inside
 from ...sql.selects import own_select
 from ...sql.syntax import Tree, identifier
-from .tables import Given
-from .types import Tables
+from .tables import GivenTables
+from .types import TableTypes
 
 SELECT, QUERY, CTE = "select", "query", "cte"
 
@@ -58,12 +58,12 @@ class Reading:
     """
 
     def __init__(
-        self, tree: Tree, tables: Tables | None = None, reader: Reader | None = None, layer: Query | None = None,
+        self, tree: Tree, tables: TableTypes | None = None, reader: Reader | None = None, layer: Query | None = None,
         of_view: bool = False,
     ) -> None:  # fmt: skip
         self.tree = tree
         self.of_view = of_view
-        self.tables: Tables = Given() if tables is None else tables
+        self.tables: TableTypes = GivenTables() if tables is None else tables
         self._reader = reader or Reader()
         self._layer = layer
 

@@ -30,7 +30,7 @@ from ...sql.selects import (
 from ...sql.syntax import Tree, span_of, transform, walk
 from .correlation import is_correlated
 from .reading import Reading
-from .types import Tables
+from .types import TableTypes
 
 SIGNS = r"\(\s*(SELECT|WITH)\b"
 
@@ -67,7 +67,7 @@ def _is_column(element: Tree) -> bool:
     return value is None or bool(path_of(value))
 
 
-def _renamed(query: Tree, around: Scope, tables: Tables) -> Tree:
+def _renamed(query: Tree, around: Scope, tables: TableTypes) -> Tree:
     """A subquery in which no column is called as another one."""
     select = own_select(query)
     if select is None or not from_of(select):
@@ -88,7 +88,7 @@ def _renamed(query: Tree, around: Scope, tables: Tables) -> Tree:
 
 
 def _with_names(
-    query: Tree, layer: Query, scope: Scope, items: dict[int, Item], twice: set[str], tables: Tables
+    query: Tree, layer: Query, scope: Scope, items: dict[int, Item], twice: set[str], tables: TableTypes
 ) -> Tree:  # fmt: skip
     labels = Counter(item.path[-1] for item in scope.items if item.path)
     if any(labels[item.path[-1]] > 1 for item in items.values()):
@@ -150,7 +150,7 @@ def _merges(scope: Scope, twice: set[str]) -> bool:
     return natural or bool(using & twice)
 
 
-def _refuse_either(query: Tree, layer: Query, scope: Scope, tables: Tables) -> None:
+def _refuse_either(query: Tree, layer: Query, scope: Scope, tables: TableTypes) -> None:
     """Refuse a query that reads a column of USING from either side of an outer join: they differ there."""
     if not any(item.nullable for item in scope.items):
         return

@@ -27,7 +27,7 @@ _ROWS, _BOUNDS = "rows of", "bounds of"  # no names of tables, since they are fo
 
 
 @dataclass(frozen=True)
-class _Known:
+class _AskedTable:
     """A table as it was asked for: what stood for its rows, its columns, those that are coordinates."""
 
     standing: Any
@@ -71,7 +71,7 @@ class EngineTables:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._known: dict[tuple[str, ...], _Known] = {}
+        self._known: dict[tuple[str, ...], _AskedTable] = {}
         self._asked: dict[tuple[str, ...], Any] = {}
         self.at_once = False
         self.parameters: Mapping[str, pa.DataType] = {}
@@ -183,14 +183,14 @@ class EngineTables:
         self._asked[_ROWS, *name] = entry
         return entry
 
-    def _scratch(self, name: tuple[str, ...], definition: Definition) -> _Known:
+    def _scratch(self, name: tuple[str, ...], definition: Definition) -> _AskedTable:
         """What is known of a scratch table as long as it is defined so."""
         known = self._known.get(name)
         if known is None or known.standing is not definition:
             known = self._known[name] = replace(_of_schema(name, definition.schema), standing=definition)
         return known
 
-    def _find(self, name: tuple[str, ...]) -> _Known | None:
+    def _find(self, name: tuple[str, ...]) -> _AskedTable | None:
         if name not in self._asked:
             self._asked[name] = self.rows_identity(name)
         store = self._context.store
@@ -200,7 +200,7 @@ class EngineTables:
             return self._scratch(name, entry.definition)
         if isinstance(entry, View):
             view = self._context.tables.relation(name)
-            return None if view is None else _Known(entry, view, {})
+            return None if view is None else _AskedTable(entry, view, {})
         standing = shown if shown is not None else self._context.tables.rows_identity(name)
         known = self._known.get(name)
         if known is None or known.standing is not standing or standing is None:
@@ -212,18 +212,18 @@ class EngineTables:
             coordinates = frozenset(n for n, column in columns.items() if column.cells is not None)
             rows = self._context.variables.read.get(name[0]) if len(name) == 1 and shown is None else None
             found = _of_schema(name, schema)
-            known = self._known[name] = _Known(standing, found.relation, found.columns, coordinates, grid, rows)
+            known = self._known[name] = _AskedTable(standing, found.relation, found.columns, coordinates, grid, rows)
         return known
 
 
-def _of_schema(name: tuple[str, ...], schema: pa.Schema) -> _Known:
+def _of_schema(name: tuple[str, ...], schema: pa.Schema) -> _AskedTable:
     columns = {field.name: field.type for field in schema}
     # What kind of value it is matters to nobody here; the names do.
-    return _Known(None, KnownTable(name, dict.fromkeys(columns, "other")), columns)
+    return _AskedTable(None, KnownTable(name, dict.fromkeys(columns, "other")), columns)
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenTables:
     """Tables that are told: name -> its columns' types."""
 
     tables: Mapping[str, Columns] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from ...sql.syntax import Tree
 _T = TypeVar("_T")
 
 
-class Tables(LayerCatalog, Protocol):
+class TableTypes(LayerCatalog, Protocol):
     """What is known of the tables that a statement reads."""
 
     @property
@@ -45,7 +45,7 @@ class Tables(LayerCatalog, Protocol):
         """How many rows a table has, where that is known and stays."""
 
 
-def kind_of(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType | None:
+def kind_of(expression: Expression, scope: Scope, tables: TableTypes) -> pa.DataType | None:
     """The Arrow type of an expression; None where that is not known.
 
     Numbers are told apart as far as arithmetic goes; of anything else only that it is no number.
@@ -72,7 +72,7 @@ def once(fact: str, about: Any, scope: Scope, find: Callable[[], _T]) -> _T:
     return found
 
 
-def _kind(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType | None:
+def _kind(expression: Expression, scope: Scope, tables: TableTypes) -> pa.DataType | None:
     match expression:
         case Parameter(name):
             return tables.parameters.get(name.lstrip(":$"))
@@ -88,13 +88,13 @@ def _kind(expression: Expression, scope: Scope, tables: Tables) -> pa.DataType |
     return None
 
 
-def has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> bool:
+def has_negative_zero(expression: Expression, scope: Scope, tables: TableTypes) -> bool:
     """Whether a real expression may be -0.0."""
     about = expression.path if isinstance(expression, Column) else expression
     return once("zero", about, scope, lambda: _has_negative_zero(expression, scope, tables))
 
 
-def _has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> bool:
+def _has_negative_zero(expression: Expression, scope: Scope, tables: TableTypes) -> bool:
     match expression:
         case Column(path):
             each = of_column(
@@ -114,7 +114,7 @@ def _has_negative_zero(expression: Expression, scope: Scope, tables: Tables) -> 
     return True
 
 
-def _column(path: tuple[str, ...], scope: Scope, tables: Tables) -> pa.DataType | None:
+def _column(path: tuple[str, ...], scope: Scope, tables: TableTypes) -> pa.DataType | None:
     kinds = of_column(
         "kind", path, scope, lambda table, name: tables.columns(table).get(name), lambda e, s: kind_of(e, s, tables)
     )
@@ -219,7 +219,7 @@ def gives_reals(tree: Tree) -> bool:
     return function_name(tree) in _REAL
 
 
-def _call(call: Call, scope: Scope, tables: Tables) -> pa.DataType | None:
+def _call(call: Call, scope: Scope, tables: TableTypes) -> pa.DataType | None:
     if call.name in _FIXED:
         return _FIXED[call.name]
     if call.name in _ARITHMETIC:
@@ -245,7 +245,7 @@ def _call(call: Call, scope: Scope, tables: Tables) -> pa.DataType | None:
     return None
 
 
-def _opaque(tree: Tree, scope: Scope, tables: Tables) -> pa.DataType | None:
+def _opaque(tree: Tree, scope: Scope, tables: TableTypes) -> pa.DataType | None:
     if isinstance(tree, dict) and "Extract" in tree:
         return pa.int32()
     if isinstance(tree, dict) and "Array" in tree:

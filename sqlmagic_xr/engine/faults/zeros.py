@@ -34,9 +34,9 @@ from ...sql.pieces import (
 from ...sql.places import CALL, OPERATION, OVER
 from ...sql.selects import alias_of, body_of, elements, own_select, value_of, with_elements, with_own_select
 from ...sql.syntax import Tree
-from .groups import Groups
+from .groups import KeyRules
 from .reading import QUERY, SELECT, Reading
-from .types import Tables, has_negative_zero, kind_of, widest
+from .types import TableTypes, has_negative_zero, kind_of, widest
 
 _NOT_ZERO = r"(?!\s*[-+(]*\s*(?:0*\.?0*[1-9]|'))"
 SIGNS = (
@@ -66,14 +66,14 @@ def signless(reading: Reading) -> Tree:
     SELECT (x + 0.0) AS x, count(*) AS n FROM d GROUP BY (x + 0.0), i
     """
     zeros = _Zeros(reading.tables)
-    groups = zeros.groups = Groups(zeros.plus, [body_of(place.node) for place in reading.of_kind(QUERY)])
+    groups = zeros.groups = KeyRules(zeros.plus, [body_of(place.node) for place in reading.of_kind(QUERY)])
     return reading.rewritten({**dict.fromkeys(_ASKED, zeros.expression), SELECT: groups.select, QUERY: groups.query})
 
 
 class _Zeros:
-    groups: Groups
+    groups: KeyRules
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: TableTypes) -> None:
         self._tables = tables
 
     def plus(self, tree: Tree, scope: Scope) -> Tree | None:

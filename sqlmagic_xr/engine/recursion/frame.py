@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ..frame import Frame
 from ..interrupt import interruptible
-from .rounds import Progress
+from .rounds import RecursionProgress
 from .settling import Settling
 
 
@@ -79,7 +79,12 @@ class RecursiveFrame(LateFrame):
     """
 
     def __init__(
-        self, plan: Any, settling: Settling, progress: Progress, parts: Sequence[tuple[str, Any]], **options: Any
+        self,
+        plan: Any,
+        settling: Settling,
+        progress: RecursionProgress,
+        parts: Sequence[tuple[str, Any]],
+        **options: Any,
     ) -> None:
         object.__setattr__(self, "settling", settling)
         object.__setattr__(self, "progress", progress)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..context import Context
 
 
-class Holes:
+class RoundHoles:
     """Writes queries whose placeholders have these values at first.
 
     Args:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ...sql.holes import Template
 from ...sql.syntax import Statement, Tree
 from .names import names_read
-from .parts import Definition
+from .parts import RecursiveCte
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Member:
         working, result: the names of the relations that have the rows of the round before, and all of them.
     """
 
-    definition: Definition
+    definition: RecursiveCte
     schema: pa.Schema
     anchor: Part | None
     terms: tuple[Part, ...]

@@ -15,7 +15,7 @@ _QUANTIFIERS = {"All": True, "Distinct": False, "None": False}
 
 
 @dataclass(frozen=True)
-class Definition:
+class RecursiveCte:
     """A CTE that reads itself, or one that reads it.
 
     Attributes:
@@ -40,7 +40,7 @@ class Definition:
     tree: Tree
 
 
-def definitions(ctes: Mapping[str, Tree]) -> list[Definition]:
+def definitions(ctes: Mapping[str, Tree]) -> list[RecursiveCte]:
     """The CTEs of one group, which read each other or themselves, taken apart.
 
     Raises:
@@ -58,7 +58,7 @@ def definitions(ctes: Mapping[str, Tree]) -> list[Definition]:
     return found
 
 
-def _definition(cte: Tree, group: frozenset[str]) -> Definition:
+def _definition(cte: Tree, group: frozenset[str]) -> RecursiveCte:
     query = cte["query"]
     body, ctes = query["body"], list((query["with"] or {}).get("cte_tables", ()))
     while "Query" in body and not any(value for key, value in body["Query"].items() if key != "body"):
@@ -76,7 +76,7 @@ def _definition(cte: Tree, group: frozenset[str]) -> Definition:
         raise _refused(f"a LIMIT of a recursive CTE that {error}", query["limit_clause"]) from None
     anchor, terms, keeps_all = _taken_apart(body, _reading(group, ctes), cte_name(cte))
     columns = tuple(identifier(column["name"]) for column in cte["alias"]["columns"])
-    return Definition(cte_name(cte), columns, anchor, terms, keeps_all, tuple(ctes), skip, limit, cte)
+    return RecursiveCte(cte_name(cte), columns, anchor, terms, keeps_all, tuple(ctes), skip, limit, cte)
 
 
 def _reading(group: frozenset[str], ctes: list[Tree]) -> Callable[[Tree], bool]:

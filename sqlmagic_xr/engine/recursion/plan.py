@@ -27,10 +27,10 @@ from ..faults.correlation import outer_columns
 from ..faults.tables import EngineTables
 from .failing import failing
 from .fit import fits, plain
-from .holes import Holes
+from .holes import RoundHoles
 from .members import Member, Part, Recursion
 from .names import cte_name, grouped, is_query, name_read, names_read, with_needed
-from .parts import Definition, definitions
+from .parts import RecursiveCte, definitions
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -51,8 +51,8 @@ class Planner:
         shown: what stands for their relations as long as nothing has run.
     """
 
-    def __init__(self, context: Context, holes: Holes | None = None) -> None:
-        self._context, self._holes = context, holes or Holes()
+    def __init__(self, context: Context, holes: RoundHoles | None = None) -> None:
+        self._context, self._holes = context, holes or RoundHoles()
         self._numbers = count(1)
         self._depth = 0
         self.found: list[Recursion] = []
@@ -105,7 +105,7 @@ class Planner:
                 found += self._recursion({name: ctes[name] for name in group}, around, node)
         return found
 
-    def _taken(self, found: Sequence[Definition], node: Tree) -> Sequence[Definition]:
+    def _taken(self, found: Sequence[RecursiveCte], node: Tree) -> Sequence[RecursiveCte]:
         """The definition of a recursion of which the query around it takes no more than some rows."""
         one, most = found[0], rows_taken(node)
         if most is None or len(found) > 1 or one.limit is not None or one.skip:
@@ -130,7 +130,7 @@ class Planner:
     # One recursion
 
     def _recursion(self, ctes: Mapping[str, Tree], around: Layers, node: Tree) -> list[Tree]:
-        work = _Group(self, self._taken(definitions(ctes), node), around, node)
+        work = _GroupRecursion(self, self._taken(definitions(ctes), node), around, node)
         recursion = work.planned()
         self.found.append(recursion)
         for member in recursion.members:
@@ -173,10 +173,10 @@ class Planner:
             raise _at(UnsupportedError(what, hint=hint), node)
 
 
-class _Group:
+class _GroupRecursion:
     """The recursion of one group of CTEs, being planned."""
 
-    def __init__(self, planner: Planner, found: Sequence[Definition], around: Layers, node: Tree) -> None:
+    def __init__(self, planner: Planner, found: Sequence[RecursiveCte], around: Layers, node: Tree) -> None:
         self._planner, self._definitions, self._around, self._node = planner, found, around, node
         self._names = {d.name: (f"__working_{n}__", f"__recursion_{n}__") for d in found for n in [planner.number()]}
         self._anchors: dict[str, Part | None] = {}
@@ -208,7 +208,7 @@ class _Group:
         )
         return Recursion(members, self._inner(inner))
 
-    def _plan_anchor(self, definition: Definition) -> None:
+    def _plan_anchor(self, definition: RecursiveCte) -> None:
         """Plan what gives the first rows, with those CTEs of the definition's own that do not read the group."""
         planner, ways = self._planner, set(self._names)
         own: list[Tree] = []
@@ -227,7 +227,7 @@ class _Group:
         self._anchors[definition.name] = part
         self._know(definition, schema)
 
-    def _know(self, definition: Definition, schema: pa.Schema) -> None:
+    def _know(self, definition: RecursiveCte, schema: pa.Schema) -> None:
         names = [*definition.columns, *schema.names[len(definition.columns) :]]
         if len(names) > len(schema):
             what = f"`{definition.name}` has {_counted(len(schema))}, and {len(names)} names for them"
@@ -257,10 +257,10 @@ class _Group:
                     self._know(definition, self._terms(definition)[0][1])
             waiting = [d for d in waiting if d not in ready]
 
-    def _reads(self, definition: Definition) -> set[str]:
+    def _reads(self, definition: RecursiveCte) -> set[str]:
         return {name for name in names_read(definition.tree["query"]) if name in self._names}
 
-    def _terms(self, definition: Definition) -> list[tuple[Part, pa.Schema]]:
+    def _terms(self, definition: RecursiveCte) -> list[tuple[Part, pa.Schema]]:
         planner = self._planner
         working = [_reading(d.tree, self._names[d.name][0]) for d in self._definitions if d.name in self._schemas]
         around: Layers = (*self._around, working)
@@ -293,7 +293,7 @@ class _Group:
                 self._planner.shown[self._names[definition.name][0]] = provider([], after)
         return changed
 
-    def _check(self, definition: Definition, terms: Sequence[pa.Schema]) -> None:
+    def _check(self, definition: RecursiveCte, terms: Sequence[pa.Schema]) -> None:
         """Hold the columns of the terms against those of the anchor."""
         schema = self._schemas[definition.name]
         for body, given in zip(definition.terms, terms, strict=True):

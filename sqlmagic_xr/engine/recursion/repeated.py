@@ -14,10 +14,10 @@ from ...storage.definition import Definition
 from ...storage.fetch import fetch_brief
 from ...storage.scratch import Version
 from ..interrupt import interruptible
-from .holes import Holes
+from .holes import RoundHoles
 from .members import Recursion
 from .plan import Planner
-from .rounds import Begun, Evaluation, Progress
+from .rounds import Begun, Evaluation, RecursionProgress
 from .settling import Settling
 from .statements import outside, standing
 
@@ -72,7 +72,7 @@ class Repeated:
             planned = self._planned(texts)
             recursions = [one.filled(texts) for one in planned.recursions]
             tables = standing(context, planned.names)
-            evaluation = Evaluation(context, store.entries(), tables, Progress(), planned.begun)
+            evaluation = Evaluation(context, store.entries(), tables, RecursionProgress(), planned.begun)
         text = planned.text if isinstance(planned.text, str) else planned.text.text(texts)
         settling = Settling(context, evaluation, recursions, planned.tree, text)
         return fetch_brief(settling.settled()) if brief else interruptible(lambda: fetch_brief(settling.settled()))
@@ -85,7 +85,7 @@ class Repeated:
         return self._known
 
     def _plan(self, texts: Mapping[str, str], definitions: Mapping[str, Definition]) -> _Planned:
-        context, holes = self._context, Holes(texts, self._kinds)
+        context, holes = self._context, RoundHoles(texts, self._kinds)
         planner = Planner(context, holes)
         tree = planner.without_recursion(self._tree)
         with context.store.showing(planner.shown):

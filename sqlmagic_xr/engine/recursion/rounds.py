@@ -22,7 +22,7 @@ from ..budget import default_budget, nbytes_shown
 from .fit import MisfitInColumnError, fitted
 from .members import Member, Part, Recursion
 from .plan import column_of
-from .seen import Seen
+from .seen import RowSet
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -32,7 +32,7 @@ _BATCH = 65_536  # rows; the result of thousands of rounds is handed on in few b
 
 
 @dataclass
-class Progress:
+class RecursionProgress:
     """How far the recursions of a statement have come.
 
     Attributes:
@@ -65,7 +65,7 @@ class Evaluation:
     """
 
     def __init__(
-        self, context: Context, entries: Entries, names: Mapping[str, Any], progress: Progress,
+        self, context: Context, entries: Entries, names: Mapping[str, Any], progress: RecursionProgress,
         begun: dict[int, Begun | None] | None = None,
     ) -> None:  # fmt: skip
         self.most: int | None = None
@@ -264,7 +264,7 @@ class MemberRows:
         self.newest = member.schema.empty_table()
         self.before = -1  # rows of the round before
         self.going: Rounds | None = None  # who goes through the rounds at present, if it is not the engine
-        self._seen = None if member.definition.keeps_all else Seen()
+        self._seen = None if member.definition.keeps_all else RowSet()
         self._found: list[pa.Table] = []
         self.count = self.nbytes = self._told = 0
 

@@ -12,11 +12,11 @@ import pyarrow.types as pt
 _NAN = object()
 
 
-class Seen:
+class RowSet:
     """A set of rows.
 
     Example:
-        >>> seen = Seen()
+        >>> seen = RowSet()
         >>> table = pa.table({"x": [0.0, -0.0, None, None, math.nan, math.nan]})
         >>> seen.new(table)["x"].to_pylist()
         [0.0, None, nan]

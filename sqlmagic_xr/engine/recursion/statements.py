@@ -12,7 +12,7 @@ from ..admission import framed
 from .frame import RecursiveFrame
 from .names import names_read
 from .plan import Planner
-from .rounds import Evaluation, Progress
+from .rounds import Evaluation, RecursionProgress
 from .settling import Settling
 from .views import RECURSIVE, recursive_views, with_views
 
@@ -81,7 +81,7 @@ class Recursions:
             plan = framed(context, text)
         if not planner.found or ("Explain" in tree and not analyzes(tree)):
             return plan
-        progress = Progress()
+        progress = RecursionProgress()
         evaluation = Evaluation(context, store.entries(), standing(context, outside(tree, planner)), progress)
         settling = Settling(context, evaluation, planner.found, tree, text)
         parts = [part for one in planner.found for part in one.parts()]

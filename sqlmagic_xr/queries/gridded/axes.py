@@ -33,7 +33,7 @@ _FACTOR = table(_NAME)["relation"]
 
 
 @dataclass(eq=False)
-class Axis:
+class GridAxis:
     """One axis.
 
     Attributes:
@@ -49,7 +49,7 @@ class Axis:
     columns: dict[Field, pa.Array] = field(default_factory=dict)
 
     @classmethod
-    def whole(cls, dim: Any, length: int) -> Axis:
+    def whole(cls, dim: Any, length: int) -> GridAxis:
         """An axis of which every position is read."""
         return cls(dim, length, np.arange(length))
 

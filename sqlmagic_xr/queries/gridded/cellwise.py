@@ -16,14 +16,14 @@ from ...relation.columns import Field, Output
 from ...relation.nodes import Select, Window
 from ...relation.reads import volatile
 from .cells import DTYPES, Array, CellBlock, Cells, is_instant
-from .grid import Fetch, Grid
+from .grid import CellGrid, Fetch
 from .groupwise import note, told
 from .measures import arrow_kind
 from .regions import taken
-from .scalars import Scalars
+from .scalars import CellScalars
 from .source import source_of
 from .tallies import State
-from .windows import Beside, Windows
+from .windows import ColumnsWithWindows, Windows
 
 if TYPE_CHECKING:
     from ...engine.context import Context
@@ -73,13 +73,13 @@ class Cellwise:
         if select.distinct or select.condition is not None or select.free or volatile(select):
             raise Refused("this SELECT over a window is not array code", select.span)
         self._context, self._select = context, select
-        self.grid = grid = Grid(context, source_of(window), fetch)
+        self.grid = grid = CellGrid(context, source_of(window), fetch)
         if grid.conditions or grid.masks():
             raise Refused("a window over cells that a condition leaves out one by one", select.span)
         if 0 in grid.shape:
             raise Refused("no cell is left")
-        beside = Beside(grid)
-        self._scalars = Scalars(beside)
+        beside = ColumnsWithWindows(grid)
+        self._scalars = CellScalars(beside)
         windows = Windows(grid, self._scalars)
         for measure in window.measures:
             beside.windows[Field(window, measure.name)] = windows.cells(measure)

@@ -13,13 +13,13 @@ from ...relation.columns import SortKey
 from ...sql.expression import Expression
 from .axes import INSIDE, Coding, coding, coding_over, positive
 from .cells import Array
-from .grid import Grid
+from .grid import CellGrid
 
 Place = tuple[int, int]
 """Where a key is: the axis whose groups it belongs to, and its number among the keys of these."""
 
 
-def codings_of(grid: Grid, keys: Sequence[Expression]) -> tuple[list[Place], list[Coding | None]]:
+def codings_of(grid: CellGrid, keys: Sequence[Expression]) -> tuple[list[Place], list[Coding | None]]:
     """For each key its place, and for each axis its groups.
 
     Args:
@@ -47,7 +47,7 @@ def codings_of(grid: Grid, keys: Sequence[Expression]) -> tuple[list[Place], lis
     return places, codings
 
 
-def ordered(grid: Grid, key: SortKey) -> tuple[int, Array]:
+def ordered(grid: CellGrid, key: SortKey) -> tuple[int, Array]:
     """The axis along which a key of an ORDER BY varies, and the positions that are read in that order.
 
     Raises:
@@ -73,12 +73,12 @@ def _joined(spans: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return [tuple(sorted(axes)) for axes in found]
 
 
-def _along(grid: Grid, axis: int, key: Expression) -> pa.Array:
+def _along(grid: CellGrid, axis: int, key: Expression) -> pa.Array:
     return grid.over((axis,), key) if grid.axis(key) is None else grid.along(axis, key)
 
 
 def _over(
-    grid: Grid, key: Expression, span: tuple[int, ...], axes: tuple[int, ...], shape: tuple[int, ...]
+    grid: CellGrid, key: Expression, span: tuple[int, ...], axes: tuple[int, ...], shape: tuple[int, ...]
 ) -> pa.Array:
     """A key written out over some axes; it is evaluated for those along which it varies."""
     if span == axes:

@@ -15,9 +15,9 @@ from ...engine.gridtable import GridColumn, GridTable
 from ...relation.columns import Field, Nested, fields, subqueries
 from ...relation.nodes import Leaf, Relation, Scan, Union, relations
 from ...sql.expression import Call, Expression
-from .axes import Axis, evaluated, holds_anyway
+from .axes import GridAxis, evaluated, holds_anyway
 from .cells import DTYPES, Array, Cells, is_instant, of_arrow, spread, stored
-from .joining import Alike, index_in, labels_of, rows_at
+from .joining import EqualColumns, index_in, labels_of, rows_at
 from .source import AggregateSource, equal_columns
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Stored:
     store: str = ""
 
 
-class Grid:
+class CellGrid:
     """The cells that an aggregate reads.
 
     Args:
@@ -86,7 +86,7 @@ class Grid:
         self._apart = source.unjoined(tables, self._leaf)
         self.axes = [self._rows_of(leaf) for leaf in self._apart]
         self._number = {dim: number for number, dim in enumerate(self.main.dims, len(self.axes))}
-        self.axes += [Axis.whole(dim, self.main.dataset.sizes[dim]) for dim in self.main.dims]
+        self.axes += [GridAxis.whole(dim, self.main.dataset.sizes[dim]) for dim in self.main.dims]
         self._cells: dict[Field, Cells] = {}
         self._variables: dict[Field, tuple[GridColumn, tuple[int, ...], dict[int, Array | None]]] = {}
         self._spread: dict[Field, tuple[pa.Array, tuple[int, ...], Array]] = {}
@@ -116,12 +116,12 @@ class Grid:
             found = cells if place is None else cells.take(pa.array(place, mask=place < 0))
             self.axes[own[0]].columns[Field(leaf, name)] = found
 
-    def _rows_of(self, leaf: Leaf) -> Axis:
+    def _rows_of(self, leaf: Leaf) -> GridAxis:
         """The rows of a relation that is joined with every cell, as an axis."""
         rows = self._fetch(leaf, _APART)
         if rows.num_rows > _APART:
             raise Refused(f"more than {_APART:,} rows are joined with every cell", leaf.span)
-        axis = Axis.whole(f"rows of {'.'.join(leaf.path)}", rows.num_rows)
+        axis = GridAxis.whole(f"rows of {'.'.join(leaf.path)}", rows.num_rows)
         for name in leaf.names or ():
             if name is not None and leaf.has(name):
                 axis.columns[Field(leaf, name)] = rows.column(leaf.inner(name)).combine_chunks()
@@ -130,7 +130,7 @@ class Grid:
     def _join(self, tables: dict[Leaf, GridTable]) -> None:
         source = self.source
         pairs = [pair for c in source.conditions if (pair := equal_columns(c)) is not None]
-        alike = Alike(pair for pair in pairs if not any(c.relation in source.optional for c in pair))
+        alike = EqualColumns(pair for pair in pairs if not any(c.relation in source.optional for c in pair))
         used: set[Field] = set()
         for leaf in source.leaves:
             if leaf is self._leaf or leaf in source.optional or leaf in self._apart:
@@ -150,9 +150,9 @@ class Grid:
             joined = [pair for condition in conditions if (pair := equal_columns(condition)) is not None]
             if len(joined) != len(conditions):
                 raise Refused("this condition of a LEFT JOIN", leaf.span)
-            self._look_up(leaf, self._keys(leaf, Alike(joined)), optional=True)
+            self._look_up(leaf, self._keys(leaf, EqualColumns(joined)), optional=True)
 
-    def _keys(self, leaf: Leaf, alike: Alike) -> dict[str, Field]:
+    def _keys(self, leaf: Leaf, alike: EqualColumns) -> dict[str, Field]:
         """The columns of a relation that are equal to coordinates of the grid."""
         found: dict[str, Field] = {}
         axes: set[int] = set()

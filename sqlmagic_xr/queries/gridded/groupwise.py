@@ -18,13 +18,13 @@ from ...relation.reads import volatile
 from ...sql.expression import Call, Expression
 from .axes import Coding
 from .codings import codings_of
-from .grid import Fetch, Grid, cells_of
+from .grid import CellGrid, Fetch, cells_of
 from .groups import Groups
 from .holes import Holes
 from .measures import Measures, refuse_unknown
 from .regions import chunks_told, taken
 from .remote import Remote, Taking, remote_of
-from .scalars import Scalars
+from .scalars import CellScalars
 from .source import source_of
 from .tallies import State, Tally
 
@@ -58,10 +58,10 @@ class Groupwise:
         for measure in aggregate.measures:  # what is told without a look at the data comes first
             refuse_unknown(measure)
         self._context, self._aggregate, self._holding = context, aggregate, holding
-        self.grid = grid = Grid(context, source_of(aggregate), fetch)
+        self.grid = grid = CellGrid(context, source_of(aggregate), fetch)
         if 0 in grid.shape:
             raise Refused("no cell is left")
-        resolved, scalars = grid.source.resolved, Scalars(grid, holes)
+        resolved, scalars = grid.source.resolved, CellScalars(grid, holes)
         keys = [resolved(key.expression) for key in aggregate.keys]
         self._keys, codings = codings_of(grid, keys)
         self._groups = Groups(codings)
@@ -136,7 +136,7 @@ class Groupwise:
         return [(axis, number, coding) for axis, number, coding in found if coding is not None]
 
 
-def told(grid: Grid) -> str:
+def told(grid: CellGrid) -> str:
     """What is read of a grid, for a person."""
     read, whole = math.prod(grid.shape), cells_of(grid.main)
     of = "" if read == whole or len(grid.axes) > len(grid.main.dims) else f" of {whole:,}"

@@ -19,7 +19,7 @@ from .cells import Array
 _CELLS = 50_000_000  # of an array that says which row of a small relation is joined where
 
 
-class Alike:
+class EqualColumns:
     """Which columns conditions say are equal."""
 
     def __init__(self, pairs: Iterable[tuple[Field, Field]]) -> None:

@@ -17,11 +17,11 @@ from .axes import INSIDE, coding
 from .cells import DTYPES, FLOATS, INTEGERS, NUMBERS, Array, Cells, both, is_instant
 from .codings import ordered
 from .elementwise import cast
-from .grid import Grid
+from .grid import CellGrid
 from .groups import Groups, lengths
 from .members import End, Median, Percentile
 from .moments import Moments
-from .scalars import Scalars
+from .scalars import CellScalars
 from .tallies import Count, ExtremeTally, RealExtreme, RowCount, State, Sum, Tally, sum_type
 
 Known = Callable[[Tally], State]
@@ -29,7 +29,7 @@ Known = Callable[[Tally], State]
 
 
 @dataclass(frozen=True)
-class Found:
+class MeasuredColumn:
     """The column of an aggregate over all groups.
 
     Attributes:
@@ -52,7 +52,7 @@ class Found:
         return pa.array(values, self.type, mask=mask)
 
 
-Column = Callable[[Known], Found]
+Column = Callable[[Known], MeasuredColumn]
 
 
 def refuse_unknown(measure: Measure) -> None:
@@ -81,7 +81,7 @@ class Measures:
         entire: the axes that a block must have all positions of.
     """
 
-    def __init__(self, grid: Grid, scalars: Scalars, groups: Groups, where: Cells | None) -> None:
+    def __init__(self, grid: CellGrid, scalars: CellScalars, groups: Groups, where: Cells | None) -> None:
         self.grid, self.scalars, self.groups, self.where = grid, scalars, groups, where
         self.tallies: dict[Any, Tally] = {}
         self.entire: frozenset[int] = frozenset()
@@ -132,15 +132,15 @@ class Measures:
         """COUNT: the rows, or those that have a value."""
         rows = self.rows(mask)
         if not call.args or isinstance(call.args[0], Star):
-            return lambda known: Found(rows(known), None, pa.int64())
+            return lambda known: MeasuredColumn(rows(known), None, pa.int64())
         if len(call.args) != 1:
             raise Refused("COUNT of several values", call.span)
         value = self._countable(call.args[0])
         if value.valid is None:
-            return lambda known: Found(rows(known), None, pa.int64())
+            return lambda known: MeasuredColumn(rows(known), None, pa.int64())
         tally = self._tally(Count(self.groups, value, mask), value, mask)
         whole = lengths(self.groups, self.grid.shape)
-        return lambda known: Found(whole - known(tally)[0], None, pa.int64())
+        return lambda known: MeasuredColumn(whole - known(tally)[0], None, pa.int64())
 
     def _countable(self, expression: Expression) -> Cells:
         axis = self.grid.axis(expression)
@@ -166,11 +166,11 @@ class Measures:
         counts = np.asarray(finer.keys[-1].is_valid())
         place = np.zeros(finer.count, np.int64) if own is None else np.asarray(finer.keys[0])
 
-        def found(known: Known) -> Found:
+        def found(known: Known) -> MeasuredColumn:
             there = np.moveaxis(rows(known) > 0, axis, 0) & counts.reshape(-1, *(1,) * (len(codings) - 1))
             total = np.zeros((self.groups.shape[axis], *there.shape[1:]), np.int64)
             np.add.at(total, place, there.astype(np.int64))
-            return Found(np.moveaxis(total, 0, axis), None, pa.int64())
+            return MeasuredColumn(np.moveaxis(total, 0, axis), None, pa.int64())
 
         return found
 
@@ -182,12 +182,12 @@ class Measures:
         whole = lengths(self.groups, self.grid.shape)
         kind = pa.from_numpy_dtype(np.dtype(dtype))
 
-        def found(known: Known) -> Found:
+        def found(known: Known) -> MeasuredColumn:
             total, lost = known(tally)
             count = whole - lost
             with np.errstate(all="ignore"):
                 values = total / np.maximum(count, 1) if name == "avg" else total
-            return Found(values, count > 0, kind)
+            return MeasuredColumn(values, count > 0, kind)
 
         return found
 
@@ -203,15 +203,15 @@ class Measures:
             real = self._tally(
                 RealExtreme(self.groups, value, mask, ufunc=np.fmin if low else np.fmax), value, mask, name
             )
-            return lambda known: Found(known(real)[0], ~np.isnan(known(real)[0]), kind)
+            return lambda known: MeasuredColumn(known(real)[0], ~np.isnan(known(real)[0]), kind)
         tally = self._tally(
             ExtremeTally(self.groups, value, mask, ufunc=np.minimum if low else np.maximum), value, mask, name
         )
         whole = lengths(self.groups, self.grid.shape)
 
-        def found(known: Known) -> Found:
+        def found(known: Known) -> MeasuredColumn:
             values, lost = known(tally)
-            return Found(values, whole - lost > 0, kind)
+            return MeasuredColumn(values, whole - lost > 0, kind)
 
         return found
 
@@ -221,7 +221,7 @@ class Measures:
         tally = self._tally(Moments(self.groups, value, mask), value, mask)
         formula = _SPREADS[name]
 
-        def found(known: Known) -> Found:
+        def found(known: Known) -> MeasuredColumn:
             sums = known(tally)
             _refuse_infinite(sums[2])
             return _found(*formula(*sums))
@@ -236,7 +236,7 @@ class Measures:
         formula = _PAIRS[name]
         kind = pa.uint64() if name == "regr_count" else pa.float64()
 
-        def found(known: Known) -> Found:
+        def found(known: Known) -> MeasuredColumn:
             sums = known(tally)
             if not name.startswith(("regr_avg", "regr_count")):
                 _refuse_infinite(sums[5], *((sums[2], sums[4]) if squares else ()))
@@ -277,15 +277,15 @@ class Measures:
         self.entire |= self.groups.folded
         kind = arrow_kind(value.type)
 
-        def found(known: Known) -> Found:
+        def found(known: Known) -> MeasuredColumn:
             values, there = known(tally)
-            return Found(values, there, kind)
+            return MeasuredColumn(values, there, kind)
 
         return found
 
 
-def _found(values: Array, known: Array, kind: pa.DataType = pa.float64()) -> Found:  # noqa: B008 - a constant
-    return Found(values.astype(np.uint64) if kind == pa.uint64() else values, known, kind)
+def _found(values: Array, known: Array, kind: pa.DataType = pa.float64()) -> MeasuredColumn:  # noqa: B008 - a constant
+    return MeasuredColumn(values.astype(np.uint64) if kind == pa.uint64() else values, known, kind)
 
 
 def _over(number: Array, by: Array) -> Array:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .cells import Array, CellBlock, Cells, only
-from .tallies import State, Taken, as_type, counted, full
+from .tallies import SingleValueTally, State, as_type, counted, full
 
 
 @dataclass(eq=False)
-class Moments(Taken):
+class Moments(SingleValueTally):
     """Of one value or two: how many there are, their means, and the sums of the products of what differs from them.
 
     Attributes:

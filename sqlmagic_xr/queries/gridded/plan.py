@@ -62,7 +62,7 @@ class Planned(Protocol):
 
 
 @dataclass(frozen=True)
-class Taken:
+class PlannedRows:
     """The rows of an aggregate, or of a SELECT over windows, which stand in its place.
 
     Attributes:
@@ -189,7 +189,7 @@ class GridQuery:
         """
         return self._each(lambda node: (node, self._planned(node, _nothing_fetched)))
 
-    def _take(self, node: Relation) -> Taken:
+    def _take(self, node: Relation) -> PlannedRows:
         return taken_as(node, interruptible(lambda: self._planned(node, self._fetch).rows()))
 
     def _each(self, made: Callable[[Relation], T]) -> list[T]:
@@ -220,15 +220,15 @@ class GridQuery:
     def _is_large(self, node: Relation) -> bool:
         return any(is_large(self._context, below, self._least) for below in relations(node))
 
-    def _rest(self, found: list[Taken]) -> pa.Table:
+    def _rest(self, found: list[PlannedRows]) -> pa.Table:
         plain = self.plain(found)
         return run(self._context, self.rest(found), named(found)) if plain is None else plain
 
-    def plain(self, found: list[Taken]) -> pa.Table | None:
+    def plain(self, found: list[PlannedRows]) -> pa.Table | None:
         """The rows of a query that is what was taken, or only names its columns; None for any other."""
         return _plain(self._query, found[0])
 
-    def rest(self, found: list[Taken]) -> Tree:
+    def rest(self, found: list[PlannedRows]) -> Tree:
         """The tree of what the engine makes of the rows that were taken.
 
         Raises:
@@ -255,7 +255,7 @@ class GridQuery:
                 raise Refused("a view is read beside the groups")
 
 
-def _plain(query: Relation, taken: Taken) -> pa.Table | None:
+def _plain(query: Relation, taken: PlannedRows) -> pa.Table | None:
     """The rows of a query that is what was taken, or only names its columns; None for any other."""
     if query is taken.node:
         return taken.rows
@@ -289,14 +289,14 @@ def _laid(planned: Groupwise, places: list[int]) -> Laid | None:
     return Laid(labels, others)
 
 
-def taken_as(node: Relation, rows: pa.Table) -> Taken:
+def taken_as(node: Relation, rows: pa.Table) -> PlannedRows:
     """The rows of what was taken, as a relation with a name of its own."""
     name = f"__groups_{next(_numbers)}__"
     types = {field.name: str(field.type) for field in rows.schema}
-    return Taken(node, Scan((name,), table=Table((name,), types), tree=table(name)["relation"]), rows)
+    return PlannedRows(node, Scan((name,), table=Table((name,), types), tree=table(name)["relation"]), rows)
 
 
-def named(found: Sequence[Taken]) -> dict[str, Any]:
+def named(found: Sequence[PlannedRows]) -> dict[str, Any]:
     """The relations that the engine reads for what was taken."""
     return {t.scan.table.name[0]: provider(t.rows.to_batches(), t.rows.schema) for t in found}
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ...engine.streaming import chunk_sizes
-from .axes import Axis
+from .axes import GridAxis
 from .cells import Array, Part
-from .grid import Grid
+from .grid import CellGrid
 from .sweep import BLOCK, Sweep, parts
 from .tallies import State, Tally
 
@@ -27,7 +27,7 @@ REGION = 4_194_304
 
 
 def taken(
-    grid: Grid, tallies: Sequence[Tally], on_read: Callable[[], None], entire: frozenset[int] = frozenset()
+    grid: CellGrid, tallies: Sequence[Tally], on_read: Callable[[], None], entire: frozenset[int] = frozenset()
 ) -> dict[Tally, State]:
     """What tallies come to over all cells of a grid.
 
@@ -96,11 +96,11 @@ class _Work:
             return region
 
 
-def _is_lazy(grid: Grid) -> bool:
+def _is_lazy(grid: CellGrid) -> bool:
     return any(not v.column.variable._in_memory for v in grid.stored)
 
 
-def chunks_told(grid: Grid) -> str:
+def chunks_told(grid: CellGrid) -> str:
     """Which chunks of a dataset that is not in memory are read, for a person; "" for one that is."""
     if not _is_lazy(grid):
         return ""
@@ -123,7 +123,7 @@ def _ranges(numbers: Array) -> str:
     return " and ".join([", ".join(shown)] + ([f"{len(found) - 5} more"] if len(found) > 5 else []))
 
 
-def regions_of(grid: Grid, entire: frozenset[int] = frozenset()) -> Iterator[Part]:
+def regions_of(grid: CellGrid, entire: frozenset[int] = frozenset()) -> Iterator[Part]:
     """The parts of a grid that are read one after another; see :func:`taken`."""
     sizes = chunk_sizes(grid.main) if _is_lazy(grid) else None
     whole = [
@@ -138,7 +138,7 @@ def regions_of(grid: Grid, entire: frozenset[int] = frozenset()) -> Iterator[Par
         yield from parts(region, min(REGION, max(BLOCK, cells // 16)), entire=entire)
 
 
-def _chunks(axis: Axis, stored: Sequence[int] | None) -> list[slice]:
+def _chunks(axis: GridAxis, stored: Sequence[int] | None) -> list[slice]:
     """The positions along an axis that are read, by the chunks in which they are stored."""
     sizes = stored or (axis.length,)
     ends = np.searchsorted(axis.kept, np.cumsum([0, *sizes]))

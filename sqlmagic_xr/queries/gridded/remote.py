@@ -16,7 +16,7 @@ from ...cluster.parts import TASKS, batches, cut_as
 from ...cluster.sent import pickled
 from ...dense.node import Refused
 from ...engine.budget import nbytes_shown
-from .grid import Grid, Stored
+from .grid import CellGrid, Stored
 from .regions import regions_of
 from .sweep import Sweep
 from .tallies import State, Tally
@@ -42,7 +42,7 @@ class Remote:
     """
 
     client: Any
-    grid: Grid
+    grid: CellGrid
     regions: Sequence[Any]
     entire: frozenset[int] = frozenset()
 
@@ -140,7 +140,7 @@ def _wanted(variable: Stored, sweep: Sweep, apart: int, shape: Sequence[int]) ->
     return Wanted(key, variable.name, _nbytes(variable, shape), lambda: _pickled(reading))
 
 
-def remote_of(context: Context, grid: Grid, entire: frozenset[int]) -> Remote | str | None:
+def remote_of(context: Context, grid: CellGrid, entire: frozenset[int]) -> Remote | str | None:
     """The cluster that goes through the chunks of a grid, or why none does although there is one.
 
     Args:

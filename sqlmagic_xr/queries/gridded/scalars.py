@@ -32,7 +32,7 @@ class Columns(Protocol):
         """The cells of an expression that varies along one axis at most; None for any other."""
 
 
-class Scalars:
+class CellScalars:
     """Lowers the expressions of one grid; equal expressions are one, and calculated once for a block.
 
     Args:
@@ -367,16 +367,16 @@ def _comparing(function: Any, left: Cells, right: Cells, owner: Cells) -> Callab
     return make
 
 
-_RULES: Mapping[tuple[str, int | None], Callable[[Scalars, Call], Cells]] = {
-    **{(name, 2): Scalars.arithmetic for name in "+-*/%"},
-    **{(name, 2): Scalars.comparison for name in COMPARISONS},
-    **{(name, 2): Scalars.logical for name in ("and", "or")},
-    **{(name, 1): Scalars.unary for name in UNARY},
-    **{(name, 2): Scalars.power for name in ("power", "pow")},
-    **{(name, 1): Scalars.is_null for name in ("is null", "is not null")},
-    **{(name, None): Scalars.within for name in ("in", "not in")},
-    **{(name, 3): Scalars.between for name in ("between", "not between")},
-    ("-", 1): Scalars.negative, ("not", 1): Scalars.negation, ("abs", 1): Scalars.absolute,
-    ("isnan", 1): Scalars.isnan, ("coalesce", None): Scalars.coalesce, ("nvl", 2): Scalars.coalesce,
-    ("ifnull", 2): Scalars.coalesce, ("nullif", 2): Scalars.nullif,
+_RULES: Mapping[tuple[str, int | None], Callable[[CellScalars, Call], Cells]] = {
+    **{(name, 2): CellScalars.arithmetic for name in "+-*/%"},
+    **{(name, 2): CellScalars.comparison for name in COMPARISONS},
+    **{(name, 2): CellScalars.logical for name in ("and", "or")},
+    **{(name, 1): CellScalars.unary for name in UNARY},
+    **{(name, 2): CellScalars.power for name in ("power", "pow")},
+    **{(name, 1): CellScalars.is_null for name in ("is null", "is not null")},
+    **{(name, None): CellScalars.within for name in ("in", "not in")},
+    **{(name, 3): CellScalars.between for name in ("between", "not between")},
+    ("-", 1): CellScalars.negative, ("not", 1): CellScalars.negation, ("abs", 1): CellScalars.absolute,
+    ("isnan", 1): CellScalars.isnan, ("coalesce", None): CellScalars.coalesce, ("nvl", 2): CellScalars.coalesce,
+    ("ifnull", 2): CellScalars.coalesce, ("nullif", 2): CellScalars.nullif,
 }  # fmt: skip

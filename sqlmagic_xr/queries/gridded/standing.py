@@ -15,7 +15,7 @@ from ...sql.holes import Template
 from ...sql.syntax import Tree, to_sql
 from .groupwise import Groupwise
 from .holes import Holes
-from .plan import GridQuery, Taken, named, taken_as
+from .plan import GridQuery, PlannedRows, named, taken_as
 
 if TYPE_CHECKING:
     from ...cluster.holding import Holding
@@ -48,7 +48,7 @@ class Standing:
         self._holes = Holes(texts)
         self._query = GridQuery(context, bound, holding=holding, holes=self._holes)
         self._planned = [_by_groups(node, planned) for node, planned in self._query.planned()]
-        self._taken: list[Taken] = []
+        self._taken: list[PlannedRows] = []
         self._rest: Template | None = None
 
     def rows(self, texts: Mapping[str, str]) -> pa.Table | None:

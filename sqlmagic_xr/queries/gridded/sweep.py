@@ -18,9 +18,9 @@ from ...engine.columns import values_of
 from ...engine.gridtable import GridColumn
 from ...engine.uncut import uncut
 from .cells import Array, CellBlock, Part, is_instant
-from .grid import Grid, Stored
+from .grid import CellGrid, Stored
 from .moments import Moments
-from .tallies import Folded, State, Tally
+from .tallies import FoldedValue, State, Tally
 
 BLOCK = 131_072
 """Cells that are gone through at a time: 1 MiB of float64, which stays in the second cache."""
@@ -54,7 +54,7 @@ class Sweep:
     numbers: tuple[Any, ...] = ()
 
     @classmethod
-    def of(cls, grid: Grid, tallies: Sequence[Tally], entire: frozenset[int] = frozenset()) -> Sweep:
+    def of(cls, grid: CellGrid, tallies: Sequence[Tally], entire: frozenset[int] = frozenset()) -> Sweep:
         """What is taken of a grid."""
         kept = tuple(axis.kept for axis in grid.axes)
         return cls(tuple(axis.dim for axis in grid.axes), kept, tuple(grid.stored), tuple(tallies), entire)
@@ -140,7 +140,7 @@ class Sweep:
                 yield CellBlock(part, inside, shape, values, rooms, numbers=self.numbers)
 
         with np.errstate(all="ignore"):
-            light = [tally for tally in self.tallies if isinstance(tally, Folded) and tally.is_light]
+            light = [tally for tally in self.tallies if isinstance(tally, FoldedValue) and tally.is_light]
             if len(light) < len(self.tallies):
                 for block in blocks(region, size):
                     for tally, own in zip(self.tallies, state, strict=True):

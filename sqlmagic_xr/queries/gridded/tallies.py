@@ -69,7 +69,7 @@ class RowCount:
 
 
 @dataclass(eq=False)
-class Taken:
+class SingleValueTally:
     """What aggregates of one value have in common.
 
     Attributes:
@@ -109,7 +109,7 @@ class Taken:
 
 
 @dataclass(eq=False)
-class Count(Taken):
+class Count(SingleValueTally):
     """How many rows do not count: 0 is that of those which lack the value."""
 
     def fresh(self) -> State:  # noqa: D102 - see Tally
@@ -125,7 +125,7 @@ class Count(Taken):
 
 
 @dataclass(eq=False)
-class Folded(Taken):
+class FoldedValue(SingleValueTally):
     """What a value is folded to.
 
     Attributes:
@@ -182,7 +182,7 @@ class Folded(Taken):
 
 
 @dataclass(eq=False)
-class Sum(Folded):
+class Sum(FoldedValue):
     """The sum of a value, and how many rows do not count."""
 
     dtype: Any = np.float64
@@ -237,7 +237,7 @@ def full(cells: Array, block: CellBlock) -> Array:
 
 
 @dataclass(eq=False)
-class ExtremeTally(Folded):
+class ExtremeTally(FoldedValue):
     """The least or the greatest value, and how many rows do not count."""
 
     ufunc: Any = np.minimum

@@ -17,8 +17,8 @@ from .axes import INSIDE
 from .cells import DTYPES, Array, CellBlock, Cells, is_instant
 from .codings import codings_of, ordered
 from .frames import folded, frame_of, limits, moved
-from .grid import Grid
-from .scalars import Scalars
+from .grid import CellGrid
+from .scalars import CellScalars
 from .tallies import sum_type
 
 Rows = tuple[Array, Array | None]
@@ -73,7 +73,7 @@ class Windows:
         entire: the axes that a block must have all positions of.
     """
 
-    def __init__(self, grid: Grid, scalars: Scalars) -> None:
+    def __init__(self, grid: CellGrid, scalars: CellScalars) -> None:
         self._grid, self._scalars = grid, scalars
         self.entire: set[int] = set()
 
@@ -334,10 +334,10 @@ _RULES: Mapping[str, Callable[[Windows, str, Measure, Order], Cells]] = {
 }
 
 
-class Beside:
+class ColumnsWithWindows:
     """The columns of a grid with window functions beside them (:class:`.scalars.Columns`)."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: CellGrid) -> None:
         self._grid = grid
         self.windows: dict[Field, Cells] = {}
 

@@ -25,7 +25,7 @@ from .unsure import UnsureError
 from .write import Write, write_of
 
 if TYPE_CHECKING:
-    from ...engine.answers import Standing
+    from ...engine.answers import StandingQuery
     from ...engine.context import Context
     from ...engine.prepared import Prepared
     from .plan import Runner
@@ -151,7 +151,7 @@ class OverChunks(Relational):
         self._reason: str | None = None
         self._fault: bool | None = None  # whether the reason is one, until it has been told
         self._schemas: dict[int, pa.Schema] = {}
-        self._standing: dict[int, Standing | None] = {}
+        self._standing: dict[int, StandingQuery | None] = {}
 
     def run(self, values: Mapping[str, Any]) -> None:
         """Make the statement's changes, inside the step's transaction."""
@@ -214,7 +214,7 @@ class OverChunks(Relational):
                 return rows
             return answers.over_chunks(self._context, parse_one(self._sql).tree, schema, self._holding, names)
 
-    def _planned(self, variant: Variant, schema: pa.Schema, texts: Mapping[str, str]) -> Standing | None:
+    def _planned(self, variant: Variant, schema: pa.Schema, texts: Mapping[str, str]) -> StandingQuery | None:
         """The query, planned once for all steps: relations beside it would differ from step to step."""
         answers = self._context.answers
         assert answers is not None

@@ -10,7 +10,7 @@ import pytest
 
 import sqlmagic_xr
 from sqlmagic_xr.engine.recursion.fit import MisfitInColumnError, fits, fitted
-from sqlmagic_xr.engine.recursion.rounds import Progress
+from sqlmagic_xr.engine.recursion.rounds import RecursionProgress
 from sqlmagic_xr.errors import SqlError
 
 BEGIN = "WITH RECURSIVE r AS (SELECT 1 AS n, 0.5 AS x, 'a' AS s UNION ALL "
@@ -149,4 +149,7 @@ def test_progress_says_the_round_and_the_rows():
     assert str(frame.progress) == ""
     frame.to_arrow_table()
     assert str(frame.progress) == ""
-    assert [str(Progress("r", 0, rows)) for rows in (1, 2_000)] == ["r: round 0, 1 row", "r: round 0, 2,000 rows"]
+    assert [str(RecursionProgress("r", 0, rows)) for rows in (1, 2_000)] == [
+        "r: round 0, 1 row",
+        "r: round 0, 2,000 rows",
+    ]
