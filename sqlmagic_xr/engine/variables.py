@@ -22,7 +22,10 @@ Namespace = Callable[[], Mapping[str, Any]]
 """Gives the variables by name, as they are now."""
 
 
-@dataclass(frozen=True)
+_XARRAY = (xr.Dataset, xr.DataArray)
+
+
+@dataclass(frozen=True, slots=True)
 class _Followed:
     """A variable that is a table.
 
@@ -30,12 +33,14 @@ class _Followed:
         written: the variable's name.
         value: the object; held, so that no other can take its identity.
         state: what it is made of; other objects there tell that it has been changed in place.
+        is_xarray: whether it is an xarray object, of which arrays can be exchanged.
         tables: the names of its tables, as the engine folds them.
     """
 
     written: str
     value: Any
     state: Mapping[str, Any]
+    is_xarray: bool
     tables: tuple[tuple[str, ...], ...]
 
 
@@ -125,7 +130,7 @@ class Variables:
             value = namespace.get(followed.written)
             if value is not followed.value:
                 return True
-            if isinstance(value, (xr.Dataset, xr.DataArray)) and not _same(followed.state, _state(value)):
+            if followed.is_xarray and not _same(followed.state, _state(value)):
                 return True
         return False
 
@@ -161,7 +166,11 @@ class Variables:
         if followed is None or followed.value is not value or not _same(followed.state, state):
             self.release(table)
             self._followed[table] = _Followed(
-                written if written in namespace else table, value, state, self._read(read, table, value)
+                written if written in namespace else table,
+                value,
+                state,
+                isinstance(value, _XARRAY),
+                self._read(read, table, value),
             )
 
     def _read(self, read: _Reader, table: str, value: Any) -> Tables:

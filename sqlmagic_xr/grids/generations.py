@@ -231,9 +231,13 @@ class Generations(Grids):
 
     def _is_elsewhere(self, output: GridOutput, fixed: Mapping[str, Any], version: Version) -> bool:
         """Whether a column that is one value in all that was written is another one in what a scan asks for."""
-        schema, form = version.definition.schema, output.form
-        ones = ((form.names[place], form.types[place], output.cells[place]) for place in form.constants)
-        return any(n in fixed and kind == array_type(schema.field(n).type) and c != fixed[n] for n, kind, c in ones)
+        form = output.form
+        for place in form.constants:
+            name = form.names[place]
+            other = name in fixed and bool(output.cells[place] != fixed[name])  # which is cheap to tell, and seldom so
+            if other and form.types[place] == array_type(version.definition.schema.field(name).type):
+                return True
+        return False
 
     def _among(self, read: Read, written: Sequence[_Written]) -> bool:
         """Whether all that was written is in the parts of which a scan asks for one."""
@@ -346,13 +350,15 @@ class Generations(Grids):
 
 def _newer(before: Version, outputs: Sequence[GridOutput]) -> frozenset[str]:
     """See :class:`_Written`."""
-    names = before.definition.names
-    found = set()
-    for place in outputs[0].form.constants:
-        name = outputs[0].form.names[place]
-        span = before.span(names.index(name)) if isinstance(outputs[0].cells[place], np.integer) else None
-        if span is not None and isinstance(span.high, int) and all(_exceeds(o, name, span.high) for o in outputs):
-            found.add(name)
+    first, others, found = outputs[0], outputs[1:], []
+    for place in first.form.constants:
+        value, name = first.cells[place], first.form.names[place]
+        if not isinstance(value, np.integer):
+            continue
+        span = before.span(before.definition.names.index(name))
+        high = None if span is None else span.high
+        if isinstance(high, int) and value > high and not (others and not all(_exceeds(o, name, high) for o in others)):
+            found.append(name)
     return frozenset(found)
 
 

@@ -112,12 +112,15 @@ class Course:
                 f"another run on `{self._task.table}` has begun since this one was last asked to go on",
                 hint="Run the cell again: it continues.",
             )
-        before, disturbed = self._seen()
-        if disturbed:
-            newest = self._trajectory.newest(self._standing(before))
-            if newest != self._holdings.generation:
-                raise self._elsewhere(newest, self._holdings.generation)
-        return before
+        holdings = self._holdings
+        before, tables = holdings.disturbed, holdings.look()
+        if holdings.disturbed is not before:
+            self.undo.bar()
+            self._changed()
+            newest = self._trajectory.newest(self._standing(tables))
+            if newest != holdings.generation:
+                raise self._elsewhere(newest, holdings.generation)
+        return tables
 
     def notice(self) -> None:
         """See whether others have changed the tables, without a step to be made."""
@@ -126,15 +129,6 @@ class Course:
         if names and now != self._noticed:
             self._noticed = now
             self._changed()
-
-    def _seen(self) -> tuple[Tables, bool]:
-        before = self._holdings.disturbed
-        tables = self._holdings.look()
-        disturbed = self._holdings.disturbed is not before
-        if disturbed:
-            self.undo.bar()
-            self._changed()
-        return tables, disturbed
 
     def take_back(self, generation: int) -> CommittedStep | None:
         """Take back the step that made a generation, and those behind it; None where others have written on them."""

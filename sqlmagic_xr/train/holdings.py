@@ -46,8 +46,11 @@ class Holdings:
 
     def look(self) -> Tables:
         """The tables as they are now; what others have changed since the run's last commit is noted."""
-        now, left = tables_of(self.store, self.names), self._left
+        entries, left, now = self.store.entries(), self._left, dict[str, Version]()
         for name in self.names:
+            entry = entries.get(name)
+            if isinstance(entry, Version):
+                now[name] = entry
             if not _same(now.get(name), left.get(name)):
                 self.disturbed |= {name}
                 self._left = now

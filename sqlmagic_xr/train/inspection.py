@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,9 +67,10 @@ class Inspection:
             if old is version:
                 continue
             added = None if old is None else _appended(old, version)
-            found = self._fault(old, version, added)
-            if found is not None:
-                raise DivergedError(*found)
+            if not added or not _are_finite(added, self._floating_columns(version)):
+                found = self._fault(old, version, added)
+                if found is not None:
+                    raise DivergedError(*found)
             if name == table:
                 new = added
         if table not in after:
@@ -104,8 +105,6 @@ class Inspection:
         return self._fault(before, after, None if before is None else _appended(before, after))
 
     def _fault(self, before: Version | None, after: Version, added: Chunks | None) -> tuple[str, float] | None:
-        if added and all(_are_finite(chunk, self._floating_columns(after)) for chunk in added):
-            return None
         same_shape = before is not None and (
             before.definition is after.definition or before.definition == after.definition
         )
@@ -224,18 +223,22 @@ def _may_be_infinite(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind))
 
 
-def _are_finite(chunk: Chunk, places: Iterable[int]) -> bool:
+def _are_finite(chunks: Chunks, places: Collection[int]) -> bool:
     """Whether rows that arrays have calculated hold numbers only, as nearly always; of others it is not told."""
-    for draft in chunk.drafts:
-        columns = draft.columns
-        for place in places:
-            cells = columns[place]
-            if isinstance(cells, np.generic):
-                if not math.isfinite(cells):
+    for chunk in chunks:
+        drafts = chunk.drafts
+        if not drafts:
+            return False
+        for draft in drafts:
+            columns = draft.columns
+            for place in places:
+                cells = columns[place]
+                if isinstance(cells, np.generic):
+                    if not math.isfinite(cells):
+                        return False
+                elif _not_finite_of(cells.distinct):
                     return False
-            elif _not_finite_of(cells.distinct):
-                return False
-    return bool(chunk.drafts)
+    return True
 
 
 def _not_finite(chunk: Chunk, place: int) -> list[float]:

@@ -170,12 +170,12 @@ class Making:
         except KeyboardInterrupt:
             self._interrupted(steps)
             raise
-        if made == generation + 1 and self.curves:
+        if not self.curves.none and made == generation + 1:
             self.curves.hand(generation, made, self.step.seen)
         self.keeping.stepped(holdings.steps)
         if self.best is not None:
             self.best.made(made, after, holdings.steps)
-        if self.curves.watched:
+        if not self.curves.none and self.curves.watched:
             self.course.undo.add(CommittedStep(made, generation, before, self.shown))
         return True
 

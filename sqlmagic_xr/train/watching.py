@@ -72,7 +72,7 @@ class Watching:
         if self._checks_each_step or self._pace.due:
             return True
         # Steps may be quicker than the curves: a run does not leave them so far behind that its end is a wait.
-        return bool(self._curves) and (self._curves.due or self._curves.late(self._run.generation))
+        return not self._curves.none and (self._curves.due or self._curves.late(self._run.generation))
 
     def refresh(self) -> None:
         """Bring the curves nearer to the newest generation, and look whether they end the run."""

@@ -26,10 +26,14 @@ class Curves:
 
     Args:
         curves: any number of them, also none.
+
+    Attributes:
+        none: whether there is none.
     """
 
     def __init__(self, curves: Sequence[Curve]) -> None:
         self._curves = tuple(curves)
+        self.none = not self._curves
         whole = [curve for curve in self._curves if curve.whole]
         for curve in whole:
             curve.allow(_WHOLE / len(whole))
