@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,17 @@ def test_importing_the_package_imports_no_engine():
     code = f"import sys, sqlmagic_xr; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     assert out.stdout.strip() == "[]"
+
+
+# A class of a name that another class has, and why that is right.
+NAMESAKES = {"Context": "the public one is the engine's, with training and gridded queries on top"}
+
+
+def test_a_class_has_its_name_alone():
+    homes = defaultdict(list)
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(path.relative_to(PACKAGE).as_posix())
+    shared = {name: places for name, places in homes.items() if len(places) > 1}
+    assert shared.keys() == NAMESAKES.keys(), {name: shared.get(name) for name in shared.keys() ^ NAMESAKES.keys()}

@@ -23,15 +23,15 @@ from .running.batches import Batches
 from .running.carry import AddedRows, Clock, Feed, Look, Stamp, Stamps, check_axes, picked, same_axis, unmoved
 from .running.code import Code
 from .running.instructions import Instruction
-from .running.layout import Layout, Ran, Runner, Slot, Stepwise, needed_of
+from .running.layout import Ran, Slot, StepLayout, StepsRunner, Stepwise, needed_of
 from .running.looped import NumpyLoop
 from .stack import MadeSteps, Stack
-from .tables import Name, Read
+from .tables import Name, ScanRead
 from .trims import Trims, Written
 
 
 @dataclass(frozen=True)
-class Asked:
+class BlockRequest:
     """What a block is asked of its program.
 
     Attributes:
@@ -65,7 +65,7 @@ class StepBlock:
 
     def __init__(
         self, codes: Sequence[Code], writes: Sequence[Written], known: Mapping[Node, Any],
-        kept: Mapping[Node, Any], state: WrittenState, asked: Asked, looks: Mapping[int, Code],
+        kept: Mapping[Node, Any], state: WrittenState, asked: BlockRequest, looks: Mapping[int, Code],
     ) -> None:  # fmt: skip
         self._codes, self._writes, self._asked, self._state = codes, writes, asked, state
         self._every = (*codes, *looks.values())
@@ -166,7 +166,7 @@ class StepBlock:
     # --- what is read
 
     def _feed(self, scan: Node) -> Feed:
-        read: Read = scan.data
+        read: ScanRead = scan.data
         if read.table not in self._anew:
             pieces = [piece for piece in self._pieces.values() if piece.table == read.table]
             feed = carry.feed_of(scan, pieces, self._stamps, self._state.reading)
@@ -179,7 +179,7 @@ class StepBlock:
         refuse_uneven([piece.part for piece in pieces])
         return carry.feed_of_whole(scan, pieces, self._stamps, self._state.reading, age=int(not within))
 
-    def _is_newest(self, read: Read) -> bool:
+    def _is_newest(self, read: ScanRead) -> bool:
         """Whether a scan for the greatest number of a column gives the newest generation."""
         what = read.extreme
         if what is None or what.which != "max" or read.version or read.table not in self._changing:
@@ -207,7 +207,7 @@ class StepBlock:
 
     def _laid_out(
         self, brief: Sequence[Instruction], newest: Sequence[Node], known: Mapping[Node, Any]
-    ) -> Layout:  # fmt: skip
+    ) -> StepLayout:  # fmt: skip
         pieces, given, still = list(self._pieces.values()), self._given, self._unmoved
         columns = dict.fromkeys(
             column.value.cells
@@ -225,7 +225,7 @@ class StepBlock:
         masks = (mask for g in (*given, *read) for mask in (g.part.present, *(c.value.valid for c in g.part.columns)))
         reads = [(node, function, self._feeds[args[0]]) for node, args, function in brief
                  if node.op in ("cells", "known") and args[0] in self._feeds]  # fmt: skip
-        return Layout(
+        return StepLayout(
             slots=tuple(Slot(f, age, node, how) for node, how, f in reads for age in range(1, f.age + 1)),
             columns=tuple(columns), last=tuple(last),
             sound=tuple(node for node in every if node.type in FLOATS and node not in still),
@@ -238,7 +238,7 @@ class StepBlock:
 
     def run(
         self, source: Source, parameters: Mapping[str, Any], courses: Mapping[str, Sequence[Any]], k: int,
-        runner: Runner | None = None,
+        runner: StepsRunner | None = None,
     ) -> MadeSteps:  # fmt: skip
         """Make steps.
 

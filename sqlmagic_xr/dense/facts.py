@@ -9,7 +9,7 @@ from .alike import Alike
 from .grid import Grid, dividing
 from .labels import Labels
 from .ports import Changed, Unlike
-from .tables import Name, Parts, Read, Tables, TableShape
+from .tables import Name, Parts, ScanRead, Tables, TableShape
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Facts:
             if read.among is None and found is not None and found.grows:
                 self.parts.setdefault((change.table, fixed), self._parts(read, change.grid, found))
 
-    def _parts(self, read: Read, grid: Grid, table: TableShape) -> Parts | None:
+    def _parts(self, read: ScanRead, grid: Grid, table: TableShape) -> Parts | None:
         """What the rows fall into; None where that is no few grids."""
         for column, axis in dividing(grid):
             if table.columns[column] in _NAMING:

@@ -24,7 +24,7 @@ from .tables import Name, Tables
 
 
 @dataclass(frozen=True)
-class Query:
+class LoweredQuery:
     """A statement of a program.
 
     Attributes:
@@ -60,7 +60,7 @@ class Lowered(NamedTuple):
 
 
 def lowered(
-    queries: Sequence[Query], facts: Facts, parameters: Mapping[str, Type], changing: Collection[Name],
+    queries: Sequence[LoweredQuery], facts: Facts, parameters: Mapping[str, Type], changing: Collection[Name],
     bindings: Bindings,
 ) -> Lowered:  # fmt: skip
     """Lower queries into one graph.
@@ -98,7 +98,7 @@ _KNOWN = Recalled[Lowered](most=32)  # a run of a training cell makes some three
 
 
 def _lowered(
-    queries: Sequence[Query], lowering: Lowering, parameters: Mapping[str, Type], tables: Tables
+    queries: Sequence[LoweredQuery], lowering: Lowering, parameters: Mapping[str, Type], tables: Tables
 ) -> Lowered:  # fmt: skip
     scope: dict[str, LoweredRelation] = {}
     found: list[Sequence[LoweredRelation]] = []
@@ -123,7 +123,7 @@ def _lowered(
 
 
 def _parts(
-    query: Query, lowering: Lowering, parameters: Mapping[str, Type], scope: Mapping[str, LoweredRelation]
+    query: LoweredQuery, lowering: Lowering, parameters: Mapping[str, Type], scope: Mapping[str, LoweredRelation]
 ) -> list[LoweredRelation]:  # fmt: skip
     """The grids of a query's rows."""
     if query.empties:
@@ -134,7 +134,7 @@ def _parts(
     return _named(lowering.parts(query.tree, scope), query.columns)
 
 
-def _has_types_of(query: Query, part: LoweredRelation, tables: Tables) -> bool:
+def _has_types_of(query: LoweredQuery, part: LoweredRelation, tables: Tables) -> bool:
     """Whether rows that fill a table are read from it as they are."""
     if not query.columns:  # the table is made for them
         return True
@@ -142,7 +142,7 @@ def _has_types_of(query: Query, part: LoweredRelation, tables: Tables) -> bool:
     return table is not None and {c.name: c.value.type for c in part.columns} == dict(table.columns)
 
 
-def _newest(query: Query, lowering: Lowering) -> dict[str, Node]:
+def _newest(query: LoweredQuery, lowering: Lowering) -> dict[str, Node]:
     """What the parameter of :attr:`LoweredQuery.newest` stands for."""
     if query.newest is None:
         return {}

@@ -13,13 +13,13 @@ from .arrays import DTYPES
 from .grid import Array, Grid
 from .labels import Labels
 from .node import Node, Type
-from .tables import Read
+from .tables import ScanRead
 
 
 class Source(Protocol):
     """Gives the rows of tables as grids while a program runs."""
 
-    def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
+    def grid(self, read: ScanRead, fixed: Mapping[str, Any]) -> Grid:
         """The grid that a scan asks for, in the order of ``read.key``; the same object where nothing has changed.
 
         Args:
@@ -45,7 +45,7 @@ class Changed(Exception):  # noqa: N818 - no error: the program is lowered again
     """
 
     def __init__(
-        self, table: tuple[str, ...], column: str | None, read: Read | None = None, grid: Grid | None = None
+        self, table: tuple[str, ...], column: str | None, read: ScanRead | None = None, grid: Grid | None = None
     ) -> None:
         super().__init__(table, column)
         self.table, self.column, self.read, self.grid = table, column, read, grid

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from .alike import axes_of
-from .block import Asked, StepBlock
+from .block import BlockRequest, StepBlock
 from .facts import Facts
-from .lowered import Lowered, Query, lowered
+from .lowered import Lowered, LoweredQuery, lowered
 from .lowering.bound import Bindings
 from .node import Node, Refused, Type
 from .ports import Changed, GridOutput, Source
@@ -28,7 +28,7 @@ from .running.summary import Summary, summary
 from .tables import Name, Tables
 from .trims import Written
 
-__all__ = ["Program", "Query", "Step"]
+__all__ = ["LoweredQuery", "Program", "ProgramRun"]
 
 
 class Program:
@@ -47,7 +47,7 @@ class Program:
     """
 
     def __init__(
-        self, queries: Sequence[Query], tables: Tables, parameters: Mapping[str, Type], *, lasting: bool = False,
+        self, queries: Sequence[LoweredQuery], tables: Tables, parameters: Mapping[str, Type], *, lasting: bool = False,
         bindings: Bindings | None = None,
     ) -> None:  # fmt: skip
         self._queries, self._parameters = tuple(queries), dict(parameters)
@@ -119,7 +119,7 @@ class Program:
             if code is not None:
                 code.forget()
 
-    def step(self, source: Source, parameters: Mapping[str, Any], *, whole: bool = False) -> Step:
+    def step(self, source: Source, parameters: Mapping[str, Any], *, whole: bool = False) -> ProgramRun:
         """Begin a step.
 
         Args:
@@ -129,7 +129,7 @@ class Program:
         """
         coded = self.coded(parameters)
         self.learn(source, coded)
-        return Step(self, source, coded, whole=whole)
+        return ProgramRun(self, source, coded, whole=whole)
 
     def learn(self, source: Source, parameters: Mapping[str, Any]) -> None:
         """Look which axes of the tables are the same, before anything is calculated; then lower the queries by that.
@@ -158,7 +158,7 @@ class Program:
             return parameters
         return {**parameters, **{name: self._facts.labels.code(parameters[name]) for name in self._texts}}
 
-    def block(self, step: Step, state: WrittenState, asked: Asked) -> StepBlock:
+    def block(self, step: ProgramRun, state: WrittenState, asked: BlockRequest) -> StepBlock:
         """What makes many steps like one that has just been made.
 
         Args:
@@ -179,7 +179,7 @@ class Program:
         ]  # fmt: skip
         return StepBlock(codes, writes, step.known, self._kept, state, asked, looks)
 
-    def recurrence(self, step: Step, table: Name, types: Mapping[str, Type | None]) -> Recurrence:
+    def recurrence(self, step: ProgramRun, table: Name, types: Mapping[str, Type | None]) -> Recurrence:
         """What goes through many rounds like one that has just been gone through.
 
         Args:
@@ -245,7 +245,7 @@ class Program:
         self._lower()
 
 
-class Step:
+class ProgramRun:
     """One run of a program: its statements are run one after the other, and what they share is calculated once.
 
     Args:
@@ -307,7 +307,7 @@ class Step:
                 return found
 
 
-def _written_over(queries: Sequence[Query], found: Lowered) -> dict[Name, list[tuple[int, int]]]:
+def _written_over(queries: Sequence[LoweredQuery], found: Lowered) -> dict[Name, list[tuple[int, int]]]:
     """For each table the statements that do more than add rows: their places, and how many wrote it before."""
     unsure: dict[Name, list[tuple[int, int]]] = {}
     counts: dict[Name, int] = {}

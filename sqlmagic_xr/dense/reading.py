@@ -11,13 +11,13 @@ import numpy as np
 from .grid import Grid, GridCells
 from .node import Type
 from .ports import Form, GridOutput
-from .tables import Read
+from .tables import ScanRead
 
 
 class WrittenState(Protocol):
     """What is asked of tables when several steps are made at once."""
 
-    def reading(self, read: Read, form: Form) -> ScanReading | None:
+    def reading(self, read: ScanRead, form: Form) -> ScanReading | None:
         """How a scan reads rows of a form; None where their axes or types are not those of the table."""
 
     def newest(self, table: tuple[str, ...], column: str) -> int | None:
@@ -76,7 +76,7 @@ class ScanReading:
         return Grid(tuple([output.axes[place] for place in self.order]), self.key, values, present)
 
 
-def reading_of(form: Form, read: Read, types: Mapping[str, Type | None]) -> ScanReading | None:
+def reading_of(form: Form, read: ScanRead, types: Mapping[str, Type | None]) -> ScanReading | None:
     """How a scan reads rows of that form; None where their axes or types are not those of the table.
 
     Args:

@@ -18,10 +18,10 @@ from .ports import Form, Source
 from .reading import reading_of
 from .running.carry import AddedRows, Feed, Stamp, Stamps, check_axes, picked, unmoved
 from .running.code import Code
-from .running.layout import Layout, Slot
+from .running.layout import Slot, StepLayout
 from .running.looped import NumpyLoop
 from .stack import Stack
-from .tables import Name, Read
+from .tables import Name, ScanRead
 
 
 class Recurrence:
@@ -64,7 +64,7 @@ class Recurrence:
         masks += [mask for value in conditions for mask in (value.cells, value.valid)]
         reads = [(node, function, feeds[args[0]]) for node, args, function in brief
                  if node.op in ("cells", "known") and args[0] in feeds]  # fmt: skip
-        self._layout = Layout(
+        self._layout = StepLayout(
             slots=tuple(Slot(feed, 1, node, how) for node, how, feed in reads),
             columns=tuple(columns), last=(), sound=(),
             masks=tuple(dict.fromkeys(mask for mask in masks if mask is not None)),
@@ -82,7 +82,7 @@ class Recurrence:
 
     def _feed(self, scan: Node, types: Mapping[str, Type | None]) -> Feed:
         """How a scan of the working table reads what the round before has given."""
-        read: Read = scan.data
+        read: ScanRead = scan.data
         fixed = [self._stamps.of(argument) for argument in scan.args]
         if read.extreme is not None or read.holes or read.key is None:
             raise Refused("which rows of the working table there are is not known beforehand")

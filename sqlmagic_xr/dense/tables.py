@@ -89,7 +89,7 @@ class ColumnExtreme:
 
 
 @dataclass(frozen=True)
-class Read:
+class ScanRead:
     """What a scan asks of a table; the ``data`` of a node of operation ``scan``.
 
     Attributes:

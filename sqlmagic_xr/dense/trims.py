@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .node import Refused
 from .running.carry import Stamp
 from .stack import Deleted
-from .tables import Name, Read
+from .tables import Name, ScanRead
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Trims:
                 raise Refused(f"{'.'.join(each.table)} loses what the step has added")
             self._found[place] = each, stamp.value
 
-    def check(self, read: Read, generation: int) -> None:
+    def check(self, read: ScanRead, generation: int) -> None:
         """Refuse a scan of what has been deleted.
 
         Args:

@@ -13,7 +13,7 @@ from ..dense.grid import Grid, GridCells, Layout, MaskedColumn, grid, key_of, ro
 from ..dense.labels import Labels
 from ..dense.node import INSTANTS, WHOLE, Refused, Type
 from ..dense.ports import Changed, GridOutput
-from ..dense.tables import ColumnExtreme, Parts, Read, TableShape
+from ..dense.tables import ColumnExtreme, Parts, ScanRead, TableShape
 from ..sql.syntax import Tree
 
 ARROW: Mapping[Type, pa.DataType] = {
@@ -68,8 +68,8 @@ class Grids:
     ) -> None:
         self._fetch, self._key = fetch, key
         self.labels = Labels()
-        self._grids: dict[Read, tuple[Any, Mapping[str, Any], Grid]] = {}
-        self._layouts: dict[Read, Layout | None] = {}
+        self._grids: dict[ScanRead, tuple[Any, Mapping[str, Any], Grid]] = {}
+        self._layouts: dict[ScanRead, Layout | None] = {}
         self._tables: dict[tuple[str, ...], tuple[Any, TableShape | None]] = {}
 
     def table(self, name: tuple[str, ...]) -> TableShape | None:
@@ -118,7 +118,7 @@ class Grids:
         texts = {name for name in fixed if array_type(schema.field(name).type) == "label"}
         return [(n, self.labels.texts(v).item() if n in texts else v.item()) for n, v in fixed.items()]
 
-    def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
+    def grid(self, read: ScanRead, fixed: Mapping[str, Any]) -> Grid:
         """See :class:`..dense.ports.Source`."""
         state, known = self.state(read.table), self._grids.get(read)
         if known is not None and known[0] is state and known[1] == fixed:
@@ -133,7 +133,7 @@ class Grids:
         """The values of parts as arrays have them."""
         return frozenset(self.labels.code(value) if isinstance(value, str) else value for value in parts.values)
 
-    def _refuse_others(self, read: Read, parts: Parts, fixed: Mapping[str, Any]) -> None:
+    def _refuse_others(self, read: ScanRead, parts: Parts, fixed: Mapping[str, Any]) -> None:
         """Refuse rows in other parts than those that are known.
 
         Raises:
@@ -143,13 +143,13 @@ class Grids:
         if not set(found[parts.column].unique().to_pylist()) <= set(parts.values):
             raise Changed(read.table, None, read)
 
-    def _extreme(self, read: Read, what: ColumnExtreme) -> Grid:
+    def _extreme(self, read: ScanRead, what: ColumnExtreme) -> Grid:
         number = self.extreme(read.table, what)
         if number is None:
             raise Refused(f"{'.'.join(read.table)} has no row")
         return Grid((), (), {what.column: GridCells((), np.asarray(np.int64(number)))})
 
-    def _made(self, read: Read, found: pa.Table) -> Grid:
+    def _made(self, read: ScanRead, found: pa.Table) -> Grid:
         columns = columns_of(found, (*(read.key or ()), *read.columns), self.labels)
         if read.key is None and not columns:
             return Grid((np.arange(found.num_rows),), ("",), {})

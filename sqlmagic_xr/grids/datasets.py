@@ -12,7 +12,7 @@ from ..dense.arrays import DTYPES
 from ..dense.grid import Array, Grid, GridCells
 from ..dense.labels import Labels
 from ..dense.node import Refused
-from ..dense.tables import Read, TableShape
+from ..dense.tables import ScanRead, TableShape
 from ..engine.columns import values_of
 from ..engine.gridtable import GridColumn, GridTable
 from .arrow import array_type, columns_of
@@ -55,7 +55,7 @@ class DatasetGrid:
         nulls = frozenset(name for name, cells in self._cells.items() if cells.valid is not None)
         return TableShape(types, self._table.key, nulls)
 
-    def grid(self, read: Read) -> Grid | None:
+    def grid(self, read: ScanRead) -> Grid | None:
         """What a scan reads; None where it asks for other axes."""
         if read.key != self._table.key or any(name not in self._cells for name in read.columns):
             return None

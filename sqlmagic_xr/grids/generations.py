@@ -15,7 +15,7 @@ from ..dense.grid import Grid
 from ..dense.node import Refused
 from ..dense.ports import Form, GridOutput
 from ..dense.reading import ScanReading, reading_of
-from ..dense.tables import ColumnExtreme, Read, TableShape
+from ..dense.tables import ColumnExtreme, ScanRead, TableShape
 from ..relation.reads import columns_read
 from ..sql.build import quoted
 from ..sql.syntax import Tree, local_name
@@ -76,7 +76,7 @@ class Generations(Grids):
         self._fleeting: set[Name] = set()
         self._scratch: dict[Name, tuple[Version, pa.Table]] = {}
         self._written: dict[Name, list[_Written]] = {}
-        self._readings: dict[tuple[Read, Form], ScanReading | None] = {}
+        self._readings: dict[tuple[ScanRead, Form], ScanReading | None] = {}
 
     @cached_property
     def _columns(self) -> Mapping[Name, frozenset[str]] | None:
@@ -124,7 +124,7 @@ class Generations(Grids):
         schema = version.definition.schema
         return pa.Table.from_batches(rows_where(version, self.plain(schema, fixed)), schema=schema)
 
-    def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
+    def grid(self, read: ScanRead, fixed: Mapping[str, Any]) -> Grid:
         """See :class:`..dense.ports.Source`."""
         found = self._last(read, fixed)
         if found is None and not fixed and (direct := self._direct(read.table)) is not None:
@@ -185,7 +185,7 @@ class Generations(Grids):
             return
         written[-1].after = after
 
-    def reading(self, read: Read, form: Form) -> ScanReading | None:
+    def reading(self, read: ScanRead, form: Form) -> ScanReading | None:
         """See :class:`..dense.reading.State`."""
         version = self._version(read.table)
         return None if version is None else self._reading(read, form, version)
@@ -200,7 +200,7 @@ class Generations(Grids):
         """See :class:`..dense.reading.State`."""
         return not self._fleeting
 
-    def _last(self, read: Read, fixed: Mapping[str, Any]) -> Grid | None:
+    def _last(self, read: ScanRead, fixed: Mapping[str, Any]) -> Grid | None:
         """The grid of rows that were written just now, if they are all that a scan asks for."""
         written = self._written.get(read.table)
         if not written or not (fixed or written[0].whole):
@@ -239,7 +239,7 @@ class Generations(Grids):
                 return True
         return False
 
-    def _among(self, read: Read, written: Sequence[_Written]) -> bool:
+    def _among(self, read: ScanRead, written: Sequence[_Written]) -> bool:
         """Whether all that was written is in the parts of which a scan asks for one."""
         if read.among is None:
             return True
@@ -249,7 +249,7 @@ class Generations(Grids):
     def _none_before(self, before: Version, fixed: Mapping[str, Any]) -> bool:
         return not rows_where(before, self.plain(before.definition.schema, fixed))
 
-    def _reading(self, read: Read, form: Form, version: Version) -> ScanReading | None:
+    def _reading(self, read: ScanRead, form: Form, version: Version) -> ScanReading | None:
         key = (read, form)
         if key not in self._readings:
             types = {field.name: array_type(field.type) for field in version.definition.schema}

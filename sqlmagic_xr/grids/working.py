@@ -14,7 +14,7 @@ from ..dense.grid import Grid, GridCells, naming
 from ..dense.node import FLOATS, INSTANTS, WHOLE, Refused, Type
 from ..dense.ports import Form, GridOutput
 from ..dense.reading import ScanReading, reading_of
-from ..dense.tables import Read, TableShape
+from ..dense.tables import ScanRead, TableShape
 from ..sql.syntax import Tree
 from .arrow import array_type, arrow, columns_of
 from .generations import Generations, Name
@@ -46,7 +46,7 @@ class WorkingGrids(Generations):
         self._first = rows
         self._newest: pa.Table | Sequence[GridOutput] = rows
         self._arrow: pa.Table | None = rows
-        self._rows_read: dict[tuple[Read, Form], ScanReading | None] = {}
+        self._rows_read: dict[tuple[ScanRead, Form], ScanReading | None] = {}
         self._described: TableShape | None = None
         super().__init__(context, (), [query], budget)
 
@@ -88,7 +88,7 @@ class WorkingGrids(Generations):
         names = [name for name, kind in self.types.items() if kind in _NAMING and name not in self.single]
         return naming(columns_of(rows, names, self.labels), names)
 
-    def grid(self, read: Read, fixed: Mapping[str, Any]) -> Grid:
+    def grid(self, read: ScanRead, fixed: Mapping[str, Any]) -> Grid:
         """See :class:`.generations.Generations`."""
         if read.table != self.working:
             return super().grid(read, fixed)
@@ -96,7 +96,7 @@ class WorkingGrids(Generations):
             return self._calculated(self._newest, read, fixed)
         return self._singled(super().grid(read, fixed))
 
-    def _calculated(self, outputs: Sequence[GridOutput], read: Read, fixed: Mapping[str, Any]) -> Grid:
+    def _calculated(self, outputs: Sequence[GridOutput], read: ScanRead, fixed: Mapping[str, Any]) -> Grid:
         """The grid of what the last round has calculated, which has the axes of the rounds before."""
         found = []
         for output in outputs:

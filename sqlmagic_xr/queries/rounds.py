@@ -18,7 +18,7 @@ import pyarrow as pa
 from ..dense.calls import Calls
 from ..dense.node import Node, Refused
 from ..dense.ports import Changed, Form, GridOutput
-from ..dense.program import Program, Query, Step
+from ..dense.program import LoweredQuery, Program, ProgramRun
 from ..dense.recurrence import Recurrence
 from ..engine.answers import Gone
 from ..engine.budget import default_budget
@@ -45,8 +45,8 @@ def rounds(context: Context, term: Tree, working: str, rows: pa.Table) -> ArrayR
     term = direct(term, working)
     grids = WorkingGrids(context, working, term, default_budget(), rows)
     guard = apart(context, term, working, grids.single if rows.num_rows > 1 else rows.column_names)
-    asked = [] if guard is None else [Query(query) for query in guard.queries]  # calculated in this order
-    asked.append(Query(term if guard is None else guard.rest, ((working,),), columns=tuple(rows.schema.names)))
+    asked = [] if guard is None else [LoweredQuery(query) for query in guard.queries]  # calculated in this order
+    asked.append(LoweredQuery(term if guard is None else guard.rest, ((working,),), columns=tuple(rows.schema.names)))
     try:
         program = Program(asked, grids, {})
     except Refused:
@@ -135,7 +135,7 @@ class ArrayRounds:
         self._take([stack.output(stack.steps - 1) for stack in stacks])
         return Gone(stacks[0].steps, given.num_rows, given.nbytes)
 
-    def _prepare(self, step: Step) -> None:
+    def _prepare(self, step: ProgramRun) -> None:
         """Make what goes through many rounds, from one that has been gone through node by node."""
         self._edition, self._recurrence = self.program.edition, None
         if _is_lavish(step.known):

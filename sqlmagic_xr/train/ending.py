@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..sql.syntax import expression_sql, make_identifier
-from .expression import Expression
+from .expression import RepeatedExpression
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -30,7 +30,7 @@ class Until:
         self.condition = condition
         self._names = {name: f"curve_{i}" for i, name in enumerate(columns)}
         source = ", ".join(f":{parameter} AS {_quoted(name)}" for name, parameter in self._names.items())
-        self._expression = Expression(context, condition, "until", f"(SELECT {source}) AS newest")
+        self._expression = RepeatedExpression(context, condition, "until", f"(SELECT {source}) AS newest")
 
     @property
     def reads_parameters(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..dense.node import Refused
-from ..dense.program import Program, Query
+from ..dense.program import LoweredQuery, Program
 from ..errors import SqlError
 from ..grids.arrow import Grids, parameter_types
 from ..sql.parameters import parameters_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NO_TABLES = Grids(lambda name: None, lambda name: ())
 
 
-class Expression:
+class RepeatedExpression:
     """An expression that is evaluated again and again: as array code, or by the engine where that is not to be had.
 
     Args:
@@ -67,7 +67,7 @@ class Expression:
         kinds = [type(values.get(name)) for name in self.names]
         if self._program is None or kinds != self._kinds:
             types = parameter_types({name: values[name] for name in self.names if name in values})
-            query = Query((self.prepared.tree or {}).get("Query"))
+            query = LoweredQuery((self.prepared.tree or {}).get("LoweredQuery"))
             self._program, self._kinds = Program([query], _NO_TABLES, types), kinds
         (output,) = self._program.step(_NO_TABLES, values).run(0)
         known = output.valid[0]

@@ -11,7 +11,7 @@ from .curves.run import Curves
 from .ending import Patience, Until
 from .events import Status
 from .settings import Settings
-from .steps.looks import Seen
+from .steps.looks import CalculatedCurves
 
 if TYPE_CHECKING:
     from ..engine.context import Context
@@ -84,7 +84,7 @@ class Judge:
                 return generation, found
         return None
 
-    def ahead(self, seen: Seen, generation: int, steps: int, made: int) -> int:
+    def ahead(self, seen: CalculatedCurves, generation: int, steps: int, made: int) -> int:
         """How many of the generations that are made, and not committed, may stay.
 
         Args:

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from ..sql.syntax import Statement
 
 
-class _TakenBackError(Exception):
+class _InspectionOverError(Exception):
     """A step was made to look at it only."""
 
 
@@ -154,7 +154,7 @@ class Training:
         trajectory = (self._task.table, self._trajectory.column)
         moving, processor = self._parameters.moving, None if self._device is None else Processor(self._device)
         together = Together(self._context, moving, trajectory, processor) if self._task.grows else None
-        looks = looks_at.Curves(*trajectory, lambda: self._curves.queries) if self._task.appends else None
+        looks = looks_at.CurveQueries(*trajectory, lambda: self._curves.queries) if self._task.appends else None
         cluster = cluster_for(self._context, statements, self._chunks) if executor == "auto" else None
         arrays = None if executor == "relational" else ArrayExecutor(
             self._context, insist=executor == "dense", together=together,
@@ -177,10 +177,10 @@ class Training:
             SqlError: that step fails.
         """
         if not self._began:
-            with suppress(_TakenBackError), self._context.store.transaction():
+            with suppress(_InspectionOverError), self._context.store.transaction():
                 self._run_setup()
                 self._step.run(self._parameters.at(self._start))
-                raise _TakenBackError
+                raise _InspectionOverError
         return self._step.explain()
 
     def _events(self) -> Iterator[Event]:

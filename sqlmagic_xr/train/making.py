@@ -22,7 +22,7 @@ from .minimize.rates import Rates
 from .parameters import Parameters
 from .run import Run
 from .settings import Settings
-from .steps.looks import Seen
+from .steps.looks import CalculatedCurves
 from .steps.step import Step
 from .undo import CommittedStep
 
@@ -145,7 +145,7 @@ class Making:
     def _is_foretold(self) -> bool:
         return self.curves.are_foretold(self.step.seen)
 
-    def _watched(self, seen: Seen, made: int) -> int:
+    def _watched(self, seen: CalculatedCurves, made: int) -> int:
         return self.judge.ahead(seen, self.run.generation, self.run.steps, made)
 
     def _one(self) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import SqlError, TypeMismatchError, UsageError
 from ..sql.parameters import parameter_names
 from .events import Range
-from .expression import Expression
+from .expression import RepeatedExpression
 from .settings import Settings
 from .steps.together import CLOCK, Courses
 
@@ -58,7 +58,8 @@ class Parameters:
         for name, values in settings.tune.items():
             self._given[name] = _within(name, values, self._given.get(name, self._variables.get(name, values.middle)))
         self._schedule = {
-            name: Expression(context, text, f"the schedule of {name}") for name, text in settings.schedule.items()
+            name: RepeatedExpression(context, text, f"the schedule of {name}")
+            for name, text in settings.schedule.items()
         }
         self._random = True  # until it is known whether anything reads it
 
@@ -157,7 +158,7 @@ def _within(name: str, values: Range, value: Any) -> float:
     return float(value)
 
 
-def _scalar(name: str, expression: Expression, values: Mapping[str, Any]) -> Any:
+def _scalar(name: str, expression: RepeatedExpression, values: Mapping[str, Any]) -> Any:
     value = expression.value(values)
     if value is None:
         raise UsageError(f"the schedule of {name} gives no value at step {values['step']}")

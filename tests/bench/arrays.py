@@ -385,7 +385,7 @@ def scores(effort: Effort) -> Report:
 @benchmark("Planning a step of four INSERTs of 14 CTEs as array code")
 def planning(effort: Effort) -> Report:
     """Lowering, once; no step is run."""
-    from sqlmagic_xr.dense.program import Program, Query
+    from sqlmagic_xr.dense.program import LoweredQuery, Program
     from sqlmagic_xr.grids.arrow import Grids
 
     images, labels = small()
@@ -399,8 +399,8 @@ def planning(effort: Effort) -> Report:
     head = FORWARD.format(batch="", x="x", rows=len(images))
     queries = []
     for name, body in UPDATES.items():
-        tree = parse_one(f"{head} {body.format(x='x')}").tree["Query"]
-        queries.append(Query(tree, ((name,),), columns=tuple(tables[name].column_names)))
+        tree = parse_one(f"{head} {body.format(x='x')}").tree["LoweredQuery"]
+        queries.append(LoweredQuery(tree, ((name,),), columns=tuple(tables[name].column_names)))
     taken = []
     for _ in range(effort.repetitions):
         begin = time.perf_counter()

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from sqlmagic_xr.dense import lowered
-from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.dense.program import LoweredQuery, Program
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.relation.recalled import Recalled
 from sqlmagic_xr.sql.syntax import parse_one
@@ -18,7 +18,7 @@ def grids(t):
 
 
 def rows(tables, sql=SQL):
-    program = Program([Query(parse_one(sql).tree["Query"])], tables, {})
+    program = Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"])], tables, {})
     return arrow(program.step(tables, {}).run(0)).sort_by("k").to_pydict()
 
 

@@ -11,7 +11,7 @@ import sqlmagic_xr
 from sqlmagic_xr.dense.arrays import UNARY
 from sqlmagic_xr.dense.lowering.scalar import _RULES
 from sqlmagic_xr.dense.node import Refused
-from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.dense.program import LoweredQuery, Program
 from sqlmagic_xr.engine.faults import integers
 from sqlmagic_xr.engine.faults.reading import Reading
 from sqlmagic_xr.engine.faults.tables import GivenTables
@@ -99,7 +99,7 @@ def by_arrays(expression, name, part=None):
     tree = integers.widened(Reading(tree, GivenTables({name: {field.name: field.type for field in table.schema}})))
     try:
         grids = Grids(lambda name: table, lambda name: ("id",))
-        rows = arrow(Program([Query(tree["Query"])], grids, {}).step(grids, {}).run(0))
+        rows = arrow(Program([LoweredQuery(tree["LoweredQuery"])], grids, {}).step(grids, {}).run(0))
         return [*zip(rows.sort_by("id")["v"].to_pylist(), strict=True)]
     except Refused:
         if table.num_rows == 1:

@@ -4,7 +4,7 @@ import pytest
 
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.errors import SqlError
-from sqlmagic_xr.train.expression import Expression
+from sqlmagic_xr.train.expression import RepeatedExpression
 
 VALUES = {"step": 7, "k": 7, "lr": 0.25, "name": "warm", "none": None, "on": True}
 BY_ARRAYS = [
@@ -23,7 +23,7 @@ BY_ENGINE = [
 
 @pytest.mark.parametrize("text", BY_ARRAYS)
 def test_arrays_give_what_the_engine_gives(ctx, text):
-    expression = Expression(ctx, text, "schedule")
+    expression = RepeatedExpression(ctx, text, "schedule")
     theirs = expression.prepared.run(VALUES).to_arrow_table().column(0)[0].as_py()
     for _ in range(3):
         mine = expression._by_arrays(VALUES)
@@ -34,7 +34,7 @@ def test_arrays_give_what_the_engine_gives(ctx, text):
 
 @pytest.mark.parametrize("text", BY_ENGINE)
 def test_what_arrays_decline_the_engine_works_out(ctx, text):
-    expression = Expression(ctx, text, "schedule")
+    expression = RepeatedExpression(ctx, text, "schedule")
     with pytest.raises(Refused):
         expression._by_arrays(VALUES)
     theirs = expression.prepared.run(VALUES).to_arrow_table().column(0)[0].as_py()
@@ -42,12 +42,12 @@ def test_what_arrays_decline_the_engine_works_out(ctx, text):
 
 
 def test_values_of_other_types_are_worked_out_anew(ctx):
-    expression = Expression(ctx, ":lr / 2", "schedule")
+    expression = RepeatedExpression(ctx, ":lr / 2", "schedule")
     assert [expression.value({"lr": value}) for value in (7, 7.0, 9, None)] == [3, 3.5, 4, None]
 
 
 def test_an_error_of_the_engine_speaks_of_the_expression(ctx):
-    expression = Expression(ctx, "1 / (:step - 7)", "the schedule of lr")
+    expression = RepeatedExpression(ctx, "1 / (:step - 7)", "the schedule of lr")
     assert expression.value({"step": 8}) == 1
     with pytest.raises(SqlError, match="the schedule of lr: "):
         expression.value(VALUES)

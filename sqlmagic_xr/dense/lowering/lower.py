@@ -20,7 +20,7 @@ from .failing import refuse_failing
 from .grouping import Grouping
 from .joins import divided, joined
 from .refusing import refuse
-from .relation import LoweredRelation, Named, restrict, with_own_axes
+from .relation import LoweredRelation, NamedColumn, restrict, with_own_axes
 from .scalar import Scalars
 from .scans import Scans, no_column
 from .window import windowed
@@ -135,7 +135,7 @@ class Lowering:
 
     def _outputs(self, select: Select, rows: LoweredRelation, order: Sequence[SortKey] = ()) -> LoweredRelation:
         scalars = self.scalars(rows)
-        columns = [Named(None, o.name or "", scalars.lower(o.expression)) for o in select.outputs]
+        columns = [NamedColumn(None, o.name or "", scalars.lower(o.expression)) for o in select.outputs]
         for key in order:
             _check_order(key.expression, select, scalars)
         return rows.of(columns)
@@ -161,13 +161,15 @@ class Lowering:
         keys = [inner.lower(key.expression) for key in aggregate.keys]
         grouping = Grouping(self.graph, rows, inner, keys if aggregate.grouped else None)
         values = [grouping.column(key) for key in keys] + [grouping.aggregate(m.call) for m in aggregate.measures]
-        columns = (Named(aggregate, name or "", value) for name, value in zip(aggregate.names, values, strict=True))
+        columns = (
+            NamedColumn(aggregate, name or "", value) for name, value in zip(aggregate.names, values, strict=True)
+        )
         return grouping.grouped.of(columns)
 
     def _ranked(self, window: Window, also: Sequence[Expression]) -> LoweredRelation:
         rows = self._rows(window, also)
         scalars = self.scalars(rows)
-        ranks = (Named(window, m.name, windowed(self.graph, rows, m, scalars)) for m in window.measures)
+        ranks = (NamedColumn(window, m.name, windowed(self.graph, rows, m, scalars)) for m in window.measures)
         return rows.of((*rows.columns, *ranks))
 
     # The newest generation
@@ -178,7 +180,7 @@ class Lowering:
         if not asked or not all(self._is_counted(each) for each in asked):
             return None
         values = [self._extreme(each) for each in asked]
-        columns = tuple(Named(None, name or "", v) for name, (_, v) in zip(select.names, values, strict=True))
+        columns = tuple(NamedColumn(None, name or "", v) for name, (_, v) in zip(select.names, values, strict=True))
         return LoweredRelation((), columns, scans=tuple(dict.fromkeys(scan for scan, _ in values)))
 
     def _first_row(self, limit: Limit) -> LoweredRelation:

@@ -24,7 +24,7 @@ from .descending import descended, descent, holds
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedColumn:
     """A column of a relation.
 
     Attributes:
@@ -50,7 +50,7 @@ class LoweredRelation:
     """
 
     axes: tuple[Axis, ...]
-    columns: tuple[Named, ...]
+    columns: tuple[NamedColumn, ...]
     present: Node | None = None
     scans: tuple[Node, ...] = ()
 
@@ -77,16 +77,16 @@ class LoweredRelation:
         def value(old: Value) -> Value:
             return Value(change(old.cells), None if old.valid is None else change(old.valid))
 
-        columns = tuple(Named(c.owner, c.name, value(c.value)) for c in self.columns)
+        columns = tuple(NamedColumn(c.owner, c.name, value(c.value)) for c in self.columns)
         present = None if self.present is None else change(self.present)
         return LoweredRelation(tuple(dict.fromkeys(axes)), columns, present, self.scans)
 
     def called(self, leaf: nodes.Leaf) -> LoweredRelation:
         """The relation as it stands in a FROM, its columns called as there."""
         names = leaf.names or ()
-        return self.of(Named(leaf, name or "", c.value) for c, name in zip(self.columns, names, strict=True))
+        return self.of(NamedColumn(leaf, name or "", c.value) for c, name in zip(self.columns, names, strict=True))
 
-    def of(self, columns: Iterable[Named]) -> LoweredRelation:
+    def of(self, columns: Iterable[NamedColumn]) -> LoweredRelation:
         """The same rows with other columns."""
         return LoweredRelation(self.axes, tuple(columns), self.present, self.scans)
 

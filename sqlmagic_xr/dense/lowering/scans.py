@@ -10,8 +10,8 @@ from ...relation.names import Name
 from ...relation.nodes import Scan
 from ...sql.expression import Call, Expression, descend
 from ..node import FLOATS, Axis, Graph, Node, Refused, Value, ancestors
-from ..tables import ColumnExtreme, Read, TableShape
-from .relation import LoweredRelation, Named
+from ..tables import ColumnExtreme, ScanRead, TableShape
+from .relation import LoweredRelation, NamedColumn
 from .scalar import Scalars
 
 Constant = Callable[[Expression], Value]
@@ -40,14 +40,14 @@ class Scans:
         known = {*(table.key or ()), *fixed}
         columns = tuple(n for n, kind in table.columns.items() if kind is not None and n not in known)
         version, guards = self._version(name, fixed)
-        read = Read(name, version, tuple(fixed), key, columns, over in table.holes, among=table.among(over))
+        read = ScanRead(name, version, tuple(fixed), key, columns, over in table.holes, among=table.among(over))
         scan = self.graph.make("scan", tuple(fixed.values()), data=read)
         return replace(self._scanned(scan, read, table, fixed), scans=(*guards, scan))
 
     def extreme(self, name: Name, what: ColumnExtreme) -> tuple[Node, Value]:
         """The greatest or least whole number of a column: the scan that reads it, and its value."""
         version, _ = self._version(name, {})
-        scan = self.graph.make("scan", (), data=Read(name, version, (), (), (what.column,), extreme=what))
+        scan = self.graph.make("scan", (), data=ScanRead(name, version, (), (), (what.column,), extreme=what))
         return scan, Value(self.graph.make("cells", (scan,), (), "int64", (what.column, False)))
 
     def _version(self, name: Name, fixed: Mapping[str, Node]) -> tuple[int, tuple[Node, ...]]:
@@ -74,7 +74,7 @@ class Scans:
                 return self.graph.make("differ", (written, wanted), (), "boolean")
         return None
 
-    def _scanned(self, scan: Node, read: Read, table: TableShape, fixed: Mapping[str, Node]) -> LoweredRelation:
+    def _scanned(self, scan: Node, read: ScanRead, table: TableShape, fixed: Mapping[str, Node]) -> LoweredRelation:
         make = self.graph.make
         names = ("",) if read.key is None else read.key
         origins = [self.graph.axis(scan, place) for place in range(len(names))]
@@ -92,7 +92,7 @@ class Scans:
                 along = () if name in table.single else axes
                 valid = make("known", (scan,), along, "boolean", name) if name in table.nulls else None
                 value = Value(make("cells", (scan,), along, kind, (name, name in table.nulls)), valid)
-            columns.append(Named(None, name, value))
+            columns.append(NamedColumn(None, name, value))
         present = make("present", (scan,), axes, "boolean") if read.holes else None
         return LoweredRelation(axes, tuple(columns), present, scans=(scan,))
 

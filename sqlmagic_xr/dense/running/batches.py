@@ -9,7 +9,7 @@ import numpy as np
 
 from ..node import Node, Refused
 from .align import Alignment
-from .blocks import Member
+from .blocks import BundleMember
 from .instructions import Instruction
 
 Parts = tuple[Any, Any, Any, Any]
@@ -31,7 +31,11 @@ class Batches:
         self._unmoved = unmoved
         ahead: dict[Node, Instruction] = {}
         for node, args, function in brief:
-            if node in unmoved or isinstance(function, Member) or node.op in ("scan", "cells", "known", "present"):
+            if (
+                node in unmoved
+                or isinstance(function, BundleMember)
+                or node.op in ("scan", "cells", "known", "present")
+            ):
                 continue
             if node.op == "parameter" or (args and all(a in unmoved or a in ahead for a in args)):
                 ahead[node] = node, args, function

@@ -212,7 +212,7 @@ def _workers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cpu_count() or 1, thread_name_prefix="arrays")
 
 
-class Member:
+class BundleMember:
     """One of the sums of a bundle: the first that is asked for calculates all."""
 
     def __init__(self, node: Node, bundle: Bundle | Wide) -> None:

@@ -18,7 +18,7 @@ from ..lowering.relation import LoweredRelation
 from ..node import Node, Refused
 from ..ports import Form
 from ..reading import ScanReading
-from ..tables import Name, Parts, Read
+from ..tables import Name, Parts, ScanRead
 from .instructions import Instruction
 
 Clock = Mapping[str, int]
@@ -109,7 +109,7 @@ class Stamps:
         newest: whether a scan for the greatest number of a column gives the newest generation.
     """
 
-    def __init__(self, clock: Clock, varying: Collection[str], newest: Callable[[Read], bool]) -> None:
+    def __init__(self, clock: Clock, varying: Collection[str], newest: Callable[[ScanRead], bool]) -> None:
         self._clock, self._varying, self._newest = clock, varying, newest
 
     def of(self, node: Node) -> Stamp | None:
@@ -141,7 +141,7 @@ class Stamps:
 
 
 def feed_of(
-    scan: Node, pieces: Sequence[AddedRows], stamps: Stamps, reading: Callable[[Read, Form], ScanReading | None]
+    scan: Node, pieces: Sequence[AddedRows], stamps: Stamps, reading: Callable[[ScanRead, Form], ScanReading | None]
 ) -> Feed:
     """Where the rows of a scan of a table that the step changes come from.
 
@@ -154,7 +154,7 @@ def feed_of(
     Raises:
         Refused: it cannot be told beforehand.
     """
-    read: Read = scan.data
+    read: ScanRead = scan.data
     name = ".".join(read.table)
     fixed = tuple(stamps.of(argument) for argument in scan.args)
     known = dict(zip(read.fixed, fixed, strict=True))
@@ -182,7 +182,7 @@ def feed_of_whole(
     scan: Node,
     pieces: Sequence[AddedRows],
     stamps: Stamps,
-    reading: Callable[[Read, Form], ScanReading | None],
+    reading: Callable[[ScanRead, Form], ScanReading | None],
     age: int,
 ) -> Feed:
     """The same for a table that consists of nothing but what one statement has written.
@@ -195,7 +195,7 @@ def feed_of_whole(
     Raises:
         Refused: it cannot be told beforehand.
     """
-    read: Read = scan.data
+    read: ScanRead = scan.data
     name = ".".join(read.table)
     fixed = [stamps.of(argument) for argument in scan.args]
     if read.holes or read.key is None or read.extreme is not None:

@@ -11,12 +11,12 @@ from ..labels import Labels
 from ..lowering.relation import LoweredRelation
 from ..node import Node, ancestors
 from ..ports import Form, GridOutput, Source
-from .blocks import Member, bundles
+from .blocks import BundleMember, bundles
 from .buffers import Buffers
 from .compiled import Quick, quick
 from .fusion import fused
 from .instructions import Instruction, Still, function_of, parameter, scan
-from .result import Result
+from .result import ArrayResult
 from .standing import Standing
 
 
@@ -40,7 +40,7 @@ class Code:
         self, parts: Sequence[LoweredRelation], done: frozenset[Node], buffers: Buffers, still: Still, labels: Labels
     ) -> None:
         self._done = done
-        self.result = Result(parts, labels)
+        self.result = ArrayResult(parts, labels)
         self.roots = self.result.roots
         nodes = [node for node in ancestors(self.roots) if node not in done]
         together = {n: b for b in bundles(nodes, still) for n in b.sums}
@@ -49,7 +49,7 @@ class Code:
         self.whole: list[Instruction] = []
         for node in ancestors(self.roots, instead):
             if node in together:
-                function: Callable[..., Any] = Member(node, together[node])
+                function: Callable[..., Any] = BundleMember(node, together[node])
             else:
                 function = alone[node].function if node in alone else function_of(node, buffers, still)
             self.whole.append((node, instead.get(node, node.args), function))
@@ -117,7 +117,7 @@ def calculate(
         known[node] = scan(node, [known[a] for a in args], source)
     elif node.op == "parameter":
         known[node] = parameter(node, parameters)
-    elif isinstance(function, Member):
+    elif isinstance(function, BundleMember):
         function.calculate(known)
     else:
         known[node] = function(*[known[a] for a in args])

@@ -11,11 +11,11 @@ from ..arrays import DTYPES, MAPS
 from ..node import NUMBERS, Node
 from ..ports import GridOutput, Source
 from .align import aligner
-from .blocks import Member
+from .blocks import BundleMember
 from .buffers import SMALL
 from .instructions import Instruction, refuse_holes
 from .matmul import product, total
-from .result import Result
+from .result import ArrayResult
 from .standing import Standing
 from .text import Text
 
@@ -26,7 +26,7 @@ _OPERATORS = frozenset({"+", "-", "*", "/"})
 
 
 def quick(
-    brief: Sequence[Instruction], result: Result, known: Mapping[Node, Any], kept: Mapping[Node, Any],
+    brief: Sequence[Instruction], result: ArrayResult, known: Mapping[Node, Any], kept: Mapping[Node, Any],
     wanted: Collection[Node], last: Collection[Node], standing: Standing,
 ) -> Quick:  # fmt: skip
     """The function of some instructions.
@@ -40,10 +40,10 @@ def quick(
         last: what earlier statements have calculated, and none behind this one needs.
         standing: the axes that are taken to stay as they are; it is looked at where a scan has read them.
     """
-    return _Writer(brief, result, known, kept, wanted, last, standing).function()
+    return _InstructionWriter(brief, result, known, kept, wanted, last, standing).function()
 
 
-class Lines:
+class FunctionLines:
     """Instructions as lines of a function.
 
     Args:
@@ -87,7 +87,7 @@ class Lines:
         """Write an instruction; returns the nodes that it calculates."""
         text = self.text
         given = [self.name(argument) for argument in args]
-        if isinstance(function, Member):
+        if isinstance(function, BundleMember):
             sums = function.bundle.sums
             names = [self.new(total) for total in sums]
             text.line(f"{', '.join(names)}, = {text.name(function.bundle.run)}({', '.join(given)})")
@@ -146,9 +146,9 @@ class Lines:
         return f"{text.name(function)}({', '.join(given)})" if made is None else made
 
 
-class _Writer(Lines):
+class _InstructionWriter(FunctionLines):
     def __init__(
-        self, brief: Sequence[Instruction], result: Result, known: Mapping[Node, Any], kept: Mapping[Node, Any],
+        self, brief: Sequence[Instruction], result: ArrayResult, known: Mapping[Node, Any], kept: Mapping[Node, Any],
         wanted: Collection[Node], last: Collection[Node], standing: Standing,
     ) -> None:  # fmt: skip
         super().__init__(known, kept)

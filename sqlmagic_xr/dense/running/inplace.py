@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import MAPS
 from ..node import Node
-from .blocks import Member
+from .blocks import BundleMember
 from .instructions import Instruction
 
 _VIEWS = frozenset({"take", "same"})  # of an array that may be written, such a view may be
@@ -36,7 +36,7 @@ class Overwritable:
         for place, (node, args, function) in enumerate(moving):
             given = (sources[node],) if node in sources else args
             made_of = [argument for argument in given if argument is not None]
-            self._note(node, made_of, new=tuple(args) == node.args and not isinstance(function, Member))
+            self._note(node, made_of, new=tuple(args) == node.args and not isinstance(function, BundleMember))
             for argument in made_of:
                 self._last.update(dict.fromkeys(self._memory.get(argument, ()), place))
         for node in stay:

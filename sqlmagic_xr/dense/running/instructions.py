@@ -12,7 +12,7 @@ from ..arrays import DTYPES
 from ..grid import Grid
 from ..node import FIRST, Node, Refused
 from ..ports import Changed, Source, Unlike
-from ..tables import Read
+from ..tables import ScanRead
 from . import align, operations, ranks, segments
 from .align import Alignment
 from .buffers import Buffers
@@ -27,7 +27,7 @@ def scan(node: Node, fixed: Sequence[Any], source: Source) -> Grid:
     Raises:
         Changed: cells are missing where none was.
     """
-    read: Read = node.data
+    read: ScanRead = node.data
     grid = source.grid(read, {name: np.asarray(v)[()] for name, v in zip(read.fixed, fixed, strict=True)})
     if grid.present is not None and not read.holes:
         refuse_holes(node, grid)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arrays import UNARY
 from ..node import Node
-from .blocks import Bundle, Member, Wide
+from .blocks import Bundle, BundleMember, Wide
 from .buffers import Buffers
 from .instructions import Instruction
 from .lanes import Key, alike, alone, lane
@@ -99,14 +99,14 @@ class Laned:
 
     def _first(self, node: Node) -> Node:
         _, _, function = self._given[node]
-        if isinstance(function, Member):
+        if isinstance(function, BundleMember):
             return next(total for total in function.bundle.sums if total in self._given)
         return self._lanes.get(node, (node,))[0]
 
     def _needed(self, node: Node) -> list[Node]:
         if node in self._sources:
             return [self._sources[node]]
-        single = isinstance(self._given[node][2], Member)
+        single = isinstance(self._given[node][2], BundleMember)
         group = (node,) if single else self._lanes.get(node, (node,))
         return [argument for one in group for argument in self._given[one][1]]
 
@@ -114,7 +114,7 @@ class Laned:
 
     def _write(self, node: Node) -> None:
         _, _, function = self._given[node]
-        if isinstance(function, Member):
+        if isinstance(function, BundleMember):
             self._write_sums(node, function.bundle)
         elif node not in self._lanes or not self._write_lanes(self._lanes[node]):
             group = self._lanes.get(node, (node,))
@@ -126,7 +126,7 @@ class Laned:
         if wide is None:
             self.moving += [self._given[total] for total in bundle.sums if total in self._given]
             return
-        self.moving += [(total, wide.leaves, Member(total, wide)) for total in wide.sums]
+        self.moving += [(total, wide.leaves, BundleMember(total, wide)) for total in wide.sums]
         for vector, totals in wide.lanes.items():
             self._note(vector, totals)
 
@@ -199,6 +199,6 @@ def _stacked(*numbers: Any) -> Any:
 def _products(moving: Sequence[Instruction]) -> Iterator[tuple[Node, int]]:
     """The sums that a matrix product gives, each with a number that those of one product have in common."""
     for _, _, function in moving:
-        if isinstance(function, Member) and function.bundle.matrices is not None:
+        if isinstance(function, BundleMember) and function.bundle.matrices is not None:
             for some in function.bundle.matrices.projected.values():
                 yield from ((function.bundle.sums[place], id(some)) for place in some.places)

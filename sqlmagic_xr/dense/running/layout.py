@@ -56,7 +56,7 @@ class Fed:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class StepLayout:
     """What many steps calculate, whoever does it.
 
     Attributes:
@@ -144,7 +144,7 @@ class Ran:
     last: Sequence[Any]
 
 
-class Runner(Protocol):
+class StepsRunner(Protocol):
     """Makes many steps.
 
     Attributes:

@@ -16,11 +16,11 @@ from ..node import Node, Refused
 from ..ports import Changed, Source
 from .align import aligner
 from .carry import Feed
-from .compiled import Lines, last_uses, one_spans
+from .compiled import FunctionLines, last_uses, one_spans
 from .inplace import Overwritable
 from .instructions import Instruction, along
 from .laned import Laned
-from .layout import Layout, Ran, Stepwise, needed_of
+from .layout import Ran, StepLayout, Stepwise, needed_of
 from .merged import merged
 from .soundness import implied, shown
 
@@ -44,7 +44,11 @@ class NumpyLoop:
     most = sys.maxsize
 
     def __init__(
-        self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: Layout, parts: Sequence[LoweredRelation]
+        self,
+        brief: Sequence[Instruction],
+        known: Mapping[Node, Any],
+        layout: StepLayout,
+        parts: Sequence[LoweredRelation],
     ) -> None:
         self._layout = layout
         stay = {*layout.roots, *(n for part in parts for n in needed_of(part))}
@@ -94,10 +98,10 @@ class NumpyLoop:
         return every[node] if vector is node else Stepwise(lanes[vector][place])
 
 
-class _LoopWriter(Lines):
+class _LoopWriter(FunctionLines):
     """Writes a loop: ``(source, parameters, courses, first, outs, last)``, which adds to the lists ``outs``."""
 
-    def __init__(self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: Layout) -> None:
+    def __init__(self, brief: Sequence[Instruction], known: Mapping[Node, Any], layout: StepLayout) -> None:
         super().__init__(known, layout.unmoved)
         self._brief, self._layout, self._feeds = brief, layout, layout.feeds
         self._newest = {*layout.newest, *(node.args[0] for node in layout.newest)}

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..node import FIRST, Axis, Node
 from .align import Alignment
-from .blocks import Member
+from .blocks import BundleMember
 from .instructions import Instruction
 
 _PURE = frozenset({"map", "sum", "count", "min", "max", "squares", "take", "same", "diagonal"})
@@ -77,7 +77,12 @@ class _Merging:
     def add(self, node: Node, args: tuple[Node, ...], function: Callable[..., Any]) -> None:
         """Take an instruction, unless what it calculates is there already."""
         given = tuple(self._same.get(argument, argument) for argument in args)
-        if node.op not in _PURE or node in self.unmoved or tuple(args) != node.args or isinstance(function, Member):
+        if (
+            node.op not in _PURE
+            or node in self.unmoved
+            or tuple(args) != node.args
+            or isinstance(function, BundleMember)
+        ):
             self.found.append((node, given, function))
             return
         key = _key(node, given, self.unmoved)

@@ -15,7 +15,7 @@ from . import align
 from .text import Text
 
 
-class Result:
+class ArrayResult:
     """What becomes the rows of a statement.
 
     Args:

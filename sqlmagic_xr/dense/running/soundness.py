@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..node import Node
-from .blocks import Member
+from .blocks import BundleMember
 from .instructions import Instruction
 from .merged import itself
 
@@ -28,7 +28,7 @@ def implied(moving: Sequence[Instruction], known: Mapping[Node, Any]) -> frozens
     for node, args, function in moving:
         if node.op == "sum" and node.type == "float64":
             found.add(node)
-            if not isinstance(function, Member) and tuple(args) == node.args and node.data[:2] == (1, 0):
+            if not isinstance(function, BundleMember) and tuple(args) == node.args and node.data[:2] == (1, 0):
                 found.add(args[0])
     for node, args, _ in reversed(moving):  # the same cells under other names
         if node in found and node.op == "same":
@@ -53,7 +53,7 @@ def shown(
     """
     found = set(looked_at)
     for node, args, function in reversed(moving):
-        if node not in found or node.type != "float64" or isinstance(function, Member):
+        if node not in found or node.type != "float64" or isinstance(function, BundleMember):
             continue
         if function is itself:
             found.add(args[0])

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..grid import Grid
 from ..node import Node
-from .blocks import Member
+from .blocks import BundleMember
 from .code import Code
 
 _AGGREGATES = {"count": "count", "min": "minimum", "max": "maximum", "squares": "variance", "row number": "ranking",
@@ -56,7 +56,7 @@ def summary(code: Code, kept: Mapping[Node, Any]) -> Summary:
     work: Counter[str] = Counter()
     bundles: set[int] = set()
     for node, args, function in code.whole if code.brief is None else code.brief:
-        if isinstance(function, Member) and id(function.bundle) not in bundles:
+        if isinstance(function, BundleMember) and id(function.bundle) not in bundles:
             bundles.add(id(function.bundle))
             work["function of cells"] += len(function.bundle.inner)
         if node.op == "sum":

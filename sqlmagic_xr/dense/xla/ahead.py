@@ -14,7 +14,7 @@ from ..running.align import Alignment
 from ..running.batches import Batches
 
 
-class Ahead:
+class AheadAxes:
     """Axes that are others at each step.
 
     Args:

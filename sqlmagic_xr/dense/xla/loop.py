@@ -16,8 +16,8 @@ from ..arrays import DTYPES
 from ..node import Node, Refused
 from ..ports import Source
 from ..running.lanes import Lanes
-from ..running.layout import Layout, Ran, Stepwise
-from .ahead import Ahead
+from ..running.layout import Ran, StepLayout, Stepwise
+from .ahead import AheadAxes
 from .columns import Packing
 from .devices import Device
 from .functions import Kit
@@ -72,7 +72,7 @@ class XlaLoop:
         Refused: XLA cannot have it: how many cells an array has is calculated, or it is too large.
     """
 
-    def __init__(self, layout: Layout, device: Device, examples: Sequence[Any]) -> None:
+    def __init__(self, layout: StepLayout, device: Device, examples: Sequence[Any]) -> None:
         self._layout, self._device = layout, device
         self._real = np.float32 if device.precision == "single" else np.float64
         self._examples = [(np.shape(value), real_of(np.asarray(value).dtype, self._real)) for value in examples]
@@ -80,7 +80,7 @@ class XlaLoop:
         self._fed = {node: layout.fed(node) for node in layout.own}
         self._leaves = self._gathered()
         self._lanes = self._parallel()
-        self._ahead = Ahead(layout.batches, self._leaves.batches)
+        self._ahead = AheadAxes(layout.batches, self._leaves.batches)
         self._state = CarriedState(layout, self._examples)
         self._remainder = Remainder(layout.last, layout.unmoved)
         consts = [passed(layout.unmoved[node], self._real) for node in self._leaves.still]

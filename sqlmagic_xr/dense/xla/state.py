@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..running.layout import Fed, Layout
+from ..running.layout import Fed, StepLayout
 
 
 class CarriedState:
@@ -20,7 +20,7 @@ class CarriedState:
         like: the shape and type of each.
     """
 
-    def __init__(self, layout: Layout, like: Sequence[tuple[tuple[int, ...], Any]]) -> None:
+    def __init__(self, layout: StepLayout, like: Sequence[tuple[tuple[int, ...], Any]]) -> None:
         self._like = like
         columns = {node: place for place, node in enumerate(layout.columns)}
         self._sources = [columns.get(source) if source is not None else None

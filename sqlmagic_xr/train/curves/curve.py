@@ -19,7 +19,7 @@ from ...storage.definition import stored
 from ...storage.scratch import Version
 from ..events import Panel
 from ..steps.basis import Basis
-from ..steps.looks import Seen
+from ..steps.looks import CalculatedCurves
 from ..steps.stacked import rows_of
 from ..trajectory import Trajectory
 from .handed import Handed, like
@@ -261,11 +261,11 @@ class Curve:
     lag = 0
     """How many generations what is known lies behind the newest one."""
 
-    def is_foretold(self, seen: Seen, place: int) -> bool:
+    def is_foretold(self, seen: CalculatedCurves, place: int) -> bool:
         """Whether steps calculate its rows, as it is now."""
         return self.one is not None and place < len(seen.queries) and seen.queries[place] is self.one
 
-    def ahead(self, seen: Seen, place: int) -> pa.Table | None:
+    def ahead(self, seen: CalculatedCurves, place: int) -> pa.Table | None:
         """Its rows at generations that are not committed yet; None where the steps have not calculated them.
 
         Args:

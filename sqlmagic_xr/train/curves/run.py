@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..events import Panel
-from ..steps.looks import Seen
+from ..steps.looks import CalculatedCurves
 from ..steps.stacked import rows_of
 from .ahead import Foreseen
 from .curve import Blemish, Curve
@@ -124,7 +124,7 @@ class Curves:
         """For each its query over one generation; see :attr:`.curve.Curve.one`."""
         return tuple([curve.one for curve in self._curves])
 
-    def hand(self, after: int, upto: int, seen: Seen) -> None:
+    def hand(self, after: int, upto: int, seen: CalculatedCurves) -> None:
         """Give them what the steps behind the generation ``after`` up to ``upto`` have calculated of them."""
         for place, (curve, query) in enumerate(zip(self._curves, seen.queries, strict=False)):
             if query is None or query is not curve.one:
@@ -134,7 +134,7 @@ class Curves:
             elif place in seen.stacks:
                 curve.hand(after, upto, rows_of(seen.stacks[place]))
 
-    def are_foretold(self, seen: Seen) -> bool:
+    def are_foretold(self, seen: CalculatedCurves) -> bool:
         """Whether steps calculate all those that tell their generation."""
         return all(curve.is_foretold(seen, place) for place, curve in enumerate(self._curves) if curve.watched)
 
@@ -143,7 +143,7 @@ class Curves:
         """Whether all those that tell their generation show of each one what they would show if it were the newest."""
         return all(not curve.whole and not curve.lag for curve in self._curves if curve.watched)
 
-    def ahead(self, seen: Seen) -> Foreseen | None:
+    def ahead(self, seen: CalculatedCurves) -> Foreseen | None:
         """The rows at generations that are made and not committed; None where not all that tell their generation are.
 
         Args:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...storage.scratch import Version
-from .parameters import Parameters
+from .parameters import ParameterTable
 from .problem import Problem
 from .text import fresh_column, quoted
 
@@ -37,7 +37,7 @@ class OptimizerTable:
 
 
 def set_up_state(
-    problem: Problem, table: Parameters, name: str, firsts: Sequence[tuple[str, str]], setup: list[str], *,
+    problem: Problem, table: ParameterTable, name: str, firsts: Sequence[tuple[str, str]], setup: list[str], *,
     counted: bool = False,
 ) -> OptimizerTable:  # fmt: skip
     """Write what makes the table, unless it stands where the parameters stand.
@@ -78,7 +78,7 @@ def _standing(entry: Version, newest: int) -> int | None:
     return int(bounds.low) if bounds is not None and bounds.high == newest else None
 
 
-def _check_names(problem: Problem, table: Parameters, names: Sequence[str]) -> None:
+def _check_names(problem: Problem, table: ParameterTable, names: Sequence[str]) -> None:
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
         raise problem.minimize.refused(
@@ -88,7 +88,7 @@ def _check_names(problem: Problem, table: Parameters, names: Sequence[str]) -> N
         )  # fmt: skip
 
 
-def _begin_to_count(table: Parameters, name: str, begun: int, counts: tuple[str, ...]) -> list[str]:
+def _begin_to_count(table: ParameterTable, name: str, begun: int, counts: tuple[str, ...]) -> list[str]:
     steps, moved = map(quoted, counts)
     made = quoted(table.step) if begun == 0 else f"{quoted(table.step)} - {begun}" if begun > 0 else (
         f"{quoted(table.step)} + {-begun}"
@@ -100,7 +100,7 @@ def _begin_to_count(table: Parameters, name: str, begun: int, counts: tuple[str,
 
 
 def _make(
-    table: Parameters, name: str, firsts: Sequence[tuple[str, str]], whole: int, *, exists: bool
+    table: ParameterTable, name: str, firsts: Sequence[tuple[str, str]], whole: int, *, exists: bool
 ) -> list[str]:  # fmt: skip
     """Statements that make the state; the last ``whole`` of its columns are integers."""
     kinds = {c.name: c.sql_type for c in table.definition.columns}

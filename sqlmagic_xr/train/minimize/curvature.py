@@ -8,7 +8,7 @@ from ...errors import SqlError
 from .beside import set_up_state
 from .generation import generation, kept
 from .gradient import keeping_join
-from .parameters import Parameters
+from .parameters import ParameterTable
 from .problem import Problem
 from .second import gauss_newton, hessian, solve, summed
 from .text import cte, join, listed_in_lines, quoted
@@ -16,7 +16,7 @@ from .text import cte, join, listed_in_lines, quoted
 _EXAMPLE = "As in: (SELECT AVG(power(y - (a*x + b), 2)) FROM d CROSS JOIN params WHERE step = :k)."
 
 
-def second_order(problem: Problem, table: Parameters, setup: list[str]) -> tuple[list[str], str]:
+def second_order(problem: Problem, table: ParameterTable, setup: list[str]) -> tuple[list[str], str]:
     """The statement of the state, if there is one, and the INSERT of the next generation.
 
     Args:
@@ -41,7 +41,7 @@ def second_order(problem: Problem, table: Parameters, setup: list[str]) -> tuple
     return [], generation(problem, table, new, ctes=problem.with_ctes(*ctes), source=source)
 
 
-def _curvature(problem: Problem, table: Parameters) -> tuple[list[str], list[str]]:
+def _curvature(problem: Problem, table: ParameterTable) -> tuple[list[str], list[str]]:
     """The items of the loss's keys, and those of its slopes and second derivatives."""
     found = problem.readable(table)
     if found is None:
@@ -63,7 +63,7 @@ def _curvature(problem: Problem, table: Parameters) -> tuple[list[str], list[str
     return keys, gauss_newton(expression, squares, columns)
 
 
-def _without_curvature(problem: Problem, table: Parameters) -> SqlError:
+def _without_curvature(problem: Problem, table: ParameterTable) -> SqlError:
     """Why there are no second derivatives: they are taken of the loss's own expression, by columns of one row."""
     name, loss, hint = problem.optimizer.name, problem.loss, "lbfgs learns the curvature from the gradients alone."
     own = [key for key in table.keys if key not in loss.per]
@@ -91,7 +91,7 @@ def _without_curvature(problem: Problem, table: Parameters) -> SqlError:
 
 
 def _marquardt(
-    problem: Problem, table: Parameters, keys: Sequence[str], items: Sequence[str], setup: list[str]
+    problem: Problem, table: ParameterTable, keys: Sequence[str], items: Sequence[str], setup: list[str]
 ) -> tuple[list[str], str]:
     """Levenberg 1944, Marquardt 1963: a step that did not lower the loss is shortened, and the next is damped."""
     name = problem.name_of("state", f"{table.name}_{problem.optimizer.name}", table)
@@ -125,7 +125,7 @@ def _marquardt(
 
 
 def _judged(
-    problem: Problem, table: Parameters, keys: Sequence[str], items: Sequence[str], beside: str
+    problem: Problem, table: ParameterTable, keys: Sequence[str], items: Sequence[str], beside: str
 ) -> list[str]:  # fmt: skip
     """CTEs of the damped direction from the loss and curvature, and of whether the last step lowered the loss."""
     curvature, judged, state = problem.fresh("curvature"), problem.fresh("judged"), problem.fresh("state")

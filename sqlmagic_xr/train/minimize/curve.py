@@ -12,7 +12,7 @@ from ...cluster.holding import Holding, held_by
 from ...storage.scratch import Version
 from ..curves.curve import Curve
 from ..curves.pace import Pace
-from ..steps.looks import Seen
+from ..steps.looks import CalculatedCurves
 from ..steps.stacked import rows_of
 from .evaluation import evaluated
 from .expand import Expansion
@@ -90,11 +90,11 @@ class LossCurve(Curve):
 
     lag = 1
 
-    def is_foretold(self, seen: Seen, place: int) -> bool:
+    def is_foretold(self, seen: CalculatedCurves, place: int) -> bool:
         """It is what the steps write down."""
         return True
 
-    def ahead(self, seen: Seen, place: int) -> pa.Table | None:
+    def ahead(self, seen: CalculatedCurves, place: int) -> pa.Table | None:
         """The losses that steps have written down and not committed yet."""
         stacks = seen.written.get(self._expansion.losses)
         if not stacks:

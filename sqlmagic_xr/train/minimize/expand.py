@@ -13,7 +13,7 @@ from .first import first_order
 from .lbfgs import quasi_newton
 from .loss import Loss, read_loss
 from .options import optimizer_of
-from .parameters import Parameters, check_fit, parameters_of
+from .parameters import ParameterTable, check_fit, parameters_of
 from .problem import Problem
 from .rates import Rates
 from .statement import Minimize, read
@@ -43,13 +43,13 @@ class Expansion:
     step: tuple[Statement, ...]
     insert: Statement
     losses: str
-    tables: tuple[Parameters, ...]
+    tables: tuple[ParameterTable, ...]
     loss: Loss
     query: Statement
     rates: Rates
 
     @property
-    def table(self) -> Parameters:
+    def table(self) -> ParameterTable:
         """The parameters; of several tables the first."""
         return self.tables[0]
 
@@ -98,7 +98,7 @@ def expand(
     )  # fmt: skip
 
 
-def _writer_of(problem: Problem) -> Callable[[Problem, Parameters, list[str]], tuple[list[str], str]]:
+def _writer_of(problem: Problem) -> Callable[[Problem, ParameterTable, list[str]], tuple[list[str], str]]:
     if problem.optimizer.name == "lbfgs":
         return quasi_newton
     return second_order if problem.optimizer.second else first_order

@@ -6,12 +6,12 @@ from .beside import OptimizerTable, set_up_state
 from .generation import generation, kept
 from .gradient import Gradient, bare_gradient, joined_gradient, keeping_join
 from .optimizers import Old, Rule, Setting
-from .parameters import Parameters
+from .parameters import ParameterTable
 from .problem import Problem
 from .text import count_from, factor, join, listed_in_lines, quoted
 
 
-def first_order(problem: Problem, table: Parameters, setup: list[str]) -> tuple[list[str], str]:
+def first_order(problem: Problem, table: ParameterTable, setup: list[str]) -> tuple[list[str], str]:
     """The statement of the moments, if there are some, and the INSERT of the next generation.
 
     Args:
@@ -32,7 +32,7 @@ def _rule(problem: Problem, count: str, rate: str) -> Rule:
     return problem.optimizer.rule(Setting(problem.options, count, rate))
 
 
-def _without_state(problem: Problem, table: Parameters, rule: Rule) -> str:
+def _without_state(problem: Problem, table: ParameterTable, rule: Rule) -> str:
     clips = {"max_norm", "max_delta"} & set(problem.minimize.options)
     found = joined_gradient(problem, table) if clips else bare_gradient(problem, table)
     source = found.source or f"{table.sql} {keeping_join(problem, found.name, table.sql, table.keys)}"
@@ -44,7 +44,7 @@ def _without_state(problem: Problem, table: Parameters, rule: Rule) -> str:
     return generation(problem, table, new, ctes=problem.with_ctes(*found.ctes), source=source)
 
 
-def _moments(problem: Problem, table: Parameters, state: OptimizerTable) -> str:
+def _moments(problem: Problem, table: ParameterTable, state: OptimizerTable) -> str:
     """Each moment anew, out of the old ones and the gradient; without a gradient it stays."""
     alias = problem.fresh("state")
     rated = _rule(problem, "1", "1.0").rated
@@ -67,11 +67,11 @@ def _moments(problem: Problem, table: Parameters, state: OptimizerTable) -> str:
     )
 
 
-def _to_gradient(problem: Problem, found: Gradient, alias: str, table: Parameters) -> str:
+def _to_gradient(problem: Problem, found: Gradient, alias: str, table: ParameterTable) -> str:
     return keeping_join(problem, found.name, alias, table.keys)
 
 
-def _with_state(problem: Problem, table: Parameters, state: OptimizerTable) -> str:
+def _with_state(problem: Problem, table: ParameterTable, state: OptimizerTable) -> str:
     alias, rate = problem.fresh("state"), problem.rate(table)
     rule = _rule(problem, f"{alias}.{state.steps}" if state.counts else count_from(state.begun), "")
     moved = f"{alias}.{state.moved} = 1" if state.counts else ""
@@ -83,7 +83,7 @@ def _with_state(problem: Problem, table: Parameters, state: OptimizerTable) -> s
     return generation(problem, table, new, source=source, where=f"{alias}.{quoted(table.step)} = :next_step")
 
 
-def _fallen(table: Parameters, column: str, rule: Rule, rate: str, update: str) -> str:
+def _fallen(table: ParameterTable, column: str, rule: Rule, rate: str, update: str) -> str:
     if rule.decay is not None:
         update = f"({update} + {rule.decay} * {table.column(column)})"
     return f"{table.column(column)} - {update if rule.rated else f'{rate} * {factor(update)}'}"

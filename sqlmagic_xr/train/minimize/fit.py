@@ -19,7 +19,7 @@ from ...errors import UsageError
 from ...sql.syntax import parse_one
 from ..steps.remote import is_for_cluster
 from .loss import Loss
-from .parameters import Parameters
+from .parameters import ParameterTable
 from .second import Summed, hessian, products, summed
 from .text import quoted
 
@@ -112,7 +112,7 @@ class Fit:
         return "Fit(" + ", ".join(f"{name} = {value:.6g} ± {error:.2g}" for name, value, error in pairs) + ")"
 
 
-def fit(context: Context, loss: Loss, table: Parameters, values: Mapping[str, Any]) -> Fit:
+def fit(context: Context, loss: Loss, table: ParameterTable, values: Mapping[str, Any]) -> Fit:
     """What a fit says at a generation.
 
     Args:

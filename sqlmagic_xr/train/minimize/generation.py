@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .parameters import Parameters
+from .parameters import ParameterTable
 from .problem import Problem
 from .text import listed_in_lines, quoted
 
 
 def generation(
-    problem: Problem, table: Parameters, new: Mapping[str, str], *, ctes: str = "", source: str, where: str = ""
+    problem: Problem, table: ParameterTable, new: Mapping[str, str], *, ctes: str = "", source: str, where: str = ""
 ) -> str:  # fmt: skip
     """The statement.
 

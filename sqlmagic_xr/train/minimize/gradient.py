@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .parameters import Parameters
+from .parameters import ParameterTable
 from .problem import Problem
 from .text import cte, fresh_column, join, listed_in_lines, quoted
 
@@ -34,7 +34,7 @@ class Gradient:
         return " AND ".join(f"{slope} IS NOT NULL" for slope in self.slopes.values())
 
 
-def bare_gradient(problem: Problem, table: Parameters) -> Gradient:
+def bare_gradient(problem: Problem, table: ParameterTable) -> Gradient:
     """It as it is, beside the parameters: in the shortest text, for what needs it in one place.
 
     Of a whole query it is taken apart from what reads it where a batch may leave a key without a row.
@@ -48,7 +48,7 @@ def bare_gradient(problem: Problem, table: Parameters) -> Gradient:
     return Gradient(ctes, problem.fresh("slope") if direct else problem.loss_name, source, slopes)
 
 
-def joined_gradient(problem: Problem, table: Parameters, rate: str = "") -> Gradient:
+def joined_gradient(problem: Problem, table: ParameterTable, rate: str = "") -> Gradient:
     """It as a relation with the table's key, for what has another table to be joined with.
 
     Args:
@@ -75,7 +75,7 @@ def keeping_join(problem: Problem, what: str, to: str, keys: Sequence[str], alia
     return join(what, to, keys, alias, kind)
 
 
-def _direct(problem: Problem, table: Parameters) -> str | None:
+def _direct(problem: Problem, table: ParameterTable) -> str | None:
     """A CTE with the slope by each column, made of the loss's own query; None where that cannot be.
 
     It costs one pass over the rows, with all columns together.
@@ -89,7 +89,7 @@ def _direct(problem: Problem, table: Parameters) -> str | None:
 
 
 def _slopes(
-    problem: Problem, table: Parameters, *, masked: bool
+    problem: Problem, table: ParameterTable, *, masked: bool
 ) -> tuple[tuple[str, ...], str, dict[str, str]]:  # fmt: skip
     """CTEs, a FROM, and column -> its gradient there: of what is optimized, turned for MAXIMIZE, with decay."""
     direct = _direct(problem, table)
@@ -113,7 +113,7 @@ def _negative(slope: str) -> str:
     return f"-({slope})" if slope.startswith("CASE") else f"-{slope}"
 
 
-def _gradient_cte(problem: Problem, table: Parameters, name: str, rate: str) -> str:
+def _gradient_cte(problem: Problem, table: ParameterTable, name: str, rate: str) -> str:
     _, source, slopes = _slopes(problem, table, masked=True)
     items = [table.column(key) for key in table.keys]
     items += [f"{slope} AS {quoted(column)}" for column, slope in slopes.items()]
@@ -125,11 +125,11 @@ def _gradient_cte(problem: Problem, table: Parameters, name: str, rate: str) -> 
     return cte(name, body)
 
 
-def _rate_name(table: Parameters) -> str:
+def _rate_name(table: ParameterTable) -> str:
     return quoted(fresh_column("rate", (*table.keys, *table.columns)))
 
 
-def _value_name(table: Parameters, column: str) -> str:
+def _value_name(table: ParameterTable, column: str) -> str:
     return quoted(fresh_column(f"{column}_value", (*table.keys, *table.columns)))
 
 
@@ -148,7 +148,7 @@ def _decayed(problem: Problem, slope: str, value: str) -> str:
     return f"({slope} + {problem.options['weight_decay']} * {value})" if _decays(problem) else slope
 
 
-def _clipped(problem: Problem, table: Parameters, rate: str, ctes: Sequence[str]) -> Gradient:
+def _clipped(problem: Problem, table: ParameterTable, rate: str, ctes: Sequence[str]) -> Gradient:
     """The clipped gradient; the norm is that of the gradients by all tables together."""
     options, name = problem.options, problem.fresh("gradient")
     found = [*ctes, _gradient_cte(problem, table, name, rate)]
@@ -173,7 +173,7 @@ def _clipped(problem: Problem, table: Parameters, rate: str, ctes: Sequence[str]
     return Gradient(tuple(found), clipped, "", columns, f"{clipped}.{_rate_name(table)}" if rate else "")
 
 
-def _within(problem: Problem, name: str, table: Parameters) -> dict[str, str]:
+def _within(problem: Problem, name: str, table: ParameterTable) -> dict[str, str]:
     """The slopes, clipped by value where that is asked; a NULL stays one, which greatest() would not leave."""
     found = {column: f"{name}.{quoted(column)}" for column in table.columns}
     most = problem.options.get("max_delta")
@@ -184,7 +184,7 @@ def _within(problem: Problem, name: str, table: Parameters) -> dict[str, str]:
     }
 
 
-def _norm(problem: Problem, own: Parameters, name: str) -> list[str]:
+def _norm(problem: Problem, own: ParameterTable, name: str) -> list[str]:
     """CTEs of the gradients' common length, for each key of PER one; the last is called ``norm``."""
     ctes, totals, per, alone = [], [], problem.loss.per, len(problem.tables) == 1
     norm = problem.fresh("norm")

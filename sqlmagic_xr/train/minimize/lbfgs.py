@@ -16,12 +16,12 @@ from ...storage.transaction import View
 from .beside import set_up_state
 from .generation import generation, kept
 from .gradient import joined_gradient
-from .parameters import Parameters
+from .parameters import ParameterTable
 from .problem import Problem
 from .text import count_from, cte, join, listed_in_lines, quoted
 
 
-def quasi_newton(problem: Problem, table: Parameters, setup: list[str]) -> tuple[list[str], str]:
+def quasi_newton(problem: Problem, table: ParameterTable, setup: list[str]) -> tuple[list[str], str]:
     """The statement of the direction and of what it remembers, and the INSERT of the next generation.
 
     Args:
@@ -64,7 +64,7 @@ class _Memory:
     taken from there, and the differences of values and of slopes between the generations before, the newest first.
     """
 
-    def __init__(self, problem: Problem, table: Parameters, memory: int) -> None:
+    def __init__(self, problem: Problem, table: ParameterTable, memory: int) -> None:
         self.problem, self.table, self.memory = problem, table, memory
         self.state = problem.fresh("state")
 
@@ -194,7 +194,7 @@ class _Memory:
         return cte(self._name("forth", j), f"SELECT {listed_in_lines(items)}\nFROM {source}")
 
 
-def _search(problem: Problem, table: Parameters, name: str) -> str:
+def _search(problem: Problem, table: ParameterTable, name: str) -> str:
     """The INSERT of the parameters: the first step length that lowers the loss by enough of what the slope promises."""
     options, per, state = problem.options, problem.loss.per, problem.fresh("state")
     beside = f"{quoted(name)} AS {state}"
@@ -228,7 +228,7 @@ def _search(problem: Problem, table: Parameters, name: str) -> str:
     return generation(problem, table, new, ctes=problem.with_ctes(*ctes), source=source, where=now)
 
 
-def trial_of(problem: Problem, table: Parameters, beside: str, length: str) -> str:
+def trial_of(problem: Problem, table: ParameterTable, beside: str, length: str) -> str:
     """The loss as a query in which the parameters stand one step further: a CTE takes the place of their table."""
     state, items = problem.fresh("state"), []
     for name in table.definition.names:
@@ -250,7 +250,7 @@ def trial_of(problem: Problem, table: Parameters, beside: str, length: str) -> s
     )
 
 
-def _views(problem: Problem, table: Parameters) -> list[View]:
+def _views(problem: Problem, table: ParameterTable) -> list[View]:
     """The views through which the loss reads a table, each behind those that it reads itself."""
     entries, found = problem.context.store.entries(), dict[str, View]()
 

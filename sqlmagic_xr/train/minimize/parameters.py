@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Parameters:
+class ParameterTable:
     """A table of parameters.
 
     Attributes:
@@ -53,7 +53,7 @@ class Parameters:
         return f"{self.sql}.{quoted(name)}"
 
 
-def parameters_of(context: Context, minimize: Minimize, *, restart: bool) -> tuple[Parameters, ...]:
+def parameters_of(context: Context, minimize: Minimize, *, restart: bool) -> tuple[ParameterTable, ...]:
     """The tables behind OVER, in their order, each with its columns."""
     wanted: dict[str, list[tuple[str, Target]]] = {}
     for target in minimize.over:
@@ -87,7 +87,7 @@ def _columns_of(context: Context, minimize: Minimize, target: Target) -> tuple[s
 
 def _table(
     context: Context, minimize: Minimize, name: str, wanted: Sequence[tuple[str, Target]], *, restart: bool
-) -> Parameters:  # fmt: skip
+) -> ParameterTable:  # fmt: skip
     version = context.store.table(name)
     definition = version.definition
     step = "step" if "step" in definition.key or not definition.key else definition.key[0]
@@ -118,7 +118,7 @@ def _table(
                 f"`{name}.{column}` is NULL in {count} rows of generation {newest}",
                 "A NULL has no derivative: give it a value first.", _piece_of(minimize, name, column),
             )  # fmt: skip
-    return Parameters(name, step, keys, columns, definition, newest, rows)
+    return ParameterTable(name, step, keys, columns, definition, newest, rows)
 
 
 def _count(
@@ -135,7 +135,7 @@ def _generation(context: Context, name: str, step: str, newest: int) -> pa.Table
     return pa.Table.from_batches(rows_where(version, [(step, newest)]), version.definition.schema)
 
 
-def check_fit(context: Context, minimize: Minimize, loss: Loss, tables: Sequence[Parameters]) -> None:
+def check_fit(context: Context, minimize: Minimize, loss: Loss, tables: Sequence[ParameterTable]) -> None:
     """Look whether the loss and the parameters belong together.
 
     Raises:
@@ -163,7 +163,7 @@ def check_fit(context: Context, minimize: Minimize, loss: Loss, tables: Sequence
         _check_keys(context, minimize, loss, table)
 
 
-def _check_keys(context: Context, minimize: Minimize, loss: Loss, table: Parameters) -> None:
+def _check_keys(context: Context, minimize: Minimize, loss: Loss, table: ParameterTable) -> None:
     if not loss.per:
         return
     keys = list(loss.per)

@@ -12,7 +12,7 @@ from ...sql.syntax import Statement
 from ...storage.scratch import Version
 from .loss import Loss
 from .optimizers import Optimizer
-from .parameters import Parameters
+from .parameters import ParameterTable
 from .statement import Excerpt, Minimize
 from .text import cte, quoted, wrapped
 
@@ -52,7 +52,7 @@ class Problem:
 
     context: Context
     minimize: Minimize
-    tables: tuple[Parameters, ...]
+    tables: tuple[ParameterTable, ...]
     loss: Loss
     optimizer: Optimizer
     values: Mapping[str, Any]
@@ -96,7 +96,7 @@ class Problem:
         own = [self.loss.ctes] if self.loss.ctes else []
         return "WITH " + ",\n".join((*own, *ctes))
 
-    def readable(self, table: Parameters) -> tuple[list[str], str] | None:
+    def readable(self, table: ParameterTable) -> tuple[list[str], str] | None:
         """The items of the loss's keys and what it calls a table, where its own expression can be derived.
 
         That is so where the query reads the table itself, once, and one row of it for each of its own rows.
@@ -133,19 +133,19 @@ class Problem:
         """Whether an option is TRUE."""
         return self.options.get(option, "false").lower() == "true"
 
-    def rate(self, table: Parameters) -> str:
+    def rate(self, table: ParameterTable) -> str:
         """The learning rate of a table's rows."""
         piece = self.minimize.options.get("lr")
         if piece is None:
             return self.optimizer.options.get("lr") or "0.001"
         return self.qualified(table, piece)
 
-    def free(self, table: Parameters) -> str:
+    def free(self, table: ParameterTable) -> str:
         """Which of a table's rows are optimized; "" for all."""
         piece = self.minimize.where
         return "" if piece is None else self.qualified(table, piece)
 
-    def name_of(self, option: str, usual: str, table: Parameters | None = None) -> str:
+    def name_of(self, option: str, usual: str, table: ParameterTable | None = None) -> str:
         """The name of a table beside the parameters: the one that is given, or the usual one."""
         piece = self.minimize.options.get(option)
         if piece is None:
@@ -168,7 +168,7 @@ class Problem:
             raise self.minimize.refused(f"`{name}` is taken by something else",
                                         "Give the table another name: state => name, losses => name.")  # fmt: skip
 
-    def qualified(self, table: Parameters, piece: Excerpt) -> str:
+    def qualified(self, table: ParameterTable, piece: Excerpt) -> str:
         """An expression on the parameter's rows, with the table's name before each of its columns."""
         found = parse(f"(\n{piece.text}\n)")
         if not columns(found):

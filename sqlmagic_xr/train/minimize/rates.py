@@ -9,13 +9,13 @@ from ...errors import SqlError
 from ...sql.expression import columns, parse
 from ...sql.lexer import TokenKind, tokens
 from ...sql.parameters import parameters_of
-from ..expression import Expression
+from ..expression import RepeatedExpression
 from .text import quoted
 
 if TYPE_CHECKING:
     from ...engine.prepared import Prepared
     from ..steps.together import Courses
-    from .parameters import Parameters
+    from .parameters import ParameterTable
     from .problem import Problem
 
 
@@ -31,8 +31,8 @@ class Rates:
 
     def __init__(self, problem: Problem) -> None:
         self._minimize, self._piece = problem.minimize, problem.minimize.options.get("lr")
-        self._expression: Expression | None = None
-        self._queries: list[tuple[Parameters, Prepared]] = []
+        self._expression: RepeatedExpression | None = None
+        self._queries: list[tuple[ParameterTable, Prepared]] = []
         self._names: tuple[str, ...] = ()
         self._last: tuple[Any, ...] | None = None  # the parameters' values that were found to be sound
         self._moved = False  # whether a column that it reads is one that is optimized
@@ -47,7 +47,7 @@ class Rates:
 
     def _prepare(self, problem: Problem, text: str, *, rows: bool) -> None:
         if not rows:
-            self._expression = Expression(problem.context, text, "lr")
+            self._expression = RepeatedExpression(problem.context, text, "lr")
             self._names = tuple(sorted(parameters_of(self._expression.prepared.tree or {})))
             return
         for table in problem.tables:

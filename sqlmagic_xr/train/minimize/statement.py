@@ -112,7 +112,7 @@ def read(statement: Statement) -> Minimize:
     Raises:
         ParseError: a clause is missing, stands twice or in another place, or cannot be read.
     """
-    return _Reader(statement).read()
+    return _MinimizeReader(statement).read()
 
 
 def _verb(words: Sequence[Token]) -> int | None:
@@ -132,7 +132,7 @@ def _verb(words: Sequence[Token]) -> int | None:
     return None
 
 
-class _Reader:
+class _MinimizeReader:
     def __init__(self, statement: Statement) -> None:
         self.statement, self.words = statement, statement.tokens
         self.script = statement.script

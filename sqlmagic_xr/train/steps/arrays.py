@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ...dense.node import Refused
 from ...dense.ports import GridOutput
-from ...dense.program import Program, Query, Step
+from ...dense.program import LoweredQuery, Program, ProgramRun
 from ...dense.stack import MadeSteps, Stack
 from ...engine.budget import default_budget, nbytes_shown
 from ...errors import SqlError, UnsupportedError
@@ -22,7 +22,7 @@ from ...statements.update import emptied
 from ..curves.incremental import MADE
 from ..explain import Explained, Note, title_of
 from .drafts import Drafting, distinct_columns
-from .looks import NOTHING, Curves, Looks, Seen, Watch
+from .looks import NOTHING, CalculatedCurves, CurveQueries, Looks, Watch
 from .refill import Emptied, Emptying, Refill, refilled
 from .remake import Remake
 from .together import Anew, Courses, Together
@@ -55,7 +55,7 @@ class ArrayExecutor:
 
     def __init__(
         self, context: Context, *, insist: bool = False, budget: int | None = None, together: Together | None = None,
-        curves: Curves | None = None, elsewhere: Callable[[Write], bool] | None = None,
+        curves: CurveQueries | None = None, elsewhere: Callable[[Write], bool] | None = None,
     ) -> None:  # fmt: skip
         self._elsewhere = elsewhere
         self.context, self.insist, self._together = context, insist, together
@@ -70,7 +70,7 @@ class ArrayExecutor:
         self._program: Program | None = None
         self._names: list[str] | None = None  # of the parameters that the statements name
         self._kinds: list[type] = []  # the types of their values at the last step
-        self._step: Step | None = None
+        self._step: ProgramRun | None = None
         self._last = -1
         self.grids: Generations | None = None
         self._looks = Looks(curves)
@@ -169,7 +169,7 @@ class ArrayExecutor:
             except Refused:
                 self._looks.refuse(curve)
                 self._program = None
-        self.seen = Seen(asked, outputs=outputs)
+        self.seen = CalculatedCurves(asked, outputs=outputs)
 
     def run_many(self, courses: Courses, watch: Watch | None = None) -> int:
         """Make several steps at once, inside one transaction; returns how many.
@@ -193,8 +193,10 @@ class ArrayExecutor:
         writes = [runner.write for runner in self._runners if isinstance(runner, ArrayRunner)]
         curves = dict(enumerate(self._looks.places, len(self._statements)))
 
-        def seen(made: MadeSteps, written: Mapping[str, Sequence[Stack]]) -> Seen:
-            return Seen(self._looks.asked, stacks={curves[n]: s for n, s in made.looks.items()}, written=written)
+        def seen(made: MadeSteps, written: Mapping[str, Sequence[Stack]]) -> CalculatedCurves:
+            return CalculatedCurves(
+                self._looks.asked, stacks={curves[n]: s for n, s in made.looks.items()}, written=written
+            )
 
         made, self.seen = self._together.run(courses, self._program, self.grids, writes, seen, watch)
         return made
@@ -238,7 +240,7 @@ class ArrayExecutor:
         self._last = index
         return self._step.run(index)
 
-    def _begin(self, values: Mapping[str, Any]) -> Step:
+    def _begin(self, values: Mapping[str, Any]) -> ProgramRun:
         if self._names is None:
             trees = [s.query for s in self._statements if isinstance(s, Write)]
             self._names = sorted({n for tree in (*trees, *self._looks.trees) for n in parameter_names(tree)} - {MADE})
@@ -272,15 +274,17 @@ class ArrayExecutor:
             program = Program(queries, self.grids, types, lasting=True, bindings=bindings)
         return program
 
-    def _query(self, place: int, statement: Write | Emptied | str) -> Query:
+    def _query(self, place: int, statement: Write | Emptied | str) -> LoweredQuery:
         if isinstance(statement, str):
-            return Query(None, tuple((table,) for table in self._writes))
+            return LoweredQuery(None, tuple((table,) for table in self._writes))
         if isinstance(statement, Emptied):
-            return Query(None, ((statement.table,),), empties=True)
+            return LoweredQuery(None, ((statement.table,),), empties=True)
         if isinstance(statement, Trim):
-            return Query(statement.query, ((statement.table,),), trims=statement.column)
+            return LoweredQuery(statement.query, ((statement.table,),), trims=statement.column)
         columns = statement.columns or self._filled(statement)
-        return Query(statement.query, ((statement.table,),), statement.replaces or place in self._refills, columns)
+        return LoweredQuery(
+            statement.query, ((statement.table,),), statement.replaces or place in self._refills, columns
+        )
 
     def _filled(self, statement: Write) -> tuple[str, ...]:
         """The columns of the table that an INSERT without a list, or an UPDATE, fills."""

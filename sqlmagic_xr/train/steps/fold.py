@@ -2,7 +2,7 @@
 
 What is folded is still the user's query, with more parameters in it: ``cur.a`` has become a parameter that is read
 from the state's newest generation at each step. How many rows a read finds may change from step to step, so what was
-found is noted beside the read (:class:`Read`); a step that finds otherwise folds the statement anew.
+found is noted beside the read (:class:`KeyedRead`); a step that finds otherwise folds the statement anew.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Found = Literal["none", "one", "many"]
 
 
 @dataclass(frozen=True)
-class Read:
+class KeyedRead:
     """Rows of a scratch table that a step reads by key.
 
     Attributes:
@@ -66,12 +66,12 @@ class Read:
         return f"__rows_{self.number}__"
 
 
-Ask = Callable[[Read], "Found | None"]
+Ask = Callable[[KeyedRead], "Found | None"]
 """Looks up a read now; None where its key is no value that can be looked up."""
 
 
 @dataclass(frozen=True)
-class Folded:
+class FoldedQuery:
     """A query without the state reads that could be folded.
 
     Attributes:
@@ -81,11 +81,11 @@ class Folded:
     """
 
     query: Relation
-    reads: tuple[tuple[Read, Found], ...]
+    reads: tuple[tuple[KeyedRead, Found], ...]
     notes: tuple[Note, ...]
 
 
-def fold(query: Relation, entries: Mapping[str, Entry], ask: Ask, writes: Collection[str]) -> Folded:
+def fold(query: Relation, entries: Mapping[str, Entry], ask: Ask, writes: Collection[str]) -> FoldedQuery:
     """Fold the state reads of a query.
 
     Args:
@@ -97,10 +97,10 @@ def fold(query: Relation, entries: Mapping[str, Entry], ask: Ask, writes: Collec
     try:
         query = inlined(query)
     except Unsure as reason:
-        return Folded(query, (), (Note("not folded", "the query", str(reason)),))
+        return FoldedQuery(query, (), (Note("not folded", "the query", str(reason)),))
     folding = _Folding(entries, ask, writes)
     query = without_constant_keys(folding.whole(query))
-    return Folded(query, tuple(folding.reads), (*folding.notes, *folding.reasons(query)))
+    return FoldedQuery(query, tuple(folding.reads), (*folding.notes, *folding.reasons(query)))
 
 
 class _Folding:
@@ -110,7 +110,7 @@ class _Folding:
         self._entries, self._ask, self._writes = entries, ask, writes
         self._refused: dict[Relation, Note | None] = {}
         self._rows: set[Relation] = set()  # the readings of what is given to the engine under a name of ours
-        self.reads: list[tuple[Read, Found]] = []
+        self.reads: list[tuple[KeyedRead, Found]] = []
         self.notes: list[Note] = []
 
     def whole(self, root: Relation) -> Relation:
@@ -162,7 +162,7 @@ class _Folding:
                 why = "its rows are not chosen by a key that is known before"
                 self._refused[scan] = Note("read each step", version.name, why)
             return None
-        read = Read(len(self.reads), version.name, tuple(keys.items()))
+        read = KeyedRead(len(self.reads), version.name, tuple(keys.items()))
         found = self._ask(read)
         if found is None:
             return None
@@ -178,7 +178,7 @@ class _Folding:
                 self._refused[scan] = Note("not folded", _shown(scan), str(reason))
         return self._narrowed(root, scan, read, found) if keys else None
 
-    def _narrowed(self, root: Relation, scan: Scan, read: Read, found: Found) -> Relation:
+    def _narrowed(self, root: Relation, scan: Scan, read: KeyedRead, found: Found) -> Relation:
         """The query, reading only the rows of that key; every condition stays."""
         table = replace(scan.table, name=(read.relation,))
         rows = Scan(scan.path[-1:], scan.renamed, table=table, tree=renamed_table(read.relation, scan))
@@ -197,7 +197,7 @@ class _Folding:
         field = version.definition.schema.field(newest.column)
         if not pa.types.is_integer(field.type) or field.nullable:
             return None  # where NULL comes in the order is not for us to say
-        read = Read(len(self.reads), version.name, (), (_which(newest), newest.column))
+        read = KeyedRead(len(self.reads), version.name, (), (_which(newest), newest.column))
         rows = self._ask(read)
         if rows != "one" or not can_be_text(version.definition.schema.types):
             if rows == "many":
@@ -220,7 +220,7 @@ class _Folding:
             version = self._version(asked.scan)
             if version is None or version.definition.schema.field(asked.column).type != pa.int64():
                 return None
-            values.append((Read(0, version.name, (), (_which(asked), asked.column), alone=True), asked))
+            values.append((KeyedRead(0, version.name, (), (_which(asked), asked.column), alone=True), asked))
         outputs = []
         for (read, asked), output in zip(values, select.outputs if values else (), strict=True):
             read = replace(read, number=len(self.reads))
@@ -237,11 +237,11 @@ class _Folding:
         entry = self._entries.get(name[0]) if len(name) == 1 else None
         return entry if isinstance(entry, Version) else None
 
-    def _keep(self, read: Read, found: Found, why: str, kind: str = "folded") -> None:
+    def _keep(self, read: KeyedRead, found: Found, why: str, kind: str = "folded") -> None:
         self.notes.append(Note(kind, self._said(read), why))
         self.reads.append((read, found))
 
-    def _said(self, read: Read) -> str:
+    def _said(self, read: KeyedRead) -> str:
         """A read as a person would say it; an earlier read's column by its table."""
         tables = {str(earlier.number): earlier.table for earlier, _ in self.reads}
         parts = [
@@ -263,7 +263,7 @@ def _which(asked: Extreme) -> Literal["max", "min"]:
     return "max" if asked.greatest else "min"
 
 
-def _values(read: Read, scan: Scan) -> dict[str, Expression]:
+def _values(read: KeyedRead, scan: Scan) -> dict[str, Expression]:
     return {name: read.parameter(scan.column(name)) for name in scan.names if name is not None and scan.has(name)}
 
 

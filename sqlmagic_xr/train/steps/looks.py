@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...dense.ports import GridOutput
-from ...dense.program import Query
+from ...dense.program import LoweredQuery
 from ...dense.stack import Stack
 from ..curves.incremental import MADE
 from ..explain import Note
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Curves:
+class CurveQueries:
     """The curves of a run, as array code is to calculate them.
 
     Attributes:
@@ -33,7 +33,7 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Seen:
+class CalculatedCurves:
     """What some steps have calculated of the curves.
 
     Attributes:
@@ -49,9 +49,9 @@ class Seen:
     written: Mapping[str, Sequence[Stack]] = field(default_factory=dict)
 
 
-NOTHING = Seen()
+NOTHING = CalculatedCurves()
 
-Watch = Callable[[Seen, int], int]
+Watch = Callable[[CalculatedCurves, int], int]
 """Told what a number of steps have calculated, says how many of them may stay."""
 
 
@@ -62,7 +62,7 @@ class Looks:
         curves: whose; None for none.
     """
 
-    def __init__(self, curves: Curves | None) -> None:
+    def __init__(self, curves: CurveQueries | None) -> None:
         self._curves = curves
         self._queries: tuple[Prepared | None, ...] = () if curves is None else tuple(curves.queries())
         self._refused: set[int] = set()
@@ -81,7 +81,7 @@ class Looks:
         return True
 
     @property
-    def queries(self) -> list[Query]:
+    def queries(self) -> list[LoweredQuery]:
         """Those that are calculated."""
         return [self._query(prepared) for prepared in self._taken.values()]
 
@@ -114,10 +114,10 @@ class Looks:
     def _taken(self) -> dict[int, Prepared]:
         return {n: p for n, p in enumerate(self._queries) if p is not None and n not in self._refused}
 
-    def _query(self, prepared: Prepared) -> Query:
+    def _query(self, prepared: Prepared) -> LoweredQuery:
         assert self._curves is not None
         assert prepared.tree is not None
-        return Query(prepared.tree["Query"], newest=(MADE, (self._curves.table,), self._curves.column))
+        return LoweredQuery(prepared.tree["LoweredQuery"], newest=(MADE, (self._curves.table,), self._curves.column))
 
 
 def _same(one: object, other: object) -> bool:

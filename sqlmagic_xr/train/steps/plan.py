@@ -12,7 +12,7 @@ from ...engine.budget import default_budget
 from ...relation.functions import of_session
 from ..explain import Explained, Note
 from .larder import Larder
-from .looks import NOTHING, Seen, Watch
+from .looks import NOTHING, CalculatedCurves, Watch
 from .relational import Relational
 from .together import Courses
 
@@ -63,7 +63,7 @@ class Taker(Protocol):
         """
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> CalculatedCurves:
         """See :class:`.step.Step`."""
 
     def look(self) -> None:
@@ -145,7 +145,7 @@ class PlannedStep:
         return 0 if self._taker is None else self._taker.run_many(courses, watch)
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> CalculatedCurves:
         """See :class:`.step.Step`."""
         return NOTHING if self._taker is None else self._taker.seen
 

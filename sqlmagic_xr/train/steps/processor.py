@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...dense.block import StepBlock
 from ...dense.node import Refused
 from ...dense.ports import Source
-from ...dense.running.layout import Runner
+from ...dense.running.layout import StepsRunner
 from ...engine.budget import nbytes_shown
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Processor:
         kept = nbytes_shown(self._runner.nbytes)
         return f"{where}, at most {self._runner.most:,} steps a call, {kept} kept there"
 
-    def runner(self, block: StepBlock, source: Source, values: Mapping[str, Any], k: int) -> Runner | None:
+    def runner(self, block: StepBlock, source: Source, values: Mapping[str, Any], k: int) -> StepsRunner | None:
         """What makes the steps of a block; None for NumPy.
 
         The first call for a block waits until its program is compiled, in a thread of its own, so that an interrupt is
@@ -93,7 +93,7 @@ class _Falling:
         self.most: int = runner.most
 
     def run(self, *given: Any) -> Any:
-        """See :class:`...dense.running.layout.Runner`."""
+        """See :class:`...dense.running.layout.StepsRunner`."""
         try:
             return self._runner.run(*given)
         except Refused as refused:

@@ -39,8 +39,8 @@ def prepare_step(context: Context, statements: Sequence[Statement], values: Mapp
                 prepared.append(context.prepare(statement))
                 if statement.kind == "CreateTable":
                     _without_rows(prepared[-1]).run(values)
-            raise _TakenBackError
-    except _TakenBackError:
+            raise _RehearsalOverError
+    except _RehearsalOverError:
         return prepared
 
 
@@ -56,14 +56,14 @@ def rehearsed(context: Context, setup: Sequence[Statement], values: Mapping[str,
     if not setup:
         yield
         return
-    with suppress(_TakenBackError), context.store.transaction():
+    with suppress(_RehearsalOverError), context.store.transaction():
         for statement in setup:
             context.prepare(statement).run(values)
         yield
-        raise _TakenBackError
+        raise _RehearsalOverError
 
 
-class _TakenBackError(Exception):
+class _RehearsalOverError(Exception):
     """The rehearsal is over."""
 
 

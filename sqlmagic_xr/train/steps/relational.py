@@ -28,7 +28,7 @@ from ...storage.reserved import is_reserved
 from ...storage.scratch import Version
 from ..explain import Explained, Note, title_of
 from .columns import labelled
-from .fold import Folded, Found, Read, fold
+from .fold import FoldedQuery, Found, KeyedRead, fold
 from .hoist import hoist
 from .larder import KeptRelation, Larder
 from .state import Lookup
@@ -62,7 +62,7 @@ class Variant:
     """
 
     constants: Mapping[str, Any]
-    reads: tuple[tuple[Read, Found], ...]
+    reads: tuple[tuple[KeyedRead, Found], ...]
     columns: Mapping[int, tuple[str, ...]]
     template: Template
     kept: Mapping[str, KeptRelation]
@@ -194,7 +194,7 @@ class Relational:
         self._check(query, values)
         lookup = Lookup(self._context, values)
         entries, bound = self._context.store.entries(), self._context.tables.bound(query)
-        folded: Folded = fold(bound, entries, lambda read: lookup.find(read, ()), self._writes)
+        folded: FoldedQuery = fold(bound, entries, lambda read: lookup.find(read, ()), self._writes)
         hoisted = hoist(folded.query, self._larder, self._writes, entries)
         tree = {"Query": self._written(hoisted.query)}
         kept = {n: kept.table for n, kept in hoisted.kept.items()}
@@ -216,7 +216,7 @@ class Relational:
         except NotImplementedError as reason:
             raise UnsureError(str(reason)) from None
 
-    def _mended(self, tree: Tree, relations: Mapping[str, Any], reads: Sequence[tuple[Read, Any]]) -> Tree:
+    def _mended(self, tree: Tree, relations: Mapping[str, Any], reads: Sequence[tuple[KeyedRead, Any]]) -> Tree:
         """The query as the engine answers it right; ``relations`` are what it reads under names of ours."""
         try:
             with self._context.store.showing(relations):
@@ -224,7 +224,7 @@ class Relational:
         except SqlError as error:
             raise UnsureError("the engine answers it wrongly") from error
 
-    def _whole_numbers(self, reads: Sequence[tuple[Read, Any]]) -> dict[str, pa.DataType]:
+    def _whole_numbers(self, reads: Sequence[tuple[KeyedRead, Any]]) -> dict[str, pa.DataType]:
         """The types of the placeholders that are integers."""
         entries = self._context.store.entries()
         found = dict.fromkeys(("k", "step", "next_step"), pa.int64())

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ...grids.lookup import extreme, rows_where
 from ...storage.schema import provider
-from .fold import Found, Read
+from .fold import Found, KeyedRead
 from .template import stored_text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Lookup:
         self._rows: dict[int, tuple[Version, list[pa.RecordBatch]]] = {}
         self.texts: dict[str, str] = {}
 
-    def find(self, read: Read, columns: Sequence[str]) -> Found | None:
+    def find(self, read: KeyedRead, columns: Sequence[str]) -> Found | None:
         """What a read finds now; None where its key cannot be looked up.
 
         Args:
@@ -62,12 +62,12 @@ class Lookup:
                 self._note(read, field.name, rows[0].column(field.name)[0].as_py() if count else None, field.type)
         return "none" if count == 0 else "one" if count == 1 else "many"
 
-    def relation(self, read: Read) -> Any:
+    def relation(self, read: KeyedRead) -> Any:
         """The rows that a read has found, as a table of the engine's."""
         version, rows = self._rows[read.number]
         return provider(rows, version.definition.schema)
 
-    def _note(self, read: Read, column: str, value: Any, kind: pa.DataType) -> None:
+    def _note(self, read: KeyedRead, column: str, value: Any, kind: pa.DataType) -> None:
         name = f"{read.number}.{column}"
         self._environment[name] = value
         try:

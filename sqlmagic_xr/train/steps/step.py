@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...sql.syntax import Statement, local_name, name_of
 from ..explain import Explained, Note, title_of
 from .basis import Basis
-from .looks import NOTHING, Seen, Watch
+from .looks import NOTHING, CalculatedCurves, Watch
 from .rehearsal import prepare_step
 from .together import Courses
 
@@ -37,7 +37,7 @@ class Step(Protocol):
         """
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> CalculatedCurves:
         """What array code has calculated of the curves in the last :meth:`run` or :meth:`run_many`."""
 
     def foretold(self, place: int, values: Mapping[str, Any]) -> pa.Table | None:
@@ -105,7 +105,7 @@ class FollowingStep:
         return self._step.run_many(courses, watch) if self._basis.stands() else 0
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> CalculatedCurves:
         """See :class:`Step`."""
         return self._step.seen
 
@@ -142,7 +142,7 @@ class VerbatimStep:
         return 0
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> CalculatedCurves:
         """Nothing."""
         return NOTHING
 

@@ -7,14 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...dense.block import Asked, StepBlock
+from ...dense.block import BlockRequest, StepBlock
 from ...dense.node import Refused
 from ...dense.ports import Changed, Form, GridOutput
-from ...dense.program import Program, Step
+from ...dense.program import Program, ProgramRun
 from ...dense.stack import MadeSteps, Stack
 from ...errors import SqlError
 from .drafts import Drafting, distinct_columns
-from .looks import NOTHING, Seen, Watch
+from .looks import NOTHING, CalculatedCurves, Watch
 from .processor import Processor
 from .stacked import stacked
 from .trimming import Trimming
@@ -99,14 +99,14 @@ class Together:
         processor: Processor | None = None,
     ) -> None:  # fmt: skip
         self._processor = processor
-        self._context, self._asked = context, Asked(CLOCK, varying - CLOCK.keys())
+        self._context, self._asked = context, BlockRequest(CLOCK, varying - CLOCK.keys())
         self._trajectory = trajectory
         self._block: StepBlock | None = None
         self._edition: tuple[Program, int] | None = None
         self._drafting: dict[str, Drafting] = {}
         self.reason = ""
 
-    def ready(self, program: Program, step: Step | None, grids: Generations) -> bool:
+    def ready(self, program: Program, step: ProgramRun | None, grids: Generations) -> bool:
         """Whether there is a function that makes many steps; it is made where a step has been made node by node.
 
         Raises:
@@ -130,8 +130,8 @@ class Together:
 
     def run(
         self, courses: Courses, program: Program, grids: Generations, writes: Sequence[Writes],
-        seen: Callable[[MadeSteps, Mapping[str, Sequence[Stack]]], Seen], watch: Watch | None = None,
-    ) -> tuple[int, Seen]:  # fmt: skip
+        seen: Callable[[MadeSteps, Mapping[str, Sequence[Stack]]], CalculatedCurves], watch: Watch | None = None,
+    ) -> tuple[int, CalculatedCurves]:  # fmt: skip
         """Make steps, inside a transaction.
 
         Args:

@@ -8,7 +8,7 @@ import pytest
 
 from sqlmagic_xr.autodiff.rewrite import rewrite
 from sqlmagic_xr.dense.node import Refused
-from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.dense.program import LoweredQuery, Program
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
@@ -88,7 +88,7 @@ class Setting:
 def by_arrays(tree, grids):
     """The gradient as array code has it; None where that declines."""
     try:
-        rows = arrow(Program([Query(tree["Query"])], grids, {}).step(grids, {}).run(0))
+        rows = arrow(Program([LoweredQuery(tree["LoweredQuery"])], grids, {}).step(grids, {}).run(0))
     except Refused:
         return None
     return cells(rows.sort_by([("i", "ascending"), ("j", "ascending")]))

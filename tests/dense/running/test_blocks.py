@@ -6,7 +6,7 @@ import pytest
 from datafusion import SessionContext
 
 from sqlmagic_xr.dense.node import Axis, Node, Refused, ancestors
-from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.dense.program import LoweredQuery, Program
 from sqlmagic_xr.dense.running import blocks
 from sqlmagic_xr.dense.running.blocks import BLOCK, bundles
 from sqlmagic_xr.grids.arrow import Grids, arrow
@@ -28,7 +28,7 @@ def table(rows):
 
 def by_arrays(rows, sql):
     grids = Grids(lambda name: rows, lambda name: ())
-    program = Program([Query(parse_one(sql).tree["Query"])], grids, {})
+    program = Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"])], grids, {})
     return arrow(program.step(grids, {}).run(0)), arrow(program.step(grids, {}).run(0))
 
 

@@ -6,8 +6,8 @@ import pytest
 from datafusion import SessionContext
 
 from sqlmagic_xr.dense.node import Refused
-from sqlmagic_xr.dense.program import Program, Query
-from sqlmagic_xr.dense.running.blocks import Member
+from sqlmagic_xr.dense.program import LoweredQuery, Program
+from sqlmagic_xr.dense.running.blocks import BundleMember
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one
 
@@ -39,11 +39,11 @@ def tables(rows, weights=None, seed=0):
 
 def program(sql, found):
     grids = Grids(lambda name: found[name[-1]], lambda name: ())
-    return Program([Query(parse_one(sql).tree["Query"], writes=(("p",),))], grids, {}), grids
+    return Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"], writes=(("p",),))], grids, {}), grids
 
 
 def bundles_of(made):
-    return {id(f.bundle): f.bundle for _, _, f in made.code(0).whole if isinstance(f, Member)}.values()
+    return {id(f.bundle): f.bundle for _, _, f in made.code(0).whole if isinstance(f, BundleMember)}.values()
 
 
 def by_engine(sql, found):

@@ -6,7 +6,7 @@ import pytest
 
 import sqlmagic_xr
 from sqlmagic_xr.dense.labels import Labels
-from sqlmagic_xr.dense.lowering.relation import LoweredRelation, Named, restrict
+from sqlmagic_xr.dense.lowering.relation import LoweredRelation, NamedColumn, restrict
 from sqlmagic_xr.dense.node import Axis, Graph, Value
 from sqlmagic_xr.dense.running import compiled
 from sqlmagic_xr.dense.running.standing import Coordinates, Moved
@@ -75,7 +75,7 @@ def test_equal_coordinates_are_expected_from_then_on_and_others_are_told():
 def test_a_condition_by_which_an_axis_was_chosen_is_not_asked_again():
     graph = Graph(Labels())
     axis = Axis(graph.make("axis", (graph.make("scan"),), data=0))
-    relation = LoweredRelation((axis,), (Named(None, "k", Value(graph.coordinate(axis, "int64"))),))
+    relation = LoweredRelation((axis,), (NamedColumn(None, "k", Value(graph.coordinate(axis, "int64"))),))
 
     def among(found, number):
         (column,) = found.columns

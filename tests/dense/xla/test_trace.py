@@ -8,7 +8,7 @@ import pytest
 
 from sqlmagic_xr.dense.arrays import MAPS
 from sqlmagic_xr.dense.node import Refused
-from sqlmagic_xr.dense.program import Program, Query
+from sqlmagic_xr.dense.program import LoweredQuery, Program
 from sqlmagic_xr.dense.running.align import Alignment
 from sqlmagic_xr.dense.running.layout import needed_of
 from sqlmagic_xr.dense.xla.functions import Kit, functions
@@ -29,7 +29,7 @@ def both(world, sql, *, masked=False):
     """The rows by NumPy and by XLA, and whether XLA asks for NumPy; ``masked`` has it find out which rows there are."""
     grids = Viewed(lambda name: world.tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
     tree = integers.widened(Reading(parse_one(sql).tree, EngineTables(world.context)))
-    program = Program([Query(tree["Query"], tuple((name,) for name in world.tables))], grids, {})
+    program = Program([LoweredQuery(tree["LoweredQuery"], tuple((name,) for name in world.tables))], grids, {})
     step = program.step(grids, {}, whole=True)
     expected = arrow(step.run(0))
     code = program.code(0)
