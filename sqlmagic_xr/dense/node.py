@@ -237,6 +237,15 @@ def _is_spanned(node: Node) -> bool:
     return node.op == "map" and node.data == "and" and any(len(a.dims) < len(node.dims) for a in node.args)
 
 
+def conjuncts(mask: Node) -> Iterator[Node]:
+    """What a mask is the conjunction of."""
+    if mask.op == "map" and mask.data == "and":
+        for argument in mask.args:
+            yield from conjuncts(argument)
+    else:
+        yield mask
+
+
 def union(nodes: Iterable[Node]) -> tuple[Axis, ...]:
     """All axes of some nodes, in the order in which they first appear; those of the largest node first."""
     ordered = sorted(nodes, key=lambda node: -len(node.dims))

@@ -157,6 +157,18 @@ SELECT x.s, x.i, b.v FROM x LEFT JOIN b ON b.o = x.i AND x.v > 0
 SELECT x.s, x.i, b.v FROM x LEFT JOIN b ON (b.o IS NOT DISTINCT FROM x.i) AND b.v < x.v
 SELECT x.s, x.i, b.v FROM x JOIN b ON coalesce(b.o, 0) = coalesce(x.i, 0) WHERE (b.o IS NULL) = (x.i IS NULL)
 SELECT x.i, SUM(b.v) AS v, COUNT(b.o) AS n, COUNT(*) AS m FROM x LEFT JOIN b ON x.i = b.o GROUP BY x.i
+SELECT x.s, x.i, b.v FROM b RIGHT JOIN x ON b.o = x.i AND x.v > 0 WHERE x.s > 1
+SELECT x.s, x.i, w.v FROM (SELECT i, v FROM w WHERE o = 1 AND i > 1) w RIGHT JOIN x USING (i)
+SELECT x.s, x.i, b.v, cur.p FROM b RIGHT JOIN x ON b.o = x.i CROSS JOIN cur
+SELECT s, CAST(ROW_NUMBER() OVER (PARTITION BY s ORDER BY v) AS BIGINT) AS r FROM x
+SELECT s, SUM(CASE WHEN r < 3 THEN v END) AS v, COUNT(r) AS n
+  FROM (SELECT s, v, CAST(ROW_NUMBER() OVER (PARTITION BY s ORDER BY v) AS BIGINT) AS r FROM x) q GROUP BY s
+SELECT i, CASE WHEN m > 0 THEN 1 WHEN m <= 0 THEN 2 END AS c, greatest(m, 0.5) AS g, least(m, 9.0) AS l
+  FROM (SELECT i, SUM(v) FILTER (WHERE v > i) / CAST(COUNT(*) FILTER (WHERE v > i) AS DOUBLE) AS m FROM x GROUP BY i) q
+SELECT o, COUNT(*) AS n FROM (SELECT nullif(o, 1) AS o FROM b) q WHERE o IS NOT NULL GROUP BY o
+SELECT x.s, q.o, x.i FROM (SELECT nullif(o, 1) AS o FROM b) q JOIN x ON x.i = q.o
+SELECT x.s, q.o, x.i FROM (SELECT nullif(o, 1) AS o FROM b) q JOIN (SELECT s, nullif(i, 2) AS i FROM x) x ON x.i = q.o
+SELECT x.s, x.i, b.v FROM (SELECT s, nullif(i, 1) AS i FROM x) x LEFT JOIN b ON b.o = x.i
 SELECT w.i, w.o, w.v + coalesce(p.m, 0) AS v FROM w LEFT JOIN state p ON p.i = w.o AND p.step = :k
 SELECT a.i, c.m FROM state a LEFT JOIN state c ON c.step = a.step AND c.i = a.i WHERE a.step = :k
 SELECT time, AVG(t) AS t FROM air GROUP BY time
@@ -194,7 +206,12 @@ RELATIONALLY = {
     "SELECT x.s, w.v FROM x LEFT JOIN w ON w.i = x.i": "several partners",
     "SELECT x.s, b.v FROM x LEFT JOIN b ON x.v > 0": "several partners",
     "SELECT x.s, b.v FROM x LEFT JOIN b ON b.o = x.i AND 7 / b.o > 0": "array code",
-    "SELECT x.s, b.v FROM x RIGHT JOIN b ON b.o = x.i": "Right join",
+    "SELECT x.s, b.v FROM x RIGHT JOIN b ON b.o = x.i": "several partners",
+    "SELECT x.s, b.v FROM x FULL JOIN b ON b.o = x.i": "Full join",
+    "SELECT x.s, b.v FROM x CROSS JOIN y RIGHT JOIN b ON b.o = x.i": "this part of FROM",
+    "SELECT o, COUNT(*) AS n FROM (SELECT nullif(nullif(o, 1), 2) AS o FROM b) q GROUP BY o": "may be NULL",
+    "SELECT v, SUM(v) OVER (PARTITION BY o) AS w FROM (SELECT nullif(nullif(o, 1), 2) AS o, v FROM b) q": "is no axis",
+    "SELECT b.o, COUNT(*) AS n FROM x LEFT JOIN b ON b.o = x.i GROUP BY b.o": "may be NULL",
     "SELECT x.s, b.v FROM x LEFT JOIN (SELECT o, v FROM b WHERE v > 100) b ON b.o = x.i": "no row",
     "SELECT x.s FROM x WHERE x.i NOT IN (SELECT nullif(o, 1) FROM b)": "NOT IN",
     "SELECT time FROM air WHERE time > '2001-1-3'": "a form that arrays do not read",

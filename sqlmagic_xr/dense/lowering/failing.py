@@ -35,5 +35,8 @@ def _divides(node: Node) -> bool:
 
 
 def _widens(node: Node) -> bool:
-    """Whether a cast to whole numbers holds all that it may be given."""
-    return node.data == "to int64" and node.args[0].type in WHOLE - {"uint64"}
+    """Whether a cast to whole numbers holds all that it may be given, as it does any number of rows."""
+    (cells,) = node.args if node.data == "to int64" else (node,)
+    while cells.op == "take":
+        cells = cells.args[0]
+    return node.data == "to int64" and (cells.op == "row number" or cells.type in WHOLE - {"uint64"})

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 
 from ...relation.functions import function, usual
 from ...sql.expression import Call, Star
-from ..node import GATHER, INSTANTS, INTEGERS, NARROW, NUMBERS, Axis, Graph, Node, Refused, Type, Value, union
+from ..node import (
+    GATHER,
+    INSTANTS,
+    INTEGERS,
+    NARROW,
+    NUMBERS,
+    Axis,
+    Graph,
+    Node,
+    Refused,
+    Type,
+    Value,
+    conjuncts,
+    union,
+)
 from .failing import refuse_failing
 from .refusing import refuse
 from .relation import LoweredRelation, axis_of
@@ -308,12 +322,3 @@ def _without_constants(graph: Graph, node: Node) -> tuple[Node, list[tuple[str, 
 
 def _is_product(node: Node) -> bool:
     return node.op == "map" and node.data == "*" and node.args[0].dims == node.args[1].dims
-
-
-def conjuncts(mask: Node) -> Iterable[Node]:
-    """What a mask is the conjunction of."""
-    if mask.op == "map" and mask.data == "and":
-        for argument in mask.args:
-            yield from conjuncts(argument)
-    else:
-        yield mask

@@ -146,8 +146,9 @@ def _factors(queries: Queries, source: Query) -> Iterator[Factor]:
     """The relations of a FROM, one behind the other."""
     match source:
         case Join():
-            yield from _factors(queries, source.left)
-            first, *others = _factors(queries, source.right)
+            before, behind = (source.right, source.left) if source.kind == "right" else (source.left, source.right)
+            yield from _factors(queries, before)
+            first, *others = _factors(queries, behind)
             _join(source, first, alone=not others)
             yield first
             yield from others
@@ -175,15 +176,19 @@ def _plain(factors: Factors, condition: Expression, own: Factor | None = None) -
 
 
 def _join(join: Join, factor: Factor, *, alone: bool) -> None:
-    """Say of the first relation of a join's right side how it is joined with those before it."""
-    if join.kind not in ("cross", "inner", "left"):
-        raise Refused(f"{join.kind.capitalize()} join is not array code", join.span)
-    using = tuple(using_pairs(join))
+    """Say of the first relation of a join's right side how it is joined with those before it.
+
+    A RIGHT JOIN is a LEFT JOIN from the other side, so it is its left side that is joined.
+    """
+    if join.kind == "full":
+        raise Refused("Full join is not array code", join.span)
+    using = tuple(pair[::-1] if join.kind == "right" else pair for pair in using_pairs(join))
     if len(using) < len(join.using):
         raise Refused(f"USING ({', '.join(join.using)}) does not name one column of each side", join.span)
-    if not alone and (using or join.kind == "left"):
+    outer = join.kind in ("left", "right")
+    if not alone and (using or outer):
         raise Refused("this part of FROM is not array code", join.span)
-    factor.outer, factor.on, factor.using = join.kind == "left", (*factor.on, *conjuncts(join.on)), using
+    factor.outer, factor.on, factor.using = outer, (*factor.on, *conjuncts(join.on)), using
 
 
 def _scanned(queries: Queries, scan: Scan) -> Factor:

@@ -44,7 +44,7 @@ def extended(
     found: list[Node] = []
     for mine, theirs in named:
         (axis,) = theirs.dims
-        rows = axis_of(mine) if mine.valid is None and alike(mine.type, theirs.type) else None
+        rows = axis_of(mine) if alike(mine.type, theirs.type) else None
         path = None if rows is None else descent(axis.origin, rows.origin)
         if rows is not None and path is not None:  # each row has a partner
             partners[axis] = partial(descended, graph, above=axis, below=rows, path=path)
@@ -75,7 +75,7 @@ def _named(
     conditions = [*on, *(Call("=", pair) for pair in using)]
     for condition in conditions:
         sides = _sides(left, right, condition)
-        axis = None if sides is None or sides[1].valid is not None else axis_of(sides[1])
+        axis = None if sides is None else axis_of(sides[1])
         if sides is None or axis is None or axis in pairs:
             rest.append(condition)
         else:

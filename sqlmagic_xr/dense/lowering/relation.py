@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from ...relation import nodes
@@ -19,6 +19,7 @@ from ..node import (
     Refused,
     Type,
     Value,
+    conjuncts,
 )
 from .descending import descended, descent, holds
 
@@ -144,7 +145,7 @@ def equate(graph: Graph, relation: LoweredRelation, left: Value, right: Value) -
 
 
 def restrict(graph: Graph, relation: LoweredRelation, condition: Node) -> LoweredRelation:
-    """The rows in which a condition is true."""
+    """The rows in which a condition is true; what it asks to be known along an axis is no NULL there."""
     if condition.op == "constant" and condition.data[1] is True:
         return relation
     if len(condition.dims) != 1:
@@ -152,13 +153,22 @@ def restrict(graph: Graph, relation: LoweredRelation, condition: Node) -> Lowere
     if holds(condition):
         return relation
     (axis,) = condition.dims
+    true = set(conjuncts(condition))
+    relation = relation.of(replace(c, value=_known(c.value, true)) for c in relation.columns)
     origin = graph.make("restrict", (axis.origin, condition))
     return _taken(graph, relation, Axis(origin, axis.copy), (axis, FIRST))
 
 
+def _known(value: Value, true: Collection[Node]) -> Value:
+    """A column where some masks are true."""
+    if value.valid is None or not all(mask in true for mask in conjuncts(value.valid)):
+        return value
+    return replace(value, valid=None)
+
+
 def axis_of(value: Value) -> Axis | None:
-    """The axis whose coordinates a column is."""
-    return value.cells.dims[0] if value.cells.op == "coordinate" else None
+    """The axis whose coordinates a column is; None for one that is NULL at some of them: NULLs are no place there."""
+    return value.cells.dims[0] if value.cells.op == "coordinate" and value.valid is None else None
 
 
 def _relabelled(graph: Graph, relation: LoweredRelation, old: Axis, new: Axis) -> LoweredRelation:

@@ -111,9 +111,10 @@ class Scalars:
             kind = common(left.type, right.type)
             if kind == "float32":
                 raise Refused("float32 is compared")
-            cells = self._map(f"float {name}" if kind in FLOATS else name, "boolean",
-                              self.to(left.cells, kind), self.to(right.cells, kind))  # fmt: skip
-            return Value(cells, valid)
+            sides = [Value(self.to(side.cells, kind), side.valid) for side in (left, right)]
+            if kind in FLOATS:
+                return Value(self._map(f"float {name}", "boolean", *map(self._filled, sides)), valid)
+            return Value(self._map(name, "boolean", *(side.cells for side in sides)), valid)
         if left.type in WHOLE and right.type in WHOLE:
             cells = self._map(name, "boolean", self.to(left.cells, "int64"), self.to(right.cells, "int64"))
             return Value(cells, valid)
@@ -123,6 +124,12 @@ class Scalars:
         if left.type == right.type == "boolean" or (left.type == right.type == "label" and name in ("=", "<>")):
             return Value(self._map(name, "boolean", left.cells, right.cells), valid)
         raise Refused(f"{left.type} is compared with {right.type}")
+
+    def _filled(self, value: Value) -> Node:
+        """The cells of a number; where it is NULL and was calculated (0 / 0 of a group without rows), a 0 for a NaN."""
+        if value.valid is None or value.cells.op != "map":
+            return value.cells
+        return self._map("where", value.type, value.valid, value.cells, self.graph.constant(0.0, value.type))
 
     def to(self, node: Node, kind: Type) -> Node:
         """The same cells as another type of number."""
@@ -345,7 +352,7 @@ class Scalars:
 
     def _better(self, name: str, kind: Type, one: Value, other: Value) -> Value:
         """The larger or the smaller of two numbers, or that which is known."""
-        cells = self._map(name, kind, one.cells, other.cells)
+        cells = self._map(name, kind, self._filled(one), self._filled(other))
         if other.valid is not None:
             cells = self._map("where", kind, other.valid, cells, one.cells)
         if one.valid is not None:
@@ -356,7 +363,7 @@ class Scalars:
 
     def _cast(self, cast: Cast) -> Value:
         value, kind = self.lower(cast.value), cast_type(cast)
-        known = NARROW | frozenset[Type](("boolean", "int32", "int64", "float32", "float64"))
+        known = NARROW | frozenset[Type](("boolean", "int32", "int64", "uint64", "float32", "float64"))
         if kind is None or value.type not in known or cast.kind == "TryCast":
             raise refuse(cast)
         if kind == "boolean" and value.type in FLOATS:

@@ -9,7 +9,7 @@ from ...relation.functions import is_given
 from ..node import NUMBERS, Graph, Refused, Value
 from .grouping import Grouping
 from .refusing import refuse
-from .relation import LoweredRelation
+from .relation import LoweredRelation, axis_of
 from .scalar import Scalars
 
 
@@ -57,6 +57,6 @@ def row_number(graph: Graph, relation: LoweredRelation, measure: Measure, scalar
 def _partition(measure: Measure, scalars: Scalars) -> list[Value]:
     """The axes of PARTITION BY; what is one value in all rows parts none of them."""
     parts = [part for part in map(scalars.lower, measure.partition) if part.dims]
-    if any(part.cells.op != "coordinate" for part in parts):
+    if any(axis_of(part) is None for part in parts):
         raise Refused("PARTITION BY what is no axis", measure.call.span)
     return parts
