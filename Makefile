@@ -16,7 +16,7 @@ help:
 	@echo "make bench      speed and memory, as ratios against what people use today"
 	@echo "make cluster    queries and runs on a dask cluster of two processes: time against chunks, and two billion cells"
 	@echo "make peers      DataFusion's own test files, statement by statement, on it and on us: PEERS=its checkout"
-	@echo "make proof      the gradients of 6,696 random queries, backward, forward, by differences and by array code"
+	@echo "make proof      the gradients of 8,928 random queries, backward, forward, by differences and by array code"
 	@echo "make soak       a hundred processes are killed and each write fails in three ways, and the files are opened again"
 	@echo "make docs       the documentation as a site, into build/site"
 	@echo "make wheel      the wheel and the source archive, into dist"

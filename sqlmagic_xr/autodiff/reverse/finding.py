@@ -10,7 +10,7 @@ from ...relation import nodes
 from ...relation.bind import Binder, BoundSelect
 from ...relation.catalog import Catalog, Table
 from ...relation.columns import Field, fields
-from ...relation.facts import filled_by, key
+from ...relation.facts import filled_by, kept, key
 from ...sql.clauses import outermost
 from ...sql.expression import Call, Expression, descend
 from ...sql.syntax import Tree, expression_sql
@@ -223,7 +223,13 @@ def reads(relation: nodes.Relation, leaf: nodes.Leaf) -> bool:
     if not isinstance(relation, nodes.Shared):
         return False
     cells = cells_of(leaf, "")
-    return any(map(cells.of, nodes.relations(relation.query))) if cells is not None else False
+    return any(map(cells.of, _below(relation.query))) if cells is not None else False
+
+
+@kept
+def _below(relation: nodes.Relation) -> tuple[nodes.Relation, ...]:
+    """The relation and all below it: each column of each call asks for them."""
+    return tuple(nodes.relations(relation))
 
 
 def cells_of(leaf: nodes.Leaf, name: str) -> CellTable | None:
