@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ...engine.context import Context
     from ..trajectory import Trajectory
 
+_BEHIND = 64  # generations; the first calls of a run make fewer steps, and are quicker than a look at their losses
+
 _LINES = 8  # so many keys have a line each; of more of them the mean and the highest are drawn
 
 
@@ -87,6 +89,10 @@ class LossCurve(Curve):
     def known(self, generation: int) -> int:
         """The last generation whose loss is known."""
         return generation if self._last is None else min(generation, self._last)
+
+    def late(self, newest: int) -> bool:
+        """Whether it is many generations behind; to read a few more rows makes no end a wait."""
+        return newest - self.upto > _BEHIND
 
     lag = 1
 
