@@ -8,6 +8,7 @@ one table of functions, options from the magics' own dataclasses, the API from t
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -31,6 +32,9 @@ PAGES = {
 """What stands in the repository -> the page that it is."""
 
 _BOOK = re.compile(r"\]\((\w+)\.ipynb\)")
+_FORMULA = re.compile(
+    r"(?P<code>```.*?```|`[^`]*`)|\$\$(?P<alone>.+?)\$\$|\$(?=\S)(?P<within>[^$\n]+?)(?<=\S)\$", re.DOTALL
+)
 _LINK = re.compile(r"(\]\(|src=\")(?!https?://|#|mailto:)([^)\"#]+)")
 
 
@@ -48,11 +52,30 @@ def main(target: Path) -> None:
     shutil.copytree(ROOT / "notebooks", target / "notebooks", ignore=shutil.ignore_patterns("*.py", "*.html", ".*"))
     for book in (target / "notebooks").glob("*.ipynb"):
         # A notebook becomes a folder of its name; links to it are followed in Markdown pages only.
-        text = _BOOK.sub(r"](../\1/)", book.read_text(encoding="utf-8"))
-        book.write_text(text, encoding="utf-8")
+        found = json.loads(_BOOK.sub(r"](../\1/)", book.read_text(encoding="utf-8")))
+        for cell in found["cells"]:
+            if cell["cell_type"] == "markdown":
+                cell["source"] = with_formulas("".join(cell["source"]))
+        book.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
     (target / "reference" / "functions.md").write_text(functions(), encoding="utf-8")
     (target / "reference" / "magics.md").write_text(magics(), encoding="utf-8")
     (target / "reference" / "python.md").write_text(python(), encoding="utf-8")
+
+
+def with_formulas(text: str) -> str:
+    """Markdown whose formulas are MathML, which browsers draw by themselves: nothing is fetched from elsewhere for it.
+
+    >>> with_formulas("`$x` is $x^2$")[:40]
+    '`$x` is <math xmlns="http://www.w3.org/1'
+    """
+    return _FORMULA.sub(lambda found: found["code"] or _mathml(found), text)
+
+
+def _mathml(found: re.Match[str]) -> str:
+    from latex2mathml.converter import convert
+
+    alone = found["alone"]
+    return str(convert(alone or found["within"], display="block" if alone else "inline"))
 
 
 def moved(text: str, source: str, page: str, files: set[str]) -> str:

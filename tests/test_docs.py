@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -61,6 +62,20 @@ def test_the_pages_of_the_site_lead_to_each_other(site, tmp_path):
     listed = (tmp_path / "reference" / "functions.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in listed for name in FUNCTIONS)
     assert "--patience" in (tmp_path / "reference" / "magics.md").read_text(encoding="utf-8")
+
+
+def test_formulas_of_notebooks_are_mathml_and_code_stays_code(site, tmp_path):
+    text = "`$cold` and `$warm`, $e^{-x/4}$:\n$$a + b\\,u$$\n```\n$x$\n```\nfrom $5 on"
+    found = site.with_formulas(text)
+    assert found.startswith('`$cold` and `$warm`, <math xmlns="http://www.w3.org/1998/Math/MathML" display="inline">')
+    assert 'display="block"' in found
+    assert found.endswith("```\n$x$\n```\nfrom $5 on")
+    site.main(tmp_path)
+    for book in tmp_path.rglob("*.ipynb"):
+        for cell in json.loads(book.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "markdown":
+                plain = re.sub(r"`[^`]*`", "", cell["source"])
+                assert not re.search(r"\$[^$\n]+\$|\\[a-z]+", plain), f"{book.name}: {plain}"
 
 
 def test_what_the_api_reference_names_is_there(site):
