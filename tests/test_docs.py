@@ -22,6 +22,8 @@ WRITTEN = [
     "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "sqlmagic_xr/DESIGN.md", "docs/engine-faults.md", "docs/how-to.md",
     "docs/statements.md",
 ]  # fmt: skip
+PLACE = re.compile(r"`([a-z_]+/[a-z_/]*(?:\.(?:py|js|md))?)`")
+"""A module, a file or a folder, by its path or the end of it."""
 LINK = re.compile(r"(?:\]\(|src=\")(?!https?://|#|mailto:)([^)\"#]+)")
 
 
@@ -41,6 +43,16 @@ def site():
 def test_every_link_leads_to_a_file(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     lost = [link for link in LINK.findall(text) if not (ROOT / name).parent.joinpath(link).exists()]
+    assert not lost
+
+
+def test_every_place_that_the_design_names_is_there():
+    text = (ROOT / "sqlmagic_xr" / "DESIGN.md").read_text(encoding="utf-8")
+    folders = [ROOT / name for name in ("sqlmagic_xr", "tests", "docs")]
+    there = {f"/{path.relative_to(ROOT).as_posix()}" for folder in folders for path in folder.rglob("[a-z]*")}
+    named = {name.rstrip("/") for name in PLACE.findall(text)}
+    lost = {name for name in named if not any(at.endswith((f"/{name}", f"/{name}.py")) for at in there)}
+    assert len(named) > 100
     assert not lost
 
 
