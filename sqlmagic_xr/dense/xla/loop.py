@@ -179,12 +179,11 @@ class XlaLoop:
             found.append(value if alike else jnp.broadcast_to(jnp.asarray(value, now.dtype), now.shape))
         return found
 
-    def _one(
-        self, given: Any, number: Any, carry: Any, rooms: Any, places: Places | None = None, *, last: bool
-    ) -> Any:  # fmt: skip
+    def _one(self, given: Any, number: Any, carried: Any, rooms: Any, *, last: bool) -> Any:
         """One step of a call: (what is carried on, the rooms, what is asked for of it, whether it is NumPy's)."""
         consts, values, k, courses = given
-        leaves, places = self._leaves, {} if places is None else places
+        leaves, places = self._leaves, Places()
+        carry = self._carry.apart(carried, places)
         clock = [(k + number + ahead).astype(DTYPES[node.type]) for node, ahead in leaves.clock.items()]
         moving = [lax.dynamic_index_in_dim(course, number, keepdims=False) for course in courses]
         several = len(leaves.moving)
@@ -195,24 +194,20 @@ class XlaLoop:
         packed = self._packing.packed(columns, places)
         # A step that is to be made by NumPy leaves nothing: its cells of the rooms are behind those that count.
         rooms = [lax.dynamic_update_index_in_dim(r, c, number, 0) for r, c in zip(rooms, packed, strict=True)]
-        return following, rooms, newest, bad
+        return self._carry.packed(following, places), rooms, newest, bad
 
-    def _many(self, given: Any, count: Any, carry: Any, rooms: Any) -> Any:
+    def _many(self, given: Any, count: Any, carried: Any, rooms: Any) -> Any:
         """The steps of a call, until one is NumPy's: (how many, what is carried on, the rooms, whether one was)."""
 
         def more(state: Any) -> Any:
             return (state[0] < count) & ~state[-1]
 
         def body(state: Any) -> Any:
-            number, packed, rooms, _ = state
-            places: Places = {}
-            carried = self._carry.apart(packed, places)
-            following, rooms, _, bad = self._one(given, number, carried, rooms, places, last=False)
-            return number + jnp.where(bad, 0, 1), self._carry.packed(following, places), rooms, bad
+            number, carried, rooms, _ = state
+            carried, rooms, _, bad = self._one(given, number, carried, rooms, last=False)
+            return number + jnp.where(bad, 0, 1), carried, rooms, bad
 
-        begin = (jnp.int64(0), self._carry.packed(carry, {}), rooms, jnp.asarray(False))
-        number, packed, rooms, bad = lax.while_loop(more, body, begin)
-        return number, self._carry.apart(packed, {}), rooms, bad
+        return lax.while_loop(more, body, (jnp.int64(0), carried, rooms, jnp.asarray(False)))
 
     def _shapes(self, consts: Sequence[Any]) -> list[Any]:
         """The columns of one step."""
@@ -241,7 +236,7 @@ class XlaLoop:
         given = (self._consts, [self._scalar(node) for node in self._leaves.given], number, courses)
         with jax.default_device(self._device.handle):
             self._rooms = [jnp.zeros((self.most, *r.shape), r.dtype) for r in self._packing.rooms]
-            like = given, number, self._carry_like(), self._rooms
+            like = given, number, self._carry.rooms, self._rooms
             self._program = _compiled(self._many, like)
             self._last: Callable[..., Any] | None = None
             if self._layout.last:
@@ -261,7 +256,7 @@ class XlaLoop:
         try:
             with jax.enable_x64(True):
                 given, count = self._given(parameters, courses, count)
-                return self._ran(self._state.before(first), given, count)
+                return self._ran(self._carry.filled(self._state.before(first)), given, count)
         except jax.errors.JaxRuntimeError as error:
             raise Refused(f"{self._device.name}: {str(error).splitlines()[0]}") from error
 
@@ -302,7 +297,7 @@ class XlaLoop:
     def _left(self, made: int, after: Sequence[Any], last: Sequence[Any], *, sure: bool) -> Ran:
         """What a call has made, copied out of the rooms."""
         columns = self._packing.unpacked(self._rooms, made)
-        self._state.left(after if sure else None, columns, made)
+        self._state.left(self._carry.arrays(after) if sure else None, columns, made)
         return Ran(made, [Stepwise(column) for column in columns], last)
 
 
