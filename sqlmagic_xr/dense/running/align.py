@@ -88,11 +88,25 @@ def partnered(partners: Alignment) -> Array:
 
 def _places(coordinates: Array, cells: Array, known: Array | None) -> tuple[Array, Array]:
     """Where each cell stands among some coordinates, and whether it does."""
+    if _count_up(coordinates) and cells.dtype == np.int64:
+        codes = cells - coordinates[0]
+        found = codes.view(np.uint64) < len(coordinates)  # a negative number is a very large one
+        if not found.all():
+            codes = np.where(found, codes, 0)
+        return codes, found if known is None else found & known
     order = np.argsort(coordinates, kind="stable")
     places = np.minimum(np.searchsorted(coordinates, cells, sorter=order), len(coordinates) - 1)
     codes = order[places]
     found = np.asarray(coordinates[codes] == cells)
     return codes, found if known is None else found & known
+
+
+def _count_up(coordinates: Array) -> bool:
+    """Whether coordinates are whole numbers that follow one another, as numbers of images and of classes do."""
+    if coordinates.dtype != np.int64:
+        return False
+    span = int(coordinates[-1]) - int(coordinates[0])
+    return span == len(coordinates) - 1 and bool((coordinates[1:] > coordinates[:-1]).all())
 
 
 def restrict(axis: Alignment, condition: Array) -> Alignment:
