@@ -58,7 +58,7 @@ def test_rows_times_an_infinite_number_are_refused():
     """They are infinities of either sign, whose sum is none; the sum times the number would be an infinity."""
     tables = TABLES | {"a": TABLES["a"].set_column(1, "v", pa.array([np.inf] * SIZES["s"]))}
     grids = Grids(lambda table: tables[table[-1]], lambda table: KEYS[table[-1]])
-    program = Program([LoweredQuery(parse_one(CASES["a factor of the group"][0]).tree["LoweredQuery"])], grids, {})
+    program = Program([LoweredQuery(parse_one(CASES["a factor of the group"][0]).tree["Query"])], grids, {})
     for _ in range(2):  # node by node, and by the function of the step
         with pytest.raises(Refused, match="finite"):
             program.step(grids, {}).run(0)
@@ -68,7 +68,7 @@ def test_rows_times_an_infinite_number_are_refused():
 def test_it_is_the_sum(name, engine):
     sql, count = CASES[name]
     grids = Grids(lambda table: TABLES[table[-1]], lambda table: KEYS[table[-1]])
-    program = Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"])], grids, {})
+    program = Program([LoweredQuery(parse_one(sql).tree["Query"])], grids, {})
     assert program.refusals == [None]
     nodes = list(ancestors(program.code(0).roots))
     assert sum(node.op == "sum" for node in nodes) == count
