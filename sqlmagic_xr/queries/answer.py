@@ -141,9 +141,7 @@ def over_chunks(
     Raises:
         Refused: they are not to be had so.
     """
-    return typed(
-        GridQuery(context, context.tables.bound(tree["LoweredQuery"]), holding=holding, beside=beside).rows(), schema
-    )
+    return typed(GridQuery(context, context.tables.bound(tree["Query"]), holding=holding, beside=beside).rows(), schema)
 
 
 def standing(
@@ -182,7 +180,7 @@ def _now(context: Context, prepared: Prepared, tree: Tree, frame: Frame) -> pa.T
         UnsupportedError: there is no such code.
     """
     with suppress(Refused):
-        return typed(GridQuery(context, context.tables.bound(tree["LoweredQuery"]), least=1).rows(), frame.schema())
+        return typed(GridQuery(context, context.tables.bound(tree["Query"]), least=1).rows(), frame.schema())
     try:
         return ArrayQuery(context, tree, frame.schema()).rows()
     except Refused as reason:
@@ -256,7 +254,7 @@ class ArrayQuery:
 
     def __init__(self, context: Context, tree: Tree, schema: pa.Schema) -> None:
         self._context, self._schema = context, schema
-        self._tree, self._order = _ordered(tree["LoweredQuery"], context.tables)
+        self._tree, self._order = _ordered(tree["Query"], context.tables)
         self._grids = Generations(context, (), [self._tree], default_budget())
 
     def weigh(self) -> str:
@@ -297,11 +295,9 @@ class ArrayQuery:
         if self._order.by is None and self._order.limit is None:
             return rows
         name = "__rows__"
-        whole = select([star()], [table(name)])["LoweredQuery"]
+        whole = select([star()], [table(name)])["Query"]
         sorted_ = {**whole, "order_by": self._order.by, "limit_clause": self._order.limit}
-        return self._context.query_over(
-            to_sql({"LoweredQuery": sorted_}), {name: provider(rows.to_batches(), rows.schema)}
-        )
+        return self._context.query_over(to_sql({"Query": sorted_}), {name: provider(rows.to_batches(), rows.schema)})
 
 
 def _ordered(query: Tree, tables: EngineCatalog) -> tuple[Tree, _OutermostOrder]:

@@ -67,7 +67,7 @@ class RepeatedExpression:
         kinds = [type(values.get(name)) for name in self.names]
         if self._program is None or kinds != self._kinds:
             types = parameter_types({name: values[name] for name in self.names if name in values})
-            query = LoweredQuery((self.prepared.tree or {}).get("LoweredQuery"))
+            query = LoweredQuery((self.prepared.tree or {}).get("Query"))
             self._program, self._kinds = Program([query], _NO_TABLES, types), kinds
         (output,) = self._program.step(_NO_TABLES, values).run(0)
         known = output.valid[0]

@@ -399,7 +399,7 @@ def planning(effort: Effort) -> Report:
     head = FORWARD.format(batch="", x="x", rows=len(images))
     queries = []
     for name, body in UPDATES.items():
-        tree = parse_one(f"{head} {body.format(x='x')}").tree["LoweredQuery"]
+        tree = parse_one(f"{head} {body.format(x='x')}").tree["Query"]
         queries.append(LoweredQuery(tree, ((name,),), columns=tuple(tables[name].column_names)))
     taken = []
     for _ in range(effort.repetitions):

@@ -14,7 +14,7 @@ TABLES = {"z": pa.table({"k": [1, 2], "v": [10, 20]}), "a": pa.table({"w": [7, 8
 
 def by_arrays(sql):
     grids = Grids(lambda name: TABLES.get(name[-1]), lambda name: ("k",))
-    return arrow(Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"])], grids, {}).step(grids, {}).run(0))
+    return arrow(Program([LoweredQuery(parse_one(sql).tree["Query"])], grids, {}).step(grids, {}).run(0))
 
 
 def by_engine(sql):

@@ -43,7 +43,7 @@ class Viewed(Grids):
     """Grids of tables, with views."""
 
     def view(self, name):
-        return parse_one(VIEWS[name[-1]]).tree["LoweredQuery"] if name[-1] in VIEWS else None
+        return parse_one(VIEWS[name[-1]]).tree["Query"] if name[-1] in VIEWS else None
 
 
 def grids():
@@ -75,7 +75,7 @@ def data_text(node):
 def graph_text(written):
     """The nodes of a query, arguments first; what is a coordinate or an axis is written by its name."""
     lines, names = [], {}
-    parts = Lowering(grids(), parameter_types(VALUES)).parts(parse_one(written).tree["LoweredQuery"], {})
+    parts = Lowering(grids(), parameter_types(VALUES)).parts(parse_one(written).tree["Query"], {})
     roots = [n for p in parts for c in p.columns for n in (c.value.cells, c.value.valid) if n is not None]
     roots += [p.present for p in parts if p.present is not None]
     for node in ancestors(roots):
@@ -113,7 +113,7 @@ def test_a_pair_says_which_arrays_a_query_becomes_and_both_have_the_same_rows(pa
     written, becomes = pairs.read(path, "becomes")
     assert graph_text(written) == becomes
     source = grids()
-    found = arrow(Program([LoweredQuery(parse_one(written).tree["LoweredQuery"])], source, parameter_types(VALUES))
+    found = arrow(Program([LoweredQuery(parse_one(written).tree["Query"])], source, parameter_types(VALUES))
                   .step(source, VALUES).run(0))  # fmt: skip
     theirs = engine.sql(written.replace(":k", "1").replace(":lr", "0.5")).to_arrow_table()
     np.testing.assert_allclose(rows(found), rows(theirs), rtol=1e-12)

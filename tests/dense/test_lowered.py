@@ -18,7 +18,7 @@ def grids(t):
 
 
 def rows(tables, sql=SQL):
-    program = Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"])], tables, {})
+    program = Program([LoweredQuery(parse_one(sql).tree["Query"])], tables, {})
     return arrow(program.step(tables, {}).run(0)).sort_by("k").to_pydict()
 
 

@@ -32,7 +32,7 @@ class Viewed(Grids):
     """Grids of tables, with views."""
 
     def view(self, name):
-        return parse_one(VIEWS[name[-1]]).tree["LoweredQuery"] if name[-1] in VIEWS else None
+        return parse_one(VIEWS[name[-1]]).tree["Query"] if name[-1] in VIEWS else None
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def rows(table):
 @pytest.mark.parametrize(("written", "said"), CASES)
 def test_conditions_are_said_where_the_rows_are_made(written, said, engine):
     source, values = Viewed(lambda name: TABLES.get(name[-1]), lambda name: KEYS.get(name[-1], ())), {"k": 3}
-    query = LoweredQuery(parse_one(written).tree["LoweredQuery"], writes=(("w",),))
+    query = LoweredQuery(parse_one(written).tree["Query"], writes=(("w",),))
     program = Program([query], source, parameter_types(values))
     nodes = list(ancestors(program.code(0).roots))
     scans = [node.data for node in nodes if node.op == "scan" and node.data.table == ("w",)]

@@ -397,7 +397,7 @@ class Viewed(Grids):
     """Grids of tables, with views."""
 
     def view(self, name):
-        return parse_one(VIEWS[name[0]]).tree["LoweredQuery"] if name[0] in VIEWS else None
+        return parse_one(VIEWS[name[0]]).tree["Query"] if name[0] in VIEWS else None
 
 
 def by_arrays(world, sql, **parameters):
@@ -406,7 +406,7 @@ def by_arrays(world, sql, **parameters):
     # As if the step wrote every table: nothing is the same at the next one, which runs as one function.
     written = tuple((name,) for name in world.tables)
     tree = integers.widened(Reading(parse_one(sql).tree, EngineTables(world.context)))
-    program = Program([LoweredQuery(tree["LoweredQuery"], written)], grids, parameter_types(parameters), lasting=True)
+    program = Program([LoweredQuery(tree["Query"], written)], grids, parameter_types(parameters), lasting=True)
     first = arrow(program.step(grids, parameters).run(0))
     assert program.code(0).ready
     again = arrow(program.step(grids, parameters).run(0))

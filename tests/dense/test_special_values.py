@@ -99,7 +99,7 @@ def by_arrays(expression, name, part=None):
     tree = integers.widened(Reading(tree, GivenTables({name: {field.name: field.type for field in table.schema}})))
     try:
         grids = Grids(lambda name: table, lambda name: ("id",))
-        rows = arrow(Program([LoweredQuery(tree["LoweredQuery"])], grids, {}).step(grids, {}).run(0))
+        rows = arrow(Program([LoweredQuery(tree["Query"])], grids, {}).step(grids, {}).run(0))
         return [*zip(rows.sort_by("id")["v"].to_pylist(), strict=True)]
     except Refused:
         if table.num_rows == 1:

@@ -239,12 +239,12 @@ class Viewed(Grids):
     """Grids of tables, with views."""
 
     def view(self, name):
-        return parse_one(VIEWS[name[0]]).tree["LoweredQuery"] if name[0] in VIEWS else None
+        return parse_one(VIEWS[name[0]]).tree["Query"] if name[0] in VIEWS else None
 
 
 def run(tables, sql):
     grids = Viewed(lambda name: tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
-    program = Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"])], grids, parameter_types(PARAMETERS))
+    program = Program([LoweredQuery(parse_one(sql).tree["Query"])], grids, parameter_types(PARAMETERS))
     return arrow(program.step(grids, PARAMETERS).run(0))
 
 

@@ -36,7 +36,7 @@ def test_what_has_array_code():
         if row.kind == "aggregate" and row.arrays:
             sql = f"SELECT {name}(v) AS v FROM three"
             grids = Grids(lambda table: data, lambda table: ("i",))
-            mine = arrow(Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"])], grids, {}).step(grids, {}).run(0))
+            mine = arrow(Program([LoweredQuery(parse_one(sql).tree["Query"])], grids, {}).step(grids, {}).run(0))
             assert mine["v"][0].as_py() == pytest.approx(ENGINE.sql(sql).to_arrow_table()["v"][0].as_py()), name
 
 

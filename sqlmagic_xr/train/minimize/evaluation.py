@@ -33,9 +33,9 @@ def evaluated(context: Context, prepared: Prepared, values: Mapping[str, Any]) -
         values: its parameters.
     """
     tree = prepared.tree
-    if tree is not None and "LoweredQuery" in tree and is_for_cluster(context, tree["LoweredQuery"]):
+    if tree is not None and "Query" in tree and is_for_cluster(context, tree["Query"]):
         return prepared.run(values, "auto").to_arrow_table()
-    if tree is not None and "LoweredQuery" in tree and _reads_much(context, tree):
+    if tree is not None and "Query" in tree and _reads_much(context, tree):
         try:
             return _by_arrays(context, tree, values)
         except Refused:
@@ -51,8 +51,8 @@ def _reads_much(context: Context, tree: Any) -> bool:
 
 def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any]) -> pa.Table:
     given = {name: values[name] for name in sorted(parameters_of(tree)) if name in values}
-    grids = Generations(context, (), [tree["LoweredQuery"]], default_budget())
-    query = LoweredQuery(tree["LoweredQuery"], columns=_names(context, tree))
+    grids = Generations(context, (), [tree["Query"]], default_budget())
+    query = LoweredQuery(tree["Query"], columns=_names(context, tree))
     program = Program([query], grids, parameter_types(given), bindings=bindings_of(context))
     grids.begin()
     return arrow(program.step(grids, values).run(0))
@@ -60,5 +60,5 @@ def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any]) -> pa.Tab
 
 def _names(context: Context, tree: Any) -> tuple[str, ...]:
     """What the columns of a query are called; one to which only the engine gives a name is called something."""
-    names = context.tables.bound(tree["LoweredQuery"]).names or ()
+    names = context.tables.bound(tree["Query"]).names or ()
     return tuple(name or f"column_{place}" for place, name in enumerate(names))

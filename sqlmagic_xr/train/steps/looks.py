@@ -117,7 +117,7 @@ class Looks:
     def _query(self, prepared: Prepared) -> LoweredQuery:
         assert self._curves is not None
         assert prepared.tree is not None
-        return LoweredQuery(prepared.tree["LoweredQuery"], newest=(MADE, (self._curves.table,), self._curves.column))
+        return LoweredQuery(prepared.tree["Query"], newest=(MADE, (self._curves.table,), self._curves.column))
 
 
 def _same(one: object, other: object) -> bool:

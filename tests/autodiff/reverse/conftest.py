@@ -88,7 +88,7 @@ class Setting:
 def by_arrays(tree, grids):
     """The gradient as array code has it; None where that declines."""
     try:
-        rows = arrow(Program([LoweredQuery(tree["LoweredQuery"])], grids, {}).step(grids, {}).run(0))
+        rows = arrow(Program([LoweredQuery(tree["Query"])], grids, {}).step(grids, {}).run(0))
     except Refused:
         return None
     return cells(rows.sort_by([("i", "ascending"), ("j", "ascending")]))

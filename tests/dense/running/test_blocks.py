@@ -28,7 +28,7 @@ def table(rows):
 
 def by_arrays(rows, sql):
     grids = Grids(lambda name: rows, lambda name: ())
-    program = Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"])], grids, {})
+    program = Program([LoweredQuery(parse_one(sql).tree["Query"])], grids, {})
     return arrow(program.step(grids, {}).run(0)), arrow(program.step(grids, {}).run(0))
 
 

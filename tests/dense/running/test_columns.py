@@ -39,7 +39,7 @@ def tables(rows, weights=None, seed=0):
 
 def program(sql, found):
     grids = Grids(lambda name: found[name[-1]], lambda name: ())
-    return Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"], writes=(("p",),))], grids, {}), grids
+    return Program([LoweredQuery(parse_one(sql).tree["Query"], writes=(("p",),))], grids, {}), grids
 
 
 def bundles_of(made):

@@ -37,7 +37,7 @@ def tables(rows, pixels=7, centres=3):
 def program_of(sql, data):
     grids = Grids(lambda name: data.get(name[0]), lambda name: {"d": ("i", "p"), "c": ("k", "p")}.get(name[0], ()))
     # As if a step wrote the tables: nothing is kept from one run to the next.
-    program = Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"], tuple((name,) for name in data))], grids, {})
+    program = Program([LoweredQuery(parse_one(sql).tree["Query"], tuple((name,) for name in data))], grids, {})
     return program, grids
 
 
@@ -167,7 +167,7 @@ def test_a_stored_column_that_spans_all_cells_is_gone_through_block_by_block():
                FROM g JOIN p ON p.lat = g.lat AND p.lon = g.lon GROUP BY g.lat, g.lon"""
     keys = {"g": ("t", "lat", "lon"), "p": ("lat", "lon")}
     source = Grids(lambda name: data.get(name[-1]), lambda name: keys[name[-1]])
-    program = Program([LoweredQuery(parse_one(query).tree["LoweredQuery"], (("p",),))], source, {})
+    program = Program([LoweredQuery(parse_one(query).tree["Query"], (("p",),))], source, {})
     assert any(isinstance(function, BlockedSum) for _, _, function in program.code(0).whole)
     found = arrow(program.step(source, {}).run(0)).sort_by([("lat", "ascending"), ("lon", "ascending")])
     cells = data["g"]["v"].to_numpy().reshape(30, 20)
@@ -188,7 +188,7 @@ def reciprocals(program):
 def test_the_slope_of_a_sigmoid_takes_the_exponential_that_is_there():
     data = {"t": pa.table({"i": range(len(Z)), "z": Z})}
     grids = Grids(lambda name: data.get(name[0]), lambda name: ("i",))
-    program = Program([LoweredQuery(parse_one(SIGMOIDS).tree["LoweredQuery"], (("t",),))], grids, {})
+    program = Program([LoweredQuery(parse_one(SIGMOIDS).tree["Query"], (("t",),))], grids, {})
     assert reciprocals(program) == 1
     theirs = by_datafusion(f"{SIGMOIDS} ORDER BY i", data)
     for _ in range(2):
@@ -209,4 +209,4 @@ def test_the_slope_of_a_sigmoid_takes_the_exponential_that_is_there():
 def test_any_other_exponential_is_calculated_by_itself(sql):
     data = {"t": pa.table({"i": range(len(Z)), "z": Z})}
     grids = Grids(lambda name: data.get(name[0]), lambda name: ("i",))
-    assert reciprocals(Program([LoweredQuery(parse_one(sql).tree["LoweredQuery"])], grids, {})) == 0
+    assert reciprocals(Program([LoweredQuery(parse_one(sql).tree["Query"])], grids, {})) == 0

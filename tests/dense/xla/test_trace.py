@@ -29,7 +29,7 @@ def both(world, sql, *, masked=False):
     """The rows by NumPy and by XLA, and whether XLA asks for NumPy; ``masked`` has it find out which rows there are."""
     grids = Viewed(lambda name: world.tables.get(name[0]), lambda name: KEYS.get(name[0], ()))
     tree = integers.widened(Reading(parse_one(sql).tree, EngineTables(world.context)))
-    program = Program([LoweredQuery(tree["LoweredQuery"], tuple((name,) for name in world.tables))], grids, {})
+    program = Program([LoweredQuery(tree["Query"], tuple((name,) for name in world.tables))], grids, {})
     step = program.step(grids, {}, whole=True)
     expected = arrow(step.run(0))
     code = program.code(0)
