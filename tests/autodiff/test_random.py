@@ -15,7 +15,7 @@ from sqlmagic_xr.sql.syntax import parse_one
 from tests.autodiff.alone import Alone
 from tests.autodiff.functions import nested
 from tests.autodiff.oracle import derivative
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 
 COLUMNS = ("x", "y", "z")
 UNARY = (
@@ -92,9 +92,9 @@ def agreeing(texts, ours, columns):
     return finite
 
 
-def test_derivatives_over_many_rows(context):
+def test_derivatives_over_many_rows():
     """No batch holds all of them, and what is shared with layers or joined again belongs to its own row."""
-    rng = random.Random(40)
+    rng, context = random.Random(40), dealing(Context(), PACKED)
     columns = table(context, "cloud", 40, MANY)
     texts = [(expression(rng, 2), rng.choice(COLUMNS)) for _ in range(30)]
     chosen = ", ".join(f"grad({text}, {column}) AS v{i}" for i, (text, column) in enumerate(texts))

@@ -12,7 +12,7 @@ from sqlmagic_xr.errors import ConstraintError
 from sqlmagic_xr.storage.chunk import Chunk
 from sqlmagic_xr.storage.draft import MOST, Draft
 from sqlmagic_xr.storage.scratch import Retention
-from tests.dealt import dealing
+from tests.dealt import PACKED, dealing
 from tests.engine.conftest import Db
 
 WHOLE = [pa.field(name, pa.int64(), nullable=False) for name in ("step", "i")]
@@ -66,7 +66,7 @@ class TestReading:
     @settings(max_examples=40, deadline=None)
     @given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(1, 3)), max_size=200), st.booleans())
     @example(
-        [("draft", 20_000), ("drafts", 15_000), ("batch", 30_000), ("read", 1), ("begin", 9000), ("draft", 2)], False
+        [("draft", 20_000), ("drafts", 15_000), ("batch", 30_000), ("read", 1), ("begin", 9000), ("draft", 2)], PACKED
     )
     def test_the_table_is_what_was_appended_in_any_order(self, acts, by_twos):
         db = Db()

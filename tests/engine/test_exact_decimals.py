@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from sqlmagic_xr import Context
-from tests.dealt import MANY
+from tests.dealt import MANY, PACKED
 
 LONG, WHOLE = "0.1234567890123456789", "9" * 38
 
@@ -133,7 +133,7 @@ def test_numbers_that_meet_many_decimals(drawn):
     ctx.from_arrow(few.select(["k", "b"]), "few")
     times = MANY // len(held)
     ctx.script(
-        "SET datafusion.execution.target_partitions = 4; CREATE TABLE d (n BIGINT, k BIGINT, b DECIMAL(38,19));"
+        f"{PACKED}; CREATE TABLE d (n BIGINT, k BIGINT, b DECIMAL(38,19));"
         f"INSERT INTO d SELECT n.value * {len(held)} + few.k, few.k, CAST(few.b AS VARCHAR)"
         f" FROM generate_series(0, {times - 1}) AS n CROSS JOIN few"
     )

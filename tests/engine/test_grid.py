@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sqlmagic_xr import Context, errors
 from sqlmagic_xr.engine.grid import grid
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 
 _KINDS = {
     pa.int8(): st.integers(-128, 127),
@@ -65,12 +65,12 @@ def _many():
 
 
 GIVEN = {}
-WHOLE, BY_TWOS = (dealing(Context(namespace=lambda: GIVEN), by_twos) for by_twos in (False, True))
+WHOLE, BY_TWOS, HUNDREDS = (dealing(Context(namespace=lambda: GIVEN), dealt) for dealt in (False, True, PACKED))
 
 
 @settings(max_examples=200)
 @given(tables(), st.sampled_from([None, None, None, None, WHOLE, BY_TWOS]))
-@example(_many(), WHOLE)
+@example(_many(), HUNDREDS)
 def test_each_row_has_its_cell_and_all_others_are_missing(rows, context):
     if context is None:
         found = grid(rows, ["a", "b"])

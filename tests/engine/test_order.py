@@ -11,7 +11,7 @@ import xarray as xr
 
 from sqlmagic_xr.errors import ConstraintError, TypeMismatchError
 from sqlmagic_xr.storage.casting import MisfitError, cast
-from tests.dealt import MANY, MIXED
+from tests.dealt import MANY, MIXED, PACKED
 from tests.engine.conftest import Db
 
 
@@ -19,8 +19,7 @@ from tests.engine.conftest import Db
 def dealt(request: pytest.FixtureRequest) -> Db:
     """A context whose table ``src (a, s, d)`` holds a number, the same as text, and its half."""
     db = Db()
-    if request.param == 60:
-        db.run(MIXED)
+    db.run(MIXED if request.param == 60 else PACKED)
     db.rows_there = request.param
     db.run(
         f"CREATE TABLE src AS SELECT value AS a, CAST(value AS VARCHAR) AS s, value / 2.0 AS d "

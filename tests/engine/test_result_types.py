@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.storage.definition import stored
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 
 _TABLE = pa.table(
     {
@@ -76,8 +76,8 @@ _LONG = pa.concat_tables([_TABLE] * (MANY // 4)).combine_chunks().set_column(0, 
 
 @pytest.fixture(scope="module")
 def contexts():
-    """DataFusion as it is, then a context of ours, and one that deals rows out by twos."""
-    made = SessionContext(), Context(), dealing(Context(), True)
+    """DataFusion as it is, then a context of ours, one that deals rows out by twos, and one by 64."""
+    made = SessionContext(), Context(), dealing(Context(), True), dealing(Context(), PACKED)
     for context in made:
         context.register_record_batches("m", [_TABLE.to_batches()])
         context.register_record_batches("long", [_LONG.to_batches()])
@@ -122,7 +122,7 @@ _OF_MANY = "SELECT k, CASE WHEN k % 3 > 1 THEN j ELSE nullif(s, 'x') END AS v FR
 
 @settings(max_examples=60)
 @given(query=queries(), way=st.integers(1, 2))
-@example(query=_OF_MANY, way=1)
+@example(query=_OF_MANY, way=3)
 def test_what_is_read_has_the_types_that_are_computed(contexts, query, way):
     plain, ours = contexts[0], contexts[way]
     expected = _expected(plain, query)
@@ -144,7 +144,7 @@ def test_what_is_read_has_the_types_that_are_computed(contexts, query, way):
 
 @settings(max_examples=40)
 @given(query=queries(), way=st.integers(1, 2))
-@example(query=_OF_MANY, way=1)
+@example(query=_OF_MANY, way=3)
 def test_what_is_written_has_the_types_that_are_computed(contexts, query, way):
     plain, ours = contexts[0], contexts[way]
     expected = _expected(plain, query)

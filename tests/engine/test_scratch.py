@@ -18,7 +18,7 @@ from sqlmagic_xr.storage.chunk import FANOUT, Chunk, append
 from sqlmagic_xr.storage.pruning import visible
 from sqlmagic_xr.storage.scratch import Retention
 from sqlmagic_xr.storage.store import ScratchStore
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 from tests.engine.conftest import Db
 
 
@@ -208,7 +208,7 @@ class TestPruning:
         st.lists(st.tuples(st.integers(0, 30), st.floats(-5, 5) | st.none()), max_size=25),
         *[st.integers(-1, 31)] * 2, st.floats(-5, 5), st.sampled_from([(1, False), (1, True)]),
     )  # fmt: skip
-    @example([(3, 0.5), (1, None), (7, -2.0), (8, 4.0), (2, 1.0)], 2, 8, 1.0, (MANY // 5, False))
+    @example([(3, 0.5), (1, None), (7, -2.0), (8, 4.0), (2, 1.0)], 2, 8, 1.0, (MANY // 5, PACKED))
     @settings(max_examples=30, deadline=None)
     def test_random_tables_and_ranges_lose_no_row(self, rows, low, high, bound, dealt):
         times, by_twos = dealt

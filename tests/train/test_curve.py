@@ -13,7 +13,7 @@ from sqlmagic_xr.train.curves.incremental import restrict
 from sqlmagic_xr.train.curves.lines import Growing
 from sqlmagic_xr.train.curves.pace import Pace
 from sqlmagic_xr.train.trajectory import Trajectory
-from tests.dealt import MANY, MIXED
+from tests.dealt import MANY, MIXED, PACKED
 
 D = pa.table({"x": [0.5, -1.0, 2.0], "g": ["u", "v", "u"], "step": [0, 1, 7]})
 TRAJECTORY = Trajectory("params", "step")
@@ -191,6 +191,7 @@ def test_what_falls_apart_equals_the_query_run_afresh(query):
 def test_generations_of_many_rows(query):
     """Each generation is larger than a batch; its rows come in no order."""
     context = Context(namespace=lambda: {"d": D})
+    context.script(PACKED)
     context.script("CREATE TABLE params (step BIGINT, i BIGINT, a DOUBLE, PRIMARY KEY (step, i))")
     rows = "SELECT g.value, n.value, (n.value * 7919 + g.value) % 1013 / 4.0 - 2 FROM generate_series({}, {}) AS g"
     insert = f"INSERT INTO params {rows} CROSS JOIN generate_series(1, {MANY // 3}) AS n"

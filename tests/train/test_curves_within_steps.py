@@ -13,7 +13,7 @@ from sqlmagic_xr.dense.calls import Calls
 from sqlmagic_xr.train.curves.curve import Curve
 from sqlmagic_xr.train.events import Stepped
 from sqlmagic_xr.train.start import train
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 from tests.train.test_many_steps import CURVE, PROGRAMS, commits, descend, left, options_of
 
 HELD = pa.table({"i": np.arange(30), "u": np.linspace(-2, 2, 30), "v": np.linspace(-2, 2, 30) * 2 + 0.4})
@@ -164,7 +164,7 @@ def test_random_ends(rate, where, curves, patience, bound, most, twos):
 def test_a_curve_over_more_rows_than_a_batch_holds(curve):
     """It is what its query says afterwards, number by number."""
     x = np.random.default_rng(5).permutation(np.linspace(-1, 1, MANY))
-    ctx = context(pa.table({"i": np.arange(MANY), "x": x, "y": x * 2 + 0.5}))
+    ctx = dealing(context(pa.table({"i": np.arange(MANY), "x": x, "y": x * 2 + 0.5})), PACKED)
     run = ctx.train(f"{descend()};\n{curve}", steps=3, params={"lr": 0.2})
     keys = [(name, "ascending") for name in run.curves[0].column_names if name in ("step", "third", "i")]
     mine, theirs = run.curves[0].sort_by(keys), ctx.query(curve).sort_by(keys)

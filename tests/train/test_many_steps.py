@@ -10,7 +10,7 @@ from sqlmagic_xr import Context
 from sqlmagic_xr.errors import SqlError, TypeMismatchError
 from sqlmagic_xr.train.events import Stepped
 from sqlmagic_xr.train.start import train
-from tests.dealt import MANY
+from tests.dealt import MANY, PACKED, dealing
 from tests.storage import programs
 from tests.train import test_array_executor as networks
 from tests.train import test_plan_equals_verbatim as random_steps
@@ -115,7 +115,7 @@ def test_steps_over_more_rows_than_a_batch_holds(name, monkeypatch):
     x = np.linspace(-1, 1, MANY)
     monkeypatch.setitem(globals(), "D", pa.table({"i": np.arange(MANY), "x": x, "y": x * 2 + 0.5}))
     make, cell, table = PROGRAMS[name]
-    ctx = same(make, cell, steps=12, **options_of(cell))
+    ctx = same(lambda: dealing(make(), PACKED), cell, steps=12, **options_of(cell))
     assert len(ctx.scratch(table)) >= 13
 
 

@@ -13,7 +13,7 @@ from sqlmagic_xr.sql.syntax import parse_one
 from sqlmagic_xr.train.steps.arrays import ArrayExecutor
 from sqlmagic_xr.train.steps.plan import PlannedStep
 from sqlmagic_xr.train.steps.step import VerbatimStep
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 
 STEPS = 3
 MOST_ROWS = 40  # a step may join three tables with each other: a few more and the next one has millions of rows
@@ -234,4 +234,6 @@ def test_random_steps(arrays, seen, first, second, made, d, p, w, by_twos):
 )  # fmt: skip
 def test_random_steps_over_many_rows(arrays, first, second, made, d, p, w):
     rows = (d * MANY)[:MANY]
-    compare([*([made, FROM_MADE] if made else []), first, *([second] if second else [])], rows, p, w, arrays)
+    compare(
+        [*([made, FROM_MADE] if made else []), first, *([second] if second else [])], rows, p, w, arrays, by_twos=PACKED
+    )

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 from tests.spellings import of_a_table, respelled
 
 D = pa.table({"x": [0.5, -1.0, 2.0], "y": [1.0, 0.0, 3.0], "g": [0, 1, 0]})
@@ -83,7 +83,7 @@ def test_spellings_over_many_rows(how):
         spell = lambda options, place=place: options[place % len(options)]  # noqa: E731
         texts = [respelled(text, TABLES, spell, COLUMNS) for text in (step, CURVES[1], CREATE)]
         expected, expected_curve = trained(step, "verbatim", CURVES[1], data=long)
-        found, found_curve = trained(texts[0], how, *texts[1:], data=long)
+        found, found_curve = trained(texts[0], how, *texts[1:], data=long, by_twos=PACKED)
         assert found == [[pytest.approx(row) for row in table] for table in expected], texts[0]
         assert [[pytest.approx(r) for r in t] for t in expected_curve] == found_curve, texts[1]
 

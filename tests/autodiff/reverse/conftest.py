@@ -139,7 +139,7 @@ def made(seed, gaps, *, disorder, rows=None):
         rows: to how many the data is repeated; None leaves it as it is.
     """
     rng = np.random.default_rng(seed)
-    ctx = dealing(Context(), by_twos=disorder)
+    ctx = dealing(Context(), disorder)
     whole = lambda high, gap: pa.array([None if k == gap else int(v) for k, v in enumerate(rng.integers(0, high, 14))])  # noqa: E731
     real = lambda gaps: pa.array([None if k in gaps else v for k, v in enumerate(rng.normal(size=14).round(2))])  # noqa: E731
     data = pa.table({"i": whole(5, 3), "x": real((2, 7)), "y": real(()), "n": whole(3, 5)})

@@ -311,7 +311,7 @@ SUMS = {
 @pytest.mark.parametrize("name", list(SUMS))
 def test_a_maximum_of_sums_is_attained_however_its_gradient_is_asked_for(name):
     """In a view, a subquery or as text what several relations read is evaluated several times, in any order of rows."""
-    context, rng = dealing(Context(namespace=dict), by_twos=True), np.random.default_rng(0)
+    context, rng = dealing(Context(namespace=dict), dealt=True), np.random.default_rng(0)
     context.from_arrow(pa.table({"i": rng.integers(0, 40, 3000), "x": rng.normal(size=3000)}), "d")
     context.script("CREATE TABLE w (i BIGINT PRIMARY KEY, a DOUBLE)")
     context.script(f"INSERT INTO w VALUES {', '.join(f'({k}, {v})' for k, v in enumerate(rng.normal(size=40)))}")

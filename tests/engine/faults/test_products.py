@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import sqlmagic_xr
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 
 NAMES = "abcd"
 
@@ -111,7 +111,7 @@ def test_random_chains_of_joins_over_many_rows():
     """One of the relations is larger than a batch; a row is told from all others by each of its columns."""
     draw, i = random.Random(90), np.random.default_rng(9).permutation(MANY)
     a = pa.table({"i": pa.array(i, mask=i % 97 == 5), "x": i * 0.5, "s": [f"p{n}" if n else "p" for n in i]})
-    ctx, other = sqlmagic_xr.Context(), duckdb.connect()
+    ctx, other = dealing(sqlmagic_xr.Context(), PACKED), duckdb.connect()
     for name, table in {**tables(draw), "a": a}.items():
         ctx.from_arrow(table, name)
         other.register(name, table)

@@ -17,6 +17,7 @@ ROWS, LONG = {"t": 14, "r": 9}, {"t": MANY, "r": 9}
 CONFIGS = {
     "as it is": lambda: None,
     "two rows a batch": lambda: SessionConfig().with_batch_size(2).with_target_partitions(4),
+    "64 rows a batch": lambda: SessionConfig().with_batch_size(64).with_target_partitions(4),
 }
 
 
@@ -140,8 +141,8 @@ def rows(found):
 
 @pytest.mark.parametrize(
     ("seed", "config", "counts", "queries"),
-    [(seed, config, ROWS, QUERIES) for seed in range(SEEDS) for config in CONFIGS]
-    + [(SEEDS, "as it is", LONG, len(SHAPES))],
+    [(seed, config, ROWS, QUERIES) for seed in range(SEEDS) for config in list(CONFIGS)[:2]]
+    + [(SEEDS, "64 rows a batch", LONG, len(SHAPES))],
 )
 def test_random_queries_are_answered_right(seed, config, counts, queries):
     world = World(seed, config, counts)

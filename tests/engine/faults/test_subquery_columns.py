@@ -9,7 +9,7 @@ import pytest
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import UnsupportedError
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 
 FROMS = {
     "r": "r",
@@ -87,7 +87,7 @@ def test_random_subqueries_are_answered_as_duckdb_does(both):
 
 def test_random_subqueries_over_many_rows():
     """Each row has a number of its own."""
-    ctx, oracle = Context(), duckdb.connect()
+    ctx, oracle = dealing(Context(), PACKED), duckdb.connect()
     i, k = np.random.default_rng(3).integers(0, 6, (2, MANY))
     many = pa.table({"n": np.arange(MANY), "i": pa.array(i, mask=i == 0), "k": pa.array(k, mask=k == 0)})
     for name, table in {**tables(), "t": many}.items():
