@@ -168,7 +168,7 @@ class LossCurve(Curve):
         rows = rows.set_column(0, step, rows[step].cast(pa.int64()))
         if not per:
             return rows.select([step, "loss"])
-        means = rows.group_by(step).aggregate([("loss", "mean"), ("loss", "max")]).sort_by(step)
+        means = rows.group_by(step, use_threads=False).aggregate([("loss", "mean"), ("loss", "max")]).sort_by(step)
         keys = self._keys()
         columns = {step: means[step], "loss": means["loss_mean"]}
         if keys is None:

@@ -238,7 +238,7 @@ def _check_rows(minimize: Minimize, rows: pa.Table, per: Sequence[str]) -> None:
                 minimize.loss,
             )  # fmt: skip
         return
-    groups = rows.group_by(list(per)).aggregate([]).num_rows
+    groups = rows.group_by(list(per), use_threads=False).aggregate([]).num_rows
     if groups != rows.num_rows:
         raise minimize.refused(
             f"the loss has {rows.num_rows} rows for {groups} combinations of {', '.join(per)}",

@@ -185,7 +185,7 @@ def _have_all(rows: pa.Table, keys: pa.Table) -> bool:
     if any(pa.types.is_floating(field.type) for field in keys.schema):
         return False
     try:
-        missing = keys.join(rows.cast(keys.schema), keys.column_names, join_type="left anti")
+        missing = keys.join(rows.cast(keys.schema), keys.column_names, join_type="left anti", use_threads=False)
     except (ValueError, pa.ArrowNotImplementedError):  # types that are not compared
         return False
     return bool(missing.num_rows == 0)
