@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import time
 from collections.abc import Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from .parts import Held
 
 _SENT = 64 * 2**20  # bytes of a program and of what names the chunks, for all workers together
 _LOOK = 0.2  # seconds between two looks at whether somebody interrupts
+_ASK = 1.0  # seconds between two looks at which workers there are
 
 
 def called(
@@ -48,21 +50,40 @@ def called(
 
 
 def _asked(client: Any, order: bytes, addresses: Sequence[str]) -> list[Any]:
-    """What each worker answers, as far as they do."""
+    """What each worker answers, as far as they do; nothing where one has died.
+
+    All workers that there are by now are called: to find out that one is gone takes the scheduler half a minute, if it
+    is told to connect to it.
+    """
     token = uuid4().hex
-    asking = client.run(
-        worker.fold_here, token, order, workers=list(addresses), on_error="return", asynchronous=True
-    )  # fmt: skip
+    asking = client.run(worker.fold_here, token, order, on_error="return", asynchronous=True)
     loop = client.loop.asyncio_loop
     future = asyncio.run_coroutine_threadsafe(asking, loop)
     try:
-        while not future.done():
-            wait([future], timeout=_LOOK)
-    except BaseException:
-        stopping = client.run(worker.stop, token, workers=list(addresses), on_error="ignore", asynchronous=True)
+        _wait(client, future, addresses)
+    except BaseException as error:
+        stopping = client.run(worker.stop, token, on_error="ignore", asynchronous=True)
         asyncio.run_coroutine_threadsafe(stopping, loop)
+        if isinstance(error, _GoneError):
+            future.cancel()
+            return []
         raise
     if future.exception() is not None:  # the scheduler cannot be reached
         return []
     answers = future.result()
     return [answers.get(address) for address in addresses]
+
+
+class _GoneError(Exception):
+    """A worker that was called has died."""
+
+
+def _wait(client: Any, future: Future[Any], addresses: Sequence[str]) -> None:
+    """Wait for answers, looking now and then whether who was called is still there."""
+    looked = time.monotonic()
+    while not future.done():
+        wait([future], timeout=_LOOK)
+        if not future.done() and time.monotonic() - looked >= _ASK:
+            looked = time.monotonic()
+            if not set(addresses) <= set(client.nthreads()):
+                raise _GoneError

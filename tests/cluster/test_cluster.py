@@ -146,7 +146,7 @@ def test_a_fault_of_ours_is_told_and_the_rows_are_right(client, store, expected,
     def fail(*_):
         raise TypeError("there is no such thing")
 
-    monkeypatch.setattr("sqlmagic_xr.queries.gridded.remote.Remote.taken", fail)
+    monkeypatch.setattr("sqlmagic_xr.queries.gridded.remote.Taking.states", fail)
     told = r"not on the dask cluster at tcp://.*TypeError: there is no such thing\. This is a fault of sqlmagic_xr"
     (result,) = context(store).script("SELECT COUNT(hum) AS n FROM t")
     with pytest.warns(ClusterWarning, match=told):
