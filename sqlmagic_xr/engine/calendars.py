@@ -89,6 +89,23 @@ def with_times(found: xr.Dataset, read: Collection[xr.Dataset]) -> xr.Dataset:
     return found
 
 
+def counting(dataset: xr.Dataset | None, variable: str) -> str | None:
+    """The calendar of a dimension whose times a table has as numbers; None for any other variable."""
+    index = None if dataset is None else _calendar_indexes(dataset).get(variable)
+    return index.calendar if index is not None and numbered(index.calendar) else None
+
+
+def years(numbers: Any, calendar: str) -> Any:
+    """Times that are numbers as years with decimals: places on an axis."""
+    import cftime
+
+    def place(time: Any) -> float:
+        first, next_first = (cftime.datetime(time.year + n, 1, 1, calendar=calendar) for n in (0, 1))
+        return float(time.year + (time - first) / (next_first - first))
+
+    return np.array([place(time) for time in cftime.num2date(numbers, UNITS, calendar=calendar)])
+
+
 def numbered(calendar: str | None) -> bool:
     """Whether a table has the times of this calendar as numbers."""
     return calendar is not None and calendar not in _OURS

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ..errors import UsageError
+from .calendars import counting, years
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ def plot(result: Result, **options: Any) -> Any:
         UsageError: there is no number in it, or a line would have two values at one place.
     """
     table = result.to_arrow_table().rename_columns(result.headers)
+    table, options = _with_years(table, result, options)
     numbers = [field.name for field in table.schema if _is_number(field.type)]
     if not numbers or not table.num_rows:
         raise UsageError("there is no number to draw", hint="Select a column of numbers, and rows.")
@@ -50,7 +52,22 @@ def plot(result: Result, **options: Any) -> Any:
         if _are_places(table, lats[-1], lons[-1]):
             shown = {"x": lons[-1], "y": lats[-1], "c": values[0], "colormap": "viridis", **options}
             return table.to_pandas().plot.scatter(**shown)
-    return _drawn(table.to_pandas(), table.schema, numbers, _labelled(result, values, options))
+    drawn = [name for name in values if name != table.column_names[0]]
+    return _drawn(table.to_pandas(), table.schema, numbers, _labelled(result, drawn or values, options))
+
+
+def _with_years(table: pa.Table, result: Result, options: dict[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows with years where they have times of another calendar as numbers, of which an axis tells nothing."""
+    frame = result.frame
+    for place, name in enumerate(table.column_names):
+        known = None if frame is None else frame.meanings.get(result.columns[place])
+        variable = known.variable if known is not None else ""
+        calendar = counting(frame.templates.get(".".join(known.table)), variable) if frame and known else None
+        if calendar is None or table[name].null_count:
+            continue
+        table = table.set_column(place, name, pa.array(years(table[name].to_numpy(), calendar)))
+        options = {"xlabel": f"{name} [year, {calendar}]", **options} if place == 0 else options
+    return table, options
 
 
 def _map(

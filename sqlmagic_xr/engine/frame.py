@@ -125,10 +125,14 @@ class Frame(XarrayDataFrame):
         return self._guarded(running)
 
     @property
+    def meanings(self) -> Mapping[str, Meaning]:
+        """What its columns mean, as far as that is known."""
+        return {} if self._means is None else self._means(self.templates)
+
+    @property
     def units(self) -> dict[str, str]:
         """The units of its columns, as far as they are known."""
-        known = {} if self._means is None else self._means(self.templates)
-        return {name: str(meaning.attrs["units"]) for name, meaning in known.items() if meaning.attrs.get("units")}
+        return {name: str(known.attrs["units"]) for name, known in self.meanings.items() if known.attrs.get("units")}
 
     @property
     def templates(self) -> Mapping[str, xr.Dataset]:

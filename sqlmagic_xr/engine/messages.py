@@ -167,7 +167,7 @@ def _unknown_table(match: re.Match[str], known: KnownNames) -> Finding:
     reader = f", which the view {known.readers[name]} reads" if name in known.readers else ""
     return Finding(
         UnknownNameError, f"there is no table {name}{reader}", table_hint(name, known), lambda k, n: k in RELATIONS
-        and relation_of_node(n)[-len(short) :] == short[-len(relation_of_node(n)) :],
+        and relation_of_node(n)[-len(short) :] == short[-len(relation_of_node(n)) :], word=short[-1],
     )  # fmt: skip
 
 

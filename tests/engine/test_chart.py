@@ -115,3 +115,16 @@ def test_a_context_prints_what_is_in_it(context):
     found.script("SELECT 1 FROM ds; CREATE TABLE p (a INT); INSERT INTO p VALUES (1), (2); CREATE VIEW v AS FROM p")
     found.from_dataset("grid", GRID)
     assert repr(found) == "Context(ds (Dataset variable), grid (xarray), p (scratch, 2 rows), v (view))"
+
+
+@pytest.mark.parametrize("calendar", ["360_day", "julian"])
+def test_times_of_another_calendar_stand_on_the_axis_as_years(calendar):
+    time = xr.date_range("1990-01-01", periods=24, freq="MS", calendar=calendar, use_cftime=True)
+    air = xr.DataArray(np.arange(24.0), dims="time", attrs={"units": "K"})
+    context = Context(namespace=lambda: {"ds": xr.Dataset({"air": air}, {"time": time})})
+    axes = axes_of(context, "SELECT time, AVG(air) AS air FROM ds GROUP BY time")
+    (line,) = axes.lines
+    assert line.get_xdata()[[0, 12]].tolist() == [1990.0, 1991.0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (f"time [year, {calendar}]", "air [K]")
+    plain = axes_of(context, "SELECT time / 1 AS time, AVG(air) AS air FROM ds GROUP BY 1")
+    assert plain.get_xlabel() == "time", "a number that is calculated is no time"
