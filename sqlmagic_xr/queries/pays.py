@@ -84,7 +84,7 @@ def weigh(context: Context, tree: Tree, grids: Generations) -> str:
     """
     sizes = _Sizes(context, grids)
     nodes = list(ancestors(_roots(Lowering(sizes, {}).parts(tree, {}))))
-    pairs = max((sizes.cells(union((n, *n.args))) for n in nodes if n.op in ("sum", "count")), default=0)
+    pairs = max((sizes.cells(union(_gone_through(n))) for n in nodes if n.op in ("sum", "count")), default=0)
     formed = [n.dims for n in nodes] + [union(n.args) for n in nodes if n.op in ("min", "max", "squares")]
     largest = max(map(sizes.cells, formed), default=0)
     rows = sum(sizes.rows(name) for name in {n.data.table for n in nodes if n.op == "scan"})
@@ -93,6 +93,20 @@ def weigh(context: Context, tree: Tree, grids: Generations) -> str:
     if largest > CELLS:
         raise Refused(f"an array of {nbytes_shown(8 * largest)} would be formed")
     return f"{pairs:,} pairs of {rows:,} rows"
+
+
+def _gone_through(node: Node) -> list[Node]:
+    """What spans the rows that the engine sums, also where factors of a whole group stand outside of the sum."""
+    found = [node, *node.args]
+    todo = list(node.args) if set(node.dims) == set(union(node.args)) else []
+    while todo:
+        each = todo.pop()
+        found.append(each)
+        if each.op == "map":
+            todo += each.args
+        elif each.op == "sum":
+            found += each.args
+    return found
 
 
 class _Sizes:
