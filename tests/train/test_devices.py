@@ -13,6 +13,7 @@ from sqlmagic_xr.dense.xla import devices
 from sqlmagic_xr.dense.xla.loop import XlaLoop
 from sqlmagic_xr.errors import SqlError, UsageError
 from sqlmagic_xr.train.start import train
+from sqlmagic_xr.train.steps import arrays
 from tests.train.test_many_steps import CURVE, PROGRAMS, descend, line, options_of
 
 FEW = [
@@ -230,6 +231,17 @@ class TestBadInput:
         ctx.train(descend(), steps=30, params={"lr": 0.1}, device="cpu")
         assert len(ctx.scratch("p")) == 31
         assert "do not fit" in told(ctx, descend(), params={"lr": 0.1}, device="cpu")[0]
+
+    def test_data_beyond_the_budget_are_gone_through_by_the_engine(self, monkeypatch):
+        ctx, alone = line(), line()
+        monkeypatch.setattr(arrays, "default_budget", lambda: 1000)
+        train(ctx, descend(), steps=3, params={"lr": 0.1}, device="cpu")
+        (explained,) = ctx.train(descend(), params={"lr": 0.1}, device="cpu", stream=True).explain()
+        assert explained.executor == "relational"
+        assert "d does not fit the memory that is set aside" in str(explained)
+        monkeypatch.undo()
+        train(alone, descend(), steps=3, params={"lr": 0.1}, each_step=True)
+        assert_near(numbers(ctx, "p"), numbers(alone, "p"))
 
     def test_a_device_that_runs_out_of_room_leaves_the_rest_to_numpy(self, monkeypatch):
         """The calls that were made stay, and no step is lost."""
