@@ -128,7 +128,7 @@ def matrices(
     uses = Counter(argument for node in (*inner, *sums) for argument in node.args)
     single = {node for node in inner if uses[node] == 1}
     weighted: dict[Node, Weighted] = {}
-    taken: set[Node] = set()
+    taken = _compared(inner)
     for node in reversed(inner):
         found = None if node in taken else _weighted(node, single, columns)
         if found is not None:
@@ -136,6 +136,19 @@ def matrices(
             taken |= found.inside
     projected = _projected(sums, columns)
     return Matrices(weighted, projected) if weighted or projected else None
+
+
+def _compared(inner: Sequence[Node]) -> set[Node]:
+    """What is compared with another number that was calculated: in the row of a maximum it must have that very value.
+
+    A matrix product has other last digits than the sum that the maximum was taken of.
+    """
+    found: set[Node] = set()
+    for node in reversed(inner):
+        compares = isinstance(node.data, str) and node.data.startswith("float ")
+        if node in found or (compares and not any(side.op == "constant" for side in node.args)):
+            found |= set(node.args)
+    return found
 
 
 def _weighted(root: Node, single: set[Node], columns: set[Node]) -> Weighted | None:

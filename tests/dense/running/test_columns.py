@@ -101,3 +101,18 @@ def test_a_number_that_is_none_is_refused_as_ever():
     assert all(bundle.matrices.projected for bundle in bundles_of(made))
     with pytest.raises(Refused, match="not finite"):
         made.step(grids, {}).run(0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_row_of_a_maximum_has_the_value_of_the_maximum(seed):
+    """What is compared with it is added up as it was."""
+    found = tables(300, seed=seed)
+    met = f"({SCORE}) * d.y >= m.best"
+    slopes = ", ".join(f"SUM(CASE WHEN {met} THEN d.f{i} ELSE 0.0 END) AS g{i}" for i in range(WIDTH))
+    sql = (f"WITH m AS (SELECT MAX(({SCORE}) * d.y) AS best FROM d CROSS JOIN p) "
+           f"SELECT {slopes}, SUM(abs({SCORE})) AS s FROM d CROSS JOIN p CROSS JOIN m")  # fmt: skip
+    made, grids = program(sql, found)
+    for _ in range(2):
+        (mine,) = arrow(made.step(grids, {}).run(0)).to_pylist()
+        assert mine == pytest.approx(by_engine(sql, found), rel=1e-11, abs=1e-13)
+        assert mine["g0"] != 0
