@@ -42,6 +42,7 @@ from .extremes import attains, tied
 from .flattening import inlined, is_inside, readers
 from .keys import key_of, may_be_null
 from .known import known
+from .many import MANY, CotangentTerms, weighted
 from .refusing import refused
 from .shares import Share, same, total
 from .slopes import slope
@@ -189,8 +190,9 @@ class Pass:
                           "Give it a PRIMARY KEY.")  # fmt: skip
         sums = {}
         wanted = _wanted(work, leaf)
+        many = self._many(work, leaf) if len(wanted) >= MANY else {}
         for column in wanted:
-            work, found = self._summand(work, leaf, column, alone=len(wanted) == 1)
+            work, found = self._summand(work, leaf, column, many, alone=len(wanted) == 1)
             if found is not None:
                 sums[column] = found
         if not sums:
@@ -205,25 +207,40 @@ class Pass:
             assert isinstance(leaf.node, Block)
             self._pending.setdefault(id(leaf.node), (leaf.node, []))[1].append(share)
 
-    def _summand(self, work: Block, leaf: FromLeaf, column: str, *, alone: bool) -> tuple[Block, Expression | None]:
+    def _many(self, work: Block, leaf: FromLeaf) -> dict[str, CotangentTerms]:
+        """By the number of a term, what it adds to the columns of a reading, if these are many."""
+        found: dict[str, CotangentTerms] = {}
+        for number in _numbers(work):
+            held = work.outputs.get(f"if {number}")
+            made = weighted(
+                work, leaf, work.outputs[f"value {number}"], work.outputs[f"weight {number}"],
+                [] if held is None else [held], self._rules, counted=_is_counted(work, leaf, number),
+            )  # fmt: skip
+            found |= {} if made is None else {number: made}
+        return found
+
+    def _summand(
+        self, work: Block, leaf: FromLeaf, column: str, many: Mapping[str, CotangentTerms], *, alone: bool
+    ) -> tuple[Block, Expression | None]:
         """What is summed for a column of a reading, and the rows in which it counts."""
         found: list[tuple[Expression, list[Expression]]] = []
-        count = sum(name.startswith("value ") for name in work.outputs)
-        for name in [n for n in work.outputs if n.startswith("value ")]:
-            number = name.removeprefix("value ")
-            value, weight = work.outputs[name], work.outputs[f"weight {number}"]
+        numbers = _numbers(work)
+        for number in numbers:
+            if number in many:
+                if column in many[number].terms:
+                    found.append((many[number].terms[column], many[number].held))
+                continue
+            value, weight = work.outputs[f"value {number}"], work.outputs[f"weight {number}"]
             by = slope(work, value, (leaf.label, column), self._rules)
             if by is None:
                 continue
             held = work.outputs.get(f"if {number}")
             term = multiply(weight, by)
-            # What a window owes reaches other rows: a row of which the value is NULL has nothing to pass on, not 0 / 0.
-            passes_on = isinstance(leaf.node, Block) and leaf.node.moves
-            counted = known(work, value, term) if passes_on or f"known {number}" in work.outputs else ()
+            counted = known(work, value, term) if _is_counted(work, leaf, number) else ()
             found.append((term, [*([held] if held is not None else []), *counted]))
         if not found:
             return work, None
-        if count == 1 and alone:
+        if len(numbers) == 1 and alone:
             ((term, conditions),) = found
             return replace(work, where=tuple(dict.fromkeys([*work.where, *conditions]))), tidied(term)
         parts = []
@@ -237,6 +254,20 @@ class Pass:
             parts.append(Call("coalesce", (guarded, ZERO)) if null else guarded)
         # A condition stays as it is: calculated in another order, the row that attains a maximum would not attain it.
         return work, reduce(add, parts)
+
+
+def _numbers(work: Block) -> list[str]:
+    """The numbers of the terms."""
+    return [name.removeprefix("value ") for name in work.outputs if name.startswith("value ")]
+
+
+def _is_counted(work: Block, leaf: FromLeaf, number: str) -> bool:
+    """Whether a row in which a term's value is NULL is left out.
+
+    What a window owes reaches other rows: a row of which the value is NULL has nothing to pass on, not 0 / 0.
+    """
+    passes_on = isinstance(leaf.node, Block) and leaf.node.moves
+    return passes_on or f"known {number}" in work.outputs
 
 
 def _live(work: Block) -> list[FromLeaf]:

@@ -17,6 +17,7 @@ from ...relation.layers import ColumnType
 from ...sql.expression import Call, Case, Column, Expression, replace_parts
 from ...sql.expression import columns as paths
 from ...sql.syntax import Tree
+from .once import Once
 from .over import RANKS, Over
 
 Path = tuple[str, ...]
@@ -155,6 +156,8 @@ def substituted(expression: Expression, new: Mapping[Path, Expression]) -> Expre
         return expression
 
     def change(part: Expression) -> Expression | None:
+        if isinstance(part, Once):
+            return part.moved(new, lambda inside: substituted(inside, new))
         return new.get(part.path) if isinstance(part, Column) else None
 
     return replace_parts(expression, change)

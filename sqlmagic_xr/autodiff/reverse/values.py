@@ -25,6 +25,7 @@ from .flattening import flattened
 from .forward import Tangents
 from .given import kind_of_type
 from .keys import key_of
+from .once import written_out
 from .pushing import Pushing
 from .reading import BlockReader
 from .refusing import refused
@@ -238,7 +239,7 @@ class SelectDerivatives:
         conditions = [e for k, v in share.said.items() if not self._holds(e := Call("=", (mine[k], v)))]
         values = {}
         for column, value in share.values.items():
-            made = or_zero(placed(value, block, mine))
+            made = or_zero(written_out(placed(value, block, mine)))
             if conditions:
                 made = Case(((reduce(lambda a, b: Call("and", (a, b)), conditions), made),), ZERO)
             values[column] = made

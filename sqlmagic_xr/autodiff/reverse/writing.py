@@ -13,6 +13,7 @@ from ...sql.expression import Call, Column, Expression, Literal
 from ...sql.expression import columns as paths
 from ...sql.syntax import Tree
 from .blocks import Block, BlockUnion, From, FromLeaf, Given, Joined, Node, Path, labels, leaves, names, substituted
+from .levels import levels
 from .over import with_trees
 from .slopes import kind_of_expression
 
@@ -29,6 +30,7 @@ class Writing:
         self._roots: list[Node] = []
         self._names: dict[int, str] = {}
         self._asked: dict[int, set[str]] = {}
+        self._levels: list[Block] = []
 
     def name(self, base: str) -> str:
         """A name that nothing has."""
@@ -58,7 +60,20 @@ class Writing:
         for node in order:
             if id(node) not in self._names:
                 self._names[id(node)] = self.name(node.name)
-        return [cte(self._names[id(node)], self._query(node)) for node in order]
+        return [cte(name, query) for node in order for name, query in self._queries(node)]
+
+    def _queries(self, node: Block | BlockUnion) -> Iterator[tuple[str, Tree]]:
+        """A relation as a query, behind those of the rows in which what its outputs share is calculated."""
+        if isinstance(node, BlockUnion):
+            yield self._names[id(node)], self._union(node)
+            return
+        asked = self._asked[id(node)]
+        *below, whole = levels(replace(node, outputs={n: e for n, e in node.outputs.items() if n in asked}))
+        for rows in below:
+            self._names[id(rows)] = self.name(rows.name)
+            yield self._names[id(rows)], self._select(rows, set(rows.outputs))
+        self._levels += below  # an id means nothing once its object is gone
+        yield self._names[id(node)], self._select(whole, asked)
 
     def _ask(self, node: Block | BlockUnion) -> None:
         """Note which columns a relation reads of those below it."""
@@ -78,18 +93,16 @@ class Writing:
             wanted = {path[1] for e in used for path in paths(e) if path[0] == leaf.label}
             self._asked.setdefault(id(leaf.node), set()).update(wanted)
 
-    def _query(self, node: Block | BlockUnion) -> Tree:
-        if isinstance(node, BlockUnion):
-            asked = self._asked[id(node)]
-            first = [n for n in names(node) if n in asked] or list(names(node))[:1]
-            places = [names(node).index(n) for n in first]
-            parts = []
-            for part in node.parts:
-                leaf = FromLeaf("part", part)
-                outputs = {n: leaf.column(names(part)[p]) for n, p in zip(first, places, strict=True)}
-                parts.append({"Query": self._select(Block(part.name, (leaf,), (), outputs), set(outputs))})
-            return union_all(parts)["Query"]
-        return self._select(node, self._asked[id(node)])
+    def _union(self, node: BlockUnion) -> Tree:
+        asked = self._asked[id(node)]
+        first = [n for n in names(node) if n in asked] or list(names(node))[:1]
+        places = [names(node).index(n) for n in first]
+        parts = []
+        for part in node.parts:
+            leaf = FromLeaf("part", part)
+            outputs = {n: leaf.column(names(part)[p]) for n, p in zip(first, places, strict=True)}
+            parts.append({"Query": self._select(Block(part.name, (leaf,), (), outputs), set(outputs))})
+        return union_all(parts)["Query"]
 
     def _select(self, block: Block, asked: set[str]) -> Tree:
         alias = self._aliases(block)
