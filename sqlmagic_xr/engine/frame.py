@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +68,7 @@ class Frame(XarrayDataFrame):
         object.__setattr__(self, "_answer", answer)
         object.__setattr__(self, "_explain", explain)
         object.__setattr__(self, "_goes_on", False)
+        object.__setattr__(self, "_ordered", None)
 
     def answered(self, answer: Answer) -> Frame:
         """The same, whose rows come by another way when they are asked for; what is derived of it is the engine's."""
@@ -88,10 +89,18 @@ class Frame(XarrayDataFrame):
             return self._whole
         return _holder.read_batches(rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
 
-    @cached_property
+    @property
     def _whole(self) -> DataFrame:
-        """DataFusion's frame of the query, as it is run."""
-        return in_order(self._inner) if self._goes_on else self._inner
+        """DataFusion's frame of the query, as it is run.
+
+        It may be that of a recursion, which runs in another thread and asks other frames for theirs. A cached_property
+        of Python 3.11 has one lock for all frames, held meanwhile: they would wait for each other for ever.
+        """
+        if not self._goes_on:
+            return self._inner
+        if self._ordered is None:
+            object.__setattr__(self, "_ordered", in_order(self._inner))
+        return self._ordered
 
     def __getattr__(self, name: str) -> Any:
         """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""
