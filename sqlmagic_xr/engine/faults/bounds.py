@@ -33,10 +33,10 @@ def bounds_of(expression: Expression, scope: Scope, tables: TableTypes) -> Bound
 
     Example:
         >>> from ...sql.expression import parse
-        >>> from .tables import Given
+        >>> from .tables import GivenTables
         >>> from ...relation.layers import Environment
-        >>> nowhere = Scope((), Environment(Given()))
-        >>> bounds_of(parse("abs(3 - 10) * 2"), nowhere, Given())
+        >>> nowhere = Scope((), Environment(GivenTables()))
+        >>> bounds_of(parse("abs(3 - 10) * 2"), nowhere, GivenTables())
         (0, 14)
     """
     about = expression.path if isinstance(expression, Column) else expression

@@ -17,8 +17,8 @@ def is_correlated(query: Tree, tables: TableTypes) -> bool:
     """Whether a query names a column that none of its own relations has; in doubt, it does.
 
     >>> from ...sql.syntax import parse_one
-    >>> from .tables import Given
-    >>> tables = Given({"r": {"b": None}, "t": {"a": None}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"r": {"b": None}, "t": {"a": None}})
     >>> [is_correlated(parse_one(f"SELECT b FROM r WHERE {c}").tree["Query"], tables) for c in ("b = 1", "r.b = t.a")]
     [False, True]
     """

@@ -26,8 +26,8 @@ def lengthened(reading: Reading) -> Tree:
     """The tree with sums and means of long decimals that neither wrap around nor fail.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"d": {"x": pa.decimal128(30, 1), "s": pa.decimal128(9, 1)}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"d": {"x": pa.decimal128(30, 1), "s": pa.decimal128(9, 1)}})
     >>> to_sql(lengthened(Reading(parse_one("SELECT sum(x) AS a, sum(s) AS b FROM d").tree, tables)))
     'SELECT CAST(sum(CAST(x AS DECIMAL(76,1))) AS DECIMAL(38,1)) AS a, sum(s) AS b FROM d'
     """

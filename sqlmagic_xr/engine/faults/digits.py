@@ -75,8 +75,8 @@ def kept(reading: Reading) -> Tree:
     """The tree with numbers that meet decimals as the decimals that are written.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"t": {"d": pa.decimal128(20, 19), "x": pa.float64()}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"t": {"d": pa.decimal128(20, 19), "x": pa.float64()}})
     >>> def show(sql):
     ...     print(to_sql(kept(Reading(parse_one(sql).tree, tables))))
     >>> show("SELECT d + 0.12345678901234567 AS a, x + 0.12345678901234567 AS b FROM t")

@@ -33,8 +33,8 @@ def kept(reading: Reading) -> Tree:
     """The tree in which an OFFSET within another query has a LIMIT, and a LIMIT of many groups a second sort key.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"d": {"k": None, "b": None}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"d": {"k": None, "b": None}})
     >>> text = "SELECT max(b) FROM (SELECT b FROM d ORDER BY k OFFSET 2) AS q"
     >>> to_sql(kept(Reading(parse_one(text).tree, tables)))
     'SELECT max(b) FROM (SELECT b FROM d ORDER BY k LIMIT 1152921504606846976 OFFSET 2) AS q'

@@ -24,8 +24,8 @@ def unbounded(reading: Reading) -> Tree:
     """The tree with an infinity where a grouped MIN or MAX is the largest number and no row has that.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"d": {"g": pa.int64(), "x": pa.float64()}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"d": {"g": pa.int64(), "x": pa.float64()}})
     >>> tree = parse_one("SELECT g, min(x) AS a, min(g) AS b FROM d GROUP BY g").tree
     >>> print(to_sql(unbounded(Reading(tree, tables))))
     SELECT g, CASE WHEN min(x) = CAST('1.7976931348623157e308' AS DOUBLE) AND \

@@ -26,8 +26,8 @@ def widened(reading: Reading) -> Tree:
 
     >>> import pyarrow as pa
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"d": {"s": pa.int16(), "n": pa.int64()}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"d": {"s": pa.int16(), "n": pa.int64()}})
     >>> tree = parse_one("SELECT sum(s * s) AS a, s * n AS b, -s AS c FROM d").tree
     >>> to_sql(widened(Reading(tree, tables)))
     'SELECT sum(CAST(s AS BIGINT) * s) AS a, s * n AS b, -CAST(s AS BIGINT) AS c FROM d'

@@ -26,10 +26,10 @@ def magnitude_of(expression: Expression, scope: Scope, tables: TableTypes) -> fl
 
     Example:
         >>> from ...sql.expression import parse
-        >>> from .tables import Given
+        >>> from .tables import GivenTables
         >>> from ...relation.layers import Environment
-        >>> nowhere = Scope((), Environment(Given()))
-        >>> magnitude_of(parse("(3.0 - 10) * 2 / 4"), nowhere, Given())
+        >>> nowhere = Scope((), Environment(GivenTables()))
+        >>> magnitude_of(parse("(3.0 - 10) * 2 / 4"), nowhere, GivenTables())
         6.5
     """
     about = expression.path if isinstance(expression, Column) else expression

@@ -57,8 +57,8 @@ def scaled(reading: Reading) -> Tree:
 
     >>> import pyarrow as pa
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"d": {"x": pa.float64(), "f": pa.float32()}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"d": {"x": pa.float64(), "f": pa.float32()}})
     >>> def show(sql):
     ...     print(to_sql(scaled(Reading(parse_one(sql).tree, tables))))
     >>> show("SELECT stddev(f) AS a, corr(f, f + 1) AS b FROM d")

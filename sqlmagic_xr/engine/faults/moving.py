@@ -44,8 +44,8 @@ def summed_anew(reading: Reading) -> Tree:
     only wins them in the reverse order.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"d": {"k": pa.int64(), "x": pa.float64()}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"d": {"k": pa.int64(), "x": pa.float64()}})
     >>> def made(frame):
     ...     tree = parse_one(f"SELECT sum(x) OVER (ORDER BY {frame}) AS a FROM d").tree
     ...     return to_sql(summed_anew(Reading(tree, tables)))

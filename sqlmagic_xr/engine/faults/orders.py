@@ -30,8 +30,8 @@ def shown(reading: Reading) -> Tree:
     """The tree with a first sort key from what is selected, where the engine would forget a key that is not.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"d": {"k": None, "b": None}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"d": {"k": None, "b": None}})
     >>> text = "SELECT b + (SELECT 1) AS x FROM d ORDER BY k"
     >>> to_sql(shown(Reading(parse_one(text).tree, tables)))
     'SELECT b + (SELECT 1) AS x FROM d ORDER BY (nullif(x, x) IS NOT NULL), k'

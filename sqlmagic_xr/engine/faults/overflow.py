@@ -87,8 +87,8 @@ def checked(reading: Reading) -> Tree:
 
     >>> import pyarrow as pa
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"d": {"n": pa.int64(), "i": pa.int16()}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"d": {"n": pa.int64(), "i": pa.int16()}})
     >>> def show(sql):
     ...     print(to_sql(checked(Reading(parse_one(sql).tree, tables))))
     >>> show("SELECT sum(i) AS a, i * i AS b, n % 10 * 2 AS c FROM d")

@@ -26,9 +26,9 @@ def told_apart(reading: Reading) -> Tree:
     """The tree in which a subquery of FROM that has no name gets one, where its reader calls its columns as it does.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
+    >>> from .tables import GivenTables
     >>> tree = parse_one("SELECT -v AS v FROM (SELECT -v AS v FROM d)").tree
-    >>> to_sql(told_apart(Reading(tree, Given({"d": {}}))))
+    >>> to_sql(told_apart(Reading(tree, GivenTables({"d": {}}))))
     'SELECT -v AS v FROM (SELECT -v AS v FROM d) AS _layer'
     """
     return reading.rewritten({SELECT: _select})

@@ -21,9 +21,9 @@ def once(reading: Reading) -> Tree:
     """The tree with each sort key where it stands first, in which rows of the same key already are.
 
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
+    >>> from .tables import GivenTables
     >>> import pyarrow as pa
-    >>> tables = Given({"d": {"g": pa.int64(), "x": pa.float64()}})
+    >>> tables = GivenTables({"d": {"g": pa.int64(), "x": pa.float64()}})
     >>> text = "SELECT DISTINCT ON (g) g, last_value(x ORDER BY x, d.x DESC) OVER () FROM d ORDER BY g, x, g DESC"
     >>> to_sql(once(Reading(parse_one(text).tree, tables)))
     'SELECT DISTINCT ON (g) g, last_value(x ORDER BY x) OVER () FROM d ORDER BY g, x'

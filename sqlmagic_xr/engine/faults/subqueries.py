@@ -56,8 +56,8 @@ def answered(reading: Reading) -> Tree:
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> sql = "SELECT a FROM t WHERE NOT EXISTS (SELECT max(b) FROM r WHERE r.a = t.a)"
-    >>> from .tables import Given
-    >>> tables = Given({"t": {"a": None}, "r": {"a": None, "b": None}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"t": {"a": None}, "r": {"a": None, "b": None}})
     >>> to_sql(answered(Reading(parse_one(sql).tree, tables)))
     'SELECT a FROM t WHERE (((SELECT max(b) FROM r WHERE r.a = t.a) IS NULL) IS NULL)'
     >>> sql = "SELECT a FROM t WHERE a IN (SELECT count(*) FROM r WHERE r.a = t.a)"

@@ -56,8 +56,8 @@ def signless(reading: Reading) -> Tree:
 
     >>> import pyarrow as pa
     >>> from ...sql.syntax import parse_one, to_sql
-    >>> from .tables import Given
-    >>> tables = Given({"d": {"i": pa.int64(), "x": pa.float64(), "y": pa.float64()}})
+    >>> from .tables import GivenTables
+    >>> tables = GivenTables({"d": {"i": pa.int64(), "x": pa.float64(), "y": pa.float64()}})
     >>> def show(sql):
     ...     print(to_sql(signless(Reading(parse_one(sql).tree, tables))))
     >>> show("SELECT i FROM d WHERE x = 0 AND x < 0 AND x > 5 AND i = 0 AND x = y")

@@ -12,15 +12,13 @@ SECOND = [
 ]  # fmt: skip
 """Operators whose derivatives of the second order are looked at: each in another way made of blocks."""
 RELATIONAL = [
-    "group by NULL", "left join, near side", "full join", "scalar subquery of no row", "not exists",
-    "exists whatever the row", "correlated subquery that counts", "lag", "lead with a default", "running sum",
-    "running sum with ties", "running average", "running average of nothing yet",
-    "rows frame", "rows frame beside the row", "range frame",
+    "group by NULL", "left join, near side", "full join", "scalar subquery of no row", "exists whatever the row",
+    "lag", "lead with a default", "running sum", "running sum with ties", "running average",
+    "running average of nothing yet", "rows frame", "rows frame beside the row", "range frame",
     "window with a filter", "maximum of a frame", "minimum of a frame with ties", "maximum of a frame beside the row",
-    "rank by what is no parameter",
-    "first value", "first value of a frame", "last value", "two windows", "window of a join",
-    "window of a group", "window of a window", "rank by the parameter as a filter", "limit", "limit by the parameter",
-    "limit of a group", "distinct on", "correlated IN", "correlated NOT IN", "standard deviation of a join", "no row",
+    "rank by what is no parameter", "first value", "first value of a frame", "last value", "two windows",
+    "window of a join", "window of a group", "window of a window", "rank by the parameter as a filter",
+    "limit by the parameter", "correlated IN", "correlated NOT IN", "standard deviation of a join", "no row",
 ]  # fmt: skip
 """Operators whose gradient array code leaves to DataFusion."""
 
