@@ -90,7 +90,7 @@ class Frame(XarrayDataFrame):
         return _holder.read_batches(rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
 
     @property
-    def _whole(self) -> DataFrame:
+    def _whole(self) -> Any:
         """DataFusion's frame of the query, as it is run.
 
         It may be that of a recursion, which runs in another thread and asks other frames for theirs. A cached_property
