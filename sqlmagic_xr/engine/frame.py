@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -90,17 +90,16 @@ class Frame(XarrayDataFrame):
         return _holder.read_batches(rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
 
     @property
-    def _whole(self) -> Any:
+    def _whole(self) -> DataFrame:
         """DataFusion's frame of the query, as it is run.
 
         It may be that of a recursion, which runs in another thread and asks other frames for theirs. A cached_property
         of Python 3.11 has one lock for all frames, held meanwhile: they would wait for each other for ever.
         """
-        if not self._goes_on:
-            return self._inner
         if self._ordered is None:
-            object.__setattr__(self, "_ordered", in_order(self._inner))
-        return self._ordered
+            inner = self._inner
+            object.__setattr__(self, "_ordered", in_order(inner) if self._goes_on else inner)
+        return cast(DataFrame, self._ordered)
 
     def __getattr__(self, name: str) -> Any:
         """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""
