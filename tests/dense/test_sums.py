@@ -39,6 +39,10 @@ CASES = {  # the query, and how many sums it has for arrays; what is multiplied 
         "GROUP BY b.o",
         2,
     ),
+    "a factor twice beside another": (
+        "SELECT g.o, SUM(a.v * g.v * a.v) AS v FROM g JOIN a ON a.s = g.s GROUP BY g.o",
+        1,
+    ),
     "of some rows, whose factor stays inside": (
         "SELECT x.s, SUM(x.v * a.v) FILTER (WHERE x.i > 1) AS v FROM x JOIN a ON a.s = x.s GROUP BY x.s",
         1,

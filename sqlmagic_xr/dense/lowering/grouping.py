@@ -253,8 +253,7 @@ class Grouping:
         The gradient by a bias asks for the same product of matrices as that by the weights in front of it.
         """
         graph = self.graph
-        for one, other in permutations(factors, 2) if len(factors) == 3 else ():
-            (third,) = (factor for factor in factors if factor not in (one, other))
+        for one, other, third in permutations(factors) if len(factors) == 3 else ():
             every = union((one, other))
             dims = [axis for axis in every if axis in self.axes or axis in third.dims]
             if len(dims) == len(every) or len(dims) > 2:
