@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.autodiff.rewrite import rewrite
+from sqlmagic_xr.autodiff.rewrite import _KNOWN, rewrite
 from sqlmagic_xr.sql import parsing, syntax
 from tests.autodiff.functions import FUNCTIONS, growth, nested, operations
 from tests.bench.harness import Effort, Report, Verdict, benchmark
@@ -61,6 +61,7 @@ def rewritten(query: str, ctx: Context) -> str:
 
 def _rewritten(query: str, ctx: Context) -> syntax.Tree:
     parsing.parse.cache_clear()
+    _KNOWN.clear()
     return rewrite(syntax.parse_one(query).tree, ctx.tables)
 
 
