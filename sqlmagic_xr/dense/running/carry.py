@@ -168,14 +168,7 @@ def feed_of(
         raise Refused(f"it reads {name} at no fixed distance from the newest generation")
     age = 1 - clock.value
     found = [p for p in pieces if (age or p.write < read.version) and _agree(p, known, age, name)]
-    if len(found) != 1:
-        raise Refused(f"a scan of {name} reads what {len(found)} queries of the step have written")
-    if read.among is not None and not all(_is_among(piece, read.among) for piece in pieces):
-        raise Refused(f"it is not known beforehand which {read.among.column} the rows of {name} have")
-    how = reading(read, found[0].form)
-    if how is None:
-        raise Refused(f"the rows of {name} are not read as they are written")
-    return Feed(scan, found[0], age, how, tuple(s for s in fixed if s is not None))
+    return _feed(scan, pieces, found, age, reading, fixed)
 
 
 def feed_of_whole(
@@ -203,6 +196,20 @@ def feed_of_whole(
     if None in fixed:
         raise Refused(f"which rows of {name} a step reads is calculated")
     found = [p for p in pieces if _agree(p, dict(zip(read.fixed, fixed, strict=True)), age, name)]
+    return _feed(scan, pieces, found, age, reading, fixed)
+
+
+def _feed(
+    scan: Node,
+    pieces: Sequence[AddedRows],
+    found: Sequence[AddedRows],
+    age: int,
+    reading: Callable[[ScanRead, Form], ScanReading | None],
+    fixed: Sequence[Stamp | None],
+) -> Feed:
+    """A scan that reads what one of some pieces has written."""
+    read: ScanRead = scan.data
+    name = ".".join(read.table)
     if len(found) != 1:
         raise Refused(f"a scan of {name} reads what {len(found)} queries of the step have written")
     if read.among is not None and not all(_is_among(piece, read.among) for piece in pieces):
