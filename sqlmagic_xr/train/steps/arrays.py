@@ -343,8 +343,7 @@ class ArrayRunner:
                 grids.remember_whole(statement.table, store.table(statement.table), outputs)
             return
         before = store.table(statement.table)
-        if self._drafting is None or self._drafting.definition is not before.definition:
-            self._drafting = Drafting(before.definition)
+        self._drafting = Drafting.of(before.definition, self._drafting)
         drafts = self._drafting.drafts(outputs)
         if drafts is None:
             statement.keep(arrow(outputs), prepared)

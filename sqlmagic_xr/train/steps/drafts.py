@@ -53,6 +53,11 @@ class Drafting:
         """The bits of a row, of which a text has sixteen letters."""
         return sum(128 if column.type == pa.string() else column.type.bit_width for column in self.definition.columns)
 
+    @classmethod
+    def of(cls, definition: Definition, known: Drafting | None) -> Drafting:
+        """What makes drafts for a table of this definition: what did so before, as long as the table has it."""
+        return known if known is not None and known.definition is definition else cls(definition)
+
     def drafts(self, outputs: Sequence[GridOutput]) -> list[Draft] | None:
         """The rows as drafts; None where some are NULL, or have to be brought to the table's types or completed."""
         found = []

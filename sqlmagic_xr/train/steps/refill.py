@@ -97,8 +97,7 @@ class Refill:
         """
         Emptying(self._prepared, self._write.table).run({})
         definition = self._prepared.context.store.table(self._write.table).definition
-        if self._drafting is None or self._drafting.definition is not definition:
-            self._drafting = Drafting(definition)
+        self._drafting = Drafting.of(definition, self._drafting)
         drafts = self._drafting.drafts(outputs)
         if drafts is None:
             self._write.keep(arrow(outputs), self._prepared)

@@ -219,9 +219,7 @@ class Together:
     def _append(self, table: str, stacks: Sequence[Stack], texts: Sequence[str]) -> None:
         store = self._context.store
         definition = store.table(table).definition
-        drafting = self._drafting.get(table)
-        if drafting is None or drafting.definition is not definition:
-            drafting = self._drafting[table] = Drafting(definition)
+        drafting = self._drafting[table] = Drafting.of(definition, self._drafting.get(table))
         draft = stacked(stacks, drafting)
         if draft is None:
             raise Refused(f"the rows have to be brought to the types of {table}")

@@ -74,8 +74,7 @@ class Updating:
         (output,) = outputs
         if output.present is not None or output.count != before.rows:
             raise Refused("an UPDATE gives other rows than the table has")
-        if self._drafting is None or self._drafting.definition is not definition:
-            self._drafting = Drafting(definition)
+        self._drafting = Drafting.of(definition, self._drafting)
         drafts = self._drafting.drafts(outputs)
         if drafts is None:
             raise Refused("what it sets is NULL, or has to be brought to the column's type")
