@@ -8,6 +8,7 @@ that are sums themselves go the same way.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -90,9 +91,12 @@ def _spread(
 
 def _held_by_one_part(term: Expression, wanted: frozenset[Path]) -> Iterator[frozenset[Path]]:
     """Of each part of a term that holds many columns, those that stand in no other part."""
-    for part in term.parts if len(wanted) >= MANY else ():
-        others = [paths(other) for other in term.parts if other is not part]
-        alone = (wanted & paths(part)).difference(*others)
+    if len(wanted) < MANY:
+        return
+    held = [wanted & paths(part) for part in term.parts]
+    counts = Counter(path for each in held for path in each)
+    for each in held:
+        alone = frozenset(path for path in each if counts[path] == 1)
         if len(alone) >= MANY:
             yield alone
 
