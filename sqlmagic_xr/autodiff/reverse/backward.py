@@ -58,8 +58,8 @@ class Pass:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._pending: dict[int, tuple[Block, list[Share]]] = {}
-        self._readers: Counter[int] = Counter()
+        self._pending: dict[Block, list[Share]] = {}
+        self._readers: Counter[Node] = Counter()
         self._found: list[Share] = []
 
     def shares(self, loss: Block, column: str) -> list[Share]:
@@ -85,8 +85,8 @@ class Pass:
                           "Group it by what does, or make it one row.")  # fmt: skip
         self._take(loss, Share(None, {}, {column: ONE}), key)
         while self._pending:
-            place = max(self._pending, key=lambda known: _height(self._pending[known][0]))
-            node, shares = self._pending.pop(place)
+            node = max(self._pending, key=_height)
+            shares = self._pending.pop(node)
             self._take(node, total(node, shares, key_of(node) or ()), ())
         return self._found
 
@@ -205,7 +205,7 @@ class Pass:
             self._found.append(share)
         else:
             assert isinstance(leaf.node, Block)
-            self._pending.setdefault(id(leaf.node), (leaf.node, []))[1].append(share)
+            self._pending.setdefault(leaf.node, []).append(share)
 
     def _many(self, work: Block, leaf: FromLeaf) -> dict[str, CotangentTerms]:
         """By the number of a term, what it adds to the columns of a reading, if these are many."""

@@ -64,12 +64,12 @@ def _by_row(reader: BlockReader, part: bound.Nested, operand: Expression | None 
     select, group, source = _parts(part)
     conditions = list(conjuncts(select.condition if group is None else group.condition))
     pairs = [(e, pair) for e in conditions if (pair := _pair(e, part.query.free, part)) is not None]
+    said = {e for e, _ in pairs}
     pairs += [] if operand is None else [(operand, (select.outputs[0].expression, operand))]
-    said = {id(e) for e, _ in pairs}
     around, reader.beside = reader.beside, []
     where: list[Expression] = []
     read = reader.source(source, where)
-    where += [reader.expression(e) for e in conditions if id(e) not in said]
+    where += [reader.expression(e) for e in conditions if e not in said]
     block = reader.taken(Block("by_row", read, tuple(where), {}))
     keys = {f"key_{n}": reader.expression(inner) for n, (_, (inner, _)) in enumerate(pairs)}
     calls = {} if group is None else {m.name: reader.expression(m.call) for m in group.measures}

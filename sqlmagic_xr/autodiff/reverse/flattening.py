@@ -29,17 +29,17 @@ from .keys import key_of, strict
 def flattened(root: Block) -> Block:
     """A query in which each SELECT without groups stands in what reads it, unless several read it and it has a key."""
     known = readers(root)
-    done: dict[int, tuple[Node, Node]] = {}
+    done: dict[Node, Node] = {}
 
     def of(node: Node) -> Node:
-        if id(node) not in done:
+        if node not in done:
             made = node
             if isinstance(node, BlockUnion):
                 made = BlockUnion(node.name, tuple(p for p in map(of, node.parts) if isinstance(p, Block)))
             elif isinstance(node, Block) and reads_cells(node):
                 made = _counting(inside(node))
-            done[id(node)] = (node, made)
-        return done[id(node)][1]
+            done[node] = made
+        return done[node]
 
     def inside(block: Block) -> Block:
         if block.moves:  # its rows stay apart: the way back joins them with what is owed to them
@@ -59,11 +59,11 @@ def flattened(root: Block) -> Block:
     return found
 
 
-def is_inside(node: Node, known: Counter[int]) -> bool:
+def is_inside(node: Node, known: Counter[Node]) -> bool:
     """Whether a relation is put into what reads it."""
     if not isinstance(node, Block) or node.groups or node.moves:
         return False
-    return key_of(node) is None or known[id(node)] < 2
+    return key_of(node) is None or known[node] < 2
 
 
 def _counting(block: Block) -> Block:
@@ -86,22 +86,22 @@ def _counted(block: Block, measure: Expression) -> Expression:
     return replace(measure, args=(Star(),), filter=held)
 
 
-def readers(loss: Block) -> Counter[int]:
+def readers(loss: Block) -> Counter[Node]:
     """How many readings there are of each relation below a query."""
-    found: Counter[int] = Counter()
+    found: Counter[Node] = Counter()
     todo: list[Node] = [loss]
-    seen: set[int] = set()
+    seen: set[Node] = set()
     while todo:
         node = todo.pop()
-        if id(node) in seen:
+        if node in seen:
             continue
-        seen.add(id(node))
+        seen.add(node)
         inner: list[Node] = []
         if isinstance(node, BlockUnion):
             inner = list(node.parts)
         elif isinstance(node, Block):
             inner = [leaf.node for leaf in node.leaves]
-        found.update(id(n) for n in inner if reads_cells(n))
+        found.update(filter(reads_cells, inner))
         todo += inner
     return found
 

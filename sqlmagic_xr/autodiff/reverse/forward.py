@@ -62,7 +62,7 @@ class Tangents:
 
     def __init__(self, rules: Rules, cells: Callable[[Given], TangentRelation]) -> None:
         self._rules, self._cells = rules, cells
-        self._done: dict[int, tuple[Node, TangentRelation]] = {}
+        self._done: dict[Node, TangentRelation] = {}
 
     def along(self, loss: Block, columns: Sequence[str]) -> tuple[Block, dict[str, str]]:
         """How fast columns of a query change, by the query's key.
@@ -100,9 +100,9 @@ class Tangents:
         Raises:
             DerivativeError: a part through which no derivative goes, with the reason.
         """
-        if id(node) not in self._done:
-            self._done[id(node)] = (node, self._moved(node))
-        return self._done[id(node)][1]
+        if node not in self._done:
+            self._done[node] = self._moved(node)
+        return self._done[node]
 
     def _moved(self, node: Node) -> TangentRelation:
         if isinstance(node, Given):

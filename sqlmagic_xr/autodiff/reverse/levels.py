@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from ...sql.expression import Column, Expression
 from ...sql.expression import columns as paths
+from ...sql.identity import IdentityMap
 from .blocks import Block, FromLeaf, Path, label, substituted
 from .once import Once, called, shared_by
 
@@ -26,7 +27,7 @@ def levels(block: Block) -> list[Block]:
     found: list[Block] = []
     while shared := shared_by(block.outputs.values()):
         names = {each: Column((f"once_{number}",)) for number, each in enumerate(shared, 1)}
-        known: dict[int, Once] = {}
+        known: IdentityMap[Once, Once] = IdentityMap()
         outputs = {name: called(e, names, known) for name, e in block.outputs.items()}
         handed = _handed({p for e in outputs.values() for p in paths(e)}, {c.name for c in names.values()})
         values: dict[str, Expression] = {name: Column(path) for path, name in handed.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ...sql.expression import Column, Expression, descend, replace_parts
 from ...sql.expression import columns as paths
+from ...sql.identity import IdentityMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +40,13 @@ def once(value: Expression) -> Once:
 def shared_by(outputs: Iterable[Expression]) -> list[Once]:
     """The values that outputs share, of those that share none themselves: what is calculated first."""
     found: dict[Once, None] = {}
-    seen: set[int] = set()
+    seen: set[Once] = set()
     todo = list(outputs)
     while todo:
         for each in _inside(todo.pop()):
-            if id(each) in seen:
+            if each in seen:
                 continue
-            seen.add(id(each))
+            seen.add(each)
             if _inside(each.value):
                 todo.append(each.value)
             else:
@@ -53,13 +54,13 @@ def shared_by(outputs: Iterable[Expression]) -> list[Once]:
     return list(found)
 
 
-def called(expression: Expression, names: Mapping[Once, Column], known: dict[int, Once]) -> Expression:
+def called(expression: Expression, names: Mapping[Once, Column], known: IdentityMap[Once, Once]) -> Expression:
     """An expression with columns in the place of shared values.
 
     Args:
         expression: any.
         names: the columns.
-        known: by its id, what another shared value became; what is made is added.
+        known: what another shared value became; what is made is added.
     """
 
     def change(part: Expression) -> Expression | None:
@@ -67,9 +68,9 @@ def called(expression: Expression, names: Mapping[Once, Column], known: dict[int
             return None
         if part in names:
             return names[part]
-        if id(part) not in known:
-            known[id(part)] = once(called(part.value, names, known))
-        return known[id(part)]
+        if part not in known:
+            known[part] = once(called(part.value, names, known))
+        return known[part]
 
     return replace_parts(expression, change)
 

@@ -33,7 +33,7 @@ class Pushing:
     """Makes of relations those of their rows for which conditions hold; equal questions get one answer."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[int, Conditions], tuple[Node, Node]] = {}
+        self._made: dict[tuple[Node, Conditions], Node] = {}
 
     def pushed(self, node: Node, conditions: Conditions = frozenset()) -> Node:
         """The rows of a relation for which conditions hold.
@@ -42,10 +42,10 @@ class Pushing:
             node: a relation that reads cells.
             conditions: such as it can take (see :func:`takes`).
         """
-        place = (id(node), conditions)
+        place = (node, conditions)
         if place not in self._made:
-            self._made[place] = (node, self._pushed(node, conditions))
-        return self._made[place][1]
+            self._made[place] = self._pushed(node, conditions)
+        return self._made[place]
 
     def _pushed(self, node: Node, conditions: Conditions) -> Node:
         if isinstance(node, Given):

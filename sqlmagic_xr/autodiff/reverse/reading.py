@@ -48,15 +48,15 @@ class BlockReader(Givens):
 
     def __init__(self, cells: CellTable, ctes: Mapping[str, Cte], catalog: Catalog) -> None:
         super().__init__(cells, ctes, catalog)
-        self._queries: dict[int, tuple[nodes.Relation, Node]] = {}
+        self._queries: dict[nodes.Relation, Node] = {}
         self.beside: list[SubqueryValue] = []
         self.columns: dict[nodes.Relation, Callable[[str], Expression]] = {}
 
     def query(self, query: nodes.Relation, name: str) -> Node:
         """The block, or the UNION of blocks, that a query is."""
-        if id(query) not in self._queries:
-            self._queries[id(query)] = (query, self._query(query, name))
-        return self._queries[id(query)][1]
+        if query not in self._queries:
+            self._queries[query] = self._query(query, name)
+        return self._queries[query]
 
     def _query(self, query: nodes.Relation, name: str) -> Node:
         match query:

@@ -21,6 +21,7 @@ from ...relation.write import expression_tree, from_tree_of, without_stars
 from ...sql.clauses import called as called_as
 from ...sql.clauses import joined, named_table, names_given, with_select
 from ...sql.expression import Call, Expression, descend
+from ...sql.identity import IdentityMap
 from ...sql.syntax import Tree, walk
 from ...sql.syntax import replace as replaced
 from ..reading import is_call
@@ -78,17 +79,17 @@ class _Rewriting:
 
     def _put(self, new: Mapping[Expression, Expression]) -> Tree:
         select = self.reading.select
-        values = {id(call.origin): expression_tree(e) for call, e in self._trees(new)}
+        values = IdentityMap((call.origin, expression_tree(e)) for call, e in self._trees(new))
         self.replaced = len(values)
         relation = self.reading.relation
         while not isinstance(relation, nodes.Select):
             relation = relation.source  # type: ignore[attr-defined]
-        changed = replaced(without_stars(relation), lambda node: values.get(id(node)))
+        changed = replaced(without_stars(relation), values.get)
         read, unread = source_of(self.reading.relation), self._unread(new)
         for leaf in unread:
             read = _without(read, leaf)
         (whole,) = from_tree_of(read)
-        whole = replaced(whole, lambda node: self.values.numbers.get(id(node)))
+        whole = replaced(whole, self.values.numbers.get)
         for name, alias, on in self.values.joins:
             whole = joined(whole, called_as(named_table((name,)), alias), "left", on)
         spare = {r.name[0] for leaf in unread for r in nodes.relations(leaf)

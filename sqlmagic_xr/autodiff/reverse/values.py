@@ -14,6 +14,7 @@ from ...relation.facts import field_nullable, field_type, filled_by, key
 from ...relation.rebuild import substituted as rebuilt
 from ...relation.write import expression_tree
 from ...sql.expression import Call, Case, Column, Expression
+from ...sql.identity import IdentityMap
 from ...sql.syntax import Tree
 from ..rules import Rules
 from ..simplify import ZERO, add, multiply
@@ -77,7 +78,7 @@ class SelectDerivatives:
         self.reading, self.calls, self.catalog, self.rules, self.writing = (
             found.reading, found.calls, catalog, rules, writing)  # fmt: skip
         self.joins: list[tuple[str, str, list[Tree]]] = []
-        self.numbers: dict[int, Tree] = {}
+        self.numbers: IdentityMap[Tree, Tree] = IdentityMap()
         self._shares: dict[tuple[nodes.Leaf, nodes.Leaf, Expression], list[_Placed]] = {}
         self._tangents: dict[tuple[nodes.Relation, nodes.Leaf, Pairs], dict[str, Expression]] = {}
         self._losses: dict[tuple[nodes.Relation, nodes.Leaf, frozenset[str]], _Loss] = {}
@@ -249,7 +250,7 @@ class SelectDerivatives:
         """Let a relation without a key have the number of each row, by which it is joined with its derivatives."""
         if any(inner != n for inner, n in names):
             raise refused(f"{leaf.path[-1]} has no key, and its columns other names here", "Leave these out.", leaf)
-        self.numbers[id(leaf.tree)] = reader.numbered(leaf, leaf.path[-1])
+        self.numbers[leaf.tree] = reader.numbered(leaf, leaf.path[-1])
 
     def _apart(self, name: str) -> str:
         """A column's name that nothing in the FROM has, so that the user's own names stay clear."""

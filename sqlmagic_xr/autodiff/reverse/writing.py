@@ -28,9 +28,8 @@ class Writing:
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
         self._roots: list[Node] = []
-        self._names: dict[int, str] = {}
-        self._asked: dict[int, set[str]] = {}
-        self._levels: list[Block] = []
+        self._names: dict[Block | BlockUnion, str] = {}
+        self._asked: dict[Node, set[str]] = {}
 
     def name(self, base: str) -> str:
         """A name that nothing has."""
@@ -44,44 +43,43 @@ class Writing:
     def add(self, block: Block) -> str:
         """The name of a relation that shall be written with all its columns."""
         self._roots.append(block)
-        self._asked.setdefault(id(block), set()).update(block.outputs)
-        if id(block) not in self._names:
-            self._names[id(block)] = self.name(block.name)
-        return self._names[id(block)]
+        self._asked.setdefault(block, set()).update(block.outputs)
+        if block not in self._names:
+            self._names[block] = self.name(block.name)
+        return self._names[block]
 
     def ctes(self) -> list[Tree]:
         """The trees of the CTEs, in an order in which each reads those before it."""
         order: list[Block | BlockUnion] = []
-        seen: set[int] = set()
+        seen: set[Node] = set()
         for root in self._roots:
             _inner_first(root, seen, order)
         for node in reversed(order):
             self._ask(node)
         for node in order:
-            if id(node) not in self._names:
-                self._names[id(node)] = self.name(node.name)
+            if node not in self._names:
+                self._names[node] = self.name(node.name)
         return [cte(name, query) for node in order for name, query in self._queries(node)]
 
     def _queries(self, node: Block | BlockUnion) -> Iterator[tuple[str, Tree]]:
         """A relation as a query, behind those of the rows in which what its outputs share is calculated."""
         if isinstance(node, BlockUnion):
-            yield self._names[id(node)], self._union(node)
+            yield self._names[node], self._union(node)
             return
-        asked = self._asked[id(node)]
+        asked = self._asked[node]
         *below, whole = levels(replace(node, outputs={n: e for n, e in node.outputs.items() if n in asked}))
         for rows in below:
-            self._names[id(rows)] = self.name(rows.name)
-            yield self._names[id(rows)], self._select(rows, set(rows.outputs))
-        self._levels += below  # an id means nothing once its object is gone
-        yield self._names[id(node)], self._select(whole, asked)
+            self._names[rows] = self.name(rows.name)
+            yield self._names[rows], self._select(rows, set(rows.outputs))
+        yield self._names[node], self._select(whole, asked)
 
     def _ask(self, node: Block | BlockUnion) -> None:
         """Note which columns a relation reads of those below it."""
-        asked = self._asked.setdefault(id(node), set())
+        asked = self._asked.setdefault(node, set())
         if isinstance(node, BlockUnion):
             places = [n for n, name in enumerate(names(node)) if name in asked]
             for part in node.parts:
-                self._asked.setdefault(id(part), set()).update(names(part)[n] for n in places)
+                self._asked.setdefault(part, set()).update(names(part)[n] for n in places)
             return
         if node.keys is not None:
             asked |= set(node.keys)
@@ -91,10 +89,10 @@ class Writing:
         used += [*node.where, *(e for part in node.source for e in _conditions(part))]
         for leaf in node.leaves:
             wanted = {path[1] for e in used for path in paths(e) if path[0] == leaf.label}
-            self._asked.setdefault(id(leaf.node), set()).update(wanted)
+            self._asked.setdefault(leaf.node, set()).update(wanted)
 
     def _union(self, node: BlockUnion) -> Tree:
-        asked = self._asked[id(node)]
+        asked = self._asked[node]
         first = [n for n in names(node) if n in asked] or list(names(node))[:1]
         places = [names(node).index(n) for n in first]
         parts = []
@@ -146,7 +144,7 @@ class Writing:
         """A relation in FROM, joins in parentheses."""
         if isinstance(part, Joined):
             return in_parentheses(self._element(part, place))
-        own = part.node.factor if isinstance(part.node, Given) else named_table((self._names[id(part.node)],))
+        own = part.node.factor if isinstance(part.node, Given) else named_table((self._names[part.node],))
         return called(own, place.alias[part.label])
 
 
@@ -202,7 +200,7 @@ def _placed(block: Block) -> tuple[list[list[Expression]], list[Expression]]:
     return at, rest
 
 
-def _inner_first(root: Node, seen: set[int], order: list[Block | BlockUnion]) -> None:
+def _inner_first(root: Node, seen: set[Node], order: list[Block | BlockUnion]) -> None:
     todo = [(root, False)]
     while todo:
         node, ready = todo.pop()
@@ -210,8 +208,8 @@ def _inner_first(root: Node, seen: set[int], order: list[Block | BlockUnion]) ->
             continue
         if ready:
             order.append(node)
-        elif id(node) not in seen:
-            seen.add(id(node))
+        elif node not in seen:
+            seen.add(node)
             inner = node.parts if isinstance(node, BlockUnion) else [leaf.node for leaf in node.leaves]
             todo += [(node, True), *((n, False) for n in reversed(inner))]
 
