@@ -37,6 +37,7 @@ from .blocks import (
     requiring,
     staircase,
 )
+from .cancelling import cancelled
 from .contributing import contributed
 from .extremes import attains, tied
 from .flattening import inlined, is_inside, readers
@@ -61,6 +62,7 @@ class Pass:
         self._pending: dict[Block, list[Share]] = {}
         self._readers: Counter[Node] = Counter()
         self._found: list[Share] = []
+        self._cancelled: frozenset[int] = frozenset()
 
     def shares(self, loss: Block, column: str) -> list[Share]:
         """What the readings of the cells contribute to the derivative of a query's column by each cell.
@@ -78,7 +80,7 @@ class Pass:
         if column in staircase(loss):
             raise refused("where a row stands by a value that depends on the parameter is a staircase: it has no "
                           "derivative", "It may choose rows: WHERE rank = 1.")  # fmt: skip
-        self._readers = readers(loss)
+        self._readers, self._cancelled = readers(loss), cancelled(loss, column)
         key = key_of(loss)
         if key is None:
             raise refused(f"it is not known what names a row of {loss.name}",
@@ -160,7 +162,8 @@ class Pass:
             done: readings that have been contributed to.
         """
         while True:
-            live = [leaf for leaf in _live(work) if leaf.label not in done and (only is None or leaf.label in only)]
+            live = [leaf for leaf in _live(work) if leaf.label not in done and (only is None or leaf.label in only)
+                    and id(leaf.node) not in self._cancelled]  # fmt: skip
             plain = next((x for x in live if self._is_inside(x.node) and x.label not in filled(work)), None)
             if plain is None:
                 break

@@ -35,6 +35,7 @@ DERIVATIVE = {
     "using": "SELECT SUM(a * x) AS l FROM {w} JOIN d USING (i)",
     "union all": "SELECT SUM(v * v) AS l FROM (SELECT a AS v FROM {w} UNION ALL SELECT a * b FROM {w} WHERE i > 0) q",
     "window over a partition": "SELECT SUM(a / t) AS l FROM (SELECT a, SUM(exp(b)) OVER (PARTITION BY i) AS t FROM {w}) q",
+    "log of a sum of exponentials": "SELECT SUM(ln(t) + m - a) AS l FROM (SELECT a, m, SUM(exp(a - m)) OVER (PARTITION BY i) AS t FROM (SELECT i, a, MAX(a) OVER (PARTITION BY i) AS m FROM {w}) q) s",
     "window over all": "SELECT SUM(power(a - m, 2)) AS l FROM (SELECT a, AVG(a) OVER () AS m FROM {w}) q",
     "cte read twice": "SELECT SUM(p.s * q.s) AS l FROM (SELECT i, SUM(a) AS s FROM {w} GROUP BY i) p, "
                       "(SELECT i, SUM(a * b) AS s FROM {w} GROUP BY i) q WHERE p.i <= q.i",

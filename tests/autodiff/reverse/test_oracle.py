@@ -71,6 +71,7 @@ LOSSES = {
     "left join, far side": lambda a, b, ka, kb, d: partner(d, a, b, ka & kb),
     "union all": lambda a, b, ka, kb, d: total(a * a, ka) + total((a * b) ** 2, ka & kb & (KEY > 0)),
     "window over a partition": lambda a, b, ka, kb, d: total(a / partition(np.exp(b), kb, KEY), ka),
+    "log of a sum of exponentials": lambda a, b, ka, kb, d: total(np.log(partition(np.exp(a), ka, KEY)) - a, ka),
     "window over all": lambda a, b, ka, kb, d: total((a - total(a, ka) / ka.sum()) ** 2, ka),
     "scalar subquery": lambda a, b, ka, kb, d: total(a, ka) * total(b * b, kb & (KEY < 2)),
     "correlated subquery": lambda a, b, ka, kb, d: total(a * partition(b, kb, KEY), ka),
