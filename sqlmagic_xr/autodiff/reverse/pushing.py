@@ -25,24 +25,24 @@ from .blocks import (
 from .keys import equalities, kind_of
 from .over import Over
 
-Conditions = frozenset[Expression]
-"""Conditions over the columns of a relation, each ``("", name)``."""
+Conditions = tuple[Expression, ...]
+"""Conditions over the columns of a relation, each ``("", name)``, in the order in which they were written."""
 
 
 class Pushing:
     """Makes of relations those of their rows for which conditions hold; equal questions get one answer."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[Node, Conditions], Node] = {}
+        self._made: dict[tuple[Node, frozenset[Expression]], Node] = {}
 
-    def pushed(self, node: Node, conditions: Conditions = frozenset()) -> Node:
+    def pushed(self, node: Node, conditions: Conditions = ()) -> Node:
         """The rows of a relation for which conditions hold.
 
         Args:
             node: a relation that reads cells.
             conditions: such as it can take (see :func:`takes`).
         """
-        place = (node, conditions)
+        place = node, frozenset(conditions)
         if place not in self._made:
             self._made[place] = self._pushed(node, conditions)
         return self._made[place]
@@ -56,10 +56,10 @@ class Pushing:
             for part in node.parts:
                 new: dict[Path, Expression] = {("", a): Column(("", b))
                                                for a, b in zip(first, names(part), strict=True)}  # fmt: skip
-                parts.append(self._pushed(part, frozenset(substituted(e, new) for e in conditions)))
+                parts.append(self._pushed(part, tuple(substituted(e, new) for e in conditions)))
             return BlockUnion(node.name, tuple(p for p in parts if isinstance(p, Block)))
         inside: dict[Path, Expression] = {("", name): e for name, e in node.outputs.items()}
-        more = [substituted(e, inside) for e in sorted(conditions, key=_late)]
+        more = [substituted(e, inside) for e in sorted(conditions, key=_varies)]
         return self._below(replace(node, where=tuple(dict.fromkeys([*node.where, *more]))))
 
     def _below(self, block: Block) -> Block:
@@ -70,7 +70,7 @@ class Pushing:
                 continue
             own = {} if leaf.label in empty else _about(whole, leaf)
             mine = {inner: said for said, inner in own.items() if takes(leaf.node, inner)}
-            node = self.pushed(leaf.node, frozenset(mine))
+            node = self.pushed(leaf.node, tuple(mine))
             new = FromLeaf(leaf.label, node)
             source = tuple(exchanged(part, leaf, new) for part in block.source)
             said = set(mine.values())
@@ -79,9 +79,12 @@ class Pushing:
         return block
 
 
-def _late(condition: Expression) -> tuple[bool, str]:
-    """Puts what parameters have a part in behind what is the same at each step, as array code does."""
-    return any(isinstance(part, Parameter) for part in descend(condition)), repr(condition)
+def _varies(condition: Expression) -> bool:
+    """Puts what parameters have a part in behind what is the same at each step, as array code does.
+
+    Otherwise the order is the user's: the loss beside its derivative is read for the same rows by the same steps.
+    """
+    return any(isinstance(part, Parameter) for part in descend(condition))
 
 
 def _about(block: Block, leaf: FromLeaf) -> dict[Expression, Expression]:

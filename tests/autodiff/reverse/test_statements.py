@@ -1,5 +1,7 @@
 """Gradients of whole queries in the statements that they are used in: SELECT, INSERT, views, training, EXPLAIN."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -292,6 +294,16 @@ def test_differentiate_takes_a_query_or_a_statement_to_text_that_runs_alone(line
         differentiate(query, "val", tables=line)
     with pytest.raises(DerivativeError, match="2 columns"):
         differentiate("SELECT SUM(val), 1 FROM line", "line.val", tables=line)
+
+
+@pytest.mark.parametrize("batch", ["x >= :low AND x < :high", "x < :high AND x >= :low"])
+def test_conditions_keep_the_order_in_which_the_loss_beside_a_derivative_has_them(batch, line):
+    line.script("CREATE VIEW sums AS SELECT step, x, SUM(val * x) AS s FROM d CROSS JOIN line GROUP BY step, x")
+    query = f"""WITH loss AS (SELECT AVG(s * s) AS l FROM sums WHERE step = :k AND {batch})
+                SELECT l, grad(loss.l, val) AS d FROM line CROSS JOIN loss"""
+    said = re.findall(r":low|:high", differentiate(query, tables=line))
+    assert len(said) > 4  # in the loss, and where the sums are made for its derivative
+    assert said == re.findall(r":low|:high", batch) * (len(said) // 2)
 
 
 def test_a_loss_without_a_value_has_the_derivative_zero(line):
