@@ -40,6 +40,7 @@ class Program:
         parameters: the type of each parameter.
         lasting: whether it is to make many steps, so that it pays to look which axes are the same.
         bindings: the queries that other programs of the session have bound; what this one binds is added.
+        changing: tables whose rows are others when it runs again, beside those that the queries write.
 
     Attributes:
         refusals: for each query why it is not lowered, or None.
@@ -48,12 +49,12 @@ class Program:
 
     def __init__(
         self, queries: Sequence[LoweredQuery], tables: Tables, parameters: Mapping[str, Type], *, lasting: bool = False,
-        bindings: Bindings | None = None,
+        bindings: Bindings | None = None, changing: Collection[Name] = (),
     ) -> None:  # fmt: skip
         self._queries, self._parameters = tuple(queries), dict(parameters)
         self._facts = Facts(tables)
         self._texts = [name for name, kind in parameters.items() if kind == "label"]
-        self._changing = {table for query in queries for table in query.writes}
+        self._changing = {*changing, *(table for query in queries for table in query.writes)}
         self.edition = 0
         self._bindings: Bindings = {} if bindings is None else bindings
         self._lasting = self._unlearned = lasting

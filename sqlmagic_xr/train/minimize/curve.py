@@ -49,7 +49,7 @@ class LossCurve(Curve):
         holding: Holding | None = None, foretold: Callable[[Mapping[str, Any]], pa.Table | None] = lambda values: None,
     ) -> None:  # fmt: skip
         self._expansion, self._foretold = expansion, foretold
-        self._first_rows: pa.Table | None = expansion.loss.rows
+        self._begins = True  # and the loss of the first generation is still to be drawn
         super().__init__(
             context, expansion.query, trajectory, first=start, start=start, changing=frozenset(), varying=frozenset(),
             clock=clock, holding=holding,
@@ -117,17 +117,24 @@ class LossCurve(Curve):
                 return
             with held_by(self._context, self._holding):
                 rows = evaluated(self._context, self._whole, values)
-            # A batch may have no row for a key, or none at all.
-            self._add(self._stepped(rows.filter(rows.column(rows.num_columns - 1).is_valid()), newest))
+            self._add(self._stepped(_there(rows), newest))
 
     def _piece(self, part: Any, step: str, values: Mapping[str, Any], newest: int) -> None:
         rows = self._written()
         if rows is not None:
             self._add(rows)
-        if self._first_rows is not None and (self._last is None or self._last < self._start <= newest):
-            self._add(self._stepped(self._first_rows, self._start))
-        self._first_rows = None
+        if self._begins and (self._last is None or self._last < self._start <= newest):
+            self._add(self._stepped(self._first_rows(values), self._start))
+        self._begins = False
         self.upto = newest
+
+    def _first_rows(self, values: Mapping[str, Any]) -> pa.Table:
+        """What the first step will write down: of a batch the keys that have a row in it."""
+        loss = self._expansion.loss
+        if loss.begun:
+            return loss.rows
+        with held_by(self._context, self._holding):
+            return _there(evaluated(self._context, self._whole, values))
 
     def _written(self) -> pa.Table | None:
         """The losses that have been written since the last look; what is not read by anybody else stays as it is."""
@@ -189,3 +196,8 @@ class LossCurve(Curve):
         if loss.rows.num_rows > _LINES:
             return None
         return list(loss.rows.select(list(loss.per)).sort_by([(key, "ascending") for key in loss.per]).to_pylist())
+
+
+def _there(rows: pa.Table) -> pa.Table:
+    """The rows that have a loss: a batch may have none for a key, or none at all."""
+    return rows.filter(rows.column(rows.num_columns - 1).is_valid())

@@ -1,4 +1,4 @@
-"""A loss that is evaluated once, where a run begins and where it ends: as array code where it reads much."""
+"""A loss that is evaluated once, where a run begins and where it ends: as array code where it is some."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ...engine.context import Context
     from ...engine.prepared import Prepared
 
-_MANY = 500_000  # rows, from which on the engine takes longer than array code needs to be written
-
 
 def evaluated(context: Context, prepared: Prepared, values: Mapping[str, Any]) -> pa.Table:
     """The rows of a query; of chunks that are on a cluster, by its workers.
@@ -35,7 +33,7 @@ def evaluated(context: Context, prepared: Prepared, values: Mapping[str, Any]) -
     tree = prepared.tree
     if tree is not None and "Query" in tree and is_for_cluster(context, tree["Query"]):
         return prepared.run(values, "auto").to_arrow_table()
-    if tree is not None and "Query" in tree and _reads_much(context, tree):
+    if tree is not None and "Query" in tree:
         try:
             return _by_arrays(context, tree, values)
         except Refused:
@@ -43,17 +41,13 @@ def evaluated(context: Context, prepared: Prepared, values: Mapping[str, Any]) -
     return prepared.run(values).to_arrow_table()
 
 
-def _reads_much(context: Context, tree: Any) -> bool:
-    names = [tuple(map(identifier, parts)) for parts in context.reads(tree)]
-    grids = [context.tables.grid(name) for name in names]
-    return any(grid is not None and grid.rows >= _MANY for grid in grids)
-
-
 def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any]) -> pa.Table:
     given = {name: values[name] for name in sorted(parameters_of(tree)) if name in values}
     grids = Generations(context, (), [tree["Query"]], default_budget())
     query = LoweredQuery(tree["Query"], columns=_names(context, tree))
-    program = Program([query], grids, parameter_types(given), bindings=bindings_of(context))
+    read = [tuple(map(identifier, parts)) for parts in context.reads(tree)]
+    scratch = [name for name in read if context.tables.grid(name) is None]  # so that a batch is cut before it is summed
+    program = Program([query], grids, parameter_types(given), bindings=bindings_of(context), changing=scratch)
     grids.begin()
     return arrow(program.step(grids, values).run(0))
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import SqlError, TypeMismatchError, suggest
+from ...relation.facts import always_one_row
 from ...relation.nodes import Opaque, Relation, Scan, relations
 from ...relation.reads import columns_read
 from ...sql.lexer import TokenKind, tokens
@@ -40,6 +41,7 @@ class Loss:
         tree: the query's tree.
         bound: the same, bound.
         rows: its rows at the generation that the run begins with, the loss behind the keys.
+        begun: whether these are what the first step will write down: not where BATCH leaves some of them out.
         taken: the names of relations that a name of ours must not be.
     """
 
@@ -54,6 +56,7 @@ class Loss:
     tree: Tree
     bound: Relation
     rows: pa.Table
+    begun: bool
     taken: frozenset[str]
 
     def reads(self, table: str, column: str) -> bool:
@@ -94,7 +97,9 @@ def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[s
     query, ctes, statement = _query_of(context, minimize, step)
     prepared = context.prepare(statement)
     bound = context.tables.bound(statement.tree["Query"])
-    rows = evaluated(context, prepared, values)
+    rows = _of_first_batch(context, minimize, query, ctes, bound, values)
+    begun = minimize.batch is None or rows is not None
+    rows = evaluated(context, prepared, values) if rows is None else rows
     per = _keys(minimize, rows.column_names)
     place = _loss_column(minimize, rows, per, step)
     _check_rows(minimize, rows.select([*per, rows.column_names[place]]), per)
@@ -118,8 +123,25 @@ def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[s
         taken -= {_folded_name(minimize)[-1]}  # a CTE that is put in the place of its name
     return Loss(
         query if select is None else str(select), ctes, column, per, select, whole, expression, place, tree, bound,
-        rows.select([*per, rows.column_names[place]]), frozenset(taken),
+        rows.select([*per, rows.column_names[place]]), begun, frozenset(taken),
     )  # fmt: skip
+
+
+def _of_first_batch(
+    context: Context, minimize: Minimize, query: str, ctes: str, bound: Relation, values: Mapping[str, Any]
+) -> pa.Table | None:  # fmt: skip
+    """The loss of the first batch, where it is one number; None where that of all rows says what does not fit."""
+    select = None if minimize.batch is None or not always_one_row(bound) else select_text(query)
+    if select is None or (ctes and select.ctes):
+        return None
+    assert minimize.batch is not None
+    text = str(replace(select.filtered(minimize.batch.text), ctes=ctes or select.ctes))
+    try:
+        rows = evaluated(context, context.prepare(Statement(text, text)), values)
+    except SqlError as error:  # its place is that of no text of the user's
+        error.text, error.span = minimize.statement.script, minimize.batch.span
+        raise minimize.statement.place(error, minimize.batch.span) from None
+    return rows if rows.num_rows == 1 and not any(column.null_count for column in rows.columns) else None
 
 
 def _with_names(select: SelectText, projection: Sequence[Tree], place: int) -> SelectText:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ...sql.syntax import expression_sql, make_identifier
 
 
+@lru_cache(maxsize=1024)  # the statements of one MINIMIZE say the same few names a hundred times
 def quoted(name: str) -> str:
     """A name as SQL writes it."""
     return expression_sql({"Identifier": make_identifier(name)})

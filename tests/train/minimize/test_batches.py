@@ -156,6 +156,36 @@ def test_batches_go_on_with_the_moments_that_whole_steps_have_made():
     assert found == {"steps": [4, 4, 3], "moved": [1, 1, 1]}
 
 
+@pytest.mark.parametrize("batch", ["t % 3 = :k % 3", "t % 3 = :k % 3 AND :k > 0", "t % 3 = (:k + 1) % 3"])
+def test_the_curve_begins_with_the_loss_of_the_first_batch(batch):
+    """And not with that of all rows; where the first batch has no row for anybody, it begins behind it."""
+    ctx = context()
+    ctx.script("""
+        CREATE TABLE line (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO line VALUES (0, 0.5, 0.25);
+        CREATE VIEW fitted AS SELECT step, t, y, a*x + b AS p FROM obs CROSS JOIN line
+    """)
+    cells = {
+        "line": f"MINIMIZE ({LINE}) OVER line USING sgd(lr => 0.1) BATCH {batch}",
+        "cells": f"MINIMIZE ({LOSSES[WHOLE]}) OVER cells PER run USING sgd(lr => 0.1) BATCH {batch}",
+    }
+    for table, cell in cells.items():
+        run = ctx.train(cell, steps=4)
+        kept = ctx.sql(f"SELECT step, AVG(loss) AS loss FROM {table}_loss GROUP BY step ORDER BY step").to_arrow_table()
+        assert run.curve["step"].to_pylist() == [*kept["step"].to_pylist(), 4]
+        assert kept["step"][0].as_py() == (":k > 0" in batch)
+        np.testing.assert_allclose(run.curve["loss"].to_numpy()[:-1], kept["loss"].to_numpy(), rtol=1e-12)
+
+
+def test_what_is_wrong_with_a_batch_is_shown_there():
+    ctx = context()
+    ctx.script("CREATE TABLE line (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO line VALUES (0, 0, 0)")
+    cell = f"MINIMIZE ({LINE}) OVER line USING sgd(lr => 0.1) BATCH hour > 3"
+    with pytest.raises(SqlError, match="hour") as caught:
+        ctx.train(cell)
+    assert caught.value.span is not None
+    assert cell[caught.value.span.column - 1 :].startswith("hour > 3")
+
+
 def test_rows_that_a_loss_leaves_out_without_batch_are_an_error():
     ctx = context()
     loss = LOSSES[DIRECT].replace("WHERE", "WHERE (o.run <> 2 OR :k < 3) AND y IS NOT NULL AND")
