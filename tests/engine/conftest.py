@@ -11,10 +11,12 @@ from sqlmagic_xr.engine.result import Result
 
 
 class Db:
-    """A context whose scripts give their last statement's result."""
+    """A context whose scripts give their last statement's result; it may begin with settings."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str | None = None) -> None:
         self.ctx = Context()
+        if settings:
+            self.ctx.script(settings)
         self.store = self.ctx.store
 
     def run(self, script: str, params: Any = None) -> Result:

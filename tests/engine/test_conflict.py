@@ -12,8 +12,7 @@ from tests.engine.conftest import Db
 
 SETUP = "CREATE OR REPLACE TABLE w (id INT PRIMARY KEY, u INT UNIQUE, a INT, b INT, UNIQUE (a, b))"
 
-WHOLE, DEALT = Db(), Db()
-DEALT.run(MIXED)
+WHOLE, DEALT = Db(), Db(MIXED)
 
 few = st.integers(0, 4)
 maybe = st.none() | few

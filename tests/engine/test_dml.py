@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 
 import numpy as np
@@ -11,8 +10,6 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import xarray as xr
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from sqlmagic_xr import errors
 from sqlmagic_xr.engine.context import Context
@@ -26,8 +23,6 @@ from sqlmagic_xr.errors import (
     UnsupportedError,
     UsageError,
 )
-from tests.dealt import MANY, dealing
-from tests.engine.conftest import Db
 
 PARAMS = "CREATE TABLE params (step BIGINT PRIMARY KEY, a DOUBLE NOT NULL DEFAULT 1 + 2, b DOUBLE CHECK (b > 0))"
 
@@ -437,40 +432,6 @@ def test_and_chain_begins_another_transaction(db):
         db.run("BEGIN READ ONLY")
     with pytest.raises(errors.UsageError, match="no transaction is open"):
         db.run("COMMIT AND CHAIN")
-
-
-LITERALS = [
-    "1", "-7", "2.5", "0.1", "1e20", "-0.0", "9007199254740993", "9223372036854775807", "-9223372036854775808",
-    "18446744073709551615", "NULL", "TRUE", "'3'", "'3.5'", "'a'", "''", "'it''s'", "'2020-01-01'",
-]  # fmt: skip
-KINDS = [
-    "BIGINT", "INT", "DOUBLE", "REAL", "VARCHAR", "VARCHAR(2)", "DECIMAL(9, 3)", "DECIMAL(38, 20)", "BOOLEAN", "DATE",
-    "TIMESTAMP",
-]  # fmt: skip
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.sampled_from(KINDS), st.lists(st.sampled_from(LITERALS), min_size=1, max_size=4), st.booleans(), st.booleans()
-)
-@example("DECIMAL(9, 3)", ["1", "-7", "2.5", "'3.5'", "NULL"] * (MANY // 5), False, False)
-@example("VARCHAR", ["1", "'a'", "'it''s'", "NULL"] * 2500, False, False)  # more than a batch has
-def test_literals_that_are_read_off_the_text_are_what_the_engine_makes_of_them(kind, rows, decimals, by_twos):
-    """A comment among the rows leaves them to the parser and the engine."""
-    db = BY_TWOS if by_twos else WHOLE
-    db.run(f"SET datafusion.sql_parser.parse_float_as_decimal = {str(decimals).lower()}")
-    found = []
-    for comment in ("", "/* */"):
-        db.run(f"CREATE OR REPLACE TABLE v (place BIGINT, a {kind})")
-        with contextlib.suppress(SqlError):
-            placed = ", ".join(f"({place}, {row})" for place, row in enumerate(rows))
-            db.run(f"INSERT INTO v VALUES {comment}{placed}")
-        found.append([repr(row) for row in db.rows("SELECT a FROM v ORDER BY place")])
-    assert found[0] == found[1]
-
-
-WHOLE, BY_TWOS = Db(), Db()
-dealing(BY_TWOS.ctx, True)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from sqlmagic_xr import Context
 from sqlmagic_xr.errors import ConstraintError, SqlError, StorageError, UnsupportedError
 from sqlmagic_xr.storage import chunk, keeper, schema
 from sqlmagic_xr.storage.described import described
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 
 SHAPES = """CREATE TABLE p (step BIGINT PRIMARY KEY, a DOUBLE DEFAULT 1 + 1 CHECK (a < 100), n VARCHAR(3) NOT NULL,
     CONSTRAINT both UNIQUE (a, n));
@@ -112,7 +112,7 @@ LONG = f"INSERT INTO {{t}} SELECT value, {{x}} FROM generate_series(1, {MANY})"
 @given(steps=STEPS, dealt=st.sampled_from([(16, False), (16, True)]))
 @example(
     steps=[(LONG, "p", 0, "1.5"), (WORDS[2], "p", 1, "-0.0"), ("reopen", "p", 0, ""), (WORDS[3], "p", 2, "")],
-    dealt=(4096, False),
+    dealt=(4096, PACKED),
 )
 def test_any_statements_are_kept(steps, dealt, tmp_path_factory):
     """With chunks so small, and so little room, that rows leave memory at once and are read again from the file."""

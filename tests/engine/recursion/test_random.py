@@ -15,7 +15,7 @@ from datafusion import SessionConfig
 
 import sqlmagic_xr
 from sqlmagic_xr.engine.recursion import rounds
-from tests.dealt import MANY
+from tests.dealt import MANY, PACKED, dealing
 
 A_RUN = 63
 E = [
@@ -253,7 +253,7 @@ def test_recursions_over_many_rows():
     rng, anchor = np.random.default_rng(4), "SELECT 0, a, w, s FROM e"
     a, b = rng.permutation(MANY), rng.permutation(MANY)
     e = pa.table({"a": a, "b": pa.array(b, mask=b % 50 == 7), "w": a * 0.25, "s": [f"s{n % 700}" for n in b]})
-    context, duck = sqlmagic_xr.Context(), duckdb.connect()
+    context, duck = dealing(sqlmagic_xr.Context(), PACKED), duckdb.connect()
     context.from_arrow(e, "e")
     duck.register("e", e)
     for term, union in zip(TERMS_OF_MANY, ("UNION", "UNION ALL") * 2, strict=True):
