@@ -14,22 +14,28 @@ class Alone:
     """A session of DataFusion with some tables.
 
     Attributes:
-        tables: name -> rows; each batch is a partition of its own where there are several threads.
+        tables: name -> rows; their batches are dealt out to the partitions.
         partitions: how many threads share a query.
+        batch: how many rows a batch has at most.
     """
 
     tables: dict[str, pa.Table]
     partitions: int = 1
+    batch: int = 8192
     session: SessionContext = field(init=False)
 
     def __post_init__(self):
         # One pass of the optimizer finds what there is in queries this small; the others cost half of the planning.
-        config = SessionConfig().with_target_partitions(self.partitions).set("datafusion.optimizer.max_passes", "1")
+        config = SessionConfig().with_target_partitions(self.partitions).with_batch_size(self.batch)
+        config = config.set("datafusion.optimizer.max_passes", "1")
         object.__setattr__(self, "session", SessionContext(config))
         for name, rows in self.tables.items():
-            batches = rows.to_batches()
-            parts = [[batch] for batch in batches] if self.partitions > 1 else [batches]
-            self.session.register_record_batches(name, parts)
+            self._register(name, rows)
+
+    def _register(self, name, rows):
+        batches = rows.to_batches(self.batch) or [pa.RecordBatch.from_pylist([], schema=rows.schema)]
+        parts = [batches[first :: self.partitions] for first in range(min(self.partitions, len(batches)))]
+        self.session.register_record_batches(name, parts)
 
     def rows(self, tree):
         """The rows of a statement's tree."""
@@ -38,9 +44,7 @@ class Alone:
             return self.answer(to_sql(tree))
         try:
             for name, query in pieces.steps:
-                rows = self.answer(to_sql({"Query": query}))
-                batches = rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)]
-                self.session.register_record_batches(name, [batches])
+                self._register(name, self.answer(to_sql({"Query": query})))
             return self.answer(to_sql(pieces.rest))
         finally:
             for name, _ in pieces.steps:

@@ -12,7 +12,7 @@ from sqlmagic_xr.dense.program import LoweredQuery, Program
 from sqlmagic_xr.engine.context import Context
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one, to_sql
-from tests.dealt import MANY, dealing
+from tests.dealt import MANY, PACKED, dealing
 
 STEP = 1e-5
 KEYS = [(i, j) for i in range(4) for j in range(3) if (i, j) != (3, 2)]
@@ -125,8 +125,8 @@ def shuffled():
 
 @pytest.fixture(scope="package")
 def numerous():
-    """The data repeated to so many rows, in disorder, that no batch holds all of them."""
-    return made(3, ({4}, {6}), disorder=False, rows=MANY)
+    """The data repeated to so many rows, in disorder, that no batch holds all of them; a batch holds 64."""
+    return made(3, ({4}, {6}), disorder=PACKED, rows=MANY)
 
 
 def made(seed, gaps, *, disorder, rows=None):
@@ -135,7 +135,7 @@ def made(seed, gaps, *, disorder, rows=None):
     Args:
         seed: of its numbers.
         gaps: the places of the cells that are NULL, of a and of b.
-        disorder: whether rows are written in another order, by several statements.
+        disorder: whether rows are written in another order, by several statements; and how they are dealt out.
         rows: to how many the data is repeated; None leaves it as it is.
     """
     rng = np.random.default_rng(seed)

@@ -98,9 +98,9 @@ def places(setting, shuffled):
     return place(setting, 1), place(shuffled, 2)
 
 
-def place(made, partitions):
+def place(made, partitions, batch=8192):
     tables = {name: made.context.query(f"SELECT * FROM {name}") for name in ("w", "wp", "wm", "t", "d")}
-    return Place(made, Alone(tables, partitions))
+    return Place(made, Alone(tables, partitions, batch))
 
 
 @pytest.fixture
@@ -175,8 +175,8 @@ def test_derivatives_of_random_queries(part, places, without_collecting):
 
 
 def test_derivatives_of_random_queries_over_many_rows(numerous, without_collecting):
-    """Those that read the data, which come in several partitions."""
-    compared, many = Compared(), place(numerous, 2)
+    """Those that read the data, which come in hundreds of batches, to several partitions."""
+    compared, many = Compared(), place(numerous, 4, 64)
     for seed in [seed for seed in range(40, 120) if " d " in drawn(seed)[0]][:8]:
         check((many, many), seed, compared)
     assert compared.queries >= 40
