@@ -87,14 +87,27 @@ class LiveMonitor:
 
     # --- at the start
 
+    def announce(self, said: str) -> None:
+        """Show the widget before there is a run, or another line in it; its buttons act from now on."""
+        with self._budget.spending():
+            self._show({"step": 0, "steps": None, "said": said, "values": {}, "panels": []})
+
+    def _show(self, shown: dict[str, Any]) -> None:
+        if self._widget is not None:
+            self._widget.shown = shown
+            return
+        self._widget = RunWidget(shown=shown, log=self._log, paused=self._control.paused)
+        self._widget.on_msg(self._asked)
+        self._handle = self._display(self._widget, display_id=True)
+
     def _open(self, event: Started) -> None:
         self._ranges, self._steps, self._progress = dict(event.tunable), event.steps, Progress(event.steps)
         # What there is before the first step, as if it had been brought up to date.
         self._latest = Refreshed(event.generation, 0, 0.0, event.parameters, event.panels, event.newest)
         sliders = [_slider(name, values, event.parameters[name]) for name, values in event.tunable.items()]
-        self._widget = RunWidget(shown=self._seen(0.0), sliders=sliders, log=self._log, paused=self._control.paused)
-        self._widget.on_msg(self._asked)
-        self._handle = self._display(self._widget, display_id=True)
+        self._show(self._seen(0.0))
+        if sliders and self._widget is not None:
+            self._widget.sliders = sliders
 
     def _asked(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
         """What a person has done; perhaps in another thread."""

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.core.magic import no_var_expand
-from IPython.display import display
 
-from ..display.screen import Place, place_of
+from ..display.screen import place_of
 from ..errors import ImmutableError, Span, UsageError
 from ..sql.lexer import span_at
 from .errors import Interrupted, short_errors
+from .opening import Breath, Opening, kept_run, opened, watchers
 from .options import assignment, count, describe, identifier, option, parse
 from .settings import settings_of
 from .shared import context_of
 
 if TYPE_CHECKING:
     from ..display.monitor import Monitor
-    from ..train.events import Event, Panel
+    from ..train.events import Event
     from ..train.loop import Training
     from ..train.recursing import Recursing
 
@@ -47,8 +47,6 @@ SELECT step, AVG(...) AS loss FROM run ... GROUP BY step -- the curve, over the 
 Runs the step again and again and draws the curves. :step (or :k) is the newest generation, :next_step one more,
 :seed the run's seed, and :random a number from [0, 1) drawn for the step. Running the cell again continues.
 """
-_BREATH = 0.02  # seconds between two turns of the event loop; a person notices no delay below 0.1
-_TURNS = 10  # of the event loop at a time
 _PAUSE = 0.05  # seconds between two looks at whether a paused run goes on
 
 
@@ -193,11 +191,12 @@ def read_options(line: str, variables: Mapping[str, Any] | None = None) -> Train
     return options
 
 
-def prepare(shell: Any, line: str, cell: str) -> tuple[Training | Recursing, Monitor] | None:
-    """What a cell asks for, checked and not begun; None where it only asks for help or an explanation."""
-    from ..display.monitor import Guarded, Several
-    from ..display.overlay import Overlaid
+def read(shell: Any, line: str) -> TrainOptions | None:
+    """The options of a cell that may train here; None where it only asks for help.
 
+    Raises:
+        SqlError: an option is wrong, or nothing may be trained in this notebook.
+    """
     options, settings = read_options(line, shell.user_ns), settings_of(shell)
     if options.help:
         print(f"{HELP}\n{describe(TrainOptions)}")
@@ -207,18 +206,22 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training | Recursing, Mon
             "a training cell is refused: this notebook is read-only",
             hint="%config XSqlMagic.read_only = False allows statements with effects.",
         )
-    if settings.feedback == 0:
-        options = replace(options, quiet=True)
-    place = place_of(shell)
-    if options.live and place == "terminal":
+    if options.live and place_of(shell) == "terminal":
         raise UsageError("--live needs a notebook", hint="In a terminal there is a progress bar.")
+    return replace(options, quiet=True) if settings.feedback == 0 else options
+
+
+def prepare(
+    shell: Any, options: TrainOptions, line: str, cell: str, opening: Opening | None = None
+) -> tuple[Training | Recursing, Monitor] | None:
+    """What a cell asks for, checked and not begun; None where it only asks for an explanation."""
     training = context_of(shell).train(
         cell, stream=True, steps=options.steps, params=dict(options.params), tune=dict(options.tune),
         schedule=dict(options.schedule), until=options.until, patience=options.patience,
         keep_best=options.keep_best, every=options.every,
         seed=options.seed, restart=options.restart, curve=options.curves,
         verbatim=options.verbatim, executor=options.executor, keep_every=options.keep_every, each_step=False,
-        device=options.device, precision=options.precision,
+        device=options.device, precision=options.precision, control=None if opening is None else opening.control,
     )  # fmt: skip
     if options.show_sql:
         print(training.sql)
@@ -226,36 +229,14 @@ def prepare(shell: Any, line: str, cell: str) -> tuple[Training | Recursing, Mon
     if options.explain:
         print(*training.explain(), sep="\n\n")
         return None
-    under = {name: _kept_run(shell.user_ns, name, line) for name in options.overlay}
+    from ..display.monitor import Guarded, Several
+    from ..display.overlay import Overlaid
+
+    under = {name: kept_run(shell.user_ns, name, line) for name in options.overlay}
     if options.output is not None:
         shell.user_ns[options.output] = training.run
-    return training, Several([Guarded(Overlaid(m, under) if under else m) for m in _monitors(place, options, training)])
-
-
-def _kept_run(variables: Mapping[str, Any], name: str, line: str) -> Sequence[Panel]:
-    from ..train.run import Run
-
-    run = variables.get(name)
-    if not isinstance(run, Run):
-        raise UsageError(
-            f"{name} is no training run", text=line, span=_whole(line), hint="A run is kept by -o NAME of its cell."
-        )
-    return run.panels
-
-
-def _monitors(place: Place, options: TrainOptions, training: Training | Recursing) -> list[Monitor]:
-    from ..display.monitor import StaticMonitor, TerminalMonitor, TextMonitor
-
-    if place == "terminal" and not options.static and not options.no_display:
-        return [] if options.quiet else [TerminalMonitor(), TextMonitor()]
-    text: list[Monitor] = [] if options.quiet else [TextMonitor(curves=False)]
-    if options.no_display:
-        return text
-    if (place == "live" and not options.static) or options.live:
-        from ..display.live import LiveMonitor
-
-        return [LiveMonitor(training.control, display, log=options.log), *text]
-    return [StaticMonitor(display, log=options.log), *text]
+    watching = watchers(place_of(shell), options, training, opening)
+    return training, Several([Guarded(Overlaid(m, under) if under else m) for m in watching])
 
 
 class Train:
@@ -300,7 +281,8 @@ class Train:
     def run(self, line: str, cell: str | None = None) -> None:
         """Run a training cell without turning the event loop; %%xsql_train --help tells the options."""
         with short_errors(enabled=settings_of(self._shell).short_errors):
-            found = prepare(self._shell, line if cell is not None else line + " --help", cell or "")
+            options = read(self._shell, line if cell is not None else line + " --help")
+            found = None if options is None else prepare(self._shell, options, line, cell or "")
             if found is None:
                 return
             training, monitor = found
@@ -321,7 +303,13 @@ async def run_async(line: str, cell: str) -> None:
 
     shell = get_ipython()
     with short_errors(enabled=settings_of(shell).short_errors):
-        found = prepare(shell, line, cell)
+        options = read(shell, line)
+        if options is None:
+            return
+        with opened(options, place_of(shell)) as opening:
+            if opening is not None:
+                await opening.load()
+            found = prepare(shell, options, line, cell, opening)
         if found is None:
             return
         training, monitor = found
@@ -350,17 +338,14 @@ def _follow(events: Generator[Event], monitor: Monitor) -> None:
 async def _follow_async(events: Generator[Event], monitor: Monitor) -> None:
     from ..train.events import Paused
 
-    breathed = time.perf_counter()
+    breath = Breath()
     try:
         for event in events:
             monitor.receive(event)
             if isinstance(event, Paused):
                 await asyncio.sleep(_PAUSE)
-            elif time.perf_counter() - breathed >= _BREATH:
-                # A click takes several turns to arrive: a call of many steps leaves the loop few occasions for them.
-                for _ in range(_TURNS):
-                    await asyncio.sleep(0)
-                breathed = time.perf_counter()
+            else:
+                await breath.take()
     except asyncio.CancelledError:
         raise
     except BaseException:

@@ -68,16 +68,17 @@ class Training:
         context: where it runs.
         text: the training cell.
         settings: what is asked.
+        control: stop, pause, tune; one of its own where none is given.
 
     Attributes:
         run: how far it has come.
-        control: stop, pause, tune.
+        control: that one.
 
     Raises:
         SqlError: the text or the settings do not fit; nothing has changed.
     """
 
-    def __init__(self, context: Context, text: str, settings: Settings) -> None:
+    def __init__(self, context: Context, text: str, settings: Settings, control: Control | None = None) -> None:
         self._context, self._text, self._settings = context, text, settings
         self._clock, self._began, self._chunks = Stopwatch(), 0.0, Holding()
         self._task = read_task(text, settings.curves, self._expand)
@@ -111,7 +112,8 @@ class Training:
                 "until, patience and keep_best look at a curve, and there is none", hint="Add a SELECT behind the step."
             )
         self._error: BaseException | None = None
-        self.control = Control(settings.tune)
+        self.control = Control() if control is None else control
+        self.control.tunable = dict(settings.tune)
         self.run = Run(context.store, self._task.table, self._task.writes)
         self._holdings = self.run.holdings
         self._course = Course(

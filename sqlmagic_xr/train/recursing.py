@@ -69,16 +69,19 @@ class Recursing:
         statement: the query.
         settings: what is asked.
         most: how many rounds it goes through at most; None for all.
+        control: stop, pause; one of its own where none is given.
 
     Attributes:
         run: how far it has come.
-        control: stop, pause.
+        control: that one.
 
     Raises:
         SqlError: the query cannot be planned, or the settings are none of a query's.
     """
 
-    def __init__(self, context: Context, statement: Statement, settings: Settings, most: int | None) -> None:
+    def __init__(
+        self, context: Context, statement: Statement, settings: Settings, most: int | None, control: Control | None
+    ) -> None:
         _refuse_others(settings)
         self._context, self._statement, self._settings, self._most = context, statement, settings, most
         self._clock, self._began = Stopwatch(), 0.0
@@ -93,7 +96,7 @@ class Recursing:
         self._looked = 0
         self._verdict: tuple[Status, str] | None = None
         self._error: BaseException | None = None
-        self.control = Control()
+        self.control = Control() if control is None else control
         self.run = RecursiveRun()
 
     def __iter__(self) -> Generator[Event]:

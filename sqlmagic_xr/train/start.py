@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import UsageError
+from .control import Control
 from .events import Event, Paused, Range
 from .loop import Training
 from .recursing import Recursing, RecursiveRun, recursive_query
@@ -43,6 +44,7 @@ def train(
     each_step: bool | None = None,
     device: Literal["auto", "cpu", "gpu"] | None = None,
     precision: Literal["double", "single"] = "double",
+    control: Control | None = None,
 ) -> Run | Training | RecursiveRun | Recursing:
     """Run a training cell: the statements of a step, again and again, and the curves behind them.
 
@@ -75,6 +77,7 @@ def train(
         device: where the loop of many steps is calculated: "auto" is NumPy, "cpu" and "gpu" are XLA's, which the extra
             ``sqlmagic-xr[xla]`` brings: its numbers differ from NumPy's in their last bits. By default the context's.
         precision: "single" calculates with 32 bits on such a device.
+        control: what stops, pauses and tunes the run, made beforehand: so another thread may hold it, or a button.
 
     Returns:
         The :class:`.run.Run`, whatever its end (of a recursive query a :class:`.recursing.RecursiveRun`); with
@@ -95,7 +98,9 @@ def train(
         raise UsageError("a stream hands out its events itself", hint="Leave out stream or on_event.")
     recursive = recursive_query(text)
     training = (
-        Training(context, text, settings) if recursive is None else Recursing(context, recursive, settings, steps)
+        Training(context, text, settings, control)
+        if recursive is None
+        else Recursing(context, recursive, settings, steps, control)
     )
     return training if stream else follow(training, on_event or (lambda event: None))
 

@@ -36,9 +36,10 @@ print("TOLD", run.status, run.parameters[-1].value, rows == run.generation + 1 =
 
 
 def progress(book, cell):
-    """The number of steps that the widget shows."""
+    """The number of steps that the widget shows; 0 before there is a run."""
     text = book.cell(cell).locator(".sqlmagic-xr-said").inner_text()
-    return int(re.match(r"step ([\d,]+) of", text)[1].replace(",", ""))
+    told = re.match(r"step ([\d,]+) of", text)
+    return int(told[1].replace(",", "")) if told else 0
 
 
 def image(book, cell):

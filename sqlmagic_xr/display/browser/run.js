@@ -64,7 +64,11 @@ export default {
     const log = element(buttons, 'button', '', 'log y');
     for (const button of [pause, stop, log]) button.type = 'button';
     stop.title = 'End after the step in progress';
-    for (const slider of model.get('sliders')) makeSlider(box, slider, (name, value) => send({ do: 'tune', name, value }));
+    const sliders = element(box, 'div');
+    const showSliders = () => {
+      sliders.replaceChildren();
+      for (const slider of model.get('sliders')) makeSlider(sliders, slider, (name, value) => send({ do: 'tune', name, value }));
+    };
 
     let scale = model.get('log');
     pause.addEventListener('click', () => {
@@ -97,11 +101,14 @@ export default {
     };
     model.on('change:shown', show);
     model.on('change:paused', showPaused);
+    model.on('change:sliders', showSliders); // which come when the run has been planned
     show();
+    showSliders();
     showPaused();
     return () => {
       model.off('change:shown', show);
       model.off('change:paused', showPaused);
+      model.off('change:sliders', showSliders);
       chart.close();
     };
   }
