@@ -1,4 +1,4 @@
-"""The widget before its run: what the page says meanwhile, that its buttons are the run's, and that it goes on an error."""
+"""The widget before its run: what the page says, that its buttons are the run's, and that it goes on an error."""
 
 import asyncio
 import sys

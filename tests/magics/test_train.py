@@ -4,7 +4,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from sqlmagic_xr.errors import ImmutableError, UsageError
-from sqlmagic_xr.magics import shared, train
+from sqlmagic_xr.magics import opening, shared, train
 from sqlmagic_xr.magics.options import options_of
 from sqlmagic_xr.magics.settings import settings_of
 from sqlmagic_xr.magics.train import TrainOptions, read_options
@@ -155,7 +155,7 @@ def test_a_restart_says_what_it_drops(shell, capsys):
 
 def test_static_displays_a_picture_with_text_beside_it(shell, monkeypatch):
     shown = []
-    monkeypatch.setattr(train, "display", lambda *a, **k: shown.append((a, k)))
+    monkeypatch.setattr(opening, "display", lambda *a, **k: shown.append((a, k)))
     run(shell, "--steps 3 --static --log-y")
     ((bundle,), keywords) = shown[0]
     assert len(shown) == 1
