@@ -22,7 +22,7 @@ from ..sql.expression import (
     to_tree,
 )  # fmt: skip
 from ..sql.syntax import Tree
-from .dissolve import Plain, plain
+from .dissolve import plain
 from .intermediate import Below, Intermediate
 from .names import Meanings, refused
 from .rules import AGGREGATES, DEFINED, EXTREMES, OVER_WINDOWS, read
@@ -33,7 +33,7 @@ from .simplify import ZERO, add, build, is_zero, multiply
 class AggregateFacts:
     """What was found out of expressions of a scope: what they are without intermediates, and which NULLs show."""
 
-    plain: Plain = field(default_factory=dict)
+    plain: Made = field(default_factory=Made)
     strict: Made = field(default_factory=Made)
 
 

@@ -68,7 +68,7 @@ def tidied(expression: Expression) -> Expression:
     def made(node: Expression, parts: list[Expression]) -> Expression:
         return collected(joined(node, parts, dissolve=False)) if parts else node
 
-    found: Expression = bottom_up(expression, made, {}, own_parts)
+    found: Expression = bottom_up(expression, made, own_parts)
     return found
 
 

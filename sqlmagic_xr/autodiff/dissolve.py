@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..sql.expression import Call, Expression, bottom_up
+from ..sql.expression import Call, Expression, Made
 from .edges import sound
 from .intermediate import Intermediate
 from .simplify import Factors, build, factors, is_sum, product
@@ -18,22 +18,15 @@ def intermediate(expression: Expression) -> Expression:
     return one if f.number == 1 else product(Factors(f.number, (one,)))
 
 
-Plain = dict[int, tuple[Expression, Expression]]
-
-
-def plain(expression: Expression, done: Plain | None = None) -> Expression:
+def plain(expression: Expression, done: Made | None = None) -> Expression:
     """An expression without intermediates, simplified where they were.
 
     Args:
         expression: any expression.
-        done: what was done already, by its id and beside itself, for whoever calls this with several expressions.
+        done: what was done already, for whoever calls this with several expressions.
     """
-    done = {} if done is None else done
 
-    def made(node: Expression, parts: list[tuple[Expression, Expression]]) -> tuple[Expression, Expression]:
-        return node, sound(joined(node, [part for _, part in parts]))
-
-    found: Expression = bottom_up(expression, made, done)[1]
+    found: Expression = (Made() if done is None else done).of(expression, lambda node, new: sound(joined(node, new)))
     return found
 
 

@@ -65,7 +65,7 @@ class Layers:
         self._called: dict[tuple[Scope, Call], Worked] = {}
         self._one: dict[Expression, Expression] = {}
         self._expanded: dict[tuple[Scope, Expression], Worked] = {}
-        self._paths: dict[tuple[Scope, Expression], dict[int, list[tuple[str, ...]]]] = {}
+        self._paths: dict[tuple[Scope, Expression], dict[Item, list[tuple[str, ...]]]] = {}
         self._partials: dict[tuple[str, Call], Expression] = {}
         self._kinds: dict[Scope, Kinds] = {}
         self._found: dict[tuple[Query, str, str], Companion | Expression | None] = {}
@@ -146,14 +146,14 @@ class Layers:
                 hint = f"Select {variable.name} beside {name} in the same subquery, and derive by that column."
                 raise DerivativeError(what, hint=hint)
 
-    def paths(self, scope: Scope, expression: Expression) -> dict[int, list[tuple[str, ...]]]:
-        """The columns that an expression mentions, by the id of their item."""
+    def paths(self, scope: Scope, expression: Expression) -> dict[Item, list[tuple[str, ...]]]:
+        """The columns that an expression mentions, by their item."""
         key = (scope, expression)
         if key not in self._paths:
-            found: dict[int, list[tuple[str, ...]]] = {}
+            found: dict[Item, list[tuple[str, ...]]] = {}
             for path in columns(expression):
                 try:
-                    found.setdefault(id(scope.resolve(path)[0]), []).append(path)
+                    found.setdefault(scope.resolve(path)[0], []).append(path)
                 except UnknownNameError:
                     continue  # a name of a subquery's own, inside a piece that is kept as it is
             self._paths[key] = found
@@ -255,7 +255,7 @@ class Layers:
     def roots(self, scope: Scope, expression: Expression) -> set[tuple[tuple[str, ...], str]]:
         """The columns of tables, as (table, column), that an expression is computed from."""
         found: set[tuple[tuple[str, ...], str]] = set()
-        seen: set[tuple[int, str]] = set()
+        seen: set[tuple[Item, str]] = set()
         todo = [(scope, path) for path in columns(expression)]
         while todo:
             inside, path = todo.pop()
@@ -263,9 +263,9 @@ class Layers:
                 item, name = inside.resolve(path)
             except UnknownNameError:
                 continue
-            if (id(item), name) in seen:
+            if (item, name) in seen:
                 continue
-            seen.add((id(item), name))
+            seen.add((item, name))
             if item.relation is not None:
                 found.add((item.relation.name, item.inner(name)))
             elif item.query is not None:

@@ -12,6 +12,7 @@ from ..relation.layers import Environment, Item, LayerCatalog, Query, Scope
 from ..relation.scopes import BELOW, NAMING, calls_aggregate, is_derived
 from ..sql.clauses import sort_keys
 from ..sql.expression import Call, Column, Expression, Verbatim, replace_parts
+from ..sql.identity import IdentityMap
 from ..sql.pieces import function_name
 from ..sql.selects import is_any_star, own_select
 from ..sql.syntax import Tree, name_of, span_of, walk
@@ -54,11 +55,11 @@ class WorkedStatement:
     def __init__(self, catalog: LayerCatalog, rules: Rules) -> None:
         self.layers = Layers(rules, self.may_share)
         self.environment = Environment(catalog)
-        self.worked: dict[int, Expression] = {}
+        self.worked: IdentityMap[Tree, Expression] = IdentityMap()
         self.standing: list[StandingCall] = []
         self.queries: list[Query] = []
-        self.scopes: dict[int, Scope] = {}
-        self.owners: dict[int, Query] = {}
+        self.scopes: IdentityMap[Tree, Scope] = IdentityMap()
+        self.owners: IdentityMap[Tree, Query] = IdentityMap()
         self.items: list[Item] = []
 
     def statement(self, tree: Tree) -> None:
@@ -107,7 +108,7 @@ class WorkedStatement:
     def _body(self, query: Query, body: Tree) -> None:
         ((kind, node),) = body.items()
         if kind == "Select":
-            self.owners[id(node)] = query
+            self.owners[node] = query
             self._select(query.scope(node))
         elif kind == "SetOperation":
             self._body(query, node["left"])
@@ -118,7 +119,7 @@ class WorkedStatement:
             self.visit(node, Scope((), query.environment, query.outer))
 
     def _select(self, scope: Scope) -> None:
-        self.scopes[id(scope.select)] = scope
+        self.scopes[scope.select] = scope
         self._visit_items(scope)
         for key, value in scope.select.items():
             row = None if key in BELOW else not scope.groups
@@ -126,7 +127,7 @@ class WorkedStatement:
 
     def may_share(self, scope: Scope) -> bool:
         """Whether a SELECT can read a CTE instead of its FROM: nothing in it reads that FROM from within a subquery."""
-        owner = self.owners.get(id(scope.select))
+        owner = self.owners.get(scope.select)
         if owner is None or owner.recursive is not None or scope.outer is not None or not scope.items:
             return False
         if any(map(is_query, walk([scope.above, *sort_keys(owner.tree)]))):
@@ -188,7 +189,7 @@ class WorkedStatement:
             error.span = error.span or span_of(node)
             raise
         self.layers.want(worked.needs)
-        self.worked[id(node)] = worked.expression
+        self.worked[node] = worked.expression
         if row is not None:
             self.standing.append(StandingCall(node, scope, call.args[0], row))
 

@@ -17,13 +17,14 @@ from ..relation.scopes import BELOW, aggregates
 from ..sql.build import column, select, star, table
 from ..sql.build import item as selected
 from ..sql.clauses import cte, sort_keys, with_ctes
-from ..sql.expression import Call, Cast, Column, Expression, TreeWriter, Verbatim, columns, descend, tree_columns
+from ..sql.expression import Call, Cast, Column, Expression, Made, TreeWriter, Verbatim, columns, descend, tree_columns
+from ..sql.identity import IdentityMap
 from ..sql.pieces import binary, filled, in_parentheses, is_operator, path_of
 from ..sql.selects import elements, named_as_before, own_select, star_of, star_without, with_elements
 from ..sql.syntax import Tree, identifier, make_identifier, tables_named
 from ..sql.traversal import is_query
 from .collect import tidied
-from .dissolve import Plain, plain
+from .dissolve import plain
 from .doubles import REAL
 from .intermediate import reads_below
 from .reading import StandingCall, WorkedStatement, is_call
@@ -52,33 +53,33 @@ class Rebuilding:
     def __init__(self, reading: WorkedStatement) -> None:
         self.reading = reading
         self.writer = TreeWriter()
-        self.worked = dict(reading.worked)
+        self.worked = reading.worked.copy()
         self.companions = [c for c in reading.layers.companions if c.wanted]
-        # by the id of what gets them: a SELECT's further columns, an alias's further names, a table that is a view
-        self.extra: dict[int, list[tuple[str, Expression]]] = {}
-        self.aliases: dict[int, list[str]] = {}
-        self.views: dict[int, Item] = {}
-        # by the id of a SELECT or of the query it stands in
-        self.below: dict[int, SharedParts] = {}
-        self.ctes: dict[int, list[Tree]] = {}
+        # by what gets them: a SELECT's further columns, an alias's further names, a table that is a view
+        self.extra: IdentityMap[Tree, list[tuple[str, Expression]]] = IdentityMap()
+        self.aliases: IdentityMap[Tree, list[str]] = IdentityMap()
+        self.views: IdentityMap[Tree, Item] = IdentityMap()
+        # by a SELECT, or the query it stands in
+        self.below: IdentityMap[Tree, SharedParts] = IdentityMap()
+        self.ctes: IdentityMap[Tree, list[Tree]] = IdentityMap()
         self.count = 0
-        self.plain: Plain = {}
+        self.plain = Made()
         self._paths: dict[Scope, frozenset[tuple[str, ...]]] = {}
 
     def statement(self, tree: Tree) -> Tree:
         """The statement with what was worked out in its place."""
-        added: dict[int, list[str]] = {}
+        added: dict[Query, list[str]] = {}
         for companion in self.companions:
-            added.setdefault(id(companion.query), []).append(companion.name)
+            added.setdefault(companion.query, []).append(companion.name)
             for branch, expression in zip(companion.query.branches or (), companion.branches, strict=True):
-                self.extra.setdefault(id(branch.select), []).append((companion.name, expression))
+                self.extra.setdefault(branch.select, []).append((companion.name, expression))
         for query in self.reading.queries:
             for alias, inner in query.own_ctes:
-                if alias["columns"] and id(inner) in added:
-                    self.aliases[id(alias)] = added[id(inner)]
+                if alias["columns"] and inner in added:
+                    self.aliases[alias] = added[inner]
         for item in self.reading.items:
-            if item.query is not None and id(item.query) in added:
-                self._prepare(item, added[id(item.query)])
+            if item.query is not None and item.query in added:
+                self._prepare(item, added[item.query])
         for scope in self.reading.scopes.values():
             self._share(scope)
         return self.build(tree)
@@ -86,10 +87,10 @@ class Rebuilding:
     def _prepare(self, item: Item, names: list[str]) -> None:
         body = next(iter(item.tree.values()))
         if item.renamed:
-            self.aliases[id(body["alias"])] = names
+            self.aliases[body["alias"]] = names
         if item.query is not None and item.query.view is not None:
             self._require_same_tables(item, item.query)
-            self.views[id(item.tree)] = item
+            self.views[item.tree] = item
 
     def _require_same_tables(self, item: Item, query: Query) -> None:
         """Raise DerivativeError where a table of a view would be another one in this statement: a CTE has its name."""
@@ -104,8 +105,8 @@ class Rebuilding:
     def _share(self, scope: Scope) -> None:
         """Decide what is computed below a SELECT."""
         standing = [s for s in self.reading.standing if s.scope is scope]
-        extra = self.extra.get(id(scope.select), [])
-        found = [self.worked[id(s.node)] for s in standing] + [expression for _, expression in extra]
+        extra = self.extra.get(scope.select, [])
+        found = [self.worked[s.node] for s in standing] + [expression for _, expression in extra]
         total = sum(map(size, found))
         written = self._written_size(scope, standing)
         must = any(map(reads_below, found))
@@ -119,13 +120,13 @@ class Rebuilding:
             return
         new = shared.expressions
         for one, expression in zip(standing, new, strict=False):
-            self.worked[id(one.node)] = expression
+            self.worked[one.node] = expression
         if extra:
-            self.extra[id(scope.select)] = [(n, e) for (n, _), e in zip(extra, new[len(standing) :], strict=True)]
+            self.extra[scope.select] = [(n, e) for (n, _), e in zip(extra, new[len(standing) :], strict=True)]
         if shared.levels:
             alone = len(scope.items) == 1 and len(scope.items[0].path) < 2  # else a.x or schema.a.x may stand above
             renamed = None if alone else self._renamed(scope, shared)
-            self.below[id(scope.select)] = SharedParts(shared, renamed)
+            self.below[scope.select] = SharedParts(shared, renamed)
 
     def _written_size(self, scope: Scope, standing: list[StandingCall]) -> int:
         """About how many characters what is derived in a SELECT has."""
@@ -159,7 +160,7 @@ class Rebuilding:
     def _above_from(self, scope: Scope) -> frozenset[tuple[str, ...]]:
         """The paths that a SELECT mentions above its FROM and WHERE, and the ORDER BY behind it."""
         if scope not in self._paths:
-            behind = sort_keys(self.reading.owners[id(scope.select)].tree)
+            behind = sort_keys(self.reading.owners[scope.select].tree)
             self._paths[scope] = frozenset(tree_columns([scope.above, behind]))
         return self._paths[scope]
 
@@ -168,19 +169,19 @@ class Rebuilding:
         paths = set(self._above_from(scope))
         for expression in [*shared.expressions, *(e for level in shared.levels for _, e in level)]:
             paths |= columns(expression)
-        places: dict[tuple[int, str], str] = {}
+        places: dict[tuple[Item, str], str] = {}
         found: dict[tuple[str, ...], str] = {}
         for path in sorted(paths):
             try:
                 item, name = scope.resolve(path)
             except UnknownNameError:
                 continue  # an alias of the SELECT, or a name of the CTE's own
-            if (id(item), name) not in places:
+            if (item, name) not in places:
                 wanted, taken = name, set(places.values())
                 while wanted in taken:
                     wanted = f"{item.path[-1] if item.path else 't'}_{wanted}"
-                places[id(item), name] = wanted
-            found[path] = places[id(item), name]
+                places[item, name] = wanted
+            found[path] = places[item, name]
         return found
 
     # --------------------------------------------------------------------------------------------- what is built
@@ -192,21 +193,21 @@ class Rebuilding:
             return node if all(a is b for a, b in zip(parts, node, strict=True)) else type(node)(parts)
         if not isinstance(node, dict):
             return node
-        if id(node) in self.worked:
-            return self._written(self.worked[id(node)])
-        if id(node) in self.views:
-            return self._inlined(self.views[id(node)])
+        if node in self.worked:
+            return self._written(self.worked[node])
+        if node in self.views:
+            return self._inlined(self.views[node])
         new = {key: value if key == "span" else self.build(value) for key, value in node.items()}
         if all(new[key] is node[key] for key in node):
             new = node
         elif is_operator(node):
             new = _parenthesised(node, new)
-        if id(node) in self.reading.scopes:
-            new = self._select(node, new, self.reading.scopes[id(node)])
+        if node in self.reading.scopes:
+            new = self._select(node, new, self.reading.scopes[node])
         if is_query(node):
             new = self._query(node, new)
-        if id(node) in self.aliases:
-            more = [{**node["columns"][0], "name": make_identifier(name)} for name in self.aliases[id(node)]]
+        if node in self.aliases:
+            more = [{**node["columns"][0], "name": make_identifier(name)} for name in self.aliases[node]]
             new = {**new, "columns": [*new["columns"], *more]}
         return new
 
@@ -230,7 +231,7 @@ class Rebuilding:
 
     def _select(self, node: Tree, new: Tree, scope: Scope) -> Tree:
         """A SELECT with the companions' columns, above what is computed below it."""
-        below = self.below.get(id(node))
+        below = self.below.get(node)
         names = [name for level in below.shared.levels for name, _ in level] if below else []
         hidden = [
             (item, name)
@@ -239,7 +240,7 @@ class Rebuilding:
             for name, companion in item.query.added.items()
             if isinstance(companion, Companion) and companion.wanted
         ] + [(scope.items[0], name) for name in names]
-        extra = [selected(self._written(e), name) for name, e in self.extra.get(id(node), ())]
+        extra = [selected(self._written(e), name) for name, e in self.extra.get(node, ())]
         if extra or hidden:
             new = with_elements(new, [*(_hide(output, hidden) for output in elements(new)), *extra])
         if scope.of_all:
@@ -272,16 +273,16 @@ class Rebuilding:
         while not name or any(known for known in self.reading.environment.table((name,))):
             self.count += 1
             name = f"s{self.count}"
-        owner = self.reading.owners[id(reader)]
-        self.ctes.setdefault(id(owner.tree), []).append(cte(name, query["Query"]))
+        owner = self.reading.owners[reader]
+        self.ctes.setdefault(owner.tree, []).append(cte(name, query["Query"]))
         return name
 
     def _query(self, node: Tree, new: Tree) -> Tree:
-        ctes = self.ctes.pop(id(node), None)
+        ctes = self.ctes.pop(node)
         if ctes is None:
             return new
         new = with_ctes(new, ctes)
-        below = self.below.get(id(own_select(node)))
+        below = self.below.get(own_select(node))
         return {**new, "order_by": self._moved(new["order_by"], below)} if below else new
 
     def _moved(self, tree: Tree, below: SharedParts) -> Tree:

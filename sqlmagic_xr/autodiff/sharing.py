@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..relation.functions import is_aggregate, varies
-from ..sql.expression import Call, Case, Cast, Column, Expression, Star, Verbatim, bottom_up, descend, unique
+from ..sql.expression import Call, Case, Cast, Column, Expression, Made, Star, Verbatim, bottom_up, descend, unique
 from .collect import tidied
-from .dissolve import Plain, intermediate, joined, plain
+from .dissolve import intermediate, joined, plain
 from .intermediate import Below, Intermediate
 from .size import size
 
@@ -80,10 +80,10 @@ def share(
         safe: whether a node may be computed also where a CASE would not have asked for it, if its parts may.
     """
     one: dict[Expression, Expression] = {}
-    done: dict[int, Expression] = {}
+    done = Made()
     given = [unique(expression, one, done) for expression in expressions]
     # What is shorter after sharing cannot be told before it.
-    dissolved: Plain = {}
+    dissolved = Made()
     spread = [plain(root, dissolved) for root in given]
     ways = [] if all(a is b for a, b in zip(spread, given, strict=True)) else [_dissolved(given)]
     if not ways or sum(map(size, spread)) < _MUCH:
@@ -96,20 +96,19 @@ def _shared(
     roots: list[Expression], within: list[bool], name: Callable[[int], str], safe: Callable[[Expression], bool]
 ) -> NamedParts:
     one: dict[Expression, Expression] = {}
-    done: dict[int, Expression] = {}
-    whole = [tidied(root) for root in roots]  # kept, since unique() knows them by their ids
-    roots = [unique(root, one, done) for root in whole]
+    done = Made()
+    roots = [unique(tidied(root), one, done) for root in roots]
     naming = _Naming(roots, _movable(roots, within, safe))
     return _called(_merged([*naming.levels(), dict(_numbered(naming.roots))]), name)
 
 
-def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expression], bool]) -> set[int]:
-    """The ids of the parts that may be computed below the SELECT."""
-    fixed: dict[int, bool] = {}
+def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expression], bool]) -> set[Expression]:
+    """The parts that may be computed below the SELECT."""
+    fixed, known = Made(), Made()
 
     def is_fixed(node: Expression) -> bool:
         """Whether something in it belongs where it stands: an aggregate, a window, a piece kept opaque."""
-        found: bool = bottom_up(node, belongs, fixed, lambda node: () if isinstance(node, Below) else node.parts)
+        found: bool = fixed.of(node, belongs, lambda node: () if isinstance(node, Below) else node.parts)
         return found
 
     def belongs(node: Expression, inside: list[bool]) -> bool:
@@ -119,20 +118,19 @@ def _movable(roots: list[Expression], within: list[bool], safe: Callable[[Expres
         return own or isinstance(node, (Verbatim, Star)) or any(inside)
 
     def is_safe(node: Expression) -> bool:
-        sure: bool = bottom_up(node, lambda node, inside: all(inside) and safe(node), known)
+        sure: bool = known.of(node, lambda node, inside: all(inside) and safe(node))
         return sure
 
-    known: dict[int, bool] = {}
-    found: set[int] = set()
-    seen: set[tuple[int, bool, bool]] = set()
+    found: set[Expression] = set()
+    seen: set[tuple[Expression, bool, bool]] = set()
     todo = [(root, inside, False) for root, inside in zip(roots, within, strict=True)]
     while todo:
         node, inside, asked = todo.pop()
-        if (id(node), inside, asked) in seen:
+        if (node, inside, asked) in seen:
             continue
-        seen.add((id(node), inside, asked))
+        seen.add((node, inside, asked))
         if inside and not is_fixed(node) and isinstance(node, (Call, Case, Cast)) and (not asked or is_safe(node)):
-            found.add(id(node))
+            found.add(node)
         inner = inside or (isinstance(node, Call) and is_aggregate(node.name))
         todo += [(part, inner, asked or isinstance(node, Case)) for part in node.parts]
     return found
@@ -142,17 +140,17 @@ def _whole(node: Expression) -> Expression:
     return node.value if isinstance(node, Intermediate) else node
 
 
-def _uses(roots: list[Expression]) -> Counter[int]:
-    """How often each distinct part stands in the text of the others, by its id; one object for each is assumed."""
-    uses = Counter(id(_whole(root)) for root in roots)
-    seen: set[int] = set()
+def _uses(roots: list[Expression]) -> Counter[Expression]:
+    """How often each distinct part stands in the text of the others; one object for each is assumed."""
+    uses = Counter(map(_whole, roots))
+    seen: set[Expression] = set()
     todo = [_whole(root) for root in roots]
     while todo:
         node = todo.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
+        if node not in seen:
+            seen.add(node)
             parts = [_whole(part) for part in node.parts]
-            uses.update(map(id, parts))
+            uses.update(parts)
             todo += parts
     return uses
 
@@ -160,39 +158,39 @@ def _uses(roots: list[Expression]) -> Counter[int]:
 def _dissolved(roots: list[Expression]) -> list[Expression]:
     """Expressions whose intermediates that are used once are no longer ones; the others stay whole."""
     uses = _uses(roots)
-    done: dict[int, Expression] = {}
+    done = Made()
 
     def made(node: Expression, parts: list[Expression]) -> Expression:
-        kept = isinstance(node, Intermediate) and uses[id(node.value)] > 1
+        kept = isinstance(node, Intermediate) and uses[node.value] > 1
         return intermediate(parts[0]) if kept else joined(node, parts)
 
-    return [bottom_up(root, made, done) for root in roots]
+    return [done.of(root, made) for root in roots]
 
 
 class _Naming:
     """Chooses what gets a name: what is used again and is longer than its name and the naming of it.
 
     Attributes:
-        named: by the id of its stand-in, which is a Column of that name until it is called, what a name stands for.
+        named: what each name stands for; a Column of that name stands in its place until it is called.
     """
 
-    def __init__(self, roots: list[Expression], movable: set[int]) -> None:
+    def __init__(self, roots: list[Expression], movable: set[Expression]) -> None:
         self.movable = movable
         self.uses = _uses(roots)
         self.height: dict[str, int] = {}
         self.named: dict[str, Expression] = {}
-        done: dict[int, Expression] = {}
-        self.roots: list[Expression] = [bottom_up(root, self._made, done) for root in roots]
+        done = Made()
+        self.roots: list[Expression] = [done.of(root, self._made) for root in roots]
 
     def _made(self, node: Expression, parts: list[Expression]) -> Expression:
         if isinstance(node, Intermediate):
             return parts[0]
         new = joined(node, parts)
         length = size(new)
-        uses = self.uses[id(node)]
+        uses = self.uses[node]
         if isinstance(new, Below):
             return self._name(new)
-        if id(node) not in self.movable or uses < 2 or (uses - 1) * length <= uses * _NAME + _NAMING:
+        if node not in self.movable or uses < 2 or (uses - 1) * length <= uses * _NAME + _NAMING:
             return new
         return self._name(new)
 
@@ -223,12 +221,11 @@ def _replaced(expression: Expression, meaning: Mapping[str, Expression]) -> Expr
     """An expression with names replaced by what they stand for."""
     if not any(label in meaning for label in _stand_ins(expression)):
         return expression
-    done: dict[int, Expression] = {}
 
     def made(node: Expression, parts: list[Expression]) -> Expression:
         return meaning.get(node.path[0], node) if isinstance(node, Column) else joined(node, parts)
 
-    found: Expression = bottom_up(expression, made, done)
+    found: Expression = bottom_up(expression, made)
     return found
 
 

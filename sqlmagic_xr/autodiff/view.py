@@ -92,7 +92,7 @@ class ScopeNames:
 
         Then its columns are what the round before has left, as those of a table are: no column depends on another.
         """
-        if id(query) not in self.scope.environment.within:
+        if query not in self.scope.environment.within:
             return False
         terms = None if query.branches is None else query.branches[1:]
         return terms is None or not all(isinstance(query.output(term, name), Column) for term in terms)
@@ -104,7 +104,7 @@ class ScopeNames:
     def learn(self, expression: Expression) -> None:
         """Find out which of an expression's columns depend on the variable."""
         stored = self.variable.item.query is None  # a table's column depends on no other
-        for path in self.layers.paths(self.scope, expression).get(id(self.variable.item), ()):
+        for path in self.layers.paths(self.scope, expression).get(self.variable.item, ()):
             if stored and self.scope.resolve(path)[1] != self.variable.name:
                 continue
             if path not in self._active and self.derivative(Column(path)) is not None:
@@ -149,7 +149,7 @@ class ScopeNames:
         keys: tuple[Expression, ...] = self.scope.group_keys or ()
         if call.window is not None:
             keys = self.layers.partition(self.scope, call)
-        if (id(item), name) in self.scope.fixed(keys):
+        if (item, name) in self.scope.fixed(keys):
             return
         what = f"{name} may differ between the rows that {call.name} reads, so that there is no one {name} to derive by"
         where = "PARTITION BY" if call.window is not None else "GROUP BY"

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from ..sql.expression import Expression, Reader
 from ..sql.expression import Literal as Constant
+from ..sql.identity import IdentityMap
 from ..sql.syntax import NOWHERE, Tree, expression_sql, identifier, name_of, transform, walk
 from .scopes import NO_GROUP, BranchOutput, Item, Scope, aggregates, item_key
 
@@ -84,7 +85,7 @@ class Environment:
 
     catalog: LayerCatalog
     ctes: dict[str, Query] = field(default_factory=dict)
-    within: frozenset[int] = frozenset()
+    within: frozenset[Query] = frozenset()
     reader: Reader = field(default_factory=Reader)
 
     def item(self, node: Tree, *, outer: Scope | None, nullable: bool = False) -> Iterator[Item]:
@@ -157,10 +158,10 @@ class Query:
         self.recursive = recursive
         self.added: dict[str, object] = {}
         self.facts: dict[tuple[str, str], Any] = {}
-        within = environment.within if recursive is None else environment.within | {id(self)}
+        within = environment.within if recursive is None else environment.within | {self}
         self.environment = Environment(environment.catalog, dict(environment.ctes), within, environment.reader)
-        self._scopes: dict[int, Scope] = {}
-        self._nested: dict[int, Query] = {}
+        self._scopes: IdentityMap[Tree, Scope] = IdentityMap()
+        self._nested: IdentityMap[Tree, Query] = IdentityMap()
         if recursive is not None:
             self.environment.ctes[recursive] = self
         for cte in (tree["with"] or {}).get("cte_tables", []):
@@ -199,19 +200,19 @@ class Query:
 
     def scope(self, select: Tree) -> Scope:
         """The scope of a SELECT that stands in the query's body."""
-        if id(select) not in self._scopes:
-            scope = self._scopes[id(select)] = Scope((), self.environment, self.outer, select)
+        if select not in self._scopes:
+            scope = self._scopes[select] = Scope((), self.environment, self.outer, select)
             scope.items = self.environment.items(select["from"], self.outer)
             for item in scope.items:  # a LATERAL subquery reads its neighbours
                 if "Derived" in item.tree and item.tree["Derived"]["lateral"] and item.query is not None:
                     item.query.outer = scope
-        return self._scopes[id(select)]
+        return self._scopes[select]
 
     def nested(self, tree: Tree) -> Query:
         """A query in parentheses that stands in the query's body."""
-        if id(tree) not in self._nested:
-            self._nested[id(tree)] = Query(tree, self.environment, self.outer)
-        return self._nested[id(tree)]
+        if tree not in self._nested:
+            self._nested[tree] = Query(tree, self.environment, self.outer)
+        return self._nested[tree]
 
     def _branches(self, body: Tree) -> tuple[Scope, ...] | None:
         ((kind, node),) = body.items()
@@ -288,14 +289,17 @@ class Query:
         if grouped is None and any(aggregates(node) for node in scope.select["projection"]):
             return ()
         if grouped is not None:
-            wanted = {scope._place(key) or (0, "") for key in grouped}
+            places = [scope._place(key) for key in grouped]
+            wanted = {place for place in places if place is not None}
+            if None in places:  # a key that is calculated
+                return None
         else:
             fixed = scope.fixed(())
             keys = [item_key(item) for item in scope.items]
             if any(key is None for key in keys):
                 return None
             wanted = {
-                (id(item), name) for item, key in zip(scope.items, keys, strict=True) for name in key or ()
+                (item, name) for item, key in zip(scope.items, keys, strict=True) for name in key or ()
             } - fixed  # fmt: skip
         named = zip(scope.outputs or (), self.names or (), strict=False)
         shown = {scope._place(output.expression): name for output, name in named}

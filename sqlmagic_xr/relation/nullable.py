@@ -25,12 +25,11 @@ def may_be_null(expression: Expression, of_column: NullOf) -> bool:
         expression: bound.
         of_column: whether a column may be.
     """
-    known: dict[int, bool] = {}
-    found: bool = bottom_up(expression, lambda node, _: _one(node, known, of_column), known)
+    found: bool = bottom_up(expression, lambda node, parts: _one(node, parts, of_column))
     return found
 
 
-def _one(node: Expression, known: dict[int, bool], of_column: NullOf) -> bool:
+def _one(node: Expression, parts: list[bool], of_column: NullOf) -> bool:
     match node:
         case Field():
             return of_column(node)
@@ -39,14 +38,13 @@ def _one(node: Expression, known: dict[int, bool], of_column: NullOf) -> bool:
         case Star():
             return False
         case Cast(kind=kind):
-            return kind == "TryCast" or known[id(node.value)]
+            return kind == "TryCast" or parts[0]
         case Case():
-            results = [known[id(result)] for _, result in node.branches]
-            return node.default is None or known[id(node.default)] or any(results)
+            return node.default is None or any(node.results(parts))
         case Nested(kind="exists"):
             return False
         case Call():
-            return _call(node, [known[id(arg)] for arg in node.args])
+            return _call(node, parts[: len(node.args)])
     return True
 
 

@@ -98,7 +98,7 @@ class Scope:
         self.select = select
         self.facts: dict[tuple[str, Any], Any] = {}
         self._found: dict[tuple[str, ...], tuple[Item, str]] = {}
-        self._fixed: dict[tuple[Expression, ...], set[tuple[int, str]]] = {}
+        self._fixed: dict[tuple[Expression, ...], set[tuple[Item, str]]] = {}
 
     def read(self, tree: Tree) -> Expression:
         """The expression that a tree means, read once."""
@@ -261,13 +261,13 @@ class Scope:
                     conditions.append(self.read(constraint["On"]))
         return tuple(equal_sides(conditions))
 
-    def fixed(self, keys: Sequence[Expression]) -> set[tuple[int, str]]:
-        """The columns, as ``(id(item), name)``, that have one value wherever all of ``keys`` have one."""
+    def fixed(self, keys: Sequence[Expression]) -> set[tuple[Item, str]]:
+        """The columns, as ``(item, name)``, that have one value wherever all of ``keys`` have one."""
         if tuple(keys) not in self._fixed:
             self._fixed[tuple(keys)] = self._find_fixed(keys)
         return self._fixed[tuple(keys)]
 
-    def _find_fixed(self, keys: Sequence[Expression]) -> set[tuple[int, str]]:
+    def _find_fixed(self, keys: Sequence[Expression]) -> set[tuple[Item, str]]:
         fixed = {place for key in keys if (place := self._place(key)) is not None}
         while True:
             before = len(fixed)
@@ -277,21 +277,21 @@ class Scope:
                     if place and (isinstance(other, (Constant, Parameter)) or self._place(other) in fixed):
                         fixed.add(place)
             for item in self.items:
-                fixed |= {(id(item), name) for name in (item.query.constants if item.query is not None else ())}
+                fixed |= {(item, name) for name in (item.query.constants if item.query is not None else ())}
                 key = item_key(item)
-                if key is not None and all((id(item), name) in fixed for name in key):
-                    fixed |= {(id(item), name) for name in item.names or ()}
+                if key is not None and all((item, name) in fixed for name in key):
+                    fixed |= {(item, name) for name in item.names or ()}
             if len(fixed) == before:
                 return fixed
 
-    def _place(self, expression: Expression) -> tuple[int, str] | None:
+    def _place(self, expression: Expression) -> tuple[Item, str] | None:
         if not isinstance(expression, Column):
             return None
         try:
             item, name = self.resolve(expression.path)
         except UnknownNameError:
             return None
-        return id(item), name
+        return item, name
 
 
 def item_key(item: Item) -> tuple[str, ...] | None:

@@ -32,12 +32,11 @@ def type_of(expression: Expression, of_column: TypeOf) -> Type | None:
         expression: bound.
         of_column: gives the type of a column.
     """
-    known: dict[int, Type | None] = {}
-    found: Type | None = bottom_up(expression, lambda node, _: _one(node, known, of_column), known)
+    found: Type | None = bottom_up(expression, lambda node, parts: _one(node, parts, of_column))
     return found
 
 
-def _one(node: Expression, known: dict[int, Type | None], of_column: TypeOf) -> Type | None:
+def _one(node: Expression, parts: list[Type | None], of_column: TypeOf) -> Type | None:
     match node:
         case Field():
             return of_column(node)
@@ -46,12 +45,11 @@ def _one(node: Expression, known: dict[int, Type | None], of_column: TypeOf) -> 
         case Cast():
             return _cast(node)
         case Case():
-            results = [known[id(r)] for _, r in node.branches]
-            return _common([*results, "null" if node.default is None else known[id(node.default)]])
+            return _common([*node.results(parts), *(["null"] if node.default is None else [])])
         case Nested(kind=kind) if kind != "scalar":
             return "bool"
         case Call():
-            return _call(node, [known[id(part)] for part in node.args])
+            return _call(node, parts[: len(node.args)])
     return None
 
 

@@ -8,7 +8,7 @@ values. What calculations have no use for (LIKE, subqueries, intervals, ...) sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -182,6 +182,11 @@ class Case(Expression):
     def parts(self) -> tuple[Expression, ...]:  # noqa: D102 - see Expression
         ends = tuple(e for e in (self.default, self.operand) if e is not None)
         return tuple(e for pair in self.branches for e in pair) + ends
+
+    def results(self, made: Sequence[Any]) -> list[Any]:
+        """Of what was made of the parts, what was made of the values: those of the branches, and of the ELSE."""
+        ends = 2 * len(self.branches)
+        return [*made[1:ends:2], *(made[ends : ends + 1] if self.default is not None else ())]
 
     def rebuilt(self, parts: Iterable[Expression]) -> Expression:  # noqa: D102 - see Expression
         new = list(parts)

@@ -57,36 +57,6 @@ def tree_columns(tree: Tree) -> Iterator[tuple[str, ...]]:
             yield (identifier(node["Identifier"]),)
 
 
-def bottom_up(
-    expression: Expression,
-    make: Callable[[Expression, list[Any]], Any],
-    done: dict[int, Any],
-    parts: Callable[[Expression], Sequence[Expression]] = lambda node: node.parts,
-) -> Any:
-    """What ``make`` makes of an expression, the inner parts first; not recursive, since a chain of terms is deep.
-
-    Args:
-        expression: where to start.
-        make: is given each distinct object once, and what was made of its parts.
-        done: what was made already, by the id of what it was made of; what is made is added.
-        parts: which parts of a node are looked into.
-    """
-    todo = [expression]
-    while todo:
-        node = todo[-1]
-        if id(node) in done:
-            todo.pop()
-            continue
-        inner = parts(node)
-        missing = [part for part in inner if id(part) not in done]
-        if missing:
-            todo += reversed(missing)
-        else:
-            todo.pop()
-            done[id(node)] = make(node, [done[id(part)] for part in inner])
-    return done[id(expression)]
-
-
 class Made:
     """What one way of making has made of expressions, for those that come later and share parts with them."""
 
@@ -100,9 +70,38 @@ class Made:
         make: Callable[[Expression, list[Any]], Any],
         parts: Callable[[Expression], Sequence[Expression]] = lambda node: node.parts,
     ) -> Any:
-        """What ``make`` makes of an expression, see :func:`bottom_up`; always the same ``make`` and ``parts``."""
+        """What ``make`` makes of an expression, the inner parts first; not recursive, since a chain of terms is deep.
+
+        Args:
+            expression: where to start.
+            make: is given each distinct object once, and what was made of its parts; always the same function.
+            parts: which parts of a node are looked into; always the same as well.
+        """
+        done = self._done
         self._kept.append(expression)
-        return bottom_up(expression, make, self._done, parts)
+        todo = [expression]
+        while todo:
+            node = todo[-1]
+            if id(node) in done:
+                todo.pop()
+                continue
+            inner = parts(node)
+            missing = [part for part in inner if id(part) not in done]
+            if missing:
+                todo += reversed(missing)
+            else:
+                todo.pop()
+                done[id(node)] = make(node, [done[id(part)] for part in inner])
+        return done[id(expression)]
+
+
+def bottom_up(
+    expression: Expression,
+    make: Callable[[Expression, list[Any]], Any],
+    parts: Callable[[Expression], Sequence[Expression]] = lambda node: node.parts,
+) -> Any:
+    """What ``make`` makes of one expression, see :meth:`Made.of`."""
+    return Made().of(expression, make, parts)
 
 
 def replace_parts(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
@@ -119,19 +118,17 @@ def replace_parts(expression: Expression, change: Callable[[Expression], Express
         changed = change(new)
         return new if changed is None else changed
 
-    found: Expression = bottom_up(expression, made, {})
+    found: Expression = bottom_up(expression, made)
     return found
 
 
-def unique(
-    expression: Expression, one: dict[Expression, Expression], done: dict[int, Expression] | None = None
-) -> Expression:
+def unique(expression: Expression, one: dict[Expression, Expression], done: Made | None = None) -> Expression:
     """The expression with one object for each of its distinct parts, so that comparing them is quick.
 
     Args:
         expression: any expression.
         one: the parts that there are already; what is new is added.
-        done: what was visited, by its id, for whoever calls this with several expressions and keeps them.
+        done: what was visited, for whoever calls this with several expressions.
     """
 
     known = one.get(expression)
@@ -143,5 +140,5 @@ def unique(
         new = node if same else node.rebuilt(parts)
         return one.setdefault(new, new)
 
-    found: Expression = bottom_up(expression, made, {} if done is None else done)
+    found: Expression = (Made() if done is None else done).of(expression, made)
     return found

@@ -34,6 +34,10 @@ class IdentityMap(Generic[Key, Value]):
     def __setitem__(self, key: Key, value: Value) -> None:
         self._noted[id(key)] = (key, value)
 
+    def copy(self) -> IdentityMap[Key, Value]:
+        """The same again, to be changed by itself."""
+        return IdentityMap(self._noted.values())
+
     def __len__(self) -> int:
         return len(self._noted)
 

@@ -71,7 +71,7 @@ class SelectDerivatives:
 
     Attributes:
         joins: what the FROM is joined with: a relation's name, its alias, the conditions.
-        numbers: by the id of a relation's tree in the FROM, the same with a number for each row.
+        numbers: by a relation's tree in the FROM, the same with a number for each row.
     """
 
     def __init__(self, found: WholeQueryCalls, catalog: Catalog, rules: Rules, writing: Writing) -> None:
