@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..sql.expression import Expression
+from ..sql.identity import IdentityMap
 from ..sql.syntax import Tree
 from ..sql.syntax import replace as swapped
 from .columns import Field, Measure, Nested, Output, SortKey
@@ -53,15 +54,15 @@ def without_columns(root: Relation, columns: Columns) -> Relation:
 class _Changing:
     def __init__(self, exchange: Exchange, columns: Columns, remade: Callable[[Relation], Relation]) -> None:
         self._exchange, self._columns, self._remade = exchange, columns, remade
-        self._done: dict[int, Relation] = {}
+        self._done: dict[Relation, Relation] = {}
         self._new: dict[Relation, Relation] = {}
 
     def relation(self, old: Relation) -> Relation:
-        found = self._done.get(id(old))
+        found = self._done.get(old)
         if found is None:
             found = self._exchange(old)
             found = self._remade(self._inside(old)) if found is None else found
-            self._done[id(old)] = found
+            self._done[old] = found
             if found is not old:
                 self._new[old] = found
         return found
@@ -129,20 +130,17 @@ def exchanged_tree(tree: Tree, bound: Relation, exchange: Callable[[Scan], Tree 
         bound: the query.
         exchange: for a reading, what stands in its place in FROM, or None to leave it.
     """
-    new: dict[int, Tree] = {}
+    new: IdentityMap[Tree, Tree] = IdentityMap()
     for node in relations(bound):
         if isinstance(node, Scan) and (found := exchange(node)) is not None:
-            new[id(node.tree)] = found
-
-    def change(node: dict[str, Any]) -> Tree | None:
-        return new.get(id(node))
+            new[node.tree] = found
 
     # The views inside views first: of what relations() gives, the inner ones come last.
     for node in reversed(list(relations(bound))):
         if isinstance(node, Shared) and node.kind == "view":
             inside = written(node.query)
-            changed = swapped(inside, change)
+            changed = swapped(inside, new.get)
             if changed is not inside:
                 own = None if node.renamed else node.tree["Table"]["alias"]
-                new[id(node.tree)] = derived(changed, node.path[-1], node.renamed, own)
-    return swapped(tree, change)
+                new[node.tree] = derived(changed, node.path[-1], node.renamed, own)
+    return swapped(tree, new.get)

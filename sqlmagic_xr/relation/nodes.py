@@ -278,12 +278,12 @@ class Recursive(Relation):
 
 def relations(root: Relation) -> Iterator[Relation]:
     """The relation and all below it, each once, those inside expressions too; the outer ones first."""
-    todo, seen = [root], set()
+    todo, seen = [root], set[Relation]()
     while todo:
         node = todo.pop()
-        if id(node) in seen:
+        if node in seen:
             continue
-        seen.add(id(node))
+        seen.add(node)
         yield node
         nested = [query for e in node.expressions for query in subqueries(e)]
         todo += reversed([*node.inputs, *nested])

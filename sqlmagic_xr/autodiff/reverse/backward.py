@@ -62,7 +62,7 @@ class Pass:
         self._pending: dict[Block, list[Share]] = {}
         self._readers: Counter[Node] = Counter()
         self._found: list[Share] = []
-        self._cancelled: frozenset[int] = frozenset()
+        self._cancelled: frozenset[Node] = frozenset()
 
     def shares(self, loss: Block, column: str) -> list[Share]:
         """What the readings of the cells contribute to the derivative of a query's column by each cell.
@@ -163,7 +163,7 @@ class Pass:
         """
         while True:
             live = [leaf for leaf in _live(work) if leaf.label not in done and (only is None or leaf.label in only)
-                    and id(leaf.node) not in self._cancelled]  # fmt: skip
+                    and leaf.node not in self._cancelled]  # fmt: skip
             plain = next((x for x in live if self._is_inside(x.node) and x.label not in filled(work)), None)
             if plain is None:
                 break

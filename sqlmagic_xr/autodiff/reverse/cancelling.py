@@ -38,45 +38,45 @@ _Row = Mapping[str, str] | None
 """Column of the key of the relation that grows -> the column that says the same; None where that is not known."""
 
 
-def cancelled(loss: Block, column: str) -> frozenset[int]:
-    """The ids of the relations below a query by which a column of it has the derivative 0, whatever they hold."""
-    found = set()
+def cancelled(loss: Block, column: str) -> frozenset[Node]:
+    """The relations below a query by which a column of it has the derivative 0, whatever they hold."""
+    found: set[Node] = set()
     for block in _shifts(loss):
         key = key_of(block)
         if key is not None and all(_Above(block, c, key).of(loss)[0].get(column, _STILL) == _STILL
                                    for c in active(block)):  # fmt: skip
-            found.add(id(block))
+            found.add(block)
     return frozenset(found)
 
 
 def _shifts(loss: Block) -> list[Block]:
     """The relations below a query of which a column is added to something within an ``exp``."""
-    found: dict[int, Block] = {}
+    found: dict[Block, None] = {}
     todo: list[tuple[Block, Path]] = []
     for block in _blocks(loss):
         for e in block.outputs.values():
             inside = (part for part in descend(e) if isinstance(part, Call) and part.name == "exp")
             todo += [(block, path) for call in inside for path in sorted(paths(call))]
-    seen: set[tuple[int, Path]] = set()
+    seen: set[tuple[Block, Path]] = set()
     while todo:
         reader, path = todo.pop()
         node = next((leaf.node for leaf in reader.leaves if leaf.label == path[0]), None)
-        if (id(reader), path) in seen or not isinstance(node, Block) or path[1] not in active(node):
+        if (reader, path) in seen or not isinstance(node, Block) or path[1] not in active(node):
             continue
-        seen.add((id(reader), path))
-        found[id(node)] = node
+        seen.add((reader, path))
+        found[node] = None
         todo += [(node, inner) for inner in sorted(paths(node.outputs[path[1]])) if not node.groups]
-    return list(found.values())
+    return list(found)
 
 
 def _blocks(loss: Block) -> Iterator[Block]:
-    seen: set[int] = set()
+    seen: set[Node] = set()
     todo: list[Node] = [loss]
     while todo:
         node = todo.pop()
-        if id(node) in seen or not active(node):
+        if node in seen or not active(node):
             continue
-        seen.add(id(node))
+        seen.add(node)
         if isinstance(node, Block):
             yield node
             todo += [leaf.node for leaf in node.leaves]
@@ -95,15 +95,15 @@ class _Above:
 
     def __init__(self, relation: Block, column: str, key: Sequence[str]) -> None:
         self._key = key
-        self._done: dict[int, tuple[_Growths, _Row]] = {
-            id(relation): ({column: _Growth(Fraction(1))}, {k: k for k in key})
+        self._done: dict[Node, tuple[_Growths, _Row]] = {
+            relation: ({column: _Growth(Fraction(1))}, {k: k for k in key})
         }
 
     def of(self, node: Node) -> tuple[_Growths, _Row]:
         """The columns of a relation that change, and how; and which row it is that they change with."""
-        if id(node) not in self._done:
-            self._done[id(node)] = self._of(node)
-        return self._done[id(node)]
+        if node not in self._done:
+            self._done[node] = self._of(node)
+        return self._done[node]
 
     def _of(self, node: Node) -> tuple[_Growths, _Row]:
         if isinstance(node, Given) or not active(node):
@@ -150,7 +150,7 @@ class _Above:
     ) -> _Growth | None:
         call = output if block.groups and isinstance(output, Call) and output.name in _OF_GROUPS else None
         value = output if call is None else call.args[0]
-        found: _Growth | None = bottom_up(value, lambda e, parts: _grown(e, parts, growing), {}, _valued)
+        found: _Growth | None = bottom_up(value, lambda e, parts: _grown(e, parts, growing), _valued)
         if found is None or found == _STILL:
             return found
         of_one_row = shown is not None and (call is not None or not block.groups)
