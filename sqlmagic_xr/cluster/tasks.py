@@ -26,9 +26,15 @@ GONE = 30.0
 
 
 @contextmanager
-def tasks_of(client: Any, *, keep: bool = False) -> Iterator[Tasks]:
-    """Tasks that are cancelled where one fails, and forgotten at the end, unless they are to be kept."""
-    run = Tasks(client)
+def tasks_of(client: Any, *, keep: bool = False, strict: bool = False) -> Iterator[Tasks]:
+    """Tasks that are cancelled where one fails, and forgotten at the end, unless they are to be kept.
+
+    Args:
+        client: whose cluster makes them.
+        keep: whether they are kept.
+        strict: whether nobody makes a task but the worker that is said to.
+    """
+    run = Tasks(client, strict=strict)
     try:
         yield run
     except BaseException:
@@ -57,18 +63,18 @@ def _named(graph: Mapping[Any, Any], name: str) -> Any:
     return LLGExpr(graph, _determ_token=name)
 
 
-def _at(places: Mapping[Any, list[str]], graph: Mapping[Any, Any]) -> Any:
+def _at(places: Mapping[Any, list[str]], graph: Mapping[Any, Any], *, strict: bool) -> Any:
     """What tells the scheduler which worker is to make a task; it asks that of each task, by its key."""
     from dask.base import annotate
 
-    return annotate(workers={key: places.get(key, []) for key in graph}.__getitem__, allow_other_workers=True)
+    return annotate(workers={key: places.get(key, []) for key in graph}.__getitem__, allow_other_workers=not strict)
 
 
 class Tasks:
     """Tasks that hang together, and go to the scheduler at once: to name them one by one costs it twice as much."""
 
-    def __init__(self, client: Any) -> None:
-        self._client, self._token, self._numbers = client, uuid4().hex, count()
+    def __init__(self, client: Any, *, strict: bool = False) -> None:
+        self._client, self._token, self._numbers, self._strict = client, uuid4().hex, count(), strict
         self._graph: dict[Any, Any] = {}  # what has not gone there yet
         self._futures: dict[Any, Any] = {}
         self._places: dict[Any, list[str]] = {}
@@ -88,7 +94,7 @@ class Tasks:
         return self.task("program", worker.same, program) if len(program) > _INLINE else program
 
     def place(self, tasks: Sequence[Any], places: Sequence[str]) -> None:
-        """Have each task made by a worker, as long as that is there."""
+        """Have each task made by a worker; by another one where that is gone, unless that is strict."""
         self._places |= {task: [address] for task, address in zip(tasks, places, strict=True)}
 
     def tree(self, parts: Sequence[Any], program: Any, most: int = 1) -> Sequence[Any]:
@@ -106,7 +112,7 @@ class Tasks:
             if self._large:
                 within.enter_context(_unwarned())
             if self._places:
-                within.enter_context(_at(self._places, graph))
+                within.enter_context(_at(self._places, graph, strict=self._strict))
             if graph:
                 named = _named(graph, f"{self._token}-{next(self._numbers)}")
                 self._futures |= zip(
@@ -128,7 +134,8 @@ class Tasks:
         ends, sizes = [self._futures[key] for key in last], {self._futures[key]: size for key, size in sizes.items()}
         while True:
             try:
-                wait(ends, timeout=_LOOK)
+                with self._client.as_current():  # it may be no default, and wait asks that one
+                    wait(ends, timeout=_LOOK)
             except TimeoutError:
                 self._look()
             ended = [future for future in sizes if future.done()]

@@ -1,0 +1,49 @@
+"""Workers that are threads of one process, this one: the same rows as here, bit by bit each time."""
+
+import numpy as np
+import pytest
+
+from tests.cluster.data import context
+from tests.cluster.runs import UNHEARD, assert_the_same, rows, trained, training
+from tests.queries.gridded.test_who_runs import BY_ARRAYS
+
+distributed = pytest.importorskip("distributed")
+pytestmark = UNHEARD
+
+
+@pytest.fixture(scope="module")
+def threads():
+    """Two workers of two threads each, in this process."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=2, processes=False, dashboard_address=":0", memory_limit="1GB"
+    ) as cluster, distributed.Client(cluster, set_as_default=False) as found:  # fmt: skip
+        yield found
+
+
+def test_queries_have_the_same_rows(threads, small):
+    here, there = context(small, client="none"), context(small, client=threads)
+    for sql in BY_ARRAYS[::6]:
+        found = [rows(ctx, sql, "dense") for ctx in (here, there, there)]
+        order = [(name, "ascending") for name in found[0].column_names]
+        mine, first, second = (each.sort_by(order) for each in found)
+        assert first.equals(second), sql
+        for one, other in zip(first.columns, mine.columns, strict=True):
+            rtol = 1e-6 if str(one.type) == "float" else 1e-12
+            if str(one.type) in ("double", "float"):
+                np.testing.assert_allclose(one.drop_null().to_numpy(), other.drop_null().to_numpy(), rtol, 1e-12)
+            else:
+                assert one.equals(other), sql
+
+
+def test_a_run_calls_each_of_them_by_itself(threads, store, expected):
+    found = []
+    for _ in range(2):
+        ctx, run = training(store, client=threads)
+        tasks = set()
+        for event in run:
+            if type(event).__name__ == "Stepped":
+                tasks.add(threads.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter))
+        assert len(tasks) == 1, "after the first step there are calls and no tasks: one that ends ends no other one"
+        assert_the_same(ctx, expected)
+        found.append(trained(ctx))
+    assert found[0].equals(found[1])
