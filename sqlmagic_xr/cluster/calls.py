@@ -10,23 +10,24 @@ from __future__ import annotations
 import asyncio
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
 from uuid import uuid4
 
 from . import worker
-from .parts import Held
+from .parts import Held, pieces
 
 _SENT = 64 * 2**20  # bytes of a program and of what names the chunks, for all workers together
 _LOOK = 0.2  # seconds between two looks at whether somebody interrupts
-_ASK = 1.0  # seconds between two looks at which workers there are
+_ASK = 0.5  # seconds between two looks at which workers there are
 
 
 def called(
-    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.ChunkBatch], held: Held
-) -> list[Any] | None:
-    """What a program comes to over each part; None where that takes tasks.
+    client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.ChunkBatch], held: Held,
+    wanted: Iterable[int],
+) -> dict[int, list[Any]]:  # fmt: skip
+    """What a program comes to over parts: a state for each of a part's places. What takes tasks is missing.
 
     Args:
         client: whose cluster does it.
@@ -34,29 +35,44 @@ def called(
         numbers: those of the step.
         parts: the chunks.
         held: where they are.
+        wanted: the numbers of the parts.
     """
-    addresses = [place[0] for place in held.places if len(place) == 1]
-    if len(set(addresses)) < len(parts):
-        return None  # somebody has died, and others have what he had
-    keys = [[variable[number][0].key for variable in held.values] for number in range(len(parts))]
-    each = zip(parts, held.batches, keys, strict=True)
-    work = [(None if part is own else part, there) for part, own, there in each]
-    order = pickle.dumps((program, tuple(numbers), dict(zip(addresses, work, strict=True))))
-    if len(order) * len(parts) > _SENT:
-        return None
-    found = _asked(client, order, addresses)
-    states = [answer.state for answer in found if isinstance(answer, worker.Done)]
-    return states if len(states) == len(parts) else None
+    work: dict[str, list[Any]] = {}
+    places: dict[int, list[tuple[str, int]]] = {number: [] for number in wanted}
+    for number, asked in places.items():
+        own = parts[number] is held.batches[number]
+        for at, (piece, address) in enumerate(zip(_cut(parts, held, number), held.places[number], strict=True)):
+            theirs = work.setdefault(address, [])
+            asked.append((address, len(theirs)))
+            theirs.append((None if own else piece, [variable[number][at].key for variable in held.values]))
+    order = pickle.dumps((program, tuple(numbers), work))
+    answers = _asked(client, order, list(work)) if len(order) * len(work) <= _SENT else {}
+    found = {number: [_answer(answers.get(address), n) for address, n in asked] for number, asked in places.items()}
+    return {
+        number: [answer.state for answer in each if answer is not None]
+        for number, each in found.items() if None not in each
+    }  # fmt: skip
 
 
-def _asked(client: Any, order: bytes, addresses: Sequence[str]) -> list[Any]:
-    """What each worker answers, as far as they do; nothing where one has died.
+def _cut(parts: Sequence[worker.ChunkBatch], held: Held, number: int) -> list[worker.ChunkBatch]:
+    return pieces(parts[number], held.places[number])
 
-    All workers that there are by now are called: to find out that one is gone takes the scheduler half a minute, if it
-    is told to connect to it.
+
+def _answer(answers: Any, number: int) -> worker.Done | None:
+    """What a worker has come to over one of its pieces; it may have answered with an error, or not at all."""
+    return answers[number] if isinstance(answers, list) and number < len(answers) else None
+
+
+def _asked(client: Any, order: bytes, addresses: Sequence[str]) -> Mapping[str, Any]:
+    """What each worker answers, as far as they do; nothing where one was gone before it was called.
+
+    To find out that one is gone takes the scheduler half a minute, if it is told to connect to it. Nobody else is
+    called: a worker that has just been started imports this package first, which may take longer than many steps.
     """
     token = uuid4().hex
-    asking = client.run(worker.fold_here, token, order, on_error="return", asynchronous=True)
+    asking = client.run(
+        worker.fold_here, token, order, workers=list(addresses), on_error="return", asynchronous=True
+    )  # fmt: skip
     loop = client.loop.asyncio_loop
     future = asyncio.run_coroutine_threadsafe(asking, loop)
     try:
@@ -66,12 +82,12 @@ def _asked(client: Any, order: bytes, addresses: Sequence[str]) -> list[Any]:
         asyncio.run_coroutine_threadsafe(stopping, loop)
         if isinstance(error, _GoneError):
             future.cancel()
-            return []
+            return {}
         raise
     if future.exception() is not None:  # the scheduler cannot be reached
-        return []
-    answers = future.result()
-    return [answers.get(address) for address in addresses]
+        return {}
+    found: Mapping[str, Any] = future.result()
+    return found
 
 
 class _GoneError(Exception):

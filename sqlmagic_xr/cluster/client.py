@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import uuid4
 
 from ..errors import ClusterError, UsageError
 from . import worker
 
 _MAJOR = ("numpy", "xarray", "pyarrow", "cloudpickle")  # what is compatible within a major version
-_checked: dict[tuple[str, frozenset[str]], None] = {}
+_checked: dict[tuple[str, str], None] = {}  # of a client, the workers whose versions are those that are here
 
 
 def client_of(chosen: Any) -> Any | None:
@@ -78,11 +79,39 @@ def check(client: Any) -> Mapping[str, int]:
         ClusterError: a worker lacks a package, or has another version.
     """
     found = threads(client)
-    key = (client.id, frozenset(found))
-    if key not in _checked:
-        _compare(client.run(worker.versions, on_error="return"), worker.versions())
-        _checked[key] = None
+    check_those(client, found)
     return found
+
+
+def check_those(client: Any, addresses: Iterable[str]) -> None:
+    """As :func:`check`, of some workers."""
+    new = [address for address in addresses if (client.id, address) not in _checked]
+    if new:
+        accept(client, client.run(worker.versions, workers=new, on_error="return"))
+
+
+def ask(client: Any, address: str) -> Any:
+    """Ask a worker for its versions without waiting: the first question has it import this package.
+
+    Returns:
+        A future of what :func:`accept` takes.
+    """
+    key = f"sql_versions-{uuid4().hex}"
+    return client.submit(worker.versions, workers=[address], allow_other_workers=False, pure=False, key=key)
+
+
+def accept(client: Any, theirs: Mapping[str, Any]) -> None:
+    """Take workers that have what a program needs in the versions that are here.
+
+    Args:
+        client: whose workers they are.
+        theirs: by address their versions, or the error that they have answered with.
+
+    Raises:
+        ClusterError: a worker lacks a package, or has another version.
+    """
+    _compare(theirs, worker.versions())
+    _checked.update(dict.fromkeys((client.id, address) for address in theirs))
 
 
 def _compare(theirs: Mapping[str, Any], mine: Mapping[str, str | None]) -> None:

@@ -48,25 +48,33 @@ def folded_held(
     client: Any, program: bytes, numbers: Sequence[float], parts: Sequence[worker.ChunkBatch], held: Held,
     on_read: Callable[[], None], here: worker.ChunkProgram | None,
 ) -> Any:  # fmt: skip
-    """As :func:`folded`, over chunks that the workers hold: each is called, unless one of them has died.
+    """As :func:`folded`, over chunks that the workers hold: each is called, and what is missing then is made by tasks.
 
     Args:
         client, program, numbers, on_read, here: as for :func:`folded`.
         parts: the chunks; those of ``held``, or the same with other positions along axes that are not theirs.
         held: where they are.
     """
+    wanted, states = range(len(parts)), dict[int, Any]()
     if here is not None:
-        states = called(client, program, numbers, parts, held)
-        if states is not None:
-            for _ in range(sum(map(len, parts))):
-                on_read()
-            return _as_tree(here, states)
-    with tasks_of(client) as run:
-        code = run.program(program)
-        sizes: dict[Any, int] = {}
-        what = (code, np.asarray(numbers))  # dask looks into a tuple
-        first = [_of_part(run, what, number, part, held, sizes) for number, part in enumerate(parts)]
-        return _together(run, first, code, sizes, on_read, here)
+        found = called(client, program, numbers, parts, held, wanted)
+        if len(found) < len(parts) and held.mend():
+            found |= called(client, program, numbers, parts, held, [n for n in wanted if n not in found])
+        states = {n: each[0] if len(each) == 1 else worker.merged(here, each) for n, each in found.items()}
+        for _ in range(sum(len(parts[n]) for n in found)):
+            on_read()
+    if len(states) < len(parts):
+        with tasks_of(client) as run:
+            what = (run.program(program), np.asarray(numbers))  # dask looks into a tuple
+            sizes: dict[Any, int] = {}
+            missing = [n for n in wanted if n not in states]
+            first = [_of_part(run, what, n, parts[n], held, sizes) for n in missing]
+            if here is None:
+                return _together(run, first, what[0], sizes, on_read, here)
+            run.start(*sizes, *first)
+            states |= zip(missing, run.wait(first, sizes, on_read), strict=True)
+    assert here is not None
+    return _as_tree(here, [states[n] for n in wanted])
 
 
 def _of_part(
@@ -128,18 +136,22 @@ def folded_of(
 
 
 def hold(
-    client: Any, program: bytes, parts: Sequence[worker.ChunkBatch], places: Sequence[str], on_read: Callable[[], None]
-) -> list[Any]:
+    client: Any, program: bytes, parts: Sequence[worker.ChunkBatch], places: Sequence[str],
+    on_read: Callable[[], None] | None,
+) -> list[Any]:  # fmt: skip
     """Have the chunks of a program read, and kept in the workers' memory; what stands for each part.
 
     Args:
-        client, program, parts, on_read: as for :func:`folded`.
-        places: the worker that is to read each part; another one does where it is gone.
+        client, program, parts: as for :func:`folded`.
+        places: the worker that is to read each part.
+        on_read: is called while that goes on, and another worker reads where one is gone; None to wait for nobody, and
+            have nobody else read.
     """
-    with tasks_of(client, keep=True) as run:
+    with tasks_of(client, keep=True, strict=on_read is None) as run:
         code = run.program(program)
         keys = [run.task("read", worker.read, code, part) for part in parts]
         run.place(keys, places)
         values = run.start(*keys)
-        run.wait(keys, {}, on_read, fetch=False)
+        if on_read is not None:
+            run.wait(keys, {}, on_read, fetch=False)
         return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, cycle, pairwise
 from typing import Any
@@ -25,11 +25,13 @@ class Held:
         batches: those of each part.
         places: who has each part.
         values: of each variable and part, for each of its places, what stands for the chunks there.
+        mend: has others read what workers had that are gone; whether there was any.
     """
 
     batches: Sequence[ChunkBatch]
     places: Sequence[Place]
     values: Sequence[Sequence[Sequence[Any]]]
+    mend: Callable[[], bool]
 
 
 def batches(regions: Sequence[Any], threads: Mapping[str, int], tasks: int = TASKS) -> list[ChunkBatch]:
@@ -70,10 +72,8 @@ def placed(parts: int, threads: Mapping[str, int]) -> list[Place]:
     return [(order[part % len(order)],) for part in range(parts)]
 
 
-def moved(parts: Sequence[ChunkBatch], places: Sequence[Place], threads: Mapping[str, int]) -> dict[int, Place]:
-    """Where parts go whose worker is gone: to one that has none, else by threads' shares to all that are left.
-
-    A part of one thread stays with whoever has made it again.
+def taken_over(parts: Sequence[ChunkBatch], places: Sequence[Place], threads: Mapping[str, int]) -> dict[int, Place]:
+    """Where parts go at once whose worker is gone: to those that have others, if there are any, by threads' shares.
 
     Args:
         parts: all of them.
@@ -81,15 +81,29 @@ def moved(parts: Sequence[ChunkBatch], places: Sequence[Place], threads: Mapping
         threads: of each worker that there is now.
     """
     has = {address for place in places for address in place}
-    free, left = [address for address in threads if address not in has], cycle(threads)
-    found: dict[int, Place] = {}
-    for number, (part, place) in enumerate(zip(parts, places, strict=True)):
-        lost = any(address not in threads for address in place)
-        if free and (lost or len(place) > 1):
-            found[number] = (free.pop(0),)
-        elif lost and part.lanes > 1:
-            found[number] = tuple(next(left) for _ in range(part.lanes))
-    return found
+    lost = [number for number, place in enumerate(places) if not threads.keys() >= set(place)]
+    left = cycle([address for address in threads if address in has] or threads)
+    if has.isdisjoint(threads):
+        return {number: (next(left),) for number in lost}
+    return {number: tuple(next(left) for _ in range(parts[number].lanes)) for number in lost}
+
+
+def returned(places: Sequence[Place], threads: Mapping[str, int]) -> dict[int, Place]:
+    """Where parts go later that others have taken over: each to a worker who has none.
+
+    Args:
+        places: who has each part.
+        threads: of each worker that there is now.
+    """
+    has = {address for place in places for address in place}
+    owners: set[Place] = set()
+    lodging = []
+    for number, place in enumerate(places):
+        if len(place) > 1 or place in owners:
+            lodging.append(number)
+        owners.add(place)
+    free = [(address,) for address in threads if address not in has]
+    return dict(zip(lodging, free, strict=False))
 
 
 def pieces(part: ChunkBatch, place: Place) -> list[ChunkBatch]:

@@ -188,46 +188,52 @@ class Done:
     state: Any
 
 
-async def fold_here(token: str, order: bytes, dask_worker: Any) -> Done | None:
+async def fold_here(token: str, order: bytes, dask_worker: Any) -> list[Done | None]:
     """As :func:`fold_held`, of what this worker holds; it is called, and no task of the scheduler's.
 
     Args:
         token: names the call, for :func:`stop`.
-        order: the program, the numbers of the step, and by the address of each worker its chunks, None for those that
-            were read, and for each variable the key of the task that has read them.
+        order: the program, the numbers of the step, and by the address of each worker its parts: of each its chunks,
+            None for those that were read, and for each variable the key of the task that has read them.
         dask_worker: this one.
 
     Returns:
-        None where this worker does not hold its chunks, or fails, which a task will tell of.
+        For each part what it comes to; None where this worker does not hold it, or fails, which a task will tell of.
     """
     from .shelf import shelf_of
 
     program, numbers, work = pickle.loads(order)
-    batch, keys = work.get(dask_worker.contact_address) or work.get(dask_worker.address) or (None, ())
-    held = [dask_worker.data[key] for key in keys if key in dask_worker.data]
-    if not held or len(held) < len(keys):
-        return None
-    _called.add(token)
+    call, shelf, loop = (token, dask_worker.address), shelf_of(dask_worker), asyncio.get_running_loop()
 
     def go_on() -> None:
-        if token not in _called:
+        if call not in _called:
             raise CancelledTaskError
 
-    ready = partial(_folded_held, program, numbers, batch, held, shelf_of(dask_worker), go_on)
+    async def part(batch: ChunkBatch | None, keys: Sequence[Any]) -> Done | None:
+        held = [dask_worker.data[key] for key in keys if key in dask_worker.data]
+        if not held or len(held) < len(keys):
+            return None
+        ready = partial(_folded_held, program, numbers, batch, held, shelf, go_on)
+        try:
+            return Done(await loop.run_in_executor(dask_worker.executors["default"], ready))
+        except Exception:
+            return None
+
+    _called.add(call)
     try:
-        return Done(await asyncio.get_running_loop().run_in_executor(dask_worker.executors["default"], ready))
-    except Exception:
-        return None
+        mine = work.get(dask_worker.contact_address) or work.get(dask_worker.address) or ()
+        return list(await asyncio.gather(*(part(batch, keys) for batch, keys in mine)))
     finally:
-        _called.discard(token)
+        _called.discard(call)
 
 
-async def stop(token: str) -> None:
+async def stop(token: str, dask_worker: Any) -> None:
     """End a call before its next chunk."""
-    _called.discard(token)
+    _called.discard((token, dask_worker.address))
 
 
-_called: set[str] = set()
+_called: set[tuple[str, str]] = set()
+"""The calls that go on, each with who was called: several workers may be one process."""
 
 
 def merge(program: bytes, states: Sequence[Any]) -> Any:

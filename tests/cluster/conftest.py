@@ -1,4 +1,4 @@
-"""A cluster of two worker processes, stores of chunks, and a notebook for what its magic says of clusters."""
+"""A cluster of two worker processes of two threads, stores of chunks, a notebook for what its magic says of them."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def client():
 
     distributed = pytest.importorskip("distributed")
     with dask.config.set(quick), distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit="1GB"
+        n_workers=2, threads_per_worker=2, dashboard_address=":0", memory_limit="1GB"
     ) as cluster, distributed.Client(cluster) as found:  # fmt: skip
         warm(found)
         yield found

@@ -78,6 +78,12 @@ def on_the_shelf(dask_worker):
     return [] if shelf is None else [values for chunks in shelf.chunks.values() for each in chunks for values in each]
 
 
+def nobody_is_at_work(run):
+    """Wait until workers who have come have done what they were last asked to."""
+    moves = [layout._move for layout in run._chunks._layouts.values()]
+    in_time(lambda: all(move is None or move.has_ended() for move in moves))
+
+
 def written_to_disk(dask_worker):
     """Have a worker write to disk what dask holds, as where its memory is full."""
     while dask_worker.data.fast:

@@ -46,8 +46,8 @@ def test_explain_says_how_many_tasks_where_and_what_is_pruned(client, store):
     ctx = context(store)
     said = told(ctx, "SELECT AVG(air) FROM t WHERE time < TIMESTAMP '2000-02-01'")
     address = client.scheduler.address
-    assert f"6 of 10 chunks (time 0 to 2 of 0 to 4); 6 tasks on 2 workers (2 threads) at {address}" in said
-    assert "10 of 10 chunks; 8 tasks on 2 workers" in told(ctx, "SELECT AVG(air) FROM t")
+    assert f"6 of 10 chunks (time 0 to 2 of 0 to 4); 6 tasks on 2 workers (4 threads) at {address}" in said
+    assert "10 of 10 chunks; 10 tasks on 2 workers" in told(ctx, "SELECT AVG(air) FROM t")
     assert "cluster" not in told(context(store, client="none"), "SELECT AVG(air) FROM t")
     ctx.from_dataset("here", xr.open_zarr(store, consolidated=False, chunks={}).load(scheduler="synchronous"))
     assert "not on the cluster: the data are here" in told(ctx, "SELECT AVG(air) FROM here")
@@ -57,7 +57,7 @@ def test_the_magic_says_whose_cluster_it_is(client, store, notebook):
     notebook.names.update(mine=client, far=xr.open_zarr(store, consolidated=False, chunks={}))
     for name, there in {"mine": True, "none": False, "auto": True}.items():
         said = notebook(f"%xsql --client {name} EXPLAIN SELECT AVG(air) FROM far").text
-        assert ("8 tasks on 2 workers" in said) == there, name
+        assert ("10 tasks on 2 workers" in said) == there, name
     with pytest.raises(UsageError, match="there is no variable other"):
         notebook("%xsql --client other SELECT 1")
 
@@ -105,7 +105,7 @@ def test_a_chunk_that_cannot_be_read_is_named(client, store, tmp_path):
 def test_an_interrupt_cancels_the_tasks(client):
     import _thread
 
-    ctx = over(slow(0.3, size=400))  # a minute for two workers
+    ctx = over(slow(0.3, size=400))  # half a minute for four threads
     threading.Timer(1.0, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         by_arrays(ctx, "SELECT SUM(v) AS s FROM d")

@@ -22,6 +22,7 @@ from tests.cluster.runs import (
     full,
     in_time,
     left,
+    nobody_is_at_work,
     on_the_shelf,
     over,
     pids,
@@ -132,24 +133,27 @@ def test_parts_are_shared_out_by_threads_and_a_dead_workers_go_to_a_new_one():
     assert [part.lanes for part in parts.shared_out(regions[:3], {"a": 1, "b": 4})] == [2, 1]
     assert parts.placed(2, {"a": 1, "b": 3}) == [("b",), ("a",)]
     places = [("b",), ("a",)]
-    assert parts.moved(two, places, {"a": 1, "b": 3}) == {}
-    assert parts.moved(two, places, {"a": 1, "c": 3}) == {0: ("c",)}
-    assert parts.moved(two, places, {"b": 3}) == {}, "the one thread of a is nobody else's to share"
-    assert parts.moved(two, places, {"a": 1, "d": 2}) == {0: ("d",)}
-    split = parts.moved(two, places, {"a": 1})
+    assert parts.taken_over(two, places, {"a": 1, "b": 3}) == {}
+    assert parts.taken_over(two, places, {"b": 3, "c": 1}) == {1: ("b",)}, "c has to get ready first"
+    split = parts.taken_over(two, places, {"a": 1, "c": 3})
     assert split == {0: ("a", "a", "a")}
-    assert parts.moved(two, [split[0], ("a",)], {"a": 1, "c": 3}) == {0: ("c",)}
+    three = parts.shared_out(regions, {"a": 1, "b": 3, "c": 1})
+    assert parts.taken_over(three, [("b",), ("a",), ("c",)], {"a": 1, "c": 1}) == {0: ("a", "c", "a")}
+    assert parts.taken_over(two, places, {"c": 1, "d": 2}) == {0: ("c",), 1: ("d",)}, "nobody else is left"
+    assert parts.returned(places, {"a": 1, "b": 3, "c": 3}) == {}, "each has his own"
+    assert parts.returned([split[0], ("a",)], {"a": 1}) == {}
+    assert parts.returned([split[0], ("a",)], {"a": 1, "c": 3, "d": 1}) == {0: ("c",)}
+    assert parts.returned([("b",), ("b",)], {"b": 3, "d": 1}) == {1: ("d",)}
 
 
 def test_threads_share_a_part_and_several_workers_have_that_of_a_dead_one_to_the_same_bits(
     client, store, expected, monkeypatch
 ):
     first, second = client.nthreads()
-    monkeypatch.setattr("sqlmagic_xr.cluster.holding.check", lambda _: {first: 2, second: 2})
-    monkeypatch.setattr("sqlmagic_xr.cluster.holding._LOOK", 0.0)
+    monkeypatch.setattr("sqlmagic_xr.cluster.layout._LOOK", 0.0)
     found = []
     for split in ({}, {0: (second, first)}):
-        monkeypatch.setattr("sqlmagic_xr.cluster.holding.moved", lambda *_, split=split: split)
+        monkeypatch.setattr("sqlmagic_xr.cluster.layout.taken_over", lambda *_, split=split: split)
         ctx, run = training(store)
         finish(run)
         assert_the_same(ctx, expected)
@@ -200,10 +204,10 @@ def test_ctrl_c_ends_a_run_at_its_last_whole_generation_and_what_the_workers_do(
 # What the workers do not survive
 
 
-def test_a_worker_that_is_killed_changes_nothing(client, store, expected, monkeypatch):
+def test_a_worker_that_is_killed_changes_nothing(client, store, monkeypatch):
     """It is killed in the middle of a query, between two steps of a run whose chunks it held; a new one gets them."""
-    monkeypatch.setattr("sqlmagic_xr.cluster.holding._LOOK", 0.0)
-    ctx, run = training(store)
+    monkeypatch.setattr("sqlmagic_xr.cluster.layout._LOOK", 0.0)
+    ctx, run = training(store, steps=7)
     events = iter(run)
     while type(next(events)).__name__ != "Stepped":
         pass
@@ -214,10 +218,16 @@ def test_a_worker_that_is_killed_changes_nothing(client, store, expected, monkey
     client.wait_for_workers(2, timeout=60)
     assert victim not in pids(client)
     shelves = []
-    finish(events, lambda _: shelves.append(sorted(map(len, client.run(on_the_shelf).values()))))
-    assert [10, 10] in shelves
+    for event in events:
+        if type(event).__name__ == "Stepped":
+            shelves.append(sorted(map(len, client.run(on_the_shelf).values())))
+            nobody_is_at_work(run)
+    assert [0, 20] in shelves, "a step goes on where the chunks are, and waits for no new worker"
+    assert shelves[-1] == [10, 10]
     assert run.run.status == "done"
-    assert_the_same(ctx, expected)
+    here, alone = training(store, steps=7, client="none")
+    finish(alone)
+    assert_the_same(ctx, trained(here))
     assert time.monotonic() - begin < 60
 
 
