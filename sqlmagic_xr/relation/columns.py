@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..sql.expression import Call, Expression, Verbatim
+from ..sql.expression import Call, Expression, Verbatim, descend
 from ..sql.syntax import Tree
 
 if TYPE_CHECKING:
@@ -134,28 +134,9 @@ class Measure:
 
 def fields(expression: Expression) -> Iterator[Field]:
     """The columns that an expression uses, those that nested queries use of their own not among them."""
-    if isinstance(expression, Field):
-        yield expression
-        return
-    todo, seen = [expression], set()
-    while todo:
-        node = todo.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, Field):
-            yield node
-        todo += node.parts
+    return (node for node in descend(expression) if isinstance(node, Field))
 
 
 def subqueries(expression: Expression) -> Iterator[Relation]:
     """The queries directly inside an expression."""
-    todo, seen = [expression], set()
-    while todo:
-        node = todo.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, Nested):
-            yield node.query
-        todo += node.parts
+    return (node.query for node in descend(expression) if isinstance(node, Nested))

@@ -7,10 +7,9 @@ that it cannot.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import wraps
-from typing import TypeVar
 
 from ..sql.expression import Call, Expression, Literal, descend
+from ..sql.remembered import once_a_node
 from .catalog import Type
 from .columns import Field, Nested, Piece, fields
 from .conditions import conjuncts, equal_sides
@@ -32,28 +31,13 @@ from .nodes import (
 from .nullable import may_be_null
 from .types import type_of
 
-R = TypeVar("R")
 Key = tuple[str, ...]
-
-
-def kept(fact: Callable[[Relation], R]) -> Callable[[Relation], R]:
-    """Work a fact out once for each node."""
-    place = f"_{fact.__name__}"
-
-    @wraps(fact)
-    def known(relation: Relation) -> R:
-        if place not in relation.__dict__:
-            relation.__dict__[place] = fact(relation)
-        found: R = relation.__dict__[place]
-        return found
-
-    return known
 
 
 # --------------------------------------------------------------------------------------------------- types and NULLs
 
 
-@kept
+@once_a_node
 def types(relation: Relation) -> tuple[Type | None, ...]:
     """The types of its columns, in order; None for one that is not known."""
     count = len(relation.names or ())
@@ -93,7 +77,7 @@ def field_type(column: Field) -> Type | None:
     return known[place] if place < len(known) else None
 
 
-@kept
+@once_a_node
 def nullable(relation: Relation) -> tuple[bool, ...]:
     """Whether its columns may be NULL, in order; an outer join around it may fill them all the same."""
     count = len(relation.names or ())
@@ -169,7 +153,7 @@ def _measure_null(relation: Aggregate, call: Call, null: Callable[[Field], bool]
 # ------------------------------------------------------------------------------------------------ what rows are alike
 
 
-@kept
+@once_a_node
 def equalities(relation: Relation) -> tuple[tuple[Expression, Expression], ...]:
     """Pairs that are equal, and not NULL, in every row that a node reads: from WHERE, ON and USING of inner joins."""
     conditions: list[Expression] = []
@@ -236,7 +220,7 @@ def _is_constant(expression: Expression, outside: Collection[Relation]) -> bool:
     return True
 
 
-@kept
+@once_a_node
 def constants(relation: Relation) -> frozenset[str]:
     """The columns that have one value in all rows."""
     match relation:
@@ -251,7 +235,7 @@ def constants(relation: Relation) -> frozenset[str]:
     return frozenset()
 
 
-@kept
+@once_a_node
 def key(relation: Relation) -> Key | None:
     """The columns whose values name a row; () where there is one row at most, None where that is not known."""
     match relation:
@@ -313,7 +297,7 @@ def one_row(relation: Relation) -> bool:
     return key(relation) == ()
 
 
-@kept
+@once_a_node
 def always_one_row(relation: Relation) -> bool:
     """Whether there is exactly one row, whatever the tables hold."""
     match relation:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..sql.remembered import once_a_node
 from .change import exchanged
 from .columns import subqueries
-from .facts import kept
 from .nodes import Join, Opaque, Recursive, Relation, Shared, leaves, relations
 from .scope import Unsure
 
@@ -38,7 +38,7 @@ def _as_subquery(node: Relation) -> Relation:
     return Shared(node.path[-1:], node.renamed, query=node.query, kind="subquery", name=node.name, tree=node.tree)
 
 
-@kept
+@once_a_node
 def written_out(relation: Relation) -> int:
     """How many relations a query has where what is read twice stands twice."""
     inside = [*relation.inputs, *(query for e in relation.expressions for query in subqueries(e))]

@@ -178,19 +178,25 @@ class Select(Filtering):
 
 
 @dataclass(frozen=True, eq=False)
-class Sort(Relation):
-    """ORDER BY: its keys may use the columns of a SELECT, and those that the SELECT reads."""
+class RowsOf(Relation):
+    """Rows of another relation, with its columns."""
 
     source: Relation
-    keys: tuple[SortKey, ...] = ()
 
     @property
-    def names(self) -> Names | None:  # noqa: D102 - see Relation
+    def names(self) -> Names | None:
         return self.source.names
 
     @property
-    def inputs(self) -> tuple[Relation, ...]:  # noqa: D102 - see Relation
+    def inputs(self) -> tuple[Relation, ...]:
         return (self.source,)
+
+
+@dataclass(frozen=True, eq=False)
+class Sort(RowsOf):
+    """ORDER BY: its keys may use the columns of a SELECT, and those that the SELECT reads."""
+
+    keys: tuple[SortKey, ...] = ()
 
     @property
     def expressions(self) -> tuple[Expression, ...]:  # noqa: D102 - see Relation
@@ -203,20 +209,11 @@ class Sort(Relation):
 
 
 @dataclass(frozen=True, eq=False)
-class Limit(Relation):
+class Limit(RowsOf):
     """LIMIT and OFFSET; None where one is not written."""
 
-    source: Relation
     count: Expression | None = None
     skip: Expression | None = None
-
-    @property
-    def names(self) -> Names | None:  # noqa: D102 - see Relation
-        return self.source.names
-
-    @property
-    def inputs(self) -> tuple[Relation, ...]:  # noqa: D102 - see Relation
-        return (self.source,)
 
     @property
     def expressions(self) -> tuple[Expression, ...]:  # noqa: D102 - see Relation

@@ -6,17 +6,18 @@ from collections.abc import Collection, Iterable, Iterator
 
 from ..sql.expression import Call, Expression, Parameter, descend
 from ..sql.parameters import parameters_of
+from ..sql.remembered import once_a_node
 from ..sql.syntax import Tree, local_name, name_of, walk
 from .catalog import Catalog
 from .columns import Field, Output, Piece, fields
-from .facts import function_varies, kept, using_pairs
+from .facts import function_varies, using_pairs
 from .functions import SUMS, names_of_functions
 from .functions import varies as varies_by_name
 from .names import Name
 from .nodes import Aggregate, Join, Limit, Opaque, Relation, Scan, Select, Shared, Sort, Window, leaves, relations
 
 
-@kept
+@once_a_node
 def tables_read(relation: Relation) -> frozenset[Name]:
     """The tables that a query reads, also by way of views; those that a part which is not bound names."""
     found: set[Name] = set()
@@ -73,7 +74,7 @@ def parameters_in(expression: Expression) -> set[str]:
     return found
 
 
-@kept
+@once_a_node
 def volatile(relation: Relation) -> bool:
     """Whether a query may give other rows from the same tables and parameters; in doubt, it may."""
     for node in relations(relation):

@@ -1,4 +1,4 @@
-"""What is found in a whole tree, remembered for the very tree: a statement is asked the same several times a run."""
+"""What was found out, remembered for the very tree, node or column that it was asked of."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from .traversal import Tree
 
 Found = TypeVar("Found")
+Node = TypeVar("Node")
 
 
 class _Itself:
@@ -44,5 +45,33 @@ def once_a_tree(find: Callable[[Tree], Found]) -> Callable[[Tree], Found]:
     @wraps(find)
     def asked(tree: Tree) -> Any:
         return found(_Itself(tree))
+
+    return asked
+
+
+def once_a_node(find: Callable[[Node], Found]) -> Callable[[Node], Found]:
+    """A function of a frozen node that is asked once for each; what it finds is kept on the node."""
+    place = f"_{find.__name__}"
+
+    @wraps(find)
+    def asked(node: Node) -> Found:
+        if place not in node.__dict__:
+            node.__dict__[place] = find(node)
+        found: Found = node.__dict__[place]
+        return found
+
+    return asked
+
+
+def once_a_column(find: Callable[[Node, str], Found]) -> Callable[[Node, str], Found]:
+    """The same of a node and the name of one of its columns."""
+    place = f"_{find.__name__}"
+
+    @wraps(find)
+    def asked(node: Node, name: str) -> Found:
+        known: dict[str, Found] = node.__dict__.setdefault(place, {})
+        if name not in known:
+            known[name] = find(node, name)
+        return known[name]
 
     return asked

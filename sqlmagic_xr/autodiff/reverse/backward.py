@@ -20,6 +20,7 @@ from functools import reduce
 
 from ...sql.expression import Call, Case, Expression
 from ...sql.expression import columns as paths
+from ...sql.remembered import once_a_node
 from ..collect import tidied
 from ..rules import Rules
 from ..simplify import ONE, ZERO, add, divide, multiply
@@ -32,6 +33,7 @@ from .blocks import (
     Path,
     active,
     filled,
+    inputs,
     label,
     names,
     requiring,
@@ -291,14 +293,7 @@ def _replaced(expression: Expression, new: Mapping[Path, Expression]) -> Express
     return substituted(expression, new)
 
 
+@once_a_node
 def _height(node: Node) -> int:
     """How many relations stand below one: what reads it stands higher."""
-    if "_height" not in node.__dict__:
-        inner: list[Node] = []
-        if isinstance(node, BlockUnion):
-            inner = list(node.parts)
-        elif isinstance(node, Block):
-            inner = [leaf.node for leaf in node.leaves]
-        node.__dict__["_height"] = 1 + max(map(_height, inner), default=0)
-    found: int = node.__dict__["_height"]
-    return found
+    return 1 + max(map(_height, inputs(node)), default=0)

@@ -8,7 +8,7 @@ again, so blocks may be put into each other without renaming. Blocks are values:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Literal
@@ -16,6 +16,7 @@ from typing import Literal
 from ...relation.layers import ColumnType
 from ...sql.expression import Call, Case, Column, Expression, replace_parts
 from ...sql.expression import columns as paths
+from ...sql.remembered import once_a_node
 from ...sql.syntax import Tree
 from .once import Once
 from .over import RANKS, Over
@@ -193,15 +194,16 @@ def exchanged(part: From, old: FromLeaf, new: From) -> From:
     return Joined(exchanged(part.left, old, new), exchanged(part.right, old, new), part.kind, part.on)
 
 
+def inputs(node: Node) -> list[Node]:
+    """The relations that one reads, one for each reading."""
+    if isinstance(node, Given):
+        return []
+    return list(node.parts) if isinstance(node, BlockUnion) else [leaf.node for leaf in node.leaves]
+
+
+@once_a_node
 def active(node: Node) -> frozenset[str]:
-    """The columns that depend on a cell by which derivatives are taken (worked out once)."""
-    if "_active" not in node.__dict__:
-        node.__dict__["_active"] = _active(node)
-    found: frozenset[str] = node.__dict__["_active"]
-    return found
-
-
-def _active(node: Node) -> frozenset[str]:
+    """The columns that depend on a cell by which derivatives are taken."""
     if isinstance(node, Given):
         return node.cells
     if isinstance(node, BlockUnion):
@@ -232,15 +234,9 @@ def _read_by(block: Block, output: Expression) -> frozenset[Path]:
     return frozenset() if counts else paths(output)
 
 
+@once_a_node
 def staircase(node: Node) -> frozenset[str]:
     """The columns computed from where a row stands among others by a value that depends on a cell."""
-    if "_staircase" not in node.__dict__:
-        node.__dict__["_staircase"] = _staircase(node)
-    found: frozenset[str] = node.__dict__["_staircase"]
-    return found
-
-
-def _staircase(node: Node) -> frozenset[str]:
     if isinstance(node, Given):
         return frozenset()
     if isinstance(node, BlockUnion):
@@ -274,18 +270,10 @@ def _valued(expression: Expression) -> Iterator[Expression]:
             todo += part.parts
 
 
+@once_a_node
 def reads_cells(node: Node) -> bool:
     """Whether a relation reads the table by whose cells derivatives are taken, in whatever way."""
-    if "_reads" not in node.__dict__:
-        inner: Iterable[Node] = ()
-        if isinstance(node, BlockUnion):
-            inner = node.parts
-        elif isinstance(node, Block):
-            inner = [leaf.node for leaf in node.leaves]
-        own = isinstance(node, Given) and bool(node.cells)
-        node.__dict__["_reads"] = own or any(map(reads_cells, inner))
-    found: bool = node.__dict__["_reads"]
-    return found
+    return bool(node.cells) if isinstance(node, Given) else any(map(reads_cells, inputs(node)))
 
 
 def requiring(block: Block, wanted: str) -> Block:

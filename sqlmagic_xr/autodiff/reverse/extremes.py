@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ...sql.expression import Call, Cast, Expression, Literal, Star
 from ...sql.expression import columns as paths
+from ...sql.remembered import once_a_column
 from ..doubles import REAL
 from ..simplify import ZERO, multiply
 from .blocks import Block, BlockUnion, FromLeaf, Given, Node, label, names
-from .keys import may_be_null, once
+from .keys import may_be_null
 from .over import RANKS, Over
 from .shares import same
 from .slopes import kind_of_expression
@@ -61,16 +62,14 @@ def is_summed(block: Block, expression: Expression) -> bool:
     return any(_column_summed(block.leaf(path[0]).node, path[1]) for path in paths(expression))
 
 
+@once_a_column
 def _column_summed(node: Node, name: str) -> bool:
     if isinstance(node, Given):
         return node.summed and node.kinds.get(name) not in ("integer", "decimal", "text", "time")
     if isinstance(node, BlockUnion):
         place = names(node).index(name)
         return any(_column_summed(part, names(part)[place]) for part in node.parts)
-    known: dict[str, bool] = once(node, "_summed", lambda _: {})
-    if name not in known:
-        known[name] = _output_summed(node, node.outputs[name])
-    return known[name]
+    return _output_summed(node, node.outputs[name])
 
 
 def _output_summed(block: Block, output: Expression) -> bool:

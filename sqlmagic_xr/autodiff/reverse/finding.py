@@ -10,9 +10,10 @@ from ...relation import nodes
 from ...relation.bind import Binder, BoundSelect
 from ...relation.catalog import Catalog, Table
 from ...relation.columns import Field, fields
-from ...relation.facts import filled_by, kept, key
+from ...relation.facts import filled_by, key
 from ...sql.clauses import outermost
 from ...sql.expression import Call, Expression, descend
+from ...sql.remembered import once_a_node
 from ...sql.syntax import Tree, expression_sql
 from .given import CellTable
 from .refusing import refused
@@ -213,7 +214,7 @@ def _require_one_meaning(call: Call, leaf: nodes.Leaf, in_sight: Sequence[nodes.
 
 def source_of(relation: nodes.Relation) -> nodes.Relation:
     """What the FROM of a SELECT reads."""
-    while isinstance(relation, (nodes.Sort, nodes.Limit, nodes.Filtering)):
+    while isinstance(relation, (nodes.RowsOf, nodes.Filtering)):
         relation = relation.source
     return relation
 
@@ -226,7 +227,7 @@ def reads(relation: nodes.Relation, leaf: nodes.Leaf) -> bool:
     return any(map(cells.of, _below(relation.query))) if cells is not None else False
 
 
-@kept
+@once_a_node
 def _below(relation: nodes.Relation) -> tuple[nodes.Relation, ...]:
     """The relation and all below it: each column of each call asks for them."""
     return tuple(nodes.relations(relation))

@@ -18,6 +18,7 @@ from .blocks import (
     Path,
     exchanged,
     filled,
+    inputs,
     label,
     mapped,
     names,
@@ -96,11 +97,7 @@ def readers(loss: Block) -> Counter[Node]:
         if node in seen:
             continue
         seen.add(node)
-        inner: list[Node] = []
-        if isinstance(node, BlockUnion):
-            inner = list(node.parts)
-        elif isinstance(node, Block):
-            inner = [leaf.node for leaf in node.leaves]
+        inner = inputs(node)
         found.update(filter(reads_cells, inner))
         todo += inner
     return found

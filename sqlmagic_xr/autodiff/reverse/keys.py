@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...relation.functions import function
 from ...relation.layers import ColumnType
 from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Parameter, Star, descend
+from ...sql.remembered import once_a_column, once_a_node
 from .blocks import Block, BlockUnion, From, FromLeaf, Given, Joined, Node, Path, filled, names
 from .over import RANKS, Over
 
 _STRICT = frozenset({"+", "-", "*", "/", "%", "=", "<>", "<", "<=", ">", ">="})
-
-
-def once(node: Any, name: str, value: Any) -> Any:
-    """What is worked out once for a node."""
-    if name not in node.__dict__:
-        node.__dict__[name] = value(node)
-    return node.__dict__[name]
 
 
 # ------------------------------------------------------------------------------------------------- one value, one row
@@ -52,6 +46,7 @@ class _Said(NamedTuple):
     keyed: tuple[tuple[frozenset[Path], frozenset[Path]], ...]
 
 
+@once_a_node
 def _said(block: Block) -> _Said:
     empty, fixed_, equal, keyed = filled(block), set[Path](), [], []
     for one, other in equalities(block):
@@ -70,7 +65,7 @@ def _said(block: Block) -> _Said:
 
 def closure(block: Block, start: Iterable[Path] = ()) -> frozenset[Path]:
     """The columns in a block's FROM that have one value in all rows in which the columns of ``start`` have one."""
-    said: _Said = once(block, "_said", _said)
+    said = _said(block)
     found = {*start, *said.fixed}
     while True:
         before = len(found)
@@ -104,12 +99,9 @@ def _partners(part: From, known: Collection[Path]) -> Iterator[Path]:
         yield from ((right.label, name) for name in names(right.node))
 
 
+@once_a_node
 def fixed(node: Node) -> frozenset[str]:
     """The columns of a relation that have one value in all its rows."""
-    return once(node, "_fixed", _fixed)  # type: ignore[no-any-return]
-
-
-def _fixed(node: Node) -> frozenset[str]:
     if not isinstance(node, Block):
         return frozenset()
     known = closure(node)
@@ -184,12 +176,9 @@ def least(block: Block, key: list[Path]) -> list[Path]:
     return known
 
 
+@once_a_node
 def key_of(node: Node) -> tuple[str, ...] | None:
     """The columns whose values name a row; () for one row at most, None where that is not known."""
-    return once(node, "_key", _key_of)  # type: ignore[no-any-return]
-
-
-def _key_of(node: Node) -> tuple[str, ...] | None:
     if isinstance(node, Given):
         return node.key
     if isinstance(node, BlockUnion):
@@ -279,6 +268,7 @@ def column_null(block: Block, path: Path) -> bool:
     return path[0] in filled(block) or nullable(block.leaf(path[0]).node, path[1])
 
 
+@once_a_column
 def nullable(node: Node, name: str) -> bool:
     """Whether a column of a relation may be NULL."""
     if isinstance(node, Given):
@@ -286,10 +276,7 @@ def nullable(node: Node, name: str) -> bool:
     if isinstance(node, BlockUnion):
         place = names(node).index(name)
         return any(nullable(part, names(part)[place]) for part in node.parts)
-    known: dict[str, bool] = once(node, "_null", lambda _: {})
-    if name not in known:
-        known[name] = _output_null(node, name)
-    return known[name]
+    return _output_null(node, name)
 
 
 def _output_null(block: Block, name: str) -> bool:
@@ -302,6 +289,7 @@ def _output_null(block: Block, name: str) -> bool:
     return block.keys == () or expression.filter is not None or may_be_null(block, expression.args[0])
 
 
+@once_a_column
 def kind_of(node: Node, name: str) -> ColumnType | None:
     """What kind of value a column of a relation holds."""
     from .slopes import kind_of_expression
@@ -312,7 +300,4 @@ def kind_of(node: Node, name: str) -> ColumnType | None:
         place = names(node).index(name)
         kinds = {kind_of(part, names(part)[place]) for part in node.parts}
         return kinds.pop() if len(kinds) == 1 else "real"
-    known: dict[str, ColumnType | None] = once(node, "_kinds", lambda _: {})
-    if name not in known:
-        known[name] = kind_of_expression(node, node.outputs[name])
-    return known[name]
+    return kind_of_expression(node, node.outputs[name])

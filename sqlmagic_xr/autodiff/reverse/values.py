@@ -128,7 +128,7 @@ class SelectDerivatives:
             loss = self._loss(column, reader, leaf)
             wanted = dict.fromkeys(f for c in self.calls for f in fields(c.expression) if f.relation is column.relation)
             around: nodes.Relation = self.reading.relation
-            while isinstance(around, (nodes.Sort, nodes.Limit)) or (
+            while isinstance(around, nodes.RowsOf) or (
                 isinstance(around, nodes.Filtering) and isinstance(around.source, nodes.Filtering)
             ):
                 around = around.source
@@ -262,7 +262,7 @@ class SelectDerivatives:
     def _holds(self, condition: Call) -> bool:
         """Whether the SELECT's own WHERE says a condition."""
         relation = self.reading.relation
-        while isinstance(relation, (nodes.Sort, nodes.Limit)):
+        while isinstance(relation, nodes.RowsOf):
             relation = relation.source
         todo = [relation]
         while todo:

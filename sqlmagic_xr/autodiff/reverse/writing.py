@@ -12,7 +12,21 @@ from ...sql.clauses import called, conjunction, cte, element, in_parentheses, jo
 from ...sql.expression import Call, Column, Expression, Literal
 from ...sql.expression import columns as paths
 from ...sql.syntax import Tree
-from .blocks import Block, BlockUnion, From, FromLeaf, Given, Joined, Node, Path, labels, leaves, names, substituted
+from .blocks import (
+    Block,
+    BlockUnion,
+    From,
+    FromLeaf,
+    Given,
+    Joined,
+    Node,
+    Path,
+    inputs,
+    labels,
+    leaves,
+    names,
+    substituted,
+)
 from .levels import levels
 from .over import with_trees
 from .slopes import kind_of_expression
@@ -210,8 +224,7 @@ def _inner_first(root: Node, seen: set[Node], order: list[Block | BlockUnion]) -
             order.append(node)
         elif node not in seen:
             seen.add(node)
-            inner = node.parts if isinstance(node, BlockUnion) else [leaf.node for leaf in node.leaves]
-            todo += [(node, True), *((n, False) for n in reversed(inner))]
+            todo += [(node, True), *((n, False) for n in reversed(inputs(node)))]
 
 
 def _conditions(part: From) -> list[Expression]:

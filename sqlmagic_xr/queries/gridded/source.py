@@ -6,11 +6,12 @@ they read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ...dense.node import Refused
 from ...relation.columns import Field, subqueries
+from ...relation.conditions import conjuncts
 from ...relation.facts import using_pairs
 from ...relation.nodes import Aggregate, Join, Leaf, Relation, Select, Shared, Values, Window
 from ...relation.rebuild import substituted
@@ -49,7 +50,7 @@ class AggregateSource:
     def add(self, condition: Expression | None) -> None:
         """One more condition."""
         if condition is not None:
-            self.conditions += map(self.resolved, pieces(condition))
+            self.conditions += map(self.resolved, conjuncts(condition))
 
 
 def source_of(reader: Aggregate | Window) -> AggregateSource:
@@ -75,7 +76,7 @@ def _walk(relation: Relation, found: AggregateSource) -> None:
         case Join(kind="left", right=Leaf() as right):
             _walk(relation.left, found)
             pairs = [Call("=", pair) for pair in using_pairs(relation)]
-            conditions = [*pairs, *(pieces(relation.on) if relation.on is not None else ())]
+            conditions = [*pairs, *conjuncts(relation.on)]
             found.leaves.append(right)
             found.optional[right] = [found.resolved(condition) for condition in conditions]
         case Shared(query=Select() as select) if _is_plain(relation, select):
@@ -101,17 +102,6 @@ def _look_through(shared: Shared, select: Select, found: AggregateSource) -> Non
     for name, output in zip(shared.names or (), select.outputs, strict=True):
         if name is not None and shared.has(name):
             found.meanings[Field(shared, name)] = found.resolved(output.expression)
-
-
-def pieces(condition: Expression) -> Iterator[Expression]:
-    """The conditions that AND joins."""
-    todo = [condition]
-    while todo:
-        piece = todo.pop()
-        if isinstance(piece, Call) and piece.name == "and":
-            todo += reversed(piece.args)
-        else:
-            yield piece
 
 
 def equal_columns(condition: Expression) -> tuple[Field, Field] | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from ...relation.columns import Field
-from ...relation.nodes import Aggregate, Limit, Relation, Select, Sort
+from ...relation.nodes import Aggregate, Relation, RowsOf, Select
 from ...sql.expression import Expression
 from ..events import Panel
 from .lines import Growing, axis, numbers
@@ -27,7 +27,7 @@ def grouped_by(query: Relation) -> frozenset[str]:
     Args:
         query: bound.
     """
-    while isinstance(query, (Sort, Limit)):
+    while isinstance(query, RowsOf):
         query = query.source
     if not isinstance(query, Select):
         return frozenset()
