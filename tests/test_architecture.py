@@ -13,18 +13,31 @@ PACKAGE = Path(__file__).parents[1] / "sqlmagic_xr"
 # A room and the rooms that it may import, itself apart. What is not listed is a wall.
 FLOORS = {
     "errors": set(),
-    "sql": {"errors"},
-    "relation": {"sql", "errors"},
+    "properties": set(),
+    "sql": {"properties", "errors"},
+    "relation": {"sql", "properties", "errors"},
     "autodiff": {"relation", "sql", "errors"},
-    "dense": {"relation", "sql", "errors"},
-    "storage": {"sql", "errors"},
+    "dense": {"relation", "sql", "properties", "errors"},
+    "storage": {"sql", "properties", "errors"},
     "statements": {"storage", "relation", "sql", "errors"},
-    "engine": {"statements", "storage", "autodiff", "relation", "sql", "errors"},
-    "grids": {"dense", "engine", "storage", "relation", "sql", "errors"},
-    "train": {"cluster", "grids", "dense", "engine", "statements", "storage", "autodiff", "relation", "sql", "errors"},
-    "display": {"train", "engine", "storage", "sql", "errors"},
+    "engine": {"statements", "storage", "autodiff", "relation", "sql", "properties", "errors"},
+    "grids": {"dense", "engine", "storage", "relation", "sql", "properties", "errors"},
+    "train": {
+        "cluster",
+        "grids",
+        "dense",
+        "engine",
+        "statements",
+        "storage",
+        "autodiff",
+        "relation",
+        "sql",
+        "properties",
+        "errors",
+    },
+    "display": {"train", "engine", "storage", "sql", "properties", "errors"},
     "cluster": {"errors"},
-    "queries": {"cluster", "grids", "dense", "engine", "storage", "relation", "sql", "errors"},
+    "queries": {"cluster", "grids", "dense", "engine", "storage", "relation", "sql", "properties", "errors"},
     "context": {"cluster", "queries", "train", "engine", "sql", "errors"},
     "tracking": {"train"},
     "accessor": {"context", "engine", "sql", "errors"},
@@ -104,3 +117,10 @@ def test_a_class_has_its_name_alone():
                 homes[node.name].append(path.relative_to(PACKAGE).as_posix())
     shared = {name: places for name, places in homes.items() if len(places) > 1}
     assert shared.keys() == NAMESAKES.keys(), {name: shared.get(name) for name in shared.keys() ^ NAMESAKES.keys()}
+
+
+def test_no_lock_is_that_of_a_class():
+    """See ``properties``: functools.cached_property of Python 3.11 holds one for all objects while it asks one."""
+    for path in MODULES:
+        if path.name != "properties.py":
+            assert "import cached_property" not in path.read_text(encoding="utf-8"), path

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal, Protocol
 
+from ..properties import kept_property
 from ..sql.syntax import Tree
 from .labels import Labels
 from .node import Type
@@ -115,7 +115,7 @@ class ScanRead:
     def __hash__(self) -> int:
         return self._hash
 
-    @cached_property
+    @kept_property
     def _hash(self) -> int:  # asked for at every step
         return hash(
             (self.table, self.version, self.fixed, self.key, self.columns, self.holes, self.extreme, self.among)

@@ -6,13 +6,13 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from html import escape
 from typing import Any
 
 import pyarrow as pa
 
 from ..engine.headers import as_written
+from ..properties import kept_property
 from ..storage.types import type_name
 from .cells import NULL, column_cells, is_number, shorten, width
 
@@ -125,7 +125,7 @@ class DrawnTable:
             self._drawn[index] = DrawnColumn(name, type_name(field.type), cells, is_number(field.type), self.null)
         return self._drawn[index]
 
-    @cached_property
+    @kept_property
     def _drawn(self) -> dict[int, DrawnColumn]:
         return {}
 

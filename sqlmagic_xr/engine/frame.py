@@ -14,6 +14,7 @@ from datafusion import DataFrame, ExecutionPlan, LogicalPlan, SessionContext
 from xarray_sql.ds import XarrayDataFrame, _finish_dataset
 
 from ..errors import UsageError, escape_controls
+from ..properties import kept_property
 from ..storage.fetch import coerced, fetch, fetch_brief, reader
 from . import plans
 from .calendars import counted, with_times
@@ -68,7 +69,6 @@ class Frame(XarrayDataFrame):
         object.__setattr__(self, "_answer", answer)
         object.__setattr__(self, "_explain", explain)
         object.__setattr__(self, "_goes_on", False)
-        object.__setattr__(self, "_ordered", None)
 
     def answered(self, answer: Answer) -> Frame:
         """The same, whose rows come by another way when they are asked for; what is derived of it is the engine's."""
@@ -89,17 +89,10 @@ class Frame(XarrayDataFrame):
             return self._whole
         return _holder.read_batches(rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
 
-    @property
+    @kept_property
     def _whole(self) -> DataFrame:
-        """DataFusion's frame of the query, as it is run.
-
-        It may be that of a recursion, which runs in another thread and asks other frames for theirs. A cached_property
-        of Python 3.11 has one lock for all frames, held meanwhile: they would wait for each other for ever.
-        """
-        if self._ordered is None:
-            inner = self._inner
-            object.__setattr__(self, "_ordered", in_order(inner) if self._goes_on else inner)
-        return cast(DataFrame, self._ordered)
+        """DataFusion's frame of the query, as it is run."""
+        return cast(DataFrame, in_order(self._inner) if self._goes_on else self._inner)
 
     def __getattr__(self, name: str) -> Any:
         """What DataFusion's frame has of that name; a frame that comes of it is a frame of ours again."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 import xarray as xr
 
 from ..errors import UsageError
+from ..properties import kept_property
 from ..storage.values import show
 from .laid import Laid
 
@@ -141,11 +141,11 @@ class _Cells:
     shape: tuple[int, ...]
     fill: Any
 
-    @cached_property
+    @kept_property
     def _sparse(self) -> bool:
         return len(self.place) < int(np.prod(self.shape, dtype=np.int64))
 
-    @cached_property
+    @kept_property
     def _lies_so(self) -> bool:
         """Whether the rows are the array's cells in their order."""
         return not self._sparse and bool((self.place == np.arange(len(self.place))).all())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 import xarray as xr
 from xarray_sql.df import group_vars_by_dims
 
+from ..properties import kept_property
 from .columns import UnreadableError, arrow, arrow_type, values_of
 
 Block = Mapping[Any, slice]
@@ -71,7 +71,7 @@ class GridTable:
     together: dict[Any, int] = field(default_factory=dict, repr=False, compare=False)
     _bounds: dict[str, tuple[int, int] | None] = field(default_factory=dict, repr=False, compare=False)
 
-    @cached_property
+    @kept_property
     def schema(self) -> pa.Schema:
         """The names and types of the columns."""
         return pa.schema([(name, column.kind) for name, column in self.columns.items()])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
 from datafusion import SessionContext
 
+from ..properties import kept_property
 from ..sql.ctes import shared
 from ..sql.remembered import once_a_tree
 from ..sql.syntax import Statement, Tree, identifier, local_name, tables_named, to_sql
@@ -161,7 +162,7 @@ class PlanningContext(CountedContext):
         recursive = self._recursions.found(to_sql(tree), tree, views=False)
         return None if recursive is None else Repeated(self, recursive, kinds)
 
-    @cached_property
+    @kept_property
     def functions(self) -> Mapping[str, DescribedFunction]:
         """The functions there are, by name."""
         return functions(self)

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ..errors import SqlError, UsageError
+from ..properties import kept_property, run_once, turn
 from ..sql.syntax import Statement, Tree, to_sql
 from ..storage.beside import beside, place_of
 from ..storage.fetch import fetch, head, planned, reader, stream
@@ -49,7 +49,8 @@ class Result:
     """The outcome of one statement.
 
     A query runs when its rows are first asked for, and only as far as needed: :meth:`preview` fetches the first rows,
-    everything else fetches all of them once and keeps them. Any library that reads Arrow takes a result as it is.
+    everything else fetches all of them once and keeps them, whichever threads ask. Any library that reads Arrow takes
+    a result as it is.
 
     Attributes:
         statement: what was run, as the user wrote it.
@@ -92,7 +93,7 @@ class Result:
         """The names of the columns, as SQL that reads the result calls them."""
         return [] if self.frame is None else list(planned(self.frame).names)
 
-    @cached_property
+    @kept_property
     def headers(self) -> list[str]:
         """The names of the columns in data frames, datasets and tables: what has no name reads as it was written."""
         return headers(self.columns, self.statement.parsed[0] if self.statement.kind == "Query" else None)
@@ -109,7 +110,7 @@ class Result:
     def __len__(self) -> int:
         return self._total
 
-    @cached_property
+    @kept_property
     def sql(self) -> str:
         """The text of what really ran; made when it is asked for, since a training step seldom is."""
         return self.ran if isinstance(self.ran, str) else to_sql(self.ran)
@@ -128,9 +129,10 @@ class Result:
         Rows that stream are read until there are enough, from the first chunk on; a result that must be computed
         whole (an aggregate) is computed once and, where it is not large, kept.
         """
-        known = self._previews.get(limit)
-        if known is None:
-            known = self._previews[limit] = self._preview(limit)
+        with turn(self):
+            known = self._previews.get(limit)
+            if known is None:
+                known = self._previews[limit] = self._preview(limit)
         return known
 
     def _preview(self, limit: int) -> Preview:
@@ -157,7 +159,7 @@ class Result:
                 self.__dict__["_table"] = kept
         return Preview(self._table.slice(0, limit), self._table.num_rows)
 
-    @cached_property
+    @kept_property
     def _previews(self) -> dict[int, Preview]:
         return {}
 
@@ -165,7 +167,7 @@ class Result:
     def _is_fetched(self) -> bool:
         return "_table" in self.__dict__
 
-    @cached_property
+    @run_once
     def _table(self) -> pa.Table:
         if self.frame is None:
             return pa.table({})
@@ -179,17 +181,17 @@ class Result:
                 limited.skip
             )
 
-    @cached_property
+    @run_once
     def _answered(self) -> pa.Table | None:
         with self._explained():
             return None if self.answer is None else self.answer()
 
-    @cached_property
+    @run_once
     def _limited(self) -> plans.Limited | None:
         with self._explained():  # it plans, and the engine folds constants then
             return self.limited()
 
-    @cached_property
+    @run_once
     def _total(self) -> int:
         if (
             self._is_fetched or self.frame is None or self.plan or self._answered is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from ..dense.node import Refused
 from ..dense.ports import Form, GridOutput
 from ..dense.reading import ScanReading, reading_of
 from ..dense.tables import ColumnExtreme, ScanRead, TableShape
+from ..properties import kept_property
 from ..relation.reads import columns_read
 from ..sql.build import quoted
 from ..sql.syntax import Tree, local_name
@@ -78,7 +78,7 @@ class Generations(Grids):
         self._written: dict[Name, list[_Written]] = {}
         self._readings: dict[tuple[ScanRead, Form], ScanReading | None] = {}
 
-    @cached_property
+    @kept_property
     def _columns(self) -> Mapping[Name, frozenset[str]] | None:
         """The columns that the queries mention of each table; None where they may mention any."""
         return columns_read(map(self._context.tables.bound, self._queries))

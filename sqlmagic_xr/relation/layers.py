@@ -11,9 +11,10 @@ import marshal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Literal, Protocol
 
+from ..properties import kept_property
 from ..sql.expression import Expression, Reader
 from ..sql.expression import Literal as Constant
 from ..sql.identity import IdentityMap
@@ -193,7 +194,7 @@ class Query:
         """Whether its rows are written out (VALUES)."""
         return "Values" in self.tree["body"]
 
-    @cached_property
+    @kept_property
     def branches(self) -> tuple[Scope, ...] | None:
         """The scopes of its SELECTs that are put one under the other; None where it is anything else."""
         return self._branches(self.tree["body"])
@@ -225,7 +226,7 @@ class Query:
             return None if left is None or right is None or node["set_quantifier"] != "All" else (*left, *right)
         return None
 
-    @cached_property
+    @kept_property
     def first(self) -> Scope | None:
         """The scope of the leftmost SELECT, which names the columns; None where there is none (VALUES)."""
         query, body = self, self.tree["body"]
@@ -237,7 +238,7 @@ class Query:
                 body = body["SetOperation"]["left"]
         return query.scope(body["Select"]) if "Select" in body else None
 
-    @cached_property
+    @kept_property
     def names(self) -> tuple[str, ...] | None:
         """The names of its columns in order; None where they are not known."""
         if self.view is not None:
@@ -257,7 +258,7 @@ class Query:
         place = self.names.index(name)
         return branch.outputs[place].expression if place < len(branch.outputs) else None
 
-    @cached_property
+    @kept_property
     def constants(self) -> tuple[str, ...]:
         """The columns that have one value in all its rows: those it reads from a relation of one row, for example."""
         if self.branches is None or len(self.branches) != 1 or self.recursive is not None:
@@ -267,7 +268,7 @@ class Query:
         named = zip(scope.outputs or (), self.names or (), strict=False)
         return tuple(name for output, name in named if scope._place(output.expression) in fixed)
 
-    @cached_property
+    @kept_property
     def key(self) -> tuple[str, ...] | None:
         """The columns whose values name a row; () where it has one row at most; None where that is not known."""
         limit = self.tree["limit_clause"]

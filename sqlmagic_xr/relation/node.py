@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import ClassVar, Literal
 
 from ..errors import Span
+from ..properties import kept_property
 from ..sql.expression import Expression
 from ..sql.syntax import Tree, span_of
 from .catalog import Table
@@ -54,7 +54,7 @@ class Relation:
         """The relations whose columns may be used by what reads this one directly."""
         return (self,)
 
-    @cached_property
+    @kept_property
     def free(self) -> frozenset[Relation]:
         """The relations outside whose columns it uses: of a correlated subquery, those of the query around."""
         used = {f.relation for e in self.expressions for f in fields(e)}
@@ -70,7 +70,7 @@ class Relation:
         """Whether exactly one of its columns has that name."""
         return name in self._single
 
-    @cached_property
+    @kept_property
     def _single(self) -> frozenset[str]:
         """The names that exactly one of its columns has."""
         return frozenset(name for name, count in Counter(self.names).items() if count == 1 and name is not None)
@@ -90,7 +90,7 @@ class Relation:
                     why = "is neither grouped nor aggregated" if grouped else "is of a relation that is out of sight"
                     raise UnboundError(f"{f.name} {why}")
 
-    @cached_property
+    @kept_property
     def hidden(self) -> frozenset[Relation]:
         """The relations below it whose columns are out of sight for what reads it."""
         below = {r for i in self.inputs for r in (*i.visible, *i.hidden)}
@@ -127,7 +127,7 @@ class Scan(Leaf):
 
     table: Table = field(kw_only=True)
 
-    @cached_property
+    @kept_property
     def names(self) -> Names:  # noqa: D102 - see Relation
         return self._renamed(tuple(self.table.columns)) or ()
 
@@ -157,7 +157,7 @@ class Shared(Leaf):
     kind: SharedKind = field(kw_only=True)
     name: Name = field(default=(), kw_only=True)
 
-    @cached_property
+    @kept_property
     def names(self) -> Names | None:  # noqa: D102 - see Relation
         return self._renamed(self.query.names)
 
@@ -189,7 +189,7 @@ class Values(Leaf):
 
     rows: tuple[tuple[Expression, ...], ...] = ((),)
 
-    @cached_property
+    @kept_property
     def names(self) -> Names:  # noqa: D102 - see Relation
         return self._renamed(tuple(f"column{n + 1}" for n in range(len(self.rows[0])))) or ()
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar, Literal
 
+from ..properties import kept_property
 from ..sql.expression import Expression
 from .columns import Measure, Output, SortKey, UnboundError, subqueries
 from .node import Leaf, Names, Opaque, Relation, Scan, Shared, SharedKind, Values
@@ -77,7 +77,7 @@ class Join(Relation):
     def expressions(self) -> tuple[Expression, ...]:  # noqa: D102 - see Relation
         return () if self.on is None else (self.on,)
 
-    @cached_property
+    @kept_property
     def visible(self) -> tuple[Relation, ...]:  # noqa: D102 - see Relation
         return (*self.left.visible, *self.right.visible)
 
@@ -120,7 +120,7 @@ class Aggregate(Filtering):
     def __post_init__(self) -> None:
         self._check()
 
-    @cached_property
+    @kept_property
     def names(self) -> Names:  # noqa: D102 - see Relation
         return (*(key.name for key in self.keys), *(measure.name for measure in self.measures))
 
@@ -139,7 +139,7 @@ class Window(Filtering):
     def __post_init__(self) -> None:
         self._check()
 
-    @cached_property
+    @kept_property
     def names(self) -> Names:  # noqa: D102 - see Relation
         return tuple(measure.name for measure in self.measures)
 
@@ -147,7 +147,7 @@ class Window(Filtering):
     def expressions(self) -> tuple[Expression, ...]:  # noqa: D102 - see Relation
         return (*super().expressions, *(e for m in self.measures for e in m.expressions))
 
-    @cached_property
+    @kept_property
     def visible(self) -> tuple[Relation, ...]:  # noqa: D102 - see Relation
         return (*self.source.visible, self)
 
@@ -167,7 +167,7 @@ class Select(Filtering):
     def __post_init__(self) -> None:
         self._check()
 
-    @cached_property
+    @kept_property
     def names(self) -> Names:  # noqa: D102 - see Relation
         return tuple(output.name for output in self.outputs)
 
@@ -202,7 +202,7 @@ class Sort(RowsOf):
     def expressions(self) -> tuple[Expression, ...]:  # noqa: D102 - see Relation
         return tuple(key.expression for key in self.keys)
 
-    @cached_property
+    @kept_property
     def free(self) -> frozenset[Relation]:  # noqa: D102 - see Relation
         read = self.source.source.visible if isinstance(self.source, Select) else ()
         return super().free - set(read)

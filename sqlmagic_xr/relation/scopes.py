@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnknownNameError, suggest
+from ..properties import kept_property
 from ..sql.expression import Column, Expression, Parameter
 from ..sql.expression import Literal as Constant
 from ..sql.selects import elements, star_of
@@ -45,7 +45,7 @@ class Item:
     renamed: tuple[str, ...] = ()
     nullable: bool = False
 
-    @cached_property
+    @kept_property
     def names(self) -> tuple[str, ...] | None:
         """Its columns in order, as this FROM calls them; None where they are not known."""
         own = tuple(self.relation.columns) if self.relation else self.query.names if self.query else None
@@ -146,7 +146,7 @@ class Scope:
         natural, using = self.merging
         return natural or name in using
 
-    @cached_property
+    @kept_property
     def merging(self) -> tuple[bool, frozenset[str]]:
         """Whether there is a NATURAL JOIN, and the names after USING."""
         joins = [node["join_operator"] for node in walk((self.select or {}).get("from", [])) if "join_operator" in node]
@@ -154,7 +154,7 @@ class Scope:
         using = {name_of(n)[-1] for c in constraints if isinstance(c, dict) for n in c.get("Using", [])}
         return "Natural" in [c for c in constraints if isinstance(c, str)], frozenset(using)
 
-    @cached_property
+    @kept_property
     def outputs(self) -> tuple[BranchOutput, ...] | None:
         """The columns that a SELECT puts out, wildcards spelled out; None where they are not known."""
         found: list[BranchOutput] = []
@@ -214,13 +214,13 @@ class Scope:
         grouped = self.select["group_by"].get("Expressions")
         return grouped is not None and not grouped[1]
 
-    @cached_property
+    @kept_property
     def aliases(self) -> dict[str, Expression]:
         """The names that the SELECT gives to its columns, for ORDER BY, GROUP BY and HAVING."""
         named = [node["ExprWithAlias"] for node in self.select["projection"] if "ExprWithAlias" in node]
         return {identifier(node["alias"]): self.read(node["expr"]) for node in named}
 
-    @cached_property
+    @kept_property
     def group_keys(self) -> tuple[Expression, ...] | None:
         """What a SELECT groups by, aliases and positions replaced; None where it does not group."""
         keys = self.select["group_by"].get("Expressions") if self.select is not None else None
@@ -236,18 +236,18 @@ class Scope:
             found.append(key)
         return tuple(found)
 
-    @cached_property
+    @kept_property
     def keys_grouped_by(self) -> frozenset[Expression]:
         """The same, for whoever asks of many expressions whether they are keys."""
         return frozenset(self.group_keys or ())
 
-    @cached_property
+    @kept_property
     def groups(self) -> bool:
         """Whether a SELECT makes one row of many: by GROUP BY or by an aggregate."""
         parts = (*self.select["projection"], self.select["having"])
         return self.select["group_by"] != NO_GROUP or any(aggregates(part) for part in parts)
 
-    @cached_property
+    @kept_property
     def equalities(self) -> tuple[tuple[Expression, Expression], ...]:
         """The pairs that every row has equal: from WHERE, and from the ON of inner joins."""
         if self.select is None:

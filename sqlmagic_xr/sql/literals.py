@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
+
+from ..properties import kept_property
 
 _NAME = r'(?:[^\W\d]\w*|"[^"]*")'
 _WORD = r"\b(?:[nN][uU][lL]{2}|[tT][rR][uU][eE]|[fF][aA][lL][sS][eE])\b"
@@ -31,7 +32,7 @@ class Literals:
 
     text: str
 
-    @cached_property
+    @kept_property
     def columns(self) -> list[list[str]] | None:
         """The literals column by column; None where the rows are not of one width."""
         found = _TOKENS.findall(self.text)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from ..errors import ParseError, Span, SqlError
+from ..properties import kept_property
 from .complaint import parse_error
 from .lexer import Token, TokenKind, filler, span_at, token_at, tokens
 from .parsing import TooDeepError, parse
@@ -58,7 +59,7 @@ class Statement:
     count: int = 1
     title: str = ""
 
-    @cached_property
+    @kept_property
     def parsed(self) -> tuple[Tree | None, SqlError | None]:
         """The tree, or why sqloxide could not or must not read the text; never raises.
 
@@ -93,7 +94,7 @@ class Statement:
         tree = self.parsed[0]
         return "" if tree is None else _kind(tree)
 
-    @cached_property
+    @kept_property
     def has_effects(self) -> bool:
         """Whether it can change anything: tables, settings, files; whatever is not known to read only, can."""
         tree = self.parsed[0]
@@ -102,7 +103,7 @@ class Statement:
             return words[0] not in _READING_WORDS or (words[0] == "EXPLAIN" and "ANALYZE" in words)
         return not _only_reads(tree)
 
-    @cached_property
+    @kept_property
     def tokens(self) -> tuple[Token, ...]:
         """The tokens of ``text`` without white space and comments."""
         return tuple(t for t in tokens(self.text) if t.kind not in (TokenKind.SPACE, TokenKind.COMMENT))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.types as pt
 
 from ..errors import UnknownNameError, suggest
+from ..properties import kept_property
 from ..sql import build as query
 from ..sql.exact import exact
 from ..sql.syntax import Tree
@@ -92,17 +92,17 @@ class Definition:
         for column in self.columns:
             refuse_reserved(column.name, "a column")
 
-    @cached_property
+    @kept_property
     def schema(self) -> pa.Schema:
         """The Arrow schema of every chunk."""
         return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
 
-    @cached_property
+    @kept_property
     def names(self) -> tuple[str, ...]:
         """The columns' names, in order."""
         return tuple(c.name for c in self.columns)
 
-    @cached_property
+    @kept_property
     def key(self) -> tuple[str, ...]:
         """The PRIMARY KEY's columns, or ()."""
         return next((u.columns for u in self.uniques if u.kind == "PRIMARY KEY"), ())
@@ -118,7 +118,7 @@ class Definition:
         except ValueError:
             raise UnknownNameError(f"`{table}` has no column `{name}`", hint=suggest(name, self.names)) from None
 
-    @cached_property
+    @kept_property
     def decimals(self) -> frozenset[str]:
         """The columns that hold decimals."""
         return frozenset(c.name for c in self.columns if c.is_decimal)
@@ -128,7 +128,7 @@ class Definition:
         found = self.columns[self.names.index(name)].default
         return query.null() if found is None else found
 
-    @cached_property
+    @kept_property
     def default_values(self) -> tuple[Tree, ...]:
         """What each column is given where nobody says anything."""
         return tuple(c.given(self.default_of(c.name)) for c in self.columns)
@@ -145,7 +145,7 @@ class Definition:
             self._indices[wanted] = tuple(self.names.index(name) for name in wanted)
         return self._indices[wanted]
 
-    @cached_property
+    @kept_property
     def _indices(self) -> dict[tuple[str, ...], tuple[int, ...]]:
         return {}
 

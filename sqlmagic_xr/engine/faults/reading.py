@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
+from ...properties import kept_property
 from ...relation.layers import Environment, Query, Scope
 from ...sql.expression import Reader
 from ...sql.places import EXPRESSIONS, around, inside
@@ -71,7 +71,7 @@ class Reading:
         """The reading of a statement that has been made of this one; of this one itself, this."""
         return self if tree is self.tree else Reading(tree, self.tables, self._reader, of_view=self.of_view)
 
-    @cached_property
+    @kept_property
     def places(self) -> list[Place]:
         """The places, each one before those in it; those further right are first."""
         scope = Scope((), Environment(self.tables, reader=self._reader))
@@ -107,7 +107,7 @@ class Reading:
                 changes.setdefault(parent, {})[id(old)] = node
         return around(self.tree, self._inner(-1) | changes[-1]) if changes else self.tree
 
-    @cached_property
+    @kept_property
     def _kinds(self) -> dict[str, list[int]]:
         """The numbers of the places of each kind."""
         found: dict[str, list[int]] = {}
@@ -119,7 +119,7 @@ class Reading:
         """The nodes directly in a place, by their ids."""
         return {id(node): node for node in self._children.get(parent, ())}
 
-    @cached_property
+    @kept_property
     def _children(self) -> dict[int, list[Tree]]:
         found: dict[int, list[Tree]] = {}
         for place in self.places:

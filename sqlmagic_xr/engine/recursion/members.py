@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
+from ...properties import kept_property
 from ...sql.holes import Template
 from ...sql.syntax import Statement, Tree
 from .names import names_read
@@ -31,7 +31,7 @@ class Part:
     frame: Any
     holes: tuple[Template, Template] | None = None
 
-    @cached_property
+    @kept_property
     def reads(self) -> frozenset[str]:
         """The relations that it reads."""
         return names_read(self.tree)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from ...cluster.parts import TASKS, batches, cut_as
 from ...cluster.sent import pickled
 from ...dense.node import Refused
 from ...engine.budget import nbytes_shown
+from ...properties import kept_property
 from .grid import CellGrid, Stored
 from .regions import regions_of
 from .sweep import Sweep
@@ -101,15 +101,15 @@ class Taking:
         parts = batches(regions, check(client), 1 if self._holding else self._tasks)
         return folded(client, self._whole, numbers, parts, on_read, here)
 
-    @cached_property
+    @kept_property
     def _bare(self) -> bytes:
         return _pickled(self._sweep.bare())
 
-    @cached_property
+    @kept_property
     def _whole(self) -> bytes:
         return _pickled(self._sweep)
 
-    @cached_property
+    @kept_property
     def _size(self) -> int:
         """The bytes of what a task comes to."""
         return sum(int(array.nbytes) for state in self._sweep.fresh() for array in state)
@@ -119,7 +119,7 @@ class Taking:
         """How many tasks there are for each thread: fewer where each comes to much."""
         return max(1, min(TASKS, _STATES // max(self._size, 1)))
 
-    @cached_property
+    @kept_property
     def _wanted(self) -> tuple[Any, list[Wanted]]:
         """The layout of the chunks, and what is read of each variable."""
         remote, sweep = self._remote, self._sweep

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 from ...dense.node import INSTANTS
 from ...dense.ports import Form, GridOutput
 from ...grids.arrow import ARROW
+from ...properties import kept_property
 from ...storage.definition import Definition
 from ...storage.draft import Draft
 
@@ -48,7 +48,7 @@ class Drafting:
     definition: Definition
     _places: dict[Form, tuple[int, ...] | None] = field(default_factory=dict)
 
-    @cached_property
+    @kept_property
     def width(self) -> int:
         """The bits of a row, of which a text has sixteen letters."""
         return sum(128 if column.type == pa.string() else column.type.bit_width for column in self.definition.columns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -16,6 +15,7 @@ from ...dense.ports import spread
 from ...dense.running.layout import Stepwise
 from ...dense.stack import Stack
 from ...grids.arrow import ARROW
+from ...properties import kept_property
 from ...storage.definition import Definition
 from ...storage.draft import Draft
 from .drafts import Drafting
@@ -33,7 +33,7 @@ class _Column:
     stacks: Sequence[Stack]
     places: Sequence[int]
 
-    @cached_property
+    @kept_property
     def limits(self) -> tuple[Any, Any] | None:
         """The first and the last of whole numbers that never fall, where all queries give the same ones."""
         cells = [stack.cells[place] for stack, place in zip(self.stacks, self.places, strict=True)]
