@@ -275,3 +275,44 @@ def test_verbatim_makes_the_same_trajectory(ctx):
     list(training)
     assert [e.executor for e in training.explain()] == ["verbatim"]
     np.testing.assert_allclose(planned_rows["a"], ctx.scratch("params").to_arrow()["a"], rtol=1e-12)
+
+
+NETWORK = """INSERT INTO weight WITH
+    z AS (SELECT d.g, SUM(x * v) AS z FROM d JOIN weight w ON w.j = d.g WHERE w.step = :k GROUP BY d.g),
+    s AS (SELECT SUM(exp(z)) AS s FROM z), loss AS (SELECT AVG(ln(s) - :weight * z * z) AS loss FROM z CROSS JOIN s)
+    SELECT :next_step, j, v - 0.1 * grad(loss.loss, v) FROM weight CROSS JOIN loss WHERE step = :k"""
+
+
+def test_what_a_gradient_reads_in_many_places_is_evaluated_once_a_step(ctx, monkeypatch):
+    step = planned(ctx, NETWORK)
+    for k in range(4):
+        if k == 2:  # planned for the first step and for all that follow
+            monkeypatch.setattr("sqlmagic_xr.train.steps.relational.fold", lambda *args: pytest.fail("folded again"))
+        with ctx.transaction():
+            step.run({"k": k, "next_step": k + 1, "weight": 0.3})
+    (found,) = step.explain()
+    assert (found.executor, found.sql.count("exp("), found.sql.count("__once_1__: ")) == ("relational", 2, 1)
+    assert found.sql.count("SUM(d.x * w.v)") == 1
+    rows = ctx.query("SELECT step, j, v FROM weight ORDER BY step, j")
+    ctx.script("DELETE FROM weight WHERE step > 0")
+    for k in range(4):
+        ctx.script(NETWORK, {"k": k, "next_step": k + 1, "weight": 0.3})
+    expected = ctx.query("SELECT step, j, v FROM weight ORDER BY step, j")
+    np.testing.assert_allclose(rows["v"], expected["v"], rtol=1e-13)
+    assert rows.select(["step", "j"]) == expected.select(["step", "j"])
+    assert len(rows) == 10
+
+
+def test_another_number_of_rows_below_a_gradient_is_planned_anew(ctx):
+    step = planned(ctx, NETWORK)
+    found = []
+    for rows in ("(7, 0, 1.0), (7, 1, 2.0)", "(7, 1, 2.0)"):
+        ctx.script(f"DELETE FROM weight; INSERT INTO weight VALUES {rows}")
+        with ctx.transaction():
+            step.run({"k": 7, "next_step": 8, "weight": 0.3})
+        ctx.script(NETWORK, {"k": 7, "next_step": 9, "weight": 0.3})
+        found.append(ctx.query("SELECT v FROM weight WHERE step > 7 ORDER BY step, j")["v"].to_pylist())
+    assert [len(one) for one in found] == [4, 2]
+    for one in found:
+        np.testing.assert_allclose(one[: len(one) // 2], one[len(one) // 2 :], rtol=1e-13)
+    assert [each.executor for each in step.explain()] == ["relational"]

@@ -2,7 +2,9 @@
 
 The user's statement is the meaning. Each INSERT of a query is read once: its state reads become literals
 (:mod:`.fold`), what does not change is evaluated and kept (:mod:`.hoist`), and the text that is left has holes for the
-values of the step (:mod:`.template`). Whatever cannot be had so with certainty runs as it stands.
+values of the step (:mod:`.template`). What a gradient reads of its forward pass in several places is evaluated once a
+step: it is a query of its own, in front of those that read it. Whatever cannot be had so with certainty runs as it
+stands.
 """
 
 from __future__ import annotations
@@ -11,20 +13,25 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from ...engine.admission import framed
+from ...engine.recursion.failing import failing
 from ...errors import SqlError
 from ...relation.functions import of_session
 from ...relation.nodes import Relation
 from ...relation.reads import parameters_in, tables_read
 from ...relation.write import written
 from ...sql.build import cte_names
+from ...sql.ctes import shared
 from ...sql.holes import Template
 from ...sql.parameters import bind, parameters_of, placeholder
 from ...sql.syntax import Tree, replace, to_sql
+from ...storage.fetch import coerced
 from ...storage.reserved import is_reserved
+from ...storage.schema import provider
 from ...storage.scratch import Version
 from ..explain import Explained, Note, title_of
 from .columns import labelled
@@ -48,9 +55,10 @@ _BRIEF = 0.02  # seconds; a query below is waited for in the main thread
 
 @dataclass(frozen=True)
 class Variant:
-    """A statement as it runs while its reads find what they found.
+    """A query as it runs while its reads find what they found.
 
     Attributes:
+        name: the relation that it is evaluated as, which later queries of the statement read; "" of the last one.
         constants: the values of the parameters that were bound for good.
         reads: the reads, in order, and what each has found.
         columns: of each read by its number, the columns whose values stand in the template's holes.
@@ -61,6 +69,7 @@ class Variant:
         recursion: the query, where there is a recursion in it.
     """
 
+    name: str
     constants: Mapping[str, Any]
     reads: tuple[tuple[KeyedRead, Found], ...]
     columns: Mapping[int, tuple[str, ...]]
@@ -69,6 +78,18 @@ class Variant:
     notes: tuple[Note, ...]
     bound: frozenset[str]
     recursion: Repeated | None
+
+
+class _FilledQuery(NamedTuple):
+    """A query, the texts for its holes, and the relations that it reads under names of ours."""
+
+    variant: Variant
+    texts: dict[str, str]
+    names: dict[str, Any]
+
+    @property
+    def sql(self) -> str:
+        return self.variant.template.text(self.texts)
 
 
 class Relational:
@@ -83,7 +104,7 @@ class Relational:
     def __init__(self, prepared: Prepared, larder: Larder, writes: frozenset[str], varying: frozenset[str]) -> None:
         self._prepared, self._larder, self._writes, self._varying = prepared, larder, writes, varying
         self._context: Context = prepared.context
-        self._variants: list[Variant] = []
+        self._variants: list[tuple[Variant, ...]] = []  # the queries of the statement, each behind those that it reads
         self._sql = ""
         self._seconds = math.inf  # that the query took at the last step
         write = write_of(prepared)
@@ -107,7 +128,7 @@ class Relational:
 
     def explain(self) -> Explained:
         """What has been decided so far."""
-        notes = list(self._variants[-1].notes) if self._variants else []
+        notes = [note for part in self._variants[-1] for note in part.notes] if self._variants else []
         if self._why is not None:
             notes = [Note("verbatim", "runs as it stands", self._why)]
         return Explained(title_of(self._prepared.statement), self.executor, tuple(dict.fromkeys(notes)), self._sql)
@@ -117,21 +138,17 @@ class Relational:
     def _rows(self, values: Mapping[str, Any]) -> pa.Table | None:
         """The rows that the query gives at this step; None where it has to run as it stands."""
         try:
-            variant, texts, names = self._ready(values)
+            ready = self._ready(values)
         except UnsureError as error:
             self._why = str(error)
             return None
         except RecursionError:
             self._why = "it is nested too deeply for a shortcut"
             return None
-        self._sql = variant.template.text(texts)
+        self._sql = "\n".join([*(f"{each.variant.name}: {each.sql}" for each in ready[:-1]), ready[-1].sql])
         begin = time.perf_counter()
         try:
-            brief = self._seconds < _BRIEF
-            if variant.recursion is None:
-                rows = self._context.query_over(self._sql, names, brief=brief)
-            else:
-                rows = variant.recursion.rows(texts, names, brief=brief)
+            rows = self._evaluated(ready)
         except Exception as error:
             # The statement as it stands tells what is wrong in the user's words; if nothing is, the shortcut was.
             self._why = f"the shortcut failed: {str(error).splitlines()[0]}"
@@ -142,26 +159,47 @@ class Relational:
             return rows if rows.num_columns == width else None
         return rows
 
-    def _ready(self, values: Mapping[str, Any]) -> tuple[Variant, dict[str, str], dict[str, Any]]:
+    def _evaluated(self, ready: Sequence[_FilledQuery]) -> pa.Table:
+        """The rows of the last query, which reads those of the others."""
+        brief, given = self._seconds < _BRIEF, dict[str, Any]()
+        for each in ready:
+            names, recursion = {**each.names, **given}, each.variant.recursion
+            if recursion is None:
+                rows = self._context.query_over(each.sql, names, brief=brief)
+            else:
+                rows = recursion.rows(each.texts, names, brief=brief)
+            if each.variant.name:
+                given[each.variant.name] = provider(rows.to_batches(), rows.schema)
+        return rows
+
+    def _ready(self, values: Mapping[str, Any]) -> list[_FilledQuery]:
         for place in range(len(self._variants) - 1, -1, -1):
-            variant = self._variants[place]
-            found = self._looked_up(variant, values)
+            found = self._looked_up(self._variants[place], values)
             if found is not None:
                 if place < len(self._variants) - 1:
                     self._variants.append(self._variants.pop(place))
-                return (variant, *found)
+                return found
         if len(self._variants) >= _VARIANTS:
             raise UnsureError("what its reads find changes from step to step")
         with of_session(self._context):
-            variant = self._made(values)
-        found = self._looked_up(variant, values)
+            made = self._made(values)
+        found = self._looked_up(made, values)
         if found is None:
             raise UnsureError("what its reads find cannot be looked up again")
-        self._variants.append(variant)
-        return (variant, *found)
+        self._variants.append(made)
+        return found
 
-    def _looked_up(self, variant: Variant, values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]] | None:
-        """The texts for the holes and the relations beside the query; None where the variant does not fit."""
+    def _looked_up(self, variants: Sequence[Variant], values: Mapping[str, Any]) -> list[_FilledQuery] | None:
+        """What the queries are run with; None where one of them does not fit."""
+        found = []
+        for variant in variants:
+            ready = self._fitting(variant, values)
+            if ready is None:
+                return None
+            found.append(ready)
+        return found
+
+    def _fitting(self, variant: Variant, values: Mapping[str, Any]) -> _FilledQuery | None:
         if any(not _same(values.get(name), value) for name, value in variant.constants.items()):
             return None
         entries = self._context.store.entries()
@@ -178,12 +216,12 @@ class Relational:
         for name in variant.template.names:
             text = lookup.texts.get(name)
             texts[name] = parameter_text(values[name]) if text is None else text
-        return texts, names
+        return _FilledQuery(variant, texts, names)
 
     # --- once
 
-    def _made(self, values: Mapping[str, Any]) -> Variant:
-        """The statement folded and hoisted for what its reads find now."""
+    def _made(self, values: Mapping[str, Any]) -> tuple[Variant, ...]:
+        """The statement's queries, folded and hoisted for what their reads find now."""
         names = set(parameters_of(self._query))
         missing = names - set(values)
         if missing:
@@ -191,6 +229,30 @@ class Relational:
         if any(map(is_reserved, cte_names(self._query))):
             raise UnsureError("a CTE has a name that is reserved")
         query = _bound(self._query, constants := {name: values[name] for name in names - self._varying})
+        made: list[Variant] = []
+        given: dict[str, Any] = {}
+        for name, piece in self._pieces(query):
+            with self._context.store.showing(given):
+                made.append(self._variant(name, piece, constants, values))
+                if name:
+                    given[name] = failing(self._schema(made[-1], values))
+        return tuple(made)
+
+    def _pieces(self, query: Tree) -> Sequence[tuple[str, Tree]]:
+        """The query behind what of it is evaluated once, each as the relation of a name of ours."""
+        pieces = shared({"Query": query})
+        return [("", query)] if pieces is None else [*pieces.steps, ("", pieces.rest["Query"])]
+
+    def _schema(self, variant: Variant, values: Mapping[str, Any]) -> pa.Schema:
+        """The columns of a query, planned where it sees what it reads."""
+        ready = self._fitting(variant, values)
+        if ready is None:
+            raise UnsureError("what its reads find cannot be looked up again")
+        with self._context.store.showing(ready.names):
+            return coerced(framed(self._context, ready.sql))
+
+    def _variant(self, name: str, query: Tree, constants: Mapping[str, Any], values: Mapping[str, Any]) -> Variant:
+        """A query folded and hoisted for what its reads find now."""
         self._check(query, values)
         lookup = Lookup(self._context, values)
         entries, bound = self._context.store.entries(), self._context.tables.bound(query)
@@ -201,13 +263,13 @@ class Relational:
         template = Template(self._mended(tree, kept, folded.reads))
         used: dict[int, tuple[str, ...]] = {}
         keys = {n for read, _ in folded.reads for _, constant in read.keys for n in parameters_in(constant.expression)}
-        for number, _, column in (name.partition(".") for name in {*template.names, *keys}):
+        for number, _, column in (hole.partition(".") for hole in {*template.names, *keys}):
             if column:
                 used[int(number)] = (*used.get(int(number), ()), column)
-        names = {name[-1] for name in tables_read(hoisted.query)}
+        names = {read[-1] for read in tables_read(hoisted.query)}
         return Variant(
-            constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes), frozenset(names),
-            self._context.repeated(tree, self._whole_numbers(folded.reads)),
+            name, constants, folded.reads, used, template, hoisted.kept, (*folded.notes, *hoisted.notes),
+            frozenset(names), self._context.repeated(tree, self._whole_numbers(folded.reads)),
         )  # fmt: skip
 
     def _written(self, query: Relation) -> Tree:

@@ -170,14 +170,14 @@ class OverChunks(Relational):
             ran = self._fallback.explain()
             note = Note("not cluster", "runs here", self._reason)
             return Explained(ran.title, ran.executor, (note, *ran.notes), ran.sql)
-        notes = list(self._variants[-1].notes) if self._variants else []
+        notes = [note for each in self._variants[-1] for note in each.notes] if self._variants else []
         notes += [Note("on the cluster", what, how) for what, how in self._holding.notes.items()]
         return Explained(title_of(self._prepared.statement), "cluster", tuple(dict.fromkeys(notes)), self._sql)
 
     def _over_chunks(self, values: Mapping[str, Any]) -> pa.Table | None:
         """The rows of the query; None where they are not to be had from a cluster, for good."""
         try:
-            variant, texts, names = self._ready(values)
+            ((variant, texts, names),) = self._ready(values)
             self._sql = variant.template.text(texts)
             rows = self._asked(variant, texts, names)
         except Refused as reason:
@@ -220,6 +220,10 @@ class OverChunks(Relational):
         assert answers is not None
         tree, whole = variant.template.tree, self._whole_numbers(variant.reads)
         return answers.standing(self._context, tree, schema, texts, whole, self._holding)
+
+    def _pieces(self, query: Tree) -> Sequence[tuple[str, Tree]]:
+        """The query alone: what is evaluated on the cluster is one query."""
+        return [("", query)]
 
     def _mended(self, tree: Tree, relations: Mapping[str, Any], reads: Sequence[tuple[Any, Any]]) -> Tree:
         """The query as it is: what the engine answers wrongly is mended in what is left to it."""
