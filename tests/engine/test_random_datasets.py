@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.engine.streaming import streamed
-from tests.dealt import dealing
+from tests.dealt import PACKED, dealing
 from tests.engine.datasets import datasets, expected, many, quoted, rows
 
 
@@ -22,7 +22,7 @@ def tables(dataset, chunks, by_twos):
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(datasets(), st.booleans())
-@example(many(), False)
+@example(many(), PACKED)
 def test_select_star_is_what_xarray_has(found, by_twos):
     dataset, chunks = found
     left = set(dataset.data_vars)

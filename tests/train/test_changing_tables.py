@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import SqlError
 from sqlmagic_xr.train.events import Stepped
-from tests.dealt import MANY
+from tests.dealt import MANY, PACKED, dealing
 
 STEPS = 5
 P = ["p", "public.p", "datafusion.public.p", '"p"', "P"]
@@ -103,7 +103,7 @@ class World:
 
     def __init__(self, arrow, rows=0):
         self.variables = {"d": pa.table({"g": [0, 1, 2], "y": [1.0, -0.5, 2.0]}) if arrow else grid()}
-        self.ctx = Context(namespace=lambda: self.variables)
+        self.ctx = dealing(Context(namespace=lambda: self.variables), PACKED if rows else None)
         self.ctx.script(
             "CREATE TABLE p (step BIGINT, a DOUBLE); INSERT INTO p VALUES (0, 1.0);"
             "CREATE TABLE u (g BIGINT, x DOUBLE); INSERT INTO u VALUES (0, 0.5), (1, 1.5), (2, 2.5), (2, NULL);"
@@ -201,7 +201,13 @@ def test_a_table_of_many_rows_that_changes():
 
 
 @pytest.mark.parametrize("arrow", [True, False], ids=["a table in Arrow", "an xarray table"])
-@settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=48, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(program=programs())
 def test_random_programs_over_tables_that_change(arrow, program):
     compare(*program, arrow)
+
+
+@settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(program=programs(), arrow=st.booleans())
+def test_random_programs_over_tables_of_many_rows(program, arrow):
+    compare(*program, arrow, MANY)

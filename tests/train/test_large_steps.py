@@ -10,7 +10,7 @@ import pytest
 from sqlmagic_xr import Context
 from sqlmagic_xr.dense.running.looped import NumpyLoop
 from sqlmagic_xr.dense.running.text import Text
-from tests.dealt import MANY
+from tests.dealt import MANY, PACKED, dealing
 from tests.train.test_curves_within_steps import many, same
 from tests.train.test_many_steps import commits
 
@@ -101,7 +101,7 @@ def test_random_chains(seed, monkeypatch):
 
 
 def test_a_random_chain_over_more_rows_than_a_batch_holds(monkeypatch):
-    same(lambda: long(MANY // ROWS + 1), chain(3), monkeypatch, (3,), steps=5)
+    same(lambda: dealing(long(MANY // ROWS + 1), PACKED), chain(3), monkeypatch, (3,), steps=5)
 
 
 def test_what_is_asked_of_the_last_step_is_that_of_the_last_sound_one(monkeypatch):

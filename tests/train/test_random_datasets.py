@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.train.steps import arrays, larder, plan
-from tests.dealt import dealing
+from tests.dealt import PACKED, dealing
 from tests.engine.datasets import datasets, expected, many, quoted
 
 WAYS = {"as array code": (2**30, "auto"), "kept": (2**30, "relational"), "streamed": (0, "relational")}
@@ -20,7 +20,7 @@ WAYS = {"as array code": (2**30, "auto"), "kept": (2**30, "relational"), "stream
 @pytest.mark.parametrize("way", WAYS)
 @settings(max_examples=25, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.too_slow])
 @given(datasets(most=3, finite=True), st.booleans())
-@example(many(finite=True), False)
+@example(many(finite=True), PACKED)
 def test_a_run_reads_what_xarray_has(way, found, by_twos):
     dataset, chunks = found
     budget, executor = WAYS[way]

@@ -13,6 +13,7 @@ from sqlmagic_xr.dense.calls import Calls
 from sqlmagic_xr.errors import SqlError
 from sqlmagic_xr.train.events import Stepped
 from sqlmagic_xr.train.start import train
+from tests.dealt import MANY, PACKED, dealing
 from tests.train.test_many_steps import commits, same
 
 DATA = pa.table({"i": np.arange(20), "x": np.linspace(-1, 1.5, 20)})
@@ -31,7 +32,7 @@ TABLES = {
 STEP = "INSERT INTO p SELECT :next_step, p.j, p.a - 0.1 * m.v FROM p JOIN m ON p.j = m.j WHERE p.step = :k"
 ALONE = "INSERT INTO p SELECT :next_step, j, 0.9 * a FROM p WHERE step = :k"
 RATED = "INSERT INTO p SELECT :next_step, p.j, p.a - rate.lr * p.a FROM p CROSS JOIN rate WHERE p.step = :k"
-MANY = {
+TOGETHER = {
     "every row": f"UPDATE m SET v = 0.9 * v + 0.01; {STEP}",
     "some rows": f"UPDATE m SET v = 0.9 * v + n WHERE j >= 1; {STEP}",
     "by the step": f"UPDATE m SET v = v + :k WHERE j = :k % 3; {STEP}",
@@ -82,10 +83,15 @@ FAILING = {
 }
 
 
-def context(cell):
-    """The tables that a cell reads."""
-    ctx = Context(namespace=lambda: {"d": DATA})
+def context(cell, rows=0):
+    """The tables that a cell reads; to so many rows there are those that it updates, in hundreds of batches."""
+    data = DATA if not rows else pa.table({"i": np.arange(rows), "x": np.linspace(-1, 1.5, rows)})
+    ctx = dealing(Context(namespace=lambda: {"d": data}), PACKED if rows else None)
     ctx.script("; ".join(create for name, create in TABLES.items() if re.search(rf"\b{name}\b", cell)))
+    if rows:
+        more = f"FROM generate_series(3, {rows - 1}) AS g"
+        ctx.script(f"INSERT INTO m SELECT value, value % 7 / 8.0, value % 5, 'n' || (value % 11) {more}")
+        ctx.script(f"INSERT INTO p SELECT 0, value, value % 9 / 4.0 - 1 {more}")
     return ctx
 
 
@@ -102,20 +108,20 @@ def assert_alike(ours, theirs, cell):
                 assert mine[name].to_pylist() == other[name].to_pylist(), (cell, table, name)
 
 
-@pytest.mark.parametrize("cell", [*MANY.values(), *ONE_BY_ONE.values()], ids=[*MANY, *ONE_BY_ONE])
+@pytest.mark.parametrize("cell", [*TOGETHER.values(), *ONE_BY_ONE.values()], ids=[*TOGETHER, *ONE_BY_ONE])
 def test_the_rows_are_those_of_the_statements_as_they_stand(cell):
     ctx, theirs = context(cell), context(cell)
     train(ctx, cell, steps=4)
     train(theirs, cell, steps=4, verbatim=True)
     assert_alike(ctx, theirs, cell)
-    assert (commits(ctx, "p") < 6) == (cell in MANY.values())
+    assert (commits(ctx, "p") < 6) == (cell in TOGETHER.values())
 
 
 @pytest.mark.parametrize("name", ["every row", "from the state", "one row", "twice"])
 @pytest.mark.parametrize("each_step", [True, False])
 def test_nobody_writes_the_rows_out_before_somebody_reads_them(name, each_step):
-    ctx, table = context(MANY[name]), "rate" if name == "one row" else "m"
-    ctx.train(MANY[name], steps=30, each_step=each_step)
+    ctx, table = context(TOGETHER[name]), "rate" if name == "one row" else "m"
+    ctx.train(TOGETHER[name], steps=30, each_step=each_step)
     assert ctx.store.table(table).chunks[-1].drafts
     rows = ctx.query(f"SELECT COUNT(*) AS n FROM {table}")["n"][0].as_py()
     assert rows == {"m": 3, "rate": 1}[table]
@@ -136,7 +142,7 @@ def ended(ctx, cell, **options):
 
 
 def test_versions_can_be_restored_and_a_run_taken_back():
-    cell = MANY["from the state"]
+    cell = TOGETHER["from the state"]
     ctx = context(cell)
     run = ctx.train(cell, steps=10, each_step=True)
     v = [ctx.scratch("m").at(version).sort_by("j")["v"].to_pylist() for version in range(1, 12)]
@@ -153,7 +159,7 @@ def test_versions_can_be_restored_and_a_run_taken_back():
 
 
 def test_others_change_the_table_between_two_steps():
-    cell = MANY["every row"]
+    cell = TOGETHER["every row"]
 
     def run(**options):
         ctx = context(cell)
@@ -202,11 +208,24 @@ def test_random_updates(first, second, behind, steps):
     assert_alike(ctx, theirs, cell)
 
 
+@settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(first=UPDATES | JOINED, second=UPDATES | JOINED)
+def test_random_updates_of_many_rows(first, second):
+    cell = "; ".join([first, STEP, second])
+    if "CROSS JOIN d" in cell:
+        return  # of so many rows with each other
+    options = {"steps": 3, "params": {"lr": 0.1} if ":lr" in cell else {}}
+    ctx, theirs = context(cell, MANY), context(cell, MANY)
+    train(ctx, cell, **options)
+    train(theirs, cell, verbatim=True, **options)
+    assert_alike(ctx, theirs, cell)
+
+
 @pytest.mark.parametrize("name", ["from the state", "twice"])
 @pytest.mark.parametrize("most", [1, 7])
 def test_a_device_leaves_the_same(name, most, monkeypatch):
     monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(most, *limits)))
-    cell = MANY[name]
+    cell = TOGETHER[name]
     ctx, alone = context(cell), context(cell)
     train(ctx, cell, steps=9, device="cpu")
     train(alone, cell, steps=9, each_step=True)
