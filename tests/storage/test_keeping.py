@@ -5,7 +5,7 @@ import threading
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
@@ -96,56 +96,73 @@ WORDS = [
     "restore",
     "reopen",
 ]
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(WORDS), st.sampled_from("pq"), st.integers(0, 9), st.sampled_from(["-0.0", "1.5", "NULL"])
-    ),
-    min_size=1,
-    max_size=12,
+STEP = st.tuples(
+    st.sampled_from(WORDS), st.sampled_from("pq"), st.integers(0, 9), st.sampled_from(["-0.0", "1.5", "NULL"])
 )
+LONG = f"INSERT INTO {{t}} SELECT value, {{x}} + value % 7 FROM generate_series(1, {MANY})"
+MANY_ROWS = [(LONG, "p", 0, "1.5"), (LONG, "q", 0, "-0.0")]
+PROGRAMS = {"max_examples": 20, "deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
-LONG = f"INSERT INTO {{t}} SELECT value, {{x}} FROM generate_series(1, {MANY})"
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS, dealt=st.sampled_from([(16, False), (16, True)]))
-@example(
-    steps=[(LONG, "p", 0, "1.5"), (WORDS[2], "p", 1, "-0.0"), ("reopen", "p", 0, ""), (WORDS[3], "p", 2, "")],
-    dealt=(4096, PACKED),
-)
-def test_any_statements_are_kept(steps, dealt, tmp_path_factory):
+@settings(**PROGRAMS)
+@given(programs=st.lists(st.lists(STEP, min_size=1, max_size=12), min_size=3, max_size=3), by_twos=st.booleans())
+def test_any_statements_are_kept(programs, by_twos, tmp_path_factory):
     """With chunks so small, and so little room, that rows leave memory at once and are read again from the file."""
-    path = tmp_path_factory.mktemp("any") / "t.duckdb"
-    settled, by_twos = dealt
+    run(programs, 16, by_twos, tmp_path_factory.mktemp("any") / "t.duckdb")
+
+
+@settings(**PROGRAMS | {"max_examples": 2})
+@given(steps=st.lists(STEP | st.sampled_from(MANY_ROWS), min_size=4, max_size=8))
+def test_any_statements_over_many_rows_are_kept(steps, tmp_path_factory):
+    first = [MANY_ROWS[0], (WORDS[2], "p", 1, "-0.0"), ("reopen", "p", 0, ""), (WORDS[3], "p", 2, "")]
+    programs = [first, [*MANY_ROWS, *steps]]
+    run(programs, 4096, PACKED, tmp_path_factory.mktemp("many") / "t.duckdb")
+
+
+def run(programs, settled, dealt, path):
+    """Run programs one after the other over one file, and without one: the rows are the same, and are in the file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chunk, "SETTLED", settled)
         patch.setattr(keeper, "SETTLED", settled)
         patch.setattr(keeper, "BUDGET", 0)
-        kept, free = dealing(Context(store=path), by_twos), Context()
-        for ctx in (kept, free):
-            ctx.script("CREATE TABLE p (a BIGINT, b DOUBLE); CREATE TABLE q (a BIGINT, b DOUBLE)")
-        for word, table, n, x in steps:
-            if word == "reopen":
-                kept.store.close()
-                kept = dealing(Context(store=path), by_twos)
-            elif word == "restore":
-                versions = [set(c.scratch(table)._current.lineage.past(c.scratch(table).version)) for c in (kept, free)]
-                for version in sorted(versions[0] & versions[1])[-2:-1]:
-                    for ctx in (kept, free):
-                        ctx.scratch(table).restore(version)
-            else:
-                for ctx in (kept, free):
-                    ctx.script(word.format(t=table, n=n, x=x))
-        before = [rows_in_order(kept, name) for name in ("p", "q")]
+        free = Context()
+        kept = dealing(Context(store=path), dealt)
+        for steps in programs:
+            for ctx in (kept, free):
+                ctx.script("DROP TABLE IF EXISTS p; DROP TABLE IF EXISTS q")
+                ctx.script("CREATE TABLE p (a BIGINT, b DOUBLE); CREATE TABLE q (a BIGINT, b DOUBLE)")
+            for step in steps:
+                kept = taken(kept, free, dealt, *step)
+            before = [rows_in_order(kept, name) for name in ("p", "q")]
+            expected = [rows_in_order(free, name) for name in ("p", "q")]
+            kept = reopened(kept, dealt)
+            assert [rows_in_order(kept, name) for name in ("p", "q")] == before
+            if dealt:  # which leaves the order of what is inserted open
+                before, expected = (list(map(sorted, tables)) for tables in (before, expected))
+            assert before == expected
         kept.store.close()
-        again = Context(store=path)
-        assert [rows_in_order(again, name) for name in ("p", "q")] == before
-        expected = [rows_in_order(free, name) for name in ("p", "q")]
-        if by_twos:  # which leaves the order of what is inserted open
-            before, expected = (list(map(sorted, tables)) for tables in (before, expected))
-        assert before == expected
-        again.store.close()
+
+
+def taken(kept, free, dealt, word, table, n, x):
+    """Take a step in both; returns the context of the file, which may be another one."""
+    if word == "reopen":
+        return reopened(kept, dealt)
+    if word == "restore":
+        versions = [set(c.scratch(table)._current.lineage.past(c.scratch(table).version)) for c in (kept, free)]
+        for version in sorted(versions[0] & versions[1])[-2:-1]:
+            for ctx in (kept, free):
+                ctx.scratch(table).restore(version)
+    else:
+        for ctx in (kept, free):
+            ctx.script(word.format(t=table, n=n, x=x))
+    return kept
+
+
+def reopened(ctx, dealt):
+    """Another context over the file of one, which is closed."""
+    path = ctx.store.durable.keeper.path
+    ctx.store.close()
+    return dealing(Context(store=path), dealt)
 
 
 def rows_in_order(ctx, name):
