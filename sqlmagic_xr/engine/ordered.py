@@ -167,11 +167,12 @@ def _below(projections: list[Any]) -> dict[str, str]:
     """The columns that a projection passes on, by the names that it gives them."""
     found = {}
     for expression in projections:
-        node, name = expression.to_variant(), ""
-        if type(node).__name__ == "Alias":
-            name, node = node.alias(), node.expr().to_variant()
-        if type(node).__name__ == "Column":
-            found[name or node.name()] = node.name()
+        name = ""
+        if expression.variant_name() == "Alias":
+            alias = expression.to_variant()
+            name, expression = alias.alias(), alias.expr()
+        if (column := _column(expression)) is not None:
+            found[name or column] = column
     return found
 
 
@@ -179,8 +180,13 @@ def _shown(keys: list[Any], names: Mapping[str, str]) -> tuple[SortExpr, ...]:
     """Sort keys by the names that columns have further up; () where one has none."""
     found = []
     for key in keys:
-        node = key.expr().to_variant()
-        if type(node).__name__ != "Column" or node.name() not in names:
+        column = _column(key.expr())
+        if column is None or column not in names:
             return ()
-        found.append(col(quoted(names[node.name()])).sort(key.ascending(), key.nulls_first()))
+        found.append(col(quoted(names[column])).sort(key.ascending(), key.nulls_first()))
     return tuple(found)
+
+
+def _column(expression: Any) -> str | None:
+    """The column that an expression is; None for any other, of which most cannot be taken to Python."""
+    return expression.to_variant().name() if expression.variant_name() == "Column" else None

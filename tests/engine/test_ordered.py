@@ -79,6 +79,19 @@ def test_the_first_rows_are_those_that_are_sorted_first(both, made):
     assert values(made(both[1])) == [200, 300, 400]
 
 
+@pytest.mark.parametrize("key", ["abs(k)", "-k DESC", "CASE WHEN true THEN k END", "coalesce(k, 0)", "CAST(k AS INT)"])
+def test_a_sort_by_what_is_no_column_goes_on(both, key):
+    frame = both[1].sql(f"SELECT x FROM d ORDER BY {key}")
+    assert values(frame.limit(3)) == [0, 100, 200]
+    assert len(values(frame.select(FURTHER))) == len(values(frame))
+
+
+def test_rows_by_chance_are_shown_and_limited(both):
+    shuffled = both[1].sql("SELECT x FROM d ORDER BY random() LIMIT 20")
+    assert len(set(values(shuffled))) == 20
+    assert len(values(shuffled.limit(3))) == 3
+
+
 def test_the_engine_still_loses_rows_and_orders(both):
     """Where this fails the engine has mended it: the workaround can go, and its lines in the docs."""
     unsorted = [name for name, made in IN_ORDER.items() if (found := values(made(both[0]))) != sorted(found)]
