@@ -5,7 +5,7 @@ What is joined along such axes is the same array under another name, so that equ
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +15,6 @@ from .node import Node, ancestors
 from .ports import Source
 from .running.align import Alignment
 from .running.code import calculate
-from .running.instructions import Instruction
 
 _JOINS = {"match": 2, "partner": 2, "lookup": 1, "restrict": 1}
 """How many of the arguments of an axis' origin are axes."""
@@ -63,11 +62,15 @@ class Alike:
         return True
 
 
-def axes_of(nodes: Mapping[Node, Instruction], source: Source, parameters: Mapping[str, Any]) -> dict[Node, Any]:
+def axes_of(
+    nodes: Collection[Node], function: Callable[[Node], Callable[..., Any]], source: Source,
+    parameters: Mapping[str, Any],
+) -> dict[Node, Any]:  # fmt: skip
     """The axes of tables that are joined, as far as they are told before a step is made.
 
     Args:
-        nodes: what calculates each node.
+        nodes: all of a program.
+        function: what calculates a node.
         source: the tables.
         parameters: their values.
 
@@ -77,11 +80,11 @@ def axes_of(nodes: Mapping[Node, Instruction], source: Source, parameters: Mappi
     known: dict[Node, Any] = {}
     for axis in dict.fromkeys(axis for node in nodes for axis in _joined(node)):
         made_of = list(ancestors([axis]))
-        if any(node not in nodes or (node.op == "scan" and node.data.version) for node in made_of):
+        if any(node.op == "scan" and node.data.version for node in made_of):
             continue  # a statement of the step makes it
         for node in made_of:
             if node not in known:
-                calculate(*nodes[node], known, source, parameters)
+                calculate(node, node.args, function(node), known, source, parameters)
     return known
 
 

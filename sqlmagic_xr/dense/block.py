@@ -69,6 +69,7 @@ class StepBlock:
     ) -> None:  # fmt: skip
         self._codes, self._writes, self._asked, self._state = codes, writes, asked, state
         self._every = (*codes, *looks.values())
+        self._scans = [node for code in self._every for node, _, _ in code.whole if node.op == "scan"]
         self._changing = {each.table for each in writes}
         self._stamps = Stamps(asked.clock, asked.varying, self._is_newest)
         self._pieces: dict[tuple[int, int], AddedRows] = {}
@@ -155,7 +156,7 @@ class StepBlock:
         A log of what a step began with has the generation before: that tells its rows apart as well.
         """
         pieces = [piece for piece in self._pieces.values() if piece.table == table]
-        read = any(node.op == "scan" and node.data.table == table for code in self._every for node, _, _ in code.whole)
+        read = any(scan.data.table == table for scan in self._scans)
         return int(not read and all(not piece.clocks and piece.behind(1) for piece in pieces))
 
     @property
@@ -268,8 +269,7 @@ class StepBlock:
         return MadeSteps(ran.made, stacks, last, self._stacks(ran, k, self._looks), self._trims.deleted(k, ran.made))
 
     def _reads_newest(self, table: Name) -> bool:
-        return any(node.op == "scan" and node.data.table == table and node.data.extreme is not None
-                   for code in self._every for node, _, _ in code.whole)  # fmt: skip
+        return any(scan.data.table == table and scan.data.extreme is not None for scan in self._scans)
 
     def _course(self, node: Node, courses: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
         """The values of a parameter that varies, as an array's cells."""

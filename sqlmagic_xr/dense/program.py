@@ -16,13 +16,14 @@ from .block import BlockRequest, StepBlock
 from .facts import Facts
 from .lowered import Lowered, LoweredQuery, lowered
 from .lowering.bound import Bindings
-from .node import Node, Refused, Type
+from .node import Node, Refused, Type, ancestors
 from .ports import Changed, GridOutput, Source
 from .reading import WrittenState
 from .recurrence import Recurrence
 from .running.buffers import Buffers
 from .running.code import Code
-from .running.instructions import Still, scan
+from .running.instructions import Still, function_of, scan
+from .running.result import roots_of
 from .running.standing import Moved, left
 from .running.summary import Summary, summary
 from .tables import Name, Tables
@@ -41,6 +42,8 @@ class Program:
         lasting: whether it is to make many steps, so that it pays to look which axes are the same.
         bindings: the queries that other programs of the session have bound; what this one binds is added.
         changing: tables whose rows are others when it runs again, beside those that the queries write.
+        slow: how many steps are made node by node before functions of them are written: more than one where none is
+            likely to follow, or a loop makes those that do.
 
     Attributes:
         refusals: for each query why it is not lowered, or None.
@@ -49,7 +52,7 @@ class Program:
 
     def __init__(
         self, queries: Sequence[LoweredQuery], tables: Tables, parameters: Mapping[str, Type], *, lasting: bool = False,
-        bindings: Bindings | None = None, changing: Collection[Name] = (),
+        bindings: Bindings | None = None, changing: Collection[Name] = (), slow: int = 1,
     ) -> None:  # fmt: skip
         self._queries, self._parameters = tuple(queries), dict(parameters)
         self._facts = Facts(tables)
@@ -58,6 +61,7 @@ class Program:
         self.edition = 0
         self._bindings: Bindings = {} if bindings is None else bindings
         self._lasting = self._unlearned = lasting
+        self._slow = slow
         self._stands = True
         self._lower()
 
@@ -66,18 +70,26 @@ class Program:
         found = lowered(self._queries, self._facts, self._parameters, self._changing, self._bindings)
         self.refusals: Sequence[Refused | None] = found.refusals
         self._unsure = _written_over(self._queries, found)
-        self._code: list[Code | None] = []
         idle = [refusal is not None or q.empties for refusal, q in zip(self.refusals, self._queries, strict=True)]
+        self._lowered = [None if nothing else parts for parts, nothing in zip(found.parts, idle, strict=True)]
         used = [place for place, nothing in enumerate(idle) if not nothing]
         self._before = [frozenset(place for place in used if place < index) for index in range(len(self._queries))]
         self._kept: dict[Node, Any] = {}
         self._watched: list[tuple[Node, Any]] = []
-        buffers, done = Buffers(), dict[Node, None]()
-        still = Still(self._changing)
-        for parts, nothing in zip(found.parts, idle, strict=True):
-            code = None if nothing else Code(parts, frozenset(done), buffers, still, self._facts.labels)
-            self._code.append(code)
-            done.update(dict.fromkeys(node for node, _, _ in code.whole) if code else ())
+        self._steps = 0  # that were made node by node
+        self._made: list[Code | None] | None = None
+
+    @property
+    def _code(self) -> list[Code | None]:
+        """The instructions of each query, written when somebody asks: what :meth:`learn` finds may lower it again."""
+        if self._made is None:
+            buffers, done, still = Buffers(), dict[Node, None](), Still(self._changing)
+            self._made = []
+            for parts in self._lowered:
+                code = None if parts is None else Code(parts, frozenset(done), buffers, still, self._facts.labels)
+                self._made.append(code)
+                done.update(dict.fromkeys(node for node, _, _ in code.whole) if code else ())
+        return self._made
 
     def kept(self, source: Source) -> Mapping[Node, Any]:
         """What an earlier step has calculated from nothing but tables that are still as they were."""
@@ -102,6 +114,9 @@ class Program:
         ]
         for code in codes:
             code.abridge(self._kept)
+        self._steps += 1
+        if self._steps < self._slow:
+            return
         briefs, known, same, standing = left(
             [code.brief or () for code in codes], known, self._kept, [root for code in codes for root in code.roots],
             stands=self._stands,
@@ -116,7 +131,7 @@ class Program:
         self._forget()
 
     def _forget(self) -> None:
-        for code in self._code:
+        for code in self._made or ():
             if code is not None:
                 code.forget()
 
@@ -141,9 +156,11 @@ class Program:
             return
         self._unlearned = False
         try:
-            nodes = {n: (n, args, f) for code in self._code if code is not None for n, args, f in code.whole}
+            roots = (root for parts in self._lowered for root in roots_of(parts or ()))
+            nodes = dict.fromkeys(ancestors(roots))
+            buffers, still = Buffers(), Still(self._changing)
             with np.errstate(all="ignore"):
-                known = axes_of(nodes, source, parameters)
+                known = axes_of(nodes, lambda node: function_of(node, buffers, still), source, parameters)
         except Changed as change:
             self.relearn(change)
             self.learn(source, parameters)
@@ -237,7 +254,7 @@ class Program:
     @property
     def lowered(self) -> int:
         """How many statements are lowered."""
-        return sum(code is not None for code in self._code)
+        return sum(parts is not None for parts in self._lowered)
 
     def relearn(self, change: Changed) -> None:
         """Lower everything again for what the data turned out to be."""

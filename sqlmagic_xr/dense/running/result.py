@@ -29,13 +29,7 @@ class ArrayResult:
 
     def __init__(self, parts: Sequence[LoweredRelation], labels: Labels) -> None:
         self.parts = tuple((part, _form(part, labels)) for part in parts)
-        self.roots: list[Node] = []
-        for part in parts:
-            self.roots += [*part.scans, *(axis.origin for axis in part.axes)]
-            self.roots += [part.present] if part.present is not None else []
-            for column in part.columns:
-                cells, valid = column.value.cells, column.value.valid
-                self.roots += [cells, *([valid] if valid is not None else [])]
+        self.roots = roots_of(parts)
         text = Text()
         text.line(f"return {self.expression(text, lambda node: f'known[{text.name(node)}]')}")
         self._function = text.function(["known"])
@@ -54,6 +48,18 @@ class ArrayResult:
         outputs = ", ".join(_output(part, form, text, name) for part, form in self.parts)
         sure = any(not part.axes and part.present is None for part, _ in self.parts)
         return f"[{outputs}]" if sure else f"{text.name(_some)}([{outputs}])"
+
+
+def roots_of(parts: Sequence[LoweredRelation]) -> list[Node]:
+    """The nodes that some grids are made of."""
+    roots: list[Node] = []
+    for part in parts:
+        roots += [*part.scans, *(axis.origin for axis in part.axes)]
+        roots += [part.present] if part.present is not None else []
+        for column in part.columns:
+            cells, valid = column.value.cells, column.value.valid
+            roots += [cells, *([valid] if valid is not None else [])]
+    return roots
 
 
 def _some(outputs: list[GridOutput]) -> list[GridOutput]:

@@ -47,7 +47,9 @@ def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any]) -> pa.Tab
     query = LoweredQuery(tree["Query"], columns=_names(context, tree))
     read = [tuple(map(identifier, parts)) for parts in context.reads(tree)]
     scratch = [name for name in read if context.tables.grid(name) is None]  # so that a batch is cut before it is summed
-    program = Program([query], grids, parameter_types(given), bindings=bindings_of(context), changing=scratch)
+    program = Program(
+        [query], grids, parameter_types(given), bindings=bindings_of(context), changing=scratch, slow=2
+    )  # fmt: skip
     grids.begin()
     return arrow(program.step(grids, values).run(0))
 

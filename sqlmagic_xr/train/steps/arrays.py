@@ -266,12 +266,14 @@ class ArrayExecutor:
         self.grids = self.grids or Generations(self.context, inserted, read, self._budget)
         types = parameter_types({name: values[name] for name in names if name in values})
         queries = [self._query(place, statement) for place, statement in enumerate(self._statements)]
-        bindings = bindings_of(self.context)
-        program = Program([*queries, *self._looks.queries], self.grids, types, lasting=True, bindings=bindings)
+        bindings, slow = bindings_of(self.context), 1 if self._together is None else 2
+        program = Program(
+            [*queries, *self._looks.queries], self.grids, types, lasting=True, bindings=bindings, slow=slow
+        )  # fmt: skip
         if self._looks.places and any(program.refusals[: len(queries)]):
             # A step that others have a part in is not looked at by array code.
             self._looks.refuse(*self._looks.places)
-            program = Program(queries, self.grids, types, lasting=True, bindings=bindings)
+            program = Program(queries, self.grids, types, lasting=True, bindings=bindings, slow=slow)
         return program
 
     def _query(self, place: int, statement: Write | Emptied | str) -> LoweredQuery:
