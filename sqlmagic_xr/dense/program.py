@@ -22,7 +22,7 @@ from .reading import WrittenState
 from .recurrence import Recurrence
 from .running.buffers import Buffers
 from .running.code import Code
-from .running.instructions import Still, function_of, scan
+from .running.instructions import Instruction, Still, function_of, scan
 from .running.result import roots_of
 from .running.standing import Moved, left
 from .running.summary import Summary, summary
@@ -83,12 +83,12 @@ class Program:
     def _code(self) -> list[Code | None]:
         """The instructions of each query, written when somebody asks: what :meth:`learn` finds may lower it again."""
         if self._made is None:
-            buffers, done, still = Buffers(), dict[Node, None](), Still(self._changing)
+            buffers, done, still = Buffers(), dict[Node, Instruction](), Still(self._changing)
             self._made = []
             for parts in self._lowered:
-                code = None if parts is None else Code(parts, frozenset(done), buffers, still, self._facts.labels)
+                code = None if parts is None else Code(parts, dict(done), buffers, still, self._facts.labels)
                 self._made.append(code)
-                done.update(dict.fromkeys(node for node, _, _ in code.whole) if code else ())
+                done.update({each[0]: each for each in code.whole} if code else {})
         return self._made
 
     def kept(self, source: Source) -> Mapping[Node, Any]:

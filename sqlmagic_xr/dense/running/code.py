@@ -25,7 +25,7 @@ class Code:
 
     Args:
         parts: the grids of its result.
-        done: what the statements before it calculate.
+        done: the instructions of the statements before it.
         buffers: room for arrays.
         still: tells which nodes depend on nothing but axes.
         labels: the codes of its texts.
@@ -37,17 +37,21 @@ class Code:
     """
 
     def __init__(
-        self, parts: Sequence[LoweredRelation], done: frozenset[Node], buffers: Buffers, still: Still, labels: Labels
-    ) -> None:
+        self, parts: Sequence[LoweredRelation], done: Mapping[Node, Instruction], buffers: Buffers, still: Still,
+        labels: Labels,
+    ) -> None:  # fmt: skip
         self._done = done
         self.result = ArrayResult(parts, labels)
         self.roots = self.result.roots
         nodes = [node for node in ancestors(self.roots) if node not in done]
         together = {n: b for b in bundles(nodes, still) for n in b.sums}
-        alone = fused((node for node in nodes if node not in together), self.roots, still)
+        alone = fused((node for node in nodes if node not in together), self.roots, still, buffers)
         instead = {n: b.leaves for n, b in together.items()} | {n: f.args for n, f in alone.items()}
         self.whole: list[Instruction] = []
-        for node in ancestors(self.roots, instead):
+        for node in ancestors(self.roots, instead | {n: args for n, args, _ in done.values()}):
+            if node in done:
+                self.whole.append(done[node])
+                continue
             if node in together:
                 function: Callable[..., Any] = BundleMember(node, together[node])
             else:

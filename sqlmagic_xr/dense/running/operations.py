@@ -61,8 +61,13 @@ def refuse_large(arrays: Sequence[Any]) -> None:
         most *= array.size
     if most <= _LARGEST:  # NumPy takes ten times as long to find out the very shape
         return
+    refuse_many(np.broadcast_shapes(*(array.shape for array in arrays)))
+
+
+def refuse_many(shape: Sequence[int]) -> None:
+    """Refuse an array of so many cells along each axis."""
     size = 1
-    for length in np.broadcast_shapes(*(array.shape for array in arrays)):
+    for length in shape:
         size *= length
     if size > _LARGEST:
         raise Refused(f"a product of {size:,} cells")

@@ -7,8 +7,9 @@ from datafusion import SessionContext
 
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import LoweredQuery, Program
+from sqlmagic_xr.dense.running import blocked
 from sqlmagic_xr.dense.running.align import Alignment, restrict
-from sqlmagic_xr.dense.running.fusion import BlockedSum
+from sqlmagic_xr.dense.running.blocked import BlockedMap, BlockedSum
 from sqlmagic_xr.grids.arrow import Grids, arrow
 from sqlmagic_xr.sql.syntax import parse_one
 
@@ -174,6 +175,67 @@ def test_a_stored_column_that_spans_all_cells_is_gone_through_block_by_block():
     a, b = (data["p"][name].to_numpy() for name in "ab")
     expected = ((cells - (a + b * np.arange(30)[:, None])) ** 2).mean(axis=0)
     np.testing.assert_allclose(found["loss"].to_numpy(), expected, rtol=1e-13)
+
+
+REST = "g.v - (p.a + p.b * g.t)"
+SUMS_OF_REST = {
+    "one": [f"AVG(power({REST}, 2)) AS loss"],
+    "masked": [f"COALESCE(SUM({REST}) FILTER (WHERE {REST} > 0), 0) AS above"],
+    "several": [f"AVG({REST}) AS mean, SUM(({REST}) * g.t) AS slope, MAX(abs({REST})) AS far"],
+    "several queries": [f"AVG({REST}) AS mean, SUM(({REST}) * g.t) AS slope", f"AVG(power({REST}, 2)) AS loss"],
+}
+EXPECTED = {
+    "loss": lambda rest, t: (rest**2).mean(axis=0),
+    "above": lambda rest, t: np.nansum(np.where(rest > 0, rest, np.nan), axis=0),
+    "mean": lambda rest, t: rest.mean(axis=0),
+    "slope": lambda rest, t: (rest * t).sum(axis=0),
+    "far": lambda rest, t: np.abs(rest).max(axis=0),
+}
+
+
+def whole_of(program, place=0):
+    return {node: function for node, _, function in program.code(place).whole}
+
+
+@pytest.mark.parametrize("keys", [("t", "lat", "lon"), ("lat", "t", "lon"), ("lat", "lon", "t")])
+@pytest.mark.parametrize("name", SUMS_OF_REST)
+def test_a_grid_is_gone_through_as_it_lies_and_no_cell_twice(name, keys, monkeypatch):
+    """Whichever its first axis is, in blocks that are cut along one axis or along two, by one thread or by several."""
+    rng = np.random.default_rng(0)
+    t, lat, lon = np.indices((30, 5, 4)).reshape(3, -1)
+    data = {
+        "g": pa.table({"t": t, "lat": lat, "lon": lon, "v": rng.normal(size=t.size)}),
+        "p": pa.table({"lat": lat[:20], "lon": lon[:20], "a": rng.normal(size=20), "b": rng.normal(size=20)}),
+    }
+    cells = data["g"]["v"].to_numpy().reshape(30, 20)
+    a, b = (data["p"][name].to_numpy() for name in "ab")
+    rest = cells - (a + b * np.arange(30)[:, None])
+    source = Grids(lambda name: data.get(name[-1]), lambda name: {"g": keys, "p": ("lat", "lon")}[name[-1]])
+    queries = [
+        LoweredQuery(parse_one(
+            f"SELECT g.lat, g.lon, {items} FROM g JOIN p ON p.lat = g.lat AND p.lon = g.lon GROUP BY g.lat, g.lon"
+        ).tree["Query"]) for items in SUMS_OF_REST[name]
+    ]  # fmt: skip
+    for block, alone in ((65_536, 1 << 23), (50, 1 << 23), (7, 1)):
+        monkeypatch.setattr(blocked, "_BLOCK", block)
+        monkeypatch.setattr(blocked, "_ALONE", alone)
+        program = Program(queries, source, {}, changing=[("p",)])
+        step = program.step(source, {})
+        for place in range(len(queries)):
+            found = arrow(step.run(place)).sort_by([("lat", "ascending"), ("lon", "ascending")])
+            for column in found.column_names[2:]:
+                expected = EXPECTED[column](rest, np.arange(30)[:, None])
+                np.testing.assert_allclose(found[column].to_numpy(), expected, rtol=1e-12, atol=1e-12)
+    made = whole_of(program)
+    formed = [node for node, function in made.items() if isinstance(function, BlockedMap)]
+    assert bool(formed) == (name != "one")
+    if name == "several queries":  # what the first has formed is there for the second, by whomever it is run
+        assert all(whole_of(program, 1)[node] is made[node] for node in formed)
+        alone = Program(queries, source, {}, changing=[("p",)]).step(source, {}).run(1)
+        np.testing.assert_allclose(
+            arrow(alone).sort_by([("lat", "ascending"), ("lon", "ascending")])["loss"].to_numpy(),
+            (rest**2).mean(axis=0), rtol=1e-12,
+        )  # fmt: skip
 
 
 Z = [0.0, -0.0, 1.0, -1.0, 36.5, -36.5, 700.0, 708.6, -708.6, 709.5, -709.5, 711.0, -711.0, 745.2, -745.2, 800.0,
