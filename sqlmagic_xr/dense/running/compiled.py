@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from .blocks import BundleMember
 from .buffers import SMALL
 from .instructions import Instruction, refuse_holes
 from .matmul import product, total
+from .recurring import recurring
 from .result import ArrayResult
 from .standing import Standing
 from .text import Text
@@ -157,18 +158,30 @@ class _InstructionWriter(FunctionLines):
 
     def function(self) -> Quick:
         text, stay = self.text, self._wanted.union(self._result.roots)
-        ends = last_uses(self._brief, lambda node: node not in stay and node not in self.kept and self.is_large(node))
-        for place, (node, args, function) in enumerate(self._brief):
-            if node not in self.names:
-                for found in self.write(node, args, function):
-                    if found in self._wanted:
-                        text.line(f"known[{text.name(found)}] = {self.names[found]}")
+        again = recurring(self._brief, self.kept, (), stay)
+        brief = again.instructions
+        ends = last_uses(brief, lambda node: node not in stay and node not in self.kept and self.is_large(node))
+        for place, (node, args, function) in enumerate(brief):
+            if place == again.start:
+                again.begin(text, self.name)
+            made = self.write(node, args, function) if node not in self.names else ()
+            if not again.start <= place < again.stop:
+                self._hand_on(made)
             # An array that nobody needs any more is room for the next one.
             gone = [self.names[dead] for dead in ends.get(place, ()) if dead in self.names]
             if gone:
                 text.line(f"del {', '.join(gone)}")
+            if place + 1 == again.stop:
+                again.end(text, self.name)
+                self._hand_on(again.results)
         text.line(f"return {self._result.expression(text, self.name)}")
         return text.function(["known", "source", "parameters"])
+
+    def _hand_on(self, nodes: Iterable[Node]) -> None:
+        """Leave to the statements behind this one what they need."""
+        for node in nodes:
+            if node in self._wanted:
+                self.text.line(f"known[{self.text.name(node)}] = {self.names[node]}")
 
     def scanned(self, node: Node) -> None:
         """Look at the axes that are taken to stay as they are."""

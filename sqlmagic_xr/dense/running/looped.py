@@ -22,6 +22,7 @@ from .instructions import Instruction, along
 from .laned import Laned
 from .layout import Ran, StepLayout, Stepwise, needed_of
 from .merged import merged
+from .recurring import RecurringLines, recurring
 from .soundness import implied, shown
 
 _TURNED = 1_000_000  # cells of an array that is copied, so that it need not be turned at each step
@@ -110,6 +111,7 @@ class _LoopWriter(FunctionLines):
         self._looked_at: list[Node] = []
         self._shown: frozenset[Node] = frozenset()
         self._place = 0  # of the instruction that is written
+        self._again = RecurringLines([])
         self._slots = {(s.feed.scan, s.age, s.node): f"s{n}" for n, s in enumerate(layout.slots)}
         self._laned = Laned((), known, layout.unmoved, (), {}, {})
         self.outs: list[Node] = list(layout.columns)
@@ -126,7 +128,8 @@ class _LoopWriter(FunctionLines):
             if node not in self.names:
                 self.write(node, args, function)
         courses = self._courses(moving)
-        moving = self._in_lanes(moving, stay)
+        self._again = recurring(self._in_lanes(moving, stay), self.kept, self._steady, stay)
+        moving = self._again.instructions
         if self._slots:
             text.line(f"{', '.join(self._slots.values())}, = first")
         for vector in self._laned.begins:
@@ -219,7 +222,8 @@ class _LoopWriter(FunctionLines):
     def _body(self, moving: Sequence[Instruction], stay: Collection[Node]) -> None:
         reads = [n for n, args, _ in moving if n.op in ("cells", "known") and args[0] in self._feeds]
         own = {n: self._layout.fed(n).source for n in reads if not self._feeds[n.args[0]].age}
-        begins = [*reads, *(n for n, _, _ in moving if n.op == "parameter")]
+        # What is remembered of a number that comes again is not written over.
+        begins = [*reads, *(n for n, _, _ in moving[max(self._again.start, 0) :] if n.op == "parameter")]
         self._over = Overwritable(moving, stay, own, begins)
         ends = last_uses(
             moving, lambda n: n not in stay and n not in self.kept and n not in self._steady and self.is_large(n)
@@ -227,6 +231,8 @@ class _LoopWriter(FunctionLines):
         held = set(self._slots.values())
         for place, (node, args, function) in enumerate(moving):
             self._place = place
+            if place == self._again.start:
+                self._again.begin(self.text, self.name)
             if node not in self.names:
                 feed = self._feeds.get(args[0]) if node.op in ("cells", "known") else None
                 if feed is not None:
@@ -238,6 +244,8 @@ class _LoopWriter(FunctionLines):
             gone -= held | kept
             if gone:
                 self.text.line(f"del {', '.join(sorted(gone))}")
+            if place + 1 == self._again.stop:
+                self._again.end(self.text, self.name)
 
     def _read(self, node: Node, feed: Feed) -> None:
         """A column of the state: what is carried, or what the step itself has written."""
