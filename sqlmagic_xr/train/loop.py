@@ -241,7 +241,8 @@ class Training:
 
     def _fit(self, expansion: Expansion) -> Fit:
         """What the parameters are at the newest generation of the run, with their errors."""
-        return fit(self._context, expansion.loss, expansion.table, self._parameters.at(self.run.generation))
+        values, maximize = self._parameters.at(self.run.generation), expansion.minimize.maximize
+        return fit(self._context, expansion.loss, expansion.table, values, maximize=maximize)
 
     def _run_setup(self) -> None:
         values = self._parameters.at(self._start)

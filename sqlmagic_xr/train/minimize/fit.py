@@ -2,12 +2,13 @@
 
 A loss that is the mean or the sum of squares is least squares: the covariance is the residuals' variance times the
 inverse of J'J, as scipy's ``curve_fit`` has it. Any other mean or sum is taken for the negative logarithm of a
-likelihood, whose covariance is the inverse of its Hessian (Fisher's observed information).
+likelihood, whose covariance is the inverse of its Hessian (Fisher's observed information); what was maximized, for the
+logarithm itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from ...sql.syntax import parse_one
 from ..steps.remote import is_for_cluster
 from .loss import Loss
 from .parameters import ParameterTable
-from .second import Summed, hessian, products, summed
+from .second import Summed, products, summed
 from .text import quoted
 
 if TYPE_CHECKING:
@@ -112,7 +113,9 @@ class Fit:
         return "Fit(" + ", ".join(f"{name} = {value:.6g} ± {error:.2g}" for name, value, error in pairs) + ")"
 
 
-def fit(context: Context, loss: Loss, table: ParameterTable, values: Mapping[str, Any]) -> Fit:
+def fit(
+    context: Context, loss: Loss, table: ParameterTable, values: Mapping[str, Any], *, maximize: bool = False
+) -> Fit:  # fmt: skip
     """What a fit says at a generation.
 
     Args:
@@ -120,6 +123,7 @@ def fit(context: Context, loss: Loss, table: ParameterTable, values: Mapping[str
         loss: what was minimized.
         table: the parameters.
         values: every parameter of the statement, ``:k`` being the generation.
+        maximize: whether it was maximized, as a likelihood is.
 
     Raises:
         UsageError: the loss is not the mean or the sum of a number of each row.
@@ -132,36 +136,49 @@ def fit(context: Context, loss: Loss, table: ParameterTable, values: Mapping[str
         )
     columns = [f"{alias}.{quoted(name)}" for name in table.columns]
     select = loss.whole
-    keys = [item for place, item in enumerate(select.items) if place != loss.place]
-    items = [*keys, f"COUNT({found.term}) AS n", f"SUM({found.term}) AS total", *_curvature(loss, found, columns)]
-    items += [f"MAX({column}) AS p_{i}" for i, column in enumerate(columns)]
+    items = [item for place, item in enumerate(select.items) if place != loss.place]
+    asked = {"n": f"COUNT({found.term})", "total": f"SUM({found.term})", **_curvature(found, columns)}
+    asked |= {f"p_{i}": f"MAX({column})" for i, column in enumerate(columns)}
+    mark = _mark(loss.per)
+    items += [f"{measure} AS {mark}{name}" for name, measure in asked.items()]
     text = f"WITH {loss.ctes}\n" if loss.ctes else ""
     text += f"SELECT {', '.join(items)}\nFROM {select.source}" + (f"\nWHERE {select.where}" if select.where else "")
     text += f"\nGROUP BY {select.group}" if select.group else ""
     prepared = context.prepare(parse_one(text))
     there = prepared.tree is not None and is_for_cluster(context, prepared.tree["Query"])
     rows = prepared.run(values, "auto" if there else "relational").to_arrow_table()
-    return _fit_of(rows, loss, found, table.columns)
+    if loss.per:  # the engine gives groups in any order
+        rows = rows.sort_by([(name, "ascending") for name in loss.per])
+    return _fit_of(rows, loss, found, table.columns, -1.0 if maximize else 1.0)
 
 
-def _curvature(loss: Loss, found: Summed, columns: list[str]) -> list[str]:
-    if not found.residual:
-        return hessian(f"SUM({found.term})", columns)[len(columns) :]
-    return [
-        f"SUM({products(found, a, b)}) AS h_{i}_{j}"
-        for i, a in enumerate(columns) for j, b in enumerate(columns) if j >= i
-    ]  # fmt: skip
+def _mark(keys: Sequence[str]) -> str:
+    """What the names of measures begin with, so that none is that of a key."""
+    mark = "fit_"
+    while any(key.startswith(mark) for key in keys):
+        mark += "_"
+    return mark
 
 
-def _fit_of(rows: pa.Table, loss: Loss, found: Summed, names: tuple[str, ...]) -> Fit:
+def _curvature(found: Summed, columns: list[str]) -> dict[str, str]:
+    def second(a: str, b: str) -> str:
+        return f"SUM({products(found, a, b)})" if found.residual else f"grad(grad(SUM({found.term}), {a}), {b})"
+
+    pairs = ((i, j) for i in range(len(columns)) for j in range(i, len(columns)))
+    return {f"h_{i}_{j}": second(columns[i], columns[j]) for i, j in pairs}
+
+
+def _fit_of(rows: pa.Table, loss: Loss, found: Summed, names: tuple[str, ...], sign: float) -> Fit:
+    mark = _mark(loss.per)
+
     def numbers(name: str) -> npt.NDArray[np.float64]:
-        return np.asarray(rows[name].cast(pa.float64()).to_numpy(), np.float64)
+        return np.asarray(rows[mark + name].cast(pa.float64()).to_numpy(), np.float64)
 
     size = len(names)
     curvature = np.empty((rows.num_rows, size, size))
     for i in range(size):
         for j in range(i, size):
-            curvature[:, i, j] = curvature[:, j, i] = numbers(f"h_{i}_{j}")
+            curvature[:, i, j] = curvature[:, j, i] = sign * numbers(f"h_{i}_{j}")
     count = numbers("n")
     inverse = _inverse(curvature)
     if found.residual:
@@ -169,7 +186,7 @@ def _fit_of(rows: pa.Table, loss: Loss, found: Summed, names: tuple[str, ...]) -
             variance = np.where(count > size, numbers("total") / (count - size), np.nan)
         inverse *= variance[:, None, None]
     values = np.stack([numbers(f"p_{i}") for i in range(size)], axis=1)
-    keys = {name: rows[place] for place, name in enumerate(loss.per)}
+    keys = {name: rows[name] for name in loss.per}
     return Fit(names, keys, values, inverse, count.astype(np.int64))
 
 

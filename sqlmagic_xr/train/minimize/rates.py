@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SqlError
@@ -107,7 +108,9 @@ class Rates:
         if rate is None:
             raise self._minimize.refused(f"lr is NULL{where}{step}",
                                          "Give every row a rate: CASE ... ELSE 0.01 END.", self._piece)  # fmt: skip
-        if not isinstance(rate, bool) and rate < 0:
+        if isinstance(rate, bool) or not isinstance(rate, (int, float, Decimal)):
+            raise self._minimize.refused(f"lr is {rate!r}{step}, which is no number", "As in: lr => 0.01", self._piece)
+        if rate < 0:
             raise self._minimize.refused(f"lr is {rate:g}{step}, which is below zero",
                                          "Write MAXIMIZE to climb.", self._piece)  # fmt: skip
 

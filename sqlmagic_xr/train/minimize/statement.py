@@ -132,6 +132,9 @@ def _verb(words: Sequence[Token]) -> int | None:
     return None
 
 
+_QUERY = "MINIMIZE (SELECT AVG(...) FROM ...) OVER table"
+
+
 class _MinimizeReader:
     def __init__(self, statement: Statement) -> None:
         self.statement, self.words = statement, statement.tokens
@@ -140,6 +143,9 @@ class _MinimizeReader:
     def read(self) -> Minimize:
         verb = _verb(self.words)
         assert verb is not None
+        for word in self.words[verb + 1 : verb + 2]:
+            if word.text.upper() in ("SELECT", "WITH"):
+                raise self._wrong("a loss that is a query stands in parentheses", word, f"As in: {_QUERY}")
         clauses = self._clauses(verb + 1)
         if "OVER" not in clauses:
             raise self._wrong(

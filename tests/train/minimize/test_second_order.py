@@ -72,6 +72,10 @@ def test_a_likelihood_has_the_inverse_of_its_hessian():
     mean = loss.replace("SUM", "AVG", 1)
     again = context({"a": 0.0, "b": 0.0}, pa.table({"x": x, "y": y})).minimize(mean, "p", using="newton()", steps=8)
     np.testing.assert_allclose(again.fit.covariances, run.fit.covariances, rtol=1e-6)
+    climbed = context({"a": 0.0, "b": 0.0}, pa.table({"x": x, "y": y}))
+    likelihood = loss.replace("SUM(ln(1 + exp(a + b*x)) - y * (a + b*x))", "SUM(y * (a + b*x) - ln(1 + exp(a + b*x)))")
+    fit = climbed.train(f"MAXIMIZE ({likelihood}) OVER p USING newton()", steps=8).fit
+    np.testing.assert_allclose(fit.covariances, run.fit.covariances, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["newton()", "gauss_newton()"])
@@ -112,6 +116,25 @@ def test_a_model_in_every_cell_is_numpys_in_every_cell():
     np.testing.assert_allclose(found.value.values.reshape(3, -1), expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.standard_error.values.reshape(3, -1), errors, rtol=1e-9)
     assert len(run.fit.covariance) == 6 * 9
+
+
+@pytest.mark.parametrize("listed", ["g.n, g.total", "g.total, g.n"])
+def test_the_keys_of_a_fit_are_those_of_its_models_in_whatever_order_they_stand(listed):
+    """And whatever they are called; the models come in the order of PER."""
+    n, total = np.repeat([3, 1, 2], 8), np.tile(np.repeat([20, 10], 4), 3)
+    y = 100.0 * n + total + np.random.default_rng(0).normal(size=24)
+    ctx = Context(namespace=lambda: {"g": pa.table({"n": n, "total": total, "y": y})})
+    ctx.script("""
+        CREATE TABLE p (step INT, n BIGINT, total BIGINT, m DOUBLE, PRIMARY KEY (step, n, total));
+        INSERT INTO p SELECT 0, n, total, 0 FROM g GROUP BY n, total
+    """)
+    loss = f"""SELECT {listed}, AVG(power(y - m, 2)) AS loss FROM g JOIN p ON p.n = g.n AND p.total = g.total
+               WHERE step = :k GROUP BY {listed}"""
+    fit = ctx.minimize(loss, "p", per=["n", "total"], using="newton()", steps=1).fit
+    assert fit.keys["n"].to_pylist() == [1, 1, 2, 2, 3, 3]
+    assert fit.keys["total"].to_pylist() == [10, 20] * 3
+    means = [y[(n == a) & (total == b)].mean() for a in (1, 2, 3) for b in (10, 20)]
+    np.testing.assert_allclose(fit.values[:, 0], means, rtol=1e-12)
 
 
 def test_the_sql_of_the_second_order_can_be_pasted():
