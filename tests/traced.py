@@ -1,18 +1,27 @@
-"""Which training programs of the tests XLA can have, and why not where it cannot.
+"""Which training programs of the tests and of the notebooks XLA can have, and why not where it cannot.
 
-``python -m tests.traced`` prints a line for each: nothing is compiled, and three steps of each are made.
+``python -m tests.traced`` prints a line for each: nothing is compiled, and four steps of each are made; the notebooks
+are run from top to bottom.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
 from typing import Any
+
+import matplotlib as mpl
+import nbformat
+from IPython.core.interactiveshell import InteractiveShell
 
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.xla import devices
 from sqlmagic_xr.dense.xla.loop import XlaLoop
 from sqlmagic_xr.errors import SqlError
+from sqlmagic_xr.magics.shared import get_context
 from sqlmagic_xr.train.loop import Training
 from sqlmagic_xr.train.start import train
 from tests.train import (
@@ -26,7 +35,8 @@ from tests.train import (
 
 TRACED = "traced"
 STEPS = 4
-
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = [path for number in ("01", "04", "05") for path in FOLDER.glob(f"{number}_*.ipynb")]
 
 _reached: list[XlaLoop] = []  # that could have been compiled, since a run has begun
 
@@ -82,11 +92,37 @@ def programs() -> Iterator[tuple[str, Callable[[], Any], str, dict[str, Any]]]:
             yield f"trimmed: {name}", lambda cell=cell: test_trimmed_tables.begun(cell), cell, {}
 
 
+def of_notebook(path: Path) -> Iterator[tuple[str, str]]:
+    """The training cells of a notebook: (name, TRACED or why it is not)."""
+    begun: list[Training] = []
+    plain = Training.__iter__
+    Training.__iter__ = lambda self: begun.append(self) or plain(self)  # type: ignore[func-returns-value, method-assign]
+    get_context.cache_clear()
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("autoawait", "off")
+    try:
+        for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
+            if cell.cell_type == "code":
+                head, _, rest = cell.source.partition("\n")
+                _reached.clear()
+                begun.clear()
+                with redirect_stdout(StringIO()):
+                    text = f"{head} --device cpu\n{rest}" if head.startswith("%%xsql_train") else cell.source
+                    shell.run_cell(text).raise_error()
+                yield from ((f"{path.stem} [{number}]", reason_of(training)) for training in begun)
+    finally:
+        Training.__iter__ = plain  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Print the list."""
+    mpl.use("Agg")
     XlaLoop._compile = _traced  # type: ignore[method-assign]
     devices.find("cpu")
     found = [(name, of_program(make, cell, **options)) for name, make, cell, options in programs()]
+    for path in NOTEBOOKS:
+        found += of_notebook(path)
     for name, reason in found:
         print(f"{'yes' if reason == TRACED else 'no '}  {name}{'' if reason == TRACED else f': {reason}'}")
     counts = Counter(reason == TRACED for _, reason in found)

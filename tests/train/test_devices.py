@@ -91,6 +91,49 @@ def test_which_rows_there_are_may_be_calculated(name, monkeypatch):
     assert len(device.scratch("p").history()) < 10
 
 
+OF_BATCHES = (
+    "INSERT INTO p WITH b AS (SELECT i, x, y FROM d WHERE i % 7 = :k % 7), h AS (SELECT b.i, b.x * o.y AS v, c.y AS w, "
+    "ROW_NUMBER() OVER (ORDER BY abs(b.x - q.a) + b.i * 1e-9) AS r FROM b JOIN d o ON o.i = 49 - b.i "
+    "LEFT JOIN (SELECT i, y FROM d WHERE i % 3 > 0) c ON c.i = b.i CROSS JOIN p q WHERE q.step = :k) "
+    "SELECT :next_step, cur.a + 0.01 * (AVG(h.v) + 0.1 * COUNT(*) + MAX(h.v)), cur.b + 0.01 * (MIN(h.v) + STDDEV(h.v) "
+    "+ SUM(CASE WHEN h.r = 1 THEN h.v ELSE 0.0 END) + SUM(coalesce(h.w, 0.5))) FROM h CROSS JOIN p cur "
+    "WHERE cur.step = :k GROUP BY cur.a, cur.b"
+)
+OF_ANY_SIZE = descend(where="WHERE (7 * i) % 50 < 3 + CAST(40 * :random AS BIGINT)")
+
+
+@pytest.mark.parametrize(("cell", "most"), [(OF_BATCHES, 1), (OF_ANY_SIZE, 4)], ids=["known", "drawn"])
+def test_batches_of_other_sizes_are_made_in_few_programs(cell, most, monkeypatch):
+    """Their joins, groups, ranks, extremes and LEFT JOINs leave out what a batch has not."""
+    monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
+    compiled, plain = [], XlaLoop._compile
+    monkeypatch.setattr(XlaLoop, "_compile", lambda self: (compiled.append(self), plain(self))[1])
+    alone, device = line(), line()
+    train(alone, cell, steps=30, each_step=True, **options_of(cell))
+    training = train(device, cell, steps=30, each_step=False, device="cpu", stream=True, **options_of(cell))
+    for _ in training:
+        pass
+    assert_near(numbers(device, "p"), numbers(alone, "p"))
+    assert "not JAX" not in str(training.explain())
+    assert 1 <= len(compiled) <= most
+    assert len(device.scratch("p").history()) < 13
+
+
+def test_a_batch_without_a_row_is_numpys(monkeypatch):
+    monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
+    cell = (
+        "INSERT INTO p SELECT :next_step, cur.a + 0.1, coalesce(e.v, 7.0) FROM (SELECT SUM(x) AS v FROM d "
+        "WHERE i < 20 - :k % 22) e CROSS JOIN p cur WHERE cur.step = :k"
+    )
+    alone, device = line(), line()
+    train(alone, cell, steps=30, each_step=True)
+    training = train(device, cell, steps=30, each_step=False, device="cpu", stream=True)
+    for _ in training:
+        pass
+    assert_near(numbers(device, "p"), numbers(alone, "p"))
+    assert (numbers(device, "p")["b"] == 7.0).sum() == 2
+
+
 def test_a_table_that_is_made_anew_has_the_rows_that_there_are(monkeypatch):
     monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
     cell = (

@@ -80,6 +80,8 @@ PROGRAMS = {
     "schedule": (line, descend(rate=":sched"), "p"),
     "random batches": (line, descend(where="WHERE (7 * i + CAST(50 * :random AS BIGINT)) % 50 < 9"), "p"),
     "batches by step": (line, descend(where="WHERE i % 5 = :k % 5"), "p"),
+    "batches of two sizes": (line, descend(where="WHERE i % 7 = :k % 7"), "p"),
+    "batches of any size": (line, descend(where="WHERE (7 * i) % 50 < 3 + CAST(47 * :random AS BIGINT)"), "p"),
     "the newest": (line, descend(k="(SELECT MAX(step) FROM p)"), "p"),
     "two generations": (
         lambda: line("INSERT INTO p VALUES (-1, 0.5, -0.5)"),

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..arrays import DTYPES
 from ..node import Node, Refused
 from .align import Alignment
 from .blocks import BundleMember
 from .instructions import Instruction
 
 Parts = tuple[Any, Any, Any, Any]
+
+_COMING = 64  # steps of which the batches are looked at beforehand
+_CELLS = 10_000_000  # that are gone through for it
+
+_PARTNERS = {"restrict": (True, False, False), "match": (True, True, False), "lookup": (True, True, False),
+             "partner": (False, True, True)}  # fmt: skip
+"""For each operation whose rows may be more or fewer whether there are places of two partners, and who has one."""
 
 
 class Batches:
@@ -49,25 +57,56 @@ class Batches:
         """The parameters that tell them."""
         return [node for node, _, _ in self._instructions if node.op == "parameter"]
 
-    def at(self, values: Mapping[Node, Any]) -> dict[Node, Parts]:
-        """The axes of one step, as :func:`parts_of` gives them.
+    def at(self, values: Mapping[Node, Any]) -> dict[Node, Alignment]:
+        """The axes of one step.
 
         Args:
             values: of the parameters.
-
-        Raises:
-            Refused: they are longer or shorter than others, and no program has room for both.
         """
         known: dict[Node, Any] = {**self._unmoved, **values}
         with np.errstate(all="ignore"):
             for node, args, function in self._instructions:
                 if node.op != "parameter":
                     known[node] = function(*[known[argument] for argument in args])
-        found = {node: parts_of(known[node]) for node in self.nodes}
-        for node, parts in found.items():
-            if not all(map(_alike, parts, self.examples[node])):
-                raise Refused("a batch has another number of rows than the one before")
-        return found
+        return {node: known[node] for node in self.nodes}
+
+    def lengths(self, steps: Iterable[Mapping[Node, Any]]) -> dict[Node, int]:
+        """How many rows an axis has at most at some steps, for those whose rows are not as many as in the example.
+
+        Args:
+            steps: the values of the parameters at each.
+        """
+        longest: dict[Node, int] = {}
+        for found in map(self.at, steps):
+            for node, axis in found.items():
+                if node in longest or not self.fits(node, axis):
+                    before = longest.get(node, len(self.examples[node][0]))
+                    longest[node] = max(before, len(axis.coordinates))
+        return longest
+
+    def coming(self, clock: Mapping[str, int], values: Mapping[str, Any], k: int) -> dict[Node, int]:
+        """The :meth:`lengths` of the next steps, as far as the generation alone tells.
+
+        Args:
+            clock: how many generations a parameter is ahead of the newest one.
+            values: the other parameters that stay.
+            k: the newest generation.
+        """
+        if not all(node.data in clock or node.data in values for node in self.parameters):
+            return {}
+        large = max((np.size(value) for value in self._read), default=1)
+        steps = range(k, k + max(2, min(_COMING, _CELLS // max(1, large))))
+        stay = {n: DTYPES[n.type](values[n.data]) for n in self.parameters if n.data not in clock}
+        moving = [node for node in self.parameters if node.data in clock]
+        return self.lengths({**stay, **{n: DTYPES[n.type](step + clock[n.data]) for n in moving}} for step in steps)
+
+    @property
+    def _read(self) -> list[Any]:
+        return [self._unmoved[a] for _, args, _ in self._instructions for a in args if a in self._unmoved]
+
+    def fits(self, node: Node, axis: Alignment) -> bool:
+        """Whether an axis has as many rows as in the example."""
+        return all(map(_alike, parts_of(axis), self.examples[node]))
 
 
 def parts_of(alignment: Alignment) -> Parts:
@@ -76,6 +115,37 @@ def parts_of(alignment: Alignment) -> Parts:
     if isinstance(first, slice):
         first = np.arange(first.start, first.stop, first.step)
     return alignment.coordinates, first, alignment.second, alignment.found
+
+
+def padded(node: Node, axis: Alignment, length: int) -> Parts:
+    """What an alignment consists of, its last row repeated until there are so many.
+
+    Args:
+        node: the origin.
+        axis: what it is at some step.
+        length: how many rows.
+
+    Raises:
+        Refused: these are no rows, or they are more.
+    """
+    has = _PARTNERS.get(node.op)
+    count = len(axis.coordinates)
+    if has is None:
+        raise Refused("a batch has other groups than the one before")
+    if count > length:
+        raise Refused("a batch has more rows than the ones before")
+    coordinates, first, second, found = parts_of(axis)
+    every = np.arange(count)
+    whole = (every if first is None else first, every if second is None else second,
+             np.ones(count, np.bool_) if found is None else found)  # fmt: skip
+    parts = [part if there else None for part, there in zip(whole, has, strict=True)]
+    coordinates, first, second, found = (None if p is None else _repeated(p, length) for p in (coordinates, *parts))
+    return coordinates, first, second, found
+
+
+def _repeated(part: Any, length: int) -> Any:
+    few = length - len(part)
+    return np.pad(part, (0, few), mode="edge" if len(part) else "constant") if few else part
 
 
 def _leading_to(nodes: Collection[Node], ahead: Mapping[Node, Instruction]) -> set[Node]:

@@ -62,6 +62,7 @@ class XlaLoop:
         layout: what is calculated.
         device: where.
         examples: what is carried, at some step.
+        lengths: for how many rows there is to be room in batches that have others at each step.
 
     Attributes:
         most: how many steps a call makes at most.
@@ -72,7 +73,9 @@ class XlaLoop:
         Refused: XLA cannot have it: how many cells an array has is calculated, or it is too large.
     """
 
-    def __init__(self, layout: StepLayout, device: Device, examples: Sequence[Any]) -> None:
+    def __init__(
+        self, layout: StepLayout, device: Device, examples: Sequence[Any], lengths: Mapping[Node, int] | None = None
+    ) -> None:
         self._layout, self._device = layout, device
         self._real = np.float32 if device.precision == "single" else np.float64
         self._examples = [(np.shape(value), real_of(np.asarray(value).dtype, self._real)) for value in examples]
@@ -80,7 +83,7 @@ class XlaLoop:
         self._fed = {node: layout.fed(node) for node in layout.own}
         self._leaves = self._gathered()
         self._lanes = self._parallel()
-        self._ahead = AheadAxes(layout.batches, self._leaves.batches)
+        self._ahead = AheadAxes(layout.batches, self._leaves.batches, lengths or {})
         self._state = CarriedState(layout, self._examples)
         self._remainder = Remainder(layout.last, layout.unmoved)
         consts = [passed(layout.unmoved[node], self._real) for node in self._leaves.still]
@@ -252,6 +255,7 @@ class XlaLoop:
 
         Raises:
             Refused: the device has no room for them.
+            OutgrownError: it takes a program with more room for the rows of a batch.
         """
         try:
             with jax.enable_x64(True):
@@ -269,7 +273,7 @@ class XlaLoop:
         along = []
         for node in leaves.moving:
             course = np.zeros(self.most, self._kind(node))
-            course[:count] = courses[node]
+            course[:count] = courses[node][:count]
             along.append(course)
         clock = next(((courses[node][0], ahead) for node, ahead in leaves.clock.items()), (0, 0))
         k = np.int64(int(clock[0]) - clock[1])

@@ -28,6 +28,12 @@ class Masked(Alignment):
     present: Any = None
 
 
+class Padded(Masked):
+    """The rows of a batch, the last one repeated: those of other sizes lie along one axis."""
+
+    __slots__ = ()
+
+
 def restricted(axis: Alignment, condition: Any) -> Masked:
     """The rows of which a condition is true; see :func:`..running.align.restrict`."""
     return Masked(axis.coordinates, present=_both(axis, condition))
@@ -69,7 +75,7 @@ def base(origin: Node, known: Mapping[Node, Any], *, of: Collection[str] | None 
         known: the axes.
         of: the operations that are looked behind; None for all.
     """
-    while isinstance(known.get(origin), Masked) and (of is None or origin.op in of):
+    while (of is None or origin.op in of) and _is_shortened(known.get(origin)):
         origin = origin.args[0]
     return origin
 
@@ -115,6 +121,10 @@ class Remainder:
                 cells = np.compress(there[axis.origin], cells, place) if axis.origin in there else cells
             found.append(cells)
         return found
+
+
+def _is_shortened(axis: Any) -> bool:
+    return isinstance(axis, Masked) and not isinstance(axis, Padded)
 
 
 def _both(axis: Alignment, condition: Any) -> Any:

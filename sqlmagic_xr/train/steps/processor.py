@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...dense.block import StepBlock
-from ...dense.node import Refused
+from ...dense.node import Node, Refused
 from ...dense.ports import Source
 from ...dense.running.layout import StepsRunner
 from ...engine.budget import nbytes_shown
@@ -53,20 +53,40 @@ class Processor:
         """
         if block is not self._block:
             self._block, self._runner, self.reason = block, None, ""
-            self._compile(block, block.first(source, values, k))
-        return None if self._runner is None else _Falling(self._runner, self._give_up)
+            layout = block.layout
+            stay = {name: value for name, value in values.items() if name not in layout.varying}
+            self._compile(block, block.first(source, values, k), layout.batches.coming(layout.clock, stay, k))
+        return None if self._runner is None else self
 
-    def _give_up(self, reason: str) -> None:
-        self._runner, self.reason = None, reason
+    @property
+    def most(self) -> int:
+        """How many steps its program makes in a call."""
+        return int(self._runner.most)
 
-    def _compile(self, block: StepBlock, examples: list[Any]) -> None:
+    def run(self, source: Source, first: Any, parameters: Any, courses: Any, count: int) -> Any:
+        """Make steps by its program; of one that batches have outgrown by another, of one without room by none."""
+        from ...dense.xla.ahead import OutgrownError
+
+        try:
+            return self._runner.run(source, first, parameters, courses, min(count, self.most))
+        except OutgrownError as outgrown:
+            assert self._block is not None
+            self._compile(self._block, first, outgrown.lengths)
+            if self._runner is None:
+                raise Refused(self.reason) from outgrown
+            return self.run(source, first, parameters, courses, count)
+        except Refused as refused:
+            self._runner, self.reason = None, refused.reason
+            raise
+
+    def _compile(self, block: StepBlock, examples: list[Any], lengths: Mapping[Node, int]) -> None:
         from ...dense.xla.loop import XlaLoop
 
         found: list[Any] = []
 
         def compile() -> None:
             try:
-                found.append(XlaLoop(block.layout, self._device, examples))
+                found.append(XlaLoop(block.layout, self._device, examples, lengths))
             except BaseException as error:  # it is told in the thread that waits
                 found.append(error)
 
@@ -74,7 +94,7 @@ class Processor:
         thread.start()
         while thread.is_alive():
             thread.join(_LOOK)
-        made = found[0]
+        made, self._runner = found[0], None
         if isinstance(made, Refused):
             self.reason = made.reason
         elif isinstance(made, (TypeError, ValueError, NotImplementedError, RuntimeError)):
@@ -83,19 +103,3 @@ class Processor:
             raise made
         else:
             self._runner = made
-
-
-class _Falling:
-    """A runner whose device may have no room left: then NumPy goes on."""
-
-    def __init__(self, runner: Any, give_up: Callable[[str], None]) -> None:
-        self._runner, self._give_up = runner, give_up
-        self.most: int = runner.most
-
-    def run(self, *given: Any) -> Any:
-        """See :class:`...dense.running.layout.StepsRunner`."""
-        try:
-            return self._runner.run(*given)
-        except Refused as refused:
-            self._give_up(refused.reason)
-            raise
