@@ -24,12 +24,14 @@ def client_of(chosen: Any) -> Any | None:
     Raises:
         UsageError: it is no client.
     """
-    distributed = sys.modules.get("distributed")  # nobody has a client who has not imported it
+    # Nobody has a client who has not imported it; where another thread is about to, it has none of its names yet.
+    distributed = sys.modules.get("distributed")
     if chosen is None:
-        if distributed is None:
+        default = getattr(distributed, "default_client", None)
+        if default is None:
             return None
         try:
-            found = distributed.default_client()
+            found = default()
         except ValueError:
             return None
         return found if found.status == "running" else None

@@ -20,6 +20,7 @@ from ..errors import SqlError, StorageError, UnsupportedError, UsageError, sugge
 from ..sql.lexer import TokenKind, span_at
 from ..sql.syntax import Statement, Tree, identifier, make_identifier, name_of, span_of, transform, walk
 from .datasets import register
+from .parts import csv_options, csv_together, each_fragment, parquet_dataset
 
 if TYPE_CHECKING:
     from .context import Context
@@ -37,14 +38,30 @@ _CSV = {
     "header": "has_header", "has_header": "has_header", "delim": "delimiter", "delimiter": "delimiter",
     "sep": "delimiter", "quote": "quote", "escape": "escape", "compression": "file_compression_type",
     "sample_size": "schema_infer_max_records", "schema_infer_max_records": "schema_infer_max_records",
-    "nullstr": "null_regex", "newlines_in_values": "newlines_in_values",
+    "nullstr": "null_regex", "newlines_in_values": "newlines_in_values", "separator": "delimiter",
+    "filename": "filename", "union_by_name": "union_by_name",
 }  # fmt: skip
+_PARQUET = {name: name for name in ("filename", "hive_partitioning", "union_by_name")}
 _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "csv": _CSV, "json": {"sample_size": "schema_infer_max_records", "compression": "file_compression_type"},
-    "parquet": {}, "arrow": {}, "zarr": {"group": "group"}, "netcdf": {"group": "group", "engine": "engine"},
+    "parquet": _PARQUET, "arrow": _PARQUET,
+    "zarr": {"group": "group"}, "netcdf": {"group": "group", "engine": "engine"},
 }  # fmt: skip
 
 
+_TEXTS = "sample_size => 0 reads every column as text"
+_SAID: Mapping[str, str] = {
+    **dict.fromkeys(("all_varchar", "normalize_names", "auto_detect"), f"{_TEXTS}."),
+    **dict.fromkeys(("columns", "types", "dtypes", "column_types"), f"{_TEXTS}; CAST(a AS DOUBLE) gives one its type."),
+    **dict.fromkeys(("dateformat", "timestampformat"), f"{_TEXTS}; to_date(a, '%d/%m/%Y') reads such a date."),
+    "ignore_errors": f"{_TEXTS}; TRY_CAST(a AS DOUBLE) is NULL where a text is no number.",
+    **dict.fromkeys(
+        ("skip", "comment", "encoding", "names", "decimal_separator", "thousands", "null_padding", "strict_mode"),
+        "pandas reads such a file: df = pandas.read_csv(...), and then FROM df.",
+    ),
+    "hive_partitioning": "filename => true gives each row the path of its file: split_part(filename, '=', 2).",
+}
+"""Options of other engines' readers -> what does it here."""
 _SIGNS = re.compile(
     rf"(?:{'|'.join(map(re.escape, _ENDINGS))})|\b(?:{'|'.join(_FUNCTIONS)})\s*\("
     r"|\b(?:FROM|JOIN|DESCRIBE|SUMMARIZE)\s+'",
@@ -180,8 +197,8 @@ def _called(form: str, table: Tree) -> FileSource:
         elif name is not None and name in _OPTIONS[form]:
             options[_OPTIONS[form][name]] = value
         else:
-            raise _at(UsageError(f"the reader has no option `{name}`", hint=suggest(str(name), _OPTIONS[form])
-                      or "It has no options."), argument)  # fmt: skip
+            hint = _SAID.get(str(name)) or suggest(str(name), _OPTIONS[form]) or "It has no options."
+            raise _at(UsageError(f"the reader has no option `{name}`", hint=hint), argument)
     if not paths:
         raise _at(UsageError("a reader needs a file", hint="As in: read_csv('data.csv')"), table)
     return FileSource(tuple(paths), form, tuple(sorted(options.items())))
@@ -266,26 +283,43 @@ def _stamp(path: str) -> tuple[int, int]:
 
 
 def _parquet(context: Context, source: FileSource, paths: Sequence[str]) -> None:
-    import pyarrow.dataset
-
     form = "feather" if source.form == "arrow" else source.form
-    one = paths[0] if len(paths) == 1 else list(paths)
+    options = dict(source.options)
+    filename, by_name = _filename(options), _flag(options, "union_by_name")
+    found = parquet_dataset(paths, form, hive=_flag(options, "hive_partitioning", given=True), by_name=by_name)
+    frame = each_fragment(context, found, filename) if filename else None
     _forget(context, source.name)
-    # DataFusion's own reader does not keep to the memory that a context has.
-    context.register_dataset(f'"{source.name}"', pyarrow.dataset.dataset(one, format=form, partitioning="hive"))
+    if frame is None:
+        # DataFusion's own reader does not keep to the memory that a context has.
+        context.register_dataset(f'"{source.name}"', found)
+    else:
+        context.register_table(f'"{source.name}"', frame.into_view())
 
 
 def _csv(context: Context, source: FileSource, paths: Sequence[str]) -> None:
-    from datafusion.options import CsvReadOptions
-
-    options = {**_compressed(paths[0]), **dict(source.options)}
-    if _ending(paths[0]) == ".tsv":
-        options.setdefault("delimiter", "\t")
-    chosen = CsvReadOptions().with_file_extension(_suffix(paths[0]))
-    for name, value in options.items():
-        chosen = getattr(chosen, f"with_{name}")(value)
+    options = dict(source.options)
+    filename, by_name = _filename(options), _flag(options, "union_by_name")
+    chosen = csv_options(paths, options)
+    header = bool(options.get("has_header", True))
+    frame = csv_together(context, paths, chosen, header=header, by_name=by_name, filename=filename)
     _forget(context, source.name)
-    context.register_csv(source.name, list(paths), options=chosen)
+    if frame is None:
+        context.register_csv(source.name, list(paths), options=chosen)
+    else:
+        context.register_table(f'"{source.name}"', frame.into_view())
+
+
+def _filename(options: dict[str, Any]) -> str:
+    """The column that has the path: ``filename => true``, or its name; "" for none."""
+    value = options.pop("filename", False)
+    return value if isinstance(value, str) else "filename" if value else ""
+
+
+def _flag(options: dict[str, Any], name: str, *, given: bool = False) -> bool:
+    value = options.pop(name, given)
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} is true or false, not {value!r}")
+    return value
 
 
 def _json(context: Context, source: FileSource, paths: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Files as tables: whatever can be read is read by its name, follows the file, and says what is wrong with it."""
 
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -208,3 +209,66 @@ def test_a_folder_of_parts_is_written_by_the_values_of_columns(folder):
     for target, column, what in [("p", '"x y"', "plain names only"), ("p.zarr", "a", "not PARTITIONED BY")]:
         with pytest.raises(UnsupportedError, match=what):
             context.script(f"COPY df TO '{target}' (PARTITION_BY ({column}))")
+
+
+@pytest.fixture
+def parts(tmp_path, monkeypatch):
+    """Files of one table whose columns differ, by place or by name."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in {
+        "a1.csv": "x,y\n1,2\n", "a2.csv": "y,x\n3,4\n", "b1.csv": "x,y,z\n5,6,7\n", "semi.csv": "x;y\n1,5;2\n",
+        "tab.txt": "x\ty\n1\t2\n", "bar.csv": "x|y\n1|2\n", "one.csv": "x\n1\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(text)
+    for year, frame in ((2020, pd.DataFrame({"v": [1]})), (2021, pd.DataFrame({"v": [2], "w": [3]}))):
+        (tmp_path / f"year={year}").mkdir()
+        frame.to_parquet(f"year={year}/p.parquet")
+    return Context()
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT x, y FROM 'a*.csv' ORDER BY x", [(1, 2), (4, 3)]),
+        ("SELECT x, y, filename FROM read_csv('a*.csv', filename => true) ORDER BY x",
+         [(1, 2, "a1.csv"), (4, 3, "a2.csv")]),
+        ("SELECT x, y, z FROM read_csv(['b1.csv', 'a2.csv'], union_by_name = true) ORDER BY x",
+         [(4, 3, None), (5, 6, 7)]),
+        ("SELECT x, path FROM read_csv('one.csv', filename => 'path')", [(1, "one.csv")]),
+        ("SELECT COUNT(*) FROM read_csv('a*.csv', header => false)", [(4,)]),
+        ("SELECT x, y FROM 'semi.csv'", [("1,5", 2)]),
+        ("SELECT x, y FROM 'tab.txt'", [(1, 2)]),
+        ("SELECT x, y FROM 'bar.csv'", [(1, 2)]),
+        ("SELECT x FROM read_csv('one.csv', separator => ';')", [(1,)]),
+        ("SELECT year, v FROM '*/*.parquet' ORDER BY v", [(2020, 1), (2021, 2)]),
+        ("SELECT * FROM read_parquet('*/*.parquet', hive_partitioning => false) ORDER BY v", [(1,), (2,)]),
+        ("SELECT v, w, year, filename FROM read_parquet('*/*.parquet', union_by_name => true, filename => true)"
+         " ORDER BY v", [(1, None, 2020, "year=2020/p.parquet"), (2, 3, 2021, "year=2021/p.parquet")]),
+    ],
+)  # fmt: skip
+def test_parts_are_put_together_by_name(parts, query, expected):
+    assert rows(parts, query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "what", "hint"),
+    [
+        ("FROM '?1.csv'", "b1.csv has other columns than a1.csv: z", "union_by_name => true"),
+        ("FROM read_csv('a1.csv', filename => 'x')", "a1.csv has a column x itself", "another name"),
+        ("FROM read_csv('a1.csv', union_by_name => 1)", "union_by_name is true or false, not 1", ""),
+        ("FROM read_csv('a1.csv', skip => 1)", "no option `skip`", "pandas reads such a file"),
+        ("FROM read_csv('a1.csv', dateformat => '%d')", "no option `dateformat`", "to_date"),
+        ("FROM read_csv('a1.csv', hive_partitioning => true)", "no option `hive_partitioning`", "filename => true"),
+    ],
+)
+def test_what_parts_cannot_be_is_said(parts, query, what, hint):
+    with pytest.raises(UsageError, match=re.escape(what)) as raised:
+        parts.script("SELECT * " + query)
+    assert hint in (raised.value.hint or "")
+
+
+def test_a_file_with_its_path_is_read_anew_when_it_has_changed(parts, tmp_path):
+    query = "SELECT SUM(x), MIN(filename) FROM read_csv('one.csv', filename => true)"
+    assert rows(parts, query) == [(1, "one.csv")]
+    (tmp_path / "one.csv").write_text("x\n20\n30\n")
+    assert rows(parts, query) == [(50, "one.csv")]
