@@ -13,6 +13,7 @@ from string import ascii_lowercase
 
 from ..errors import DerivativeError, UnknownNameError
 from ..relation.layers import Item, Query, Scope
+from ..relation.names import qualifies
 from ..relation.scopes import BELOW, aggregates
 from ..sql.build import column, select, star, table
 from ..sql.build import item as selected
@@ -354,5 +355,5 @@ def _hide(element: Tree, hidden: list[tuple[Item, str]]) -> Tree:
     qualifier = star_of(element)
     if qualifier is None:
         return element
-    names = [name for item, name in hidden if not qualifier or item.path[-len(qualifier) :] == qualifier]
+    names = [name for item, name in hidden if not qualifier or qualifies(qualifier, item.full_path)]
     return star_without(element, names) if names else element

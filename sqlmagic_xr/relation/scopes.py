@@ -14,6 +14,7 @@ from ..sql.selects import elements, star_of
 from ..sql.syntax import Tree, identifier, name_of, walk
 from .conditions import equal_sides
 from .functions import is_aggregate
+from .names import full_name, qualifies
 
 if TYPE_CHECKING:
     from .layers import Environment, KnownTable, Query
@@ -50,6 +51,13 @@ class Item:
         """Its columns in order, as this FROM calls them; None where they are not known."""
         own = tuple(self.relation.columns) if self.relation else self.query.names if self.query else None
         return None if own is None else (*self.renamed, *own[len(self.renamed) :])
+
+    @cached_property
+    def full_path(self) -> tuple[str, ...]:
+        """Its alias, or the full name of its table or view."""
+        body = self.tree.get("Table")
+        of_table = body is not None and body["alias"] is None and (self.query is None or self.query.view is not None)
+        return full_name(self.path) if of_table and self.path else self.path
 
     def inner(self, name: str) -> str:
         """The name that the table or query itself has for a column."""
@@ -118,7 +126,7 @@ class Scope:
         *qualifier, name = path
         items = [item for item in self.items if not qualifier or _means(item, tuple(qualifier))]
         having = [item for item in items if item.has(name)]
-        if len(having) > 1 and not self._merged(name):
+        if len(having) > 1 and not self.merges(name):
             raise UnknownNameError(
                 f"the column {name} is ambiguous",
                 hint=f"Write {' or '.join(f'{item.path[-1]}.{name}' for item in having if item.path)}.",
@@ -141,7 +149,7 @@ class Scope:
         """Whether an item is of this scope itself, not of one around it."""
         return any(item is own for own in self.items)
 
-    def _merged(self, name: str) -> bool:
+    def merges(self, name: str) -> bool:
         """Whether JOIN ... USING (name) or a NATURAL JOIN makes one column of several."""
         natural, using = self.merging
         return natural or name in using
@@ -188,7 +196,7 @@ class Scope:
             for column in item.names:
                 if column in hidden:
                     continue
-                merged = kind == "Wildcard" and len(self.items) > 1 and self._merged(column)
+                merged = kind == "Wildcard" and len(self.items) > 1 and self.merges(column)
                 path = (column,) if merged or not item.path else (*item.path, column)
                 found.setdefault(path, BranchOutput(column, Column(path)))
         return list(found.values())
@@ -321,8 +329,8 @@ def is_derived(node: Tree) -> bool:
 
 
 def _means(item: Item, qualifier: tuple[str, ...]) -> bool:
-    """Whether a qualifier names an item: its alias, or its table's name with or without the schema."""
-    return bool(item.path) and item.path[-len(qualifier) :] == qualifier
+    """Whether a qualifier names an item: its alias, or its table's name with or without catalog and schema."""
+    return bool(item.path) and qualifies(qualifier, item.full_path)
 
 
 def _identifiers(option: Tree) -> Iterator[Tree]:

@@ -38,6 +38,7 @@ from . import (
     overflow,
     powers,
     products,
+    qualifiers,
     repeated,
     sort_keys,
     subqueries,
@@ -70,6 +71,7 @@ class Workaround:
 
 
 WORKAROUNDS = (
+    Workaround(qualifiers.SIGNS, qualifiers.checked),
     Workaround(hidden.SIGNS, hidden.told_apart),
     Workaround(unordered.SIGNS, unordered.without_order),
     Workaround(sort_keys.SIGNS, sort_keys.once),
