@@ -22,12 +22,13 @@ from ..errors import (
 )
 from ..sql.build import quoted
 from ..sql.syntax import name_of
+from ..storage.order import ROW
 from ..storage.transaction import LOST
 from .findings import Finding, KnownNames
 from .meant import BESIDE, SAID
 from .mistyped import bad_cast, operator_types, wrong_arguments
 from .printed import first_line, listed, name_parts, sql_types
-from .suspects import Suspect, calls, names_of_node, relation_of_node
+from .suspects import Suspect, calls, label_of_node, names_of_node, relation_of_node
 
 RELATIONS = ("Table", "ExplainTable")
 """The variants that name a relation."""
@@ -121,6 +122,7 @@ def _column_hint(parts: tuple[str, ...], valid: list[tuple[str, ...]]) -> str | 
         return f"{parts[-2]} is not in FROM. {near}" if near else f"{parts[-2]} is not in FROM."
     if len(parts) > 1:
         valid = [v for v in valid if len(v) > 1 and v[-2] == parts[-2]]
+    valid = [v for v in valid if v[-1] != ROW]
     odd = [v[-1] for v in valid if name in _words(v[-1])]
     return f"Did you mean {_marked(odd[0])}?" if odd else suggest(name, [quoted(v[-1]) for v in valid])
 
@@ -153,6 +155,13 @@ def _twice(match: re.Match[str], known: KnownNames) -> Finding:
         return Finding(UnknownNameError, f"two columns are named {name}", hint, word=name_parts(name)[-1])
     return Finding(UnknownNameError, f"two columns are named {sql_types(name)}", hint,
                    lambda k, n: names_of_node(k, n)[-1:] == name_parts(name)[-1:])  # fmt: skip
+
+
+def _relations_alike(match: re.Match[str], known: KnownNames) -> Finding:
+    *_, relation, _column = name_parts(match["name"])
+    hint = "Give one of them another name: ... AS name."
+    return Finding(UnknownNameError, f"two relations in FROM are named {relation}", hint,
+                   lambda k, n: k == "Table" and label_of_node(n) == relation, word=relation)  # fmt: skip
 
 
 def _unknown_table(match: re.Match[str], known: KnownNames) -> Finding:
@@ -297,6 +306,7 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], KnownNames], Findin
         (r"^Ambiguous reference to (?:un)?qualified field (?P<name>\S+)", _ambiguous),
         (r"^Schema contains qualified field name (?P<name>\S+) and unqualified field name \S+ which would be ambiguous",
          _unnamed),
+        (r"^Schema contains duplicate qualified field name (?P<name>\S+\.\S+)", _relations_alike),
         (r'^Projections require unique expression names but the expression "(?P<what>.*?)" at position', _twice),
         (r"^table function '(?P<name>[^']+)' not found", _unknown_function),
         (r"^table '(?P<name>[^']+)' not found", _unknown_table),

@@ -17,6 +17,7 @@ from ..errors import (
     suggest,
 )
 from ..sql import build as query
+from ..sql.reads import tables_read
 from ..sql.syntax import (
     Statement,
     Tree,
@@ -25,6 +26,7 @@ from ..sql.syntax import (
     local_name,
     name_of,
     parse_one,
+    span_of,
     to_sql,
     transform,
 )
@@ -327,7 +329,7 @@ def create_view(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | N
 def _view(name: str, body: Tree) -> View:
     inner = {"Query": body["query"]}
     columns = [identifier(c["name"]) for c in body["columns"]]
-    reads = {local_name(name_of(f["name"])) for f in query.relations(inner)}
+    reads = {local_name(name_of(parts)) for parts in tables_read(inner)}
     if columns:
         listed = ", ".join(query.quoted(c) for c in columns)
         inner = parse_one(f"SELECT * FROM ({to_sql(inner)}) AS {query.quoted(name)} ({listed})").tree
@@ -335,13 +337,16 @@ def _view(name: str, body: Tree) -> View:
 
 
 def _refuse_cycle(view: View, entries: Entries) -> None:
-    todo = list(view.reads)
+    """Refuse a view that reads itself, or another view that reads it."""
+    todo, seen = list(view.reads), {view.name}
     while todo:
-        name = todo.pop()[-1]
-        entry = entries.get(name)
-        if name == view.name and isinstance(entry, View):
-            raise UsageError(f"the view `{view.name}` would read itself")
-        if isinstance(entry, View):
+        name = todo.pop()
+        if name == (view.name,):
+            own = [parts for parts in tables_read(view.query) if local_name(name_of(parts)) == name]
+            raise UsageError(f"the view `{view.name}` would read itself", span=span_of(own[0]) if own else None)
+        entry = entries.get(name[0]) if len(name) == 1 else None
+        if isinstance(entry, View) and entry.name not in seen:
+            seen.add(entry.name)
             todo += entry.reads
 
 

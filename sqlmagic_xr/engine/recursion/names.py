@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...sql.syntax import Tree, identifier, name_of
-
-_INNER = frozenset((dict, list, tuple))
-_BARREN = frozenset(("span", "select_token", "Identifier", "CompoundIdentifier", "Value"))
-"""What no relation stands in."""
+from ...sql.reads import cte_name, table_read, tables_read
+from ...sql.syntax import Tree, name_of
 
 
 def is_query(node: Any) -> bool:
     """Whether a node is the inside of a query."""
     return isinstance(node, dict) and "body" in node and "with" in node and "limit_clause" in node
-
-
-def cte_name(cte: Tree) -> str:
-    """The name of a common table expression."""
-    return identifier(cte["alias"]["name"])
 
 
 def names_read(tree: Tree) -> frozenset[str]:
@@ -30,44 +22,14 @@ def names_read(tree: Tree) -> frozenset[str]:
     >>> sorted(names_read(parse_one(query).tree))
     ['t', 'u', 'w']
     """
-    found: set[str] = set()
-    _collect(tree, frozenset(), found)
-    return frozenset(found)
-
-
-def _collect(tree: Tree, hidden: frozenset[str], found: set[str]) -> None:
-    todo = [tree]
-    while todo:
-        node = todo.pop()
-        if type(node) is not dict:
-            todo += [value for value in node if type(value) in _INNER]
-            continue
-        if node.get("with") and is_query(node):
-            inner = _collect_ctes(node["with"], hidden, found)
-            _collect([v for k, v in node.items() if k != "with" and type(v) in _INNER], inner, found)
-            continue
-        name = name_read(node) if "Table" in node else None
-        if name is not None and name not in hidden:
-            found.add(name)
-        todo += [v for k, v in node.items() if type(v) in _INNER and v and k not in _BARREN]
-
-
-def _collect_ctes(clause: Tree, hidden: frozenset[str], found: set[str]) -> frozenset[str]:
-    """Collect from a WITH clause; returns what is hidden behind it."""
-    every = hidden | {cte_name(cte) for cte in clause["cte_tables"]}
-    for cte in clause["cte_tables"]:
-        _collect(cte["query"], every if clause["recursive"] else hidden, found)
-        hidden = hidden | {cte_name(cte)}
-    return every
+    names = map(name_of, tables_read(tree))
+    return frozenset(name[0] for name in names if len(name) == 1)
 
 
 def name_read(node: dict[str, Any]) -> str | None:
     """The name of the relation that a node stands for, if it has one without a schema."""
-    table = node.get("Table")
-    if not isinstance(table, dict) or not isinstance(table.get("name"), list) or table.get("args") is not None:
-        return None
-    parts = name_of(table["name"])
-    return parts[0] if len(parts) == 1 else None
+    name = table_read(node)
+    return name_of(name)[0] if name is not None and len(name) == 1 else None
 
 
 def grouped(reads: Mapping[str, frozenset[str]]) -> list[tuple[str, ...]]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ...errors import SqlError, UnsupportedError
 from ...sql.limit import limit_of
+from ...sql.reads import cte_name
 from ...sql.syntax import Tree, identifier, span_of
-from .names import cte_name, names_read
+from .names import names_read
 
 _QUANTIFIERS = {"All": True, "Distinct": False, "None": False}
 """sqlparser's word behind UNION -> whether equal rows are kept."""

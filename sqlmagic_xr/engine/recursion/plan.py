@@ -19,6 +19,7 @@ from ...sql.build import select, star, table
 from ...sql.clauses import first_select
 from ...sql.limit import rows_taken
 from ...sql.naming import told_apart
+from ...sql.reads import cte_name
 from ...sql.syntax import Tree, expression_sql, replace, span_of
 from ...storage.fetch import coerced
 from ...storage.schema import provider
@@ -29,7 +30,7 @@ from .failing import failing
 from .fit import fits, plain
 from .holes import RoundHoles
 from .members import Member, Part, Recursion
-from .names import cte_name, grouped, is_query, name_read, names_read, with_needed
+from .names import grouped, is_query, name_read, names_read, with_needed
 from .parts import RecursiveCte, definitions
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...sql.build import derived, table
+from ...sql.reads import cte_name
 from ...sql.syntax import NOWHERE, Tree, local_name, make_identifier, name_of, replace, transform
 from ...storage.transaction import Entries, View
-from .names import cte_name, is_query
+from .names import is_query
 
 RECURSIVE = re.compile(r"\bRECURSIVE\b", re.IGNORECASE)
 """Found in the text of every statement with a recursion in it."""
