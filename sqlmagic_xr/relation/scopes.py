@@ -52,7 +52,7 @@ class Item:
         own = tuple(self.relation.columns) if self.relation else self.query.names if self.query else None
         return None if own is None else (*self.renamed, *own[len(self.renamed) :])
 
-    @cached_property
+    @kept_property
     def full_path(self) -> tuple[str, ...]:
         """Its alias, or the full name of its table or view."""
         body = self.tree.get("Table")
