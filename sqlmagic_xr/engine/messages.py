@@ -21,6 +21,7 @@ from ..errors import (
     suggest,
 )
 from ..sql.build import quoted
+from ..sql.joins import label_of
 from ..sql.syntax import name_of
 from ..storage.order import ROW
 from ..storage.transaction import LOST
@@ -28,7 +29,7 @@ from .findings import Finding, KnownNames
 from .meant import BESIDE, SAID
 from .mistyped import bad_cast, operator_types, wrong_arguments
 from .printed import first_line, listed, name_parts, sql_types
-from .suspects import Suspect, calls, label_of_node, names_of_node, relation_of_node
+from .suspects import Suspect, calls, names_of_node, relation_of_node
 
 RELATIONS = ("Table", "ExplainTable")
 """The variants that name a relation."""
@@ -161,7 +162,7 @@ def _relations_alike(match: re.Match[str], known: KnownNames) -> Finding:
     *_, relation, _column = name_parts(match["name"])
     hint = "Give one of them another name: ... AS name."
     return Finding(UnknownNameError, f"two relations in FROM are named {relation}", hint,
-                   lambda k, n: k == "Table" and label_of_node(n) == relation, word=relation)  # fmt: skip
+                   lambda k, n: k == "Table" and label_of(n) == relation, word=relation)  # fmt: skip
 
 
 def _unknown_table(match: re.Match[str], known: KnownNames) -> Finding:

@@ -23,11 +23,6 @@ def relation_of_node(node: dict[str, Any]) -> tuple[str, ...]:
     return name_of(node.get("name") or node.get("table_name") or [])
 
 
-def label_of_node(node: dict[str, Any]) -> str:
-    """What a table in FROM is called there: its alias, or its name without the schema."""
-    return identifier(node["alias"]["name"]) if node.get("alias") else relation_of_node(node)[-1]
-
-
 def calls(name: str) -> Suspect:
     """Calls of a function, and relations made by one."""
 
