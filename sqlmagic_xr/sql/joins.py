@@ -32,11 +32,6 @@ def relations_of(element: Tree) -> list[Tree]:
     return [element["relation"], *(join["relation"] for join in element["joins"])]
 
 
-def label_of(table: Tree) -> str:
-    """What the body of a table in FROM is called there: its alias, or its name without the schema."""
-    return identifier(table["alias"]["name"]) if table.get("alias") else "".join(name_of(table.get("name") or ())[-1:])
-
-
 def with_relations(element: Tree, change: Callable[[Tree], Tree]) -> Tree:
     """An element of FROM that joins other relations in the same way."""
     joins = [{**join, "relation": change(join["relation"])} for join in element["joins"]]
