@@ -162,7 +162,7 @@ def _relations_alike(match: re.Match[str], known: KnownNames) -> Finding:
     *_, relation, _column = name_parts(match["name"])
     hint = "Give one of them another name: ... AS name."
     return Finding(UnknownNameError, f"two relations in FROM are named {relation}", hint,
-                   lambda k, n: k == "Table" and label_of({k: n}) == relation, word=relation)  # fmt: skip
+                   lambda k, n: label_of({k: n}) == relation, word=relation)  # fmt: skip
 
 
 def _unknown_table(match: re.Match[str], known: KnownNames) -> Finding:
