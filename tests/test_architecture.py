@@ -51,7 +51,7 @@ LIBRARIES = {
     "xarray_sql": {"engine", "storage"},
     "sqloxide": {"sql"},
     "duckdb": {"storage"},
-    "zarr": {"storage"},
+    "zarr": {"storage", "cluster"},  # a worker looks whether it sees what it is to read
     "netCDF4": {"storage"},
     "icechunk": {"storage"},
     "jax": {"dense"},

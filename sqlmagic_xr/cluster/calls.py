@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from . import worker
+from .client import refuse_unreachable
 from .parts import Held, pieces
 
 _SENT = 64 * 2**20  # bytes of a program and of what names the chunks, for all workers together
@@ -36,7 +37,11 @@ def called(
         parts: the chunks.
         held: where they are.
         wanted: the numbers of the parts.
+
+    Raises:
+        ClusterError: the cluster cannot be reached.
     """
+    refuse_unreachable(client)
     work: dict[str, list[Any]] = {}
     places: dict[int, list[tuple[str, int]]] = {number: [] for number in wanted}
     for number, asked in places.items():

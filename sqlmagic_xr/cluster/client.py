@@ -13,6 +13,7 @@ from . import worker
 
 _MAJOR = ("numpy", "xarray", "pyarrow", "cloudpickle")  # what is compatible within a major version
 _checked: dict[tuple[str, str], None] = {}  # of a client, the workers whose versions are those that are here
+_addresses: dict[str, str] = {}  # of schedulers, which a client that has been closed does not know any more
 
 
 def client_of(chosen: Any) -> Any | None:
@@ -51,12 +52,21 @@ def threads(client: Any) -> Mapping[str, int]:
     Raises:
         ClusterError: the cluster cannot be reached, or has none.
     """
-    if client.status != "running":
-        raise ClusterError(f"the dask cluster at {address(client)} cannot be reached", hint=_BACK)
+    refuse_unreachable(client)
     found: dict[str, int] = client.nthreads()
     if not found:
         raise ClusterError(f"the dask cluster at {address(client)} has no worker", hint=_BACK)
     return dict(sorted(found.items()))
+
+
+def refuse_unreachable(client: Any) -> None:
+    """Refuse a client that has no scheduler any more.
+
+    Raises:
+        ClusterError: it has been closed, or the scheduler is gone.
+    """
+    if client.status != "running":
+        raise ClusterError(f"the dask cluster at {address(client)} cannot be reached", hint=_BACK)
 
 
 _BACK = "Start workers, or say client='none' (%xsql --client none) to calculate here."
@@ -64,7 +74,9 @@ _BACK = "Start workers, or say client='none' (%xsql --client none) to calculate 
 
 def address(client: Any) -> str:
     """Where its scheduler is."""
-    return str(client.scheduler.address) if client.scheduler is not None else "an unknown place"
+    if client.scheduler is not None:
+        _addresses[client.id] = str(client.scheduler.address)
+    return _addresses.get(client.id, "an unknown place")
 
 
 def told(client: Any) -> str:
@@ -113,6 +125,7 @@ def accept(client: Any, theirs: Mapping[str, Any]) -> None:
         ClusterError: a worker lacks a package, or has another version.
     """
     _compare(theirs, worker.versions())
+    address(client)
     _checked.update(dict.fromkeys((client.id, address) for address in theirs))
 
 

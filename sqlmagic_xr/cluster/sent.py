@@ -7,7 +7,7 @@ here a closure is its place in a module and what it closes over, and nothing run
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from io import BytesIO
@@ -18,12 +18,18 @@ from zlib import crc32
 _PACKAGE = __name__.split(".")[0]
 
 
-def pickled(program: Any) -> bytes:
-    """A program as it is sent; it holds no context, connection or open file of the notebook."""
+def pickled(program: Any, note: Callable[[Any], None] = lambda value: None) -> bytes:
+    """A program as it is sent; it holds no context, connection or open file of the notebook.
+
+    Args:
+        program: it.
+        note: is told of the objects in it, as they are written.
+    """
     from cloudpickle import Pickler
 
     class Sender(Pickler):
         def reducer_override(self, value: Any) -> Any:
+            note(value)
             if type(value) is FunctionType and value.__module__.split(".")[0] == _PACKAGE:
                 found = _reduced(value)
                 if found is not None:

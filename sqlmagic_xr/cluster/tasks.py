@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import Any
@@ -33,7 +34,11 @@ def tasks_of(client: Any, *, keep: bool = False, strict: bool = False) -> Iterat
         client: whose cluster makes them.
         keep: whether they are kept.
         strict: whether nobody makes a task but the worker that is said to.
+
+    Raises:
+        ClusterError: the cluster cannot be reached.
     """
+    clusters.refuse_unreachable(client)
     run = Tasks(client, strict=strict)
     try:
         yield run
@@ -138,6 +143,8 @@ class Tasks:
                     wait(ends, timeout=_LOOK)
             except TimeoutError:
                 self._look()
+            except CancelledError as error:
+                raise told(error, self._client) from error
             ended = [future for future in sizes if future.done()]
             for _ in range(sum(map(sizes.pop, ended))):
                 on_read()
@@ -185,7 +192,6 @@ def told(error: Exception, client: Any) -> Exception:
         client: whose cluster made the task.
     """
     from distributed import KilledWorker
-    from distributed.client import FutureCancelledError
 
     place = clusters.address(client)
     if isinstance(error, worker.UnreadError):
@@ -195,8 +201,9 @@ def told(error: Exception, client: Any) -> Exception:
             f"workers of the dask cluster at {place} died {error.allowed_failures + 1} times over the same chunks",
             hint="Their memory may be too small for a chunk of each thread: smaller chunks, or fewer threads.",
         )
-    if isinstance(error, FutureCancelledError):
-        return ClusterError(f"the dask cluster at {place} was closed, or dropped the tasks: {error}")
+    if isinstance(error, CancelledError):  # of one future, or of several
+        why = str(error).split("\n")[0]
+        return ClusterError(f"the dask cluster at {place} was closed, or dropped the tasks: {why}")
     if isinstance(error, ImportError):
         return clusters.lacking(f"a worker of the cluster at {place}", error)
     return error if isinstance(error, SqlError) else error.with_traceback(None)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .lanes import in_lanes
+from .origins import unpacked, unseen
 
 if TYPE_CHECKING:
     from .shelf import Shelf, ShelvedChunks
@@ -92,9 +93,23 @@ class CancelledTaskError(Exception):
 
 
 @lru_cache(maxsize=4)
+def _unpacked(program: bytes) -> tuple[ChunkProgram, list[Any]]:
+    return unpacked(program)
+
+
 def _loaded(program: bytes) -> ChunkProgram:
-    found: ChunkProgram = pickle.loads(program)
-    return found
+    return _unpacked(program)[0]
+
+
+@lru_cache(maxsize=4)
+def _reading(program: bytes) -> ChunkProgram:
+    """A program that reads, or is given what others have read, where all that it reads is to be seen."""
+    code, arrays = _unpacked(program)
+    for array in arrays:
+        why = unseen(array)
+        if why is not None:
+            raise UnreadError(f"the Zarr array {array.store_path}", why)
+    return code
 
 
 def same(value: Any) -> Any:
@@ -110,7 +125,7 @@ def read(program: bytes, batch: ChunkBatch) -> ShelvedChunks:
 
 
 def _read_by(program: bytes, region: Any) -> list[Any]:
-    return _read(_loaded(program), region)
+    return _read(_reading(program), region)
 
 
 def fold(program: bytes, numbers: Sequence[float], batch: ChunkBatch) -> Any:
@@ -124,7 +139,7 @@ def fold(program: bytes, numbers: Sequence[float], batch: ChunkBatch) -> Any:
     Raises:
         UnreadError: a chunk cannot be read.
     """
-    code = _loaded(program)
+    code = _reading(program)
 
     def chunks(share: slice) -> Iterable[list[Any]]:
         return (_read(code, region) for region in batch.regions[share])
@@ -176,7 +191,7 @@ def _folded(
 
 def fold_made(program: bytes, numbers: Sequence[float], batch: ChunkBatch, values: Sequence[Sequence[Any]]) -> Any:
     """As :func:`fold`, of variables that are as dask has made them."""
-    code = _loaded(program)
+    code = _reading(program)
     laid = [[code.laid(number, np.asarray(cells)) for number, cells in enumerate(each)] for each in values]
     return _folded(code, numbers, batch, laid.__getitem__, _going())
 
@@ -270,8 +285,11 @@ def _read(code: ChunkProgram, region: Any) -> list[Any]:
         try:
             values.append(code.read(number, region))
         except Exception as error:
-            raise UnreadError(code.title(number, region), f"{type(error).__name__}: {error}") from error
-    return values
+            why = f"{type(error).__name__}: {error}"
+            break
+    else:
+        return values
+    raise UnreadError(code.title(number, region), why)  # without its cause, which may be nothing that can be sent
 
 
 def _going() -> Callable[[], None]:

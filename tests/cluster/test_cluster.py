@@ -2,6 +2,7 @@
 
 import threading
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -51,6 +52,8 @@ def test_explain_says_how_many_tasks_where_and_what_is_pruned(client, store):
     assert "cluster" not in told(context(store, client="none"), "SELECT AVG(air) FROM t")
     ctx.from_dataset("here", xr.open_zarr(store, consolidated=False, chunks={}).load(scheduler="synchronous"))
     assert "not on the cluster: the data are here" in told(ctx, "SELECT AVG(air) FROM here")
+    window = "SELECT time, lat, lon, AVG(air) OVER (PARTITION BY lat, lon ORDER BY time) AS v FROM t"
+    assert "each cell is a row, not on the cluster: its rows, one for each cell, are wanted here" in told(ctx, window)
 
 
 def test_the_magic_says_whose_cluster_it_is(client, store, notebook):
@@ -100,6 +103,29 @@ def test_a_chunk_that_cannot_be_read_is_named(client, store, tmp_path):
     with pytest.raises(ClusterError, match=told):
         finish(run)
     assert len(trained(ctx)) == 1
+
+
+def test_a_store_that_workers_do_not_see_is_named_and_has_no_missing_values_instead(client):
+    xr.Dataset({"v": (("t", "x"), np.ones((40, 5)))}).chunk(t=10).to_zarr("memory://here.zarr", consolidated=False)
+    found = xr.open_zarr("memory://here.zarr", consolidated=False)
+    told = r"the Zarr array .*here\.zarr.*/v cannot be read on the cluster at tcp.*: it is not there"
+    for data in (found, found * 2, found - found.mean("t")):  # the last one is the scheduler's
+        with pytest.raises(ClusterError, match=told):
+            by_arrays(over(data), "SELECT AVG(v) AS m FROM d")
+
+
+def test_what_a_store_says_is_told_although_it_cannot_be_sent(client):
+    class OddError(Exception):
+        def __init__(self, code, text):
+            super().__init__(text)
+
+    def made(block_info=None):
+        raise OddError(3, "no such bucket")
+
+    cells = da.map_blocks(made, chunks=((1,) * 4, (8,)), dtype=float, meta=np.empty((0, 0)))
+    told = r"`v` \(t 0 to 0, x 0 to 7 of .* cannot be read on the cluster at tcp.*: OddError: no such bucket"
+    with pytest.raises(ClusterError, match=told):
+        by_arrays(over(xr.Dataset({"v": (("t", "x"), cells)})), "SELECT AVG(v) AS m FROM d")
 
 
 def test_an_interrupt_cancels_the_tasks(client):

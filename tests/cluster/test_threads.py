@@ -1,10 +1,14 @@
 """Workers that are threads of one process, this one: the same rows as here, bit by bit each time."""
 
+import threading
+
 import numpy as np
 import pytest
 
-from tests.cluster.data import context
-from tests.cluster.runs import UNHEARD, assert_the_same, rows, trained, training
+from sqlmagic_xr.errors import ClusterError
+from tests.cluster.data import context, slow
+from tests.cluster.runs import UNHEARD, assert_the_same, finish, over, rows, trained, training
+from tests.queries.gridded.same import by_arrays
 from tests.queries.gridded.test_who_runs import BY_ARRAYS
 
 distributed = pytest.importorskip("distributed")
@@ -47,3 +51,22 @@ def test_a_run_calls_each_of_them_by_itself(threads, store, expected):
         assert_the_same(ctx, expected)
         found.append(trained(ctx))
     assert found[0].equals(found[1])
+
+
+def test_a_client_that_is_closed_in_the_middle_ends_a_run_and_a_query(threads, store):
+    address = threads.scheduler.address
+    with distributed.Client(address, set_as_default=False) as client:
+        ctx, run = training(store, client=client)
+        events = iter(run)
+        while type(next(events)).__name__ != "Stepped":
+            pass
+        client.close()
+        with pytest.raises(ClusterError, match=f"the dask cluster at {address} cannot be reached"):
+            finish(events)
+    assert run.run.status == "failed"
+    assert len(trained(ctx)) == 2
+    with distributed.Client(address, set_as_default=False) as client:
+        ctx = over(slow(0.1), client=client)
+        threading.Timer(0.3, client.close).start()
+        with pytest.raises(ClusterError, match=f"the dask cluster at {address} (was closed|cannot be reached)"):
+            by_arrays(ctx, "SELECT SUM(v) AS s FROM d")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from ...cluster.client import client_of
 from ...dense.node import Refused
 from ...engine.budget import default_budget, nbytes_shown
 from ...engine.laid import Laid
@@ -60,6 +61,9 @@ class _Along:
     is_label: bool
 
 
+_COME = "its rows, one for each cell, are wanted here"
+
+
 class Cellwise:
     """A SELECT over windows over a grid, planned.
 
@@ -105,7 +109,12 @@ class Cellwise:
 
     def told(self) -> str:
         """What is read for it, for a person."""
-        return f"{told(self.grid)}; each cell is a row"
+        return f"{told(self.grid)}; each cell is a row{self._where()}"
+
+    def _where(self) -> str:
+        """That chunks come here although there is a cluster."""
+        lazy = any(not variable.column.variable._in_memory for variable in self.grid.stored)
+        return f", not on the cluster: {_COME}" if lazy and client_of(self._context.client) is not None else ""
 
     def rows(self) -> pa.Table:
         """The rows."""

@@ -11,8 +11,8 @@ from ...cluster.client import check, client_of, told
 from ...cluster.folding import LITTLE, folded, folded_held, folded_of
 from ...cluster.graphs import is_made_alone
 from ...cluster.holding import Holding, Wanted
+from ...cluster.origins import packed
 from ...cluster.parts import TASKS, batches, cut_as
-from ...cluster.sent import pickled
 from ...dense.node import Refused
 from ...engine.budget import nbytes_shown
 from ...properties import kept_property
@@ -93,7 +93,7 @@ class Taking:
         client, regions, sweep = self._remote.client, self._remote.regions, self._sweep
         if not self._is_alone:
             values = [[sweep.lazy(n, region).data for n in range(sweep.variables)] for region in regions]
-            return folded_of(client, self._bare, numbers, regions, values, on_read)
+            return folded_of(client, self._given, numbers, regions, values, on_read)
         held = None if self._holding is None else self._holding.held(client, *self._wanted, regions, on_read)
         here = sweep if self._size <= LITTLE else None
         if held is not None:
@@ -104,6 +104,11 @@ class Taking:
     @kept_property
     def _bare(self) -> bytes:
         return _pickled(self._sweep.bare())
+
+    @kept_property
+    def _given(self) -> bytes:
+        """Without the variables, which the cluster's scheduler has made."""
+        return _pickled(self._sweep.bare(), [v.column.variable._data for v in self._sweep.stored])
 
     @kept_property
     def _whole(self) -> bytes:
@@ -187,8 +192,8 @@ def _nbytes(variable: Stored, shape: Sequence[int]) -> int:
     return prod(shape[axis] for axis in variable.axes) * int(variable.column.variable.dtype.itemsize)
 
 
-def _pickled(sweep: Sweep) -> bytes:
-    program = pickled(sweep)
+def _pickled(sweep: Sweep, reads: Any = None) -> bytes:
+    program = packed(sweep, reads)
     if len(program) > _PROGRAM:
         raise Refused(f"{nbytes_shown(len(program))} would be sent to each worker of the cluster")
     return program
