@@ -77,6 +77,9 @@ class _Merging:
     def add(self, node: Node, args: tuple[Node, ...], function: Callable[..., Any]) -> None:
         """Take an instruction, unless what it calculates is there already."""
         given = tuple(self._same.get(argument, argument) for argument in args)
+        if function is np.reciprocal:  # of an exponential, which its node has another one for
+            self._take(node, ("reciprocal", given, len(node.dims)), (node, given, function))
+            return
         if (
             node.op not in _PURE
             or node in self.unmoved
@@ -95,6 +98,16 @@ class _Merging:
             self._same[node] = other
             if node in self._stay:
                 self.found.append((node, (other,), itself))
+
+    def _take(self, node: Node, key: Any, instruction: Instruction) -> None:
+        """Take an instruction as it stands, unless what it calculates is there already."""
+        other = self._made.setdefault(key, node)
+        if other is node:
+            self.found.append(instruction)
+            return
+        self._same[node] = other
+        if node in self._stay:
+            self.found.append((node, (other,), itself))
 
     def _of(self, node: Node, given: tuple[Node, ...]) -> Node:
         """The node of other arguments, whose cells lie as its own do; itself where its axes cannot be theirs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -22,29 +22,39 @@ if TYPE_CHECKING:
     from ...engine.prepared import Prepared
 
 
-def evaluated(context: Context, prepared: Prepared, values: Mapping[str, Any]) -> pa.Table:
+Names = Sequence[str | None]
+"""What columns are called; None for one that has no name of its own."""
+
+
+def evaluated(
+    context: Context, prepared: Prepared, values: Mapping[str, Any], names: Names | None = None
+) -> pa.Table:  # fmt: skip
     """The rows of a query; of chunks that are on a cluster, by its workers.
 
     Args:
         context: where it runs.
         prepared: the query.
         values: its parameters.
+        names: of its columns, where somebody has bound it.
     """
     tree = prepared.tree
     if tree is not None and "Query" in tree and is_for_cluster(context, tree["Query"]):
         return prepared.run(values, "auto").to_arrow_table()
     if tree is not None and "Query" in tree:
         try:
-            return _by_arrays(context, tree, values)
+            return _by_arrays(context, tree, values, names)
         except Refused:
             pass
     return prepared.run(values).to_arrow_table()
 
 
-def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any]) -> pa.Table:
+def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any], names: Names | None) -> pa.Table:
     given = {name: values[name] for name in sorted(parameters_of(tree)) if name in values}
     grids = Generations(context, (), [tree["Query"]], default_budget())
-    query = LoweredQuery(tree["Query"], columns=_names(context, tree))
+    names = context.tables.bound(tree["Query"]).names or () if names is None else names
+    # What only the engine gives a name to is called something.
+    columns = tuple(name or f"column_{place}" for place, name in enumerate(names))
+    query = LoweredQuery(tree["Query"], columns=columns)
     read = [tuple(map(identifier, parts)) for parts in context.reads(tree)]
     scratch = [name for name in read if context.tables.grid(name) is None]  # so that a batch is cut before it is summed
     program = Program(
@@ -52,9 +62,3 @@ def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any]) -> pa.Tab
     )  # fmt: skip
     grids.begin()
     return arrow(program.step(grids, values).run(0))
-
-
-def _names(context: Context, tree: Any) -> tuple[str, ...]:
-    """What the columns of a query are called; one to which only the engine gives a name is called something."""
-    names = context.tables.bound(tree["Query"]).names or ()
-    return tuple(name or f"column_{place}" for place, name in enumerate(names))

@@ -99,7 +99,7 @@ def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[s
     bound = context.tables.bound(statement.tree["Query"])
     rows = _of_first_batch(context, minimize, query, ctes, bound, values)
     begun = minimize.batch is None or rows is not None
-    rows = evaluated(context, prepared, values) if rows is None else rows
+    rows = evaluated(context, prepared, values, bound.names) if rows is None else rows
     per = _keys(minimize, rows.column_names)
     place = _loss_column(minimize, rows, per, step)
     _check_rows(minimize, rows.select([*per, rows.column_names[place]]), per)
@@ -137,7 +137,7 @@ def _of_first_batch(
     assert minimize.batch is not None
     text = str(replace(select.filtered(minimize.batch.text), ctes=ctes or select.ctes))
     try:
-        rows = evaluated(context, context.prepare(Statement(text, text)), values)
+        rows = evaluated(context, context.prepare(Statement(text, text)), values, bound.names)
     except SqlError as error:  # its place is that of no text of the user's
         error.text, error.span = minimize.statement.script, minimize.batch.span
         raise minimize.statement.place(error, minimize.batch.span) from None

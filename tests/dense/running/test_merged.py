@@ -60,7 +60,21 @@ def test_many_steps_in_a_call_give_the_bits_of_steps_by_themselves(name):
     assert found[0].equals(found[1])
 
 
-def test_what_three_read_is_calculated_once(monkeypatch):
+LAYERS = """
+    CREATE TABLE u (step BIGINT, o BIGINT, i BIGINT, val DOUBLE, PRIMARY KEY (step, o, i));
+    INSERT INTO u SELECT step, o, i, val FROM w;
+    CREATE VIEW predicted AS
+    SELECT u.step, h.row, u.i, 1 / (1 + exp(-SUM(h.v * u.val))) AS v
+    FROM hidden h JOIN u ON u.o = h.o AND u.step = h.step GROUP BY u.step, h.row, u.i
+"""
+AUTOENCODER = """
+    MINIMIZE (SELECT SUM(power(p.v - x.v, 2)) FROM predicted p JOIN x ON x.row = p.row AND x.i = p.i WHERE p.step = :k)
+    OVER w.val, u.val USING sgd(lr => 0.01)
+"""
+
+
+@pytest.mark.parametrize(("more", "cell", "layers"), [("", STEPS["gradient"], 1), (LAYERS, AUTOENCODER, 2)])
+def test_what_three_read_is_calculated_once(more, cell, layers, monkeypatch):
     counts = []
 
     def counted(brief, *others):
@@ -69,6 +83,8 @@ def test_what_three_read_is_calculated_once(monkeypatch):
         return once, known, unmoved
 
     monkeypatch.setattr(looped, "merged", counted)
-    made().train(STEPS["gradient"], steps=8)
+    context = made()
+    context.script(more)
+    context.train(cell, steps=8)
     before, after = counts[0]
-    assert before > after == 2  # the sigmoid, and what its derivative divides by
+    assert before > after == 2 * layers  # the sigmoid, and what its derivative divides by
