@@ -60,14 +60,14 @@ def shown(
         if tuple(args) != node.args:
             continue
         whole = all(still(axis.origin) for axis in node.dims) and np.size(known[node]) > 0
-        for argument in _carried_on(node):
+        for argument in carried_on(node):
             # Along an axis that might be empty at some step nothing would be left of it.
             if argument.type == "float64" and (whole or set(node.dims) <= set(argument.dims)):
                 found.add(argument)
     return frozenset(found)
 
 
-def _carried_on(node: Node) -> tuple[Node, ...]:
+def carried_on(node: Node) -> tuple[Node, ...]:
     """The arguments of which a cell that is not finite makes a cell of the node not finite, whatever the others are."""
     if node.op == "same":
         return node.args[:1]

@@ -43,7 +43,7 @@ def lanes(
             return node.op, node.type, node.data, *(_shared(node, n, form, leaves) for n in range(len(node.args)))
         return alone(node)
 
-    return alike(_ordered(roots, arguments, {*carried, *leaves}), key, _FEW)
+    return alike(ordered(roots, arguments, {*carried, *leaves}), key, _FEW)
 
 
 def _is_parallel(node: Node, leaves: Collection[Node]) -> bool:
@@ -64,7 +64,7 @@ def _shared(node: Node, place: int, form: Callable[[Node], int], leaves: Collect
     return ("column", argument.dims) if place < 2 and argument in leaves else id(argument)
 
 
-def _ordered(
+def ordered(
     roots: Sequence[Node], arguments: Callable[[Node], Sequence[Node]], ends: Collection[Node]
 ) -> list[Node]:  # fmt: skip
     """The roots and what they are calculated from, each once, arguments first."""

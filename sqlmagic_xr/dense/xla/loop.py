@@ -21,10 +21,12 @@ from .ahead import AheadAxes
 from .columns import Packing
 from .devices import Device
 from .functions import Kit
-from .lanes import Places, lanes
+from .lanes import Places, lanes, ordered
 from .passed import nbytes, passed, real_of, within
 from .rows import Remainder
+from .soundness import unseen
 from .state import CarriedState, as_array, read
+from .sums import Together, together, without
 from .trace import Trace, arguments
 
 _ROOM = 64 * 2**20  # bytes of what a call's steps write, at most
@@ -83,13 +85,15 @@ class XlaLoop:
         self._fed = {node: layout.fed(node) for node in layout.own}
         self._leaves = self._gathered()
         self._lanes = self._parallel()
+        self._unseen = unseen(layout, lambda node: arguments(node, self._fed))
+        self._together = self._in_one_pass() if device.kind == "cpu" else {}
         self._ahead = AheadAxes(layout.batches, self._leaves.batches, lengths or {})
         self._state = CarriedState(layout, self._examples)
         self._remainder = Remainder(layout.last, layout.unmoved)
         consts = [passed(layout.unmoved[node], self._real) for node in self._leaves.still]
         with jax.enable_x64(True):
             self._carry = Packing(self._carry_like())
-            self._packing = Packing(self._shapes(consts))
+            self._packing = Packing(self._shapes(consts), shared=device.kind == "cpu")
             fit = _ROOM // max(1, self._packing.nbytes), _AHEAD // max(1, sum(map(nbytes, self._ahead.like)))
             self.most = max(1, min(_MOST, *fit))
             self.nbytes = sum(nbytes(leaf) for leaf in jax.tree.leaves(consts)) + self.most * self._packing.nbytes
@@ -134,6 +138,17 @@ class XlaLoop:
         carried = {slot.node for slot in self._layout.slots if slot.age == slot.feed.age}
         return lanes(self._layout.roots, lambda node: arguments(node, self._fed), carried, known)
 
+    def _in_one_pass(self) -> Together:
+        layout = self._layout
+        ends = {*layout.unmoved, *layout.batches.nodes, *(s.node for s in layout.slots if s.age == s.feed.age)}
+
+        def made_of(node: Node) -> list[Node]:
+            every = () if node in ends else self._lanes.get(node, (node,))
+            return [argument for one in every for argument in arguments(one, self._fed)]
+
+        found = ordered(layout.roots, made_of, ends)
+        return without(together(found, layout, {node: made_of(node) for node in found}), self._lanes)
+
     def _refuse_large(self) -> None:
         room = self._device.room
         needed = self.nbytes + 2 * self.most * self._packing.nbytes
@@ -154,7 +169,7 @@ class XlaLoop:
         for slot, value in zip(layout.slots, carry, strict=True):
             if slot.age == slot.feed.age:
                 known[slot.node] = value
-        trace = Trace(kit, known, self._fed, self._lanes, places)
+        trace = Trace(kit, known, self._fed, self._lanes, places, self._unseen, self._together)
         columns = [as_array(trace.value(node)) for node in layout.columns]
         newest = [trace.value(node) for node in layout.last] if last else []
         newest = self._remainder.traced(newest, trace.known) if last else []
