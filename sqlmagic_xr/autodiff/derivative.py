@@ -22,6 +22,7 @@ from ..sql.expression import (
     Made,
     Parameter,
     Verbatim,
+    bottom_up,
     descend,
 )  # fmt: skip
 from .aggregates import AggregateFacts, Aggregates
@@ -278,10 +279,15 @@ class Derivative:
 
     def reads_integers(self, node: Expression) -> bool:
         """Whether anything in an expression is an integer, numbers aside."""
-        for inner in reversed(_chain(node, self.integers)):
-            own = not isinstance(inner, (Literal, Parameter)) and self.type_of(inner) == "integer"
-            self.integers[inner] = own or any(map(self.reads_integers, inner.parts))
-        return self.integers[node]
+        known = self.integers
+
+        def made(inner: Expression, parts: list[bool]) -> bool:
+            if inner not in known:
+                own = not isinstance(inner, (Literal, Parameter)) and self.type_of(inner) == "integer"
+                known[inner] = own or any(parts)
+            return known[inner]
+
+        return bool(bottom_up(node, made, lambda inner: () if inner in known else inner.parts))
 
     def _common(self, nodes: Sequence[Expression]) -> ColumnType | None:
         kinds = {self.type_of(node) for node in nodes}

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from ..sql.expression import OPERATORS, Call, Case, Cast, Column, Expression, Literal, Parameter, Star, Verbatim, settle
+from ..sql.expression import (
+    OPERATORS,
+    Call,
+    Case,
+    Cast,
+    Column,
+    Expression,
+    Literal,
+    Parameter,
+    Star,
+    Verbatim,
+    descend,
+    settle,
+)
 
 
 def size(expression: Expression) -> int:
@@ -11,6 +24,11 @@ def size(expression: Expression) -> int:
         settle(expression, "_size", lambda node: _own_size(node) + sum(part.__dict__["_size"] for part in node.parts))
     found: int = expression.__dict__["_size"]
     return found
+
+
+def distinct_size(expression: Expression) -> int:
+    """The same, each shared part counted once."""
+    return sum(map(_own_size, descend(expression)))
 
 
 def _own_size(node: Expression) -> int:

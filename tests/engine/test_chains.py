@@ -6,7 +6,7 @@ import pytest
 
 from sqlmagic_xr.engine.faults import integers
 from sqlmagic_xr.engine.faults.types import kind_of
-from sqlmagic_xr.errors import ParseError, UnknownNameError
+from sqlmagic_xr.errors import DerivativeError, ParseError, UnknownNameError
 from sqlmagic_xr.sql.printing import to_sql
 from sqlmagic_xr.sql.syntax import parse_one
 from tests.engine.conftest import Db
@@ -91,6 +91,29 @@ CHAINS = {
 def test_hundreds_of_terms_stand_anywhere(db: Db, query: str) -> None:
     db.run("CREATE TABLE t (x DOUBLE, i INT); INSERT INTO t VALUES (1, 2)")
     assert db.rows(query, {"p": 9}) == [(400.0,)]
+
+
+def test_a_gradient_goes_through_hundreds_of_terms(db: Db) -> None:
+    db.run("CREATE TABLE t (x DOUBLE); INSERT INTO t VALUES (1); CREATE TABLE d (z DOUBLE); INSERT INTO d VALUES (2)")
+    loss = f"SELECT SUM({' + '.join(['t.x * d.z'] * 520)}) AS l FROM t CROSS JOIN d"
+    assert db.rows(f"WITH loss AS ({loss}) SELECT grad(loss.l, t.x) AS g FROM loss, t") == [(1040.0,)]
+    condition = " AND ".join(["x <> 7"] * 520)
+    assert db.rows(f"SELECT grad(CASE WHEN {condition} THEN 3 * x ELSE x END, x) AS g FROM t") == [(3.0,)]
+
+
+def layers(number: int) -> str:
+    each = ["v0 AS (SELECT x AS v FROM t)"] + [
+        f"v{n} AS (SELECT v * v + v AS v FROM v{n - 1})" for n in range(1, number)
+    ]
+    loss = f"loss AS (SELECT SUM(v) AS l FROM v{number - 1})"
+    return f"WITH {', '.join(each)}, {loss} SELECT grad(loss.l, t.x) AS g FROM loss, t"
+
+
+def test_a_gradient_through_layers_that_multiply_is_refused_at_once(db: Db) -> None:
+    db.run("CREATE TABLE t (x DOUBLE); INSERT INTO t VALUES (1)")
+    assert db.rows(layers(3)) == [(15.0,)]  # (2 * 1 + 1) * (2 * 2 + 1)
+    with pytest.raises(DerivativeError, match="a text of more than 200,000 characters"):  # it would be 3^24 terms
+        db.run(layers(25))
 
 
 def nested(levels: int, inside: str) -> str:

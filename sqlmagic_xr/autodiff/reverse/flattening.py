@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import reduce
 
 from ...sql.expression import Call, Column, Expression, Star
+from ..size import distinct_size, size
 from .blocks import (
     Block,
     BlockUnion,
@@ -25,6 +26,10 @@ from .blocks import (
     reads_cells,
 )
 from .keys import key_of, strict
+from .refusing import refused
+
+_LONG = 200_000  # characters
+_REPEATED = 8  # times as long as it would be if each of its parts stood there once
 
 
 def flattened(root: Block) -> Block:
@@ -57,7 +62,21 @@ def flattened(root: Block) -> Block:
 
     found = of(root)
     assert isinstance(found, Block)
+    for node in done.values():
+        if isinstance(node, Block):
+            _require_short(node)
     return found
+
+
+def _require_short(block: Block) -> None:
+    """Raise DerivativeError where layers that each read a column of the one below twice have become 2^layers terms."""
+    for expression in (*block.outputs.values(), *block.where):
+        if size(expression) > _LONG and size(expression) > _REPEATED * distinct_size(expression):
+            raise refused(
+                f"the gradient would be a text of more than {_LONG:,} characters: queries that each read a column of "
+                "the one below several times are put into each other",
+                "Read such a column once in each query, or take grad(x, column) of each of them.", expression,
+            )  # fmt: skip
 
 
 def is_inside(node: Node, known: Counter[Node]) -> bool:

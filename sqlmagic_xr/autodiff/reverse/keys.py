@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ...relation.functions import function
 from ...relation.layers import ColumnType
-from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Parameter, Star, descend
+from ...sql.expression import Call, Case, Cast, Column, Expression, Literal, Parameter, Star, bottom_up, descend
 from ...sql.remembered import once_a_column, once_a_node
 from .blocks import Block, BlockUnion, From, FromLeaf, Given, Joined, Node, Path, filled, names
 from .over import RANKS, Over
@@ -230,27 +230,48 @@ def may_be_null(block: Block, expression: Expression) -> bool:
 
 def strict(block: Block, expression: Expression) -> frozenset[Path] | None:
     """The columns that may be NULL and make an expression NULL; None where something else may make it so."""
-    match expression:
-        case Literal(value=value):
-            return None if value is None else frozenset()
+    found: frozenset[Path] | None = bottom_up(expression, lambda node, parts: _strict(block, node, parts), _telling)
+    return found
+
+
+def _telling(node: Expression) -> Sequence[Expression]:
+    """The parts of an expression that tell when it is NULL."""
+    match node:
+        case Cast() if _hands_on(node):
+            return node.parts
+        case Call() if _hands_on(node) or node.name == "coalesce":
+            return node.args
+        case Case() if node.default is not None:
+            return node.results(node.parts)
+    return ()
+
+
+def _strict(block: Block, node: Expression, told: Sequence[frozenset[Path] | None]) -> frozenset[Path] | None:
+    """What :func:`strict` gives of an expression, its parts having been told."""
+    match node:
+        case Literal(value=value) if value is not None:
+            return frozenset()
         case Parameter() | Star():
             return frozenset()
         case Column():
-            return frozenset({expression.path}) if column_null(block, expression.path) else frozenset()
-        case Cast(kind=kind):
-            return None if kind == "TryCast" else strict(block, expression.value)
-        case Call(name=name, window=None) if name in _STRICT or _is_strict(name):
-            parts = [strict(block, part) for part in expression.args]
-            known = [part for part in parts if part is not None]
-            return frozenset().union(*known) if len(known) == len(parts) else None
-        case Case():
-            results = [*(result for _, result in expression.branches), *filter(None, [expression.default])]
-            return None if expression.default is None or any(may_be_null(block, e) for e in results) else frozenset()
+            return frozenset({node.path}) if column_null(block, node.path) else frozenset()
         case Over(call=Call(name=name)) if name in RANKS or name == "count":
             return frozenset()
+        case Case() if node.default is not None:
+            return None if any(part is None or part for part in told) else frozenset()
         case Call(name="coalesce"):
-            return frozenset() if any(not may_be_null(block, part) for part in expression.args) else None
+            return frozenset() if any(part is not None and not part for part in told) else None
+        case Cast() | Call() if _hands_on(node):
+            known = [part for part in told if part is not None]
+            return frozenset().union(*known) if len(known) == len(told) else None
     return None
+
+
+def _hands_on(node: Cast | Call) -> bool:
+    """Whether it is NULL where one of its arguments is, and nowhere else."""
+    if isinstance(node, Cast):
+        return node.kind != "TryCast"
+    return node.window is None and (node.name in _STRICT or _is_strict(node.name))
 
 
 def _is_strict(name: str) -> bool:

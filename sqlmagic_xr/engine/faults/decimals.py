@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as pt
 
 from ...relation.layers import Scope
-from ...sql.expression import Call, Cast, Column, Expression, Verbatim
+from ...sql.expression import Call, Cast, Column, Expression, Verbatim, bottom_up
 from ...sql.pieces import arguments, filled, function_name, with_arguments
 from ...sql.places import CALL
 from ...sql.syntax import Tree
@@ -19,6 +20,7 @@ SIGNS = r"\b(sum|avg|mean)\s*\("
 
 _SHORT = 28  # digits; of so few the engine makes 38, which ten thousand million rows do not fill
 _LONGEST = 38
+_OPERATORS = frozenset("+-*")
 _MORE = 4  # digits behind the point that a mean has more than what it is the mean of
 
 
@@ -63,6 +65,20 @@ def _of_column(path: tuple[str, ...], scope: Scope, tables: TableTypes) -> pa.De
 
 def decimal_of(expression: Expression, scope: Scope, tables: TableTypes) -> pa.Decimal128Type | None:
     """The type of a decimal expression as the engine makes it; None of any other, or where it is not known."""
+    found: pa.Decimal128Type | None = bottom_up(
+        expression, lambda node, told: _decimal_of(node, told, scope, tables), _terms
+    )
+    return found
+
+
+def _terms(expression: Expression) -> Sequence[Expression]:
+    return expression.args if isinstance(expression, Call) and expression.name in _OPERATORS else ()
+
+
+def _decimal_of(
+    expression: Expression, told: Sequence[pa.Decimal128Type | None], scope: Scope, tables: TableTypes
+) -> pa.Decimal128Type | None:
+    """The same of an expression, its terms having been told."""
     match expression:
         case Column(path):
             return _of_column(path, scope, tables)
@@ -70,8 +86,8 @@ def decimal_of(expression: Expression, scope: Scope, tables: TableTypes) -> pa.D
             detail = next(iter(tree.values()))
             digits = detail.get("PrecisionAndScale") if isinstance(detail, dict) else None
             return pa.decimal128(*map(int, digits)) if digits and int(digits[0]) <= _LONGEST else None
-        case Call(("+" | "-" | "*") as name, (left, right)):
-            a, b = (decimal_of(side, scope, tables) for side in (left, right))
+        case Call(name, (left, right)) if name in _OPERATORS:
+            a, b = told
             if a is None and b is None:
                 return None
             a, b = a or _as_decimal(left, scope, tables), b or _as_decimal(right, scope, tables)
