@@ -22,6 +22,7 @@ from ..sql.syntax import (
     name_columns,
     parse_one,
     split,
+    to_sql,
     walk,
 )
 from ..storage.scratch import ScratchTable, Version
@@ -293,16 +294,20 @@ class Context(PlanningContext):
     def query(self, query: Tree | str) -> pa.Table:
         """The rows of a query in DataFusion's own SQL, over the tables that are registered.
 
+        Args:
+            query: its text, or the parser's tree of it.
+
         Raises:
-            SqlError: with the place in the text, where it is one.
+            SqlError: with the place in the text; in that of the tree, where it is one.
         """
         try:
-            return super().query(query)
+            return self.rows_of(query)
         except BaseException as error:
             failure = of_panic(error) or (error if isinstance(error, Exception) else None)
-            if failure is None or not isinstance(query, str) or isinstance(failure, SqlError):
+            if failure is None or isinstance(failure, SqlError):
                 raise
-            statement = Statement(query, query)
+            text = query if isinstance(query, str) else to_sql(query)
+            statement = Statement(text, text)
             raise Prepared(self, statement, statement.parsed[0]).explain_error(failure) from failure
 
     def scratch(self, name: str) -> ScratchTable:

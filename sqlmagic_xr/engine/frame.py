@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import xarray as xr
 from datafusion import DataFrame, ExecutionPlan, LogicalPlan, SessionContext
-from xarray_sql.ds import XarrayDataFrame, _finish_dataset
+from xarray_sql.ds import XarrayDataFrame
 
-from ..errors import UsageError, escape_controls
+from ..errors import SqlError, UsageError, escape_controls
 from ..properties import kept_property
-from ..storage.fetch import coerced, fetch, fetch_brief, reader
+from ..storage.fetch import coerced, fetch, fetch_brief, nullable, reader
 from . import plans
 from .calendars import counted, with_times
-from .grid import from_laid, grid, refuse_names
 from .guarding import ReentrantGuard, Stream
 from .laid import Laid
 from .markup import html, shown_rows
 from .meaning import Meaning
 from .ordered import in_order, limiting, skipping
 from .projecting import derivation, derives
-from .provenance import origin
 from .restoring import agree, arranged, beside, describe, sort_of, with_coordinates
 from .streaming import kept_chunks
+from .wayback import WayBack
 
 if TYPE_CHECKING:
     import polars as pl
@@ -263,11 +262,27 @@ class Frame(XarrayDataFrame):
 
         return polars.DataFrame(polars.from_arrow(self.to_arrow_table()))
 
+    def __arrow_c_schema__(self) -> object:
+        return nullable(self.schema()).__arrow_c_schema__()
+
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The rows as they come, for any library that reads Arrow.
+
+        The first batch is there before they are handed out: until then what goes wrong is an error of ours, and of what
+        goes wrong later Arrow makes one of its own, with our words.
+        """
         with self._failing():
             rows = reader(self._running)
-        guarded = pa.RecordBatchReader.from_batches(rows.schema, self._guarded(rows))
-        return guarded.__arrow_c_stream__(requested_schema)
+            first = list(islice(rows, 1))
+        told = pa.RecordBatchReader.from_batches(rows.schema, chain(first, self._told(rows)))
+        return told.__arrow_c_stream__(requested_schema)
+
+    def _told(self, rows: Iterable[Any]) -> Iterator[Any]:
+        """The rows; without the engine's words behind ours, since Arrow would show them with all that called us."""
+        try:
+            yield from self._guarded(rows)
+        except SqlError as error:
+            raise error from None
 
     def to_dataset(
         self, dims: Sequence[str] | None = None, template: xr.Dataset | str | None = None, *,
@@ -313,7 +328,7 @@ class Frame(XarrayDataFrame):
             if sparing
             else self
         )
-        way = _WayBack(XarrayDataFrame(source, templates=templates), dims, template, **options)
+        way = WayBack(XarrayDataFrame(source, templates=templates), dims, template, **options)
         if self._answer is not None and rows is None and laid is None:
             with self._failing():
                 laid = self._answer.laid()
@@ -349,53 +364,3 @@ _KEEP_COLUMNS = ("filter", "limit", "head", "tail", "sort", "distinct", "reparti
 """The methods of a frame that give one of the same columns."""
 
 _OPTIONS = ("sparsity", "fill_value", "chunks")
-
-
-class _WayBack:
-    """The way of a frame's rows into a dataset, with xarray-sql's options."""
-
-    def __init__(
-        self, frame: XarrayDataFrame, dims: Sequence[str] | str | None, template: xr.Dataset | str | None, *,
-        sparsity: str = "result", fill_value: Any = np.nan, chunks: Mapping[str, int] | str | None = "inherit",
-    ) -> None:  # fmt: skip
-        self._frame, self._schema = frame, frame.schema()
-        self._template = template if isinstance(template, xr.Dataset) else frame._resolve_template(template)
-        named = frame._infer_dimension_columns(self._template) if dims is None else dims
-        self._dims = [named] if isinstance(named, str) else list(named)
-        self._sparsity, self._fill_value, self._chunks = sparsity, fill_value, chunks
-        if sparsity not in ("result", "template"):
-            raise UsageError(f"sparsity is 'result' or 'template', not {sparsity!r}")
-        if sparsity == "template" and self._template is None:
-            raise UsageError("sparsity='template' needs a dataset whose labels to take", hint="Give template=.")
-        refuse_names(self._schema.names, self._dims)
-
-    def lazily(self, read: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
-        """The dataset, read when it is needed; None where that might invent or lose a cell."""
-        floats = all(pa.types.is_floating(f.type) for f in self._schema if f.name not in self._dims)
-        source = origin(self._frame, read) if self._sparsity == "result" or floats else None
-        if source is None or not source.is_grid(self._dims, self._schema):
-            return None
-        options = {"sparsity": self._sparsity, "fill_value": self._fill_value, "chunks": self._chunks}
-        made: xr.Dataset = self._frame.to_dataset(self._dims, self._template, **options)
-        return made
-
-    def as_laid(self, laid: Laid) -> xr.Dataset | None:
-        """The dataset of rows that are arrays; None where its dims are others."""
-        names = self._schema.names
-        if self._sparsity != "result" or {names[number] for number in laid.axes} != set(self._dims):
-            return None
-        return self._finished(from_laid(laid, names).transpose(*self._dims), self._schema)
-
-    def at_once(self, rows: pa.Table) -> xr.Dataset:
-        """The dataset in memory, then in chunks where chunks are asked for."""
-        labels = {}
-        if self._sparsity == "template":
-            known = self._template
-            labels = {d: known[d].values for d in self._dims if d in known.coords and d in known.dims}
-        return self._finished(grid(rows, self._dims, labels, self._fill_value), rows.schema)
-
-    def _finished(self, found: xr.Dataset, schema: pa.Schema) -> xr.Dataset:
-        kinds = {field.name: field.type for field in schema}
-        chunks = self._frame._resolve_chunks(self._chunks, self._template, self._dims)
-        made: xr.Dataset = _finish_dataset(found, self._dims, self._template, "result", None, chunks, kinds)
-        return made

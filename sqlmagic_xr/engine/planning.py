@@ -128,8 +128,11 @@ class PlanningContext(CountedContext):
                 SessionContext.sql(self, sql)  # so that what is wrong is said of the text as it was written
             raise
 
-    def query(self, query: Tree | str) -> pa.Table:
-        """The rows of a query in DataFusion's own SQL; what :mod:`..statements.dml` builds its statements of."""
+    def rows_of(self, query: Tree | str) -> pa.Table:
+        """The rows of a query in DataFusion's own SQL; what :mod:`..statements.dml` builds its statements of.
+
+        What goes wrong is told as the engine tells it: whoever asks knows the statement that it is part of.
+        """
         sql, tree = (query, None) if isinstance(query, str) else (to_sql(query), query)
         frame = self.plan(sql, tree)
         if tree is not None and self.grids and self.answers is not None:

@@ -49,7 +49,7 @@ def summary(query: Tree, context: Context) -> pa.Table:
     tree = parse_one(f"SELECT {asked} FROM (SELECT 1) AS q").tree
     select = tree["Query"]["body"]["Select"]
     over = {**select, "from": [build.derived(query["Query"], "q")]}
-    (row,) = context.query({"Query": {**tree["Query"], "body": {"Select": over}}}).to_pylist()
+    (row,) = context.rows_of({"Query": {**tree["Query"], "body": {"Select": over}}}).to_pylist()
     rows = [_row(place, field, row) for place, field in enumerate(schema)]
     return pa.Table.from_pylist(rows, schema=pa.schema(_FIELDS))
 

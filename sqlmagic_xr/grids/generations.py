@@ -334,9 +334,9 @@ class Generations(Grids):
         # Numbers and codes are held as rows, as cells and as what is calculated of them; texts once.
         texts = [f"COALESCE(SUM(octet_length({quoted(c)})), 0)" for c in wanted if relation.columns[c] == "text"]
         sizes = " + ".join([f"COUNT(*) * {len(wanted) * 8 * 3}", *texts])
-        if self._context.query(template.format(f"{sizes} AS n", source))["n"][0].as_py() > self._budget:
+        if self._context.rows_of(template.format(f"{sizes} AS n", source))["n"][0].as_py() > self._budget:
             raise Refused(f"{'.'.join(name)} does not fit the memory that is set aside")
-        found = self._context.query(template.format(", ".join(names), source))
+        found = self._context.rows_of(template.format(", ".join(names), source))
         return found if all(array_type(found.schema.field(k).type) for k in relation.key) else None
 
     def _held(self, name: Name, wanted: Sequence[str]) -> pa.Table | None:

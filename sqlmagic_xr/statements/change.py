@@ -97,7 +97,7 @@ def ask(engine: Engine, tree: Tree, names: Mapping[str, Any]) -> pa.RecordBatch:
     Arrow has no ``take`` for types that are not for storing, such as the views of text that some functions give.
     """
     with engine.store.showing(names):
-        found = engine.query(tree)
+        found = engine.rows_of(tree)
     kinds = [field.with_type(stored(field.type)) for field in found.schema]
     return single_batch(found if kinds == list(found.schema) else found.cast(pa.schema(kinds)))
 

@@ -69,12 +69,12 @@ def create_table(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | 
 def _rows(body: Tree, engine: Engine) -> pa.Table:
     """The rows of CREATE TABLE ... AS; values that have no type in common take the declared ones."""
     try:
-        return engine.query({"Query": body["query"]})
+        return engine.rows_of({"Query": body["query"]})
     except Exception as error:
         typed = _typed(body) if "Inconsistent data type across values list" in str(error) else None
         if typed is None:
             raise
-    return engine.query({"Query": typed})
+    return engine.rows_of({"Query": typed})
 
 
 def _typed(body: Tree) -> Tree | None:

@@ -81,7 +81,7 @@ def _explain(statement: Statement, tree: Tree, engine: Engine, ctes: Tree | None
         return Effect("explained; nothing was changed", None, plan)
     question = {"Explain": {**tree["Explain"], "statement": question}}
     with engine.store.showing(names):
-        plan = engine.query(question)
+        plan = engine.rows_of(question)
     return Effect("explained; nothing was changed", None, plan)
 
 

@@ -42,7 +42,7 @@ class Engine(Protocol):
     def store(self) -> ScratchStore:
         """The session's scratch tables."""
 
-    def query(self, tree: Tree) -> pa.Table:
+    def rows_of(self, query: Tree) -> pa.Table:
         """Run a query (a statement's tree) and give all its rows."""
 
     def relation(self, name: tuple[str, ...]) -> KnownTable | None:

@@ -81,7 +81,7 @@ def _target(body: Tree, entries: Entries, engine: Engine) -> tuple[Version, str]
 def _rows(body: Tree, version: Version, engine: Engine, ctes: Tree | None) -> pa.RecordBatch:
     """The rows that the statement gives, arranged."""
     if body["source"] is None:
-        return arrange(single_batch(engine.query(_one_default_row(version))), version, engine.store)
+        return arrange(single_batch(engine.rows_of(_one_default_row(version))), version, engine.store)
     names = _columns(body, version)
     literal = _literals(body, names, version, engine)
     if literal is not None:
@@ -89,9 +89,9 @@ def _rows(body: Tree, version: Version, engine: Engine, ctes: Tree | None) -> pa
     body = written_out({"Insert": body})["Insert"]
     question = _source(body, names, version, ctes)
     if _has_large_number(question) or _has_subquery(question):
-        rows = [_arranged(engine.query(one), names, body, version, engine) for one in _row_by_row(question)]
+        rows = [_arranged(engine.rows_of(one), names, body, version, engine) for one in _row_by_row(question)]
         return pa.concat_batches(rows)
-    return _arranged(engine.query(question), names, body, version, engine)
+    return _arranged(engine.rows_of(question), names, body, version, engine)
 
 
 _ARROW = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_(), "null": pa.null()}

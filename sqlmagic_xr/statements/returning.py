@@ -36,7 +36,7 @@ def returning(
     where = query.all_equal(numbers) if len(numbers) > 1 else None
     projection = [query.item(numbers[0], ROW), *_expanded(items, parts)]
     with engine.store.showing(names):
-        found = engine.query(query.select(projection, tables, where, ctes))
+        found = engine.rows_of(query.select(projection, tables, where, ctes))
     rows = pa.Table.from_batches([in_order(found)])
     return rows.select(range(1, rows.num_columns))
 

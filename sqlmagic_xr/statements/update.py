@@ -197,7 +197,7 @@ def _others(found: pa.RecordBatch, start: int, sources: list[Tree], engine: Engi
     labels = _labels(sources) if found.num_columns > start else []
     out: list[Part] = []
     for label in labels:
-        empty = engine.query(query.select([query.wildcard(label)], sources, query.false(), ctes))
+        empty = engine.rows_of(query.select([query.wildcard(label)], sources, query.false(), ctes))
         columns = found.columns[start : start + empty.num_columns]
         out.append((label, pa.RecordBatch.from_arrays(columns, names=empty.schema.names)))
         start += empty.num_columns

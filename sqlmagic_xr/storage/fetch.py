@@ -82,7 +82,7 @@ def stream(frame: Any, limit: int) -> tuple[pa.Table, int]:
 
 def reader(frame: Any) -> pa.RecordBatchReader:
     """The batches of a frame as a stream; any of its columns may be NULL."""
-    schema = _nullable(coerced(frame))
+    schema = nullable(coerced(frame))
     return pa.RecordBatchReader.from_batches(schema, (_as(batch, schema) for batch in batches(frame)))
 
 
@@ -99,12 +99,13 @@ def _table(found: list[pa.RecordBatch], frame: Any) -> pa.Table:
         if any(batch.schema.types != kinds for batch in found):
             kinds = coerced(frame).types
         fields = [field.with_type(kind) for field, kind in zip(schema, kinds, strict=True)]
-        schema = _nullable(pa.schema(fields, schema.metadata))
+        schema = nullable(pa.schema(fields, schema.metadata))
         found = [_as(batch, schema) for batch in found]
     return pa.Table.from_batches(found, schema=schema)
 
 
-def _nullable(schema: pa.Schema) -> pa.Schema:
+def nullable(schema: pa.Schema) -> pa.Schema:
+    """The same, any of whose columns may be NULL: what the engine plans without may come with."""
     return pa.schema([field.with_nullable(True) for field in schema], schema.metadata)
 
 

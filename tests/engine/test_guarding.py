@@ -4,9 +4,11 @@ import asyncio
 
 import pyarrow as pa
 import pytest
+from datafusion import SessionConfig
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import ExecutionError, SqlError
+from sqlmagic_xr.sql.syntax import Statement
 
 PANICS = "SELECT array_length(array_repeat(k, b)) AS n FROM d"  # the engine has no room for so many
 DIVIDES = "SELECT k / (b - b) AS n FROM d"
@@ -68,10 +70,37 @@ def test_an_error_is_that_of_script(ctx, way, tmp_path):
             assert said(found) == said(wanted)
 
 
-def test_a_stream_that_arrow_reads(ctx):
-    for query in (PANICS, DIVIDES):  # Arrow makes an error of its own of what is raised there
-        with pytest.raises(Exception, match=r"capacity overflow|divi"):
-            pa.table(ctx.sql(query))
+READERS = {
+    "arrow": pa.table,
+    "reader": lambda f: pa.RecordBatchReader.from_stream(f).read_all(),
+    "polars": lambda f: pytest.importorskip("polars").DataFrame(f),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_a_stream_that_others_read_fails_alike(ctx, read):
+    for query in (PANICS, DIVIDES):
+        with pytest.raises(SqlError) as wanted:
+            ctx.script(query)[0].to_arrow_table()
+        with pytest.raises(type(wanted.value)) as found:
+            read(ctx.sql(query))
+        assert str(found.value) == str(wanted.value)
+
+
+def test_a_stream_that_fails_on_the_way_says_it_in_our_words():
+    """Arrow makes an error of its own of what is raised there."""
+    context = Context(SessionConfig().with_target_partitions(1).with_batch_size(2))
+    context.script("CREATE TABLE t (a BIGINT); INSERT INTO t VALUES (1), (2), (3), (4), (0)")
+    stream = pa.RecordBatchReader.from_stream(context.sql("SELECT 12 / a AS n FROM t"))
+    assert stream.read_next_batch().to_pydict() == {"n": [12, 6]}
+    assert stream.read_next_batch().to_pydict() == {"n": [4, 3]}
+    with pytest.raises(pa.ArrowException, match="division by zero\nline 1: SELECT 12 / a AS n FROM t") as caught:
+        stream.read_next_batch()
+    assert "Arrow error" not in str(caught.value)  # the engine's
+
+
+def test_the_schema_of_a_frame_runs_nothing():
+    assert pa.schema(Context().sql("SELECT 1 / 0 AS n")) == pa.schema([("n", pa.int64())])
 
 
 def test_a_query_that_runs_in_parts(ctx):
@@ -131,3 +160,13 @@ def test_the_rows_of_a_text_fail_alike(ctx, query):
     with pytest.raises(type(caught.value)) as again:
         ctx.query(query)
     assert str(again.value) == str(caught.value)
+
+
+@pytest.mark.parametrize("query", [UNPLANNED, PANICS, DIVIDES, "SELECT nope FROM d"])
+def test_the_rows_of_a_tree_fail_alike(ctx, query):
+    with pytest.raises(SqlError) as caught:
+        ctx.query(query)
+    with pytest.raises(type(caught.value)) as again:
+        ctx.query(Statement(query, query).tree)
+    assert said(again) == said(caught)
+    assert again.value.span is not None

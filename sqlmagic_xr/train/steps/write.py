@@ -114,7 +114,7 @@ class _Answered:
         self._context, self._rows = context, rows
         self.session, self.store = context.session, context.store
 
-    def query(self, tree: Tree) -> pa.Table:
+    def rows_of(self, query: Tree) -> pa.Table:
         return self._rows
 
     def relation(self, name: tuple[str, ...]) -> Any:
