@@ -40,8 +40,9 @@ from .types import TableTypes, has_negative_zero, kind_of, widest
 
 _NOT_ZERO = r"(?!\s*[-+(]*\s*(?:0*\.?0*[1-9]|'))"
 SIGNS = (
-    rf"(?:=|<>|!=|<=|>=|<(?![=>])|(?<![<])>(?!=)){_NOT_ZERO}|\bBETWEEN\b|\bIN\s*\(|\bGROUP\s+BY\b|\bDISTINCT\b|\bOVER\b"
-    r"|\bUNION\b(?!\s+ALL)|\bINTERSECT\b|\bEXCEPT\b|\bUSING\b|\bNATURAL\b|\bNULLIF\b|\bCASE\s+(?!WHEN)|\bORDER\s+BY\b[^)]*,"
+    rf"(?=[=<>!])(?:=|<>|!=|<=|>=|<(?![=>])|(?<![<])>(?!=)){_NOT_ZERO}"
+    r"|\b(?:BETWEEN\b|IN\s*\(|GROUP\s+BY\b|DISTINCT\b|OVER\b|UNION\b(?!\s+ALL)|INTERSECT\b|EXCEPT\b|USING\b"
+    r"|NATURAL\b|NULLIF\b|CASE\s+(?!WHEN)|ORDER\s+BY\b[^)]*,)"
 )
 
 _MIRRORED = {"Lt": "Gt", "LtEq": "GtEq", "Gt": "Lt", "GtEq": "LtEq"}

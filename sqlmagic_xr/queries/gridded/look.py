@@ -37,7 +37,7 @@ def look(context: Context, text: str, tree: Tree, least: int = CELLS) -> tuple[R
     lower = text.lower()
     views = (name for name, entry in context.store.entries().items() if isinstance(entry, View))
     seen = any(name.lower() in lower for name in views)  # one may have an aggregate in it, and a dataset
-    if not seen and not _AGGREGATES.search(text):
+    if not seen and ("(" not in text or not _AGGREGATES.search(text)):
         return None
     grids = context.grids.items()
     if not any(cells_of(table) >= least for name, table in grids if seen or _named(name.split(".")[0].lower(), lower)):
