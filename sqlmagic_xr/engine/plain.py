@@ -35,7 +35,7 @@ def plain(tree: Tree, text: str, context: Context) -> Tree:
 
     tree = told_apart(opened(tree, text, context), context)
     return written_out(
-        tree, text, ShorthandQuestions(names, texts, context.udafs().__contains__, stays="CreateView" in tree)
+        tree, text, ShorthandQuestions(names, texts, lambda name: name in context.udafs(), stays="CreateView" in tree)
     )
 
 
