@@ -10,6 +10,7 @@ from datafusion import SessionContext
 
 import sqlmagic_xr
 from sqlmagic_xr.engine.moving import FUNCTIONS
+from tests.dealt import MANY
 
 FRAMES = [  # the frame, and whether row j is in that of row i, by their places and their keys
     ("ROWS 2 PRECEDING", lambda i, j, k: i - 2 <= j <= i),
@@ -89,8 +90,8 @@ def test_a_frame_knows_its_own_rows_alone(frame, settings, values):
 
 def test_thirty_thousand_rows():
     draw = np.random.default_rng(3)
-    x = draw.normal(size=30_000) * 10.0 ** draw.integers(0, 9, 30_000)
-    ctx = context({"k": range(30_000), "x": x})
+    x = draw.normal(size=MANY) * 10.0 ** draw.integers(0, 9, MANY)
+    ctx = context({"k": range(MANY), "x": x}, batch_size=64, target_partitions=4)
     calls = "var_pop(x) OVER w AS v, avg(x) OVER w AS a"
     got = ctx.sql(f"SELECT {calls} FROM d WINDOW w AS (ORDER BY k ROWS 99 PRECEDING) ORDER BY k").to_arrow_table()
     frames = np.lib.stride_tricks.sliding_window_view(x, 100)

@@ -11,6 +11,7 @@ from datafusion import SessionContext
 import sqlmagic_xr
 from sqlmagic_xr.engine.faults import bounds, overflow
 from sqlmagic_xr.errors import SqlError
+from tests.dealt import MANY
 
 TOP = 2**63 - 1
 EDGES = [0, 1, -1, 2, 3, -7, 10**9, 2**31, -(2**32), 2**62, -(2**62), TOP, -TOP, -TOP - 1]
@@ -26,7 +27,9 @@ def context(rows, **settings):
     ctx.sql("CREATE TABLE scratch AS SELECT * FROM plain")
     if not any(None in values for values in rows.values()):
         cells = {name: ("row", np.array(values, np.int64)) for name, values in rows.items()}
-        ctx.from_dataset("grid", xr.Dataset(cells, {"row": np.arange(table.num_rows)}), chunks={"row": 3})
+        ctx.from_dataset(
+            "grid", xr.Dataset(cells, {"row": np.arange(table.num_rows)}), chunks={"row": max(3, table.num_rows // 9)}
+        )
     return ctx
 
 
@@ -108,6 +111,19 @@ def test_a_sum_is_right_or_an_error(table, settings, query, of):
         found = answer(ctx, query.format(table))
         inside = all(fits(v) for row in wanted for v in row)
         assert found == (wanted if inside else "beyond") or (found == "beyond" and "*" in query and size > 2**60)
+
+
+@pytest.mark.parametrize(("size", "tables"), [(2**40, ("plain", "grid")), (2**61, ("scratch", "arrow"))])
+def test_sums_of_many_rows_are_right_or_an_error(size, tables):
+    draw = random.Random(size)
+    rows = [(i % 2, draw.randint(-size, size)) for i in range(MANY)]
+    ctx = context({"g": [g for g, _ in rows], "n": [n for _, n in rows]}, batch_size=64, target_partitions=4)
+    for query, of in SUMS:
+        wanted = of(rows)
+        inside = all(fits(v) for row in wanted for v in row)
+        for table in tables:
+            found = answer(ctx, query.format(table))
+            assert found == (wanted if inside else "beyond") or (found == "beyond" and "*" in query and size > 2**60)
 
 
 def test_array_code_does_not_wrap_around():

@@ -10,11 +10,11 @@ from sqlmagic_xr import Context
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.queries.gridded import sweep
 from sqlmagic_xr.queries.gridded.plan import UNFORESEEN
-from tests.dealt import dealing
+from tests.dealt import MANY, PACKED, dealing
 from tests.queries.gridded.same import assert_same
 
-DATASETS, QUERIES = 5, 40  # for each of the seeds: 2,000 queries in all
-SEEDS = range(10)
+DATASETS, QUERIES = 5, 40  # for each of the seeds: 1,800 queries in all, and those over many cells
+SEEDS = range(9)
 APART = "(SELECT 1 AS k, 0.5 AS w UNION ALL SELECT 2, NULL UNION ALL SELECT 2, -1.5) p"
 WHOLE = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 
@@ -36,7 +36,7 @@ def coordinate(rng, dim, size):
         return np.array([f"{dim}{n % 4}" for n in range(size)], object)
     if kind == "cftime":
         calendar = str(rng.choice(["noleap", "360_day", "julian", "standard", "proleptic_gregorian", "all_leap"]))
-        return np.array([cftime.datetime(2000, 1 + n, 3, calendar=calendar) for n in range(size)])
+        return np.array([cftime.datetime(2000 + n // 12, 1 + n % 12, 3, calendar=calendar) for n in range(size)])
     if kind == "missing":
         return np.where(rng.random(size) < 0.3, np.nan, np.arange(size) - 1.0)
     return None
@@ -68,10 +68,10 @@ def uneven(rng, size):
     return tuple(int(n) for n in np.diff([0, *cuts, size]))
 
 
-def dataset(rng):
-    """A dataset of one to four dims."""
-    dims = list(rng.permutation(["t", "y", "x", "m"])[: rng.integers(1, 5)])
-    shape = tuple(int(n) for n in rng.integers(1, 7, len(dims)))
+def dataset(rng, shape=None):
+    """A dataset of one to four dims, or of a shape."""
+    dims = list(rng.permutation(["t", "y", "x", "m"])[: len(shape) if shape else rng.integers(1, 5)])
+    shape = shape or tuple(int(n) for n in rng.integers(1, 7, len(dims)))
     coords = {d: c for d, n in zip(dims, shape, strict=True) if (c := coordinate(rng, d, n)) is not None}
     if rng.random() < 0.5:
         coords["level"] = 850
@@ -252,20 +252,32 @@ def test_random_aggregates_are_those_of_the_engine(seed, monkeypatch):
         monkeypatch.setattr(sweep, "BLOCK", 8)
         monkeypatch.setattr(sweep, "LARGE", 30)
     rng = np.random.default_rng(seed)
-    ran, unforeseen = 0, []
+    ran = 0
     for number in range(DATASETS):
-        ctx = dealing(Context(), number % 4 == 3)
-        found = dataset(rng)
-        ctx.from_dataset("d", found)
-        writer = Writer(rng, ctx.table("d").schema(), [str(d) for d in found.dims])
-        for _ in range(3 * QUERIES):
-            if ran >= (number + 1) * QUERIES:
-                break
-            sql = writer.query()
-            try:
-                assert_same(ctx, sql, rtol=1e-8, atol=1e-8)
-                ran += 1
-            except Refused as why:  # another one is drawn in its place
-                unforeseen += [(sql, why.reason)] if why.reason.startswith(UNFORESEEN) else []
+        ran += same_answers(rng, dataset(rng), (number + 1) * QUERIES - ran, number % 4 == 3)
+    assert ran == DATASETS * QUERIES
+
+
+@pytest.mark.parametrize("shape", [(MANY,), (10, 150, 20)], ids=["a line", "a cube"])
+def test_random_aggregates_over_many_cells(shape):
+    rng = np.random.default_rng(len(shape))
+    found = dataset(rng, shape)
+    assert same_answers(rng, found.chunk({d: max(n // 4, 7) for d, n in found.sizes.items()}), 12, PACKED) == 12
+
+
+def same_answers(rng, found, count, dealt):
+    """How many random queries over a dataset, ``count`` at most, were answered, each as the engine answers it."""
+    ctx, ran, unforeseen = dealing(Context(), dealt), 0, []
+    ctx.from_dataset("d", found)
+    writer = Writer(rng, ctx.table("d").schema(), [str(d) for d in found.dims])
+    for _ in range(3 * count):
+        if ran == count:
+            break
+        sql = writer.query()
+        try:
+            assert_same(ctx, sql, rtol=1e-8, atol=1e-8)
+            ran += 1
+        except Refused as why:  # another one is drawn in its place
+            unforeseen += [(sql, why.reason)] if why.reason.startswith(UNFORESEEN) else []
     assert unforeseen == []
-    assert ran >= DATASETS * QUERIES
+    return ran
