@@ -116,13 +116,27 @@ def held(client: Client, cells: int, count: int) -> None:
 
 
 def killed(client: Client, cells: int) -> None:
-    """The time that a query loses with a worker."""
+    """The time that a query loses with a worker, and a run over a tenth of the cells."""
     ctx = context(dataset(cells // 10_000_000, 10_000, 1_000))
     whole = seconds(lambda: ctx.script(GROUPS)[0].to_arrow_table())
     victim = next(iter(client.run(os.getpid).values()))
-    threading.Timer(whole / 2, os.kill, (victim, signal.SIGKILL)).start()
+    timer = threading.Timer(whole / 2, os.kill, (victim, signal.SIGKILL))
+    timer.start()
     again = seconds(lambda: ctx.script(GROUPS)[0].to_arrow_table())
     print(f"\n{cells:,} cells: {whole:.1f} s, and {again:.1f} s where a worker of two is killed half-way")
+    timer.join()
+    time.sleep(1.0)  # until it is missed
+    client.wait_for_workers(2)
+    ctx, found, begin = context(dataset(cells // 20_000_000, 2_000, 1_000)), list[float](), time.perf_counter()
+    for event in ctx.train(STEP, steps=120, stream=True):
+        if type(event).__name__ == "Stepped":
+            found.append(time.perf_counter() - begin)
+            if len(found) == 20:
+                os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+            begin = time.perf_counter()
+    before, behind, *later = statistics.median(found[1:20]), *found[20:]
+    told = f"{before:.2f} s, {behind:.2f} s behind the kill, then {statistics.median(later):.2f} s"
+    print(f"{cells // 10:,} held cells, a step: {told}, the slowest {max(later):.2f} s")
 
 
 def main() -> None:
