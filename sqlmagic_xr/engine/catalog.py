@@ -55,6 +55,7 @@ class EngineCatalog:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._bound: dict[int, _Binding] = {}
+        self._schemas: dict[tuple[str, ...], tuple[tuple[Any, ...], int, pa.Schema]] = {}
 
     @property
     def session(self) -> Context:
@@ -229,15 +230,38 @@ class EngineCatalog:
         return self._context.store.entries().get(name[0]) if len(name) == 1 else None
 
     def schema(self, name: tuple[str, ...]) -> pa.Schema | None:
-        """The names and types of a table's or view's columns; None where there is none."""
+        """The names and types of a table's or view's columns; None where there is none.
+
+        The engine is asked once as long as all that it looks at are as they were: to plan a view takes 0.2 ms.
+        """
+        below, alterations, known = self._below(name), self._context.alterations, self._schemas.get(name)
+        if known is not None and below is not None and alterations == known[1] and _are(below, known[0]):
+            return known[2]
         try:
             with self._context.store.reading():
-                return self._context.table(".".join(f'"{part}"' for part in name)).schema()
+                found: pa.Schema = self._context.table(".".join(f'"{part}"' for part in name)).schema()
         except (KeyError, RuntimeError):  # no such table; no such schema
             return None
+        if below is not None:
+            if len(self._schemas) >= _BINDINGS:
+                self._schemas.pop(next(iter(self._schemas)), None)
+            self._schemas[name] = below, alterations, found
+        return found
+
+    def _below(self, name: tuple[str, ...]) -> tuple[Any, ...] | None:
+        """The shape of a table, and those of what is below a view; None where one of them cannot be told."""
+        found, pending = [], [local_name(name)]
+        while pending:
+            one = local_name(pending.pop())
+            shape = self.shape(one) if len(one) == 1 and self._context.store.schema.shown(one[0]) is None else None
+            if shape is None:
+                return None
+            found.append(shape)
+            pending += shape.reads if isinstance(shape, View) else ()
+        return tuple(found)
 
 
-_BINDINGS = 64  # queries that stay bound; a session repeats few
+_BINDINGS = 64  # queries that stay bound, and schemas that are known; a session repeats few
 
 
 class _Binding:
@@ -273,6 +297,11 @@ class _Binding:
             return False
         shapes = ((known, catalog.shape(name)) for name, known in self._shapes.items())
         return all(now is known or (isinstance(now, Definition) and now == known) for known, now in shapes)
+
+
+def _are(some: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Whether two rows are the same objects."""
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
 
 
 def _under(known: Mapping[str, Any], name: tuple[str, ...]) -> Any:
