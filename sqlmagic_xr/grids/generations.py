@@ -141,11 +141,20 @@ class Generations(Grids):
         for name in self._fleeting:
             self._data.pop(name, None)
 
-    def remember(self, name: str, before: Version, after: Version, outputs: Sequence[GridOutput]) -> None:
-        """Note what has been appended to a table, so that it need not be read back."""
+    def remember(
+        self, name: str, before: Version, after: Version, outputs: Sequence[GridOutput], newer: frozenset[str]
+    ) -> None:
+        """Note what has been appended to a table, so that it need not be read back.
+
+        Args:
+            name: the table.
+            before, after: the table without the rows, and with them.
+            outputs: the rows.
+            newer: see :func:`newer_columns`.
+        """
         earlier = self._written.get((name,), [])
         chain = [w for w in earlier if w.turn == self._turn] if earlier and earlier[-1].after is before else []
-        found = _Written(self._turn, before, after, tuple(outputs), _newer(before, outputs))
+        found = _Written(self._turn, before, after, tuple(outputs), newer)
         self._written[(name,)] = [*chain, found]
 
     def remember_last(self, name: str, after: Version, outputs: Sequence[GridOutput], newer: frozenset[str]) -> None:
@@ -348,8 +357,11 @@ class Generations(Grids):
         return rows.select(wanted) if rows.num_rows * len(wanted) * 8 * 3 <= self._budget else None
 
 
-def _newer(before: Version, outputs: Sequence[GridOutput]) -> frozenset[str]:
-    """See :class:`_Written`."""
+def newer_columns(before: Version, outputs: Sequence[GridOutput]) -> frozenset[str]:
+    """The columns that have one value in the rows of each output, a greater one than any in the table.
+
+    Asked before the rows are added, the bounds that the table then knows are carried on to the table with them.
+    """
     first, others, found = outputs[0], outputs[1:], []
     for place in first.form.constants:
         value, name = first.cells[place], first.form.names[place]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import SqlError, TypeMismatchError
+from sqlmagic_xr.storage import chunk
 from sqlmagic_xr.train.events import Stepped
 from sqlmagic_xr.train.start import train
 from tests.dealt import MANY, PACKED, dealing
@@ -287,3 +288,12 @@ def test_a_run_ends_where_its_step_column_does(kind, last, options):
     with pytest.raises(TypeMismatchError, match=f"`p.step` is {kind} and cannot hold {last + 1}"):
         ctx.train(cell, steps=20, **options)
     assert ctx.scratch("p").to_arrow()["step"].to_pylist() == list(range(last - 5, last + 1))
+
+
+def test_a_step_by_itself_looks_at_few_rows_of_the_steps_before(monkeypatch):
+    """The bounds of the table that it adds to are carried on, and not found out again over all that was added."""
+    parts, plain = [], chunk.span
+    monkeypatch.setattr(chunk, "span", lambda bounds: (parts.append(len(bounds)), plain(bounds))[1])
+    run = train(line(), descend(), each_step=True, steps=40, params={"lr": 0.1})
+    assert run.steps == 40
+    assert max(parts[-20:], default=0) <= 3

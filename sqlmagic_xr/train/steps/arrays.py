@@ -15,7 +15,7 @@ from ...engine.budget import default_budget, nbytes_shown
 from ...errors import SqlError, UnsupportedError
 from ...grids.arrow import arrow, parameter_types
 from ...grids.bindings import bindings_of
-from ...grids.generations import Generations
+from ...grids.generations import Generations, newer_columns
 from ...relation.functions import of_session
 from ...sql.parameters import parameter_names
 from ...statements.update import emptied
@@ -345,6 +345,7 @@ class ArrayRunner:
                 grids.remember_whole(statement.table, store.table(statement.table), outputs)
             return
         before = store.table(statement.table)
+        newer = frozenset[str]() if grids is None else newer_columns(before, outputs)
         self._drafting = Drafting.of(before.definition, self._drafting)
         drafts = self._drafting.drafts(outputs)
         if drafts is None:
@@ -352,7 +353,7 @@ class ArrayRunner:
         else:
             statement.keep_drafts(drafts, distinct_columns(outputs), prepared)
         if grids is not None:
-            grids.remember(statement.table, before, store.table(statement.table), outputs)
+            grids.remember(statement.table, before, store.table(statement.table), outputs, newer)
 
     def explain(self) -> Explained:
         """Who runs the statement, and why not arrays."""
