@@ -6,10 +6,14 @@ A gradient reads what the forward pass has computed in many places; written out,
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from ..sql.ctes import EvaluatedOnce
+import pyarrow as pa
+
+from ..sql.ctes import EvaluatedOnce, tables_behind
 from ..sql.syntax import Tree, analyzes, identifier, tables_named, to_sql
 from ..storage.fetch import coerced, fetch_brief
 from ..storage.schema import provider
@@ -45,7 +49,7 @@ def once(context: Context, tree: Tree, shared: EvaluatedOnce, **options: Any) ->
             texts.append((name, context.mended_text(query, to_sql(query), at_once=True)))
             plan = framed(context, texts[-1][1])
         if name:
-            shown[name] = failing(coerced(plan))
+            shown[name] = failing(_columns(context, query, texts[-1][1], plan, shown))
             parts.append((f"once, as {name}:", plan))
 
     if "Explain" in tree and not analyzes(tree):
@@ -61,6 +65,27 @@ def once(context: Context, tree: Tree, shared: EvaluatedOnce, **options: Any) ->
             return framed(context, texts[-1][1])
 
     return LateFrame(plan, settle, parts, **options)
+
+
+_COLUMNS: WeakKeyDictionary[Any, dict[Any, tuple[Mapping[tuple[str, ...], Any], pa.Schema]]] = WeakKeyDictionary()
+_REMEMBERED = 256  # queries of a context, each of which would be optimized to know the types of its rows
+
+
+def _columns(context: Context, query: Tree, text: str, plan: Any, shown: Mapping[str, Any]) -> pa.Schema:
+    """The columns of a piece's rows; those of a text are known as long as the tables that it reads have theirs."""
+    known = _COLUMNS.setdefault(context, {})
+    names = tables_behind(query)
+    pieces = {name[0]: name for name in names if name[0] in shown}
+    standing = {**context.standing(names), **{whole: shown[name] for name, whole in pieces.items()}}
+    key = text, context.alterations
+    if key in known and known[key][0].keys() == standing.keys():
+        before, schema = known[key]
+        if all(before[name] is now for name, now in standing.items()):
+            return schema
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[key] = standing, coerced(plan)
+    return known[key][1]
 
 
 def _standing(context: Context, tree: Tree) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -110,6 +110,10 @@ class PlanningContext(CountedContext):
             tree = Statement(sql, sql).parsed[0]
         after = tree if tree is None else self._mending.mended(tree, sql, at_once=at_once, of_view=of_view)
         return sql if after is None or after is tree else to_sql(after)
+
+    def standing(self, names: Iterable[tuple[str, ...]]) -> Mapping[tuple[str, ...], Any]:
+        """For each of some relations what stands for its columns; see :class:`.faults.Mending`."""
+        return self._mending.standing(names)
 
     def _planned(self, sql: str, tree: Tree | None, *, recursive: bool) -> Frame:
         means = partial(meanings_in, self, tree, sql)

@@ -54,6 +54,21 @@ def test_what_would_be_evaluated_a_million_times_is_planned_in_a_moment(context)
     assert time.process_time() - begin < 20
 
 
+def test_a_query_that_is_asked_again_is_not_looked_at_again_while_its_tables_have_their_columns(context, monkeypatch):
+    query = doubled(3).replace("x.v + y.v - x.v", "x.v + y.v - 2 * x.v / 2")
+    first = planned(context, query).to_arrow_table()
+    context.script("INSERT INTO t VALUES (4, 8.0)")
+    with monkeypatch.context() as patched:
+        patched.setattr("sqlmagic_xr.engine.once.coerced", lambda plan: pytest.fail("looked at again"))
+        again = planned(context, query).to_arrow_table()
+    assert again.column("v").to_pylist() == [*first.column("v").to_pylist(), 8.0]
+    context.script("CREATE OR REPLACE TABLE t AS SELECT 7 AS k, CAST(2 AS BIGINT) AS v")
+    other = planned(context, query).to_arrow_table()
+    assert (str(other.schema.field("v").type), other.column("v").to_pylist()) == ("int64", [2])
+    context.script("DROP TABLE t; CREATE VIEW t AS SELECT 7 AS k, 0.5 AS v")
+    assert planned(context, query).to_arrow_table().column("v").to_pylist() == [0.5]
+
+
 def test_each_is_evaluated_once_and_only_when_its_rows_are_asked_for(context):
     query = doubled(5, "SELECT k, random() AS v FROM t")
     frame = planned(context, query.replace("x.v + y.v - x.v", "x.v - y.v"))

@@ -8,7 +8,7 @@ as soon as the engine has mended one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -175,6 +175,10 @@ class Mending:
         with of_session(self._context):
             after = _widened(tree, self._tables)
         return tree if after is tree else named(after, tree, self._names)
+
+    def standing(self, names: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Any]:
+        """For each of some relations what stands for its columns: another object as soon as they may be others."""
+        return {name: self._tables.rows_identity(name) for name in names}
 
     def _names(self, query: Tree) -> list[str]:
         return list(SessionContext.sql(self._context, to_sql(query)).schema().names)
