@@ -101,10 +101,11 @@ class Program:
             self._forget()
         return self._kept
 
-    def keep(self, known: Mapping[Node, Any], source: Source) -> None:
+    def keep(self, known: dict[Node, Any], source: Source) -> None:
         """Keep what the next step will find the same, and leave it out of what is done then."""
         codes = [code for code in self._code if code is not None]
         for code in codes:
+            code.take_apart(known)
             for node, args, _ in code.whole:
                 varies = node.op == "parameter" or (node.op == "scan" and (args or node.data.table in self._changing))
                 if node in known and not varies and all(argument in self._kept for argument in args):
@@ -117,13 +118,13 @@ class Program:
         self._steps += 1
         if self._steps < self._slow:
             return
-        briefs, known, same, standing = left(
+        briefs, calculated, same, standing = left(
             [code.brief or () for code in codes], known, self._kept, [root for code in codes for root in code.roots],
             stands=self._stands,
         )  # fmt: skip
         wanted: set[Node] = set()
         for code, brief in zip(reversed(codes), reversed(briefs), strict=True):
-            wanted = code.compile(brief, known, same, wanted, standing)
+            wanted = code.compile(brief, calculated, same, wanted, standing)
 
     def moved(self) -> None:
         """Take no axis to stay as it is any more: the functions of the steps are written again."""

@@ -11,6 +11,7 @@ from ..labels import Labels
 from ..lowering.relation import LoweredRelation
 from ..node import Node, ancestors
 from ..ports import Form, GridOutput, Source
+from .blocked import BlockedMap
 from .blocks import BundleMember, bundles
 from .buffers import Buffers
 from .compiled import Quick, quick
@@ -18,6 +19,9 @@ from .fusion import fused
 from .instructions import Instruction, Still, function_of, parameter, scan
 from .result import ArrayResult
 from .standing import Standing
+
+FEW = 16_384
+"""Cells of functions that are gone through one after the other: what is between stays in a core's cache as it is."""
 
 
 class Code:
@@ -40,7 +44,7 @@ class Code:
         self, parts: Sequence[LoweredRelation], done: Mapping[Node, Instruction], buffers: Buffers, still: Still,
         labels: Labels,
     ) -> None:  # fmt: skip
-        self._done = done
+        self._done, self._buffers, self._still = done, buffers, still
         self.result = ArrayResult(parts, labels)
         self.roots = self.result.roots
         nodes = [node for node in ancestors(self.roots) if node not in done]
@@ -64,6 +68,26 @@ class Code:
     def parts(self) -> Sequence[tuple[LoweredRelation, Form]]:
         """The grids of its result, and the forms of their rows."""
         return self.result.parts
+
+    def take_apart(self, known: dict[Node, Any]) -> None:
+        """Let each function of few cells be by itself: then it is calculated once for all that read it, or looked up.
+
+        Args:
+            known: what a step has calculated; these functions' cells are added.
+        """
+        whole: list[Instruction] = []
+        for instruction in self.whole:
+            node, _, function = instruction
+            mine = node in known and node not in self._done
+            if not isinstance(function, BlockedMap) or not mine or np.size(known[node]) > FEW:
+                whole.append(instruction)
+                continue
+            for part in (*function.inner, node):
+                whole.append((part, part.args, function_of(part, self._buffers, self._still)))
+                if part not in known:
+                    with np.errstate(all="ignore"):
+                        known[part] = whole[-1][2](*[known[argument] for argument in part.args])
+        self.whole = whole
 
     def abridge(self, kept: Mapping[Node, Any]) -> None:
         """Leave out what is kept or done before."""

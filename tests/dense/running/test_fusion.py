@@ -7,7 +7,7 @@ from datafusion import SessionContext
 
 from sqlmagic_xr.dense.node import Refused
 from sqlmagic_xr.dense.program import LoweredQuery, Program
-from sqlmagic_xr.dense.running import blocked
+from sqlmagic_xr.dense.running import blocked, code
 from sqlmagic_xr.dense.running.align import Alignment, restrict
 from sqlmagic_xr.dense.running.blocked import BlockedMap, BlockedSum
 from sqlmagic_xr.grids.arrow import Grids, arrow
@@ -216,6 +216,7 @@ def test_a_grid_is_gone_through_as_it_lies_and_no_cell_twice(name, keys, monkeyp
             f"SELECT g.lat, g.lon, {items} FROM g JOIN p ON p.lat = g.lat AND p.lon = g.lon GROUP BY g.lat, g.lon"
         ).tree["Query"]) for items in SUMS_OF_REST[name]
     ]  # fmt: skip
+    monkeypatch.setattr(code, "FEW", 0)
     for block, alone in ((65_536, 1 << 23), (50, 1 << 23), (7, 1)):
         monkeypatch.setattr(blocked, "_BLOCK", block)
         monkeypatch.setattr(blocked, "_ALONE", alone)
@@ -236,6 +237,25 @@ def test_a_grid_is_gone_through_as_it_lies_and_no_cell_twice(name, keys, monkeyp
             arrow(alone).sort_by([("lat", "ascending"), ("lon", "ascending")])["loss"].to_numpy(),
             (rest**2).mean(axis=0), rtol=1e-12,
         )  # fmt: skip
+
+
+def test_functions_of_few_cells_are_taken_apart_and_change_no_bit(monkeypatch):
+    """Each is an instruction then: calculated once for two statements, or looked up with what it is made of."""
+    data = tables(9)
+    sql = """SELECT d.i, c.k, d.p, CASE WHEN d.v > c.v THEN d.v - c.v ELSE 0.5 END AS s
+             FROM d JOIN c ON d.p = c.p AND c.k < 2"""
+    found = {}
+    for few in (0, code.FEW):
+        monkeypatch.setattr(code, "FEW", few)
+        program, grids = program_of(sql, data)
+        before = [f for f in whole_of(program).values() if isinstance(f, BlockedMap)]
+        assert before
+        found[few] = [arrow(program.step(grids, {}, whole=whole).run(0)) for whole in (False, False, True)]
+        left = [f for f in whole_of(program).values() if isinstance(f, BlockedMap)]
+        assert len(left) == (0 if few else len(before))
+    for apart, together in zip(*found.values(), strict=True):
+        assert apart == together
+        assert apart.num_rows == 9 * 2 * 7
 
 
 Z = [0.0, -0.0, 1.0, -1.0, 36.5, -36.5, 700.0, 708.6, -708.6, 709.5, -709.5, 711.0, -711.0, 745.2, -745.2, 800.0,
