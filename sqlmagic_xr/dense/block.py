@@ -37,10 +37,12 @@ class BlockRequest:
     Attributes:
         clock: see :data:`.running.carry.Clock`.
         varying: the other parameters whose value may differ from step to step.
+        watched: the places of statements that make a table anew, of which the rows of each step are asked for.
     """
 
     clock: Clock
     varying: frozenset[str]
+    watched: frozenset[int] = frozenset()
 
 
 class StepBlock:
@@ -80,6 +82,10 @@ class StepBlock:
         self._looks = {
             (place, number): Look(part, form, self._stamped(part, form))
             for place, code in looks.items() for number, (part, form) in enumerate(code.parts)
+        }  # fmt: skip
+        self._watched = {
+            (place, number): Look(part, form, self._stamped(part, form))
+            for place in sorted(asked.watched) for number, (part, form) in enumerate(codes[place].parts)
         }  # fmt: skip
         brief = [step for code in self._every for step in code.brief or ()]
         scans = [node for node, _, _ in brief if node.op == "scan" and node.data.table in self._changing]
@@ -162,7 +168,7 @@ class StepBlock:
     @property
     def _given(self) -> list[Look]:
         """All rows that a step gives."""
-        return [*self._pieces.values(), *self._looks.values()]
+        return [*self._pieces.values(), *self._looks.values(), *self._watched.values()]
 
     # --- what is read
 
@@ -266,7 +272,8 @@ class StepBlock:
         ran = (runner or self._numpy).run(source, first, parameters, given, count)
         stacks = self._stacks(ran, k, self._pieces)
         last = self._last(ran.last) if ran.made else {}
-        return MadeSteps(ran.made, stacks, last, self._stacks(ran, k, self._looks), self._trims.deleted(k, ran.made))
+        looks, watched = (self._stacks(ran, k, some) for some in (self._looks, self._watched))
+        return MadeSteps(ran.made, stacks, last, looks, self._trims.deleted(k, ran.made), watched)
 
     def _reads_newest(self, table: Name) -> bool:
         return any(scan.data.table == table and scan.data.extreme is not None for scan in self._scans)

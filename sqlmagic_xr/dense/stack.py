@@ -82,6 +82,7 @@ class MadeSteps:
             left them.
         looks: the rows of the queries that write nothing, by their places.
         deleted: what statements have deleted of old generations, by their places.
+        watched: the rows of all steps of tables that are made anew, as far as they were asked for.
     """
 
     steps: int
@@ -89,3 +90,4 @@ class MadeSteps:
     last: Mapping[int, Sequence[GridOutput]]
     looks: Mapping[int, Sequence[Stack]]
     deleted: Mapping[int, Deleted] = field(default_factory=dict)
+    watched: Mapping[int, Sequence[Stack]] = field(default_factory=dict)

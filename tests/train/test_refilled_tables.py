@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from sqlmagic_xr import Context
+from sqlmagic_xr.dense.calls import Calls
 from sqlmagic_xr.errors import SqlError
 from sqlmagic_xr.train.start import train
 from tests.train.test_many_steps import commits, same
@@ -98,6 +99,33 @@ def test_a_key_that_comes_twice_is_an_error_at_its_step():
         ctx.train(cell, steps=1)
 
 
+def test_many_steps_are_one_call_where_there_is_a_check_too(monkeypatch):
+    monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
+    ctx = context("a check")
+    ctx.train(CELLS["DELETE"], steps=30)
+    assert commits(ctx, "p") < 10
+    assert "many steps" in str(ctx.train(CELLS["DELETE"], steps=2, stream=True).explain()[-1])
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_a_check_that_fails_is_an_error_at_its_step(device, monkeypatch):
+    """The rows of all steps of a call are checked, and not the last one's alone."""
+    monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(4, *limits)))
+    make = lambda: context("a check")  # noqa: E731
+    fill = "SELECT d.i, CASE WHEN :k = 11 THEN 1000 + d.x ELSE d.x * cur.a END FROM d CROSS JOIN p cur"
+    cell = f"DELETE FROM t; INSERT INTO t (i, v) {fill} WHERE cur.step = :k; {STEP}"
+    if device == "auto":
+        same(make, cell, steps=20)
+    ctx = make()
+    with pytest.raises(SqlError, match="false for the row with i = 10, and 9 more"):
+        ctx.train(cell, steps=20, device=device)
+    assert len(ctx.scratch("p")) == 12
+    assert commits(ctx, "p") < 10
+
+
 def test_explain_tells_why_each_step_is_looked_at():
-    told = context("a check").train(CELLS["DELETE"], steps=2, stream=True).explain()
-    assert "one step (t is filled again, and it has constraints that are looked at for each row)" in str(told[-1])
+    ctx = context()
+    ctx.script("CREATE OR REPLACE TABLE t (i BIGINT, v FLOAT CHECK (v < 1000))")
+    told = ctx.train(CELLS["DELETE"], steps=2, stream=True).explain()
+    why = "t is filled again, and what its constraints look at has to be brought to the types of its columns"
+    assert f"one step ({why})" in str(told[-1])

@@ -226,7 +226,9 @@ class ArrayExecutor:
                 if why:
                     together.reason = why
                     raise Refused(why)
-        return together.ready(program, self._step, grids)
+        ours = [runner for runner in self._runners if isinstance(runner, ArrayRunner)]
+        watched = frozenset(place for place, runner in enumerate(ours) if runner.write[2].watched)
+        return together.ready(program, self._step, grids, watched)
 
     def outputs(self, index: int, values: Mapping[str, Any]) -> list[GridOutput]:
         """The rows of a statement at this step.

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...dense.ports import Form, GridOutput
+from ...dense.stack import Stack
 from ...grids.arrow import arrow
 from ...sql.syntax import local_name, name_of
 from ...statements.update import emptied
 from ...storage.definition import Definition
 from ..explain import Explained, Note, title_of
 from .drafts import Drafting, distinct_columns
+from .watched import Watched
 from .write import Write
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class Refill:
     def __init__(self, write: Write, prepared: Prepared) -> None:
         self._write, self._prepared = write, prepared
         self._drafting: Drafting | None = None
+        self._watched = Watched(prepared.context.store, write.table)
 
     def keep(self, outputs: Sequence[GridOutput]) -> None:
         """Let the table consist of these rows.
@@ -104,6 +107,15 @@ class Refill:
         else:
             self._write.keep_drafts(drafts, distinct_columns(outputs), self._prepared)
 
+    @property
+    def watched(self) -> bool:
+        """See :class:`.together.Anew`."""
+        return bool(self._watched)
+
+    def check(self, stacks: Sequence[Stack]) -> None:
+        """See :class:`.together.Anew`."""
+        self._watched.check(stacks)
+
     def why_looked_at(self, forms: Sequence[Form], present: bool) -> str:
         """See :class:`.together.Anew`."""
         why = _why_looked_at(self._prepared.context.store.table(self._write.table).definition, forms, present)
@@ -111,8 +123,10 @@ class Refill:
 
 
 def _why_looked_at(definition: Definition, forms: Sequence[Form], present: bool) -> str:
-    if definition.checks or any(column.length is not None for column in definition.columns):
-        return "it has constraints that are looked at for each row"
+    if any(column.length is not None for column in definition.columns):
+        return "it has texts whose lengths are looked at"
+    if definition.checks and any(Drafting(definition).places_of(form) is None for form in forms):
+        return "what its constraints look at has to be brought to the types of its columns"
     if present or len(forms) != 1 or forms[0].nullable or set(forms[0].names) != set(definition.names):
         return "its rows are not the same ones at each step"
     (form,) = forms

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...dense.ports import Form, GridOutput
+from ...dense.stack import Stack
 from ...grids.arrow import arrow
 from ...storage.definition import Definition
 from ...storage.scratch import Version
@@ -44,6 +45,11 @@ class Remake:
         self._write.keep(arrow(outputs), self._prepared)
         self._made = self._prepared.context.store.table(self._write.table).definition
         self._drafting = Drafting(self._made) if _has_the_shape_of(self._made, outputs) else None
+
+    watched = False
+
+    def check(self, stacks: Sequence[Stack]) -> None:
+        """See :class:`.together.Anew`: nothing."""
 
     def why_looked_at(self, forms: Sequence[Form], present: bool) -> str:
         """See :class:`.together.Anew`: never, since a table that is made so has no constraints."""

@@ -37,6 +37,17 @@ class Anew(Protocol):
             SqlError: what the statement itself has to say.
         """
 
+    @property
+    def watched(self) -> bool:
+        """Whether the rows of all steps are to be checked, and not those of the last one alone."""
+
+    def check(self, stacks: Sequence[Stack]) -> None:
+        """Check the rows of all steps.
+
+        Raises:
+            SqlError: those of one of them cannot come.
+        """
+
     def why_looked_at(self, forms: Sequence[Form], present: bool) -> str:
         """Why the rows have to be looked at at each step; "" where they need not be.
 
@@ -106,8 +117,14 @@ class Together:
         self._drafting: dict[str, Drafting] = {}
         self.reason = ""
 
-    def ready(self, program: Program, step: ProgramRun | None, grids: Generations) -> bool:
+    def ready(
+        self, program: Program, step: ProgramRun | None, grids: Generations, watched: frozenset[int] = frozenset()
+    ) -> bool:
         """Whether there is a function that makes many steps; it is made where a step has been made node by node.
+
+        Args:
+            program, step, grids: what makes a step.
+            watched: see :class:`...dense.block.BlockRequest`.
 
         Raises:
             Refused: there is none.
@@ -118,7 +135,7 @@ class Together:
         if step is None or not step.complete:
             return False
         try:
-            self._block = program.block(step, grids, self._asked)
+            self._block = program.block(step, grids, replace(self._asked, watched=watched))
             self._edition = program, program.edition
             self.reason = self._refused(self._block)
         except Refused as refused:
@@ -199,6 +216,8 @@ class Together:
         self, made: MadeSteps, stacks: Mapping[str, Sequence[Stack]], grids: Generations,
         writes: Sequence[Writes],
     ) -> None:  # fmt: skip
+        for place, some in made.watched.items():
+            writes[place][2].check(some)
         for place, outputs in made.last.items():
             write, _, anew = writes[place]
             anew.keep(outputs)

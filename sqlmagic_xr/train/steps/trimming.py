@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...dense.node import Refused
 from ...dense.ports import Form, GridOutput
+from ...dense.stack import Stack
 from ...statements.trimmed import trimmed
 from .write import Write
 
@@ -63,6 +64,11 @@ class Trimming:
         if str(kinds.get(write.column)) not in ("int64", "int32", "int16", "int8"):
             raise Refused(f"{write.column} is no column of whole numbers")
         store.trim(write.table, write.column, least, self._prepared.statement.text, skipped=skipped)
+
+    watched = False
+
+    def check(self, stacks: Sequence[Stack]) -> None:
+        """See :class:`.together.Anew`: nothing."""
 
     def why_looked_at(self, forms: Sequence[Form], present: bool) -> str:
         """See :class:`.together.Anew`: never."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from ...dense.node import Refused
 from ...dense.ports import Form, GridOutput
+from ...dense.stack import Stack
 from ...errors import SqlError
 from ...statements.updated import Updated, updated
 from ...storage.draft import Draft
 from ...storage.scratch import Version
 from .drafts import Drafting
+from .watched import Watched
 from .write import Write
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Updating:
     def __init__(self, write: Update, prepared: Prepared) -> None:
         self._write, self._prepared = write, prepared
         self._drafting: Drafting | None = None
+        self._watched = Watched(prepared.context.store, write.table)
 
     def keep(self, outputs: Sequence[GridOutput]) -> None:
         """Let the table consist of these rows.
@@ -80,11 +83,18 @@ class Updating:
             raise Refused("what it sets is NULL, or has to be brought to the column's type")
         return drafts
 
+    @property
+    def watched(self) -> bool:
+        """See :class:`.together.Anew`."""
+        return bool(self._watched)
+
+    def check(self, stacks: Sequence[Stack]) -> None:
+        """See :class:`.together.Anew`."""
+        self._watched.check(stacks)
+
     def why_looked_at(self, forms: Sequence[Form], present: bool) -> str:
         """See :class:`.together.Anew`."""
         definition = self._prepared.context.store.table(self._write.table).definition
-        if definition.checks:
-            return f"{self._write.table} has constraints that are looked at for each row"
         if any(Drafting(definition).places_of(form) is None for form in forms):
             return f"what is set in {self._write.table} has to be brought to the column's type"
         return _why_others(self._write, forms, present)
