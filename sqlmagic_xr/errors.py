@@ -95,6 +95,10 @@ class ImmutableError(SqlError, TypeError):
     """A statement that would change what never changes: an xarray table, a variable, a read-only context."""
 
 
+WRITABLE = "context.read_only = False allows it."
+"""What lets a read-only context be changed."""
+
+
 class UnsupportedError(SqlError, NotImplementedError):
     """A statement that is understood and not offered."""
 

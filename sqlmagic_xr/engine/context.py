@@ -12,7 +12,7 @@ from datafusion import SessionConfig, SessionContext
 
 from ..autodiff.rules import CALLS, RULES
 from ..autodiff.rules import register as with_rule
-from ..errors import SqlError, UnsupportedError
+from ..errors import WRITABLE, ImmutableError, SqlError, UnsupportedError
 from ..sql.copying import copy_of, explained_copy
 from ..sql.parameters import has_parameters, parameters_of, values_of
 from ..sql.rebinding import rebound
@@ -68,6 +68,7 @@ class Context(PlanningContext):
         config, runtime: as for DataFusion's ``SessionContext``.
         namespace: gives the notebook's variables, each of which may be a table or a parameter; None for none.
         store: a DuckDB file that keeps the scratch tables (see :meth:`..storage.store.ScratchStore.open`) or None.
+        read_only: whether every statement with effects is refused before it runs.
 
     Attributes:
         store: the scratch tables.
@@ -99,6 +100,7 @@ class Context(PlanningContext):
         *,
         namespace: Namespace | None = None,
         store: str | PathLike[str] | None = None,
+        read_only: bool = False,
     ) -> None:
         reserve_threads()
         make_safe()
@@ -126,6 +128,16 @@ class Context(PlanningContext):
         self.variables = Variables(self, namespace)
         if store is not None:
             self.store.open(fspath(store))
+        self.read_only = read_only
+
+    @property
+    def read_only(self) -> bool:
+        """Whether whatever would change something is refused: statements before they run, and scratch tables."""
+        return self.store.read_only
+
+    @read_only.setter
+    def read_only(self, chosen: bool) -> None:
+        self.store.read_only = chosen
 
     def __repr__(self) -> str:
         """What is in it; the engine would print its configuration."""
@@ -230,6 +242,7 @@ class Context(PlanningContext):
         statements = split(text)
         for statement in statements:
             refuse_unread(statement)
+            self._refuse_effects(statement)
         values = values_of(params)
         results: list[Result] = []
         was_open = self.store.in_transaction
@@ -263,6 +276,7 @@ class Context(PlanningContext):
         Raises:
             SqlError: with the statement's place in its script.
         """
+        self._refuse_effects(statement)
         statement = explained_copy(statement) or statement
         refuse_unread(statement)
         copy = copy_of(statement)
@@ -271,6 +285,11 @@ class Context(PlanningContext):
         if statement.parsed[0] is None:
             return Prepared(self, statement, None)
         return self._read(statement, statement.tree, put)
+
+    def _refuse_effects(self, statement: Statement) -> None:
+        if self.read_only and statement.has_effects:
+            what = f"{statement.tokens[0].text.upper()} is refused: this context is read-only"
+            raise statement.place(ImmutableError(what, hint=WRITABLE), statement.first_word)
 
     def _read(self, statement: Statement, tree: Tree, put: Callable[[Tree], Tree] = lambda tree: tree) -> Prepared:
         """A statement that the parser can read, differentiated."""

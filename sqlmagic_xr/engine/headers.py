@@ -34,7 +34,7 @@ def headers(names: Sequence[str], tree: Tree | None) -> list[str]:
     of_files = reads_files(tree)
 
     def is_engines(name: str) -> bool:
-        return bool(_ENGINES_OWN.search(name) or (of_files and _WITH_LABEL.search(name)))
+        return bool(_CAST.fullmatch(name) or _ENGINES_OWN.search(name) or (of_files and _WITH_LABEL.search(name)))
 
     if not any(map(is_engines, names)):
         return list(names)
@@ -46,6 +46,8 @@ def headers(names: Sequence[str], tree: Tree | None) -> list[str]:
     return [new if found.count(new) == 1 else name for new, name in zip(found, names, strict=True)]
 
 
+_CAST = re.compile(r"\w+\.\w+")
+"""What the engine calls a column whose type was changed (``t.a`` for ``a::INT``); a plain column is not called so."""
 _WITH_LABEL = re.compile(r"[( ]\w+\.|\w\.\w+[) ]")
 """An expression of a column that is called after its file, as nobody has written."""
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import (
     ExecutionError,
     ParameterError,
+    ParseError,
     SqlError,
     TypeMismatchError,
     UnknownNameError,
@@ -248,6 +249,9 @@ def _divide(match: re.Match[str], known: KnownNames) -> Finding:
 
 def _placeholder(match: re.Match[str], known: KnownNames) -> Finding:
     name = match["name"]
+    if name == "?":
+        hint = "A parameter has a name: write :n or $n, and assign the variable n or give -p n=VALUE."
+        return Finding(ParameterError, "? has no name", hint, word=name)
     hint = f"Give it with -p {name[1:]}=VALUE, or assign the variable {name[1:]}."
     return Finding(ParameterError, f"{name} has no value", hint, word=name)
 
@@ -322,6 +326,18 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str], KnownNames], Findin
         (r"^Operator DIV is not yet",
          _says(UnsupportedError, "// is no operator of DataFusion's SQL",
                "7 / 2 is 3 where both are whole numbers; else write floor(x / y).")),
+        (r'^variable \["@+(?P<name>\w+)"\] has no type information',
+         _says(UnsupportedError, "@{name} is no parameter",
+               "A variable of the notebook is written :{name} or ${name}; it is assigned in Python.")),
+        (r"^[uU]nsupported logical plan: CreateIndex",
+         _says(UnsupportedError, "there are no indexes",
+               "Tables are read column by column; PRIMARY KEY and UNIQUE are checked without.")),
+        (r"^There is no registered file format with ext (?P<word>\w+)",
+         _says(UnsupportedError, "no {word} file can be written",
+               "csv, parquet, json, arrow, zarr and nc can; for Excel, keep the result: x.df.to_excel('f.xlsx').")),
+        (r"^[Ee]rror parsing timestamp from '(?P<text>.*?)' using format '(?P<format>[^%']*)'",
+         _says(ExecutionError, "'{format}' is no format: its parts are written with %", "As in: '%d/%m/%Y %H:%M:%S'.")),
+        (r'ParserError\("(?P<what>.+?)(?: at Line: \d+.*)?"\)', _says(ParseError, "{what}")),
         (r"^TOP$", _says(UnsupportedError, "TOP is not read", "Write LIMIT 5 at the end.")),
         (r"^Cannot coerce arithmetic expression (?P<left>.+?) (?P<op>\S+) (?P<right>.+) to valid types",
          operator_types),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -240,6 +241,12 @@ class Result:
     def pl(self) -> pl.DataFrame:
         """All rows as a polars data frame."""
         return self.to_polars()
+
+    def __getattr__(self, name: str) -> Any:
+        frames = getattr(sys.modules.get("pandas"), "DataFrame", None)
+        if name.startswith("_") or not (hasattr(frames, name) or name in self.columns):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise AttributeError(f"a result has no {name}: its data frame has, .df.{name} (.pl.{name} in polars)")
 
     def plot(self, **options: Any) -> Any:
         """Draw the rows: a map, lines or bars by the kinds of their columns; see :func:`.chart.plot`.

@@ -81,7 +81,7 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
         stars = Span(span.line, span.column - 1, span.line, span.column + 1)
         hint = "x to the power of 2 is power(x, 2)."
         return ParseError("** is no operator of DataFusion's SQL", text=script, span=stars, hint=hint)
-    said = statement_hint(text) or _braces(script, span)
+    said = statement_hint(text) or _braces(script, span) or _SIGNS.get(complaint.found)
     meant = None if said else _meant(script, start, text, span)
     if meant is not None:
         token, keyword = meant
@@ -103,6 +103,8 @@ _STATEMENTS = tuple(
         (r"INSERT\s+INTO\s+\S+\s+BY\s+NAME\b", "Name the columns: INSERT INTO t (b, a) SELECT ..."),
         (r"INSERT\s+OR\s+REPLACE\b", "Write INSERT ... ON CONFLICT (key) DO UPDATE SET a = excluded.a."),
         (r"INSERT\s+OR\s+IGNORE\b", "Write INSERT ... ON CONFLICT DO NOTHING."),
+        (r"COPY\s+\S+\s+FROM\b", "INSERT INTO t SELECT * FROM 'f.csv' reads a file into a table."),
+        (r"DECLARE\b", "A variable is assigned in Python, and written :name or $name here."),
         (r"EXPORT\b", "COPY t TO 'f.parquet' writes a table."),
         (r"IMPORT\b", "CREATE TABLE t AS FROM 'f.parquet' reads one."),
     )
@@ -115,10 +117,20 @@ def statement_hint(text: str) -> str | None:
     return next((hint for pattern, hint in _STATEMENTS if pattern.match(text)), None)
 
 
+_SIGNS = {
+    "#": "A comment begins with --.",
+    "%": "A variable of the notebook is written $name or :name.",
+}
+"""What the parser stumbles over that other languages have."""
+
+
 def _braces(script: str, span: Span) -> str | None:
-    """The hint for ``{{name}}``, at or just before the place."""
+    """The hint for ``{{name}}``, ``{name}`` or ``[a name]``, at or just before the place."""
     line = script.split("\n")[span.line - 1]
-    found = re.search(r"\{\{\s*(\w+)\s*\}\}", line[max(span.column - 3, 0) :])
+    bracketed = re.search(r"\[([^\W\d]\w* [\w ]+)\]", line)
+    if bracketed is not None and bracketed.start() < span.column <= bracketed.end():
+        return f'A name with spaces in it stands in double quotes: "{bracketed[1]}".'
+    found = re.search(r"\{+\s*(\w+)\s*\}+", line[max(span.column - 3, 0) :])
     return None if found is None else f"A variable of the notebook is written ${found[1]} or :{found[1]}."
 
 

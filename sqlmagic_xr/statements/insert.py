@@ -231,7 +231,7 @@ def _with_defaults(source: Tree, names: list[str], version: Version) -> Tree:
     rows = []
     for row in values["rows"]:
         if len(row) != len(names):
-            raise _wrong_count(len(row), names, version, row)
+            raise _wrong_count(len(row), names, version, None)
         pairs = zip(row, names, strict=True)
         rows.append([version.definition.default_of(n) if query.is_default(v) else v for v, n in pairs])
     return {**source, "body": {"Values": {**values, "rows": rows}}}
@@ -242,10 +242,11 @@ def _one_default_row(version: Version) -> Tree:
     return query.select([query.item(v, n) for v, n in zip(definition.default_values, definition.names, strict=True)])
 
 
-def _wrong_count(given: int, names: list[str], version: Version, where: Tree) -> SqlError:
+def _wrong_count(given: int, names: list[str], version: Version, where: Tree | None) -> SqlError:
     error = UsageError(
         f"{given} value{'' if given == 1 else 's'} for {len(names)} column{'' if len(names) == 1 else 's'} "
         f"of `{version.name}`: {', '.join(names)}"
     )
-    error.span = span_of(where)
+    if where is not None:  # rows of VALUES stand where they were read again, and not in the user's text
+        error.span = span_of(where)
     return error

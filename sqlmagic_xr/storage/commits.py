@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from ..errors import ExecutionError, UnknownNameError, UsageError, suggest
+from ..errors import WRITABLE, ExecutionError, ImmutableError, UnknownNameError, UsageError, suggest
 from .durable import Durability
 from .scratch import Retention, Version
 from .transaction import Entries, Entry, Stated, StoreState, Transaction, Work
@@ -30,6 +30,7 @@ class Commits:
     """
 
     def __init__(self, retention: Retention, lock_timeout: float) -> None:
+        self.read_only = False
         self.retention = retention
         self.lock_timeout = lock_timeout
         self._moment = StoreState({})
@@ -52,7 +53,12 @@ class Commits:
 
         Args:
             statement: what the history shall say.
+
+        Raises:
+            ImmutableError: nothing may change.
         """
+        if self.read_only:
+            raise ImmutableError("nothing is changed: this context is read-only", hint=WRITABLE)
         transaction = self._mine()
         return self._committing(statement) if transaction is None else Stated(transaction, statement, self.check_usable)
 

@@ -29,6 +29,7 @@ def context(space):
         ("SELECT b || 'x''y', b IN ('x', 'y') FROM d", ["b || 'x''y'", "b IN ('x', 'y')"]),
         ("SELECT DATE '2000-01-01' + INTERVAL '1 day'", ["DATE '2000-01-01' + INTERVAL '1 day'"]),
         ("(SELECT a * 2 FROM d) UNION ALL SELECT 1", ["a * 2"]),
+        ('SELECT a::INT, TRY_CAST(b AS INT), k AS "d.k" FROM d', ["a::INT", "TRY_CAST(b AS INT)", "d.k"]),
         ("SELECT * FROM (SELECT a + 1 FROM d)", ["d.a + 1"]),
         ("WITH q AS (SELECT 1) SELECT q.*, 2 FROM q", ["1", "2"]),
     ],

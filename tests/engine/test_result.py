@@ -223,3 +223,13 @@ def test_a_script_stops_where_a_look_at_the_rows_fails(context):
         )
     assert caught.value.before == ("statement 1 did: p: table created",)
     assert "p" in context.tables.names()
+
+
+def test_what_a_data_frame_has_is_said_to_be_there():
+    result = Context().script("SELECT 1 AS a")[0]
+    for name in ("head", "shape", "a"):
+        with pytest.raises(AttributeError, match=rf"its data frame has, \.df\.{name}"):
+            getattr(result, name)
+    with pytest.raises(AttributeError, match="'Result' object has no attribute 'nothing'"):
+        _ = result.nothing
+    assert not hasattr(result, "__array__")
