@@ -184,7 +184,7 @@ class Layers:
         """The derivative of an expression; None where it does not depend on the variable."""
         inner = self.expanded(expression, scope)
         view, derivative = self.by(scope, variable)
-        view.learn(inner.expression)
+        view.find_dependent_columns(inner.expression)
         found = derivative.of(inner.expression)
         if found is None:
             return None

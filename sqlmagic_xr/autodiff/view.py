@@ -101,7 +101,7 @@ class ScopeNames:
         """Whether any column in an expression depends on the variable."""
         return not columns(expression).isdisjoint(self._active)
 
-    def learn(self, expression: Expression) -> None:
+    def find_dependent_columns(self, expression: Expression) -> None:
         """Find out which of an expression's columns depend on the variable."""
         stored = self.variable.item.query is None  # a table's column depends on no other
         for path in self.layers.paths(self.scope, expression).get(self.variable.item, ()):

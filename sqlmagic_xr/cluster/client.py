@@ -79,7 +79,7 @@ def address(client: Any) -> str:
     return _addresses.get(client.id, "an unknown place")
 
 
-def told(client: Any) -> str:
+def described(client: Any) -> str:
     """A cluster, for a person."""
     found = threads(client)
     count, sum_ = len(found), sum(found.values())

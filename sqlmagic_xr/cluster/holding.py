@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .client import told
+from .client import described
 from .layout import ChunkLayout
 from .parts import Held
 
@@ -72,7 +72,7 @@ class Holding:
                 layout.read(key, each.program, on_read)
                 self._nbytes += each.size
             size = _shown(sum(each.size for each in new.values()))
-            self.notes[_named(new.values())] = f"{size} in the memory of {told(client)}"
+            self.notes[_named(new.values())] = f"{size} in the memory of {described(client)}"
         assert layout is not None
         layout.look(on_read)
         values = [layout.values[each.key] for each in wanted]

@@ -144,7 +144,7 @@ class Tasks:
             except TimeoutError:
                 self._look()
             except CancelledError as error:
-                raise told(error, self._client) from error
+                raise explained(error, self._client) from error
             ended = [future for future in sizes if future.done()]
             for _ in range(sum(map(sizes.pop, ended))):
                 on_read()
@@ -156,7 +156,7 @@ class Tasks:
                 future.result()
             return list(self._client.gather(ends)) if fetch else []
         except Exception as error:
-            raise told(error, self._client) from error
+            raise explained(error, self._client) from error
 
     def _look(self) -> None:
         """See whether somebody is still at work."""
@@ -184,7 +184,7 @@ class Tasks:
             self._client.cancel(list(self._futures.values()), force=True)
 
 
-def told(error: Exception, client: Any) -> Exception:
+def explained(error: Exception, client: Any) -> Exception:
     """The error of a task for a person; one that is not the cluster's as it is.
 
     Args:

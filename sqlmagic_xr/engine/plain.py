@@ -11,7 +11,7 @@ from ..sql.syntax import Statement, Tree, to_sql
 from .failures import translate
 from .files import opened
 from .interrupt import interruptible
-from .shapes import told_apart
+from .shapes import with_tables_chosen
 
 if TYPE_CHECKING:
     from .context import Context
@@ -33,7 +33,7 @@ def plain(tree: Tree, text: str, context: Context) -> Tree:
         frame = context.plan(to_sql(query), query)
         return list(interruptible(frame.to_arrow_table, frame).column(0).to_pylist())
 
-    tree = told_apart(opened(tree, text, context), context)
+    tree = with_tables_chosen(opened(tree, text, context), context)
     return written_out(
         tree, text, ShorthandQuestions(names, texts, lambda name: name in context.udafs(), stays="CreateView" in tree)
     )

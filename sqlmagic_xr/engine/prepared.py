@@ -222,11 +222,11 @@ class Prepared:
             return Result(self.statement, sql, frame.explained(self.explain_error), explain_error=self.explain_error)
         rows = interruptible(frame.to_arrow_table, frame)
         self.context.alterations += 1
-        done = told(self.statement)
+        done = summary_of(self.statement)
         return Result(self.statement, sql, self.context.frame_of(rows) if rows.num_rows else None, done)
 
 
-def told(statement: Statement) -> str:
+def summary_of(statement: Statement) -> str:
     """What a statement of the engine's own has done, in a line: ``e: external table created``, ``SET x: done``."""
     words = [token.text for token in statement.tokens]
     capitals = [word.upper() for word in words]

@@ -37,7 +37,7 @@ class _SelectAround:
     query: Tree | None
 
 
-def told_apart(tree: Tree, context: Context) -> Tree:
+def with_tables_chosen(tree: Tree, context: Context) -> Tree:
     """A statement in which every name of a dataset of several tables is that of one of them; ``tree`` where none is.
 
     Args:

@@ -206,7 +206,7 @@ def who_runs(context: Context, tree: Tree, frame: Frame, executor: Executor) -> 
     found = gridded(context, to_sql(tree), tree, 1 if executor == "dense" else CELLS)
     if found is not None:
         try:
-            told = GridQuery(context, found[0], 1 if executor == "dense" else CELLS).told()
+            told = GridQuery(context, found[0], 1 if executor == "dense" else CELLS).description()
             return f"executor: dense ({told}); the engine's plan, which does not run:"
         except Refused as reason:
             if executor == "auto":

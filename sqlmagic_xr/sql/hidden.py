@@ -10,12 +10,12 @@ from .build import table
 from .syntax import Tree, identifier, make_identifier, name_of, replace
 
 
-def told_apart(tree: Tree) -> Tree:
+def with_ctes_renamed(tree: Tree) -> Tree:
     """The tree in which a CTE that would hide another has a name of its own; who reads it calls it as before.
 
     >>> from .syntax import parse_one, to_sql
     >>> tree = parse_one("WITH r AS (SELECT 1) SELECT (WITH r AS (SELECT 2 AS b) SELECT r.b FROM r) FROM r").tree
-    >>> to_sql(told_apart(tree))
+    >>> to_sql(with_ctes_renamed(tree))
     'WITH r AS (SELECT 1) SELECT (WITH __cte_1__ AS (SELECT 2 AS b) SELECT r.b FROM __cte_1__ AS r) FROM r'
     """
     return _visit(tree, {}, count(1))

@@ -7,17 +7,17 @@ from typing import Any
 from .syntax import Tree, expression_sql, make_identifier, replace_branches, walk
 
 
-def told_apart(body: Tree, columns: int | None = None) -> Tree:
+def with_distinct_names(body: Tree, columns: int | None = None) -> Tree:
     """A body whose computed columns have names, and those of one name others: the engine refuses two of one name.
 
     Args:
         body: of a query.
         columns: how many of its columns are given names anyway; None for all.
     """
-    return replace_branches(body, lambda branch: _told_apart(branch, columns) if "Select" in branch else branch)
+    return replace_branches(body, lambda branch: _with_names(branch, columns) if "Select" in branch else branch)
 
 
-def _told_apart(branch: Tree, columns: int | None) -> Tree:
+def _with_names(branch: Tree, columns: int | None) -> Tree:
     select, seen, items = branch["Select"], set[str](), []
     for place, item in enumerate(select["projection"]):
         named = columns is None or place < columns

@@ -73,13 +73,13 @@ class Workaround:
 
 WORKAROUNDS = (
     Workaround(qualifiers.SIGNS, qualifiers.checked),
-    Workaround(hidden.SIGNS, hidden.told_apart),
+    Workaround(hidden.SIGNS, hidden.with_ctes_renamed),
     Workaround(unordered.SIGNS, unordered.without_order),
     Workaround(sort_keys.SIGNS, sort_keys.once),
     Workaround(distinct.SIGNS, distinct.by_place),
     Workaround(outer_on.SIGNS, outer_on.moved_to_where),
     Workaround(products.SIGNS, products.remembered),
-    Workaround(subquery_columns.SIGNS, subquery_columns.told_apart),
+    Workaround(subquery_columns.SIGNS, subquery_columns.with_distinct_names),
     Workaround(lists.SIGNS, lists.without_nulls),
     Workaround(subqueries.SIGNS, subqueries.answered),
     Workaround(guards.SIGNS, guards.asked_first),
@@ -96,7 +96,7 @@ WORKAROUNDS = (
     Workaround(overflow.SIGNS, overflow.checked),
     Workaround(decimals.SIGNS, decimals.lengthened),
     Workaround(zeros.SIGNS, zeros.signless),
-    Workaround(repeated.SIGNS, repeated.told_apart),
+    Workaround(repeated.SIGNS, repeated.with_named_subqueries),
     Workaround(ends.SIGNS, ends.kept),
     Workaround(orders.SIGNS, orders.shown),
 )

@@ -5,13 +5,13 @@ So are the CTEs of a recursive view that is written out where it is read, and th
 
 from __future__ import annotations
 
-from ...sql.hidden import told_apart as by_name
+from ...sql.hidden import with_ctes_renamed as by_name
 from ...sql.syntax import Tree
 from .reading import Reading
 
 SIGNS = r"\bWITH\b(?s:.)*\bWITH\b"
 
 
-def told_apart(reading: Reading) -> Tree:
+def with_ctes_renamed(reading: Reading) -> Tree:
     """The tree in which a CTE that would hide another has a name of its own."""
     return by_name(reading.tree)

@@ -22,13 +22,13 @@ SIGNS = r"\bFROM\s*\([\s(]*(?:SELECT|WITH)\b"
 _ALIAS = "_layer"
 
 
-def told_apart(reading: Reading) -> Tree:
+def with_named_subqueries(reading: Reading) -> Tree:
     """The tree in which a subquery of FROM that has no name gets one, where its reader calls its columns as it does.
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import GivenTables
     >>> tree = parse_one("SELECT -v AS v FROM (SELECT -v AS v FROM d)").tree
-    >>> to_sql(told_apart(Reading(tree, GivenTables({"d": {}}))))
+    >>> to_sql(with_named_subqueries(Reading(tree, GivenTables({"d": {}}))))
     'SELECT -v AS v FROM (SELECT -v AS v FROM d) AS _layer'
     """
     return reading.rewritten({SELECT: _select})

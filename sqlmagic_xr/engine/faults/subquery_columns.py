@@ -35,14 +35,14 @@ from .types import TableTypes
 SIGNS = r"\(\s*(SELECT|WITH)\b"
 
 
-def told_apart(reading: Reading) -> Tree:
+def with_distinct_names(reading: Reading) -> Tree:
     """The tree in whose correlated subqueries no two columns have one name.
 
     >>> from ...sql.syntax import parse_one, to_sql
     >>> from .tables import GivenTables
     >>> tables = GivenTables({"t": {"i": None}, "r": {"i": None}, "u": {"i": None, "k": None}})
     >>> sql = "SELECT 1 FROM t WHERE i IN (SELECT r.i FROM r, u WHERE u.i = t.i)"
-    >>> to_sql(told_apart(Reading(parse_one(sql).tree, tables))).partition("IN ")[2]
+    >>> to_sql(with_distinct_names(Reading(parse_one(sql).tree, tables))).partition("IN ")[2]
     '(SELECT r."i of r" FROM r AS r ("i of r"), u AS u ("i of u", k) WHERE u."i of u" = t.i)'
     """
 

@@ -18,7 +18,7 @@ from ...errors import SqlError, TypeMismatchError, UnknownNameError, Unsupported
 from ...sql.build import select, star, table
 from ...sql.clauses import first_select
 from ...sql.limit import rows_taken
-from ...sql.naming import told_apart
+from ...sql.naming import with_distinct_names
 from ...sql.reads import cte_name
 from ...sql.syntax import Tree, expression_sql, replace, span_of
 from ...storage.fetch import coerced
@@ -223,7 +223,7 @@ class _GroupRecursion:
             self._anchors[definition.name] = None
             return
         layers = (*self._around, own)
-        body = planner._visit(told_apart(definition.anchor, len(definition.columns)), layers)
+        body = planner._visit(with_distinct_names(definition.anchor, len(definition.columns)), layers)
         part, schema = planner.part(with_needed(body, layers, self._node))
         self._anchors[definition.name] = part
         self._know(definition, schema)
@@ -271,7 +271,7 @@ class _GroupRecursion:
             done = known.get(cte_name(cte))
             own.append(done or {**cte, "query": planner._query(cte["query"], (*around, tuple(own)))})
         layers = (*around, own)
-        bodies = [planner._visit(told_apart(term), layers) for term in definition.terms]
+        bodies = [planner._visit(with_distinct_names(term), layers) for term in definition.terms]
         return [planner.part(with_needed(body, layers, self._node)) for body in bodies]
 
     def _take_types(self, terms: Mapping[str, Sequence[tuple[Part, pa.Schema]]]) -> bool:

@@ -18,7 +18,7 @@ from ...relation.nodes import Select, Window
 from ...relation.reads import volatile
 from .cells import DTYPES, Array, CellBlock, Cells, is_instant
 from .grid import CellGrid, Fetch
-from .groupwise import note, told
+from .groupwise import described, note
 from .measures import arrow_kind
 from .regions import taken
 from .scalars import CellScalars
@@ -107,9 +107,9 @@ class Cellwise:
         if size > default_budget():
             raise Refused(f"its rows take {nbytes_shown(size)}")
 
-    def told(self) -> str:
+    def description(self) -> str:
         """What is read for it, for a person."""
-        return f"{told(self.grid)}; each cell is a row{self._where()}"
+        return f"{described(self.grid)}; each cell is a row{self._where()}"
 
     def _where(self) -> str:
         """That chunks come here although there is a cluster."""

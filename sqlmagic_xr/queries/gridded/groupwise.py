@@ -73,11 +73,11 @@ class Groupwise:
         self._counts = measures.rows(where)
         self._taking: Taking | None = None
 
-    def told(self) -> str:
+    def description(self) -> str:
         """What is read for it, and where, for a person."""
         remote = remote_of(self._context, self.grid, self._measures.entire)
-        where = "" if remote is None else f"; {remote if isinstance(remote, str) else remote.told()}"
-        return f"{told(self.grid)}{where}"
+        where = "" if remote is None else f"; {remote if isinstance(remote, str) else remote.description()}"
+        return f"{described(self.grid)}{where}"
 
     def rows(self, numbers: Sequence[float] = ()) -> pa.Table:
         """The groups: their keys, then the aggregates.
@@ -136,7 +136,7 @@ class Groupwise:
         return [(axis, number, coding) for axis, number, coding in found if coding is not None]
 
 
-def told(grid: CellGrid) -> str:
+def described(grid: CellGrid) -> str:
     """What is read of a grid, for a person."""
     read, whole = math.prod(grid.shape), cells_of(grid.main)
     of = "" if read == whole or len(grid.axes) > len(grid.main.dims) else f" of {whole:,}"

@@ -54,7 +54,7 @@ class _Unread(Exception):  # noqa: N818 - no error: what is only planned fetches
 class Planned(Protocol):
     """What is taken of arrays, planned."""
 
-    def told(self) -> str:
+    def description(self) -> str:
         """What is read for it, for a person."""
 
     def rows(self) -> pa.Table:
@@ -152,7 +152,7 @@ class GridQuery:
         assert isinstance(aggregate, Aggregate)
         return interruptible(lambda: _laid(Groupwise(self._context, aggregate, self._fetch), places))
 
-    def told(self) -> str:
+    def description(self) -> str:
         """What is read for it, for a person; no cell is read to say so.
 
         Raises:
@@ -164,7 +164,7 @@ class GridQuery:
 
         def planned(node: Relation) -> str:
             try:
-                return self._planned(node, unread).told()
+                return self._planned(node, unread).description()
             except _Unread:
                 return "array code over chunks, joined with what is evaluated before"
 

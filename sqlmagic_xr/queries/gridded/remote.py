@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ...cluster.client import check, client_of, told
+from ...cluster.client import check, client_of, described
 from ...cluster.folding import LITTLE, folded, folded_held, folded_of
 from ...cluster.graphs import is_made_alone
 from ...cluster.holding import Holding, Wanted
@@ -51,10 +51,10 @@ class Remote:
         """Whether each chunk is made for itself."""
         return all(is_made_alone(v.column.variable._data) for v in self.grid.stored)
 
-    def told(self) -> str:
+    def description(self) -> str:
         """What is done where, for a person."""
         tasks = len(batches(self.regions, check(self.client))) if self.is_alone else len(self.regions)
-        return f"{tasks:,} task{'s' * (tasks != 1)} on {told(self.client)}"
+        return f"{tasks:,} task{'s' * (tasks != 1)} on {described(self.client)}"
 
 
 class Taking:
