@@ -9,6 +9,7 @@ import xarray as xr
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import ClusterError, ClusterWarning, UsageError
+from sqlmagic_xr.queries.gridded.remote import Taking
 from tests.cluster.data import context, slow
 from tests.cluster.runs import UNHEARD, assert_the_same, finish, in_time, left, over, rows, told, trained, training
 from tests.queries.gridded.same import by_arrays
@@ -16,12 +17,22 @@ from tests.queries.gridded.test_who_runs import BY_ARRAYS
 
 distributed = pytest.importorskip("distributed")
 pytestmark = UNHEARD
+READ_HERE = {  # no chunk is read, and all of them at once
+    "SELECT COUNT(*) FROM t",
+    "SELECT date_part('month', time) AS m, median(hum) FILTER (WHERE wet) FROM t GROUP BY 1",
+}
 
 
-def test_the_same_rows_on_a_cluster_bit_by_bit_each_time(client, small):
-    here, there = context(small, client="none"), context(small)
+def test_the_same_rows_on_a_cluster_bit_by_bit_each_time(client, small, store, monkeypatch):
+    here, there, large = context(small, client="none"), context(small), context(store)
+    sent, states = [], Taking.states
+    monkeypatch.setattr(Taking, "states", lambda *args: sent.append(sql) or states(*args))
     for sql in BY_ARRAYS:
         found = [rows(ctx, sql, "dense") for ctx in (here, there, there)]
+        if sql not in sent:
+            assert " OVER (" in sql or sql in READ_HERE, sql
+            said = told(large, sql)
+            assert "not on the cluster: " in said or ", 0 variables of each; each cell is a row" in said, sql
         order = [(name, "ascending") for name in found[0].column_names]
         mine, first, second = (each.sort_by(order) for each in found)
         assert first.equals(second), sql
