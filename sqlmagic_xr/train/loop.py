@@ -178,12 +178,15 @@ class Training:
         Raises:
             SqlError: that step fails.
         """
-        if not self._began:
-            with suppress(_InspectionOverError), self._context.store.transaction():
-                self._run_setup()
-                self._step.run(self._parameters.at(self._start))
-                raise _InspectionOverError
-        return self._step.explain()
+        if self._began:
+            return self._step.explain()
+        found: list[Explained] = []
+        with suppress(_InspectionOverError), self._context.store.transaction():
+            self._run_setup()
+            self._step.run(self._parameters.at(self._start))
+            found = self._step.explain()  # of the tables as the setup has made them
+            raise _InspectionOverError
+        return found
 
     def _events(self) -> Iterator[Event]:
         try:

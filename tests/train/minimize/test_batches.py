@@ -186,6 +186,17 @@ def test_what_is_wrong_with_a_batch_is_shown_there():
     assert cell[caught.value.span.column - 1 :].startswith("hour > 3")
 
 
+def test_a_step_is_explained_whose_state_is_to_have_more_columns():
+    ctx = context()
+    cell = f"MINIMIZE ({LOSSES[DIRECT]}) OVER cells PER run USING adam(lr => 0.1)"
+    ctx.train(cell, steps=1)
+    before = dict(ctx.store.entries())
+    explained = ctx.train(f"{cell} BATCH t % 3 = :k % 3", steps=1, stream=True).explain()
+    assert [each.executor for each in explained] == ["dense"] * 3
+    assert all("each step: array code" in str(each) for each in explained)
+    assert dict(ctx.store.entries()) == before
+
+
 def test_rows_that_a_loss_leaves_out_without_batch_are_an_error():
     ctx = context()
     loss = LOSSES[DIRECT].replace("WHERE", "WHERE (o.run <> 2 OR :k < 3) AND y IS NOT NULL AND")
