@@ -44,6 +44,7 @@ from . import (
     sort_keys,
     subqueries,
     subquery_columns,
+    texts,
     truths,
     unordered,
     windows,
@@ -73,6 +74,7 @@ class Workaround:
 
 WORKAROUNDS = (
     Workaround(qualifiers.SIGNS, qualifiers.checked),
+    Workaround(texts.SIGNS, texts.refused),
     Workaround(hidden.SIGNS, hidden.with_ctes_renamed),
     Workaround(unordered.SIGNS, unordered.without_order),
     Workaround(sort_keys.SIGNS, sort_keys.once),

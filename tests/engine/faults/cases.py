@@ -41,5 +41,6 @@ REFUSED = {
         "SELECT count(*) OVER (ORDER BY t RANGE BETWEEN INTERVAL '-1' DAY PRECEDING AND CURRENT ROW) FROM tt",
         ERROR,
     ),
+    "lists-as-text": ("SELECT length([1, 2]) AS n", [(2,)]),
 }
 """What is refused, with the rows that are right: the engine gives others."""
