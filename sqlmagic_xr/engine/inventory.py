@@ -14,6 +14,7 @@ from xarray_sql.df import default_table_name, group_vars_by_dims
 from ..errors import UnknownNameError
 from ..sql.syntax import described, local_name, name_of, span_of, to_sql
 from ..statements.effect import counted
+from ..storage.fetch import planned
 from ..storage.scratch import Version
 from ..storage.transaction import View
 from ..storage.types import type_name
@@ -23,6 +24,7 @@ from .plans import chunks_to_read
 
 if TYPE_CHECKING:
     from .context import Context
+    from .frame import Frame
 
 
 @dataclass(frozen=True)
@@ -288,7 +290,7 @@ def shown(context: Context, tree: Any) -> pa.Table | None:
         return tables(context).select(["name", "kind"])
     query = described(tree)
     if query is not None:
-        return _texts(_columns_in(context.plan(to_sql(query), query).schema()))
+        return _texts(_columns_in(_planned(context.plan(to_sql(query), query))))
     parts = node.get("table_name") if kind == "ExplainTable" else None
     if kind == "ShowColumns":
         options = node["show_options"]
@@ -300,6 +302,14 @@ def shown(context: Context, tree: Any) -> pa.Table | None:
     except UnknownNameError as error:
         error.span = span_of(parts)
         raise
+
+
+def _planned(frame: Frame) -> pa.Schema:
+    """The types of a query's rows, also where a constant in it cannot be calculated: nobody has asked for its value."""
+    try:
+        return frame.schema()
+    except Exception:
+        return planned(frame)
 
 
 def _columns_in(fields: pa.Schema, key: Sequence[str] = ()) -> dict[str, list[Any]]:

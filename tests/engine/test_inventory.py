@@ -74,3 +74,9 @@ def test_a_table_whose_rows_cannot_be_counted_is_listed(context):
         "odd": None,
     }
     assert "no shape" in tables(listed)["kind"].to_pylist()[1]
+
+
+@pytest.mark.parametrize(("value", "kind"), [("arrow_cast(1, 'Null')", "Null"), ("CAST('a' AS INT)", "INT")])
+def test_a_query_is_described_whose_constants_cannot_be_calculated(context, value, kind):
+    (column,) = context.script(f"DESCRIBE SELECT {value} AS x")[0].to_arrow_table().to_pylist()
+    assert (column["column_name"], column["data_type"].upper()) == ("x", kind.upper())
