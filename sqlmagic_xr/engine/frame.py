@@ -202,7 +202,8 @@ class Frame(XarrayDataFrame):
     def _repr_html_(self) -> str:
         most = shown_rows()
         with self._failing():
-            rows = fetch(self._running.limit(most + 1))
+            running = self._running
+            rows = fetch(running if plans.is_explained(running) else running.limit(most + 1))
         return html(rows, most)
 
     def show(self, num: int = 20) -> None:
@@ -212,7 +213,8 @@ class Frame(XarrayDataFrame):
             num: how many.
         """
         with self._failing():
-            rows = fetch(limiting(self._running, "limit")(num))
+            running = self._running
+            rows = fetch(running if plans.is_explained(running) else limiting(running, "limit")(num))
         text = DataFrame.default_str_repr(rows.to_batches(), rows.schema, has_more=False, table_uuid="")
         print(escape_controls(text, keep="\n"))
 

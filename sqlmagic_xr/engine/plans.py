@@ -46,6 +46,11 @@ def _node(lines: list[tuple[int, str]]) -> PlanNode:
     return PlanNode(line.split(":")[0], line, tuple(map(_node, parts)))
 
 
+def is_explained(frame: Any) -> bool:
+    """Whether a frame is an EXPLAIN, of which no other query can be made: not even its first rows can be asked for."""
+    return frame.logical_plan().display() in ("Explain", "Analyze")
+
+
 def flow(frame: Any) -> Flow:
     """How a frame's first rows come to be."""
     node, found = logical(frame), "stream"

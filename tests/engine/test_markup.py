@@ -104,3 +104,12 @@ def test_what_the_users_own_formatter_returns_stays():
     html = Context().sql("SELECT 1.25 AS a, '<i>' AS b")._repr_html_()
     assert "<b>1.2</b>" in html
     assert "&lt;i&gt;" in html
+
+
+@pytest.mark.parametrize("explain", ["EXPLAIN", "EXPLAIN ANALYZE"])
+def test_an_explain_at_the_end_of_a_cell_is_shown(explain, capsys):
+    payload = "<img src=x onerror=alert(1)>"
+    frame = Context().sql(f"{explain} SELECT '{payload}' AS a")
+    assert _read(frame._repr_html_()).tags <= _OWN
+    frame.show()
+    assert "ProjectionExec" in capsys.readouterr().out
