@@ -1,7 +1,6 @@
 """The widget before its run: what the page says, that its buttons are the run's, and that it goes on an error."""
 
 import asyncio
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -78,11 +77,11 @@ def test_a_text_stands_there_at_once_and_the_widget_takes_its_place(page, monkey
     monkeypatch.setattr(opening, "MODULES", ("this", "is_missing"))
     monkeypatch.setattr(opening, "_SAY", 0.0)
     monkeypatch.setattr(opening.importlib, "import_module", imported.append)
-    monkeypatch.delitem(sys.modules, "anywidget")
+    monkeypatch.setattr(opening, "_WIDGET", ("the_widget",))
     opened = opening.Opening(log=False)
     assert (page.pictures, imported) == (["text/plain"], [])
     asyncio.run(opened.load())
-    assert imported == ["anywidget", "this", "is_missing"]
+    assert imported == ["the_widget", "this", "is_missing"]
     texts, lines = page.pictures[:2], [line.split(" · ")[0] for line in page.pictures[2:]]
     assert texts == ["text/plain"] * 2
     assert list(dict.fromkeys(lines)) == ["loading what trains", "planning the step"]
