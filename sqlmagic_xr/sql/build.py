@@ -93,6 +93,12 @@ def cast(expression: Tree, kind: Tree) -> Tree:
     return {"Cast": {**template["Cast"], "expr": expression, "data_type": kind}}
 
 
+def real(expression: Tree, *, narrow: bool) -> Tree:
+    """``CAST(expression AS DOUBLE)``, or ``AS FLOAT`` where it is to be narrow."""
+    template = _item(f"SELECT CAST(NULL AS {'FLOAT' if narrow else 'DOUBLE'})")["UnnamedExpr"]
+    return {"Cast": {**template["Cast"], "expr": expression}}
+
+
 def is_default(expression: Tree) -> bool:
     """Whether an expression is the word DEFAULT."""
     found = expression.get("Identifier") if isinstance(expression, dict) else None

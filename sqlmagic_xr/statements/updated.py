@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
+import pyarrow as pa
+
 from ..errors import SqlError
 from ..sql import build
 from ..sql.syntax import Tree, local_name, name_of
@@ -71,7 +73,8 @@ def _read(body: Tree, version: Version, label: str, assignments: Assignments, ct
         return "an UPDATE that sets several columns to one subquery is not planned"
     if definition.grown or any(not assigned.isdisjoint(unique.columns) for unique in definition.uniques):
         return "an UPDATE of a key is not planned"
-    values = dict(zip(assignments.columns, assignments.expressions, strict=True))
+    assigned_to = zip(assignments.columns, assignments.expressions, strict=True)
+    values = {name: _brought(value, definition, name) for name, value in assigned_to}
     sources = [] if body["from"] is None else list(next(iter(body["from"].values())))
     if sources:
         query = _joined(body, label, definition, values, sources, ctes)
@@ -81,6 +84,14 @@ def _read(body: Tree, version: Version, label: str, assignments: Assignments, ct
     if query is None:
         return "an UPDATE from several tables is planned only where the table has a PRIMARY KEY"
     return Updated(version.name, query["Query"], assigned, not sources)
+
+
+def _brought(value: Tree, definition: Definition, name: str) -> Tree:
+    """A value as a real number of the column's type, as which it is kept."""
+    kind = next(column.type for column in definition.columns if column.name == name)
+    if kind not in (pa.float32(), pa.float64()) or value == build.null():
+        return value
+    return build.real(value, narrow=kind == pa.float32())
 
 
 def _item(name: str, label: str, values: dict[str, Tree], condition: Tree | None) -> Tree:

@@ -59,14 +59,17 @@ TOGETHER = {
     "WHERE p.step = :k; UPDATE m SET v = v * 0.5 + 0.2; CREATE OR REPLACE TABLE c AS SELECT j, v * 2 AS v FROM m",
     "made anew of itself": "CREATE OR REPLACE TABLE s AS SELECT s.j AS j, 0.9 * s.v + p.a AS v FROM s JOIN p "
     f"ON p.j = s.j WHERE p.step = :k; {STEP.replace('JOIN m', 'JOIN s m')}",
+    "another type": f"UPDATE narrow SET v = v * 0.7; {ALONE}",
+    "another type, some": "UPDATE narrow SET v = narrow.v * 0.7 + p.a FROM p WHERE p.step = :k AND p.j = narrow.j "
+    f"AND p.j > 0; {STEP.replace('m.v FROM', 'CAST(m.v AS DOUBLE) FROM').replace('JOIN m', 'JOIN narrow m')}",
+    "a whole number for a real": f"UPDATE m SET v = 2; {STEP}",
+    "whole numbers for a real": f"UPDATE m SET v = n + :k WHERE j > 0; {STEP}",
     "a constraint": f"UPDATE checked SET v = v + 0.01; {ALONE}",
     "filled again, then updated": "DELETE FROM m; INSERT INTO m (j, v, n, note) SELECT j, a, 1, 'z' FROM p WHERE "
     f"step = :k; UPDATE m SET v = v / 2, n = n + j; {STEP}",
 }
 ONE_BY_ONE = {
     "NULL now and then": f"UPDATE m SET n = CASE WHEN :k % 2 = 1 THEN NULL ELSE 1 END; {STEP}",
-    "another type": f"UPDATE narrow SET v = v * 0.7; {ALONE}",
-    "a whole number for a real": f"UPDATE m SET v = 2; {STEP}",
     "a key": f"UPDATE m SET j = 2 - j; {STEP}",
     "rows without a key": f"UPDATE loose SET v = v * w; {ALONE}",
     "the trajectory": f"{ALONE}; UPDATE p SET a = a + 1 WHERE step = :next_step",
@@ -78,6 +81,7 @@ FAILING = {
     "NOT NULL": f"UPDATE m SET v = CASE WHEN :k = 4 AND j = 1 THEN NULL ELSE v END; {STEP}",
     "CHECK": f"UPDATE checked SET v = v + 0.6 * j; {ALONE}",
     "several partners": f"UPDATE m SET v = d.x FROM d WHERE d.i >= m.j; {STEP}",
+    "too large for the type": f"UPDATE narrow SET v = v * 1e13 + 1e9; {ALONE}",
     "infinite": f"UPDATE m SET v = v * 1e90; {STEP}",
     "divided by zero": f"UPDATE m SET n = 7 / (4 - :k); {STEP}",
 }

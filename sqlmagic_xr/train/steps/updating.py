@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ...dense.node import Refused
 from ...dense.ports import Form, GridOutput
@@ -77,6 +79,8 @@ class Updating:
         (output,) = outputs
         if output.present is not None or output.count != before.rows:
             raise Refused("an UPDATE gives other rows than the table has")
+        if any(not np.isfinite(cells).all() for cells in _narrow(output)):
+            raise Refused("a number is none, or is too large for the column's type")
         self._drafting = Drafting.of(definition, self._drafting)
         drafts = self._drafting.drafts(outputs)
         if drafts is None:
@@ -98,6 +102,11 @@ class Updating:
         if any(Drafting(definition).places_of(form) is None for form in forms):
             return f"what is set in {self._write.table} has to be brought to the column's type"
         return _why_others(self._write, forms, present)
+
+
+def _narrow(output: GridOutput) -> list[Any]:
+    """The columns of 32 bits: what is too large for these is an error, and no infinity."""
+    return [cells for cells, kind in zip(output.cells, output.form.types, strict=True) if kind == "float32"]
 
 
 def _why_others(write: Update, forms: Sequence[Form], present: bool) -> str:
