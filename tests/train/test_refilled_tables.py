@@ -99,6 +99,37 @@ def test_a_key_that_comes_twice_is_an_error_at_its_step():
         ctx.train(cell, steps=1)
 
 
+PARTS = (
+    "DELETE FROM w; INSERT INTO w SELECT {one}, d.i, d.x * cur.a FROM d CROSS JOIN p cur WHERE cur.step = :k UNION ALL "
+    "SELECT {other}, d.i, d.x - cur.a FROM d CROSS JOIN p cur WHERE cur.step = :k AND d.i > 4; INSERT INTO p SELECT "
+    ":next_step, 0.5 * cur.a + 0.7 * t.v + 0.1 * s.v FROM (SELECT AVG(v * v) AS v FROM w WHERE part = 0) t CROSS JOIN "
+    "(SELECT AVG(v) AS v FROM w WHERE part = 1) s CROSS JOIN p cur WHERE cur.step = :k"
+)
+
+
+def of_parts():
+    ctx = context()
+    ctx.script("CREATE TABLE w (part BIGINT, i BIGINT, v DOUBLE CHECK (v < 9), PRIMARY KEY (part, i))")
+    return ctx
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_a_union_all_fills_a_table_in_many_steps(device, monkeypatch):
+    monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
+    cell, ctx, theirs = PARTS.format(one=0, other=1), of_parts(), of_parts()
+    train(theirs, cell, steps=20, verbatim=True, each_step=True)
+    ctx.train(cell, steps=20, device=device)
+    assert_near(ctx, theirs, cell)
+    assert len(ctx.scratch("w")) == 35
+    assert commits(ctx, "p") < 10
+
+
+def test_parts_of_a_union_all_with_one_key_are_an_error():
+    cell = PARTS.format(one=0, other="CASE WHEN :k = 5 THEN 0 ELSE 1 END")
+    ctx = same(of_parts, cell, steps=9)
+    assert len(ctx.scratch("p")) == 6
+
+
 def test_many_steps_are_one_call_where_there_is_a_check_too(monkeypatch):
     monkeypatch.setattr(Calls, "length", lambda self, *limits: max(1, min(7, *limits)))
     ctx = context("a check")

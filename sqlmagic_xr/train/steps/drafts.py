@@ -118,7 +118,8 @@ def distinct_columns(outputs: Sequence[GridOutput]) -> frozenset[str]:
         return frozenset(names)
     for place in outputs[0].form.constants:
         name = outputs[0].form.names[place]
-        values = {o.cells[o.form.names.index(name)] for o in outputs if o.form.names.index(name) in o.form.constants}
+        held = [(o, o.form.names.index(name)) for o in outputs]
+        values = {np.asarray(o.cells[at]).item() for o, at in held if at in o.form.constants}
         if len(values) == len(outputs):
             return frozenset({*names, name})
     return frozenset()

@@ -118,6 +118,7 @@ class Refill:
 
     def why_looked_at(self, forms: Sequence[Form], present: bool) -> str:
         """See :class:`.together.Anew`."""
+        self._watched.several = len(forms) > 1
         why = _why_looked_at(self._prepared.context.store.table(self._write.table).definition, forms, present)
         return f"{self._write.table} is filled again, and {why}" if why else ""
 
@@ -127,11 +128,11 @@ def _why_looked_at(definition: Definition, forms: Sequence[Form], present: bool)
         return "it has texts whose lengths are looked at"
     if definition.checks and any(Drafting(definition).places_of(form) is None for form in forms):
         return "what its constraints look at has to be brought to the types of its columns"
-    if present or len(forms) != 1 or forms[0].nullable or set(forms[0].names) != set(definition.names):
+    if present or any(form.nullable or set(form.names) != set(definition.names) for form in forms):
         return "its rows are not the same ones at each step"
-    (form,) = forms
-    if definition.uniques and set(form.coordinates.values()) != set(range(form.axes)):
-        return "nothing tells its rows apart"
-    if any(not set(form.coordinates).issubset(unique.columns) for unique in definition.uniques):
-        return "its key is not the axes of its rows"
+    for form in forms if definition.uniques else ():  # whether parts are apart is seen in them (:mod:`.watched`)
+        if set(form.coordinates.values()) != set(range(form.axes)):
+            return "nothing tells its rows apart"
+        if any(not set(form.coordinates).issubset(unique.columns) for unique in definition.uniques):
+            return "its key is not the axes of its rows"
     return ""
