@@ -187,8 +187,10 @@ def test_what_is_wrong_with_a_batch_is_shown_there():
 
 
 def test_a_step_is_explained_whose_state_is_to_have_more_columns():
-    ctx = context()
-    cell = f"MINIMIZE ({LOSSES[DIRECT]}) OVER cells PER run USING adam(lr => 0.1)"
+    x = np.linspace(-1, 1, 20)
+    ctx = Context(namespace=lambda: {"obs": pa.table({"t": range(20), "x": x, "y": 2 * x + 1})})
+    ctx.script("CREATE TABLE line (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO line VALUES (0, 0, 0)")
+    cell = f"MINIMIZE ({LINE}) OVER line USING adam(lr => 0.1)"
     ctx.train(cell, steps=1)
     before = dict(ctx.store.entries())
     explained = ctx.train(f"{cell} BATCH t % 3 = :k % 3", steps=1, stream=True).explain()
