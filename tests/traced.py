@@ -84,7 +84,7 @@ def programs() -> Iterator[tuple[str, Callable[[], Any], str, dict[str, Any]]]:
     for name, query in test_remade_tables.MADE.items():
         cell = f"CREATE OR REPLACE TABLE t AS {query}; {test_remade_tables.STEP}"
         yield f"made anew: {name}", test_remade_tables.context, cell, {}
-    for cells in (test_updated_tables.MANY, test_updated_tables.ONE_BY_ONE):
+    for cells in (test_updated_tables.TOGETHER, test_updated_tables.ONE_BY_ONE):
         for name, cell in cells.items():
             yield f"updated: {name}", lambda cell=cell: test_updated_tables.context(cell), cell, {}
     for cells in (test_trimmed_tables.MANY, test_trimmed_tables.ONE_BY_ONE):
