@@ -27,6 +27,7 @@ from . import (
     distinct,
     ends,
     extremes,
+    formats,
     guards,
     hidden,
     integers,
@@ -75,6 +76,7 @@ class Workaround:
 WORKAROUNDS = (
     Workaround(qualifiers.SIGNS, qualifiers.checked),
     Workaround(texts.SIGNS, texts.refused),
+    Workaround(formats.SIGNS, formats.refused),
     Workaround(hidden.SIGNS, hidden.with_ctes_renamed),
     Workaround(unordered.SIGNS, unordered.without_order),
     Workaround(sort_keys.SIGNS, sort_keys.once),

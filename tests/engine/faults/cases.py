@@ -42,5 +42,6 @@ REFUSED = {
         ERROR,
     ),
     "lists-as-text": ("SELECT length([1, 2]) AS n", [(2,)]),
+    "foreign-formats": ("SELECT to_char(t, 'YYYY-MM') AS s FROM tt", [("1999-05",), ("2020-01",)]),
 }
 """What is refused, with the rows that are right: the engine gives others."""
