@@ -148,8 +148,8 @@ def point(text: str, span: Span) -> list[str]:
     """The line of ``text`` that holds ``span``, and a line of carets under it; of a long line the part around it.
 
     >>> print(*point("SELECT " + "a, " * 100 + "b" * 300, Span(1, 308, 1, 310)), sep="\\n")
-    line 1: …a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…
-                                                                         ^^
+    line 1: … a, a, a, a, a, a, a, a, a, a, a, a, a, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…
+                                                     ^^
     """
     lines = text.split("\n")
     number = min(max(span.line, 1), len(lines))
@@ -168,14 +168,16 @@ def point(text: str, span: Span) -> list[str]:
     return [label + before + word + after, pad + "^" * max(1, len(word))]
 
 
-_WIDEST = 160  # characters of a line that an error shows whole
-_BEFORE, _BEHIND = 60, 40  # of a longer one, how many before and behind the word
+_WIDEST = 70  # characters of a line that an error shows: in one that a notebook wraps the carets are elsewhere
+_LONGEST = 50  # of these, for the word itself
 
 
 def _around(line: str, start: int, end: int) -> tuple[str, int, int]:
     """The part of a long line around a word, and where the word stands in it; a long word loses its end."""
-    end = min(end, start + _WIDEST - _BEFORE - _BEHIND)
-    first, last = max(start - 1 - _BEFORE, 0), end - 1 + _BEHIND
+    end = min(end, start + _LONGEST)
+    room, behind = _WIDEST - (end - start), len(line) - (end - 1)
+    first = start - 1 - min(start - 1, max(room * 3 // 5, room - behind))
+    last = first + _WIDEST
     shown = ("…" if first else "") + line[first:last] + ("…" if last < len(line) else "")
     shift = first - bool(first)
     return shown, start - shift, end - shift
