@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from ..errors import SqlError, StorageError, UnsupportedError, UsageError, suggest
+from ..sql.endings import ENDINGS
 from ..sql.lexer import TokenKind, span_at
 from ..sql.syntax import Statement, Tree, identifier, make_identifier, name_of, span_of, transform, walk
 from .datasets import register
@@ -25,11 +26,6 @@ from .parts import csv_options, csv_together, each_fragment, parquet_dataset
 if TYPE_CHECKING:
     from .context import Context
 
-_ENDINGS = {
-    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json",
-    ".ndjson": "json", ".jsonl": "json", ".arrow": "arrow", ".feather": "arrow", ".zarr": "zarr", ".nc": "netcdf",
-    ".nc4": "netcdf", ".cdf": "netcdf", ".h5": "netcdf", ".grib": "netcdf", ".grb": "netcdf",
-}  # fmt: skip
 _FUNCTIONS = {
     "read_parquet": "parquet", "read_csv": "csv", "read_csv_auto": "csv", "read_json": "json", "read_json_auto": "json",
     "read_ndjson": "json", "read_zarr": "zarr", "read_netcdf": "netcdf", "parquet_scan": "parquet",
@@ -63,7 +59,7 @@ _SAID: Mapping[str, str] = {
 }
 """Options of other engines' readers -> what does it here."""
 _SIGNS = re.compile(
-    rf"(?:{'|'.join(map(re.escape, _ENDINGS))})|\b(?:{'|'.join(_FUNCTIONS)})\s*\("
+    rf"(?:{'|'.join(map(re.escape, ENDINGS))})|\b(?:{'|'.join(_FUNCTIONS)})\s*\("
     r"|\b(?:FROM|JOIN|DESCRIBE|SUMMARIZE)\s+'",
     re.IGNORECASE,
 )
@@ -135,7 +131,7 @@ def reopened(names: Iterable[list[dict[str, Any]]], context: Context) -> None:
         path = str(parts[0]["value"])
         if not parts[0].get("quote_style"):
             continue
-        known, form = context.files.get(path), _ENDINGS.get(_ending(path))
+        known, form = context.files.get(path), ENDINGS.get(_ending(path))
         if len(parts) > 1 and form not in ("zarr", "netcdf"):  # of these, one of several tables may be named
             continue
         if known is not None:
@@ -164,11 +160,11 @@ def _of(node: dict[str, Any], context: Context) -> FileSource | None:
     if not parts or len(parts) != 1 or not (parts[0].get("Identifier") or {}).get("quote_style"):
         return None
     path = str(parts[0]["Identifier"]["value"])
-    form = _ENDINGS.get(_ending(path))
+    form = ENDINGS.get(_ending(path))
     quoted = parts[0]["Identifier"]["quote_style"] == "'"
     if form is None and quoted and context.tables.relation((path,)) is None:
         near = _near(path) or ""
-        hint = near if near.startswith("Did") else f"Endings that are known: {', '.join(sorted(_ENDINGS))}"
+        hint = near if near.startswith("Did") else f"Endings that are known: {', '.join(sorted(ENDINGS))}"
         if os.path.isdir(path):
             hint = f"It is a folder. What is in it is named by a pattern: '{path.rstrip('/')}/*.parquet'"
         raise UnsupportedError(f"'{path}' is no file that can be read", hint=hint)

@@ -22,6 +22,7 @@ from ..errors import (
     suggest,
 )
 from ..sql.build import quoted
+from ..sql.endings import unquoted
 from ..sql.joins import label_of
 from ..sql.syntax import name_of
 from ..storage.order import ROW
@@ -29,7 +30,7 @@ from ..storage.transaction import LOST
 from .findings import Finding, KnownNames
 from .meant import BESIDE, SAID
 from .mistyped import bad_cast, operator_types, wrong_arguments
-from .printed import first_line, listed, name_parts, sql_types
+from .printed import first_line, is_name, listed, name_parts, sql_types, without_casts
 from .suspects import Suspect, calls, names_of_node, relation_of_node
 
 RELATIONS = ("Table", "ExplainTable")
@@ -150,12 +151,13 @@ def _unnamed(match: re.Match[str], known: KnownNames) -> Finding:
 
 
 def _twice(match: re.Match[str], known: KnownNames) -> Finding:
-    """The engine tells the expression, and the name where it has one."""
-    expression, _, name = match["what"].rpartition(" AS ")
+    """The engine tells the expression, and the name where it has one; a cast is called as what is cast."""
+    expression, _, name = without_casts(match["what"]).rpartition(" AS ")
     hint = "Give one of them another name: ... AS name."
     if expression:
         return Finding(UnknownNameError, f"two columns are named {name}", hint, word=name_parts(name)[-1])
-    return Finding(UnknownNameError, f"two columns are named {sql_types(name)}", hint,
+    shown = name_parts(name)[-1] if name != match["what"] and is_name(name) else sql_types(name)
+    return Finding(UnknownNameError, f"two columns are named {shown}", hint,
                    lambda k, n: names_of_node(k, n)[-1:] == name_parts(name)[-1:])  # fmt: skip
 
 
@@ -185,6 +187,9 @@ def _unknown_table(match: re.Match[str], known: KnownNames) -> Finding:
 def table_hint(name: str, known: KnownNames) -> str:
     """The hint for a table that is not there."""
     near = suggest(name, [*known.tables, *(known.variables or ())])
+    file = unquoted(name)
+    if file is not None and not (near or "").startswith("Did"):
+        return file
     if known.variables is None:
         return near or _NO_VARIABLES
     if near is None:

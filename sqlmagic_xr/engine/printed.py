@@ -36,3 +36,30 @@ def name_parts(name: str) -> tuple[str, ...]:
 def listed(text: str) -> list[str]:
     """The names in a list of them."""
     return re.findall(r'(?:"(?:[^"]|"")*"|[^,"\s])+', text)
+
+
+_PART = r'(?:"(?:[^"]|"")*"|[^\W\d]\w*)'
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is a name, with or without what stands before a point."""
+    return re.fullmatch(rf"{_PART}(?:\.{_PART})*", text) is not None
+
+
+_CAST = re.compile(r"\b(?:TRY_)?CAST\(")
+
+
+def without_casts(text: str) -> str:
+    """An expression as the engine prints it, with what is cast in the place of each cast.
+
+    >>> without_casts("CAST(CAST(sum(t.a) AS Int32) AS Decimal128(9, 2)) + t.b AS c")
+    'sum(t.a) + t.b AS c'
+    """
+    while (found := _CAST.search(text)) is not None:
+        depth, end, cut = 1, found.end(), len(text)
+        while end < len(text) and depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            cut = end if depth == 1 and text.startswith(" AS ", end) else cut
+            end += 1
+        text = text[: found.start()] + text[found.end() : min(cut, end)] + text[end:]
+    return text

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from ..errors import ParseError, Span
 from .depth import NESTED, nested
+from .endings import unquoted_at
 from .lexer import Token, TokenKind, span_at, tokens
 
 # The words that a misspelt word is most likely to have been.
@@ -81,7 +82,9 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
         stars = Span(span.line, span.column - 1, span.line, span.column + 1)
         hint = "x to the power of 2 is power(x, 2)."
         return ParseError("** is no operator of DataFusion's SQL", text=script, span=stars, hint=hint)
-    said = statement_hint(text) or _braces(script, span) or _SIGNS.get(complaint.found)
+    said = (
+        statement_hint(text) or unquoted_at(line, span.column) or _braces(script, span) or _SIGNS.get(complaint.found)
+    )
     meant = None if said else _meant(script, start, text, span)
     if meant is not None:
         token, keyword = meant
