@@ -73,6 +73,10 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
         span = Span(complaint.line, complaint.column, complaint.line, complaint.column + width)
     what = complaint.what.replace("Expected: ", "expected ")
     what = what.replace(", found: EOF", ", found the end of the statement").replace(", found: ", ", found ")
+    if what.startswith("expected end of") and complaint.found.upper() == "NOT" and _NOTS.search(text):
+        hint = "NOT NOT x is x."
+        return ParseError("this is nested too deeply to be read: a NOT in a NOT in a NOT ...", text=script, span=span,
+                          hint=hint)  # fmt: skip
     if what == "recursion limit exceeded" or (what.startswith("expected end of") and nested(text) > NESTED // 2):
         # Of a CASE that is nested too deeply, the parser says that CASE is a name.
         hint = "Give what is inside a name: WITH q AS (SELECT ...)."
@@ -94,6 +98,9 @@ def parse_error(message: str, script: str, start: int, text: str) -> ParseError:
     instead = said or _instead(complaint, text.upper())
     return ParseError(what[:1].lower() + what[1:], text=script, span=span, hint=instead)
 
+
+_NOTS = re.compile(rf"\bNOT(?:\s+NOT\b){{{NESTED // 2},}}", re.IGNORECASE)
+"""So many that the parser may have given up and taken the first one for a name."""
 
 _STATEMENTS = tuple(
     (re.compile(pattern, re.IGNORECASE), hint)

@@ -74,6 +74,16 @@ def test_a_case_that_is_nested_too_deeply_is_said_to_be():
         _ = parse_one(text).tree
 
 
+@pytest.mark.parametrize("text", ["SELECT {} v FROM t", "DELETE FROM t WHERE {}\n v", "SELECT {} v END FROM t"])
+def test_a_not_before_so_many_is_said_to_be_nested_too_deeply(text):
+    with pytest.raises(ParseError, match="nested too deeply") as caught:
+        _ = parse_one(text.format("not NOT\n" * 250)).tree
+    assert caught.value.hint == "NOT NOT x is x."
+    assert parse_one("SELECT " + "NOT " * 30 + "v FROM t").tree
+    with pytest.raises(ParseError, match="expected end of statement, found END"):
+        _ = parse_one("SELECT " + "NOT " * 30 + "v END FROM t").tree
+
+
 @pytest.mark.parametrize("levels", [46, 47, 60, 200])
 def test_a_case_in_a_case_is_read_whole_or_refused(levels):
     """Where the parser is too deep it takes an END for the end of all, and leaves off what follows."""
