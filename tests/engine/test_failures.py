@@ -381,7 +381,7 @@ def test_a_scratch_table_says_which_variable_it_hides():
         ("CREATE INDEX i ON t (a)", "CREATE", "PRIMARY KEY and UNIQUE"),
         ("COPY t FROM 'f.csv'", "COPY", "INSERT INTO t SELECT * FROM 'f.csv'"),
         ("COPY t TO 'f.xlsx'", "COPY", "to_excel"),
-        ("SELECT to_date('01/02/2020', 'DD/MM/YYYY')", "SELECT", "'%d/%m/%Y"),
+        ("SELECT to_date('01/02/2020', 'DD/MM/YYYY')", "'DD/MM", "'%d/%m/%Y"),
         ("INSERT INTO t VALUES (1)", "INSERT", ""),
         ("SELECT other FROM odd", "other", 'There are: "# visits", "Age (years)", "Customer ID", id'),
     ],

@@ -77,5 +77,5 @@ def _check(node: dict[str, Any]) -> None:
     raise UnsupportedError(
         f"'{texts[0]}' is PostgreSQL's spelling of a format, and the engine {does}: its formats are strftime's",
         hint=f"Write '{meant[0]}'.",
-        span=span_of(node),
+        span=span_of(arguments(node)[1]) or span_of(node),
     )
