@@ -110,6 +110,18 @@ def filler(text: str, place: int) -> int:
     return 0 if match is None else match.end() - place
 
 
+_WHOLE = re.compile(r"""(?:[^;'"`$\\/-]++|'[^'\\]*+'|"[^"]*+"|-(?!-)|/(?!\*))*+""")
+
+
+def is_whole(text: str) -> bool:
+    """Whether it is plain at a glance that no statement ends within a text, no comment is in it, and quotes are closed.
+
+    >>> is_whole("SELECT a, ';' FROM t"), is_whole("SELECT 1; SELECT 2"), is_whole("SELECT 1 -- one"), is_whole("'a")
+    (True, False, False, False)
+    """
+    return _WHOLE.fullmatch(text) is not None
+
+
 def span_at(text: str, start: int, end: int) -> Span:
     """The lines and columns of ``text[start:end]``.
 

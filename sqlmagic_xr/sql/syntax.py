@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import ParseError, Span, SqlError
 from ..properties import kept_property
 from .complaint import parse_error
-from .lexer import Token, TokenKind, filler, span_at, token_at, tokens
+from .lexer import Token, TokenKind, filler, is_whole, span_at, token_at, tokens
 from .parsing import TooDeepError, parse
 from .printing import expression_sql, to_sql
 from .traversal import Tree, replace, replace_branches, transform, walk
@@ -184,6 +184,9 @@ def split(script: str) -> list[Statement]:
                          hint="Write chr(0), or bind it as a parameter.")  # fmt: skip
     if script.startswith("\ufeff"):  # a mark that some editors begin a text with
         script = " " + script[1:]
+    if is_whole(script):  # what most texts are, of which no token has to be looked at
+        text = script.strip()
+        return [Statement(text, script, script.index(text), 1, 1)] if text else []
     pieces: list[tuple[int, int, str]] = []
     start = end = -1
     title = ""
