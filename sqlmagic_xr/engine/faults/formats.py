@@ -20,6 +20,7 @@ _READING = ("to_date", "to_time", "to_unixtime", "to_timestamp", "to_timestamp_s
             "to_timestamp_micros", "to_timestamp_nanos")  # fmt: skip
 
 SIGNS = rf"\b({'|'.join((*_WRITING, *_READING))})\"?\s*\("
+NEEDS = " ".join((*_WRITING, *_READING)).upper()
 
 _PARTS = {
     "YYYY": "%Y", "YY": "%y", "IYYY": "%G", "IY": "%g", "Q": "%q", "MM": "%m", "MONTH": "%B", "MON": "%b",

@@ -37,6 +37,7 @@ _RATIOS = {**dict.fromkeys(("corr", "regr_r2"), (_MOST, 1e143)),
 """Name -> up to where its first argument may go, and the product of both: two sums of squares are multiplied or not."""
 
 SIGNS = rf"\b({'|'.join([*_SPREADS, *_RATIOS])})\s*\("
+NEEDS = " ".join([*_SPREADS, *_RATIOS]).upper()
 
 BEYOND = "sqlmagic: squares are beyond DOUBLE"
 """What the engine's error says, for who translates it."""

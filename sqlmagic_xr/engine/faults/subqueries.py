@@ -40,7 +40,7 @@ from ...sql.syntax import Tree, replace, span_of, walk
 from .correlation import outer_columns
 from .reading import Reading
 
-SIGNS = r"\b(EXISTS|IN\s*\(\s*(SELECT|WITH|\())"
+SIGNS = r"\b(EXISTS\b|IN\s*\(\s*(SELECT|WITH|\())"
 
 Outer = Callable[[Tree], Sequence[Tree]]
 """The columns of the row around it that a query reads."""

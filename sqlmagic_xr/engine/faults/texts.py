@@ -43,6 +43,7 @@ _GIVES_LISTS = frozenset(
 )  # fmt: skip
 
 SIGNS = rf"\b({'|'.join(_INSTEAD)})\s*\("
+NEEDS = " ".join(_INSTEAD).upper()
 
 _LISTS = (pt.is_list, pt.is_large_list, pt.is_fixed_size_list, pt.is_list_view, pt.is_large_list_view)
 

@@ -44,6 +44,7 @@ SIGNS = (
     r"|\b(?:BETWEEN\b|IN\s*\(|GROUP\s+BY\b|DISTINCT\b|OVER\b|UNION\b(?!\s+ALL)|INTERSECT\b|EXCEPT\b|USING\b"
     r"|NATURAL\b|NULLIF\b|CASE\s+(?!WHEN)|ORDER\s+BY\b[^)]*,)"
 )
+NEEDS = "= < > ! BETWEEN IN GROUP DISTINCT OVER UNION INTERSECT EXCEPT USING NATURAL NULLIF CASE ORDER"
 
 _MIRRORED = {"Lt": "Gt", "LtEq": "GtEq", "Gt": "Lt", "GtEq": "LtEq"}
 _BELOW = ("Lt", "GtEq")  # what -0.0 is the right side of
