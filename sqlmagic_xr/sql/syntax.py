@@ -20,7 +20,7 @@ from .complaint import parse_error
 from .lexer import Token, TokenKind, filler, is_whole, span_at, token_at, tokens
 from .parsing import TooDeepError, parse
 from .printing import expression_sql, to_sql
-from .traversal import Tree, replace, replace_branches, transform, walk
+from .traversal import Tree, replace, replace_branches, transform, walk, walk_clauses
 
 # What other rooms find here, too.
 __all__ = ["Tree", "expression_sql", "replace", "replace_branches", "to_sql", "transform", "walk"]
@@ -275,7 +275,7 @@ def span_of(tree: Tree) -> Span | None:
 def tables_named(tree: Tree) -> list[list[dict[str, Any]]]:
     """The names, as lists of identifier nodes, of all relations that a statement reads or writes; CTEs among them."""
     found: list[list[dict[str, Any]]] = []
-    for node in walk(tree):
+    for node in walk_clauses(tree):
         if _NAMING.isdisjoint(node):
             continue
         table = node.get("Table")

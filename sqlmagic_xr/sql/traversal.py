@@ -32,6 +32,28 @@ def walk(tree: Tree) -> Iterator[dict[str, Any]]:
             todo += reversed(node)
 
 
+_LEAVES = frozenset(
+    ("span", "Value", "Identifier", "CompoundIdentifier", "select_token", "alias", "data_type", "token")
+)
+"""The keys of what no relation and no query can be in; these make up most of a tree."""
+
+
+def walk_clauses(tree: Tree) -> Iterator[dict[str, Any]]:
+    """As :func:`walk`, without the dictionaries of names, literals and types: every one that may name a relation."""
+    todo = [tree]
+    pop, push = todo.pop, todo.append
+    while todo:
+        node = pop()
+        if type(node) is dict:
+            yield node
+            for key in reversed(node):
+                value = node[key]
+                if value and type(value) in _INNER and key not in _LEAVES:
+                    push(value)
+        elif type(node) in _INNER:
+            todo += reversed(node)
+
+
 def transform(tree: Tree, change: Change) -> Tree:
     """A tree in which ``change`` has replaced nodes; what is not changed is shared, and no input is altered.
 

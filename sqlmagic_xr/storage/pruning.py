@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from ..sql.clauses import conjuncts
 from ..sql.syntax import Tree, identifier, local_name, name_of
+from ..sql.traversal import walk_clauses
 from .scratch import Version
 
 _FLOAT = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -77,23 +78,15 @@ def visible(tree: Tree, versions: Mapping[str, Version]) -> dict[str, list[Stret
 
 
 _PARTS = frozenset({"Table", "with", "Select"})
-# What no table's name can be in; these make up most of a tree, and this runs at every step of a training loop.
-_LEAVES = frozenset({"span", "Value", "Identifier", "CompoundIdentifier", "select_token", "alias", "data_type"})
 
 
 def _parts(tree: Tree) -> Iterator[tuple[str, Any]]:
     """The tables, WITH clauses and SELECTs of a tree."""
-    todo = [tree]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, dict):
-            for key, value in node.items():
-                if key not in _LEAVES and isinstance(value, (dict, list, tuple)):
-                    todo.append(value)
-                    if key in _PARTS and isinstance(value, dict):
-                        yield key, value
-        else:
-            todo += [item for item in node if isinstance(item, (dict, list, tuple))]
+    for node in walk_clauses(tree):
+        if not _PARTS.isdisjoint(node):
+            for key in _PARTS & node.keys():
+                if isinstance(node[key], dict):
+                    yield key, node[key]
 
 
 def batches(version: Version, stretches: list[Stretch]) -> list[pa.RecordBatch]:

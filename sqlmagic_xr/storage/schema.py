@@ -12,7 +12,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +25,7 @@ from ..errors import UsageError
 from ..sql.build import quoted
 from .chunk import Chunk
 from .dependents import asks_for_keys, misses_a_key
+from .pruning import Stretch, batches
 from .reserved import refuse_reserved
 from .scratch import Version
 from .transaction import Entries, Entry, View
@@ -58,20 +59,17 @@ class ScratchSchema(SchemaProvider):
             self._others[name] = default.table(name)._inner
         catalog.register_schema("public", self)
 
-    @contextmanager
-    def pinned(self, entries: Entries, names: Mapping[str, Any]) -> Iterator[None]:
-        """Within this block this thread plans with ``entries``, and with the relations ``names`` before them."""
-        with self._only(entries, {**self._local.names, **names}):
-            yield
+    def pinned(
+        self, entries: Entries, names: Mapping[str, Any], *, keyed: bool | None = None
+    ) -> AbstractContextManager[None]:
+        """Within this block this thread plans with ``entries``, and with the relations ``names`` before them.
 
-    @contextmanager
-    def _only(self, entries: Entries, names: Mapping[str, Any]) -> Iterator[None]:
-        before = self._local.entries, self._local.names
-        self._local.entries, self._local.names = entries, names
-        try:
-            yield
-        finally:
-            self._local.entries, self._local.names = before
+        Args:
+            entries: the scratch tables and views.
+            names: relations besides.
+            keyed: as ``told`` of :meth:`with_keys`; None where that stays as it is.
+        """
+        return _Pinning(self._local, entries, names, keyed=keyed)
 
     @contextmanager
     def planned(self, entries: Entries, views: Iterable[str]) -> Iterator[None]:
@@ -183,7 +181,7 @@ class ScratchSchema(SchemaProvider):
         known, plan = view.plan
         if known is None or len(known) != len(sources) or any(a is not b for a, b in zip(known, sources, strict=True)):
             views = {name[0]: s for name, s in zip(view.reads, sources, strict=True) if name[0] in entries}
-            with self._only(entries, views):
+            with _Pinning(self._local, entries, views, alone=True):
                 text, beside = self.viewed(view)
                 with self.pinned(entries, beside):
                     plan = self._as_view(text)
@@ -232,6 +230,36 @@ class _Pins(threading.local):
     made: Any = None  # the view that is being made
 
 
+class _Pinning(AbstractContextManager[None]):
+    """A block in which a thread plans with these; no generator, since every query goes through some of them.
+
+    Args:
+        pins: the thread's.
+        entries: the scratch tables and views.
+        names: relations before them, besides those that there are already.
+        alone: whether there are no others.
+        keyed: whether views are told the tables' keys; None where that stays as it is.
+    """
+
+    __slots__ = ("_alone", "_before", "_entries", "_keyed", "_names", "_pins")
+
+    def __init__(
+        self, pins: _Pins, entries: Entries, names: Mapping[str, Any], *, alone: bool = False, keyed: bool | None = None
+    ) -> None:
+        self._pins, self._entries, self._names, self._alone, self._keyed = pins, entries, names, alone, keyed
+
+    def __enter__(self) -> None:
+        pins = self._pins
+        self._before = pins.entries, pins.names, pins.keyed
+        pins.entries = self._entries
+        pins.names = self._names if self._alone else {**pins.names, **self._names}
+        if self._keyed is not None:
+            pins.keyed = self._keyed
+
+    def __exit__(self, *raised: object) -> None:
+        self._pins.entries, self._pins.names, self._pins.keyed = self._before
+
+
 _MADE = "__view__"
 """The name under which a view is made; nothing is ever registered under it."""
 
@@ -245,6 +273,16 @@ def provider_of(version: Version) -> Any:
         else:
             found = provider([c.batch for c in version.chunks], version.definition.schema)
         version.providers["whole"] = found
+    return found
+
+
+def part_of(version: Version, stretches: list[Stretch]) -> Any:
+    """Some stretches of a version's rows as a table of DataFusion's; the table of none of them is made once."""
+    if stretches:
+        return provider(batches(version, stretches), version.definition.schema)
+    found = version.providers.get("empty")
+    if found is None:
+        found = version.providers["empty"] = provider([], version.definition.schema)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from .constraints import check
 from .draft import Draft
 from .fetch import fetch_brief
 from .order import ROW, in_order, numbered
-from .pruning import batches, visible
+from .pruning import visible
 from .rows import arrange
-from .schema import ScratchSchema, as_table, provider, with_key
+from .schema import ScratchSchema, as_table, part_of, with_key
 from .scratch import Retention, ScratchTable, Version
 from .transaction import Entries, View, no_table
 
@@ -92,8 +92,8 @@ class ScratchStore(Commits):
             parts = {n: as_table(e) if tables else with_key(e) for n, e in seen.items() if tables or e.definition.key}
         else:
             parts = {} if tree is None or views else _parts(tree, entries)
-        told, shown = self.schema.with_keys(told=keyed), self.schema.pinned(entries, parts)
-        with told, shown, self.schema.planned(entries, views):
+        planned = self.schema.planned(entries, views) if views else nullcontext()
+        with self.schema.pinned(entries, parts, keyed=keyed), planned:
             yield
 
     @contextmanager
@@ -280,7 +280,4 @@ class ScratchStore(Commits):
 def _parts(tree: Tree, entries: Entries) -> dict[str, Any]:
     """The tables of which a statement can see a part only, as what DataFusion takes for a table."""
     versions = {n: e for n, e in entries.items() if isinstance(e, Version)}
-    return {
-        name: provider(batches(versions[name], stretches), versions[name].definition.schema)
-        for name, stretches in visible(tree, versions).items()
-    }
+    return {name: part_of(versions[name], stretches) for name, stretches in visible(tree, versions).items()}
