@@ -117,7 +117,7 @@ def _problem(
                 "Tables that are optimized together have the same generations.",
             )  # fmt: skip
     known = values(first.newest)
-    optimizer = optimizer_of(minimize)
+    optimizer = optimizer_of(context, minimize, known)
     loss = read_loss(context, minimize, first.step, known)
     check_fit(context, minimize, loss, tables)
     return Problem(context, minimize, tables, loss, optimizer, known, restart)

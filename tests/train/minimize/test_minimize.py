@@ -1,5 +1,7 @@
 """MINIMIZE in a training cell: clauses, tables beside the parameters, curves, ends, and errors that change nothing."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -150,6 +152,11 @@ WRONG = [
     (CELL.replace("sgd(", "adan("), UsageError, "no optimizer adan"),
     (CELL.replace(":lr)", ":lr, momentun => 1)"), UsageError, "no option momentun"),
     (CELL.replace(":lr)", ":lr, nesterov => 1)"), UsageError, "TRUE or FALSE"),
+    (CELL.replace(":lr)", ":lr, momentum => 'a')"), UsageError, "momentum is 'a', which is no number"),
+    (CELL.replace(":lr)", ":lr, weight_decay => NULL)"), UsageError, "weight_decay is NULL"),
+    (CELL.replace(":lr)", ":lr, max_norm => TRUE)"), UsageError, "max_norm is True, which is no number"),
+    (CELL.replace(":lr)", ":lr, max_delta => concat('1', '2'))"), UsageError, "max_delta is '12', which is no"),
+    (CELL.replace(":lr)", ":lr, momentum => :unknown)"), SqlError, "momentum: .*unknown"),
     (CELL.replace("lr => :lr", ""), UsageError, "needs a learning rate"),
     (CELL.replace(":lr", "-0.1"), UsageError, "below zero"),
     (CELL.replace(":lr", "CASE WHEN a > 5 THEN 1.0 END"), UsageError, "lr is NULL"),
@@ -176,6 +183,8 @@ def test_what_does_not_fit_is_said_and_nothing_has_changed(ctx, rows, cell, kind
         ctx.train(cell, steps=3)
     assert caught.value.text == cell
     assert caught.value.span is not None
+    option = re.search(r":lr, \w+ => (.*)\) ?$", cell)
+    assert option is None or cell[caught.value.span.column - 1 :].startswith(option[1])
     assert dict(ctx.store.entries()) == before
 
 
