@@ -122,9 +122,11 @@ def set_up_losses(problem: Problem, losses: str, setup: list[str]) -> None:
     problem.check_free(losses)
     entry = problem.context.store.entries().get(losses)
     kinds = {c.name: c.sql_type for c in first.definition.columns}
-    if isinstance(entry, Version) and entry.definition.names != (first.step, *per, "loss"):
+    wanted = (first.step, *per, "loss")
+    if isinstance(entry, Version) and not _are_losses(entry.definition.names, wanted):
         raise problem.minimize.refused(
-            f"`{losses}` is a table of other columns, not that of the losses",
+            f"`{losses}` is a table of other columns ({', '.join(entry.definition.names)}), not that of the losses "
+            f"({', '.join(wanted)})",
             f"Give it another name: USING {problem.optimizer.name}(..., losses => name).",
         )  # fmt: skip
     if isinstance(entry, Version):
@@ -135,6 +137,11 @@ def set_up_losses(problem: Problem, losses: str, setup: list[str]) -> None:
     columns = [f"{quoted(first.step)} BIGINT", *(f"{quoted(k)} {kinds[k]}" for k in per), "loss DOUBLE NOT NULL"]
     key = ", ".join(map(quoted, (first.step, *per)))
     setup.append(f"CREATE TABLE {quoted(losses)} ({', '.join(columns)}, PRIMARY KEY ({key}))")
+
+
+def _are_losses(names: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a table of these columns can take the losses: an earlier run may have named the keys in another order."""
+    return (names[0], names[-1]) == (wanted[0], wanted[-1]) and sorted(names) == sorted(wanted)
 
 
 def losses_insert(problem: Problem, losses: str) -> str:

@@ -120,6 +120,32 @@ def test_each_key_has_a_model_of_its_own(ctx):
     np.testing.assert_allclose(run.curve["run 1"].to_numpy(), [1.0, 0.25, 0.0625])
 
 
+@pytest.mark.parametrize("using", ["sgd(lr => 0.1)", "adam(lr => 0.1)"])
+def test_the_keys_of_per_may_come_in_another_order_than_an_earlier_run_named_them(ctx, using):
+    ctx.script("CREATE TABLE cells (step BIGINT, lat BIGINT, lon BIGINT, a DOUBLE, PRIMARY KEY (step, lat, lon))")
+    begin = "INSERT INTO cells VALUES (0, 1, 30, 0.5), (0, 1, 20, 0.25), (0, 2, 20, -0.5)"
+    loss = "(SELECT lat, lon, AVG(power(y - a*x*lat - lon, 2)) AS loss FROM d CROSS JOIN cells WHERE step = :k "
+    cell = f"MINIMIZE {loss} GROUP BY lat, lon) OVER cells PER lat, lon USING {using}"
+    kept, curves = [], []
+    for second in (cell, cell.replace("PER lat, lon", "PER lon, lat")):
+        ctx.script(f"DELETE FROM cells; DROP TABLE IF EXISTS cells_loss; DROP TABLE IF EXISTS cells_adam; {begin}")
+        ctx.train(cell, steps=3)
+        curves.append(ctx.train(second, steps=70).curve)
+        kept.append(ctx.sql("SELECT step, lat, lon, loss FROM cells_loss ORDER BY 1, 2, 3").to_arrow_table())
+        kept.append(ctx.sql("SELECT step, lat, lon, a FROM cells ORDER BY 1, 2, 3").to_arrow_table())
+    assert kept[0].equals(kept[2])
+    assert kept[1].equals(kept[3])
+    assert kept[0].num_rows == 3 * 73
+    for key in ((1, 20), (1, 30), (2, 20)):
+        mine, other = curves[1][f"lon {key[1]}, lat {key[0]}"], curves[0][f"lat {key[0]}, lon {key[1]}"]
+        assert mine.to_pylist() == other.to_pylist()
+    with pytest.raises(
+        UsageError, match=r"other columns \(step, lat, lon, a\), not that of .* \(step, lat, lon, loss\)"
+    ):
+        ctx.script("CREATE TABLE others AS SELECT * FROM cells")
+        ctx.train(cell.replace("0.1)", "0.1, losses => others)"), steps=1)
+
+
 def test_a_batch_is_a_condition_on_the_rows_of_the_loss(ctx, rows):
     ctx.train(f"{CELL} BATCH x > 0", steps=1)
     whole = rows()
