@@ -119,6 +119,10 @@ class ClusterWarning(UserWarning):
     """A statement whose chunks a dask cluster was to go through runs here."""
 
 
+class FitWarning(UserWarning):
+    """A fit has ended, but not where it was to."""
+
+
 class StorageError(SqlError, OSError):
     """A file that tables are kept in cannot be opened, read or written."""
 

@@ -29,13 +29,14 @@ from .making import Making
 from .minimize.curve import LossCurve
 from .minimize.expand import Expansion, expand, written_out
 from .minimize.fit import Fit, fit
+from .minimize.stationary import misled, warn
 from .parameters import ParameterChange, Parameters
 from .run import Run
 from .settings import Settings
 from .steps import looks as looks_at
 from .steps.arrays import ArrayExecutor
 from .steps.plan import PlannedStep
-from .steps.processor import Processor
+from .steps.processor import Processor, device_of
 from .steps.rehearsal import prepare_step, rehearsed
 from .steps.remote import cluster_for
 from .steps.step import FollowingStep, Step, VerbatimStep
@@ -47,7 +48,6 @@ from .watching import Watching
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ..dense.xla.devices import Device
     from ..engine.context import Context
     from ..engine.prepared import Prepared
     from ..sql.syntax import Statement
@@ -97,7 +97,7 @@ class Training:
         if settings.seed is None and not settings.restart:
             settings = replace(settings, seed=self._keeping.seed)
         self._parameters = Parameters(context, settings)
-        self._device = _device_of(settings)
+        self._device = device_of(settings.device, settings.precision)
         with rehearsed(context, self._task.setup, self._parameters.at(self._start)):
             statements = prepare_step(context, self._task.step, self._parameters.at(self._start))
             curves = self._make_curves(version)
@@ -112,6 +112,7 @@ class Training:
                 "until, patience and keep_best look at a curve, and there is none", hint="Add a SELECT behind the step."
             )
         self._error: BaseException | None = None
+        self._astray = ""  # where Newton's method has come to a point that nobody has asked for
         self.control = Control() if control is None else control
         self.control.tunable = dict(settings.tune)
         self.run = Run(context.store, self._task.table, self._task.writes)
@@ -199,6 +200,7 @@ class Training:
             self._watching.open(self._trajectory, self._start)
             yield self._started(notice)
             yield from self._steps()
+            self._look_where_it_went()
             self._keeping.end()
         except (Exception, KeyboardInterrupt) as error:
             self._fail(error)
@@ -313,6 +315,16 @@ class Training:
 
     # --- the end
 
+    def _look_where_it_went(self) -> None:
+        if self._task.minimize is None or not self.run.steps or self._making.verdict is None:
+            return
+        if self._making.verdict[0] != "diverged":
+            values = self._parameters.at(self.run.generation)
+            with held_by(self._context, self._chunks):
+                self._astray = misled(self._context, self._task.minimize, values)
+            if self._astray:
+                warn(self._task.table, self.run.generation, self._astray)
+
     def _fail(self, error: BaseException) -> None:
         """End the run by an error or a second interrupt; what diverged before it did is the better explanation."""
         run, self._error = self.run, error
@@ -337,7 +349,7 @@ class Training:
         assert self._making.verdict is not None
         status, message = self._making.verdict
         if self._error is None:
-            message += f"; `{self._task.table}` {self._where()}"
+            message += f"; `{self._task.table}` {self._where()}{'; ' * bool(self._astray)}{self._astray}"
         self.run.message = message
         self._close(status)
         error = self._error if isinstance(self._error, Exception) else None
@@ -381,16 +393,3 @@ class Training:
             parameters=self._making.shown, panels=self._curves.panels, newest=self._course.newest(),
             upto=self._curves.upto,
         )  # fmt: skip
-
-
-def _device_of(settings: Settings) -> Device | None:
-    """The device that is asked for; JAX is imported for that alone.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if settings.device == "auto":
-        return None
-    from ..dense.xla.devices import find
-
-    return find(settings.device, settings.precision)

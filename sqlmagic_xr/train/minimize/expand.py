@@ -17,6 +17,7 @@ from .parameters import ParameterTable, check_fit, parameters_of
 from .problem import Problem
 from .rates import Rates
 from .statement import Minimize, read
+from .stationary import curvature_query
 
 if TYPE_CHECKING:
     from ...engine.context import Context
@@ -36,6 +37,7 @@ class Expansion:
         loss: what is minimized.
         query: gives its rows at the newest generation.
         rates: look at the learning rates of a step before it is made.
+        curvature: gives the Hessian, where the run may end at the wrong kind of point (:mod:`.stationary`).
     """
 
     minimize: Minimize
@@ -47,6 +49,7 @@ class Expansion:
     loss: Loss
     query: Statement
     rates: Rates
+    curvature: Statement | None
 
     @property
     def table(self) -> ParameterTable:
@@ -94,7 +97,7 @@ def expand(
     query = problem.written(f"{problem.with_ctes(problem.loss_cte)}\nSELECT {items} FROM {problem.loss_name}")
     return Expansion(
         problem.minimize, tuple(map(problem.written, setup)), tuple(step), step[len(stated)], losses, problem.tables,
-        problem.loss, query, rates,
+        problem.loss, query, rates, curvature_query(problem),
     )  # fmt: skip
 
 

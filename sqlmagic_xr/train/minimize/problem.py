@@ -110,9 +110,11 @@ class Problem:
             return None
         return keys, alias
 
-    def of_the_loss(self, name: str, items: Sequence[str], group: Sequence[str] = ()) -> str:
-        """A CTE of the loss's rows with other items, and perhaps more keys."""
-        select = self.loss.select
+    def of_the_loss(
+        self, name: str, items: Sequence[str], group: Sequence[str] = (), *, whole: bool = False
+    ) -> str:  # fmt: skip
+        """A CTE of the loss's rows with other items, and perhaps more keys; ``whole`` of all rows, not of a batch's."""
+        select = self.loss.whole if whole else self.loss.select
         assert select is not None
         lines = ["SELECT " + ",\n       ".join(items), f"FROM {select.source}"]
         lines += [f"WHERE {select.where}"] if select.where else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...dense.block import StepBlock
 from ...dense.node import Node, Refused
@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from ...dense.xla.devices import Device
 
 _LOOK = 0.02  # seconds between two looks at whether it is compiled; an interrupt acts between them
+
+
+def device_of(
+    name: Literal["auto", "cpu", "gpu"], precision: Literal["double", "single"]
+) -> Device | None:  # fmt: skip
+    """The device that is asked for; None for "auto". JAX is imported for that alone.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name == "auto":
+        return None
+    from ...dense.xla.devices import find
+
+    return find(name, precision)
 
 
 class Processor:

@@ -1,5 +1,7 @@
 """Newton, Gauss-Newton and Levenberg-Marquardt, and what a fit says of its errors: against NumPy and curve_fit."""
 
+import warnings
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +9,7 @@ from scipy.optimize import curve_fit, minimize
 from scipy.special import expit
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.errors import UsageError
+from sqlmagic_xr.errors import FitWarning, UsageError
 
 
 def context(start, data, **more):
@@ -140,7 +142,8 @@ def test_the_keys_of_a_fit_are_those_of_its_models_in_whatever_order_they_stand(
 def test_the_sql_of_the_second_order_can_be_pasted():
     x, random = points()
     y = 3 * np.exp(-1.3 * x) + 0.05 * random
-    start, data = {"a": 1.0, "b": 1.0}, pa.table({"x": x, "y": y})
+    start, data = {"a": 2.8, "b": 1.2}, pa.table({"x": x, "y": y})
+    # From a = b = 1 newton goes to a saddle.
     loss = "SELECT AVG(power(y - a * exp(-b*x), 2)) FROM d CROSS JOIN p WHERE step = :k"
     for name in ("newton", "gauss_newton", "levenberg_marquardt"):
         ctx, pasted = context(start, data), context(start, data)
@@ -166,3 +169,51 @@ def test_what_has_no_second_order_is_said():
     plain = ctx.train("INSERT INTO p SELECT :next_step, a, b FROM p WHERE step = :k", steps=1)
     with pytest.raises(UsageError, match="MINIMIZE"):
         _ = plain.fit
+
+
+BUMPS = "SELECT AVG(cos(a - x) + power(b - 1, 2)) FROM d CROSS JOIN p WHERE step = :k"
+
+
+@pytest.mark.parametrize(
+    ("verb", "loss", "start", "what"),
+    [
+        ("MINIMIZE", BUMPS, (0.3, 0.0), "no minimum but a saddle"),
+        ("MAXIMIZE", BUMPS, (0.3, 0.0), "no maximum but a saddle"),
+        ("MAXIMIZE", BUMPS, (3.0, 0.0), "no maximum but a minimum"),
+        ("MINIMIZE", BUMPS.replace("+ power", "- power"), (0.3, 0.0), "no minimum but a maximum"),
+        ("MINIMIZE", BUMPS, (3.0, 0.0), ""),
+        ("MAXIMIZE", BUMPS.replace("+ power", "- power"), (0.3, 0.0), ""),
+        ("MAXIMIZE", "SELECT AVG(power(x - (a*x + b), 2)) FROM d CROSS JOIN p WHERE step = :k", (0, 0), "a minimum"),
+        ("MINIMIZE", "SELECT AVG(power(x - a*b*x, 2)) FROM d CROSS JOIN p WHERE step = :k", (0.1, 0.1), "a saddle"),
+    ],
+)
+def test_newton_says_where_it_has_gone_to_another_kind_of_point(verb, loss, start, what):
+    ctx = context({"a": start[0], "b": start[1]}, pa.table({"x": np.linspace(-0.5, 0.5, 21)}))
+    cell = f"{verb} ({loss}) OVER p USING newton()"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        run = ctx.train(cell, steps=4)
+    assert [w.category for w in told] == [FitWarning] * bool(what)
+    assert (", by its Hessian" in run.message) == bool(what)
+    assert what in run.message
+    assert all(what in str(w.message) for w in told)
+    assert run.status == "done"
+
+
+def test_of_many_models_those_at_another_kind_of_point_are_counted():
+    """And not those that WHERE leaves where they are; a batch is no part of the question."""
+    ctx = Context(namespace=lambda: {"g": pa.table({"n": [1, 1, 2, 2, 3, 3], "x": [-0.2, 0.2] * 3})})
+    ctx.script("""
+        CREATE TABLE p (step INT, n BIGINT, m DOUBLE, PRIMARY KEY (step, n));
+        INSERT INTO p VALUES (0, 1, 3.0), (0, 2, 0.2), (0, 3, 0.1)
+    """)
+    loss = "SELECT g.n, AVG(cos(m - x)) AS loss FROM g JOIN p ON p.n = g.n WHERE step = :k GROUP BY g.n"
+    cell = f"MINIMIZE ({loss}) OVER p PER n USING newton()"
+    for more, told in (("", "2 of 3 models are at no minimum but at a maximum"), (" WHERE n < 3", "1 of 2 models")):
+        with pytest.warns(FitWarning, match=told) as found:
+            ctx.train(f"{cell}{more}", steps=3)
+        assert len(found) == 1
+        assert "(n = 2)" in str(found[0].message) or "(n = 3)" in str(found[0].message)
+    ctx.train(f"{cell} WHERE n = 1", steps=1)
+    with pytest.warns(FitWarning, match="1 of 1 models"):
+        ctx.train(f"{cell} WHERE n = 2 BATCH x > :k - 7", steps=1)
