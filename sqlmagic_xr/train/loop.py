@@ -26,6 +26,7 @@ from .inspection import Inspection
 from .judging import Judge, counted, short
 from .keeping import Keeping
 from .making import Making
+from .minimize.batches import blamed, blaming
 from .minimize.curve import LossCurve
 from .minimize.expand import Expansion, expand, written_out
 from .minimize.fit import Fit, fit
@@ -98,8 +99,9 @@ class Training:
             settings = replace(settings, seed=self._keeping.seed)
         self._parameters = Parameters(context, settings)
         self._device = device_of(settings.device, settings.precision)
-        with rehearsed(context, self._task.setup, self._parameters.at(self._start)):
-            statements = prepare_step(context, self._task.step, self._parameters.at(self._start))
+        first = partial(self._parameters.at, self._start)
+        with blaming(context, self._task.minimize, first), rehearsed(context, self._task.setup, first()):
+            statements = prepare_step(context, self._task.step, first())
             curves = self._make_curves(version)
             self._curves = Curves(curves)
             self._parameters.read([*statements, *(curve.prepared for curve in curves)])
@@ -327,8 +329,9 @@ class Training:
 
     def _fail(self, error: BaseException) -> None:
         """End the run by an error or a second interrupt; what diverged before it did is the better explanation."""
-        run, self._error = self.run, error
         self._holdings.settle()
+        run, at = self.run, partial(self._parameters.at, self.run.generation)
+        self._error = error = blamed(self._context, self._task.minimize, at, error)
         if isinstance(error, KeyboardInterrupt):
             self._making.verdict = self._making.verdict or ("interrupted", f"interrupted after {counted(run.steps)}")
         else:

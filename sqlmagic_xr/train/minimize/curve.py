@@ -109,22 +109,35 @@ class LossCurve(Curve):
         return self._lines_of(rows).sort_by(self._trajectory.column)
 
     def complete(self, values: Mapping[str, Any], newest: int) -> None:
-        """Evaluate the loss of the newest generation."""
+        """Evaluate the loss of the newest generation.
+
+        Raises:
+            UsageError: no step has had a row to go by.
+        """
         if self._last is None or self._last < newest:
             rows = self._foretold(values)
             if rows is not None:  # by the code of the steps: a query would have to be planned
                 self._add(rows.filter(rows["loss"].is_valid()))
-                return
-            with held_by(self._context, self._holding):
-                rows = evaluated(self._context, self._whole, values)
-            self._add(self._stepped(_there(rows), newest))
+            else:
+                with held_by(self._context, self._holding):
+                    rows = evaluated(self._context, self._whole, values)
+                self._add(self._stepped(_there(rows), newest))
+        minimize = self._expansion.minimize
+        if minimize.batch is not None and newest > self._start and (self._last is None or self._last < self._start):
+            raise minimize.refused(
+                "BATCH keeps no row of the loss at any step, so nothing has been optimized",
+                "Its condition is false or NULL for every row: look at what it compares.", minimize.batch,
+            )  # fmt: skip
 
     def _piece(self, part: Any, step: str, values: Mapping[str, Any], newest: int) -> None:
         rows = self._written()
         if rows is not None:
             self._add(rows)
         if self._begins and (self._last is None or self._last < self._start <= newest):
-            self._add(self._stepped(self._first_rows(values), self._start))
+            first = self._stepped(self._first_rows(values), self._start)
+            self._add(first)
+            if not self._parts:  # a batch without a row; its columns are known, and `--until` may ask for them
+                self._append(self._lines_of(first))
         self._begins = False
         self.upto = newest
 

@@ -16,6 +16,7 @@ from ...relation.reads import columns_read
 from ...sql.lexer import TokenKind, tokens
 from ...sql.syntax import Statement, Tree, identifier, name_of
 from ...storage.transaction import View
+from .batches import of_one_batch
 from .evaluation import evaluated
 from .query import SelectText, ctes_of, select_text
 from .statement import Minimize
@@ -135,12 +136,8 @@ def _of_first_batch(
     if select is None or (ctes and select.ctes):
         return None
     assert minimize.batch is not None
-    text = str(replace(select.filtered(minimize.batch.text), ctes=ctes or select.ctes))
-    try:
-        rows = evaluated(context, context.prepare(Statement(text, text)), values, bound.names)
-    except SqlError as error:  # its place is that of no text of the user's
-        error.text, error.span = minimize.statement.script, minimize.batch.span
-        raise minimize.statement.place(error, minimize.batch.span) from None
+    select = replace(select.filtered(minimize.batch.text), ctes=ctes or select.ctes)
+    rows = of_one_batch(context, minimize, select, values, bound.names)
     return rows if rows.num_rows == 1 and not any(column.null_count for column in rows.columns) else None
 
 

@@ -176,14 +176,50 @@ def test_the_curve_begins_with_the_loss_of_the_first_batch(batch):
         np.testing.assert_allclose(run.curve["loss"].to_numpy()[:-1], kept["loss"].to_numpy(), rtol=1e-12)
 
 
-def test_what_is_wrong_with_a_batch_is_shown_there():
+@pytest.mark.parametrize(("batch", "what"), [("hour > 3", "hour"), ("CAST('four' AS INT) < t", "four")])
+@pytest.mark.parametrize("loss", ["one", "of each key", "of each key, through a view"])
+def test_what_is_wrong_with_a_batch_is_shown_there(loss, batch, what):
     ctx = context()
     ctx.script("CREATE TABLE line (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO line VALUES (0, 0, 0)")
-    cell = f"MINIMIZE ({LINE}) OVER line USING sgd(lr => 0.1) BATCH hour > 3"
-    with pytest.raises(SqlError, match="hour") as caught:
+    over = {"one": f"({LINE}) OVER line", "of each key": f"({LOSSES[DIRECT]}) OVER cells PER run"}
+    cell = f"MINIMIZE {over.get(loss, f'({LOSSES[WHOLE]}) OVER cells PER run')} USING sgd(lr => 0.1) BATCH {batch}"
+    before = dict(ctx.store.entries())
+    with pytest.raises(SqlError, match=what) as caught:
         ctx.train(cell)
+    assert caught.value.text == cell
     assert caught.value.span is not None
-    assert cell[caught.value.span.column - 1 :].startswith("hour > 3")
+    assert cell[caught.value.span.column - 1 :] == batch
+    assert dict(ctx.store.entries()) == before
+
+
+def test_what_is_wrong_beside_a_batch_is_not_its_fault():
+    ctx = context()
+    loss = LOSSES[DIRECT].replace("WHERE", "WHERE o.t < CAST(CASE WHEN :k < 2 THEN '99' ELSE 'x' END AS INT) AND")
+    cell = f"MINIMIZE ({loss}) OVER cells PER run USING sgd(lr => 0.1) BATCH t % 3 = :k % 3"
+    with pytest.raises(SqlError) as caught:
+        ctx.train(cell, steps=4)
+    assert cell[caught.value.span.column - 1 :].startswith("MINIMIZE")
+
+
+@pytest.mark.parametrize("batch", ["t > 1e9", "t > NULL", "t > 99 + :k"])
+def test_a_batch_that_keeps_no_row_at_any_step_is_an_error(batch):
+    ctx = context()
+    ctx.script("CREATE TABLE line (step BIGINT PRIMARY KEY, a DOUBLE, b DOUBLE); INSERT INTO line VALUES (0, 0, 0)")
+    for over in (f"({LINE}) OVER line", f"({LOSSES[WHOLE]}) OVER cells PER run"):
+        cell = f"MINIMIZE {over} USING adam(lr => 0.1)"
+        ctx.train(cell, steps=2)  # what an earlier run has written down is no loss of this one
+        for more in ({}, {"until": "loss < 0.1"}):
+            with pytest.raises(UsageError, match="BATCH keeps no row of the loss at any step") as caught:
+                ctx.train(f"{cell} BATCH {batch}", steps=3, **more)
+            assert f"{cell} BATCH {batch}"[caught.value.span.column - 1 :] == batch
+
+
+def test_a_condition_may_be_asked_of_a_run_whose_first_batch_is_empty():
+    ctx = context()
+    cell = f"MINIMIZE ({LOSSES[WHOLE]}) OVER cells PER run USING sgd(lr => 0.1) BATCH :k > 1"
+    run = ctx.train(cell, steps=6, until="loss < 1e9")
+    assert (run.status, run.generation) == ("until", 3)
+    assert run.curve["step"].to_pylist() == [2, 3]
 
 
 def test_a_step_is_explained_whose_state_is_to_have_more_columns():
