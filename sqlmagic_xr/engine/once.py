@@ -5,7 +5,6 @@ A gradient reads what the forward pass has computed in many places; written out,
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -35,14 +34,15 @@ def once(context: Context, tree: Tree, shared: EvaluatedOnce, **options: Any) ->
         shared: the same in pieces.
         options: of the frame.
     """
-    schema, entries, standing = context.store.schema, context.store.entries(), _standing(context, tree)
+    schema, entries = context.store.schema, context.store.entries()
+    tables = schema.tables_now(_tables_named(tree))
 
     shown: dict[str, Any] = {}
     parts: list[tuple[str, Any]] = []
     texts: list[tuple[str, str]] = []
 
     def seeing(relations: dict[str, Any]) -> AbstractContextManager[None]:
-        return schema.pinned(entries, {**standing, **relations})
+        return schema.pinned(entries, {**tables, **relations})
 
     for name, query in (*((name, {"Query": query}) for name, query in shared.steps), ("", shared.rest)):
         with seeing(shown):
@@ -76,7 +76,7 @@ def _columns(context: Context, query: Tree, text: str, plan: Any, shown: Mapping
     known = _COLUMNS.setdefault(context, {})
     names = tables_behind(query)
     pieces = {name[0]: name for name in names if name[0] in shown}
-    standing = {**context.standing(names), **{whole: shown[name] for name, whole in pieces.items()}}
+    standing = {**context.rows_identities(names), **{whole: shown[name] for name, whole in pieces.items()}}
     key = text, context.alterations
     if key in known and known[key][0].keys() == standing.keys():
         before, schema = known[key]
@@ -88,12 +88,6 @@ def _columns(context: Context, query: Tree, text: str, plan: Any, shown: Mapping
     return known[key][1]
 
 
-def _standing(context: Context, tree: Tree) -> dict[str, Any]:
-    """What stands for the tables that a query reads, as they are now."""
-    found = {}
-    for parts in tables_named(tree):
-        name = identifier(parts[-1])
-        if len(parts) == 1 and name not in found:
-            with contextlib.suppress(Exception):  # what cannot be planned is refused when it is read
-                found[name] = context.store.schema.table(name)
-    return {name: table for name, table in found.items() if table is not None}
+def _tables_named(tree: Tree) -> set[str]:
+    """The names without a schema of the tables that a query reads."""
+    return {identifier(parts[-1]) for parts in tables_named(tree) if len(parts) == 1}

@@ -111,9 +111,9 @@ class PlanningContext(CountedContext):
         after = tree if tree is None else self._mending.mended(tree, sql, at_once=at_once, of_view=of_view)
         return sql if after is None or after is tree else to_sql(after)
 
-    def standing(self, names: Iterable[tuple[str, ...]]) -> Mapping[tuple[str, ...], Any]:
+    def rows_identities(self, names: Iterable[tuple[str, ...]]) -> Mapping[tuple[str, ...], Any]:
         """For each of some relations what stands for its columns; see :class:`.faults.Mending`."""
-        return self._mending.standing(names)
+        return self._mending.rows_identities(names)
 
     def _planned(self, sql: str, tree: Tree | None, *, recursive: bool) -> Frame:
         means = partial(meanings_in, self, tree, sql)

@@ -25,6 +25,7 @@ from ..errors import UsageError
 from ..sql.build import quoted
 from .chunk import Chunk
 from .dependents import asks_for_keys, misses_a_key
+from .pins import Pinning, Pins
 from .pruning import Stretch, batches
 from .reserved import refuse_reserved
 from .scratch import Version
@@ -46,7 +47,7 @@ class ScratchSchema(SchemaProvider):
         self._session = session
         self._entries = entries
         self._others: dict[str, Any] = {}
-        self._local = _Pins()
+        self._local = Pins()
         self.unlisted: frozenset[str] = frozenset()
         self.mended: Callable[[Any, str], str] = lambda tree, text: (
             text
@@ -69,7 +70,7 @@ class ScratchSchema(SchemaProvider):
             names: relations besides.
             keyed: as ``told`` of :meth:`with_keys`; None where that stays as it is.
         """
-        return _Pinning(self._local, entries, names, keyed=keyed)
+        return Pinning(self._local, entries, names, keyed=keyed)
 
     @contextmanager
     def planned(self, entries: Entries, views: Iterable[str]) -> Iterator[None]:
@@ -103,6 +104,14 @@ class ScratchSchema(SchemaProvider):
     def other(self, name: str) -> Any:
         """What has that name and is no scratch table; another object when it is registered anew, None for nothing."""
         return self._others.get(name)
+
+    def tables_now(self, names: Iterable[str]) -> dict[str, Any]:
+        """The tables of some names as they are now; what cannot be planned is left out, and refused when it is read."""
+        found = {}
+        for name in names:
+            with contextlib.suppress(Exception):
+                found[name] = self.table(name)
+        return {name: table for name, table in found.items() if table is not None}
 
     def shown(self, name: str) -> Any:
         """The relation that this thread's plans see under a name before all tables; None for nothing."""
@@ -181,7 +190,7 @@ class ScratchSchema(SchemaProvider):
         known, plan = view.plan
         if known is None or len(known) != len(sources) or any(a is not b for a, b in zip(known, sources, strict=True)):
             views = {name[0]: s for name, s in zip(view.reads, sources, strict=True) if name[0] in entries}
-            with _Pinning(self._local, entries, views, alone=True):
+            with Pinning(self._local, entries, views, alone=True):
                 text, beside = self.viewed(view)
                 with self.pinned(entries, beside):
                     plan = self._as_view(text)
@@ -221,43 +230,6 @@ class ScratchSchema(SchemaProvider):
             return self._plan(entry, entries)
         # A table of another schema may be another one at any time.
         return self._others.get(name[0]) if len(name) == 1 else object()
-
-
-class _Pins(threading.local):
-    entries: Entries | None = None
-    names: Mapping[str, Any] = {}
-    keyed = False
-    made: Any = None  # the view that is being made
-
-
-class _Pinning(AbstractContextManager[None]):
-    """A block in which a thread plans with these; no generator, since every query goes through some of them.
-
-    Args:
-        pins: the thread's.
-        entries: the scratch tables and views.
-        names: relations before them, besides those that there are already.
-        alone: whether there are no others.
-        keyed: whether views are told the tables' keys; None where that stays as it is.
-    """
-
-    __slots__ = ("_alone", "_before", "_entries", "_keyed", "_names", "_pins")
-
-    def __init__(
-        self, pins: _Pins, entries: Entries, names: Mapping[str, Any], *, alone: bool = False, keyed: bool | None = None
-    ) -> None:
-        self._pins, self._entries, self._names, self._alone, self._keyed = pins, entries, names, alone, keyed
-
-    def __enter__(self) -> None:
-        pins = self._pins
-        self._before = pins.entries, pins.names, pins.keyed
-        pins.entries = self._entries
-        pins.names = self._names if self._alone else {**pins.names, **self._names}
-        if self._keyed is not None:
-            pins.keyed = self._keyed
-
-    def __exit__(self, *raised: object) -> None:
-        self._pins.entries, self._pins.names, self._pins.keyed = self._before
 
 
 _MADE = "__view__"

@@ -182,7 +182,7 @@ class Mending:
             after = _widened(tree, self._tables)
         return tree if after is tree else named(after, tree, self._names)
 
-    def standing(self, names: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Any]:
+    def rows_identities(self, names: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Any]:
         """For each of some relations what stands for its columns: another object as soon as they may be others."""
         return {name: self._tables.rows_identity(name) for name in names}
 

@@ -19,7 +19,7 @@ from .members import Recursion
 from .plan import Planner
 from .rounds import Begun, Evaluation, RecursionProgress
 from .settling import Settling
-from .statements import outside, standing
+from .statements import outside
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -71,7 +71,7 @@ class Repeated:
         with store.showing(relations):
             planned = self._planned(texts)
             recursions = [one.filled(texts) for one in planned.recursions]
-            tables = standing(context, planned.names)
+            tables = store.schema.tables_now(planned.names)
             evaluation = Evaluation(context, store.entries(), tables, RecursionProgress(), planned.begun)
         text = planned.text if isinstance(planned.text, str) else planned.text.text(texts)
         settling = Settling(context, evaluation, recursions, planned.tree, text)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...sql.syntax import Statement, Tree, analyzes, identifier, local_name, tables_named, to_sql
@@ -82,7 +81,7 @@ class Recursions:
         if not planner.found or ("Explain" in tree and not analyzes(tree)):
             return plan
         progress = RecursionProgress()
-        evaluation = Evaluation(context, store.entries(), standing(context, outside(tree, planner)), progress)
+        evaluation = Evaluation(context, store.entries(), store.schema.tables_now(outside(tree, planner)), progress)
         settling = Settling(context, evaluation, planner.found, tree, text)
         parts = [part for one in planner.found for part in one.parts()]
         return RecursiveFrame(plan, settling, progress, parts, **options)
@@ -105,12 +104,3 @@ def outside(tree: Tree, planner: Planner) -> set[str]:
         path = local_name(tuple(identifier(part) for part in parts))
         names |= {path[0]} if len(path) == 1 else set()
     return names
-
-
-def standing(context: Context, names: Iterable[str]) -> dict[str, Any]:
-    """What stands for tables, as they are now."""
-    found = {}
-    for name in names:
-        with contextlib.suppress(Exception):  # what cannot be planned is refused when it is read
-            found[name] = context.store.schema.table(name)
-    return {name: table for name, table in found.items() if table is not None}
