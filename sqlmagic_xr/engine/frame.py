@@ -276,10 +276,10 @@ class Frame(XarrayDataFrame):
         with self._failing():
             rows = reader(self._running)
             first = list(islice(rows, 1))
-        told = pa.RecordBatchReader.from_batches(rows.schema, chain(first, self._told(rows)))
+        told = pa.RecordBatchReader.from_batches(rows.schema, chain(first, self._with_our_errors(rows)))
         return told.__arrow_c_stream__(requested_schema)
 
-    def _told(self, rows: Iterable[Any]) -> Iterator[Any]:
+    def _with_our_errors(self, rows: Iterable[Any]) -> Iterator[Any]:
         """The rows; without the engine's words behind ours, since Arrow would show them with all that called us."""
         try:
             yield from self._guarded(rows)

@@ -276,7 +276,7 @@ def _attribute(dataset: Any, variable: str, name: str) -> str | None:
     return str(dataset[variable].attrs[name]) if variable in dataset and name in dataset[variable].attrs else None
 
 
-def shown(context: Context, tree: Any) -> pa.Table | None:
+def listed(context: Context, tree: Any) -> pa.Table | None:
     """The rows of a SHOW TABLES, SHOW COLUMNS or DESCRIBE, without the engine's internals.
 
     Returns:

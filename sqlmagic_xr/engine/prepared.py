@@ -159,7 +159,7 @@ class Prepared:
         query = summarized(tree)
         if query is not None:
             return Result(statement, sql, context.frame_of(summary(plain(query, "SUMMARIZE", context), context)))
-        listing = inventory.shown(context, tree)
+        listing = inventory.listed(context, tree)
         if listing is not None:
             return Result(statement, sql, context.frame_of(listing))
         if "information_schema" in sql:

@@ -106,7 +106,7 @@ class Planner:
                 found += self._recursion({name: ctes[name] for name in group}, around, node)
         return found
 
-    def _taken(self, found: Sequence[RecursiveCte], node: Tree) -> Sequence[RecursiveCte]:
+    def _limited(self, found: Sequence[RecursiveCte], node: Tree) -> Sequence[RecursiveCte]:
         """The definition of a recursion of which the query around it takes no more than some rows."""
         one, most = found[0], rows_taken(node)
         if most is None or len(found) > 1 or one.limit is not None or one.skip:
@@ -131,7 +131,7 @@ class Planner:
     # One recursion
 
     def _recursion(self, ctes: Mapping[str, Tree], around: Layers, node: Tree) -> list[Tree]:
-        work = _GroupRecursion(self, self._taken(definitions(ctes), node), around, node)
+        work = _GroupRecursion(self, self._limited(definitions(ctes), node), around, node)
         recursion = work.planned()
         self.found.append(recursion)
         for member in recursion.members:

@@ -52,7 +52,7 @@ class _Inlining:
             name = _name(node)
             if not name or (name in hidden and len(node["Table"]["name"]) == 1):
                 return None
-            return self._derived(node, name) if name in self._views else _apart(node, name) if within else None
+            return self._derived(node, name) if name in self._views else _qualified(node, name) if within else None
 
         return replace(tree, change)
 
@@ -73,7 +73,7 @@ class _Inlining:
         return {"Derived": {**relation, "alias": node["Table"]["alias"] or relation["alias"]}}
 
 
-def _apart(node: dict[str, Any], name: str) -> Tree:
+def _qualified(node: dict[str, Any], name: str) -> Tree:
     """A table that no CTE can hide."""
     body = node["Table"]
     alias = body["alias"] or table(name, name)["relation"]["Table"]["alias"]
