@@ -174,13 +174,15 @@ class Scope:
             elif kind == "ExprWithAlias":
                 found.append(BranchOutput(identifier(body["alias"]), self.read(body["expr"])))
             else:
-                spelled = self._wildcard(kind, body)
+                spelled = self.wildcard(node)
                 if spelled is None:
                     return None
                 found += spelled
         return tuple(found)
 
-    def _wildcard(self, kind: str, body: Tree) -> list[BranchOutput] | None:
+    def wildcard(self, node: Tree) -> list[BranchOutput] | None:
+        """The columns that a star of the SELECT puts out; None where they are not known."""
+        ((kind, body),) = node.items()
         options = body if kind == "Wildcard" else body[1]
         if kind not in ("Wildcard", "QualifiedWildcard") or any(
             options.get(key) is not None for key in ("opt_ilike", "opt_replace", "opt_rename")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from .build import true
 from .clauses import conjunction, conjuncts
@@ -106,6 +106,41 @@ def label_of(relation: Tree) -> str | None:
                 return identifier(body["alias"]["name"])
             return name_of(body["name"])[-1] if isinstance(body.get("name"), list) else None
     return None
+
+
+_KEPT = {
+    **dict.fromkeys(("Join", "Inner"), "both"), **dict.fromkeys(("Left", "LeftOuter"), "left"),
+    **dict.fromkeys(("Right", "RightOuter"), "right"), "FullOuter": "either",
+    **dict.fromkeys(("Semi", "LeftSemi", "Anti", "LeftAnti"), "left only"),
+    **dict.fromkeys(("RightSemi", "RightAnti"), "right only"),
+}  # fmt: skip
+
+
+def kept_side(join: Tree) -> str:
+    """Where each row of a join has a row for sure: "left", "right", "both" or "either"; "left only" without the other
+    side's columns, "right only" likewise.
+    """
+    return _KEPT.get(_word(join), "both")
+
+
+def using_of(join: Tree) -> list[Tree]:
+    """The names after USING, as nodes; none of any other join."""
+    operator = join["join_operator"]
+    constraint = None if isinstance(operator, str) else next(iter(operator.values()))
+    return list(constraint["Using"]) if isinstance(constraint, dict) and "Using" in constraint else []
+
+
+def merged_names(join: Tree, left: Collection[str], right: Collection[str]) -> list[str]:
+    """The columns of which a join makes one: those after USING, or all that both sides have of a NATURAL join.
+
+    Args:
+        join: the join.
+        left, right: the columns of its sides.
+    """
+    operator = join["join_operator"]
+    if not isinstance(operator, str) and next(iter(operator.values())) == "Natural":
+        return [name for name in left if name in right]
+    return [name_of(name)[-1] for name in using_of(join)]
 
 
 _NAMED = ("Table", "Derived", "TableFunction", "UNNEST")

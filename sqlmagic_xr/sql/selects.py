@@ -135,6 +135,11 @@ def having_of(select: Tree) -> Tree | None:
     return select["having"]
 
 
+def qualify_of(select: Tree) -> Tree | None:
+    """The condition of a SELECT's QUALIFY; None without."""
+    return select["qualify"]
+
+
 def with_source(select: Tree, elements: Sequence[Tree], where: Tree | None) -> Tree:
     """A SELECT of another FROM and WHERE."""
     return {**select, "from": list(elements), "selection": where}

@@ -14,6 +14,17 @@ FAULTS = [
         },
     ),
     Fault(
+        "merged-columns",
+        {
+            "SELECT i FROM (SELECT 1 AS i) AS p RIGHT JOIN (SELECT 9 AS i) AS q USING (i)": [(9,)],
+            "SELECT g FROM r NATURAL JOIN (SELECT 1 AS i) AS q WHERE i > 0": [(1,)],
+            "SELECT i FROM t WHERE i IN (SELECT i FROM r JOIN t AS s USING (i))": [(1,), (2,)],
+            "SELECT * FROM r FULL JOIN (SELECT 9 AS i, 7 AS h) AS w USING (i)": [
+                (1, 0, 1, None), (2, 0, 1, None), (9, None, None, 7), (None, 2, 2, None),
+            ],
+        },
+    ),
+    Fault(
         "lost-offsets",
         {
             "SELECT max(y) FROM (SELECT y FROM v ORDER BY k DESC OFFSET 2) AS q": [(3,)],
