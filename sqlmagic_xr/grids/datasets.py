@@ -105,6 +105,34 @@ class DatasetGrid:
         )
 
 
+class ReadDatasets:
+    """Datasets that were read a moment ago, handed on to whoever reads the same next: all cells are looked at once.
+
+    Of one with texts as labels nothing is kept: their codes are those of one reader.
+    """
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, ...], tuple[GridTable, frozenset[str], DatasetGrid]] = {}
+
+    def grid(self, name: tuple[str, ...], table: GridTable, wanted: Collection[str], labels: Labels) -> DatasetGrid:
+        """The grid of a dataset; see :class:`DatasetGrid`.
+
+        Args:
+            name: what it is called.
+            table, wanted, labels: see there.
+
+        Raises:
+            Refused: it is no grid as it lies.
+        """
+        known = self._read.pop(name, None)
+        if known is not None and known[0] is table and known[1].issuperset(wanted):
+            return known[2]
+        made = DatasetGrid(table, wanted, labels)
+        if not any(array_type(table.columns[key].kind) == "label" for key in table.key):
+            self._read[name] = (table, frozenset(wanted), made)
+        return made
+
+
 def _whole(values: Array, shape: tuple[int, ...]) -> Array:
     """An array over all axes, which cannot be written into."""
     found = values.view() if values.shape == shape else np.ascontiguousarray(np.broadcast_to(values, shape))

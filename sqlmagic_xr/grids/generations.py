@@ -22,7 +22,7 @@ from ..sql.syntax import Tree, local_name
 from ..storage.scratch import Version
 from ..storage.transaction import View
 from .arrow import Grids, array_type, described
-from .datasets import DatasetGrid
+from .datasets import DatasetGrid, ReadDatasets
 from .lookup import extreme, has_nulls, rows_where
 
 if TYPE_CHECKING:
@@ -64,12 +64,16 @@ class Generations(Grids):
         inserted: the tables to which a step adds rows; their whole history is not read.
         queries: those of the step; of data tables, only the columns that they mention are read.
         budget: how many bytes of data tables may be read.
+        datasets: those that another reader has read just now, or is to be handed.
     """
 
-    def __init__(self, context: Context, inserted: Collection[str], queries: Collection[Tree], budget: int) -> None:
+    def __init__(
+        self, context: Context, inserted: Collection[str], queries: Collection[Tree], budget: int,
+        datasets: ReadDatasets | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(self._rows_of, self._key_of)
         self._context, self._inserted = context, frozenset(inserted)
-        self._queries = queries
+        self._queries, self._handed = queries, ReadDatasets() if datasets is None else datasets
         self._budget, self._turn = budget, 0
         self._data: dict[Name, pa.Table | None] = {}
         self._datasets: dict[Name, DatasetGrid | None] = {}
@@ -305,7 +309,7 @@ class Generations(Grids):
         if table.rows * len(wanted) * 8 * 3 > self._budget:  # as cells, and as what is calculated of them
             return None
         try:
-            return DatasetGrid(table, wanted, self.labels)
+            return self._handed.grid(name, table, wanted, self.labels)
         except Refused:
             return None
 

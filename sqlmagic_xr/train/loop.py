@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..cluster.holding import Holding, held_by
 from ..dense.calls import Calls
 from ..errors import SqlError, UsageError
+from ..grids.datasets import ReadDatasets
 from ..storage.scratch import Version
 from .best import Best
 from .control import Control
@@ -81,7 +82,8 @@ class Training:
 
     def __init__(self, context: Context, text: str, settings: Settings, control: Control | None = None) -> None:
         self._context, self._text, self._settings = context, text, settings
-        self._clock, self._began, self._chunks = Stopwatch(), 0.0, Holding()
+        self._clock, self._began = Stopwatch(), 0.0
+        self._chunks, self._datasets = Holding(), ReadDatasets()
         self._task = read_task(text, settings.curves, self._expand)
         try:
             version = context.store.table(self._task.table)
@@ -164,6 +166,7 @@ class Training:
         arrays = None if executor == "relational" else ArrayExecutor(
             self._context, insist=executor == "dense", together=together,
             curves=looks if cluster is None else None, elsewhere=None if cluster is None else cluster.takes,
+            datasets=self._datasets,
         )  # fmt: skip
         executors = [taker for taker in (arrays, cluster) if taker is not None]
         return PlannedStep(statements, writes=self._task.writes, varying=varying, executors=executors)
@@ -244,7 +247,7 @@ class Training:
         settings = self._settings
         values = Parameters(self._context, settings).at
         with held_by(self._context, self._chunks):
-            return expand(self._context, statement, values, restart=settings.restart)
+            return expand(self._context, statement, values, restart=settings.restart, datasets=self._datasets)
 
     def _fit(self, expansion: Expansion) -> Fit:
         """What the parameters are at the newest generation of the run, with their errors."""
@@ -318,12 +321,11 @@ class Training:
     # --- the end
 
     def _look_where_it_went(self) -> None:
-        if self._task.minimize is None or not self.run.steps or self._making.verdict is None:
-            return
-        if self._making.verdict[0] != "diverged":
-            values = self._parameters.at(self.run.generation)
+        diverged = self._making.verdict is not None and self._making.verdict[0] == "diverged"
+        if self._task.minimize is not None and self.run.steps and not diverged:
             with held_by(self._context, self._chunks):
-                self._astray = misled(self._context, self._task.minimize, values)
+                at = self._parameters.at(self.run.generation)
+                self._astray = misled(self._context, self._task.minimize, at)
             if self._astray:
                 warn(self._task.table, self.run.generation, self._astray)
 

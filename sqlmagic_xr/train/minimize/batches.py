@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from ...errors import SqlError
+from ...grids.datasets import ReadDatasets
 from ...sql.syntax import Statement
 from .evaluation import Names, evaluated
 from .query import SelectText
@@ -33,7 +34,12 @@ class Batched(Protocol):
 
 
 def of_one_batch(
-    context: Context, minimize: Minimize, select: SelectText, values: Mapping[str, Any], names: Names | None
+    context: Context,
+    minimize: Minimize,
+    select: SelectText,
+    values: Mapping[str, Any],
+    names: Names | None,
+    datasets: ReadDatasets | None = None,
 ) -> pa.Table:
     """The rows of the loss for one batch.
 
@@ -43,13 +49,14 @@ def of_one_batch(
         select: the loss's query, the condition of BATCH in it.
         values: the parameters of a step.
         names: of its columns.
+        datasets: takes what it reads.
 
     Raises:
         SqlError: it cannot be evaluated; the error points to the condition.
     """
     text = str(select)
     try:
-        return evaluated(context, context.prepare(Statement(text, text)), values, names)
+        return evaluated(context, context.prepare(Statement(text, text)), values, names, datasets)
     except SqlError as error:  # its place is that of no text of the user's
         assert minimize.batch is not None
         error.text, error.span = minimize.statement.script, minimize.batch.span

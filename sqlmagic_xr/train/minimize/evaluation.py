@@ -12,6 +12,7 @@ from ...dense.program import LoweredQuery, Program
 from ...engine.budget import default_budget
 from ...grids.arrow import arrow, parameter_types
 from ...grids.bindings import bindings_of
+from ...grids.datasets import ReadDatasets
 from ...grids.generations import Generations
 from ...sql.parameters import parameters_of
 from ...sql.syntax import identifier
@@ -27,7 +28,8 @@ Names = Sequence[str | None]
 
 
 def evaluated(
-    context: Context, prepared: Prepared, values: Mapping[str, Any], names: Names | None = None
+    context: Context, prepared: Prepared, values: Mapping[str, Any], names: Names | None = None,
+    datasets: ReadDatasets | None = None,
 ) -> pa.Table:  # fmt: skip
     """The rows of a query; of chunks that are on a cluster, by its workers.
 
@@ -36,21 +38,24 @@ def evaluated(
         prepared: the query.
         values: its parameters.
         names: of its columns, where somebody has bound it.
+        datasets: takes what it reads, for whoever reads the same next.
     """
     tree = prepared.tree
     if tree is not None and "Query" in tree and is_for_cluster(context, tree["Query"]):
         return prepared.run(values, "auto").to_arrow_table()
     if tree is not None and "Query" in tree:
         try:
-            return _by_arrays(context, tree, values, names)
+            return _by_arrays(context, tree, values, names, datasets)
         except Refused:
             pass
     return prepared.run(values).to_arrow_table()
 
 
-def _by_arrays(context: Context, tree: Any, values: Mapping[str, Any], names: Names | None) -> pa.Table:
+def _by_arrays(
+    context: Context, tree: Any, values: Mapping[str, Any], names: Names | None, datasets: ReadDatasets | None
+) -> pa.Table:
     given = {name: values[name] for name in sorted(parameters_of(tree)) if name in values}
-    grids = Generations(context, (), [tree["Query"]], default_budget())
+    grids = Generations(context, (), [tree["Query"]], default_budget(), datasets)
     names = context.tables.bound(tree["Query"]).names or () if names is None else names
     # What only the engine gives a name to is called something.
     columns = tuple(name or f"column_{place}" for place, name in enumerate(names))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...grids.datasets import ReadDatasets
 from ...sql.syntax import Statement
 from .beside import loss_items, losses_insert, set_up_losses
 from .curvature import second_order
@@ -66,7 +67,8 @@ def written_out(setup: Sequence[Statement], step: Sequence[Statement]) -> str:
 
 
 def expand(
-    context: Context, statement: Statement, values: Callable[[int], Mapping[str, Any]], *, restart: bool
+    context: Context, statement: Statement, values: Callable[[int], Mapping[str, Any]], *, restart: bool,
+    datasets: ReadDatasets | None = None,
 ) -> Expansion:  # fmt: skip
     """Write the statements of a MINIMIZE.
 
@@ -75,11 +77,12 @@ def expand(
         statement: the MINIMIZE.
         values: the parameters of the step behind a generation.
         restart: whether the run begins at the first generation.
+        datasets: takes what the loss reads, for the first step.
 
     Raises:
         SqlError: something does not fit; it points into the user's text.
     """
-    problem = _problem(context, read(statement), values, restart=restart)
+    problem = _problem(context, read(statement), values, datasets, restart=restart)
     first = problem.tables[0]
     setup: list[str] = []
     rates = Rates(problem)
@@ -108,7 +111,8 @@ def _writer_of(problem: Problem) -> Callable[[Problem, ParameterTable, list[str]
 
 
 def _problem(
-    context: Context, minimize: Minimize, values: Callable[[int], Mapping[str, Any]], *, restart: bool
+    context: Context, minimize: Minimize, values: Callable[[int], Mapping[str, Any]], datasets: ReadDatasets | None, *,
+    restart: bool,
 ) -> Problem:  # fmt: skip
     """Look up what a statement names, and whether it belongs together."""
     tables = parameters_of(context, minimize, restart=restart)
@@ -121,6 +125,6 @@ def _problem(
             )  # fmt: skip
     known = values(first.newest)
     optimizer = optimizer_of(context, minimize, known)
-    loss = read_loss(context, minimize, first.step, known)
+    loss = read_loss(context, minimize, first.step, known, datasets)
     check_fit(context, minimize, loss, tables)
     return Problem(context, minimize, tables, loss, optimizer, known, restart)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import SqlError, TypeMismatchError, suggest
+from ...grids.datasets import ReadDatasets
 from ...relation.facts import always_one_row
 from ...relation.nodes import Opaque, Relation, Scan, relations
 from ...relation.reads import columns_read
@@ -83,7 +84,9 @@ class Loss:
         return None
 
 
-def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[str, Any]) -> Loss:
+def read_loss(
+    context: Context, minimize: Minimize, step: str, values: Mapping[str, Any], datasets: ReadDatasets | None = None
+) -> Loss:  # fmt: skip
     """Read the loss of a statement, and evaluate it where the run begins.
 
     Args:
@@ -91,6 +94,7 @@ def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[s
         minimize: the statement.
         step: the column that counts the generations.
         values: the parameters of the first step.
+        datasets: takes what it reads, for the first step.
 
     Raises:
         SqlError: it cannot be read or run, or is not one number (with PER, one for each key).
@@ -98,9 +102,9 @@ def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[s
     query, ctes, statement = _query_of(context, minimize, step)
     prepared = context.prepare(statement)
     bound = context.tables.bound(statement.tree["Query"])
-    rows = _of_first_batch(context, minimize, query, ctes, bound, values)
+    rows = _of_first_batch(context, minimize, query, ctes, bound, values, datasets)
     begun = minimize.batch is None or rows is not None
-    rows = evaluated(context, prepared, values, bound.names) if rows is None else rows
+    rows = evaluated(context, prepared, values, bound.names, datasets) if rows is None else rows
     per = _keys(minimize, rows.column_names)
     place = _loss_column(minimize, rows, per, step)
     _check_rows(minimize, rows.select([*per, rows.column_names[place]]), per)
@@ -129,7 +133,8 @@ def read_loss(context: Context, minimize: Minimize, step: str, values: Mapping[s
 
 
 def _of_first_batch(
-    context: Context, minimize: Minimize, query: str, ctes: str, bound: Relation, values: Mapping[str, Any]
+    context: Context, minimize: Minimize, query: str, ctes: str, bound: Relation, values: Mapping[str, Any],
+    datasets: ReadDatasets | None,
 ) -> pa.Table | None:  # fmt: skip
     """The loss of the first batch, where it is one number; None where that of all rows says what does not fit."""
     select = None if minimize.batch is None or not always_one_row(bound) else select_text(query)
@@ -137,7 +142,7 @@ def _of_first_batch(
         return None
     assert minimize.batch is not None
     select = replace(select.filtered(minimize.batch.text), ctes=ctes or select.ctes)
-    rows = of_one_batch(context, minimize, select, values, bound.names)
+    rows = of_one_batch(context, minimize, select, values, bound.names, datasets)
     return rows if rows.num_rows == 1 and not any(column.null_count for column in rows.columns) else None
 
 

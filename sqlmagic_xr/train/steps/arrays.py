@@ -15,6 +15,7 @@ from ...engine.budget import default_budget, nbytes_shown
 from ...errors import SqlError, UnsupportedError
 from ...grids.arrow import arrow, parameter_types
 from ...grids.bindings import bindings_of
+from ...grids.datasets import ReadDatasets
 from ...grids.generations import Generations, newer_columns
 from ...relation.functions import of_session
 from ...sql.parameters import parameter_names
@@ -46,6 +47,7 @@ class ArrayExecutor:
         together: makes many steps at once; None where they are made one by one.
         curves: what it is to calculate of them with each step.
         elsewhere: whether a statement's data are where only somebody else goes through them.
+        datasets: what has been read already.
 
     Attributes:
         seen: what the last step, or the last steps, have calculated of the curves.
@@ -56,8 +58,9 @@ class ArrayExecutor:
     def __init__(
         self, context: Context, *, insist: bool = False, budget: int | None = None, together: Together | None = None,
         curves: CurveQueries | None = None, elsewhere: Callable[[Write], bool] | None = None,
+        datasets: ReadDatasets | None = None,
     ) -> None:  # fmt: skip
-        self._elsewhere = elsewhere
+        self._elsewhere, self._datasets = elsewhere, datasets
         self.context, self.insist, self._together = context, insist, together
         self._runners: list[ArrayRunner | Emptying] = []
         self._refills: dict[int, int] = {}
@@ -265,7 +268,9 @@ class ArrayExecutor:
         }
         inserted = set(self._writes) - {statement.table for statement in ours if statement.replaces} - filled
         read = [*(s.query for s in ours), *self._looks.trees]
-        self.grids = self.grids or Generations(self.context, inserted, read, self._budget)
+        if self.grids is None:
+            self.grids = Generations(self.context, inserted, read, self._budget, self._datasets)
+            self._datasets = None  # a later program reads what is there then
         types = parameter_types({name: values[name] for name in names if name in values})
         queries = [self._query(place, statement) for place, statement in enumerate(self._statements)]
         bindings, slow = bindings_of(self.context), 1 if self._together is None else 2

@@ -4,8 +4,11 @@ import re
 
 import numpy as np
 import pytest
+import xarray as xr
 
+from sqlmagic_xr import Context
 from sqlmagic_xr.errors import ParseError, SqlError, UnknownNameError, UsageError
+from sqlmagic_xr.grids import datasets
 from sqlmagic_xr.train.minimize import curve
 from sqlmagic_xr.train.minimize.evaluation import evaluated
 from tests.train.conftest import by_hand
@@ -149,6 +152,26 @@ def test_a_batch_is_a_condition_on_the_rows_of_the_loss(ctx, rows):
     whole = rows()
     ctx.train(CELL.replace("WHERE step = :k", "WHERE step = :k AND x > 0"), steps=1, restart=True)
     np.testing.assert_array_equal(rows(), whole)
+
+
+@pytest.mark.parametrize(("labels", "times"), [([3, 5, 7], 1), (["c", "a", "b"], 2)], ids=["numbers", "texts"])
+def test_the_cells_of_a_dataset_are_gone_through_once_in_a_run(monkeypatch, labels, times):
+    """Unless it is another one by then, or its labels are texts, whose codes are those of one reader."""
+    read, own = [], datasets.DatasetGrid
+    monkeypatch.setattr(datasets, "DatasetGrid", lambda *given: read.append(1) or own(*given))
+    cells = np.array([[1.0, np.nan], [2.0, 3.0], [4.0, 5.0]])
+    variables = {"g": xr.Dataset({"v": (("lat", "t"), cells)}, coords={"lat": labels, "t": [0, 1]})}
+    ctx = Context(namespace=lambda: variables)
+    ctx.script("CREATE TABLE p (step BIGINT PRIMARY KEY, m DOUBLE); INSERT INTO p VALUES (0, 0.5)")
+    cell = "MINIMIZE (SELECT AVG(power(v - m, 2)) FROM g CROSS JOIN p WHERE step = :k) OVER p USING newton()"
+    ctx.train(cell, steps=1)
+    assert len(read) == times
+    assert ctx.sql("SELECT m FROM p WHERE step = 1").to_pydict()["m"] == [pytest.approx(3.0)]
+    run = ctx.train(cell, steps=1, stream=True)
+    variables["g"] = variables["g"] + 10
+    for _ in run:
+        pass
+    assert ctx.sql("SELECT m FROM p WHERE step = 2").to_pydict()["m"] == [pytest.approx(13.0)]
 
 
 def test_other_statements_of_the_step_stand_before_and_behind(ctx):
