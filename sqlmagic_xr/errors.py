@@ -123,6 +123,10 @@ class FitWarning(UserWarning):
     """A fit has ended, but not where it was to."""
 
 
+class CalendarWarning(UserWarning):
+    """Numbers in a dataset may be times of a calendar of their own, and nothing tells that they are."""
+
+
 class StorageError(SqlError, OSError):
     """A file that tables are kept in cannot be opened, read or written."""
 

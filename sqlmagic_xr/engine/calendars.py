@@ -8,13 +8,16 @@ are to be equal. What a variable becomes depends on its calendar alone, so that 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import warnings
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import xarray as xr
+
+from ..errors import CalendarWarning
 
 UNITS = "microseconds since 1970-01-01T00:00:00"
 """The unit of times that are numbers."""
@@ -87,6 +90,31 @@ def with_times(found: xr.Dataset, read: Collection[xr.Dataset]) -> xr.Dataset:
             restored = _times(found.indexes[dim], calendars.pop())
             found = found.assign_coords({dim: (dim, restored, found[dim].attrs)})
     return found
+
+
+def tell_numbers(found: xr.Dataset, known: Iterable[xr.Dataset]) -> None:
+    """Warn of numbers that are called as times of a dataset which a table has as numbers.
+
+    Args:
+        found: a result, its times restored as far as it is known that they are some.
+        known: the datasets that there are tables of.
+    """
+    calendars = {d: i.calendar for dataset in known for d, i in _calendar_indexes(dataset).items()}
+    for name, calendar in calendars.items():
+        variable = found.variables.get(name)
+        if variable is None or not numbered(calendar) or variable.dtype.kind != "i" or not variable._in_memory:
+            continue
+        if variable.size and np.abs(variable.values).max() >= _DAY:  # no year and no count
+            warnings.warn(
+                f"`{name}` is given as whole numbers, {UNITS} if they are times of the {calendar} calendar as in a "
+                "dataset: a kept table does not tell. With that dataset as template they are times: "
+                "to_dataset(template='name'), COPY ... OPTIONS ('template' 'name')",
+                CalendarWarning,
+                stacklevel=2,
+            )
+
+
+_DAY = 86_400_000_000  # microseconds
 
 
 def counting(dataset: xr.Dataset | None, variable: str) -> str | None:

@@ -44,7 +44,10 @@ class PreparedCopy(Prepared):
             return replace(self._pass_on(text, frame), message=f"{self.copy.target}: written")
         try:
             rows = self.query.run(values, executor)
-            sizes = rows.write(self.copy.target, self.copy.form, self.copy.dims, overwrite=self.copy.overwrite)
+            options = {} if self.copy.template is None else {"template": self.copy.template}
+            sizes = rows.write(
+                self.copy.target, self.copy.form, self.copy.dims, overwrite=self.copy.overwrite, **options
+            )
         except ImportError as error:
             what, _, install = str(error).partition(": ")
             raise UnsupportedError(what, hint=install) from error
@@ -82,9 +85,9 @@ class PreparedCopy(Prepared):
     def _placed(self, error: SqlError) -> SqlError:
         """An error about the file or its dimensions points there."""
         if error.span is None:
-            dims = self.copy.options.get("dims")
-            about_dims = dims is not None and "dimension" in error.what
-            error.span = dims.span if dims is not None and about_dims else self.copy.place
+            about = "dims" if "dimension" in error.what else "template" if "no dataset" in error.what else ""
+            option = self.copy.options.get(about)
+            error.span = self.copy.place if option is None else option.span
         if error.hint is not None:
             error.hint = error.hint.replace(NAMING, "OPTIONS ('dims' 'a,b')")
         return error

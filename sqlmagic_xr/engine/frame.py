@@ -13,11 +13,11 @@ import xarray as xr
 from datafusion import DataFrame, ExecutionPlan, LogicalPlan, SessionContext
 from xarray_sql.ds import XarrayDataFrame
 
-from ..errors import SqlError, UsageError, escape_controls
+from ..errors import SqlError, UsageError, escape_controls, suggest
 from ..properties import kept_property
 from ..storage.fetch import coerced, fetch, fetch_brief, nullable, reader
 from . import plans
-from .calendars import counted, with_times
+from .calendars import counted, tell_numbers, with_times
 from .guarding import ReentrantGuard, Stream
 from .laid import Laid
 from .markup import html, shown_rows
@@ -301,7 +301,7 @@ class Frame(XarrayDataFrame):
         Args:
             dims: the columns that are dimensions; by default those of the datasets that the query reads, as far as
                 they are among the columns.
-            template: the dataset whose attributes to take, or its table's name.
+            template: the dataset whose attributes to take, and the calendars of its dimensions, or its table's name.
             rows, laid: the rows, where they are known already, also as arrays.
             sparing: whether a dataset that does not fit into memory is read one chunk after another.
             options: ``sparsity``, ``fill_value`` and ``chunks``, as for xarray-sql's ``to_dataset``.
@@ -320,6 +320,8 @@ class Frame(XarrayDataFrame):
         asked = self if self._asked is None else self._asked
         plan = plans.logical(asked)
         all_known = self.templates
+        if isinstance(template, str) and template not in all_known:
+            raise UsageError(f"there is no dataset `{template}`", hint=suggest(template, all_known))
         read = {name: all_known[name] for name in plans.tables_read(plan) if name in all_known}
         # xarray-sql would take the only dataset that is registered, read or not, and none where there are two.
         templates = {name: counted(d) for name, d in (read if template is None else all_known).items()}
@@ -349,7 +351,9 @@ class Frame(XarrayDataFrame):
             found = with_coordinates(found, self.schema().names, known, read)
         elif template is None and len(read) > 1:
             agree(found, read.values())
-        found = with_times(found, read.values())
+        given = all_known[template] if isinstance(template, str) else template
+        found = with_times(found, [*read.values(), *([] if given is None else [given])])
+        tell_numbers(found, all_known.values())
         return arranged(found, read.values(), sort_of(plan))
 
 

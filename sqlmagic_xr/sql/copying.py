@@ -19,7 +19,7 @@ Form = Literal["", "zarr", "netcdf"]
 FORMS: Mapping[str, Form] = {"zarr": "zarr", "netcdf": "netcdf", "netcdf4": "netcdf", "nc": "netcdf"}
 """What STORED AS says, or the file's ending -> what we write."""
 
-OPTIONS = ("dims", "overwrite")
+OPTIONS = ("dims", "overwrite", "template")
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,11 @@ class Copy:
         if "dims" not in self.options:
             return None
         return [name for part in self.options["dims"].value.split(",") if (name := part.strip())]
+
+    @property
+    def template(self) -> str | None:
+        """The table of the dataset whose attributes and calendars are taken; None where nothing is said."""
+        return self.options["template"].value if "template" in self.options else None
 
     @property
     def overwrite(self) -> bool:

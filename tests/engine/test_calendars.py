@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from sqlmagic_xr import Context, SqlError
+from sqlmagic_xr.errors import CalendarWarning
 
 
 def dataset(units, calendar="360_day"):
@@ -230,3 +231,52 @@ def test_who_takes_a_number_for_a_timestamp_is_told_what_to_write(query, hint):
     for wrong, what in [("part('mnth', time)", "not mnth"), ("trunc('week', time)", "year, month, day, hour")]:
         with pytest.raises(SqlError, match=what):
             context.script(f"SELECT cftime_{wrong} FROM old")[0].to_pandas()
+
+
+KEPT = """
+CREATE TABLE kept AS SELECT time, AVG(v) AS v FROM old WHERE x = 0 GROUP BY time;
+DELETE FROM kept WHERE time > cftime('2000-02-30');
+INSERT INTO kept SELECT time, v FROM old WHERE x = 0 AND time > cftime('2000-02-30')
+"""
+
+
+@pytest.mark.parametrize("form", ["nc", "zarr"])
+def test_a_kept_table_has_times_again_by_a_template_and_tells_without(tmp_path, form):
+    context, mine = Context(), dataset("hours since 1970-01-01")
+    context.from_dataset("old", mine)
+    context.script(KEPT)
+    whole, copied = (
+        context.sql("SELECT * FROM kept"),
+        f"COPY kept TO '{tmp_path}/{{}}.{form}' OPTIONS ('dims' 'time'{{}})",
+    )
+    for template in ("old", mine):
+        found = whole.to_dataset(["time"], template=template)
+        assert isinstance(found.indexes["time"], xr.CFTimeIndex)
+        xr.testing.assert_equal(found.v.load(), mine.v.sel(x=0, drop=True))
+    context.script(copied.format("times", ", 'template' 'old'"))
+    for told in (lambda: whole.to_dataset(["time"]), lambda: context.script(copied.format("numbers", ""))):
+        with pytest.warns(CalendarWarning, match="`time` is given as whole numbers, .* of the 360_day calendar"):
+            told()
+    opened = xr.open_dataset if form == "nc" else xr.open_zarr
+    with opened(f"{tmp_path}/times.{form}") as times, opened(f"{tmp_path}/numbers.{form}") as numbers:
+        assert list(times.time.values) == list(mine.time.values)
+        assert times.time.encoding["calendar"] == "360_day"
+        assert numbers.time.dtype == np.int64
+
+
+def test_a_template_that_is_not_there_is_named_and_pointed_at(tmp_path):
+    context = Context()
+    context.from_dataset("old", dataset("hours since 1970-01-01"))
+    sql = f"COPY (SELECT 1 AS a) TO '{tmp_path}/a.nc' OPTIONS ('dims' 'a', 'template' 'olds')"
+    with pytest.raises(SqlError, match="there is no dataset `olds`") as caught:
+        context.script(sql)
+    assert caught.value.hint == "Did you mean `old`?"
+    assert sql[caught.value.span.column - 1 :].startswith("'olds'")
+
+
+def test_numbers_that_are_no_times_are_told_nothing_of():
+    context = Context()
+    context.from_dataset("old", dataset("hours since 1970-01-01"))
+    context.script("CREATE TABLE years AS SELECT cftime_part('year', time) AS time, v FROM old WHERE x = 0")
+    found = context.sql("SELECT CAST(time AS BIGINT) AS time, v FROM years").to_dataset(["time"])
+    assert found.time.values.tolist() == list(range(1950, 2050))
