@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from sqlmagic_xr import Context
 from sqlmagic_xr.errors import FitWarning, UsageError
+from sqlmagic_xr.train.minimize import stationary
 
 
 def context(start, data, **more):
@@ -198,6 +199,19 @@ def test_newton_says_where_it_has_gone_to_another_kind_of_point(verb, loss, star
     assert what in run.message
     assert all(what in str(w.message) for w in told)
     assert run.status == "done"
+
+
+@pytest.mark.parametrize(
+    ("model", "times"), [("a*x + b", 0), ('"p"."a" * cos(x) + p.b / 2 - 1', 0), ("2.8 * exp(-b*x) + a", 1)]
+)
+def test_the_hessian_is_calculated_at_the_end_only_where_it_may_be_the_wrong_one(monkeypatch, model, times):
+    asked, own = [], stationary.evaluated
+    monkeypatch.setattr(stationary, "evaluated", lambda *given: asked.append(1) or own(*given))
+    x, random = points()
+    ctx = context({"a": 0.1, "b": 1.2}, pa.table({"x": x, "y": 3 * np.exp(-1.3 * x) + 0.05 * random}))
+    loss = f"SELECT AVG(power(y - ({model}), 2)) FROM d CROSS JOIN p WHERE step = :k"
+    assert ctx.minimize(loss, "p", using="newton()", steps=3).status == "done"
+    assert len(asked) == times
 
 
 def test_of_many_models_those_at_another_kind_of_point_are_counted():
