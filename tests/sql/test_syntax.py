@@ -115,6 +115,34 @@ def test_the_tables_that_a_statement_names():
     assert [sorted(n) for n in names] == [["a", "c", "q", "s.b"], ["d"], ["e"]]
 
 
+IN = "(SELECT x FROM hidden)"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SELECT {IN} AS a FROM t", f"SELECT f(a, {IN}) FROM t", f"SELECT CAST({IN} AS INT) FROM t",
+        f"SELECT CASE WHEN a = {IN} THEN 1 END FROM t", f"SELECT [{IN}][1] FROM t", f"SELECT a[{IN}] FROM t",
+        f"SELECT EXTRACT(year FROM {IN}) FROM t", f"SELECT a LIKE {IN} FROM t", f"SELECT a BETWEEN {IN} AND 1 FROM t",
+        f"SELECT sum(a) FILTER (WHERE {IN} > 1) FROM t", f"SELECT sum(a) OVER (ORDER BY {IN}) FROM t",
+        f"SELECT sum(a) OVER w FROM t WINDOW w AS (PARTITION BY {IN})", f"SELECT array_agg(a ORDER BY {IN}) FROM t",
+        f"SELECT * FROM t JOIN u ON {IN} = 1", f"SELECT * FROM {IN} AS d(a, b)", f"SELECT * FROM unnest({IN}) AS d",
+        f"SELECT * FROM t WHERE EXISTS {IN}", f"SELECT a FROM t GROUP BY {IN} HAVING {IN} > 1",
+        f"SELECT a FROM t ORDER BY {IN}", f"SELECT a FROM t LIMIT {IN} OFFSET {IN}", f"VALUES ({IN}, 1)",
+        f"SELECT DISTINCT ON ({IN}) a FROM t", f"SELECT INTERVAL '1' DAY * {IN} FROM t", f"WITH c(a) AS {IN} SELECT 1",
+        f"SELECT * EXCLUDE (a) REPLACE ({IN} AS b) FROM t", f"SELECT 1 UNION ALL {IN}", f"SELECT {{'a': {IN}}} FROM t",
+        f"INSERT INTO t {IN}", f"UPDATE t SET a = {IN}", f"DELETE FROM t WHERE a = {IN} RETURNING a",
+        f"MERGE INTO t USING {IN} AS s ON t.a = s.x WHEN MATCHED THEN UPDATE SET a = {IN}", f"EXPLAIN SELECT {IN}",
+        f"CREATE TABLE n AS {IN}", f"CREATE VIEW n AS {IN}", f"COPY {IN} TO 'a.csv'",
+    ],
+)  # fmt: skip
+def test_no_place_of_a_query_hides_a_table_that_is_named(sql):
+    tree = parse_one(sql).tree
+    everywhere = [n["Table"]["name"] for n in walk(tree) if isinstance(n.get("Table"), dict) and "name" in n["Table"]]
+    assert sql.count("hidden") == sum(name[0]["Identifier"]["value"] == "hidden" for name in everywhere)
+    assert sql.count("hidden") == sum(name[0]["value"] == "hidden" for name in tables_named(tree))
+
+
 @pytest.mark.parametrize(
     ("text", "effects"),
     [
