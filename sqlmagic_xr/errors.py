@@ -156,8 +156,8 @@ def point(text: str, span: Span) -> list[str]:
     """The line of ``text`` that holds ``span``, and a line of carets under it; of a long line the part around it.
 
     >>> print(*point("SELECT " + "a, " * 100 + "b" * 300, Span(1, 308, 1, 310)), sep="\\n")
-    line 1: … a, a, a, a, a, a, a, a, a, a, a, a, a, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…
-                                                     ^^
+    line 1: … a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…
+                                                           ^^
     """
     lines = text.split("\n")
     number = min(max(span.line, 1), len(lines))
@@ -176,8 +176,8 @@ def point(text: str, span: Span) -> list[str]:
     return [label + before + word + after, pad + "^" * max(1, len(word))]
 
 
-_WIDEST = 70  # characters of a line that an error shows: in one that a notebook wraps the carets are elsewhere
-_LONGEST = 50  # of these, for the word itself
+_WIDEST = 80  # characters of a line that an error shows: in one that a notebook wraps the carets are elsewhere
+_LONGEST = 60  # of these, for the word itself
 
 
 def _around(line: str, start: int, end: int) -> tuple[str, int, int]:
