@@ -72,6 +72,17 @@ def refuse_unreachable(client: Any) -> None:
 _BACK = "Start workers, or say client='none' (%xsql --client none) to calculate here."
 
 
+def states(client: Any) -> frozenset[str]:
+    """What its workers are doing, "running" or "paused"; nothing where there is none, or no scheduler."""
+    found = _states(client, 5)  # a worker tells some kB of itself, and most often one of the first is at work
+    return found if "running" in found else _states(client, -1)
+
+
+def _states(client: Any, most: int) -> frozenset[str]:
+    workers = client.scheduler_info(n_workers=most)["workers"] if client.status == "running" else {}
+    return frozenset(worker["status"] for worker in workers.values())
+
+
 def address(client: Any) -> str:
     """Where its scheduler is."""
     if client.scheduler is not None:

@@ -23,7 +23,8 @@ _LARGE = 8 * 2**20  # bytes of a program below which dask has nothing to say abo
 _LOOK = 0.2  # seconds between two looks at what has ended
 _ASK = 2.0  # seconds between two looks at which workers there are
 GONE = 30.0
-"""Seconds without a worker after which a query gives up; a nanny starts a worker anew in a few."""
+"""Seconds without a worker at work after which a query gives up; a nanny starts one anew in a few, and one whose memory is
+full pauses until it has made room."""
 
 
 @contextmanager
@@ -84,7 +85,7 @@ class Tasks:
         self._futures: dict[Any, Any] = {}
         self._places: dict[Any, list[str]] = {}
         self._large = False
-        self._gone: float | None = None
+        self._idle: float | None = None
         self._asked = time.monotonic()
 
     def task(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
@@ -164,14 +165,10 @@ class Tasks:
         if now - self._asked < _ASK:
             return
         self._asked = now
-        there = self._client.status == "running" and bool(self._client.nthreads())
-        self._gone = None if there else self._gone or now
-        if self._gone is not None and now - self._gone >= GONE - _ASK:
-            place = clusters.address(self._client)
-            raise ClusterError(
-                f"the workers of the dask cluster at {place} are gone: none has been there for {GONE:.0f} s",
-                hint="Start workers and run it again, or calculate here: client='none' (%xsql --client none).",
-            )
+        states = clusters.states(self._client)
+        self._idle = None if "running" in states else self._idle or now
+        if self._idle is not None and now - self._idle >= GONE - _ASK:
+            raise _given_up(clusters.address(self._client), paused="paused" in states)
 
     def release(self) -> None:
         """Let the cluster forget what has been calculated for this."""
@@ -182,6 +179,18 @@ class Tasks:
         """Have nothing more calculated for this."""
         if self._client.status == "running":
             self._client.cancel(list(self._futures.values()), force=True)
+
+
+def _given_up(place: str, *, paused: bool) -> ClusterError:
+    if paused:
+        return ClusterError(
+            f"the workers of the dask cluster at {place} are paused: none has worked for {GONE:.0f} s, their memory is full",
+            hint="Give them more (memory_limit), or smaller chunks; or calculate here: client='none' (%xsql --client none).",
+        )
+    return ClusterError(
+        f"the workers of the dask cluster at {place} are gone: none has been there for {GONE:.0f} s",
+        hint="Start workers and run it again, or calculate here: client='none' (%xsql --client none).",
+    )
 
 
 def explained(error: Exception, client: Any) -> Exception:

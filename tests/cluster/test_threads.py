@@ -1,10 +1,12 @@
 """Workers that are threads of one process, this one: the same rows as here, bit by bit each time."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
 
+from sqlmagic_xr.cluster.client import states
 from sqlmagic_xr.errors import ClusterError
 from tests.cluster.data import context, slow
 from tests.cluster.runs import UNHEARD, assert_the_same, finish, over, rows, trained, training
@@ -17,9 +19,9 @@ pytestmark = UNHEARD
 
 @pytest.fixture(scope="module")
 def threads():
-    """Two workers of two threads each, in this process."""
+    """Two workers of two threads each, in this process, whose memory is that of all tests: it is not limited."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, processes=False, dashboard_address=":0", memory_limit="1GB"
+        n_workers=2, threads_per_worker=2, processes=False, dashboard_address=":0", memory_limit=0
     ) as cluster, distributed.Client(cluster, set_as_default=False) as found:  # fmt: skip
         yield found
 
@@ -70,3 +72,15 @@ def test_a_client_that_is_closed_in_the_middle_ends_a_run_and_a_query(threads, s
         threading.Timer(0.3, client.close).start()
         with pytest.raises(ClusterError, match=f"the dask cluster at {address} (was closed|cannot be reached)"):
             by_arrays(ctx, "SELECT SUM(v) AS s FROM d")
+
+
+def test_workers_whose_memory_is_full_end_a_query_with_that_word(small, monkeypatch):
+    monkeypatch.setattr("sqlmagic_xr.cluster.tasks.GONE", 3.0)
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", memory_limit="1MB"
+    ) as cluster, distributed.Client(cluster, set_as_default=False) as client:  # fmt: skip
+        while states(client) != {"paused"}:  # the process has more than that
+            time.sleep(0.05)
+        with pytest.raises(ClusterError, match=r"the workers of the dask cluster at .* are paused") as caught:
+            by_arrays(context(small, client=client), BY_ARRAYS[0])
+        assert "memory_limit" in caught.value.hint
