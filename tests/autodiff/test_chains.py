@@ -61,7 +61,7 @@ def test_a_product_of_250_factors_has_a_derivative_of_their_length(context):
 
 def test_a_choice_among_300_has_a_sum_that_is_not_deep(context):
     few, chain = (f"greatest({', '.join(f'v * {n}' for n in range(count))})" for count in (120, 300))
-    depth = bottom_up(parse(differentiate(few, "v")), lambda node, inner: 1 + max(inner, default=0), {})
+    depth = bottom_up(parse(differentiate(few, "v")), lambda node, inner: 1 + max(inner, default=0))
     assert depth < 40  # written out, its text grows with the square
     rows = context.sql(f"SELECT grad({chain}, v) AS g FROM (SELECT 2.0 AS v UNION ALL SELECT -2.0) ORDER BY g")
     assert rows.to_pydict() == {"g": [0.0, 299.0]}

@@ -175,7 +175,9 @@ class BlockedMap:
         given, size = self._leaves.aligned(leaves), prod(shape)
         room = self._buffers.take(shape, self._type)
         out = np.empty(shape, self._type) if room is None else room
-        step = min(shape[0], max(1, _BLOCK // max(1, prod(shape[1:]))))
+        if not size:
+            return out
+        step = min(shape[0], max(1, _BLOCK // prod(shape[1:])))
         in_parts(
             lambda start, stop: self._kernel(start, stop, step, shape[1:], out, *given), shape[0], alone=size < _ALONE
         )  # fmt: skip

@@ -65,7 +65,7 @@ def rows_of(table):
 @pytest.mark.parametrize("rows", [1, 40, 30_000])
 @pytest.mark.parametrize("name", SUMS)
 def test_sums_of_what_two_arrays_span(name, rows):
-    data = tables(rows)
+    data = tables(9)
     program, _ = program_of(SUMS[name], data)
     # What a FILTER lets through is counted as well, and so formed as a whole.
     blocked = any(isinstance(function, BlockedSum) for _, _, function in program.code(0).whole)
@@ -256,6 +256,15 @@ def test_functions_of_few_cells_are_taken_apart_and_change_no_bit(monkeypatch):
     for apart, together in zip(*found.values(), strict=True):
         assert apart == together
         assert apart.num_rows == 9 * 2 * 7
+
+
+def test_functions_of_no_cells_are_none():
+    """A block of them has no cell either: the loop over blocks does not begin."""
+    data = tables(0)
+    program, grids = program_of("SELECT d.i, c.k, d.p, d.v * c.v + d.v AS s FROM d JOIN c ON d.p = c.p", data)
+    assert [f for f in whole_of(program).values() if isinstance(f, BlockedMap)]
+    with pytest.raises(Refused, match="the result has no row"):
+        program.step(grids, {}).run(0)
 
 
 Z = [0.0, -0.0, 1.0, -1.0, 36.5, -36.5, 700.0, 708.6, -708.6, 709.5, -709.5, 711.0, -711.0, 745.2, -745.2, 800.0,

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from sqlmagic_xr import Context
-from sqlmagic_xr.engine import frame
+from sqlmagic_xr.engine import wayback
 from sqlmagic_xr.queries import answer
 from sqlmagic_xr.queries.gridded.look import look
 from sqlmagic_xr.queries.gridded.plan import GridQuery
@@ -46,8 +46,8 @@ def taken(monkeypatch):
     """Array code is asked for a dataset of this size too; how often a grid is made of rows is noted."""
     monkeypatch.setattr(answer, "gridded", lambda context, text, tree: look(context, text, tree, least=1))
     monkeypatch.setattr(answer, "GridQuery", partial(GridQuery, least=1))
-    found, original = [], frame.grid
-    monkeypatch.setattr(frame, "grid", lambda *given: found.append(1) or original(*given))
+    found, original = [], wayback.grid
+    monkeypatch.setattr(wayback, "grid", lambda *given: found.append(1) or original(*given))
     return found
 
 
