@@ -23,8 +23,9 @@ _LARGE = 8 * 2**20  # bytes of a program below which dask has nothing to say abo
 _LOOK = 0.2  # seconds between two looks at what has ended
 _ASK = 2.0  # seconds between two looks at which workers there are
 GONE = 30.0
-"""Seconds without a worker at work after which a query gives up; a nanny starts one anew in a few, and one whose memory is
+"""Seconds without a worker at work after which a query gives up. A nanny starts one anew in a few; one whose memory is
 full pauses until it has made room."""
+_HERE = "client='none' (%xsql --client none) calculates here."
 
 
 @contextmanager
@@ -184,12 +185,12 @@ class Tasks:
 def _given_up(place: str, *, paused: bool) -> ClusterError:
     if paused:
         return ClusterError(
-            f"the workers of the dask cluster at {place} are paused: none has worked for {GONE:.0f} s, their memory is full",
-            hint="Give them more (memory_limit), or smaller chunks; or calculate here: client='none' (%xsql --client none).",
+            f"the workers of the dask cluster at {place} are paused, their memory full: none works since {GONE:.0f} s",
+            hint=f"Give them more (memory_limit), or smaller chunks. {_HERE}",
         )
     return ClusterError(
         f"the workers of the dask cluster at {place} are gone: none has been there for {GONE:.0f} s",
-        hint="Start workers and run it again, or calculate here: client='none' (%xsql --client none).",
+        hint=f"Start workers and run it again. {_HERE}",
     )
 
 
