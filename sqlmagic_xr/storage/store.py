@@ -20,7 +20,7 @@ from .constraints import check
 from .draft import Draft
 from .fetch import fetch_brief
 from .order import ROW, in_order, numbered
-from .pruning import visible
+from .pruning import Stretch, visible
 from .rows import arrange
 from .schema import ScratchSchema, as_table, part_of, with_key
 from .scratch import Retention, ScratchTable, Version
@@ -280,4 +280,14 @@ class ScratchStore(Commits):
 def _parts(tree: Tree, entries: Entries) -> dict[str, Any]:
     """The tables of which a statement can see a part only, as what DataFusion takes for a table."""
     versions = {n: e for n, e in entries.items() if isinstance(e, Version)}
-    return {name: part_of(versions[name], stretches) for name, stretches in visible(tree, versions).items()}
+    seen = visible(tree, versions)
+    return {n: part_of(versions[n], stretches) for n, stretches in seen.items() if _pays(versions[n], stretches)}
+
+
+_FEW = 8192
+"""Rows that the engine goes through in some ten microseconds; a table of its own takes ten times as long to make."""
+
+
+def _pays(version: Version, stretches: list[Stretch]) -> bool:
+    """Whether to make a table of some of the rows costs less than to go through all of them, whose table is kept."""
+    return not stretches or version.rows > _FEW or 2 * sum(stop - start for _, start, stop in stretches) < version.rows

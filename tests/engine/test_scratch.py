@@ -189,6 +189,16 @@ class TestPruning:
     def test_where_a_place_may_see_all_of_it_all_is_scanned(self, trajectory, query):
         assert visible(parse_one(query).tree, {"p": trajectory.store.table("p")}) == {}
 
+    @pytest.mark.parametrize(("least", "whole"), [(10, True), (990, False), (5000, False)])
+    def test_of_few_rows_most_are_read_off_the_table_that_is_kept(self, trajectory, least, whole):
+        version = trajectory.store.table("p")
+        steps = [row for row in version.to_arrow().column("step").to_pylist() if row > least]
+        version.providers.clear()
+        assert trajectory.rows(f"SELECT count(*), sum(step) FROM p WHERE step > {least}") == [
+            (len(steps), sum(steps) or None)
+        ]
+        assert ("whole" in version.providers) == whole
+
     def test_the_engine_is_given_one_chunks_rows(self, trajectory):
         plan = trajectory.run("EXPLAIN ANALYZE SELECT v FROM p WHERE step = 123").to_pandas()
         assert "output_rows=2" in "".join(plan["plan"])
