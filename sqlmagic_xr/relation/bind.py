@@ -371,7 +371,8 @@ def _merge(left: Relation, right: Relation, kind: JoinKind, name: str, known: Ma
     if any(len(side) != 1 for side in sides):
         raise Unsure(f"USING ({name}) does not name one column of each side")
     column = None if kind in ("right", "full") else Field(sides[0][0], name)
-    return Merged(column, (*(earlier.leaves if earlier is not None else sides[0]), sides[1][0]))
+    outer = kind in ("left", "right", "full") or (earlier is not None and earlier.outer)
+    return Merged(column, (*(earlier.leaves if earlier is not None else sides[0]), sides[1][0]), outer)
 
 
 def _named(leaf: Leaf) -> Leaf:

@@ -30,10 +30,12 @@ class Merged:
     Attributes:
         column: what it means; None where it is of either side of an outer join.
         leaves: the relations whose columns it is.
+        outer: whether they differ where an outer join has found no partner.
     """
 
     column: Field | None
     leaves: tuple[Leaf, ...]
+    outer: bool = False
 
 
 @dataclass(eq=False)
@@ -164,11 +166,15 @@ def shown_by_star(merged: Merged, name: str) -> Leaf:
     """The relation of which a star shows the column: DataFusion takes that whose name comes first in the alphabet.
 
     Raises:
-        Unsure: it is not certain by what name DataFusion knows them.
+        Unsure: that is not the one that the name means, which differs from it over an outer join, or it is not certain
+            by what name DataFusion knows them.
     """
     if len(merged.leaves) != 2 or any(len(leaf.path) != 1 for leaf in merged.leaves):
         raise Unsure(f"which {name} a star over USING stands for is open")
-    return min(merged.leaves, key=lambda leaf: leaf.path)
+    shown = min(merged.leaves, key=lambda leaf: leaf.path)
+    if merged.outer and (merged.column is None or merged.column.relation is not shown):
+        raise Unsure(f"which {name} a star over the USING of an outer join stands for is open")
+    return shown
 
 
 def written(expression: Expression, tree: Tree) -> Expression:

@@ -41,3 +41,16 @@ def test_an_insert_by_position_is_the_engines_to_every_executor(ctx):
         rows[executor] = new
         run.rollback()
     assert rows["auto"] == rows["relational"]
+
+
+OUTER = "SELECT q.k, q.w FROM (SELECT * FROM (SELECT k, w FROM a) y LEFT JOIN (SELECT k, v FROM z WHERE k > 1) x {}) q"
+
+
+@pytest.mark.parametrize("join", ["USING (k)", "NATURAL"])
+def test_a_star_over_a_left_join_shows_the_key_of_the_left(ctx, join):
+    query = OUTER.format(join) if "USING" in join else OUTER.format("").replace("LEFT JOIN", "NATURAL LEFT JOIN")
+    for executor in ("relational", "auto"):
+        (found,) = ctx.script(query, executor=executor)
+        assert sorted(found.to_arrow_table()["k"].to_pylist()) == [1, 2], executor
+    with pytest.raises(UnsupportedError, match="cannot run as array code"):
+        ctx.script(query, executor="dense")
