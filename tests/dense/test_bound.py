@@ -29,7 +29,7 @@ def by_engine(sql):
     [
         "SELECT * FROM z AS z JOIN a AS a USING (k)",
         "SELECT * FROM a AS a JOIN z AS z USING (k)",
-        "SELECT * FROM z AS z LEFT JOIN a AS a USING (k)",
+        "SELECT * FROM a AS a LEFT JOIN z AS z USING (k)",
         "SELECT q.k, q.w FROM (SELECT * FROM z AS z JOIN a AS a USING (k)) q",
         "SELECT z.k, v FROM z JOIN a ON z.k = a.k ORDER BY k",
         "SELECT n, m FROM z AS t(n, m) WHERE n = 2",
@@ -49,6 +49,7 @@ def test_columns_stand_where_the_engine_has_them(sql):
     ("sql", "why"),
     [
         ("SELECT * FROM z JOIN a USING (k)", "which k a star over USING stands for is open"),
+        ("SELECT * FROM z AS z LEFT JOIN a AS a USING (k)", "which k a star over the USING of an outer join"),
         ("SELECT v FROM z JOIN a USING (k) WHERE k = 1", "more than one column k"),
         ("SELECT z.v FROM z JOIN a USING (k) JOIN z y ON y.k = k", "more than one column k"),
     ],
