@@ -21,6 +21,7 @@ OTHERWISE = {
     "engine/faults/test_moving.py": "its own tables, in 4,286 batches, which settings of its own deal out",
     "engine/faults/test_overflow.py": "its own tables, in 10,000 batches, which settings of its own deal out",
     "engine/faults/test_random.py": "its own engine, of which one configuration deals many rows out by 64",
+    "engine/faults/test_signs.py": "texts: there are no rows",
     "engine/test_drafts.py": "its example that is PACKED appends 30,000 rows at once, and as many before",
     "engine/test_random_datasets.py": "datasets.py has a dataset of 30,000 cells, which is dealt out",
     "train/test_random_datasets.py": "datasets.py has a dataset of 30,000 cells, which is dealt out",
@@ -32,6 +33,7 @@ OTHERWISE = {
     "sql/test_syntax.py": "texts: there are no rows",
     "storage/test_kill.py": "when a process is killed is drawn, and not what it does",
     "storage/test_kinds.py": "columns of 30,000 values are written to a file by no engine",
+    "test_errors.py": "texts: there are no rows",
     "train/test_pace.py": "durations are drawn: there are no rows",
 }
 FOLDERS_APART = ("bench", "browser")

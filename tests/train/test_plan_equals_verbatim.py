@@ -139,12 +139,17 @@ def tables(ctx):
     for name in ("p", "w"):
         rows = [tuple(r.values()) for r in ctx.scratch(name).to_arrow().to_pylist()]
         # Rounded, so that sums which differ in their last bits do not change the order.
-        found[name] = sorted(rows, key=lambda row: tuple((v is None, round(v, 9) if v is not None else 0) for v in row))
+        found[name] = sorted(rows, key=to_nine_places)
     if "t" in ctx.store.entries():
         made = ctx.scratch("t").to_arrow()
         found["t"] = [tuple(map(str, made.schema.types)), tuple(made.schema.names)]
-        found["t"] += sorted((tuple(r.values()) for r in made.to_pylist()), key=str)
+        found["t"] += sorted((tuple(r.values()) for r in made.to_pylist()), key=to_nine_places)
     return found
+
+
+def to_nine_places(row):
+    """Rows are put in order by what both ways agree about; beyond that two may stand in another order."""
+    return tuple((value is None, round(value, 9) if value is not None else 0) for value in row)
 
 
 def same(left, right):
