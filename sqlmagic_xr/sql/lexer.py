@@ -113,6 +113,26 @@ def filler(text: str, place: int) -> int:
 _WHOLE = re.compile(r"""(?:[^;'"`$\\/-]++|'[^'\\]*+'|"[^"]*+"|-(?!-)|/(?!\*))*+""")
 
 
+def without_comments(text: str) -> str:
+    """A text with a blank in the place of each comment; one that is unfinished is one, too.
+
+    >>> without_comments("SELECT '--', /* one */ a -- two")
+    "SELECT '--',   a  "
+    """
+    if "--" not in text and "/*" not in text:
+        return text
+    pieces, place = [], 0
+    while place < len(text):
+        if (skipped := filler(text, place)) == 0:
+            token = token_at(text, place, strict=False)
+            pieces.append(" " if token.kind is TokenKind.COMMENT else token.text)
+            place = token.end
+        else:
+            pieces.append(text[place : place + skipped])
+            place += skipped
+    return "".join(pieces)
+
+
 def is_whole(text: str) -> bool:
     """Whether it is plain at a glance that no statement ends within a text, no comment is in it, and quotes are closed.
 

@@ -7,7 +7,6 @@ as soon as the engine has mended one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,7 +53,7 @@ from . import (
     zeros,
 )
 from .reading import Reading
-from .signs import Signs
+from .signs import Signs, spellings
 from .tables import EngineTables
 from .types import TableTypes
 
@@ -115,7 +114,7 @@ types are asked for last."""
 _SIGNS = Signs((w.signs, w.needs) for w in WORKAROUNDS)
 NO_TYPES: Mapping[str, pa.DataType] = MappingProxyType({})
 _REMEMBERED = 256  # statements; a notebook has fewer, and a text that differs each time is not worth more
-_INTEGERS = re.compile(integers.SIGNS, re.IGNORECASE)
+_INTEGERS = next(number for number, w in enumerate(WORKAROUNDS) if w.rewrite is integers.widened)
 
 
 def rewritten(tree: Tree, sql: str, tables: TableTypes, *, of_view: bool = False) -> Tree:
@@ -178,7 +177,7 @@ class Mending:
 
     def widened(self, tree: Tree, sql: str) -> Tree:
         """A statement's tree with integers that do not wrap around, for every executor; see :mod:`.integers`."""
-        if not _INTEGERS.search(sql):
+        if _INTEGERS not in _found(sql):
             return tree
         with of_session(self._context):
             after = _widened(tree, self._tables)
@@ -204,7 +203,11 @@ def _widened(tree: Tree, tables: EngineTables) -> Tree:
     return known
 
 
-_found = lru_cache(maxsize=64)(_SIGNS.found)
+@lru_cache(maxsize=64)
+def _found(sql: str) -> tuple[int, ...]:
+    """The numbers of the rewrites that a statement of that text may need, in their order."""
+    first, *others = (_SIGNS.found(text) for text in spellings(sql))
+    return tuple(sorted({*first, *others[0]})) if others else first
 
 
 def suspicious(sql: str) -> bool:

@@ -8,7 +8,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ...sql.lexer import without_comments
+
 _WORDS = re.compile(r"\w+|[^\w\s]")
+
+
+_QUOTED = re.compile(r'"([^\W\d]\w*)"(?=\s*\()')
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """A statement's text, and the same as most would write it: no comment between words, no quotes about a function.
+
+    >>> spellings('SELECT "length"/**/(l)')
+    ('SELECT "length"/**/(l)', 'SELECT length (l)')
+    """
+    plain = _QUOTED.sub(r"\1", without_comments(text))
+    return (text,) if plain == text else (text, plain)
 
 
 class Signs:

@@ -10,6 +10,7 @@ from datafusion import SessionContext
 
 import sqlmagic_xr
 from sqlmagic_xr.errors import SqlError, UnsupportedError
+from sqlmagic_xr.sql.lexer import TokenKind, tokens
 from tests.engine.faults.cases import ERROR, FAILING, FAULTS, REFUSED
 from tests.engine.faults.fault import TABLES
 
@@ -57,6 +58,23 @@ def test_the_engine_still_has_it(name, sql, rows):
 @pytest.mark.parametrize(("name", "sql", "rows"), QUERIES)
 def test_it_is_answered_right(ctx, name, sql, rows):
     assert plain(ctx.sql(sql).to_arrow_table()) == expected(rows)
+
+
+def with_comments(sql):
+    """The query with a comment wherever a blank stands, and between a word and a parenthesis."""
+    found = [" /* one */" if t.kind is TokenKind.SPACE else "/**/(" if t.text == "(" else t.text for t in tokens(sql)]
+    return "".join(found)
+
+
+def quoted_calls(sql):
+    """The query with each function that is called by a small word in quotes."""
+    return re.sub(r"\b(avg|max|min|sum|power|length|corr|reverse|count)(?=\()", r'"\1"', sql)
+
+
+@pytest.mark.parametrize(("name", "sql", "rows"), QUERIES)
+def test_it_is_answered_right_however_it_is_spaced_and_quoted(ctx, name, sql, rows):
+    for text in {with_comments(sql), quoted_calls(sql)} - {sql}:
+        assert plain(ctx.sql(text).to_arrow_table()) == expected(rows), text
 
 
 @pytest.mark.parametrize(("name", "sql", "rows"), QUERIES)
