@@ -12,8 +12,9 @@ from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 
-from ..sql.ctes import EvaluatedOnce, tables_behind
-from ..sql.syntax import Tree, analyzes, identifier, tables_named, to_sql
+from ..sql.ctes import EvaluatedOnce
+from ..sql.reads import tables_read
+from ..sql.syntax import Tree, analyzes, identifier, name_of, tables_named, to_sql
 from ..storage.fetch import coerced, fetch_brief
 from ..storage.schema import provider
 from .admission import framed
@@ -74,7 +75,7 @@ _REMEMBERED = 256  # queries of a context, each of which would be optimized to k
 def _columns(context: Context, query: Tree, text: str, plan: Any, shown: Mapping[str, Any]) -> pa.Schema:
     """The columns of a piece's rows; those of a text are known as long as the tables that it reads have theirs."""
     known = _COLUMNS.setdefault(context, {})
-    names = tables_behind(query)
+    names = set(map(name_of, tables_read(query)))
     pieces = {name[0]: name for name in names if name[0] in shown}
     standing = {**context.rows_identities(names), **{whole: shown[name] for name, whole in pieces.items()}}
     key = text, context.alterations

@@ -62,23 +62,6 @@ def shared(tree: Tree) -> EvaluatedOnce | None:
     return EvaluatedOnce(steps, {"Query": whole.query(rest, last)})
 
 
-def tables_behind(tree: Tree) -> set[tuple[str, ...]]:
-    """What a query reads that is none of its CTEs, each of which hides what has its name from those behind it.
-
-    >>> from .syntax import parse_one
-    >>> sorted(tables_behind(parse_one("WITH a AS (SELECT * FROM b), b AS (SELECT * FROM t) SELECT * FROM a, b").tree))
-    [('b',), ('t',)]
-    """
-    query = tree["Query"]
-    found: set[tuple[str, ...]] = set()
-    hidden: set[tuple[str, ...]] = set()
-    for cte in query["with"]["cte_tables"] if query["with"] is not None else ():
-        found |= {tuple(map(identifier, parts)) for parts in tables_named(cte["query"])} - hidden
-        hidden.add((_name(cte),))
-    rest = {**query, "with": None}
-    return found | ({tuple(map(identifier, parts)) for parts in tables_named(rest)} - hidden)
-
-
 @dataclass(frozen=True)
 class _Whole:
     """Puts in front of a query the CTEs that it needs."""

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .syntax import Tree, identifier, name_of
-
-_INNER = frozenset((dict, list, tuple))
-_BARREN = frozenset(("span", "select_token", "Identifier", "CompoundIdentifier", "Value"))
-"""What no relation stands in."""
+from .traversal import INNER, LEAVES
 
 
 def cte_name(cte: Tree) -> str:
@@ -34,16 +31,16 @@ def _collect(tree: Tree, hidden: frozenset[str], found: list[list[Tree]]) -> Non
     while todo:
         node = todo.pop()
         if type(node) is not dict:
-            todo += [value for value in node if type(value) in _INNER]
+            todo += [value for value in node if type(value) in INNER]
             continue
         if node.get("with") and "body" in node and "limit_clause" in node:
             inner = _collect_ctes(node["with"], hidden, found)
-            _collect([v for k, v in node.items() if k != "with" and type(v) in _INNER], inner, found)
+            _collect([v for k, v in node.items() if k != "with" and type(v) in INNER], inner, found)
             continue
         name = table_read(node) if "Table" in node else None
         if name is not None and not (len(name) == 1 and name_of(name)[0] in hidden):
             found.append(name)
-        todo += [v for k, v in node.items() if type(v) in _INNER and v and k not in _BARREN]
+        todo += [v for k, v in node.items() if type(v) in INNER and v and k not in LEAVES]
 
 
 def _collect_ctes(clause: Tree, hidden: frozenset[str], found: list[list[Tree]]) -> frozenset[str]:

@@ -51,7 +51,7 @@ def once_a_tree(find: Callable[[Tree], Found]) -> Callable[[Tree], Found]:
 
 def once_a_node(find: Callable[[Node], Found]) -> Callable[[Node], Found]:
     """A function of a frozen node that is asked once for each; what it finds is kept on the node."""
-    place = f"_{find.__name__}"
+    place = f"{find.__module__}.{find.__qualname__}"  # two rooms may call two things alike
 
     @wraps(find)
     def asked(node: Node) -> Found:
@@ -65,7 +65,7 @@ def once_a_node(find: Callable[[Node], Found]) -> Callable[[Node], Found]:
 
 def once_a_column(find: Callable[[Node, str], Found]) -> Callable[[Node, str], Found]:
     """The same of a node and the name of one of its columns."""
-    place = f"_{find.__name__}"
+    place = f"{find.__module__}.{find.__qualname__}"  # two rooms may call two things alike
 
     @wraps(find)
     def asked(node: Node, name: str) -> Found:

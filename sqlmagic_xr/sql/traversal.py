@@ -11,35 +11,29 @@ Tree = Any
 Change = Callable[[dict[str, Any]], Tree | None]
 """What stands in a node's place, or None to keep it."""
 
-_INNER = frozenset((dict, list, tuple))
+INNER = frozenset((dict, list, tuple))
+"""The types of what has nodes in it."""
+_SPAN = frozenset(("span",))
 _BARREN = frozenset(("span", "token"))
 """The keys of what no change is made in: where a node stands, which is a third of a tree, and words as they stood."""
 
 
 def walk(tree: Tree) -> Iterator[dict[str, Any]]:
     """Every dictionary of a tree but the spans, the outer one first, in the order of the text."""
-    todo = [tree]
-    pop, push = todo.pop, todo.append
-    while todo:
-        node = pop()
-        if type(node) is dict:
-            yield node
-            for key in reversed(node):
-                value = node[key]
-                if (value or type(value) is dict) and type(value) in _INNER and key != "span":
-                    push(value)
-        elif type(node) in _INNER:
-            todo += reversed(node)
+    return _walk(tree, _SPAN)
 
 
-_LEAVES = frozenset(
-    ("span", "Value", "Identifier", "CompoundIdentifier", "select_token", "alias", "data_type", "token")
-)
+LEAVES = frozenset(("span", "Value", "Identifier", "CompoundIdentifier", "select_token", "alias", "data_type", "token"))
 """The keys of what no relation and no query can be in; these make up most of a tree."""
 
 
 def walk_clauses(tree: Tree) -> Iterator[dict[str, Any]]:
     """As :func:`walk`, without the dictionaries of names, literals and types: every one that may name a relation."""
+    return _walk(tree, LEAVES)
+
+
+def _walk(tree: Tree, leaves: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """Every dictionary of a tree that is not under one of those keys."""
     todo = [tree]
     pop, push = todo.pop, todo.append
     while todo:
@@ -48,9 +42,9 @@ def walk_clauses(tree: Tree) -> Iterator[dict[str, Any]]:
             yield node
             for key in reversed(node):
                 value = node[key]
-                if value and type(value) in _INNER and key not in _LEAVES:
+                if (value or type(value) is dict) and type(value) in INNER and key not in leaves:
                     push(value)
-        elif type(node) in _INNER:
+        elif type(node) in INNER:
             todo += reversed(node)
 
 
@@ -86,9 +80,9 @@ def replace(tree: Tree, change: Change) -> Tree:
                 if changed is not node:
                     new[id(node)] = changed
                 continue
-            todo += [v for k, v in reversed(node.items()) if type(v) in _INNER and v and k not in _BARREN]
-        elif type(node) in _INNER:
-            todo += [value for value in reversed(node) if type(value) in _INNER]
+            todo += [v for k, v in reversed(node.items()) if type(v) in INNER and v and k not in _BARREN]
+        elif type(node) in INNER:
+            todo += [value for value in reversed(node) if type(value) in INNER]
         kept.append(node)
     if new:
         for old in reversed(kept):
@@ -116,9 +110,9 @@ def rebuilt(node: Tree, new: dict[int, Tree]) -> Tree:
     if type(node) is dict:
         if new.keys().isdisjoint(map(id, node.values())):
             return node
-        return {key: new.get(id(value), value) if type(value) in _INNER else value for key, value in node.items()}
-    if type(node) in _INNER and not new.keys().isdisjoint(map(id, node)):
-        return type(node)(new.get(id(value), value) if type(value) in _INNER else value for value in node)
+        return {key: new.get(id(value), value) if type(value) in INNER else value for key, value in node.items()}
+    if type(node) in INNER and not new.keys().isdisjoint(map(id, node)):
+        return type(node)(new.get(id(value), value) if type(value) in INNER else value for value in node)
     return node
 
 
@@ -130,8 +124,8 @@ def _nodes(tree: Tree) -> list[Tree]:
         node = todo.pop()
         if type(node) is dict:
             found.append(node)
-            todo += [v for k, v in node.items() if type(v) in _INNER and v and k not in _BARREN]
-        elif type(node) in _INNER:
+            todo += [v for k, v in node.items() if type(v) in INNER and v and k not in _BARREN]
+        elif type(node) in INNER:
             found.append(node)
             todo += node
     return found
