@@ -21,7 +21,7 @@ from ..sql.endings import ENDINGS
 from ..sql.lexer import TokenKind, span_at
 from ..sql.syntax import Statement, Tree, identifier, make_identifier, name_of, span_of, transform, walk
 from .datasets import register
-from .parts import csv_options, csv_together, each_fragment, parquet_dataset
+from .parts import COMPRESSIONS, compressed, csv_options, csv_together, each_fragment, files_in, parquet_dataset, suffix
 
 if TYPE_CHECKING:
     from .context import Context
@@ -177,8 +177,8 @@ def _of(node: dict[str, Any], context: Context) -> FileSource | None:
 def _ending(path: str) -> str:
     """The ending of a file's name, that of a compression left out."""
     name = path.rstrip("/").lower()
-    for compressed in (".gz", ".bz2", ".xz", ".zst"):
-        name = name.removesuffix(compressed)
+    for ending in COMPRESSIONS:
+        name = name.removesuffix(ending)
     return os.path.splitext(name)[1]
 
 
@@ -295,6 +295,7 @@ def _parquet(context: Context, source: FileSource, paths: Sequence[str]) -> None
 def _csv(context: Context, source: FileSource, paths: Sequence[str]) -> None:
     options = dict(source.options)
     filename, by_name = _filename(options), _flag(options, "union_by_name")
+    paths = [file for path in paths for file in files_in(path)]
     chosen = csv_options(paths, options)
     header = bool(options.get("has_header", True))
     frame = csv_together(context, paths, chosen, header=header, by_name=by_name, filename=filename)
@@ -321,18 +322,9 @@ def _flag(options: dict[str, Any], name: str, *, given: bool = False) -> bool:
 def _json(context: Context, source: FileSource, paths: Sequence[str]) -> None:
     if len(paths) > 1:
         raise UnsupportedError("JSON files are read one at a time", hint="UNION ALL puts their rows together.")
-    options = {**_compressed(paths[0]), **dict(source.options)}
+    options = {**compressed(paths[0]), **dict(source.options)}
     _forget(context, source.name)
-    context.register_json(f'"{source.name}"', paths[0], file_extension=_suffix(paths[0]), **options)
-
-
-def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1]
-
-
-def _compressed(path: str) -> dict[str, str]:
-    kind = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}.get(_suffix(path))
-    return {} if kind is None else {"file_compression_type": kind}
+    context.register_json(f'"{source.name}"', paths[0], file_extension=suffix(paths[0]), **options)
 
 
 def _dataset(context: Context, source: FileSource, paths: Sequence[str]) -> None:

@@ -20,15 +20,15 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from .context import Context
 
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
+"""The endings of files that are compressed, and what the engine calls that."""
 _DELIMITERS = ";\t|"
 
 
 def csv_options(paths: Sequence[str], options: Mapping[str, Any]) -> CsvReadOptions:
     """The engine's options; a delimiter that is not given is a semicolon, tab or bar where the header has no comma."""
-    suffix = os.path.splitext(paths[0])[1]
-    kind = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}.get(suffix)
-    chosen = CsvReadOptions().with_file_extension(suffix)
-    given = {**({} if kind is None else {"file_compression_type": kind}), **options}
+    chosen = CsvReadOptions().with_file_extension(suffix(paths[0]))
+    given = {**compressed(paths[0]), **options}
     if "delimiter" not in given and (delimiter := _delimiter(paths[0])):
         given["delimiter"] = delimiter
     for name, value in given.items():
@@ -36,11 +36,31 @@ def csv_options(paths: Sequence[str], options: Mapping[str, Any]) -> CsvReadOpti
     return chosen
 
 
+def suffix(path: str) -> str:
+    """The ending of a path, that of a compression if there is one."""
+    return os.path.splitext(path)[1]
+
+
+def compressed(path: str) -> dict[str, str]:
+    """The option of the engine's readers for a file that is compressed, as its ending says; none of another."""
+    kind = COMPRESSIONS.get(suffix(path))
+    return {} if kind is None else {"file_compression_type": kind}
+
+
+def files_in(path: str) -> list[str]:
+    """The files of a folder and of those in it, hidden and empty ones left out; of any other path itself."""
+    if not os.path.isdir(path):
+        return [path]
+    found = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names
+             if not name.startswith((".", "_")))  # fmt: skip
+    return sorted(file for file in found if os.path.getsize(file)) or [path]
+
+
 def _delimiter(path: str) -> str | None:
     """What stands between the names of a header that has no comma; None where it is no other than the engine's."""
-    if os.path.splitext(path)[1] == ".tsv":
+    if suffix(path) == ".tsv":
         return "\t"
-    if "://" in path or os.path.splitext(path)[1] not in (".csv", ".txt"):
+    if "://" in path or suffix(path) not in (".csv", ".txt"):
         return None
     with open(path, "rb") as file:
         header = file.readline(65_536)

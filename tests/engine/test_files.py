@@ -220,6 +220,10 @@ def parts(tmp_path, monkeypatch):
         "tab.txt": "x\ty\n1\t2\n", "bar.csv": "x|y\n1|2\n", "one.csv": "x\n1\n",
     }.items():  # fmt: skip
         (tmp_path / name).write_text(text)
+    for name in ("a1.csv", "a2.csv"):
+        (tmp_path / "folder" / "inner").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / ("inner" if name == "a2.csv" else ".") / name).write_text((tmp_path / name).read_text())
+    (tmp_path / "folder" / "_SUCCESS").write_text("")
     for year, frame in ((2020, pd.DataFrame({"v": [1]})), (2021, pd.DataFrame({"v": [2], "w": [3]}))):
         (tmp_path / f"year={year}").mkdir()
         frame.to_parquet(f"year={year}/p.parquet")
@@ -230,6 +234,7 @@ def parts(tmp_path, monkeypatch):
     ("query", "expected"),
     [
         ("SELECT x, y FROM 'a*.csv' ORDER BY x", [(1, 2), (4, 3)]),
+        ("SELECT x, y FROM read_csv('folder') ORDER BY x", [(1, 2), (4, 3)]),
         ("SELECT x, y, filename FROM read_csv('a*.csv', filename => true) ORDER BY x",
          [(1, 2, "a1.csv"), (4, 3, "a2.csv")]),
         ("SELECT x, y, z FROM read_csv(['b1.csv', 'a2.csv'], union_by_name = true) ORDER BY x",
